@@ -1,0 +1,271 @@
+"""`ConvLayer` and `Network`: the one thing that all rooms hand to one another."""
+
+from __future__ import annotations
+
+import fnmatch
+import html
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+__all__ = ["ConvLayer", "Network", "Provenance", "Skipped", "layer_from_array"]
+
+
+@dataclass(frozen=True, eq=False)
+class ConvLayer:
+    """One convolution of a trained network.
+
+    Attributes
+    ----------
+    name : str
+        Path of the parameter without ``.weight``.
+    weight : Tensor
+        Weights as stored, shape (N', N / groups, *kernel) with N' filters on the first
+        axis; a transposed convolution has been turned so that its output axis is first.
+    groups : int
+        Number of groups; each filter sees N / groups input channels.
+    transposed : bool
+        Whether this is a transposed convolution.
+
+    Notes
+    -----
+    N in the symbols of the paper is the number of input channels *that one filter sees*,
+    k^2 the number of positions of the kernel (k for 1-D, k^3 for 3-D kernels). In a
+    grouped convolution the channels of different filters are matched by their index
+    within the group.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from cwda.layers import ConvLayer
+    >>> layer = ConvLayer("conv1", torch.zeros(16, 3, 3, 3))
+    >>> layer.n_filters, layer.channels, layer.kernel_size, layer.dim
+    (16, 3, 9, 27)
+    >>> layer.array.shape, layer.matrix.shape, layer.filters.shape
+    ((3, 9, 16), (27, 16), (16, 27))
+    """
+
+    name: str
+    weight: Tensor
+    groups: int = 1
+    transposed: bool = False
+
+    def __post_init__(self) -> None:
+        if self.weight.ndim < 3:
+            raise ValueError(
+                f"layer {self.name!r}: a convolution's weight has 3 axes or more "
+                f"(filters, channels, kernel), not shape {tuple(self.weight.shape)}"
+            )
+
+    @property
+    def n_filters(self) -> int:
+        """N', the number of filters (output channels)."""
+        return self.weight.shape[0]
+
+    @property
+    def channels(self) -> int:
+        """N, the number of input channels that each filter sees."""
+        return self.weight.shape[1]
+
+    @property
+    def kernel(self) -> tuple[int, ...]:
+        """Shape of the kernel, as (3, 3)."""
+        return tuple(self.weight.shape[2:])
+
+    @property
+    def kernel_size(self) -> int:
+        """k^2, the number of positions of the kernel."""
+        return math.prod(self.weight.shape[2:])
+
+    @property
+    def dim(self) -> int:
+        """d = N k^2, the number of weights of one filter."""
+        return self.channels * self.kernel_size
+
+    @property
+    def n_weights(self) -> int:
+        """Number of weights, N' N k^2."""
+        return self.weight.numel()
+
+    @cached_property
+    def filters(self) -> npt.NDArray[Any]:
+        """The filters as rows, N' x d; float32 for bfloat16, else as stored."""
+        weight = self.weight.detach().cpu()
+        if weight.dtype == torch.bfloat16:  # numpy has no bfloat16; float32 holds it exactly
+            weight = weight.float()
+        return weight.reshape(self.n_filters, self.dim).numpy()
+
+    @property
+    def matrix(self) -> npt.NDArray[Any]:
+        """The paper's F, d x N': one column a filter."""
+        return self.filters.T
+
+    @property
+    def array(self) -> npt.NDArray[Any]:
+        """The paper's array, N x k^2 x N'."""
+        blocks = self.filters.reshape(self.n_filters, self.channels, self.kernel_size)
+        return blocks.transpose(1, 2, 0)
+
+    def blocks(self, device: torch.device | str = "cpu") -> Tensor:
+        """The weights for computation: float64, contiguous, N' x N x k^2, on `device`."""
+        weight = self.weight.detach().to(device=device, dtype=torch.float64)
+        return weight.reshape(self.n_filters, self.channels, self.kernel_size).contiguous()
+
+    def __repr__(self) -> str:
+        kernel = "x".join(map(str, self.kernel))
+        extra = f", groups={self.groups}" if self.groups != 1 else ""
+        extra += ", transposed" if self.transposed else ""
+        return (
+            f"ConvLayer({self.name!r}, {self.n_filters} filters of "
+            f"{self.channels} channels, kernel {kernel}{extra})"
+        )
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A tensor of the source that is not taken for convolution weights.
+
+    Attributes
+    ----------
+    name : str
+        Its path in the source.
+    shape : tuple of int
+        Its shape, empty where unknown.
+    reason : str
+        Why it was left out, in words.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    reason: str
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a network's weights come from.
+
+    Attributes
+    ----------
+    source : str
+        Path, URL or name of the type of the object given.
+    format : str
+        As ``torch zip``, ``safetensors``, ``onnx``, ``module``, ``array``.
+    sha256 : str or None
+        Digest of the file; None for objects in memory.
+    """
+
+    source: str
+    format: str
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """The convolutions of one trained network, in the order of the source.
+
+    Attributes
+    ----------
+    name : str
+        Short name for tables and titles.
+    layers : tuple of ConvLayer
+        The convolutions.
+    provenance : Provenance
+        Where the weights come from.
+    skipped : tuple of Skipped
+        What was left out and why.
+    assumptions : tuple of str
+        What was assumed where the source does not say, as groups or transposition.
+
+    Examples
+    --------
+    >>> import cwda
+    >>> net = cwda.load("resnet20-cifar10")
+    >>> len(net), net.n_weights
+    (19, 267696)
+    >>> net["layer1.0.conv1"]
+    ConvLayer('layer1.0.conv1', 16 filters of 16 channels, kernel 3x3)
+    >>> len(net.select("layer3.*"))
+    6
+    """
+
+    name: str
+    layers: tuple[ConvLayer, ...]
+    provenance: Provenance
+    skipped: tuple[Skipped, ...] = ()
+    assumptions: tuple[str, ...] = field(default=())
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __iter__(self) -> Iterator[ConvLayer]:
+        return iter(self.layers)
+
+    def __getitem__(self, key: str | int) -> ConvLayer:
+        if isinstance(key, int):
+            return self.layers[key]
+        for layer in self.layers:
+            if layer.name == key:
+                return layer
+        raise KeyError(f"no layer {key!r} in {self.name}")
+
+    @property
+    def n_weights(self) -> int:
+        """Number of convolution weights."""
+        return sum(layer.n_weights for layer in self.layers)
+
+    def select(self, pattern: str) -> Network:
+        """The network with only those layers whose name matches a glob pattern.
+
+        Several patterns may be given, separated by commas, as ``"conv1,layer3.*"``.
+        """
+        patterns = [part.strip() for part in pattern.split(",")]
+        kept = tuple(
+            layer
+            for layer in self.layers
+            if any(fnmatch.fnmatchcase(layer.name, part) for part in patterns)
+        )
+        return replace(self, layers=kept)
+
+    def __repr__(self) -> str:
+        return f"Network({self.name!r}, {len(self)} convolutions, {self.n_weights:,} weights)"
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{html.escape(layer.name)}</td><td>{layer.n_filters}</td>"
+            f"<td>{layer.channels}</td><td>{'&times;'.join(map(str, layer.kernel))}</td></tr>"
+            for layer in self.layers
+        )
+        head = "<tr><th>layer</th><th>filters</th><th>channels</th><th>kernel</th></tr>"
+        return f"<p>{html.escape(repr(self))}</p><table>{head}{rows}</table>"
+
+
+def layer_from_array(array: npt.NDArray[Any] | Tensor, name: str = "array") -> ConvLayer:
+    """A `ConvLayer` from the paper's array N x k^2 x N'.
+
+    Where k^2 is a square the kernel is taken as k x k, else as one-dimensional; the
+    statistics do not depend on it.
+
+    Raises
+    ------
+    ValueError
+        If the array has not three axes or is empty.
+    """
+    tensor = torch.as_tensor(array)
+    if tensor.ndim != 3 or 0 in tensor.shape:
+        raise ValueError(
+            f"an array of weights must be N x k^2 x N' (channels, kernel positions, filters), "
+            f"not of shape {tuple(tensor.shape)}"
+        )
+    channels, positions, n_filters = tensor.shape
+    side = math.isqrt(positions)
+    kernel = (side, side) if side * side == positions else (positions,)
+    weight = tensor.permute(2, 0, 1).reshape(n_filters, channels, *kernel)
+    return ConvLayer(name, weight)
+
+
