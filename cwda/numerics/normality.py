@@ -28,7 +28,7 @@ Statistic = Literal["anderson_darling", "shapiro_wilk", "moments", "ks"]
 
 # Number of values in work at once: on the CPU the temporaries then stay in the caches; on other
 # devices each step is large enough to fill them.
-_TILE_CPU, _TILE_OTHER = 1 << 17, 1 << 24
+_TILE_CPU, _TILE_OTHER = 1 << 18, 1 << 24
 
 
 @dataclass(frozen=True, eq=False)
