@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["CwdaError", "DataError", "SourceError", "TrainingError", "UnreadableError"]
+__all__ = [
+    "CwdaError",
+    "DataError",
+    "SampleError",
+    "SourceError",
+    "TrainingError",
+    "UnreadableError",
+]
 
 
 class CwdaError(Exception):
@@ -23,3 +30,7 @@ class DataError(CwdaError):
 
 class TrainingError(CwdaError):
     """Training cannot go on, for example because the loss is not finite."""
+
+
+class SampleError(CwdaError):
+    """A sample has the wrong shape or size for the statistic asked for."""
