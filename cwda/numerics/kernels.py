@@ -38,8 +38,9 @@ from cwda.numerics.gram import PanelGram
 
 __all__ = ["PairKernels", "pair_kernels"]
 
-#: Doubles in the largest temporary of a chunk (4 MiB: stays in the cache of a core).
-CHUNK_NUMBERS = 1 << 19
+#: Doubles in the largest temporary of a chunk: 8 MiB, long enough for the matrix products to
+#: run at full speed, small beside the layers where that matters.
+CHUNK_NUMBERS = 1 << 20
 
 #: Above this kernel size the k^2 (k^2 - 1) / 2 products of a block cost more than
 #: forming the block's n x n Gram matrix and squaring it.
