@@ -8,8 +8,8 @@ from cwda.conditions.definition import Condition, always_applicable
 from cwda.conditions.results import Measurement
 from cwda.conditions.workspace import Workspace
 from cwda.numerics.combination import benjamini_hochberg, cauchy_combination, holm
-from cwda.numerics.kolmogorov import pooled_ks
 from cwda.numerics.normality import marginals
+from cwda.numerics.pooled_ks import pooled_ks
 
 __all__ = ["GAUSSIANITY"]
 
@@ -29,8 +29,8 @@ def _measure(space: Workspace) -> Measurement:
     }
     pooled = pooled_ks(space.filters, alpha=space.alpha)
     return Measurement(
-        estimate=pooled.effect,
-        effect=pooled.effect,
+        estimate=pooled.distance,
+        effect=pooled.distance,
         low=pooled.low,
         high=pooled.high,
         statistic=_cauchy_statistic(pvalue),

@@ -117,7 +117,9 @@ def cifar_resnet(depth: int, num_classes: int = 10, width: int = 16) -> CifarRes
     """
     if depth < 8 or (depth - 2) % 6:
         raise ValueError(f"depth must be 6n + 2 with n >= 1 (as 20, 32, 56), not {depth}")
-    return CifarResNet((depth - 2) // 6, num_classes=num_classes, width=width)
+    # Layers draw initial weights from the global generator; its state is given back.
+    with torch.random.fork_rng(devices=[]):
+        return CifarResNet((depth - 2) // 6, num_classes=num_classes, width=width)
 
 
 def initialise(model: nn.Module, seed: int) -> None:
