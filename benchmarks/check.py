@@ -80,7 +80,11 @@ def speed(network: Network) -> list[tuple[str, str, str]]:
         rows.append(("WeightWatcher.analyze(), same weights", "not installed", ""))
     loops = once(lambda: peers.library_loops(network))
     rows.append(
-        ("the same numbers by scipy, statsmodels and numpy loops", f"{loops:.1f} s", _x(loops / ours))
+        (
+            "the same numbers by scipy, statsmodels and numpy loops",
+            f"{loops:.1f} s",
+            _x(loops / ours),
+        )
     )
     if torch.cuda.is_available():
         gpu = seconds(lambda: cwda.check(network, device="cuda"), 7)

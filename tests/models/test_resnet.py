@@ -73,4 +73,6 @@ def test_built_in_weights_reach_their_accuracy(shared_data):
     tiles = mosaic.reshape(50, 32, 50, 32, 3).transpose(0, 2, 4, 1, 3).reshape(2500, 3, 32, 32)
     labels = np.load(shared_data / "cifar10" / "test-labels.npy")[:2500].astype(np.int64)
     images = torch.from_numpy(np.ascontiguousarray(tiles))
-    assert evaluate(model.to(memory_format=torch.channels_last), images, torch.from_numpy(labels)) > 89
+    assert (
+        evaluate(model.to(memory_format=torch.channels_last), images, torch.from_numpy(labels)) > 89
+    )
