@@ -38,7 +38,13 @@ class Archive:
         self._size = size
         try:
             self._zip = zipfile.ZipFile(file)
-        except (zipfile.BadZipFile, ValueError, struct.error, OSError, NotImplementedError) as error:
+        except (
+            zipfile.BadZipFile,
+            ValueError,
+            struct.error,
+            OSError,
+            NotImplementedError,
+        ) as error:
             raise UnreadableError(_DAMAGED.format(str(error)[:80])) from None
         self._entries = {info.filename: info for info in self._zip.infolist()}
 

@@ -54,14 +54,14 @@ def _of_other(part: nn.Module, name: str, value: Tensor) -> NamedTensor:
 def with_blueprint(content: Content, module: nn.Module) -> Content:
     """`content` with groups and transposition of the module of the same architecture."""
     known = {
-        f"{path}.weight": part
-        for path, part in module.named_modules()
-        if isinstance(part, _ConvNd)
+        f"{path}.weight": part for path, part in module.named_modules() if isinstance(part, _ConvNd)
     }
 
     def informed(tensor: NamedTensor) -> NamedTensor:
         # Old DenseNet files write "conv.1" for what the module calls "conv1".
-        part = known.get(tensor.name) or known.get(re.sub(r"\.(\d)\.weight$", r"\1.weight", tensor.name))
+        part = known.get(tensor.name) or known.get(
+            re.sub(r"\.(\d)\.weight$", r"\1.weight", tensor.name)
+        )
         if part is None or tuple(part.weight.shape) != tensor.shape:
             return tensor
         return replace(tensor, is_conv=True, groups=part.groups, transposed=part.transposed)

@@ -11,8 +11,7 @@ __all__ = ["layer_names"]
 
 #: Keys under which programs keep a state dict.
 _WRAPPERS = frozenset(
-    "state_dict model_state_dict model_state model net network weights params state module "
-    "model_weights".split()
+    ["state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights", "params", "state", "module", "model_weights"]
 )
 _COMPILED = re.compile(r"(^|\.)(_orig_mod|_fsdp_wrapped_module)(?=\.)")
 
@@ -44,9 +43,7 @@ def _shared_container(chosen: list[NamedTensor]) -> int:
             break
         shared += 1
     # The key above a bare "weight" is the layer's own name, unless it is a usual wrapper.
-    bare = any(
-        len(tensor.container) == shared and LEAF.fullmatch(tensor.name) for tensor in chosen
-    )
+    bare = any(len(tensor.container) == shared and LEAF.fullmatch(tensor.name) for tensor in chosen)
     if shared and bare and containers[0][shared - 1] not in _WRAPPERS:
         shared -= 1
     return shared

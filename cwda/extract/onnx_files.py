@@ -72,9 +72,7 @@ def read_onnx(file: MappedFile) -> Content:
     return Content("onnx", [used.get(name, tensor) for name, tensor in tensors.items()] + lost)
 
 
-def _source(
-    inputs: list[str], producers: dict[str, _Node], tensors: dict[str, NamedTensor]
-) -> str:
+def _source(inputs: list[str], producers: dict[str, _Node], tensors: dict[str, NamedTensor]) -> str:
     """The stored tensor behind an input, through operators that do not change it."""
     name = inputs[0] if inputs else ""
     for _ in range(16):
@@ -205,9 +203,7 @@ def _tensor(message: memoryview, folder: Path) -> tuple[str, NamedTensor]:
     return name, NamedTensor(printable(name), sizes, dtype, leaf.read)
 
 
-def _typed(
-    values: list[tuple[int, Value]], dtype: torch.dtype
-) -> Callable[[], memoryview]:
+def _typed(values: list[tuple[int, Value]], dtype: torch.dtype) -> Callable[[], memoryview]:
     """Bytes of float_data, double_data, int32_data or int64_data."""
 
     def fetch() -> memoryview:

@@ -125,7 +125,9 @@ def _bias_of(tensor: NamedTensor, biases: dict[str, NamedTensor]) -> NamedTensor
     return biases.get(f"{stem}{dot}bias") or biases.get(f"{stem}{dot}b")
 
 
-_TURNED_BY_BIAS = "transposed, because the bias fits the second axis of the weight and not the first"
+_TURNED_BY_BIAS = (
+    "transposed, because the bias fits the second axis of the weight and not the first"
+)
 
 
 def _with_evidence(tensor: NamedTensor, bias: NamedTensor | None) -> NamedTensor:

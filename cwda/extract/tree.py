@@ -59,9 +59,7 @@ class _Walker:
         for key, item in _items(value):
             self.visit(item, (*container, printable(key)), depth + 1)
 
-    def _record(
-        self, record: Record, container: tuple[str, ...], prefix: str, depth: int
-    ) -> None:
+    def _record(self, record: Record, container: tuple[str, ...], prefix: str, depth: int) -> None:
         """Walk a pickled module: its own tensors get its class's hints."""
         state = record.state
         parts = list(state) if isinstance(state, tuple) else [state]
