@@ -78,10 +78,11 @@ def _read_archive(file: MappedFile) -> Content:
         return read_npz(archive)
     if "model.json" in ends and any("tensors/" in name for name in archive.names):
         raise UnreadableError(
-            "a TorchScript archive from before PyTorch 1.4; load and save it with a later version"
+            "this is a TorchScript archive from before PyTorch 1.4; save it again with a later one"
         )
+    inside = ", ".join(sorted(ends)[:3])[:80] or "nothing"
     raise UnreadableError(
-        f"a zip archive without weights (it holds {', '.join(sorted(ends)[:3])[:80] or 'nothing'}); "
+        f"this is a zip archive without weights (it holds {inside}); "
         "unpack it if a checkpoint is inside"
     )
 

@@ -11,7 +11,8 @@ __all__ = ["layer_names"]
 
 #: Keys under which programs keep a state dict.
 _WRAPPERS = frozenset(
-    ["state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights", "params", "state", "module", "model_weights"]
+    {"state_dict", "model_state_dict", "model_state", "model", "net", "network", "module"}
+    | {"weights", "params", "state", "model_weights"}
 )
 _COMPILED = re.compile(r"(^|\.)(_orig_mod|_fsdp_wrapped_module)(?=\.)")
 

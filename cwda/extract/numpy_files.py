@@ -123,8 +123,8 @@ def _leaf(
     numel = math.prod(shape)
     if start + numel * kind.itemsize > size:
         raise UnreadableError(
-            f"the array of shape {shape} needs {numel * kind.itemsize:,} bytes but {size - start:,} "
-            "follow: it is cut off; download or copy it again"
+            f"the array of shape {shape} needs {numel * kind.itemsize:,} bytes but "
+            f"{size - start:,} follow: it is cut off; download or copy it again"
         )
     storage = Storage(
         kind, numel, lambda: fetch()[start:], big_endian=dtype.newbyteorder("=") != dtype

@@ -73,7 +73,8 @@ def _weight_norm(factors: list[NamedTensor], name: str) -> NamedTensor | None:
         axes = [axis for axis in range(v.ndim) if axis not in kept]
         # A single filter has g of ones everywhere; its norm goes over all other axes.
         norm = torch.linalg.vector_norm(v, dim=axes, keepdim=True)
-        return g * (v / norm)
+        weight: Tensor = g * (v / norm)
+        return weight
 
     return _made(factors, name, read, "effective weights: weight norm g v / ||v||")
 

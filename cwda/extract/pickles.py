@@ -154,6 +154,9 @@ class _Machine:
         self.stack = self.marks.pop()
         return items
 
+    def drop_to_mark(self, _: Any) -> None:
+        self.pop_mark()
+
     def mark(self, _: Any) -> None:
         self.objects += 1
         if self.objects > MAX_OBJECTS:
@@ -260,13 +263,15 @@ def _pairs(items: list[Any]) -> dict[Hashable, Any]:
 _IGNORED = frozenset({"PROTO", "FRAME", "STOP", "READONLY_BUFFER"})
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _PUSH_ARGUMENT = frozenset(
-    ["INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT", "STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"]
+    {"INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"}
+    | {"STRING", "BINSTRING", "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8"}
+    | {"UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "BYTEARRAY8"}
 )
 # A set becomes a list: its elements may not be hashable here.
 _OPERATIONS: dict[str, Callable[[_Machine, Any], None]] = {
     "MARK": _Machine.mark,
     "POP": _Machine.pop,
-    "POP_MARK": lambda m, _: m.pop_mark() and None,
+    "POP_MARK": _Machine.drop_to_mark,
     "DUP": lambda m, _: m.stack.append(m.stack[-1]),
     "EMPTY_LIST": lambda m, _: m.new([]),
     "EMPTY_SET": lambda m, _: m.new([]),

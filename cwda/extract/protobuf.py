@@ -11,7 +11,9 @@ __all__ = ["Value", "fields", "packed", "text"]
 #: A varint or fixed-width number as int, anything with a length as a view of its bytes.
 Value = int | memoryview
 
-_DAMAGED = UnreadableError("the ONNX data are damaged; download or copy the file again")
+
+def _damaged() -> UnreadableError:
+    return UnreadableError("the ONNX data are damaged; download or copy the file again")
 
 
 def fields(message: memoryview) -> Iterator[tuple[int, Value]]:
@@ -35,9 +37,9 @@ def fields(message: memoryview) -> Iterator[tuple[int, Value]]:
         elif wire in (1, 5):
             length = 8 if wire == 1 else 4
         else:
-            raise _DAMAGED
+            raise _damaged()
         if number == 0 or position + length > end:
-            raise _DAMAGED
+            raise _damaged()
         part = message[position : position + length]
         position += length
         yield number, part if wire == 2 else int.from_bytes(part, "little")
@@ -57,7 +59,7 @@ def packed(value: Value) -> list[int]:
 def text(value: Value) -> str:
     """A field of text."""
     if isinstance(value, int):
-        raise _DAMAGED
+        raise _damaged()
     return bytes(value).decode("utf-8", "replace")
 
 
@@ -65,10 +67,10 @@ def _varint(data: memoryview, position: int) -> tuple[int, int]:
     result = 0
     for shift in range(0, 70, 7):
         if position >= len(data):
-            raise _DAMAGED
+            raise _damaged()
         byte = data[position]
         position += 1
         result |= (byte & 0x7F) << shift
         if byte < 0x80:
             return result & (2**64 - 1), position
-    raise _DAMAGED
+    raise _damaged()

@@ -84,7 +84,8 @@ def _tensor(file: MappedFile, start: int, key: str, entry: Any) -> NamedTensor:
 def _entry_numbers(entry: Any, name: str) -> tuple[tuple[int, ...], tuple[int, int]]:
     shape = entry.get("shape") if isinstance(entry, dict) else None
     offsets = entry.get("data_offsets") if isinstance(entry, dict) else None
-    lists = isinstance(shape, list) and isinstance(offsets, list) and len(offsets) == 2
-    if not lists or not all(type(n) is int and 0 <= n < 2**62 for n in (*shape, *offsets)):
+    if not (isinstance(shape, list) and isinstance(offsets, list) and len(offsets) == 2):
+        raise UnreadableError(_DAMAGED.format(f"at {name[:80]}"))
+    if not all(type(n) is int and 0 <= n < 2**62 for n in (*shape, *offsets)):
         raise UnreadableError(_DAMAGED.format(f"at {name[:80]}"))
     return tuple(shape), (offsets[0], offsets[1])

@@ -43,7 +43,7 @@ class _NumpyDtype(Stateful):
         # Only plain numbers: no objects, no records.
         if self.code[:1] not in "fiub" or not self.code[1:].isdigit():
             raise ValueError(f"numpy type {self.code[:20]!r}")
-        return np.dtype(self.code).newbyteorder(self.order if self.order in "<>" else "<")
+        return np.dtype((">" if self.order == ">" else "<") + self.code)
 
 
 @dataclass(eq=False)

@@ -153,7 +153,8 @@ def from_buffer(data: memoryview, dtype: torch.dtype, big_endian: bool = False) 
     if big_endian != (sys.byteorder == "big") and dtype.itemsize > 1:
         part = dtype.itemsize // 2 if dtype.is_complex else dtype.itemsize
         whole = len(data) // part * part
-        data = memoryview(np.frombuffer(data[:whole], dtype=f"u{part}").byteswap()).cast("B")
+        swapped = np.frombuffer(data[:whole], dtype=f"u{part}").byteswap()
+        data = memoryview(bytearray(swapped.tobytes()))
     usable = len(data) // dtype.itemsize * dtype.itemsize
     if usable == 0:
         return torch.empty(0, dtype=dtype)

@@ -179,7 +179,8 @@ def _timm(name: str) -> Found:
     if config.hf_hub_id:
         path = from_hugging_face(config.hf_hub_id, config.hf_hub_filename)
         return Found(f"hf:{config.hf_hub_id}/{path.name}", path, blueprint)
-    return Found(config.url, from_url(config.url), blueprint)
+    url = str(config.url)
+    return Found(url, from_url(url), blueprint)
 
 
 def _hugging_face(text: str) -> Found:
