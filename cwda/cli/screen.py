@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections import Counter
 from collections.abc import Sequence
 
@@ -55,7 +56,8 @@ def _show_network(
         console.print(_all_conditions(rows, counts, console))
         console.print(_legend(alpha, console), highlight=False)
     for line in _remarks(network, rows):
-        console.print(f"  {line}", highlight=False, markup=False)
+        folded = textwrap.fill(line, console.width, initial_indent="  ", subsequent_indent="    ")
+        console.print(folded, highlight=False, markup=False)
     console.print()
 
 

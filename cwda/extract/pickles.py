@@ -138,9 +138,9 @@ class _Machine:
         elif name not in _IGNORED:
             raise ValueError(f"operation {name} is not used by checkpoints")
 
-    def new(self, value: Any) -> None:
-        """Push a new object, counting it."""
-        self.objects += 1
+    def new(self, value: Any, copied: int = 0) -> None:
+        """Push a new object, counting it and the references copied to make it."""
+        self.objects += 1 + copied
         if self.objects > MAX_OBJECTS:
             raise UnreadableError(
                 f"more than {MAX_OBJECTS:,} pickled objects, which no checkpoint needs; "
@@ -213,9 +213,11 @@ class _Machine:
         if not isinstance(args, tuple):
             raise ValueError("arguments are no tuple")
         if not isinstance(function, Name):
-            self.new(Record("call", (function, *args)))
+            self.new(Record("call", (function, *args)), len(args))
         elif builder := self.builders.get(function.path):
-            self.new(builder(*args))
+            # One container named again and again must not be copied without limit.
+            copied = sum(len(arg) for arg in args if isinstance(arg, dict | list | tuple))
+            self.new(builder(*args), copied + len(args))
         else:
             self.new(Record(function.path, args))
 
@@ -226,7 +228,7 @@ class _Machine:
         keywords = self.stack.pop()
         function, args = self.pop_two()
         path = function.path if isinstance(function, Name) else "call"
-        self.new(Record(path, (*args, keywords)))
+        self.new(Record(path, (*args, keywords)), len(args))
 
     def instance(self, argument: str) -> None:
         args = tuple(self.pop_mark())

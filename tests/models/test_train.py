@@ -36,13 +36,13 @@ def test_a_run_that_was_cut_off_ends_as_a_whole_one(images, tmp_path):
     data = read_images(images)
     whole = train(RECIPE, data, tmp_path / "whole")
 
-    class Killed(Exception):
+    class KilledError(Exception):
         pass
 
     def kill(epoch, loss, accuracy):
-        raise Killed
+        raise KilledError
 
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         train(RECIPE, data, tmp_path / "cut", on_epoch=kill)
     epochs = []
     cut = train(RECIPE, data, tmp_path / "cut", on_epoch=lambda e, *_: epochs.append(e))
