@@ -113,7 +113,7 @@ def pooled_ks(filters: Tensor, alpha: float = 0.05) -> PooledKS:
     centred = without - without.mean(0)
     squares = (centred * centred).sum(0)
     error = (squares * (n - 1) / n).sqrt()
-    share = torch.searchsorted(pooled.z[0], points, right=True) / pooled.z.numel()
+    share = torch.searchsorted(pooled.z[0], points, right=True).double() / pooled.z.numel()
     deviation = (share - _phi(points)).abs()
     deviation[at] = abs(signed)
 
@@ -169,7 +169,7 @@ def _leave_one_out(filters: Tensor, pooled: Standardised, points: Tensor, tile: 
         thresholds = mean[:, None] + sd[:, None] * points
         everywhere = torch.searchsorted(pooled.z[0], thresholds, right=True)
         own = torch.searchsorted(z, thresholds, right=True)
-        blocks.append((everywhere - own) / rest)
+        blocks.append((everywhere - own).double() / rest)  # integers would divide in float32
     return torch.cat(blocks) - _phi(points)
 
 
@@ -177,7 +177,7 @@ def _simultaneous_quantile(length: float, df: int, alpha: float) -> float:
     """The c for which length/pi (1 + c^2/df)^(-df/2) + P(|T_df| > c) = alpha, by bisection."""
 
     def exceedance(c: float) -> float:
-        tube = length / math.pi * (1 + c * c / df) ** (-df / 2)
+        tube = length / math.pi * math.exp(-df / 2 * math.log1p(c * c / df))
         return tube + 2 * float(special.stdtr(df, -c))
 
     low, high = 0.0, 1.0
