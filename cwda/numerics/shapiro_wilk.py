@@ -70,7 +70,7 @@ def shapiro_wilk_pvalue(w: Tensor, n: int) -> Tensor:
     """p-value of W: exact for n = 3, Royston's normalising transformation to n = 5000.
 
     W agrees with scipy.stats.shapiro within 1e-8 and p within 2e-6 p: scipy's quantile function
-    (AS 111) gives normal scores with errors near 1e-9, these are exact in float64, and 1 - W, on
+    (AS 111) gives normal scores with errors to 6e-7, these are exact in float64, and 1 - W, on
     which p rests, is as small as 1e-3.
     """
     if n == 3:
