@@ -34,7 +34,8 @@ def weighted_log_sum(z: Tensor, normal: Tails, before: int, n: int) -> Tensor:
         log_lower, log_upper = torch.special.log_ndtr(z), torch.special.log_ndtr(-z)
     else:
         log_lower, log_upper = normal.lower.log_(), normal.upper.log_()
-    return log_lower @ (2 * rank - 1) + log_upper @ (2 * (n - rank) + 1)
+    total: Tensor = log_lower @ (2 * rank - 1) + log_upper @ (2 * (n - rank) + 1)
+    return total
 
 
 def adjusted_statistic(a_squared: Tensor, n: int) -> Tensor:
@@ -53,7 +54,7 @@ def anderson_darling_pvalue(adjusted: Tensor) -> Tensor:
     >>> import torch
     >>> from cwda.numerics.anderson_darling import anderson_darling_pvalue
     >>> anderson_darling_pvalue(torch.tensor([0.15, 0.5, 0.752, 1e6], dtype=torch.float64))
-    tensor([0.9624, 0.2086, 0.0503, 0.0000], dtype=torch.float64)
+    tensor([0.9631, 0.2087, 0.0503, 0.0000], dtype=torch.float64)
     """
     a = adjusted
     square = a * a

@@ -45,7 +45,7 @@ def cauchy_combination(pvalues: Tensor, dim: int = -1) -> Tensor:
     >>> import torch
     >>> from cwda.numerics.combination import cauchy_combination
     >>> cauchy_combination(torch.tensor([0.03, 0.4, float("nan"), 0.7], dtype=torch.float64))
-    tensor(0.0884, dtype=torch.float64)
+    tensor(0.0912, dtype=torch.float64)
     """
     p = pvalues.double().clamp(max=_BELOW_ONE)
     # Near 1 from the complement, which is exact, as pi p is rounded.

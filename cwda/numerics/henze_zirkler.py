@@ -103,7 +103,8 @@ def _statistic(y: Tensor, b2: float) -> Tensor:
     right = torch.cat([y, ones, -b2 / 2 * squares], 2)
     pairs = torch.bmm(left, right.mT).exp_().sum((1, 2)) / n
     single = torch.exp(squares * (-b2 / (2 * (1 + b2)))).sum((1, 2))
-    return pairs - 2 * (1 + b2) ** (-p / 2) * single + n * (1 + 2 * b2) ** (-p / 2)
+    statistic: Tensor = pairs - 2 * (1 + b2) ** (-p / 2) * single + n * (1 + 2 * b2) ** (-p / 2)
+    return statistic
 
 
 def _lognormal(b2: float, p: int) -> tuple[float, float]:

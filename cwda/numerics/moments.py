@@ -54,8 +54,8 @@ def chi2_2_pvalue(statistic: Tensor) -> Tensor:
 
 def _skewness_z(skewness: Tensor, n: int) -> Tensor:
     """D'Agostino's transformation of the skewness: a Johnson S_U law fitted to four moments."""
-    fourth = 3 * (n**2 + 27 * n - 70) * (n + 1) * (n + 3)
-    fourth /= (n - 2) * (n + 5) * (n + 7) * (n + 9)
+    fourth = 3 * (n**2 + 27 * n - 70) * (n + 1) * (n + 3) / (n - 2)
+    fourth /= (n + 5) * (n + 7) * (n + 9)
     w_squared = math.sqrt(2 * (fourth - 1)) - 1
     delta = 1 / math.sqrt(0.5 * math.log(w_squared))
     alpha = math.sqrt(2 / (w_squared - 1))

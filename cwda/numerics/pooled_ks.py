@@ -62,15 +62,30 @@ def pooled_ks(filters: Tensor, alpha: float = 0.05) -> PooledKS:
     whole process |Delta - E Delta| / se (the volume of the tube about the path of its
     correlations; Sun and Loader 1994). For the upper limit t is enough: it need only hold where
     the true supremum lies. For the lower one it is not: D is the largest of many noisy values
-    and so too large, and the usual D - t se(location) lies above the truth in 79 % of normal
-    layers and in 9 to 21 % of t-distributed ones (nominal 5 %).
+    and so too large, and the usual D - t se(location) lies above the truth far too often.
+
+    Shares of 1000 layers, d = 144, alpha = .05, in which a limit missed the truth (standard error
+    .007), the largest over n = 32, 64, 128; the distance is not corrected for its bias:
+
+    ======================  =====  ====  ====  ==================
+    weights                 truth  low   high  D - t se(location)
+    ======================  =====  ====  ====  ==================
+    normal                  0      .023  .000  .825
+    t_10                    .016   .002  .000  .212
+    t_5                     .038   .001  .002  .112
+    filter scale, SD .15    .006   .001  .000  .223
+    filter scale, SD .4     .040   .002  .021  .021
+    skewed mixture          .049   .002  .007  .109
+    ======================  =====  ====  ====  ==================
+
+    So the interval is conservative (coverage .977 to 1 for a nominal .90).
 
     Parameters
     ----------
     filters : Tensor
         Shape (n, d), n >= 3 filters, any floating dtype.
     alpha : float
-        Error of each limit.
+        Error of each limit, between 0 and 1/2.
 
     Raises
     ------
@@ -113,7 +128,7 @@ def pooled_ks(filters: Tensor, alpha: float = 0.05) -> PooledKS:
     centred = without - without.mean(0)
     squares = (centred * centred).sum(0)
     error = (squares * (n - 1) / n).sqrt()
-    share = torch.searchsorted(pooled.z[0], points, right=True) / pooled.z.numel()
+    share = torch.searchsorted(pooled.z[0], points, right=True).double() / pooled.z.numel()
     deviation = (share - _phi(points)).abs()
     deviation[at] = abs(signed)
 
@@ -169,7 +184,7 @@ def _leave_one_out(filters: Tensor, pooled: Standardised, points: Tensor, tile: 
         thresholds = mean[:, None] + sd[:, None] * points
         everywhere = torch.searchsorted(pooled.z[0], thresholds, right=True)
         own = torch.searchsorted(z, thresholds, right=True)
-        blocks.append((everywhere - own) / rest)
+        blocks.append((everywhere - own).double() / rest)  # integers would divide in float32
     return torch.cat(blocks) - _phi(points)
 
 
@@ -177,7 +192,7 @@ def _simultaneous_quantile(length: float, df: int, alpha: float) -> float:
     """The c for which length/pi (1 + c^2/df)^(-df/2) + P(|T_df| > c) = alpha, by bisection."""
 
     def exceedance(c: float) -> float:
-        tube = length / math.pi * (1 + c * c / df) ** (-df / 2)
+        tube = length / math.pi * math.exp(-df / 2 * math.log1p(c * c / df))
         return tube + 2 * float(special.stdtr(df, -c))
 
     low, high = 0.0, 1.0
