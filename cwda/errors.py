@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-__all__ = ["CwdaError", "DataError", "SourceError", "TrainingError", "UnreadableError"]
+__all__ = [
+    "CriterionError",
+    "CwdaError",
+    "DataError",
+    "DeviceError",
+    "LayerError",
+    "SelectionError",
+    "SourceError",
+    "TrainingError",
+    "UnreadableError",
+    "WeightsError",
+]
 
 
 class CwdaError(Exception):
@@ -23,3 +34,23 @@ class DataError(CwdaError):
 
 class TrainingError(CwdaError):
     """Training cannot go on, for example because the loss is not finite."""
+
+
+class DeviceError(CwdaError):
+    """The device asked for is unknown, absent or cannot compute in float64."""
+
+
+class LayerError(CwdaError):
+    """The network has no such layer."""
+
+
+class WeightsError(CwdaError):
+    """The weights of a layer do not allow the analysis, as when they are not finite."""
+
+
+class CriterionError(CwdaError):
+    """A pruning criterion is unknown, or does not give one score for each filter."""
+
+
+class SelectionError(CwdaError):
+    """Filters cannot be selected as asked: impossible ratio, unknown strategy."""
