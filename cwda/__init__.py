@@ -1,0 +1,70 @@
+"""Statistical tests of the Convolution Weight Distribution Assumption (CWDA).
+
+>>> import cwda
+>>> net = cwda.load("resnet20-cifar10")
+>>> res = cwda.check(net)
+>>> len(res.table)
+114
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from cwda._version import __version__
+
+if TYPE_CHECKING:
+    from cwda.conditions import (
+        CONDITIONS,
+        CheckResult,
+        ConditionResult,
+        check,
+        epsilon,
+        gaussianity,
+        homogeneity,
+        independence,
+        mean,
+        variance,
+    )
+    from cwda.errors import CwdaError
+    from cwda.extract import load
+    from cwda.layers import ConvLayer, Network
+
+__all__ = [
+    "CONDITIONS",
+    "CheckResult",
+    "ConditionResult",
+    "ConvLayer",
+    "CwdaError",
+    "Network",
+    "__version__",
+    "check",
+    "epsilon",
+    "gaussianity",
+    "homogeneity",
+    "independence",
+    "load",
+    "mean",
+    "variance",
+]
+
+# Importing torch takes two seconds; `cwda-test --help` must not wait for it.
+_HOMES = {
+    "CwdaError": "cwda.errors",
+    "ConvLayer": "cwda.layers",
+    "Network": "cwda.layers",
+    "load": "cwda.extract",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'cwda' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES.get(name, "cwda.conditions")), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

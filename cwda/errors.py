@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 __all__ = [
-    "CriterionError",
     "CwdaError",
     "DataError",
-    "DeviceError",
-    "LayerError",
-    "SelectionError",
+    "SampleError",
     "SourceError",
     "TrainingError",
     "UnreadableError",
-    "WeightsError",
 ]
 
 
@@ -36,21 +32,5 @@ class TrainingError(CwdaError):
     """Training cannot go on, for example because the loss is not finite."""
 
 
-class DeviceError(CwdaError):
-    """The device asked for is unknown, absent or cannot compute in float64."""
-
-
-class LayerError(CwdaError):
-    """The network has no such layer."""
-
-
-class WeightsError(CwdaError):
-    """The weights of a layer do not allow the analysis, as when they are not finite."""
-
-
-class CriterionError(CwdaError):
-    """A pruning criterion is unknown, or does not give one score for each filter."""
-
-
-class SelectionError(CwdaError):
-    """Filters cannot be selected as asked: impossible ratio, unknown strategy."""
+class SampleError(CwdaError):
+    """A sample has the wrong shape or size for the statistic asked for."""

@@ -267,5 +267,3 @@ def layer_from_array(array: npt.NDArray[Any] | Tensor, name: str = "array") -> C
     kernel = (side, side) if side * side == positions else (positions,)
     weight = tensor.permute(2, 0, 1).reshape(n_filters, channels, *kernel)
     return ConvLayer(name, weight)
-
-

@@ -167,9 +167,7 @@ def _learning_rate(recipe: Recipe, time: float) -> float:
     return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
 
 
-def _resume(
-    path: Path, recipe: Recipe, model: nn.Module, optimizer: torch.optim.Optimizer
-) -> int:
+def _resume(path: Path, recipe: Recipe, model: nn.Module, optimizer: torch.optim.Optimizer) -> int:
     """Load the checkpoint if there is one; returns the number of epochs done."""
     if not path.exists():
         return 0

@@ -1,0 +1,1 @@
+"""The command lines `cwda` and `cwda-test`."""

@@ -1,0 +1,28 @@
+"""Entry points; each verb is a module of its own, imported only when it runs."""
+
+from __future__ import annotations
+
+import click
+
+from cwda._version import __version__
+from cwda.cli.models import models
+from cwda.cli.test import cwda_test
+from cwda.cli.train import train
+
+__all__ = ["cwda", "cwda_test"]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="cwda")
+def cwda() -> None:
+    """Do a network's convolution weights follow the CWDA of Huang et al. (2021)?
+
+    \b
+    Shell completion (bash; zsh and fish likewise):
+      eval "$(_CWDA_COMPLETE=bash_source cwda)"
+    """
+
+
+cwda.add_command(cwda_test, name="test")
+cwda.add_command(models)
+cwda.add_command(train)

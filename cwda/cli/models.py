@@ -1,0 +1,23 @@
+"""`cwda models`: the names that --model takes."""
+
+from __future__ import annotations
+
+import click
+
+from cwda.cli.failure import one_line_errors
+
+__all__ = ["models"]
+
+
+@click.command()
+@click.option("--match", default="*", metavar="GLOB", help="Only names that match, as 'resnet*'.")
+@one_line_errors
+def models(match: str) -> None:
+    """List the names of models: built-in, cached, downloadable."""
+    import fnmatch
+
+    from cwda.extract.zoo import available
+
+    for record in available():
+        if fnmatch.fnmatchcase(record.name, match):
+            click.echo(f"{record.name:<32} {record.state:<13} {record.source}")

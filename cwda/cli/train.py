@@ -1,0 +1,83 @@
+"""`cwda train`: train a built-in architecture on CIFAR-10."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from cwda.cli.failure import one_line_errors
+
+__all__ = ["train"]
+
+
+@click.command(
+    epilog="""\b
+Example, the recipe of the built-in weights:
+  cwda train --data cifar10.npz --output runs/resnet20
+"""
+)
+@click.option("--data", required=True, metavar="PATH",
+              help="A .npz file (x_train, y_train, x_test, y_test; uint8 images n x 32 x 32 "
+              "x 3) or the folder of torchvision's CIFAR10.")  # fmt: skip
+@click.option("--download", is_flag=True, help="Download CIFAR-10 into the folder of --data.")
+@click.option("--output", "folder", required=True, type=click.Path(path_type=Path),
+              help="Folder for the checkpoint of each epoch and the final weights; a run that "
+              "was cut off goes on from there.")  # fmt: skip
+@click.option("--depth", default=20, show_default=True, help="Depth of the ResNet, 6n + 2.")
+@click.option("--epochs", default=40, show_default=True, type=click.IntRange(min=1))
+@click.option("--batch-size", default=128, show_default=True, type=click.IntRange(min=1))
+@click.option("--learning-rate", default=0.1, show_default=True)
+@click.option("--weight-decay", default=5e-4, show_default=True)
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))
+@one_line_errors
+def train(
+    data: str,
+    download: bool,
+    folder: Path,
+    depth: int,
+    epochs: int,
+    batch_size: int,
+    learning_rate: float,
+    weight_decay: float,
+    seed: int,
+) -> None:
+    """Train a CIFAR ResNet: seeded, resumable, with a checkpoint each epoch."""
+    from rich.console import Console
+    from rich.progress import Progress, TimeRemainingColumn
+
+    from cwda.models.data import read_images
+    from cwda.models.train import Recipe
+    from cwda.models.train import train as run
+
+    recipe = Recipe(
+        depth=depth,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        weight_decay=weight_decay,
+        seed=seed,
+    )
+    images = read_images(data, download=download)
+    console = Console(stderr=True)
+    with Progress(
+        *Progress.get_default_columns()[:-1],
+        TimeRemainingColumn(),
+        console=console,
+        disable=not sys.stderr.isatty(),
+    ) as bar:
+        task = bar.add_task("epoch")
+
+        def on_step(done: int, steps: int) -> None:
+            bar.update(task, completed=done, total=steps)
+
+        def on_epoch(epoch: int, loss: float, accuracy: float) -> None:
+            console.print(
+                f"epoch {epoch:3d}/{epochs}  training loss {loss:.4f}  "
+                f"test accuracy {accuracy:.2f} %",
+                highlight=False,
+            )
+
+        written = run(recipe, images, folder, on_epoch, on_step)
+    click.echo(str(written))

@@ -1,0 +1,138 @@
+"""One layer prepared for the conditions: checked, scaled, its shared matrices made once."""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from cwda.layers import ConvLayer
+from cwda.numerics.dispersion import tau_squared
+from cwda.numerics.kernels import PairKernels, pair_kernels
+from cwda.numerics.ustatistics import Denominator, mean_energy, mean_energy_product
+
+__all__ = ["FEWEST_FILTERS", "Workspace", "unfit"]
+
+#: With fewer filters the null distributions have not been calibrated.
+FEWEST_FILTERS = 8
+
+
+def unfit(layer: ConvLayer) -> str:
+    """Why no condition can be tested in this layer; empty if they can.
+
+    Examples
+    --------
+    >>> import torch
+    >>> unfit(ConvLayer("conv", torch.zeros(16, 3, 3, 3)))
+    'all weights are equal'
+    """
+    weight = layer.weight.detach()
+    if not weight.is_floating_point():
+        return f"weights are {str(weight.dtype).removeprefix('torch.')}, not real numbers"
+    if layer.n_weights == 0:
+        return "no weights"
+    lowest, highest = weight.aminmax()
+    if not math.isfinite(float(lowest) - float(highest)):
+        bad = int((~torch.isfinite(weight)).sum())
+        return f"{bad} of {weight.numel()} weights are NaN or infinite" if bad else "overflow"
+    if bool(lowest == highest):
+        return "all weights are equal"
+    if layer.n_filters < FEWEST_FILTERS:
+        return f"{layer.n_filters} filters; {FEWEST_FILTERS} are needed"
+    if bool((weight == weight[:1]).all()):
+        return "all filters are equal"
+    return ""
+
+
+class Workspace:
+    """The numbers of one layer that several conditions share, each computed once.
+
+    The weights are divided by their root mean square, so that neither tiny nor huge
+    weights leave the range of float64 in the fourth and eighth powers that follow.
+
+    Parameters
+    ----------
+    layer : ConvLayer
+        A layer for which `unfit` is empty.
+    device : torch.device
+        Where to compute.
+    alpha : float
+        Intervals have level 1 - 2 alpha.
+    variance, covariance : bool
+        Which kernel matrices will be asked for; see `pair_kernels`.
+    """
+
+    def __init__(
+        self,
+        layer: ConvLayer,
+        device: torch.device,
+        alpha: float,
+        *,
+        variance: bool = True,
+        covariance: bool = True,
+    ) -> None:
+        self.layer, self.device, self.alpha = layer, device, alpha
+        self._wanted = {"variance": variance, "covariance": covariance}
+
+    @cached_property
+    def filters(self) -> Tensor:
+        """The weights as stored, N' x d, on the device."""
+        weight = self.layer.weight.detach().to(self.device)
+        return weight.reshape(self.layer.n_filters, self.layer.dim)
+
+    @cached_property
+    def blocks(self) -> Tensor:
+        """The weights as stored, N' x N x k^2."""
+        return self.filters.view(-1, self.layer.channels, self.layer.kernel_size)
+
+    @cached_property
+    def scale(self) -> float:
+        """Root mean square of the weights, to rounding of their own type."""
+        largest = self.filters.abs().max().double()
+        norm = torch.linalg.vector_norm(self.filters / largest, dtype=torch.float64)
+        return float(largest * norm) / math.sqrt(self.layer.n_weights)
+
+    @cached_property
+    def kernels(self) -> PairKernels:
+        """Kernel matrices of the scaled weights."""
+        return pair_kernels(self.blocks, device=self.device, scale=self.scale, **self._wanted)
+
+    @cached_property
+    def mean_energy(self) -> Denominator:
+        """Mean squared norm of the scaled filters."""
+        return mean_energy(self.kernels.energy)
+
+    @cached_property
+    def energy_product(self) -> Denominator:
+        """Mean product of the squared norms of two scaled filters."""
+        return mean_energy_product(self.kernels.energy)
+
+    @cached_property
+    def effective_dim(self) -> float:
+        """d_eff = tr(Sigma)^2 / tr(Sigma^2); d under Sigma = sigma^2 I.
+
+        The trace's square is the mean of q_i q_j, that of Sigma^2 its U-statistic;
+        NaN where the latter is not positive.
+        """
+        total = self.kernels.total
+        assert total is not None
+        n = len(total)
+        trace_of_square = float(total.sum()) / (n * (n - 3))
+        return self.energy_product.value / trace_of_square if trace_of_square > 0 else math.nan
+
+    @cached_property
+    def channel_energy(self) -> npt.NDArray[np.float64]:
+        """Energy of each filter in each input channel, scaled weights, N' x N."""
+        parts = [
+            part.double().div(self.scale).square_().sum(2) for part in self.blocks.split(64, 1)
+        ]
+        return torch.cat(parts, dim=1).cpu().numpy()
+
+    @cached_property
+    def tau_squared(self) -> float:
+        """Squared coefficient of variation of the filters' squared scale."""
+        return tau_squared(self.kernels.energy, self.kernels.gram)

@@ -1,0 +1,36 @@
+"""Shared fixtures, and what is skipped where a machine lacks something."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = ROOT.parent / "shared" / "data"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if torch.cuda.is_available():
+        return
+    for item in items:
+        if "gpu" in item.keywords:
+            item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of real checkpoints and CIFAR-10, beside the project."""
+    if not SHARED.is_dir():
+        pytest.skip(f"{SHARED} is absent: real checkpoints are not part of the project")
+    return SHARED
+
+
+@pytest.fixture(autouse=True)
+def _global_random_state_is_left_alone():
+    before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    yield
+    assert torch.equal(before[0], torch.get_rng_state()), "the global torch seed was used"
+    assert (before[1] == np.random.get_state()[1]).all(), "the global numpy seed was used"  # noqa: NPY002

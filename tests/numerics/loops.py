@@ -1,0 +1,49 @@
+"""The second-order kernels as plain loops over pairs of filters, written from their definitions."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def u_centred(gram: np.ndarray) -> np.ndarray:
+    n = len(gram)
+    off = gram.copy()
+    np.fill_diagonal(off, 0)
+    out = np.zeros_like(gram)
+    for i in range(n):
+        for j in range(n):
+            if i != j:
+                out[i, j] = (
+                    gram[i, j]
+                    - off[i].sum() / (n - 2)
+                    - off[j].sum() / (n - 2)
+                    + off.sum() / ((n - 1) * (n - 2))
+                )
+    return out
+
+
+def kernels(blocks: np.ndarray) -> dict[str, np.ndarray]:
+    n, channels, k2 = blocks.shape
+    filters = blocks.reshape(n, -1)
+    squares = filters**2
+    centred = squares - squares.mean(axis=1, keepdims=True)
+    mean, variance = np.zeros((n, n)), np.zeros((n, n))
+    for i in range(n):
+        for j in range(n):
+            if i != j:
+                mean[i, j] = sum(filters[i] * filters[j])
+                variance[i, j] = sum(centred[i] * centred[j])
+    blockwise = np.zeros((n, n))
+    for b in range(channels):
+        blockwise += u_centred(blocks[:, b] @ blocks[:, b].T) ** 2
+    positionwise = np.zeros((n, n))
+    for p in range(channels * k2):
+        positionwise += u_centred(np.outer(filters[:, p], filters[:, p])) ** 2
+    total = u_centred(filters @ filters.T) ** 2
+    return {
+        "mean": mean,
+        "variance": variance,
+        "total": total,
+        "within": blockwise - positionwise,
+        "between": total - blockwise,
+    }
