@@ -1,0 +1,39 @@
+"""What is measured: importance scores, their similarity, and the filters they select."""
+
+from cwda.pruning.criteria import (
+    NORM_BASED,
+    Criterion,
+    criteria,
+    criterion,
+    fermat,
+    get_criterion,
+    gm,
+    l1,
+    l2,
+    random,
+)
+from cwda.pruning.filters import Filters
+from cwda.pruning.scoring import scores
+from cwda.pruning.selection import Selection, overlap, pruned_indices, select
+from cwda.pruning.similarity import SimilarityResult, similarity
+
+__all__ = [
+    "NORM_BASED",
+    "Criterion",
+    "Filters",
+    "Selection",
+    "SimilarityResult",
+    "criteria",
+    "criterion",
+    "fermat",
+    "get_criterion",
+    "gm",
+    "l1",
+    "l2",
+    "overlap",
+    "pruned_indices",
+    "random",
+    "scores",
+    "select",
+    "similarity",
+]
