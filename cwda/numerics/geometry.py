@@ -99,7 +99,7 @@ class Geometry:
         close = (squared <= _CANCELLED * sums).triu(1)
         if not close.any():
             return distances
-        _recompute(distances, self.centred, close)
+        _recompute(distances, self.points, close)
         return _tie_duplicates(distances)
 
     @cached_property
@@ -145,7 +145,7 @@ class Geometry:
         """||R|| at F = sum_j w_j f_j: R sums the unit vectors from F to the other points."""
         inverse = _inverse(radii)
         coefficients = inverse - inverse.sum(-1, keepdim=True) * weights
-        return torch.linalg.vector_norm(_combine(coefficients, self.centred), dim=-1)
+        return _length(_combine(coefficients, self.centred))
 
     def _start(self, lowest: Tensor, at_medoid: Tensor, vertex: Tensor, stay: Tensor) -> Tensor:
         """Weights of the mean, or where the medoid lies lower, of the step away from it."""
@@ -162,7 +162,7 @@ class Geometry:
             if bool(settled.all()):
                 return weights, steps
             radii = self._squared_radii(weights, products).clamp_min(_TINY).sqrt()
-            inverse = 1 / radii
+            inverse = radii.reciprocal()
             new_weights = inverse / inverse.sum(-1, keepdim=True)
             new_products = _combine(new_weights, self.gram)
             moved = ((new_weights - weights) * (new_products - products)).sum(-1)
@@ -185,13 +185,19 @@ class Geometry:
         if close.any():
             point = _combine(weights, self.centred)
             index = close.nonzero(as_tuple=True)
-            radii[index] = torch.linalg.vector_norm(self.centred[index] - point[index[:-1]], dim=-1)
+            radii[index] = _length(self.centred[index] - point[index[:-1]])
         return radii
 
 
 def _combine(coefficients: Tensor, rows: Tensor) -> Tensor:
     """sum_j c_j row_j, (..., n) and (..., n, m) -> (..., m)."""
     return (coefficients.unsqueeze(-2) @ rows).squeeze(-2)
+
+
+def _length(vectors: Tensor) -> Tensor:
+    """Euclidean norms along the last axis."""
+    norms: Tensor = torch.linalg.vector_norm(vectors, dim=-1)
+    return norms
 
 
 def _row(matrix: Tensor, index: Tensor) -> Tensor:
@@ -202,7 +208,7 @@ def _row(matrix: Tensor, index: Tensor) -> Tensor:
 
 def _inverse(radii: Tensor) -> Tensor:
     """1 / radius, and 0 for a point at F itself, which pulls nowhere."""
-    return torch.where(radii > 0, 1 / radii, 0.0)
+    return torch.where(radii > 0, radii.reciprocal(), 0.0)
 
 
 def _multiplicity(radii: Tensor) -> Tensor:
@@ -214,9 +220,11 @@ def _recompute(distances: Tensor, points: Tensor, close: Tensor) -> None:
     """Overwrite the distances of the pairs marked in `close` by exact ones."""
     n, d = points.shape[-2:]
     points, flat = points.reshape(-1, n, d), distances.view(-1, n, n)
-    for pairs in close.view(-1, n, n).nonzero().split(max(1, _CHUNK // d)):
-        batch, i, j = pairs.unbind(1)
-        exact = torch.linalg.vector_norm(points[batch, i] - points[batch, j], dim=-1)
+    pairs = close.view(-1, n, n).nonzero()
+    size = max(1, _CHUNK // d)
+    for start in range(0, len(pairs), size):
+        batch, i, j = pairs[start : start + size].unbind(1)
+        exact = _length(points[batch, i] - points[batch, j])
         flat[batch, i, j] = exact
         flat[batch, j, i] = exact
 

@@ -116,7 +116,9 @@ def kendall(scores: Tensor) -> Tensor:
     ranks = midranks(scores).to(torch.float32)  # exact: halves of whole numbers
     rows, n = ranks.shape
     total = torch.zeros(rows, rows, dtype=torch.float64, device=ranks.device)
-    for block in ranks.split(max(1, _CHUNK // max(1, n)), dim=1):
+    size = max(1, _CHUNK // max(1, n))
+    for start in range(0, n, size):
+        block = ranks[:, start : start + size]
         signs = (block.unsqueeze(2) - ranks.unsqueeze(1)).sign_().flatten(1)
         total += (signs @ signs.T).to(torch.float64)
     return _correlation(total)

@@ -12,8 +12,9 @@ from torch import Tensor
 from cwda.errors import CriterionError, WeightsError
 from cwda.layers import ConvLayer, Network
 from cwda.numerics.device import resolve_device
-from cwda.pruning.criteria import NORM_BASED, Criterion, resolve
 from cwda.pruning.filters import Filters, Source, as_network
+from cwda.pruning.norms import NORM_BASED
+from cwda.pruning.registry import Criterion, resolve
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,7 +85,7 @@ def scores(
     source : Network, ConvLayer or array
         What to score; an array is N x k^2 x N'.
     criteria : iterable of str
-        Names of `cwda.pruning.criteria`.
+        Names of `cwda.pruning.criteria()`.
     device : torch.device or str
         Where to compute, in float64; "auto" is CUDA where there is one.
 

@@ -16,8 +16,8 @@ from cwda.errors import SelectionError
 from cwda.numerics.device import resolve_device
 from cwda.numerics.lowest import lowest_count
 from cwda.numerics.ranks import ascending
-from cwda.pruning.criteria import get_criterion
 from cwda.pruning.filters import Filters, Source, as_network, find_layer, nearest
+from cwda.pruning.registry import get_criterion
 from cwda.pruning.scoring import score_network
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def select(
     source : Network, ConvLayer or array
         What to prune; an array is N x k^2 x N'.
     criterion : str
-        A name of `cwda.pruning.criteria`.
+        A name of `cwda.pruning.criteria()`.
     ratio : float
         Share of filters to prune, between 0 and 1: the whole part of ratio N' in each
         layer, or of ratio times all filters.
@@ -165,7 +165,7 @@ def select(
         if row.isfinite().all():
             rows[name] = row
         else:
-            skipped[name] = f"scores have {normalise} 0"
+            skipped[name] = f"scores that are all equal or 0 have no {normalise} to scale by"
     prune = _layerwise if strategy == "layerwise" else _globally
     n_filters = {name: len(row) for name, row in rows.items()}
     pruned = prune(rows, ratio) if rows else {}
@@ -255,7 +255,7 @@ def pruned_indices(
         Name of the layer, or its position counted from 0 as in ``net[...]``: the first
         convolution is 0.
     criterion : str
-        A name of `cwda.pruning.criteria`.
+        A name of `cwda.pruning.criteria()`.
     top : int
         How many filters.
     device : torch.device or str

@@ -16,8 +16,8 @@ from cwda.layers import Network
 from cwda.numerics.lowest import lowest_count, lowest_overlap, rank_biased_overlap
 from cwda.numerics.rank_intervals import FEWEST_FOR_INTERVAL, spearman_interval
 from cwda.numerics.ranks import kendall, spearman
-from cwda.pruning.criteria import NORM_BASED
 from cwda.pruning.filters import Source, as_network, find_layer
+from cwda.pruning.norms import NORM_BASED
 from cwda.pruning.scoring import LayerScores, score_network
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def similarity(
     source : Network, ConvLayer or array
         What to measure; an array is N x k^2 x N'.
     criteria : iterable of str
-        Two names of `cwda.pruning.criteria` or more.
+        Two names of `cwda.pruning.criteria()` or more.
     ratios : iterable of float
         Pruning ratios between 0 and 1 at which the pruned sets are compared (Jaccard index).
     device : torch.device or str
