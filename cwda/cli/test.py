@@ -21,7 +21,7 @@ __all__ = ["cwda_test"]
 DEFAULT_MODEL = "resnet20-cifar10"
 
 
-class _Margin(click.ParamType):
+class _Margin(click.ParamType[tuple[str, float]]):
     name = "NAME=VALUE"
 
     def convert(

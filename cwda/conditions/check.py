@@ -22,7 +22,7 @@ from cwda.conditions.variance import VARIANCE
 from cwda.conditions.workspace import Workspace, unfit
 from cwda.errors import CwdaError
 from cwda.layers import ConvLayer, Network
-from cwda.numerics.combination import benjamini_hochberg_adjusted, holm_adjusted
+from cwda.numerics.combination import benjamini_hochberg, holm
 from cwda.numerics.device import resolve_device
 
 __all__ = ["CONDITIONS", "DEFAULT_ALPHA", "check", "check_layer", "resolve_margins"]
@@ -252,7 +252,6 @@ def _adjust(rows: Sequence[ConditionResult]) -> list[ConditionResult]:
     adjusted = list(rows)
     for indices in places.values():
         raw = np.array([rows[i].pvalue for i in indices])
-        holm, bh = holm_adjusted(raw), benjamini_hochberg_adjusted(raw)
-        for i, h, b in zip(indices, holm, bh, strict=True):
+        for i, h, b in zip(indices, holm(raw), benjamini_hochberg(raw), strict=True):
             adjusted[i] = replace(rows[i], pvalue_holm=float(h), pvalue_bh=float(b))
     return adjusted

@@ -7,13 +7,9 @@ import math
 from cwda.conditions.definition import Condition, always_applicable
 from cwda.conditions.results import Measurement
 from cwda.conditions.workspace import Workspace
-from cwda.numerics.combination import (
-    benjamini_hochberg_adjusted,
-    cauchy_combination,
-    holm_adjusted,
-)
+from cwda.numerics.combination import benjamini_hochberg, cauchy_combination, holm
 from cwda.numerics.normality import marginals
-from cwda.numerics.pooled import pooled_ks
+from cwda.numerics.pooled_ks import pooled_ks
 
 __all__ = ["GAUSSIANITY"]
 
@@ -22,24 +18,32 @@ def _measure(space: Workspace) -> Measurement:
     positions = marginals(space.filters.T, ["anderson_darling"])
     pvalues = positions.anderson_darling_pvalue
     assert pvalues is not None
-    tested = pvalues[~positions.degenerate].cpu().numpy()
-    pvalue = float(cauchy_combination(tested)) if len(tested) else math.nan
-    pooled = pooled_ks(space.filters, alpha=space.alpha)
+    pvalue = float(cauchy_combination(pvalues))
+    each = pvalues.cpu().numpy()
     details = {
-        "positions": float(len(tested)),
-        "positions_rejected": float((tested < space.alpha).sum()),
-        "positions_rejected_holm": float((holm_adjusted(tested) < space.alpha).sum()),
-        "positions_rejected_bh": float((benjamini_hochberg_adjusted(tested) < space.alpha).sum()),
+        "positions": float((~positions.degenerate).sum()),
         "positions_degenerate": float(positions.degenerate.sum()),
+        "positions_rejected": float((each < space.alpha).sum()),
+        "positions_rejected_holm": float((holm(each) < space.alpha).sum()),
+        "positions_rejected_bh": float((benjamini_hochberg(each) < space.alpha).sum()),
     }
-    statistic = (
-        math.tan(math.pi * (0.5 - pvalue))
-        if 0 < pvalue < 1
-        else math.copysign(math.inf, 0.5 - pvalue)
-    )
+    pooled = pooled_ks(space.filters, alpha=space.alpha)
     return Measurement(
-        pooled.effect, pooled.effect, pooled.low, pooled.high, statistic, pvalue, details
+        estimate=pooled.distance,
+        effect=pooled.distance,
+        low=pooled.low,
+        high=pooled.high,
+        statistic=_cauchy_statistic(pvalue),
+        pvalue=pvalue,
+        details=details,
     )
+
+
+def _cauchy_statistic(pvalue: float) -> float:
+    """The combined statistic T, which has the p-value of a standard Cauchy variable."""
+    if not 0 < pvalue < 1:
+        return math.copysign(math.inf, 0.5 - pvalue) if pvalue == pvalue else math.nan
+    return 1 / math.tan(math.pi * pvalue)
 
 
 GAUSSIANITY = Condition(

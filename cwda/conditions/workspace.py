@@ -43,7 +43,8 @@ def unfit(layer: ConvLayer) -> str:
         return "all weights are equal"
     if layer.n_filters < FEWEST_FILTERS:
         return f"{layer.n_filters} filters; {FEWEST_FILTERS} are needed"
-    if bool((weight == weight[:1]).all()):
+    # The first two tell in nearly every case, without a pass over all weights.
+    if torch.equal(weight[0], weight[1]) and bool((weight == weight[:1]).all()):
         return "all filters are equal"
     return ""
 
@@ -91,10 +92,12 @@ class Workspace:
 
     @cached_property
     def scale(self) -> float:
-        """Root mean square of the weights, to rounding of their own type."""
-        largest = self.filters.abs().max().double()
-        norm = torch.linalg.vector_norm(self.filters / largest, dtype=torch.float64)
-        return float(largest * norm) / math.sqrt(self.layer.n_weights)
+        """Root mean square of the weights."""
+        norm = float(torch.linalg.vector_norm(self.filters, dtype=torch.float64))
+        if norm == 0 or math.isinf(norm):  # squares out of the range of float64
+            largest = float(self.filters.abs().max())
+            norm = largest * float(torch.linalg.vector_norm(self.filters / largest))
+        return norm / math.sqrt(self.layer.n_weights)
 
     @cached_property
     def kernels(self) -> PairKernels:

@@ -81,7 +81,7 @@ def read_images(source: str | Path, download: bool = False) -> ImageData:
 
 def _read_npz(path: Path) -> list[np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             missing = [name for name in _ARRAYS if name not in archive]
             if missing:
                 raise DataError(f"{path}: the array {missing[0]} is missing")

@@ -82,7 +82,8 @@ class CifarResNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = F.relu(self.bn1(self.conv1(x)))
         x = self.layer3(self.layer2(self.layer1(x)))
-        return self.linear(x.mean(dim=(2, 3)))
+        logits: Tensor = self.linear(x.mean(dim=(2, 3)))
+        return logits
 
 
 def cifar_resnet(depth: int, num_classes: int = 10, width: int = 16) -> CifarResNet:
@@ -116,7 +117,9 @@ def cifar_resnet(depth: int, num_classes: int = 10, width: int = 16) -> CifarRes
     """
     if depth < 8 or (depth - 2) % 6:
         raise ValueError(f"depth must be 6n + 2 with n >= 1 (as 20, 32, 56), not {depth}")
-    return CifarResNet((depth - 2) // 6, num_classes=num_classes, width=width)
+    # Layers draw initial weights from the global generator; its state is given back.
+    with torch.random.fork_rng(devices=[]):
+        return CifarResNet((depth - 2) // 6, num_classes=num_classes, width=width)
 
 
 def initialise(model: nn.Module, seed: int) -> None:

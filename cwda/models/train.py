@@ -94,7 +94,7 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     model = cifar_resnet(recipe.depth, data.num_classes)
     initialise(model, recipe.seed)
-    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = model.to(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(
         model.parameters(),
         lr=recipe.learning_rate,
@@ -151,7 +151,7 @@ def _run_epoch(
             outputs = model(x)
         loss = nn.functional.cross_entropy(outputs.float(), labels[batch])
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
         total += loss.item() * len(batch)
         if on_step:

@@ -49,9 +49,7 @@ def cauchy_combination(pvalues: Tensor, dim: int = -1) -> Tensor:
     """
     p = pvalues.double().clamp(max=_BELOW_ONE)
     # Near 1 from the complement, which is exact, as pi p is rounded.
-    quantile = torch.where(
-        p <= 0.5, 1 / torch.tan(math.pi * p), -1 / torch.tan(math.pi * (1 - p))
-    )
+    quantile = torch.where(p <= 0.5, 1 / torch.tan(math.pi * p), -1 / torch.tan(math.pi * (1 - p)))
     mean = torch.nanmean(quantile, dim)
     return torch.atan2(torch.ones_like(mean), mean) / math.pi
 

@@ -38,8 +38,9 @@ from cwda.numerics.gram import PanelGram
 
 __all__ = ["PairKernels", "pair_kernels"]
 
-#: Doubles in the largest temporary of a chunk (4 MiB: stays in the cache of a core).
-CHUNK_NUMBERS = 1 << 19
+#: Doubles in the largest temporary of a chunk: 8 MiB, long enough for the matrix products to
+#: run at full speed, small beside the layers where that matters.
+CHUNK_NUMBERS = 1 << 20
 
 #: Above this kernel size the k^2 (k^2 - 1) / 2 products of a block cost more than
 #: forming the block's n x n Gram matrix and squaring it.
@@ -117,8 +118,9 @@ def pair_kernels(
     sums = _Sums(n, device, kernel_size, variance, covariance)
     for part in _channel_chunks(blocks):
         # Positions before channels: the products of positions are then contiguous.
-        chunk = part.transpose(1, 2).to(device=device, dtype=torch.float64)
-        sums.add(chunk.div(scale).contiguous())
+        shape = (n, kernel_size, part.shape[1])
+        chunk = torch.empty(shape, device=device, dtype=torch.float64)
+        sums.add(chunk.copy_(part.transpose(1, 2)).div_(scale))
     return sums.finish(channels, channels * kernel_size)
 
 
@@ -135,30 +137,25 @@ class _Sums:
     def __init__(
         self, n: int, device: torch.device, kernel_size: int, variance: bool, covariance: bool
     ) -> None:
-        def vector() -> Tensor:
-            return torch.zeros(n, device=device, dtype=torch.float64)
-
         blocks = covariance and kernel_size > 1
         expanded = kernel_size <= LARGEST_EXPANDED_KERNEL
         self.n, self.centring = n, 1 / (n - 2)
-        self.energy, self.on_mean = vector(), vector()
+        self.on_mean = torch.zeros(n, device=device, dtype=torch.float64)
         self.mean_energy = torch.zeros((), device=device, dtype=torch.float64)
         self.gram = PanelGram(n, device)
         self.squares = PanelGram(n, device) if variance else None
         self.positions = _CentredSquares(n, device) if covariance else None
         self.blocks = _CentredSquares(n, device) if blocks and expanded else None
         self.products = PanelGram(n, device) if blocks and expanded else None
-        self.direct = vector().new_zeros(n, n) if blocks and not expanded else None
+        self.direct = self.on_mean.new_zeros(n, n) if blocks and not expanded else None
 
     def add(self, x: Tensor) -> None:
-        """Add channels: `x` is n x k^2 x channels."""
+        """Add channels: `x` is n x k^2 x channels, and is overwritten."""
         n = self.n
-        flat = x.view(n, -1)
-        self.energy += torch.linalg.vector_norm(flat, dim=1).square_()
         if self.squares is not None:
-            self.squares.add(flat.square())
+            self.squares.add(x.view(n, -1).square())
         mean = x.mean(dim=0)
-        z = x - mean
+        z = x.sub_(mean)
         self.on_mean += z.view(n, -1) @ mean.view(-1)
         self.mean_energy += mean.square().sum()
         self.gram.add(z.view(n, -1))
@@ -183,8 +180,7 @@ class _Sums:
     def finish(self, channels: int, dim: int) -> PairKernels:
         gram_centred = self.gram.symmetric()
         gram = gram_centred + self.on_mean[:, None] + self.on_mean + self.mean_energy
-        energy = self.energy
-        gram.diagonal().copy_(energy)
+        energy = gram.diagonal().clone()
         variance = total = within = between = None
         if self.squares is not None:
             variance = self.squares.symmetric().addr_(energy, energy, alpha=-1 / dim)
@@ -222,15 +218,15 @@ class _Sums:
 class _CentredSquares:
     """sum over b of B~_b^2, where B_b is a Gram matrix of centred filters.
 
-    The part sum_b B_b^2 is the caller's, who knows the cheapest way to it.
+    The part sum_b B_b^2 is the caller's, who knows the cheapest way to it. With V the Gram
+    matrix of the energies v, the shifts s_b enter through its row sums: sum_b s_b v_bi is
+    c / (n - 1) times the row sum, sum_b s_b^2 the square of that factor times the total.
     """
 
     def __init__(self, n: int, device: torch.device) -> None:
         self.n, self.centring = n, 1 / (n - 2)
         self.cross = torch.zeros(n, n, device=device, dtype=torch.float64)
         self.squares = PanelGram(n, device)
-        self.rows = torch.zeros(n, device=device, dtype=torch.float64)
-        self.constant = torch.zeros((), device=device, dtype=torch.float64)
 
     def add(self, z: Tensor, v: Tensor) -> None:
         """Add blocks: filters z, n x k^2 x channels, and their energies v, n x ... alike.
@@ -238,22 +234,23 @@ class _CentredSquares:
         The middle axis of v is k^2 where each position is a block, 1 where a channel is.
         """
         n, c = self.n, self.centring
-        shift = v.sum(dim=0) * (c / (n - 1))
-        self.cross.addmm_((v * (2 * c)).sub_(shift).mul(z).view(n, -1), z.view(n, -1).T)
-        flat = v.view(n, -1)
-        self.squares.add(flat)
-        self.rows += (c * c) * torch.linalg.vector_norm(flat, dim=1).square_()
-        self.rows -= (2 * c) * (flat @ shift.view(-1))
-        self.constant += shift.square().sum()
+        weight = (v * (2 * c)).sub_(v.sum(dim=0) * (c / (n - 1)))
+        weighted = weight.mul_(z) if v.shape == z.shape else weight * z
+        self.cross.addmm_(weighted.view(n, -1), z.view(n, -1).T)
+        self.squares.add(v.reshape(n, -1))
 
     def symmetric(self, weight: float) -> Tensor:
         """The sum with `weight` times the Gram matrix of the energies v added to it."""
-        out = self.squares.symmetric().mul_(weight + 2 * self.centring**2)
+        c, factor = self.centring, self.centring / (self.n - 1)
+        out = self.squares.symmetric()
+        sums = out.sum(dim=0)
+        rows = c**2 * out.diagonal() - 2 * c * factor * sums
+        out.mul_(weight + 2 * c**2)
         out += self.cross
         out += self.cross.T
-        out += self.rows
-        out += self.rows[:, None]
-        out += self.constant
+        out += rows
+        out += rows[:, None]
+        out += factor**2 * sums.sum()
         return out
 
 

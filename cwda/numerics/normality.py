@@ -183,8 +183,8 @@ class _Sums:
 def _block(ordered: Tensor, wanted: frozenset[Statistic], tile: int) -> MarginalStatistics:
     """All statistics of a block of sorted rows, `tile` columns at a time if they are long."""
     n = ordered.shape[1]
-    z, degenerate = standardise_sorted(ordered)
-    sums = _accumulate(z, wanted, tile)
+    standard = standardise_sorted(ordered)
+    sums = _accumulate(standard.z, wanted, tile)
     found: dict[str, Tensor] = {}
     if "anderson_darling" in wanted:
         a_squared = -n - sums.logs / n
@@ -207,14 +207,14 @@ def _block(ordered: Tensor, wanted: frozenset[Statistic], tile: int) -> Marginal
         found["k_squared_pvalue"] = chi2_2_pvalue(found["k_squared"])
     if "ks" in wanted:
         found["ks"] = sums.ks
-    return MarginalStatistics(n, degenerate, **found)
+    return MarginalStatistics(n, standard.degenerate, **found)
 
 
-def _accumulate(ordered: Tensor, wanted: frozenset[Statistic], tile: int) -> _Sums:
-    n = ordered.shape[1]
-    sums = _Sums(*(ordered.new_zeros(len(ordered)) for _ in fields(_Sums)))
+def _accumulate(rows: Tensor, wanted: frozenset[Statistic], tile: int) -> _Sums:
+    n = rows.shape[1]
+    sums = _Sums(*(rows.new_zeros(len(rows)) for _ in fields(_Sums)))
     for start in range(0, n, tile):
-        z = ordered[:, start : start + tile]
+        z = rows[:, start : start + tile]
         if "shapiro_wilk" in wanted:
             weights = shapiro_wilk_weights(n)[start : start + tile]
             sums.contrast += z @ weights.to(z.device)

@@ -51,8 +51,10 @@ def sort_rows(rows: Tensor) -> Tensor:
     if threads <= 1:
         shared.sort(axis=1)
     else:
-        shares = [shared[i * len(shared) // threads : (i + 1) * len(shared) // threads]
-                  for i in range(threads)]
+        shares = [
+            shared[i * len(shared) // threads : (i + 1) * len(shared) // threads]
+            for i in range(threads)
+        ]
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(lambda share: share.sort(axis=1), shares))
     return ordered

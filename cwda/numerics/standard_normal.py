@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["Tails", "standardise_sorted", "tails", "upper_tail"]
+__all__ = ["Standardised", "Tails", "standardise_sorted", "tails", "upper_tail"]
 
 # Values whose range is below twice this share of their size are constant but for rounding.
 _CONSTANT = 16 * torch.finfo(torch.float64).eps
@@ -21,34 +21,44 @@ class Tails(NamedTuple):
     upper: Tensor
 
 
-def standardise_sorted(ordered: Tensor) -> tuple[Tensor, Tensor]:
-    """Sorted rows with mean 0 and standard deviation 1 (with n - 1), in float64.
+class Standardised(NamedTuple):
+    """Sorted rows in standard form: z = (x unit - mean) / sd.
 
-    Parameters
+    Attributes
     ----------
-    ordered : Tensor
-        Shape (m, n), each row in ascending order, NaN last; overwritten if float64.
-
-    Returns
-    -------
     z : Tensor
-        Shape (m, n); NaN throughout a degenerate row.
+        Shape (m, n), float64; NaN throughout a degenerate row.
+    unit, mean, sd : Tensor
+        Shape (m, 1), float64; the unit is a power of two that brings the largest magnitude of
+        the row near 1, sd is with n - 1 and NaN in a degenerate row.
     degenerate : Tensor
         Shape (m,), bool: constant (but for rounding in float64), or not finite.
     """
+
+    z: Tensor
+    unit: Tensor
+    mean: Tensor
+    sd: Tensor
+    degenerate: Tensor
+
+
+def standardise_sorted(ordered: Tensor) -> Standardised:
+    """Rows (m, n) in ascending order, NaN last, in standard form; float64 rows are overwritten."""
     n = ordered.shape[1]
     first, last = ordered[:, :1].double(), ordered[:, -1:].double()
     size = torch.maximum(first.abs(), last.abs())
     finite = torch.isfinite(first) & torch.isfinite(last)
     varied = finite & (last / 2 - first / 2 > _CONSTANT * size)  # halves: the range may overflow
-    # In units of a power of two near the largest magnitude, which changes no digit, squares
-    # neither overflow nor vanish.
+    # A power of two changes no digit, and squares then neither overflow nor vanish.
     exponent = torch.frexp(torch.where(finite, size, 0.0)).exponent.clamp(-1022, 1022)
-    z = ordered.double().mul_(torch.ldexp(torch.ones_like(size), -exponent))
-    z.sub_(z.mean(1, keepdim=True))
+    unit = torch.ldexp(torch.ones_like(size), -exponent)
+    z = ordered.double().mul_(unit)
+    mean = z.mean(1, keepdim=True)
+    z.sub_(mean)
     sd = (torch.linalg.vecdot(z, z).unsqueeze(1) / (n - 1)).sqrt()
-    z.mul_(torch.where(varied, 1 / sd, torch.nan))
-    return z, ~varied.squeeze(1)
+    sd = torch.where(varied, sd, torch.nan)
+    z.mul_(1 / sd)
+    return Standardised(z, unit, mean, sd, ~varied.squeeze(1))
 
 
 def tails(z: Tensor) -> Tails:

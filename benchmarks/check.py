@@ -1,0 +1,183 @@
+"""Speed and memory of `cwda.check`, beside its peers, as a Markdown table.
+
+Run from the project's root:  python -m benchmarks.check [--write docs/benchmarks.md]
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import importlib.metadata
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+import cwda
+from benchmarks import peers
+from benchmarks.networks import resnet18_shaped
+from cwda.layers import ConvLayer, Network, Provenance
+
+MEMORY_PROBE = """
+import gc, os, sys, threading, time
+import psutil, torch
+import cwda
+from benchmarks.networks import resnet18_shaped
+network = resnet18_shaped()
+cwda.check(network.select("conv1"))  # imports and thread pools do not count
+gc.collect()
+process, peak, stop = psutil.Process(), [0], threading.Event()
+before = process.memory_info().rss
+def watch():
+    while not stop.is_set():
+        peak[0] = max(peak[0], process.memory_info().rss)
+        time.sleep(0.001)
+watcher = threading.Thread(target=watch)
+watcher.start()
+cwda.check(network)
+stop.set()
+watcher.join()
+print(peak[0] - before)
+"""
+
+
+def seconds(call: Callable[[], object], repeats: int) -> float:
+    """Median time of a call after one that does not count."""
+    call()
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def once(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def whole_process(arguments: list[str], repeats: int = 5) -> float:
+    def run() -> None:
+        subprocess.run([sys.executable, "-c", *arguments], check=True, capture_output=True)
+
+    return seconds(run, repeats)
+
+
+def speed(network: Network) -> list[tuple[str, str, str]]:
+    ours = seconds(lambda: cwda.check(network), 7)
+    rows = [("check(), six conditions, ResNet-18-shaped, 11.2 M weights", f"{ours:.2f} s", "")]
+    try:
+        theirs = seconds(lambda: peers.weightwatcher(network), 3)
+        rows.append(("WeightWatcher.analyze(), same weights", f"{theirs:.2f} s", _x(theirs / ours)))
+    except ImportError:
+        rows.append(("WeightWatcher.analyze(), same weights", "not installed", ""))
+    loops = once(lambda: peers.library_loops(network))
+    rows.append(
+        (
+            "the same numbers by scipy, statsmodels and numpy loops",
+            f"{loops:.1f} s",
+            _x(loops / ours),
+        )
+    )
+    if torch.cuda.is_available():
+        gpu = seconds(lambda: cwda.check(network, device="cuda"), 7)
+        rows.append((f"check() on {torch.cuda.get_device_name()}", f"{gpu:.3f} s", _x(ours / gpu)))
+    for condition in cwda.CONDITIONS:
+        own = seconds(lambda name=condition: cwda.check(network, [name]), 3)
+        rows.append((f"{condition} alone", f"{own:.2f} s", f"{100 * own / ours:.0f} %"))
+    return rows
+
+
+def memory(network: Network) -> list[tuple[str, str, str]]:
+    found = subprocess.run(
+        [sys.executable, "-c", MEMORY_PROBE], check=True, capture_output=True, text=True
+    )
+    used = int(found.stdout)
+    largest = max(network, key=lambda layer: layer.n_weights)
+    allowed = 8 * (2.5 * largest.n_weights + largest.n_filters**2)
+    return [
+        (
+            "peak memory of check() above the loaded network",
+            f"{used / 2**20:.0f} MiB",
+            f"{used / allowed:.2f} of 2.5 x largest layer + Gram ({allowed / 2**20:.0f} MiB)",
+        )
+    ]
+
+
+def growth() -> list[tuple[str, str, str]]:
+    rows = []
+    base = None
+    for n, channels in ((256, 256), (256, 512), (512, 256), (512, 512), (1024, 256)):
+        weight = torch.randn(n, channels, 3, 3, generator=torch.Generator().manual_seed(0))
+        network = Network("one", (ConvLayer("conv", weight),), Provenance("random", "array"))
+        own = seconds(lambda net=network: cwda.check(net), 5)
+        work = n * n * channels * 9
+        base = base or own / work
+        rows.append(
+            (
+                f"check(), one layer {n} x {channels} x 3 x 3",
+                f"{1000 * own:.0f} ms",
+                f"{own / work / base:.2f} of the first row's time per n^2 d",
+            )
+        )
+    return rows
+
+
+def processes() -> list[tuple[str, str, str]]:
+    call = "import sys; from cwda.cli.main import cwda_test; sys.argv[0] = 'cwda-test'; cwda_test()"
+    return [
+        ("cwda-test --version, whole process", f"{whole_process([call, '--version']):.2f} s", ""),
+        ("cwda-test --help, whole process", f"{whole_process([call, '--help']):.2f} s", ""),
+        ("cwda-test, built-in model, whole process", f"{whole_process([call]):.2f} s", ""),
+        ("python -c 'import torch'", f"{whole_process(['import torch']):.2f} s", ""),
+    ]
+
+
+def _x(ratio: float) -> str:
+    return f"{ratio:.1f} x the time of check()" if ratio >= 1 else f"{ratio:.2f} x"
+
+
+def machine() -> str:
+    versions = ", ".join(
+        f"{name} {importlib.metadata.version(name)}"
+        for name in ("torch", "numpy", "scipy", "statsmodels")
+    )
+    return (
+        f"Measured {datetime.date.today()} on {torch.get_num_threads()} cores "
+        f"({platform.machine()}), Python {platform.python_version()}, {versions}. "
+        "Medians after a warm-up; ratios are of the same run."
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", type=Path, help="put the tables into this file")
+    options = parser.parse_args()
+    network = resnet18_shaped()
+    sections = {
+        "Speed": speed(network),
+        "Memory": memory(network),
+        "Growth": growth(),
+        "Whole processes": processes(),
+    }
+    lines = ["# Benchmarks", "", "Made by `python -m benchmarks.check --write docs/benchmarks.md`."]
+    lines += [machine(), ""]
+    for title, rows in sections.items():
+        lines += [f"## {title}", "", "| what | measured | ratio |", "|---|---|---|"]
+        lines += [f"| {what} | {value} | {ratio} |" for what, value, ratio in rows]
+        lines.append("")
+    text = "\n".join(lines)
+    print(text)
+    if options.write:
+        options.write.write_text(text)
+
+
+if __name__ == "__main__":
+    main()

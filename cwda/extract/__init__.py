@@ -1,0 +1,6 @@
+"""A source of trained weights to a `Network`; nothing in a file is ever executed."""
+
+from cwda.extract.load import Source, load
+from cwda.extract.zoo import ZooEntry, available
+
+__all__ = ["Source", "ZooEntry", "available", "load"]

@@ -1,0 +1,219 @@
+"""`load`: any source of trained weights to a `Network`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor, nn
+
+from cwda.errors import CwdaError, SourceError, UnreadableError
+from cwda.extract import zoo
+from cwda.extract.download import HF_FILES
+from cwda.extract.formats import read_file
+from cwda.extract.mapped import sha256
+from cwda.extract.modules import read_module, with_blueprint
+from cwda.extract.select import Options, select
+from cwda.extract.tensors import Content
+from cwda.extract.tree import walk
+from cwda.layers import ConvLayer, Network, Provenance, layer_from_array
+
+__all__ = ["Source", "load"]
+
+Source = (
+    str | Path | nn.Module | Mapping[str, Any] | npt.NDArray[Any] | Tensor | ConvLayer | Network
+)
+
+#: Usual endings of checkpoints: they tell a path from a name, never a file's format.
+_SUFFIX = re.compile(
+    r"(\.(pt|pth|th|tar|bin|ckpt|jit|safetensors|onnx|h5|hdf5|keras|npy|npz|index|json))+$"
+)
+
+
+def load(
+    source: Source,
+    *,
+    name: str | None = None,
+    groups: Mapping[str, int] | None = None,
+    transposed: str | None = None,
+    weights_key: str | None = None,
+) -> Network:
+    """The convolution weights of a trained network, with what was left out and assumed.
+
+    Nothing in a file is ever executed or imported; see ``docs/extraction.md``.
+
+    Parameters
+    ----------
+    source : str, Path, Module, mapping, array, ConvLayer or Network
+        The name of a model (``resnet20-cifar10``, ``resnet18``,
+        ``resnet18:IMAGENET1K_V1``, ``timm:NAME``, ``hf:ORG/REPO`` or
+        ``hf:ORG/REPO/FILE``); a file of PyTorch, TorchScript, safetensors, ONNX, Keras or
+        numpy, or a folder or index of sharded weights; a module; a state dict; an array
+        N x k^2 x N' (channels, kernel positions, filters). A bare word that names a model
+        is never taken for a path: write ``./resnet18`` for one.
+    name : str, optional
+        Name of the network; by default the model's name or the file's stem.
+    groups : mapping, optional
+        Number of groups by glob pattern of layer names, as ``{"*.conv2": 32}``, where the
+        source does not say.
+    transposed : str, optional
+        Glob patterns of transposed convolutions, separated by commas, as ``"up*,dec*"``.
+    weights_key : str, optional
+        Dotted path of the state dict to take where a file holds several, as ``ema``.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    SourceError
+        If the source is unknown, missing or cannot be reached.
+    UnreadableError
+        If it holds no convolution that can be read.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from cwda.extract import load
+    >>> net = load({"stem.weight": torch.zeros(8, 3, 3, 3), "head.weight": torch.zeros(10, 8)})
+    >>> net["stem"]
+    ConvLayer('stem', 8 filters of 3 channels, kernel 3x3)
+    >>> net.assumptions
+    ('all 1 layers: not transposed: the source does not say', 'all 1 layers: groups = 1: ...')
+    """
+    options = Options(groups or {}, transposed or "", weights_key)
+    if isinstance(source, str | Path):
+        return _named(source, name, options)
+    if isinstance(source, Network):
+        return source if name is None else replace(source, name=name)
+    if isinstance(source, ConvLayer):
+        return _single(source, name)
+    if isinstance(source, np.ndarray | Tensor):
+        return _array(source, name)
+    if isinstance(source, nn.Module):
+        content, kind = read_module(source), type(source).__name__
+    elif isinstance(source, Mapping):
+        content, kind = Content("state dict", walk(source)), type(source).__name__
+    else:
+        raise SourceError(
+            f"cannot load an object of type {type(source).__name__}; give a name, path, module, "
+            "state dict or array"
+        )
+    return select(content, name or kind, Provenance(kind, content.format), options)
+
+
+def _named(source: str | Path, name: str | None, options: Options) -> Network:
+    text = str(source)
+    if isinstance(source, Path) or (_looks_like_path(text) and not zoo.is_prefixed(text)):
+        return _from_path(Path(source).expanduser(), name, options)
+    found = zoo.find(text)
+    if found is None and Path(text).exists():
+        return _from_path(Path(text), name, options)
+    if found is None:
+        raise zoo.unknown(text)
+    if found.module is not None:
+        content = read_module(found.module)
+        return select(content, name or text, Provenance(found.origin, content.format), options)
+    assert found.path is not None
+    network = _from_path(found.path, name or text, options, found.blueprint)
+    return replace(network, provenance=replace(network.provenance, source=found.origin))
+
+
+def _looks_like_path(text: str) -> bool:
+    return bool(re.search(r"[/\\]|^~|^\.", text) or _SUFFIX.search(text))
+
+
+def _from_path(
+    path: Path, name: str | None, options: Options, blueprint: nn.Module | None = None
+) -> Network:
+    """The network of a file, or of the shards that an index names."""
+    try:
+        path = _one_file(path)
+        if path.name.endswith(".index.json"):
+            content, digest = _shards(path)
+        else:
+            content, digest = read_file(path), sha256(path)
+        if blueprint is not None:
+            content = with_blueprint(content, blueprint)
+        stem = _SUFFIX.sub("", path.name)
+        return select(content, name or stem, Provenance(str(path), content.format, digest), options)
+    except CwdaError as error:
+        raise type(error)(f"{path}: {error}") from None
+    except FileNotFoundError:
+        raise SourceError(f"{path}: no such file; check the path") from None
+    except PermissionError:
+        raise SourceError(f"{path}: permission denied; make the file readable") from None
+    except (OSError, ValueError) as error:
+        detail = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise UnreadableError(f"{path}: cannot be read ({detail}); check the file") from None
+    except (MemoryError, OverflowError):
+        raise UnreadableError(
+            f"{path}: its weights do not fit into memory, or the file is damaged"
+        ) from None
+
+
+def _one_file(path: Path) -> Path:
+    """The file itself, or the index or only checkpoint in a folder."""
+    if not path.is_dir():
+        return path
+    names = {child.name for child in path.iterdir() if child.is_file()}
+    indices = [name for name in names if name.endswith(".index.json")]
+    usual = [name for name in HF_FILES if name in names]
+    others = [name for name in names if _SUFFIX.search(name) and not name.endswith(".json")]
+    candidates = indices or usual[:1] or others
+    if len(candidates) == 1:
+        return path / candidates[0]
+    if candidates:
+        shown = ", ".join(sorted(candidates)[:4])
+        raise SourceError(f"a folder with {len(candidates)} checkpoints ({shown}); name one")
+    raise SourceError("a folder without a checkpoint; give the file itself")
+
+
+def _shards(index: Path) -> tuple[Content, str]:
+    """All tensors of a sharded checkpoint, and a digest over the index and its shards."""
+    try:
+        shards = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+        files = list(dict.fromkeys(str(shard) for shard in shards.values()))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise UnreadableError(
+            "the index lists no shards (no 'weight_map'); download or copy it again"
+        ) from None
+    digest = hashlib.sha256(index.read_bytes())
+    tensors, skipped, assumptions = [], [], []
+    for file in files:
+        pure = PurePosixPath(file)
+        if pure.is_absolute() or ".." in pure.parts:
+            raise UnreadableError(f"the index points outside its folder ({file[:80]}); refused")
+        shard = index.parent / pure
+        if not shard.is_file():
+            raise SourceError(f"the shard {file[:80]} is missing; download it beside the index")
+        content = read_file(shard)
+        digest.update(sha256(shard).encode())
+        tensors += content.tensors
+        skipped += content.skipped
+        assumptions += content.assumptions
+    missing = set(shards) - {tensor.path for tensor in tensors}
+    if missing:
+        raise UnreadableError(f"the shards lack {len(missing)} tensors, as {min(missing)[:80]}")
+    return Content("sharded", tensors, skipped, assumptions), digest.hexdigest()
+
+
+def _array(array: npt.NDArray[Any] | Tensor, name: str | None) -> Network:
+    try:
+        layer = layer_from_array(array, name or "array")
+    except (ValueError, TypeError) as error:
+        raise SourceError(f"{error}") from None
+    kept = replace(layer, weight=layer.weight.detach().cpu().clone())
+    return Network(name or "array", (kept,), Provenance(type(array).__name__, "array"))
+
+
+def _single(layer: ConvLayer, name: str | None) -> Network:
+    return Network(name or layer.name, (layer,), Provenance("ConvLayer", "array"))

@@ -1,0 +1,58 @@
+"""A file mapped into memory: pages are read when they are touched, and only then."""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cwda.errors import UnreadableError
+
+__all__ = ["MappedFile", "map_file", "sha256"]
+
+
+@dataclass(frozen=True, eq=False)
+class MappedFile:
+    """A file as a buffer.
+
+    Attributes
+    ----------
+    path : Path
+        Where it is.
+    data : mmap.mmap
+        Its bytes; private and copy-on-write, so that nothing can change the file.
+    """
+
+    path: Path
+    data: mmap.mmap
+
+    @property
+    def size(self) -> int:
+        """Size in bytes."""
+        return len(self.data)
+
+    def part(self, start: int, length: int) -> Callable[[], memoryview]:
+        """A function that gives a part of the file; the bounds are checked now."""
+        if start < 0 or length < 0 or start + length > self.size:
+            raise UnreadableError(
+                f"the file ends at byte {self.size:,} but data are announced up to byte "
+                f"{start + length:,}: it is cut off; download or copy it again"
+            )
+        return lambda: memoryview(self.data)[start : start + length]
+
+
+def map_file(path: Path) -> MappedFile:
+    """Map a regular, non-empty file."""
+    with path.open("rb") as file:
+        if os.fstat(file.fileno()).st_size == 0:
+            raise UnreadableError("the file is empty; download or copy it again")
+        return MappedFile(path, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,137 @@
+"""``.npy`` and ``.npz`` files; pickled objects in them are left unread."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from cwda.errors import UnreadableError
+from cwda.extract.archives import Archive
+from cwda.extract.mapped import MappedFile
+from cwda.extract.recognise import LEAF
+from cwda.extract.tensors import Content, NamedTensor, printable
+from cwda.extract.torch_storage import Opaque, Storage, StridedTensor
+
+__all__ = ["MAGIC", "read_npy", "read_npz"]
+
+MAGIC = b"\x93NUMPY"
+_MAX_HEADER = 65_536
+_PAPER = "an array of three axes is taken as N x k^2 x N' (channels, positions, filters)"
+_STORED = "an array of four or five axes is taken as (N', N, *kernel)"
+
+
+def read_npy(file: MappedFile) -> Content:
+    """Read a file with one array."""
+    tensor = _array(memoryview(file.data), "array")
+    return Content("npy", [tensor])
+
+
+def read_npz(archive: Archive) -> Content:
+    """Read a zip archive of arrays."""
+    names = [name for name in archive.names if name.endswith(".npy")]
+    tensors = [_array_of_entry(archive, name) for name in names]
+    return Content("npz", tensors)
+
+
+def _array_of_entry(archive: Archive, entry: str) -> NamedTensor:
+    name = printable(entry.removesuffix(".npy").replace("/", "."))
+    # The values are unfolded again when they are wanted, and not kept until then.
+    fetch = archive.fetch(entry)
+    return _array(fetch(), name, fetch)
+
+
+def _array(
+    data: memoryview, name: str, fetch: Callable[[], memoryview] | None = None
+) -> NamedTensor:
+    shape, fortran, dtype, start = _header(data)
+    leaf = _leaf(shape, fortran, dtype, start, len(data), fetch or (lambda: data))
+    if isinstance(leaf, Opaque) or len(shape) < 3:
+        return NamedTensor(name, shape, leaf.dtype, leaf.read, reason=leaf.reason)
+    if len(shape) == 3 and not LEAF.fullmatch(name.rpartition(".")[2]):
+        return _paper_array(name, leaf)
+    plain = not LEAF.fullmatch(name.rpartition(".")[2])
+    return NamedTensor(
+        name,
+        shape,
+        leaf.dtype,
+        leaf.read,
+        is_conv=True if plain and leaf.dtype.is_floating_point else None,
+        reason=leaf.reason,
+        assumption=_STORED if plain else "",
+    )
+
+
+def _paper_array(name: str, leaf: StridedTensor) -> NamedTensor:
+    channels, positions, filters = leaf.shape
+    side = math.isqrt(positions)
+    kernel = (side, side) if side * side == positions else (positions,)
+    shape = (filters, channels, *kernel)
+
+    def read() -> torch.Tensor:
+        return leaf.read().permute(2, 0, 1).reshape(shape).contiguous()
+
+    return NamedTensor(
+        name,
+        shape,
+        leaf.dtype,
+        read,
+        is_conv=True if leaf.dtype.is_floating_point else None,
+        groups=1,
+        transposed=False,
+        reason=leaf.reason,
+        assumption=_PAPER,
+    )
+
+
+def _header(data: memoryview) -> tuple[tuple[int, ...], bool, np.dtype[np.generic], int]:
+    stream = io.BytesIO(bytes(data[:_MAX_HEADER]))
+    try:
+        version = np.lib.format.read_magic(stream)
+        read = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }[version]
+        shape, fortran, dtype = read(stream)
+    except (ValueError, KeyError, SyntaxError, TypeError, RecursionError, MemoryError) as error:
+        detail = (str(error).splitlines() or [""])[0][:80]
+        raise UnreadableError(
+            f"the array's header is damaged ({detail}); download or copy the file again"
+        ) from None
+    if min(shape, default=0) < 0:
+        raise UnreadableError("the array has a negative size; download or copy the file again")
+    return shape, fortran, dtype, stream.tell()
+
+
+def _leaf(
+    shape: tuple[int, ...],
+    fortran: bool,
+    dtype: np.dtype[np.generic],
+    start: int,
+    size: int,
+    fetch: Callable[[], memoryview],
+) -> StridedTensor | Opaque:
+    if dtype.hasobject:
+        return Opaque(shape, None, "pickled objects, which are never loaded")
+    try:
+        kind = torch.from_numpy(np.empty(0, dtype.newbyteorder("="))).dtype
+    except (TypeError, ValueError):
+        return Opaque(shape, None, f"elements of type {dtype}, which torch lacks")
+    numel = math.prod(shape)
+    if start + numel * kind.itemsize > size:
+        raise UnreadableError(
+            f"the array of shape {shape} needs {numel * kind.itemsize:,} bytes but "
+            f"{size - start:,} follow: it is cut off; download or copy it again"
+        )
+    storage = Storage(
+        kind, numel, lambda: fetch()[start:], big_endian=dtype.newbyteorder("=") != dtype
+    )
+    axes = list(range(len(shape))) if fortran else list(reversed(range(len(shape))))
+    stride, step = [0] * len(shape), 1
+    for axis in axes:
+        stride[axis] = step
+        step *= shape[axis]
+    return StridedTensor(storage, kind, 0, shape, tuple(stride))

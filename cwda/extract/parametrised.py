@@ -1,0 +1,111 @@
+"""Effective weights where the source stores their factors: masks, weight and spectral norm.
+
+A forward pass never sees the stored factors, so neither do the tests: each triple or pair is
+put together by the formula of the `torch.nn.utils` function that made it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from cwda.extract.tensors import NamedTensor
+
+__all__ = ["combine"]
+
+
+def combine(tensors: list[NamedTensor]) -> list[NamedTensor]:
+    """Replace the factors of each weight by the weight, at the place of the first factor."""
+    by_path = {(tensor.container, tensor.name): tensor for tensor in tensors}
+    made: dict[int, NamedTensor] = {}
+    used: set[int] = set()
+    for tensor in tensors:
+        for suffixes, rule in _RULES:
+            if not tensor.name.endswith(suffixes[0]):
+                continue
+            stem = tensor.name[: -len(suffixes[0])]
+            factors = [by_path.get((tensor.container, stem + suffix)) for suffix in suffixes]
+            present = [factor for factor in factors if factor is not None]
+            if len(present) == len(suffixes) and _readable(present):
+                weight = rule(present, f"{stem}weight")
+                if weight is not None:
+                    made[id(present[0])] = weight
+                    used.update(id(factor) for factor in present)
+                    break
+    return [made.get(id(t), t) for t in tensors if id(t) in made or id(t) not in used]
+
+
+_Rule = Callable[[list[NamedTensor], str], NamedTensor | None]
+
+
+def _readable(factors: list[NamedTensor]) -> bool:
+    return all(f.dtype is not None and not f.reason for f in factors) and len(factors[0].shape) >= 3
+
+
+def _made(
+    factors: list[NamedTensor], name: str, read: Callable[[], Tensor], how: str
+) -> NamedTensor:
+    return replace(factors[0], name=name, read=read, assumption=how)
+
+
+def _masked(factors: list[NamedTensor], name: str) -> NamedTensor | None:
+    original, mask = factors
+    if mask.shape != original.shape:
+        return None
+    how = "effective weights: weight_orig times weight_mask, as torch.nn.utils.prune computes them"
+    return _made(factors, name, lambda: original.read() * mask.read(), how)
+
+
+def _weight_norm(factors: list[NamedTensor], name: str) -> NamedTensor | None:
+    direction, length = factors
+    kept = [axis for axis, size in enumerate(length.shape) if size != 1]
+    fits = len(length.shape) in (0, len(direction.shape)) and all(
+        length.shape[axis] == direction.shape[axis] for axis in kept
+    )
+    if not fits:
+        return None
+
+    def read() -> Tensor:
+        v, g = direction.read(), length.read()
+        axes = [axis for axis in range(v.ndim) if axis not in kept]
+        # A single filter has g of ones everywhere; its norm goes over all other axes.
+        norm = torch.linalg.vector_norm(v, dim=axes, keepdim=True)
+        weight: Tensor = g * (v / norm)
+        return weight
+
+    return _made(factors, name, read, "effective weights: weight norm g v / ||v||")
+
+
+def _spectral_norm(factors: list[NamedTensor], name: str) -> NamedTensor | None:
+    original, left, right = factors
+    axes = [axis for axis, size in enumerate(original.shape) if (size,) == left.shape]
+    if not axes or len(right.shape) != 1:
+        return None
+    # PyTorch unrolls a transposed convolution along its second axis.
+    axis = 1 if original.transposed and 1 in axes else axes[0]
+
+    def read() -> Tensor:
+        weight = original.read()
+        rows = weight.movedim(axis, 0).flatten(1)
+        return weight / torch.dot(left.read(), rows @ right.read())
+
+    return _made(factors, name, read, "effective weights: spectral norm W / (u' W v)")
+
+
+_RULES: list[tuple[tuple[str, ...], _Rule]] = [
+    (("weight_orig", "weight_mask"), _masked),
+    (("weight_orig", "weight_u", "weight_v"), _spectral_norm),
+    (("weight_v", "weight_g"), _weight_norm),
+    (("parametrizations.weight.original1", "parametrizations.weight.original0"), _weight_norm),
+    (
+        (
+            "parametrizations.weight.original",
+            "parametrizations.weight.0._u",
+            "parametrizations.weight.0._v",
+        ),
+        _spectral_norm,
+    ),
+]

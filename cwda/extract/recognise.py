@@ -1,0 +1,82 @@
+"""Which tensors of a source are convolution weights, and why the others are not."""
+
+from __future__ import annotations
+
+import re
+
+from cwda.extract.tensors import NamedTensor
+
+__all__ = ["LEAF", "is_moving_average", "why_not"]
+
+#: Last part of the name of a convolution's weight.
+LEAF = re.compile(r"weights?|kernel|w|W|filters?|(depthwise|pointwise)_kernel|weight_orig")
+#: Endings that do as well for four axes or more, where little else has so many.
+_ENDING = re.compile(r".*_(weights?|kernel|w|W)(_\d+)?")
+
+_OPTIMIZER = re.compile(
+    r"(\w+_)?optim(s|izers?)?(_(state|states|weights|dict|state_dict|type))*|opt_state|"
+    r"(\w+_)?momentum(_buffers?)?|exp_avg(_sq)?|max_exp_avg_sqs?|square_avg|acc_delta|"
+    r"(lr_)?schedulers?(_state)?",
+    re.IGNORECASE,
+)
+_MASK = re.compile(r"(\w+_)?masks?(_dict)?", re.IGNORECASE)
+_GRADIENT = re.compile(r"(\w+_)?(grads?|gradients?)", re.IGNORECASE)
+_AVERAGE = re.compile(
+    r"(\w+_)?ema(_\w+)?|averaged_model|(\w+_)?avg_model|swa_model|shadow(_params)?", re.IGNORECASE
+)
+
+
+def is_moving_average(tensor: NamedTensor) -> bool:
+    """Whether the path says that this is a moving average (EMA, SWA) of other weights."""
+    parts = (*tensor.container, tensor.name.partition(".")[0])
+    return any(_AVERAGE.fullmatch(part) for part in parts)
+
+
+def why_not(tensor: NamedTensor, bias: NamedTensor | None) -> str:
+    """Why a tensor of three axes or more is no convolution's weight; empty if it is one.
+
+    `bias` is the tensor named alike with ``bias`` at the end, if there is one.
+    """
+    return (
+        tensor.reason
+        or _by_place(tensor)
+        or _by_type(tensor)
+        or ("" if tensor.is_conv else _by_name(tensor, bias))
+    )
+
+
+def _by_place(tensor: NamedTensor) -> str:
+    parts = (*tensor.container, *tensor.name.split("."))
+    if any(_OPTIMIZER.fullmatch(part) for part in parts):
+        return "optimizer state"
+    if any(_MASK.fullmatch(part) for part in (*tensor.container, parts[-1])):
+        return "a mask"
+    if any(_GRADIENT.fullmatch(part) for part in (*tensor.container, parts[-1])):
+        return "a gradient"
+    if tensor.is_conv is False:
+        kind = tensor.origin.rpartition(".")[2]
+        return f"belongs to {kind}, not to a convolution" if kind else "not a convolution's weight"
+    return ""
+
+
+def _by_type(tensor: NamedTensor) -> str:
+    if 0 in tensor.shape:
+        return "empty"
+    if tensor.dtype is None:
+        return "elements of a type that torch lacks"
+    if tensor.dtype.is_complex:
+        return f"complex elements ({tensor.dtype})"
+    if not tensor.dtype.is_floating_point:
+        return f"elements of type {str(tensor.dtype).removeprefix('torch.')}: not trained weights"
+    if len(tensor.shape) > 5:
+        return f"{len(tensor.shape)} axes; a convolution's weight has 3 to 5"
+    return ""
+
+
+def _by_name(tensor: NamedTensor, bias: NamedTensor | None) -> str:
+    if bias is not None and bias.shape == tensor.shape:
+        return "a normalisation: its bias has the same shape"
+    leaf = tensor.name.rpartition(".")[2].rpartition("/")[2]
+    if LEAF.fullmatch(leaf) or (len(tensor.shape) > 3 and _ENDING.fullmatch(leaf)):
+        return ""
+    return "not named as a convolution's weight"

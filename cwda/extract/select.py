@@ -1,0 +1,238 @@
+"""Choose the convolutions among a source's tensors and settle groups and transposition."""
+
+from __future__ import annotations
+
+import fnmatch
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from cwda.errors import SourceError, UnreadableError
+from cwda.extract.names import layer_names
+from cwda.extract.parametrised import combine
+from cwda.extract.recognise import is_moving_average, why_not
+from cwda.extract.tensors import Content, NamedTensor
+from cwda.layers import ConvLayer, Network, Provenance, Skipped
+
+__all__ = ["Options", "select", "turn"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user says about a source that cannot say it itself.
+
+    Attributes
+    ----------
+    groups : mapping
+        Number of groups by glob pattern of the layer's name.
+    transposed : str
+        Glob patterns of the transposed convolutions' names, separated by commas.
+    weights_key : str or None
+        Dotted path of the state dict to take, as ``ema`` or ``model.generator``.
+    """
+
+    groups: Mapping[str, int] = field(default_factory=dict)
+    transposed: str = ""
+    weights_key: str | None = None
+
+
+def select(content: Content, name: str, provenance: Provenance, options: Options) -> Network:
+    """The network of a source's convolutions.
+
+    Raises
+    ------
+    UnreadableError
+        If there is no convolution among the tensors.
+    SourceError
+        If an option names nothing that exists.
+    """
+    skipped = list(content.skipped)
+    tensors = _under_key(content.tensors, options.weights_key, skipped)
+    chosen = _convolutions(combine(tensors), skipped, options.weights_key is not None)
+    if not chosen:
+        raise UnreadableError(_nothing(content, skipped))
+    names = layer_names(chosen)
+    tensors, notes = _settle(chosen, names, options)
+    layers = tuple(_layer(t, n) for t, n in zip(tensors, names, strict=True))
+    return Network(name, layers, provenance, tuple(skipped), (*content.assumptions, *notes))
+
+
+def turn(weight: Tensor, groups: int) -> Tensor:
+    """A transposed convolution's weight (N, N'/g, *kernel) as (N', N/g, *kernel).
+
+    Filter j of group c sees the input channels of group c.
+
+    Examples
+    --------
+    >>> import torch
+    >>> turn(torch.zeros(6, 4, 3, 3), groups=2).shape
+    torch.Size([8, 3, 3, 3])
+    """
+    inputs, outputs, *kernel = weight.shape
+    split = weight.reshape(groups, inputs // groups, outputs, *kernel)
+    return split.transpose(1, 2).reshape(groups * outputs, inputs // groups, *kernel).contiguous()
+
+
+def _under_key(
+    tensors: list[NamedTensor], key: str | None, skipped: list[Skipped]
+) -> list[NamedTensor]:
+    if key is None:
+        return tensors
+    inside = [tensor for tensor in tensors if tensor.path.startswith(f"{key}.")]
+    if not inside:
+        tops = dict.fromkeys(tensor.path.partition(".")[0] for tensor in tensors)
+        raise SourceError(
+            f"weights_key {key!r} leads to no tensor; the source has: {', '.join(list(tops)[:8])}"
+        )
+    kept = {id(tensor) for tensor in inside}
+    skipped += [
+        Skipped(tensor.path, tensor.shape, f"outside weights_key {key!r}")
+        for tensor in tensors
+        if id(tensor) not in kept and len(tensor.shape) >= 3
+    ]
+    return inside
+
+
+def _convolutions(
+    tensors: list[NamedTensor], skipped: list[Skipped], averages_wanted: bool
+) -> list[NamedTensor]:
+    """The convolution weights in order; other tensors of 3 axes or more go to `skipped`."""
+    biases = {t.path: t for t in tensors if t.name.rpartition(".")[2] in ("bias", "b")}
+    chosen: list[NamedTensor] = []
+    left_out: list[Skipped] = []
+    for tensor in tensors:
+        if len(tensor.shape) < 3:
+            continue
+        bias = _bias_of(tensor, biases)
+        if reason := why_not(tensor, bias):
+            left_out.append(Skipped(tensor.path, tensor.shape, reason))
+        else:
+            chosen.append(_with_evidence(tensor, bias))
+    raw = [tensor for tensor in chosen if not is_moving_average(tensor)]
+    if raw and not averages_wanted:
+        reason = "a moving average (EMA); the raw weights are taken, weights_key chooses"
+        left_out += [Skipped(t.path, t.shape, reason) for t in chosen if is_moving_average(t)]
+        chosen = raw
+    skipped += left_out
+    return chosen
+
+
+def _bias_of(tensor: NamedTensor, biases: dict[str, NamedTensor]) -> NamedTensor | None:
+    stem, dot, _ = tensor.path.rpartition(".")
+    return biases.get(f"{stem}{dot}bias") or biases.get(f"{stem}{dot}b")
+
+
+_TURNED_BY_BIAS = (
+    "transposed, because the bias fits the second axis of the weight and not the first"
+)
+
+
+def _with_evidence(tensor: NamedTensor, bias: NamedTensor | None) -> NamedTensor:
+    """Take a convolution for transposed where only its bias can tell."""
+    if tensor.is_conv or tensor.transposed is not None or bias is None:
+        return tensor
+    if bias.shape == tensor.shape[1:2] and bias.shape != tensor.shape[:1]:
+        note = "; ".join(filter(None, (tensor.assumption, _TURNED_BY_BIAS)))
+        return replace(tensor, transposed=True, assumption=note)
+    return tensor
+
+
+def _settle(
+    chosen: list[NamedTensor], names: list[str], options: Options
+) -> tuple[list[NamedTensor], list[str]]:
+    """Groups and transposition of each layer, and in words what was assumed."""
+    _check_patterns(names, options)
+    settled: list[NamedTensor] = []
+    notes: dict[str, list[str]] = {}
+    for index, (tensor, name) in enumerate(zip(chosen, names, strict=True)):
+        current, assumed = _settle_one(tensor, name, options, first=index == 0)
+        for note in filter(None, (current.assumption, *assumed)):
+            notes.setdefault(note, []).append(name)
+        settled.append(current)
+    return settled, [_note(text, layers, len(names)) for text, layers in notes.items()]
+
+
+def _settle_one(
+    tensor: NamedTensor, name: str, options: Options, first: bool
+) -> tuple[NamedTensor, list[str]]:
+    assumed: list[str] = []
+    transposed, groups = tensor.transposed, tensor.groups
+    if options.transposed and _matches(name, options.transposed):
+        transposed = True
+    for pattern, number in options.groups.items():
+        if fnmatch.fnmatchcase(name, pattern):
+            groups = number
+    if transposed is None:
+        transposed = False
+        assumed.append("not transposed: the source does not say")
+    if groups is None:
+        # The first layer sees the input, whose channels one filter each would not mix.
+        depthwise = tensor.shape[1] == 1 and tensor.shape[0] > 1 and not first
+        groups = tensor.shape[0] if depthwise else 1
+        assumed.append(
+            "depthwise (groups = channels), because a filter sees one channel"
+            if depthwise
+            else "groups = 1: the source does not say"
+        )
+    if groups < 1 or tensor.shape[0] % groups:
+        raise SourceError(
+            f"layer {name!r} of shape {tensor.shape} cannot have {groups} groups; "
+            "the first axis must be a multiple"
+        )
+    return replace(tensor, groups=groups, transposed=transposed), assumed
+
+
+def _check_patterns(names: list[str], options: Options) -> None:
+    patterns = [*options.groups, *_split(options.transposed)]
+    for pattern in patterns:
+        if not any(fnmatch.fnmatchcase(name, pattern) for name in names):
+            raise SourceError(
+                f"no layer matches {pattern!r}; the first layers are {', '.join(names[:4])}"
+            )
+
+
+def _split(patterns: str) -> list[str]:
+    return [part.strip() for part in patterns.split(",") if part.strip()]
+
+
+def _matches(name: str, patterns: str) -> bool:
+    return any(fnmatch.fnmatchcase(name, part) for part in _split(patterns))
+
+
+def _note(text: str, layers: list[str], total: int) -> str:
+    if len(layers) == total:
+        return f"all {total} layers: {text}"
+    shown = ", ".join(layers[:3]) + (", ..." if len(layers) > 3 else "")
+    return f"{len(layers)} of {total} layers ({shown}): {text}"
+
+
+def _layer(tensor: NamedTensor, name: str) -> ConvLayer:
+    assert tensor.groups is not None
+    assert tensor.transposed is not None
+    weight = tensor.read()
+    if weight.is_floating_point() and weight.dtype.itemsize == 1:
+        weight = weight.to(torch.float32)  # numpy has no 8-bit floats; float32 holds them exactly
+    if tensor.transposed:
+        weight = turn(weight, tensor.groups)
+    return ConvLayer(name, weight, tensor.groups, tensor.transposed)
+
+
+def _nothing(content: Content, skipped: list[Skipped]) -> str:
+    """Why there is no layer, in one line."""
+    if not content.tensors and not skipped:
+        return f"this {content.format} holds no tensors; give a file with trained weights"
+    if skipped:
+        first = skipped[0]
+        shape = " x ".join(map(str, first.shape))
+        return (
+            f"no convolution among the tensors; {len(skipped)} of 3 axes or more were left out, "
+            f"as {first.name} ({shape}): {first.reason}"
+        )
+    largest = max(content.tensors, key=lambda tensor: math.prod(tensor.shape))
+    return (
+        f"no convolution among {len(content.tensors)} tensors (a convolution's weight has 3 to 5 "
+        f"axes; the largest here is {largest.path} of shape {largest.shape})"
+    )

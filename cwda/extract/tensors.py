@@ -1,0 +1,87 @@
+"""`NamedTensor` and `Content`: what every reader hands to the selection of layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from cwda.layers import Skipped
+
+__all__ = ["Content", "NamedTensor", "printable"]
+
+
+@dataclass(frozen=True, eq=False)
+class NamedTensor:
+    """A tensor of a source that has not been read yet, and what the source says of it.
+
+    Attributes
+    ----------
+    name : str
+        Dotted path inside its state dict, as ``layer1.0.conv1.weight``.
+    shape : tuple of int
+        Shape in PyTorch's layout: (N', N / groups, *kernel) for a convolution,
+        (N, N' / groups, *kernel) for a transposed one.
+    dtype : torch.dtype or None
+        Type of the elements; None where torch has none for them.
+    read : callable
+        Gives the values, in memory of their own.
+    container : tuple of str
+        Keys that lead to the state dict inside the source.
+    is_conv : bool or None
+        Whether it is a convolution's weight; None where the source does not say.
+    groups : int or None
+    transposed : bool or None
+    reason : str
+        Why it cannot be a layer; empty if it can.
+    assumption : str
+        What the reader assumed about it; empty if nothing.
+    origin : str
+        Class that holds it, as ``torch.nn.modules.conv.Conv2d``; empty if unknown.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: torch.dtype | None
+    read: Callable[[], Tensor]
+    container: tuple[str, ...] = ()
+    is_conv: bool | None = None
+    groups: int | None = None
+    transposed: bool | None = None
+    reason: str = ""
+    assumption: str = ""
+    origin: str = ""
+
+    @property
+    def path(self) -> str:
+        """Name with the keys of its container before it."""
+        return ".".join((*self.container, self.name))
+
+
+@dataclass(frozen=True)
+class Content:
+    """All tensors of a source.
+
+    Attributes
+    ----------
+    format : str
+        As ``torch zip``.
+    tensors : list of NamedTensor
+        In the order of the source.
+    skipped : list of Skipped
+        What the reader itself has to leave out.
+    assumptions : list of str
+        What the reader assumed about the file as a whole.
+    """
+
+    format: str
+    tensors: list[NamedTensor]
+    skipped: list[Skipped] = field(default_factory=list)
+    assumptions: list[str] = field(default_factory=list)
+
+
+def printable(text: object) -> str:
+    """A key of a file as text that is safe to show on a terminal."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in str(text))

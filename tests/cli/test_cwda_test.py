@@ -1,0 +1,187 @@
+"""`cwda-test` as a user meets it: output, files, exit codes, errors."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from click.testing import CliRunner
+
+import cwda
+from cwda.cli.main import cwda as cwda_group
+from cwda.cli.main import cwda_test
+
+
+def run(*arguments, command=cwda_test):
+    return CliRunner().invoke(command, [str(a) for a in arguments], env={"COLUMNS": "80"})
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    generator = torch.Generator().manual_seed(0)
+    weights = {
+        "first.weight": torch.randn(16, 3, 3, 3, generator=generator),
+        "a.very.long.name.of.a.layer.inside.modules.conv.weight": torch.randn(
+            32, 16, 1, 1, generator=generator
+        ),
+        "dead.weight": torch.zeros(16, 16, 3, 3),
+    }
+    path = tmp_path / "net.pth"
+    torch.save(weights, path)
+    return path
+
+
+def test_without_a_model_the_built_in_one_is_tested():
+    result = run()
+    assert result.exit_code == 0, result.output
+    assert "resnet20-cifar10" in result.output
+    assert "19 convolutions, 267,696 weights" in result.output
+    for condition in cwda.CONDITIONS:
+        assert condition in result.output
+    assert "layer3.2.conv2" in result.output
+
+
+def test_output_fits_80_columns(checkpoint):
+    for arguments in ([], ["--checkpoint", checkpoint], ["--conditions", "epsilon"]):
+        result = run(*arguments)
+        assert max(len(line.rstrip()) for line in result.output.splitlines()) <= 80
+        assert "Traceback" not in result.output
+
+
+def test_screen_and_table_tell_the_same():
+    network = cwda.load("resnet20-cifar10")
+    table = cwda.check(network).table
+    shown = run().output.splitlines()
+    line = next(line for line in shown if line.startswith("layer1.0.conv1"))
+    effect = table[(table["layer"] == "layer1.0.conv1") & (table["condition"] == "mean")]
+    assert f"{effect['effect'].item():.3f}".removeprefix("0") in line
+
+
+@pytest.mark.parametrize("suffix", ["csv", "json", "parquet"])
+def test_output_file_holds_the_table(tmp_path, checkpoint, suffix):
+    path = tmp_path / f"table.{suffix}"
+    result = run("--checkpoint", checkpoint, "--output", path)
+    assert result.exit_code == 0, result.output
+    expected = cwda.check(cwda.load(checkpoint)).table
+    read = {
+        "csv": lambda: pd.read_csv(path, keep_default_na=False, na_values={"effect": [""]}),
+        "json": lambda: pd.DataFrame(json.loads(path.read_text())),
+        "parquet": lambda: pd.read_parquet(path),
+    }[suffix]()
+    assert list(read.columns) == list(expected.columns)
+    assert read["reason"].tolist() == expected["reason"].tolist()
+    np.testing.assert_allclose(
+        pd.to_numeric(read["effect"]), expected["effect"], rtol=1e-13, equal_nan=True
+    )
+
+
+def test_several_models_in_one_call(checkpoint):
+    result = run("--model", "resnet20-cifar10:init", "--checkpoint", checkpoint, "--summary")
+    assert result.exit_code == 0, result.output
+    assert "resnet20-cifar10:init" in result.output
+    assert "net" in result.output
+
+
+def test_a_bad_file_does_not_lose_the_others(checkpoint, tmp_path):
+    bad = tmp_path / "bad.pth"
+    bad.write_text("hello")
+    result = run("--checkpoint", bad, "--checkpoint", checkpoint)
+    assert result.exit_code == 1
+    assert result.stderr.count("\n") == 1
+    assert "bad.pth" in result.stderr
+    assert "first" in result.stdout
+
+
+def test_strict_exits_with_3_if_a_condition_fails(tmp_path):
+    shifted = torch.randn(64, 8, 3, 3, generator=torch.Generator().manual_seed(0)) + 1
+    path = tmp_path / "shifted.pth"
+    torch.save({"conv.weight": shifted}, path)
+    assert run("--checkpoint", path, "--conditions", "mean", "--strict").exit_code == 3
+    assert run("--checkpoint", path, "--conditions", "mean").exit_code == 0
+    wide = ["--conditions", "mean", "--margin", "mean=0.9", "--strict"]
+    assert run("--checkpoint", path, *wide).exit_code == 0
+
+
+def test_layers_selects_by_name():
+    result = run("--layers", "layer3.0.*,conv1")
+    assert "layer3.0.conv1" in result.output
+    assert "layer2" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--model", "resnet2000"], 1, "resnet2000"),
+        (["--checkpoint", "nowhere.pth"], 1, "nowhere.pth"),
+        (["--layers", "nothing*"], 1, "no layer matches"),
+        (["--output", "table.xls"], 1, "table.xls"),
+        (["--output", "no/such/folder/t.csv"], 1, "does not exist"),
+        (["--device", "abacus"], 1, "abacus"),
+        (["--conditions", "normality"], 2, "unknown condition 'normality'"),
+        (["--margin", "mean"], 2, "NAME=VALUE"),
+        (["--margin", "means=1"], 2, "unknown condition 'means'"),
+        (["--margin", "mean=-1"], 2, "positive"),
+        (["--alpha", "0.7"], 2, "alpha"),
+        (["--nonsense"], 2, "--nonsense"),
+    ],
+)
+def test_mistakes_are_told_without_a_traceback(arguments, code, message):
+    result = run(*arguments)
+    assert result.exit_code == code, result.output
+    assert message in result.stderr
+    assert "Traceback" not in result.output
+    if code == 1:
+        assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_debug_shows_the_traceback():
+    result = run("--model", "resnet2000", "--device", "abacus", "--debug")
+    assert result.exit_code != 0
+    result = run("--device", "abacus", "--debug")
+    assert isinstance(result.exception, cwda.CwdaError)
+
+
+def test_reasons_are_shown(checkpoint):
+    result = run("--checkpoint", checkpoint)
+    assert "all weights are equal" in result.output
+    assert "kernel of one position" in result.output
+
+
+def test_group_has_the_same_command():
+    result = run("test", "--summary", command=cwda_group)
+    assert result.exit_code == 0
+    assert "resnet20-cifar10" in result.output
+
+
+def test_models_lists_names():
+    result = run("models", "--match", "resnet*", command=cwda_group)
+    assert result.exit_code == 0
+    assert "resnet20-cifar10" in result.output
+    assert "resnet18" in result.output
+
+
+def test_version_and_help_do_not_import_torch():
+    code = (
+        "import sys; from cwda.cli.main import cwda_test\n"
+        "try: cwda_test(['{}'])\n"
+        "except SystemExit: pass\n"
+        "assert not {{'torch', 'pandas', 'scipy', 'numpy'}} & set(sys.modules)"
+    )
+    for option in ("--version", "--help"):
+        subprocess.run([sys.executable, "-c", code.format(option)], check=True, timeout=60)
+
+
+def test_a_screen_without_unicode_gets_plain_marks():
+    program = "from cwda.cli.main import cwda_test; cwda_test(['--layers', 'conv1'])"
+    found = subprocess.run(
+        [sys.executable, "-c", program],
+        check=True,
+        capture_output=True,
+        env={"PYTHONIOENCODING": "ascii", "PATH": "", "COLUMNS": "80"},
+        timeout=120,
+    )
+    assert b"conv1" in found.stdout
+    found.stdout.decode("ascii")

@@ -1,0 +1,165 @@
+"""Each condition on layers whose truth is known: its own departure, and those of the others."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import cwda
+from cwda.layers import ConvLayer
+
+from . import simulated
+
+FUNCTIONS = {name: getattr(cwda, name) for name in cwda.CONDITIONS}
+
+DEPARTURES = [
+    # condition, transform, mean, true effect (None: only that it fails)
+    ("gaussianity", simulated.student, 0.0, None),
+    ("variance", simulated.unequal_positions, 0.0, 0.6),
+    ("mean", None, 0.5, 0.5 / math.sqrt(1.25)),
+    ("epsilon", simulated.correlated_blocks, 0.0, 0.36),
+    ("independence", simulated.correlated_channels, 0.0, 0.2),
+    ("homogeneity", simulated.unequal_filters, 0.0, 0.4),
+]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_condition_holds_for_gaussian_filters(name):
+    found = FUNCTIONS[name](simulated.layer(n=256, channels=16, seed=4))
+    assert found.verdict == "holds"
+    assert found.effect_low <= found.effect <= found.effect_high <= found.margin
+
+
+@pytest.mark.parametrize(("name", "transform", "mean", "truth"), DEPARTURES)
+def test_a_departure_is_found_by_its_own_condition(name, transform, mean, truth):
+    layer = simulated.layer(n=256, channels=16, seed=1, mean=mean, transform=transform)
+    found = FUNCTIONS[name](layer, margin=0.02)
+    assert found.verdict == "fails"
+    assert found.pvalue < 1e-3
+    if truth is not None:
+        assert found.effect == pytest.approx(truth, rel=0.12)
+        assert found.effect_low <= truth * 1.05
+        assert found.effect_high >= truth * 0.95
+
+
+@pytest.mark.parametrize("name", ["epsilon", "independence"])
+def test_a_mean_alone_is_no_covariance(name):
+    found = FUNCTIONS[name](simulated.layer(n=200, channels=16, seed=2, mean=0.4))
+    assert found.verdict == "holds"
+    assert found.pvalue > 0.01
+
+
+def test_correlation_inside_blocks_is_no_dependence_between_them():
+    layer = simulated.layer(n=256, channels=16, transform=simulated.correlated_blocks)
+    assert cwda.independence(layer).verdict == "holds"
+
+
+def test_heavy_tails_are_no_difference_of_scale():
+    layer = simulated.layer(n=128, channels=16, transform=simulated.student, seed=3)
+    assert cwda.homogeneity(layer).pvalue > 0.01
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("factor", [1e-20, 1e-3, 1e30])
+def test_effects_do_not_depend_on_the_unit_of_the_weights(name, factor):
+    layer = simulated.layer(n=24, channels=4, seed=6, mean=0.1)
+    scaled = ConvLayer("conv", layer.weight * factor)
+    plain, other = FUNCTIONS[name](layer), FUNCTIONS[name](scaled)
+    for field in ("effect", "effect_low", "effect_high", "statistic", "pvalue"):
+        expected = getattr(plain, field)
+        assert getattr(other, field) == pytest.approx(expected, rel=1e-8, abs=1e-12)
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10**6))
+def test_order_of_the_filters_does_not_matter(seed):
+    layer = simulated.layer(n=16, channels=4, seed=seed)
+    order = np.random.default_rng(seed).permutation(16)
+    shuffled = ConvLayer("conv", layer.weight[order])
+    for function in FUNCTIONS.values():
+        plain, other = function(layer), function(shuffled)
+        assert other.effect == pytest.approx(plain.effect, rel=1e-8, abs=1e-9)
+        assert other.pvalue == pytest.approx(plain.pvalue, rel=1e-8, abs=1e-12)
+
+
+def test_estimates_are_in_units_of_the_weights():
+    layer = simulated.layer(n=400, channels=4, seed=3, mean=0.5)
+    doubled = ConvLayer("conv", layer.weight * 2)
+    found = cwda.mean(doubled)
+    assert found.estimate == pytest.approx(36 * 1.0**2, rel=0.1)  # |mu|^2, mu_p = 1, d = 36
+    assert found.details["weight_mean"] == pytest.approx(1.0, abs=0.03)
+    assert found.details["weight_sd"] == pytest.approx(2.0, rel=0.02)
+
+
+def test_scalar_mean_agrees_with_scipy_and_pingouin():
+    import pingouin
+    from scipy import stats
+
+    layer = simulated.layer(n=40, channels=4, seed=8, mean=0.02)
+    found = cwda.mean(layer).details
+    means = layer.filters.mean(axis=1)
+    expected = stats.ttest_1samp(means, 0).confidence_interval(0.9)
+    assert found["weight_mean_low"] == pytest.approx(expected.low, rel=1e-9)
+    assert found["weight_mean_high"] == pytest.approx(expected.high, rel=1e-9)
+    bound = 0.1 * math.sqrt((layer.filters**2).mean())
+    tost = pingouin.tost(means, 0, bound=bound)
+    assert found["weight_mean_tost"] == pytest.approx(float(tost.iloc[0]["pval"]), rel=1e-7)
+
+
+def test_homogeneity_counts_near_dead_filters():
+    def kill(array, rng):
+        array[:5] *= 0.001
+        return array
+
+    found = cwda.homogeneity(simulated.layer(n=64, channels=8, transform=kill))
+    assert found.details["near_dead"] == 5
+    assert found.verdict == "fails"
+    assert found.details["effect_alive"] < 0.15 < 1 < found.effect
+
+
+def test_energy_shares_of_known_covariance():
+    layer = simulated.layer(n=2000, channels=4, transform=simulated.correlated_blocks)
+    shares = cwda.epsilon(layer).details
+    # d = 36 ones on the diagonal; 4 blocks of 72 covariances 0.36
+    within = 4 * 72 * 0.36**2
+    assert shares["energy_within"] == pytest.approx(within / (36 + within), rel=0.05)
+    assert shares["energy_between"] == pytest.approx(0, abs=0.01)
+    assert shares["effective_dim"] == pytest.approx(36**2 / (36 + within), rel=0.05)
+
+
+def test_array_tensor_and_layer_give_the_same_result():
+    layer = simulated.layer(n=16, channels=4)
+    expected = cwda.epsilon(layer)
+    for array in (layer.array, torch.from_numpy(layer.array.copy())):
+        found = cwda.epsilon(array)
+        assert found.effect == pytest.approx(expected.effect, rel=1e-12)
+        assert (found.n_filters, found.dim) == (16, 36)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (np.zeros((3, 4)), "N x k^2 x N'"),
+        ("resnet18", "cwda.load"),
+        (np.zeros((0, 9, 4)), "N x k^2 x N'"),
+    ],
+)
+def test_wrong_sources_are_told_in_one_line(source, message):
+    with pytest.raises(cwda.CwdaError, match="N x k"):
+        cwda.mean(source)
+    with pytest.raises(cwda.CwdaError) as caught:
+        cwda.mean(source)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_cuda_gives_the_numbers_of_the_cpu(name):
+    layer = simulated.layer(n=48, channels=8, transform=simulated.unequal_filters)
+    cpu, gpu = FUNCTIONS[name](layer, device="cpu"), FUNCTIONS[name](layer, device="cuda")
+    assert gpu.effect == pytest.approx(cpu.effect, rel=1e-9)
+    assert gpu.pvalue == pytest.approx(cpu.pvalue, rel=1e-6, abs=1e-300)
