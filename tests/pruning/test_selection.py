@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from cwda.errors import CriterionError, LayerError, SelectionError
+from cwda.errors import CriterionError, LayerError, SelectionError, SourceError
+from cwda.extract import load
 from cwda.pruning import NORM_BASED, overlap, pruned_indices, scores, select
 from tests.pruning.networks import layer_of, network, random_layer
 
@@ -146,11 +147,6 @@ ORDINAL = {"resnet18": 12, "vgg16": 3}
 @pytest.mark.network
 @pytest.mark.parametrize("name", ["resnet18", "vgg16"])
 def test_table_1_of_the_paper(name):
-    pytest.importorskip("cwda.extract", reason="networks cannot be loaded by name")
-    from cwda.extract import load
-
-    from cwda.errors import SourceError
-
     try:
         net = load(f"{name}:IMAGENET1K_V1")
     except SourceError as error:
