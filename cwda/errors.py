@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 __all__ = [
+    "CriterionError",
     "CwdaError",
     "DataError",
+    "LayerError",
     "SampleError",
+    "SelectionError",
     "SourceError",
     "TrainingError",
     "UnreadableError",
+    "WeightsError",
 ]
 
 
@@ -34,3 +38,19 @@ class TrainingError(CwdaError):
 
 class SampleError(CwdaError):
     """A sample has the wrong shape or size for the statistic asked for."""
+
+
+class LayerError(CwdaError):
+    """The network has no such layer."""
+
+
+class WeightsError(CwdaError):
+    """The weights of a layer give no scores, as when they are not finite."""
+
+
+class CriterionError(CwdaError):
+    """A pruning criterion is unknown, or does not give one score for each filter."""
+
+
+class SelectionError(CwdaError):
+    """Filters cannot be selected as asked: impossible ratio, unknown strategy."""

@@ -1,0 +1,167 @@
+"""Distances and geometric medians against scipy, plain loops and closed forms."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import minimize
+from scipy.spatial.distance import cdist
+
+from cwda.numerics.geometry import Geometry
+
+
+def _normal(*shape, seed=0, scale=1.0, mean=0.0):
+    return torch.from_numpy(np.random.default_rng(seed).normal(mean, scale, shape))
+
+
+def _weiszfeld(points, steps=20_000):
+    """The textbook iteration in d dimensions, from the mean."""
+    centre = points.mean(0)
+    for _ in range(steps):
+        weights = 1 / np.linalg.norm(points - centre, axis=1)
+        new = weights @ points / weights.sum()
+        if np.linalg.norm(new - centre) <= 1e-15 * np.linalg.norm(new):
+            break
+        centre = new
+    return np.linalg.norm(points - centre, axis=1)
+
+
+@pytest.mark.parametrize("mean", [0.0, 1.0, 1e4])
+def test_distances_equal_scipy_whatever_the_common_mean(mean):
+    points = _normal(40, 100, mean=mean)
+    expected = cdist(points, points)
+    np.testing.assert_allclose(Geometry(points).distances, expected, rtol=1e-10, atol=0)
+
+
+def test_distances_of_near_duplicates_keep_their_digits():
+    points = _normal(12, 50)
+    points[6:] = points[:6] + 1e-9 * _normal(6, 50, seed=1)
+    expected = cdist(points, points)
+    np.testing.assert_allclose(Geometry(points).distances, expected, rtol=1e-8, atol=0)
+
+
+def test_duplicates_are_at_distance_zero_and_tie_to_the_last_bit():
+    points = _normal(33, 200)
+    points[20] = points[3]
+    points[31] = points[3]
+    distances = Geometry(points).distances
+    assert distances[3, 20] == distances[31, 20] == 0
+    assert torch.equal(distances[3], distances[20])
+    assert torch.equal(distances[:, 3], distances[:, 31])
+
+
+def test_recomputed_distances_do_not_depend_on_the_chunk(monkeypatch):
+    points = torch.cat([_normal(20, 7, scale=1e-6), 1 + _normal(20, 7, seed=1, scale=1e-6)])
+    whole = Geometry(points).distances
+    monkeypatch.setattr("cwda.numerics.geometry._CHUNK", 50)
+    assert torch.equal(Geometry(points).distances, whole)
+
+
+@pytest.mark.parametrize("shape", [(3, 2), (16, 27), (64, 144), (50, 5)])
+@pytest.mark.parametrize("mean", [0.0, 3.0])
+def test_median_equals_the_textbook_iteration(shape, mean):
+    points = _normal(*shape, seed=shape[0], mean=mean)
+    found = Geometry(points).median
+    np.testing.assert_allclose(found.distances, _weiszfeld(points.numpy()), rtol=1e-8, atol=1e-13)
+    assert found.subgradient < 1e-11
+
+
+def test_median_is_no_higher_than_a_general_optimiser_gets():
+    points = _normal(20, 6, seed=4).numpy()
+    best = minimize(lambda c: np.linalg.norm(points - c, axis=1).sum(), points.mean(0), tol=1e-12)
+    median = Geometry(torch.from_numpy(points)).median
+    assert median.distances.sum() <= best.fun + 1e-12
+    np.testing.assert_allclose(median.weights.numpy() @ points, best.x, atol=1e-5)
+
+
+def test_median_of_a_triangle_sees_its_sides_at_120_degrees():
+    # right triangle with legs of 1: the sum of distances is sqrt(2 + sqrt(3))
+    points = torch.tensor([[0.0, 0], [1, 0], [0, 1]], dtype=torch.float64)
+    total = Geometry(points).median.distances.sum().item()
+    assert total == pytest.approx(np.sqrt(2 + np.sqrt(3)), rel=1e-14)
+
+
+def test_a_vertex_with_an_angle_over_120_degrees_is_the_median():
+    points = torch.tensor([[0.0, 0], [1, 0.2], [-1, 0.2]], dtype=torch.float64)
+    median = Geometry(points).median
+    assert median.distances[0] == 0
+    assert median.weights.tolist() == [1, 0, 0]
+    assert median.subgradient == 0
+
+
+def test_a_mean_on_a_point_that_is_not_the_median_is_left():
+    # the mean is the third point, where the plain iteration divides by zero
+    points = torch.tensor([[0.0, 0], [20, 0], [6, 6], [-6, 12], [10, 12]], dtype=torch.float64)
+    assert torch.equal(points.mean(0), points[2])
+    median = Geometry(points).median
+    assert median.subgradient < 1e-12
+    assert median.distances.sum() < Geometry(points).distances[2].sum() + 1e-12
+
+
+def test_the_step_away_from_the_medoid_is_taken_where_the_mean_lies_higher():
+    # an outlier draws the mean away, and the medoid is close to the median but not it
+    points = torch.cat([_normal(9, 3, seed=2), torch.full((1, 3), 1e3, dtype=torch.float64)])
+    geometry = Geometry(points)
+    assert geometry.gram.diagonal().sqrt().sum() > geometry.distances.sum(1).min()
+    np.testing.assert_allclose(geometry.median.distances, _weiszfeld(points.numpy()), rtol=1e-8)
+
+
+def test_a_repeated_point_holds_the_median():
+    points = torch.cat([_normal(6, 10), _normal(1, 10, seed=1).expand(7, 10)])
+    assert Geometry(points).median.distances[6:].tolist() == [0.0] * 7
+
+
+@pytest.mark.parametrize("points", [torch.ones(1, 4), torch.zeros(5, 4), torch.ones(2, 1)])
+def test_points_that_coincide(points):
+    geometry = Geometry(points.double())
+    assert not geometry.distances.any()
+    assert not geometry.median.distances.any()
+    assert geometry.median.subgradient == 0
+
+
+def test_two_points_and_points_on_a_line_give_a_point_that_is_a_median():
+    assert Geometry(_normal(2, 5)).median.distances.min() == 0
+    line = torch.tensor([[4.0], [1], [2], [9]], dtype=torch.float64)
+    assert Geometry(line).median.distances.sum().item() == pytest.approx(10)
+
+
+def test_a_batch_equals_its_members():
+    batch = _normal(6, 16, 20)
+    batch[2, 5] = batch[2, 9]
+    batch[4, :9] = 0
+    together = Geometry(batch)
+    for points, distances, radii in zip(
+        batch, together.distances, together.median.distances, strict=True
+    ):
+        np.testing.assert_allclose(distances, Geometry(points).distances, rtol=1e-12)
+        np.testing.assert_allclose(radii, Geometry(points).median.distances, atol=1e-11)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    n=st.integers(1, 24),
+    d=st.integers(1, 12),
+    scale=st.sampled_from([1e-20, 1e-3, 1.0, 1e20]),
+    repeats=st.integers(0, 12),
+)
+def test_median_is_proven_minimal_and_moves_with_the_points(seed, n, d, scale, repeats):
+    rng = np.random.default_rng(seed)
+    points = scale * rng.normal(size=(n, d)) * np.exp(rng.normal(size=(n, 1)))
+    points[: min(repeats, n)] = points[0]
+    median = Geometry(torch.from_numpy(points)).median
+    assert median.subgradient < 1e-8
+    turned, _ = np.linalg.qr(rng.normal(size=(d, d)))
+    order = rng.permutation(n)
+    moved = Geometry(torch.from_numpy(points[order] @ turned + scale)).median
+    if d > 1 and n > 2 and np.linalg.matrix_rank(points - points.mean(0)) > 1:
+        np.testing.assert_allclose(moved.distances, median.distances[order], atol=1e-7 * scale)
+
+
+@pytest.mark.gpu
+def test_the_gpu_agrees():
+    points = _normal(64, 300)
+    here, there = Geometry(points), Geometry(points.cuda())
+    np.testing.assert_allclose(there.distances.cpu(), here.distances, rtol=1e-12)
+    np.testing.assert_allclose(there.median.distances.cpu(), here.median.distances, rtol=1e-10)

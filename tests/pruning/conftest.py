@@ -1,0 +1,16 @@
+"""A real network for the tests of what is measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cwda.extract import load
+from cwda.layers import Network
+
+
+@pytest.fixture(scope="session")
+def resnet56(shared_data: Path) -> Network:
+    """ResNet56 trained on CIFAR-10."""
+    return load(shared_data / "checkpoints" / "resnet56-4bfd9763.th")
