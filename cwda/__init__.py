@@ -30,6 +30,14 @@ if TYPE_CHECKING:
     from cwda.errors import CwdaError
     from cwda.extract import load
     from cwda.layers import ConvLayer, Network
+    from cwda.pruning import (
+        criteria,
+        criterion,
+        pruned_indices,
+        scores,
+        select,
+        similarity,
+    )
 
 __all__ = [
     "CONDITIONS",
@@ -40,12 +48,18 @@ __all__ = [
     "Network",
     "__version__",
     "check",
+    "criteria",
+    "criterion",
     "epsilon",
     "gaussianity",
     "homogeneity",
     "independence",
     "load",
     "mean",
+    "pruned_indices",
+    "scores",
+    "select",
+    "similarity",
     "variance",
 ]
 
@@ -55,6 +69,10 @@ _HOMES = {
     "ConvLayer": "cwda.layers",
     "Network": "cwda.layers",
     "load": "cwda.extract",
+    **dict.fromkeys(
+        ("criteria", "criterion", "pruned_indices", "scores", "select", "similarity"),
+        "cwda.pruning",
+    ),
 }
 
 

@@ -199,7 +199,7 @@ def mean(
     --------
     >>> import cwda
     >>> net = cwda.load("resnet20-cifar10")
-    >>> cwda.mean(net['layer3.0.conv1']).verdict
+    >>> cwda.mean(net['layer3.1.conv1']).verdict
     'holds'
     """
     return _run(source, "mean", margin, alpha, device)

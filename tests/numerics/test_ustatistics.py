@@ -93,7 +93,7 @@ def test_a_zero_kernel_has_no_effect_and_does_not_reject():
 def test_estimates_are_unbiased_under_a_mean(name):
     """Known truth: one pair of positions correlates, and the filters have a mean."""
     rng = np.random.default_rng(5)
-    n, draws, covariance = 12, 3000, 0.6
+    n, draws, covariance = 12, 1500, 0.6
     estimates = []
     first = 1 if name == "within" else 3
     for _ in range(draws):
