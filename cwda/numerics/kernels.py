@@ -38,9 +38,9 @@ from cwda.numerics.gram import PanelGram
 
 __all__ = ["PairKernels", "pair_kernels"]
 
-#: Doubles in the largest temporary of a chunk: 8 MiB, long enough for the matrix products to
-#: run at full speed, small beside the layers where that matters.
-CHUNK_NUMBERS = 1 << 20
+#: Doubles in one chunk of filters and in one of their products (4 and 8 MiB): long enough
+#: for matrix products to run at full speed, small beside the layers where that matters.
+CHUNK_NUMBERS, PRODUCT_NUMBERS = 1 << 19, 1 << 20
 
 #: Above this kernel size the k^2 (k^2 - 1) / 2 products of a block cost more than
 #: forming the block's n x n Gram matrix and squaring it.
@@ -125,10 +125,8 @@ def pair_kernels(
 
 
 def _channel_chunks(blocks: Tensor) -> Iterator[Tensor]:
-    n, channels, kernel_size = blocks.shape
-    products = max(kernel_size, min(kernel_size, LARGEST_EXPANDED_KERNEL) ** 2 // 2)
-    size = max(1, min(channels, CHUNK_NUMBERS // (n * products)))
-    return iter(blocks.split(size, dim=1))
+    n, _, kernel_size = blocks.shape
+    return iter(blocks.split(max(1, CHUNK_NUMBERS // (n * kernel_size)), dim=1))
 
 
 class _Sums:
@@ -139,7 +137,7 @@ class _Sums:
     ) -> None:
         blocks = covariance and kernel_size > 1
         expanded = kernel_size <= LARGEST_EXPANDED_KERNEL
-        self.n, self.centring = n, 1 / (n - 2)
+        self.n, self.kernel_size, self.centring = n, kernel_size, 1 / (n - 2)
         self.on_mean = torch.zeros(n, device=device, dtype=torch.float64)
         self.mean_energy = torch.zeros((), device=device, dtype=torch.float64)
         self.gram = PanelGram(n, device)
@@ -165,7 +163,9 @@ class _Sums:
         self.positions.add(z, u)
         if self.products is not None and self.blocks is not None:
             self.blocks.add(z, u.sum(dim=1, keepdim=True))
-            self.products.add(_position_products(z).view(n, -1))
+            pairs = self.kernel_size * (self.kernel_size - 1) // 2
+            for part in z.split(max(1, PRODUCT_NUMBERS // (n * pairs)), dim=2):
+                self.products.add(_position_products(part).view(n, -1))
         elif self.direct is not None:
             self._add_directly(z, u.sum(dim=1))
 

@@ -37,7 +37,8 @@ def test_kernels_equal_plain_loops(shape):
 def test_chunks_of_channels_do_not_change_the_result(monkeypatch):
     blocks = draw((16, 7, 9))
     whole = pair_kernels(blocks)
-    monkeypatch.setattr("cwda.numerics.kernels.CHUNK_NUMBERS", 16 * 40 * 2)
+    monkeypatch.setattr("cwda.numerics.kernels.CHUNK_NUMBERS", 16 * 9 * 3)
+    monkeypatch.setattr("cwda.numerics.kernels.PRODUCT_NUMBERS", 16 * 36 * 2)
     chunked = pair_kernels(blocks)
     for name in NAMES:
         torch.testing.assert_close(
