@@ -89,7 +89,9 @@ def test_calls_in_nested_torch_files_do_nothing(tmp_path, zipped):
 def test_importing_a_class_does_nothing(tmp_path, monkeypatch):
     (tmp_path / "trap_module.py").write_text("raise SystemExit('imported')")
     monkeypatch.syspath_prepend(str(tmp_path))
-    stream = b"\x80\x02}(X\x01\x00\x00\x00xctrap_module\nTrap\n)\x81}bX\x01\x00\x00\x00ycos\nsystem\nu."
+    stream = (
+        b"\x80\x02}(X\x01\x00\x00\x00xctrap_module\nTrap\n)\x81}bX\x01\x00\x00\x00ycos\nsystem\nu."
+    )
     value = unpickle(io.BytesIO(stream), builders(len(stream), bytes))
     assert isinstance(value["x"], Record)
     assert value["x"].type == "trap_module.Trap"
