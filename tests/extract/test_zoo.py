@@ -7,9 +7,10 @@ import hashlib
 import http.server
 import json
 import threading
-from dataclasses import replace
+from typing import ClassVar
 
 import huggingface_hub
+import huggingface_hub.constants
 import pytest
 import torch
 import torchvision
@@ -32,7 +33,7 @@ def hub(tmp_path, monkeypatch):
 class Quiet(http.server.SimpleHTTPRequestHandler):
     """A file server that speaks as much of the Hugging Face protocol as a download needs."""
 
-    requests: list[str] = []
+    requests: ClassVar[list[str]] = []
     failures = 0
 
     def log_message(self, *_):
@@ -163,7 +164,7 @@ def test_without_network_the_line_says_what_to_do(hub, monkeypatch):
 def test_missing_file_on_the_server_is_not_tried_again(hub, server, monkeypatch):
     _, url = server
     at_url(monkeypatch, f"{url}/resnet18-12345678.pth")
-    with pytest.raises(SourceError, match="404|not found|Not Found"):
+    with pytest.raises(SourceError, match="File not found"):
         load("resnet18")
     assert len(Quiet.requests) == 1
 
@@ -221,10 +222,10 @@ def test_hugging_face_errors(hugging_face, monkeypatch):
         load("hf:org/empty")
     with pytest.raises(SourceError, match="write hf:ORG/REPO"):
         load("hf:alone")
-    with pytest.raises(SourceError, match="no repository|names no repository"):
+    with pytest.raises(SourceError, match="no repository"):
         load("hf:a b/c d")
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(SourceError, match=r"127.0.0.1:9/org/model/resolve.*resnet20-cifar10"):
+    with pytest.raises(SourceError, match=r"127\.0\.0\.1:9/org/model/resolve.*resnet20-cifar10"):
         load("hf:org/model/x.safetensors")
 
 
@@ -301,11 +302,10 @@ def test_list_of_names(hub):
     url = entries["resnet18:IMAGENET1K_V1"].detail
     download.hub_path(url).touch()
     assert {e.name: e for e in available()}["resnet18:IMAGENET1K_V1"].state == "cached"
-    assert replace(entries["timm:NAME"], state="pattern") == entries["timm:NAME"]
+    assert entries["timm:NAME"].state == "pattern"
 
 
-def test_every_torchvision_architecture_tells_its_groups():
-    """All blueprints can be built, and with a state dict of the same names nothing is assumed."""
+def test_blueprints_are_built_without_warnings_or_values():
     from torchvision import models
 
     for name in ("googlenet", "inception_v3", "densenet121", "vit_b_16", "shufflenet_v2_x0_5"):
@@ -313,3 +313,4 @@ def test_every_torchvision_architecture_tells_its_groups():
         builder = models.get_model_builder(name)
         module = zoo._on_meta(lambda builder=builder, extra=extra: builder(weights=None, **extra))
         assert module is not None, name
+        assert all(parameter.is_meta for parameter in module.parameters())
