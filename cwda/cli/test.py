@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,8 +21,11 @@ __all__ = ["cwda_test"]
 DEFAULT_MODEL = "resnet20-cifar10"
 
 
-class _Margin(click.ParamType[tuple[str, float]]):
-    name = "NAME=VALUE"
+class _Assignment(click.ParamType[tuple[str, float]]):
+    """NAME=NUMBER."""
+
+    def __init__(self, name: str, example: str) -> None:
+        self.name, self.example = name, example
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
@@ -33,7 +36,7 @@ class _Margin(click.ParamType[tuple[str, float]]):
         try:
             return name.strip(), float(number)
         except ValueError:
-            self.fail(f"{value!r} is not of the form NAME=VALUE, as epsilon=0.25", param, ctx)
+            self.fail(f"{value!r} is not of the form {self.name}, as {self.example}", param, ctx)
 
 
 @click.command(
@@ -62,8 +65,14 @@ fails in any layer.
               help="Only layers whose name matches, as 'layer3.*,conv1'.")  # fmt: skip
 @click.option("--alpha", default=0.05, show_default=True, metavar="LEVEL",
               help="Level of the tests; intervals have level 1 - 2 alpha.")  # fmt: skip
-@click.option("--margin", "margins", multiple=True, type=_Margin(),
+@click.option("--margin", "margins", multiple=True, type=_Assignment("NAME=VALUE", "epsilon=0.25"),
               help="Largest effect that counts as negligible; repeatable.")  # fmt: skip
+@click.option("--groups", multiple=True, type=_Assignment("GLOB=N", "'*.conv2=32'"),
+              help="Groups of the layers that match, where a file does not say; repeatable.")  # fmt: skip
+@click.option("--transposed", metavar="GLOB",
+              help="Transposed convolutions, where a file does not say.")  # fmt: skip
+@click.option("--weights-key", metavar="KEY",
+              help="The part of a checkpoint to read, as 'ema'.")  # fmt: skip
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
 @click.option("--output", type=click.Path(path_type=Path), metavar="FILE",
               help="Write the table to FILE.csv, FILE.json or FILE.parquet.")  # fmt: skip
@@ -78,6 +87,9 @@ def cwda_test(
     layers: str | None,
     alpha: float,
     margins: tuple[tuple[str, float], ...],
+    groups: tuple[tuple[str, float], ...],
+    transposed: str | None,
+    weights_key: str | None,
     device: str,
     output: Path | None,
     summary: bool,
@@ -111,7 +123,12 @@ def cwda_test(
     if output:
         require_writable(output)
 
-    networks, unreadable = _load_all(models, checkpoints, layers)
+    how = {
+        "groups": {pattern: int(number) for pattern, number in groups},
+        "transposed": transposed,
+        "weights_key": weights_key,
+    }
+    networks, unreadable = _load_all(models, checkpoints, layers, how)
     with _Progress(sum(len(network) for network in networks)) as advance:
         result = check(
             networks, names, margins=dict(margins), alpha=alpha, device=device, on_layer=advance
@@ -127,7 +144,10 @@ def cwda_test(
 
 
 def _load_all(
-    models: tuple[str, ...], checkpoints: tuple[str, ...], layers: str | None
+    models: tuple[str, ...],
+    checkpoints: tuple[str, ...],
+    layers: str | None,
+    how: Mapping[str, Any],
 ) -> tuple[list[Network], int]:
     """Load every source; one that cannot be read is told and does not lose the others."""
     from cwda.extract import load
@@ -136,7 +156,7 @@ def _load_all(
     networks, unreadable = [], 0
     for source in sources or [DEFAULT_MODEL]:
         try:
-            network = load(source)
+            network = load(source, **how)
             networks.append(_select(network, layers) if layers else network)
         except CwdaError as error:
             say(error)

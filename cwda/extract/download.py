@@ -101,6 +101,8 @@ def from_hugging_face(repository: str, file: str | None = None) -> Path:
     """
     try:
         import huggingface_hub as hub
+        import huggingface_hub.constants
+        import huggingface_hub.errors
     except ImportError:
         raise SourceError(
             'names of the Hugging Face hub need huggingface_hub: pip install "cwda[hf]"'
@@ -129,6 +131,8 @@ def _fetch(hub: Any, repository: str, name: str) -> Path | None:
     """Download one file; None if the repository lacks it."""
     endpoint = os.environ.get("HF_ENDPOINT") or None
     try:
+        # Asked first because it fails at once: the download waits half a minute for a network.
+        hub.get_hf_file_metadata(hub.hf_hub_url(repository, name, endpoint=endpoint))
         return Path(hub.hf_hub_download(repository, name, endpoint=endpoint))
     except hub.errors.LocalEntryNotFoundError:
         reason = "no network, or offline mode"
@@ -138,7 +142,7 @@ def _fetch(hub: Any, repository: str, name: str) -> Path | None:
         reason = "it is gated: accept its terms and log in with `hf auth login`"
     except hub.errors.RepositoryNotFoundError:
         reason = "no such repository, or it is private"
-    except (hub.errors.HfHubHTTPError, OSError, RuntimeError, ValueError) as error:
+    except Exception as error:  # versions of the library use three HTTP clients
         reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
     server = (endpoint or hub.constants.ENDPOINT).rstrip("/")
     raise SourceError(

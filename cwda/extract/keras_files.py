@@ -184,6 +184,8 @@ def _identify(variable: _Variable, about: _File) -> None:
             ["depthwise_kernel", "pointwise_kernel", "bias"] if separable else ["kernel", "bias"]
         )
         leaf = names[int(leaf)] if int(leaf) < len(names) else leaf
+    if leaf == "depthwise_kernel" and variable.kind.startswith("Depthwise"):
+        leaf = "kernel"  # its only one; a separable layer has two
     layer = [part for i, part in enumerate(parts[:-1]) if i == 0 or part != parts[i - 1]]
     if len(leaf) > 2 and leaf[-2:] in ("_W", "_b") and layer:  # Keras 1: layer_W
         leaf = leaf[-1]

@@ -82,6 +82,14 @@ class Content:
     assumptions: list[str] = field(default_factory=list)
 
 
-def printable(text: object) -> str:
-    """A key of a file as text that is safe to show on a terminal."""
-    return "".join(c if c.isprintable() else "\ufffd" for c in str(text))
+def printable(key: object) -> str:
+    """A key of a file as text that is safe to show on a terminal.
+
+    Anything but text and small numbers is named by its type: writing out a nested tuple
+    that shares its parts can take exponential time.
+    """
+    if isinstance(key, int) and key.bit_length() <= 64:
+        return str(key)
+    if not isinstance(key, str):
+        return f"<{type(key).__name__}>"
+    return "".join(c if c.isprintable() else "\ufffd" for c in key)

@@ -166,14 +166,21 @@ def _load_bytes(data: bytes, depth: int) -> Any:
     return _load_stream(io.BytesIO(data), part, len(data), depth)[0]
 
 
-_GROUPS = re.compile(r"^  groups : Final\[int\] = (\d{1,6})$", re.MULTILINE)
+#: Groups in the text of a class: a constant where it was scripted, an argument where traced.
+_GROUPS = re.compile(
+    r"^  groups : Final\[int\] = (\d{1,9})$"
+    r"|torch\._convolution\(.*(?:True|False), \[[\d, ]*\], (\d{1,9}), ",
+    re.MULTILINE,
+)
 
 
 def _with_script_groups(tensor: NamedTensor, archive: Archive, root: str) -> NamedTensor:
-    """Add the groups that the text of a TorchScript class states as a constant."""
-    module, _, _ = tensor.origin.rpartition(".")
+    """Add the groups that the text of a TorchScript class states; it is searched, not run."""
+    module, _, name = tensor.origin.rpartition(".")
     entry = f"{root}code/{module.replace('.', '/')}.py"
     if not tensor.is_conv or tensor.groups is not None or entry not in archive:
         return tensor
-    stated = {int(text) for text in _GROUPS.findall(archive.read(entry).decode("utf-8", "replace"))}
-    return replace(tensor, groups=stated.pop()) if len(stated) == 1 else tensor
+    text = archive.read(entry).decode("utf-8", "replace")
+    _, _, body = f"\n{text}".partition(f"\nclass {name}(Module):\n")
+    stated = _GROUPS.search(body.partition("\nclass ")[0])
+    return replace(tensor, groups=int(stated.group(1) or stated.group(2))) if stated else tensor

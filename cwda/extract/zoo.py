@@ -144,7 +144,8 @@ def _torchvision(text: str) -> Found | None:
     members = {member.name: member for member in _torchvision_weights(name)}
     if wanted and wanted != "DEFAULT" and wanted not in members:
         raise SourceError(f"{name} has no weights {wanted!r}; it has {', '.join(members)}")
-    chosen = members.get(wanted) or models.get_model_weights(name).DEFAULT
+    default = models.get_model_weights(name).DEFAULT.name
+    chosen = members[wanted if wanted in members else default]
     builder = models.get_model_builder(name)
     # Drawing initial weights would cost seconds; on the meta device they are nothing anyway.
     extra = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}

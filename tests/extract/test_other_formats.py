@@ -1,0 +1,358 @@
+"""Safetensors, ONNX, Keras and numpy files, written by their own libraries."""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from cwda.errors import SourceError, UnreadableError
+from cwda.extract import load
+from cwda.extract.formats import read_file
+from cwda.extract.keras_layout import keras1_ordering
+
+
+def random(*shape, dtype=torch.float32):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(0)).to(dtype)
+
+
+# safetensors
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16])
+def test_safetensors(tmp_path, dtype):
+    state = {"a.weight": random(4, 3, 3, 3, dtype=dtype), "b.weight": random(4, 4, 3, dtype=dtype)}
+    save_file(state | {"c.bias": random(3)}, tmp_path / "m.anything")
+    network = load(tmp_path / "m.anything")
+    assert network.provenance.format == "safetensors"
+    for layer in network:
+        assert layer.weight.dtype == dtype
+        assert torch.equal(layer.weight, state[f"{layer.name}.weight"])
+
+
+def sharded(folder):
+    save_file({"a.weight": random(4, 3, 3, 3)}, folder / "x-1.safetensors")
+    save_file({"b.weight": random(4, 4, 3, 3)}, folder / "x-2.safetensors")
+    index = {"weight_map": {"a.weight": "x-1.safetensors", "b.weight": "x-2.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    return folder / "model.safetensors.index.json"
+
+
+def test_sharded_safetensors_by_index_and_by_folder(tmp_path):
+    index = sharded(tmp_path)
+    by_index, by_folder = load(index), load(tmp_path)
+    assert [layer.name for layer in by_index] == ["a", "b"]
+    assert by_index.name == "model"
+    assert by_index.provenance.format == "sharded"
+    assert by_index.provenance == by_folder.provenance
+    save_file({"b.weight": random(4, 4, 3, 3) + 1}, tmp_path / "x-2.safetensors")
+    assert load(index).provenance.sha256 != by_index.provenance.sha256
+
+
+def test_sharded_pickles(tmp_path):
+    torch.save({"a.weight": random(4, 3, 3, 3)}, tmp_path / "p-1.bin")
+    index = tmp_path / "pytorch_model.bin.index.json"
+    index.write_text(json.dumps({"weight_map": {"a.weight": "p-1.bin"}}))
+    assert len(load(index)) == 1
+
+
+def test_broken_shards(tmp_path):
+    index = sharded(tmp_path)
+    save_file({"c.weight": random(1)}, tmp_path / "x-2.safetensors")
+    with pytest.raises(UnreadableError, match=r"lack 1 tensors, as b\.weight"):
+        load(index)
+    (tmp_path / "x-2.safetensors").unlink()
+    with pytest.raises(SourceError, match=r"x-2\.safetensors is missing"):
+        load(index)
+    index.write_text("[]")
+    with pytest.raises(UnreadableError, match="weight_map"):
+        load(index)
+
+
+def test_folders_with_one_and_several_checkpoints(tmp_path):
+    with pytest.raises(SourceError, match="without a checkpoint"):
+        load(tmp_path)
+    save_file({"a.weight": random(4, 3, 3, 3)}, tmp_path / "one.safetensors")
+    assert len(load(tmp_path)) == 1
+    save_file({"a.weight": random(4, 3, 3, 3)}, tmp_path / "two.safetensors")
+    with pytest.raises(SourceError, match=r"2 checkpoints \(one\.safetensors, two"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"[]",
+        b'{"a.weight": 3}',
+        b'{"a.weight": {"dtype": "F32", "shape": [1, 1, 1], "data_offsets": [0, 8]}}',
+        b'{"a.weight": {"dtype": "F32", "shape": [1, 1, -1], "data_offsets": [0, 4]}}',
+        b'{"a.weight": {"dtype": "F32", "shape": [1, 1, 4e9], "data_offsets": [0, 4]}}',
+        b'{"a.weight": {"dtype": "F32", "shape": [1, 1, 9], "data_offsets": [0, 36]}}',
+        b'{"a":' + b"[" * 200_000,
+        b"{\xff}",
+    ],
+)
+def test_damaged_safetensors_headers(tmp_path, header):
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(struct.pack("<Q", len(header)) + header + b"\0" * 8)
+    with pytest.raises(UnreadableError):
+        load(path)
+
+
+@pytest.mark.parametrize("length", [200_000_000, 2**39])
+def test_huge_safetensors_headers_are_refused(tmp_path, length):
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(struct.pack("<Q", length) + b"{}      ")
+    with pytest.raises(UnreadableError, match="bytes long"):
+        load(path)
+
+
+# ONNX
+
+
+def onnx_model(tensors, nodes):
+    onnx = pytest.importorskip("onnx")
+    graph = onnx.helper.make_graph(nodes, "g", [], [], initializer=tensors)
+    return onnx.helper.make_model(graph, ir_version=8)
+
+
+def onnx_node(operator, weight, **attributes):
+    onnx = pytest.importorskip("onnx")
+    return onnx.helper.make_node(operator, ["x", weight], [f"y{weight}"], **attributes)
+
+
+@pytest.mark.parametrize("raw", [True, False])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "float64"])
+def test_onnx_types_groups_and_transposition(tmp_path, raw, dtype):
+    onnx = pytest.importorskip("onnx")
+    weights = {
+        "a.weight": random(4, 3, 3, 3).numpy().astype(dtype),
+        "g.weight": random(6, 2, 3, 3).numpy().astype(dtype),
+        "up.weight": random(4, 3, 2, 2).numpy().astype(dtype),
+        "other": random(4, 4, 4).numpy().astype(dtype),
+    }
+    tensors = []
+    for name, value in weights.items():
+        if raw:
+            tensors.append(onnx.numpy_helper.from_array(value, name))
+        else:
+            kind = onnx.helper.np_dtype_to_tensor_dtype(value.dtype)
+            tensors.append(onnx.helper.make_tensor(name, kind, value.shape, value.ravel()))
+    nodes = [
+        onnx_node("Conv", "a.weight"),
+        onnx_node("Conv", "g.weight", group=3),
+        onnx_node("ConvTranspose", "up.weight", group=2),
+        onnx_node("MatMul", "other"),
+    ]
+    onnx.save(onnx_model(tensors, nodes), tmp_path / "m.bin")
+    network = load(tmp_path / "m.bin")
+    assert [layer.name for layer in network] == ["a", "g", "up"]
+    assert [layer.groups for layer in network] == [1, 3, 2]
+    assert [layer.transposed for layer in network] == [False, False, True]
+    assert (network["a"].weight.numpy() == weights["a.weight"]).all()
+    assert network["up"].weight.shape == (6, 2, 2, 2)
+    assert [entry.name for entry in network.skipped] == ["other"]
+    assert network.assumptions == ()
+
+
+def test_onnx_constants_casts_and_what_is_computed(tmp_path):
+    onnx = pytest.importorskip("onnx")
+    weight = random(4, 3, 3, 3).numpy()
+    constant = onnx.numpy_helper.from_array(weight, "")
+    packed = onnx.numpy_helper.from_array(np.ones((4, 3, 3, 3), np.int8), "packed")
+    half = onnx.numpy_helper.from_array(weight.astype("float16"), "onnx::Conv_7")
+    nodes = [
+        onnx.helper.make_node("Constant", [], ["c"], value=constant),
+        onnx_node("Conv", "c"),
+        onnx.helper.make_node("Cast", ["onnx::Conv_7"], ["wide"], to=1),
+        onnx.helper.make_node("Conv", ["x", "wide"], ["y"], name="/layer1/conv1/Conv"),
+        onnx.helper.make_node("ConvInteger", ["x", "packed"], ["z"]),
+        onnx.helper.make_node("Relu", ["c"], ["positive"]),
+        onnx.helper.make_node("Conv", ["x", "positive"], ["v"], name="computed"),
+    ]
+    onnx.save(onnx_model([half, packed], nodes), tmp_path / "m.onnx")
+    network = load(tmp_path / "m.onnx")
+    assert {layer.name for layer in network} == {"c", "layer1.conv1.Conv"}
+    reasons = {entry.name: entry.reason for entry in network.skipped}
+    assert "quantised" in reasons["packed"]
+    assert "computed" in reasons["computed"]
+
+
+def test_onnx_external_data_stays_in_its_folder(tmp_path):
+    onnx = pytest.importorskip("onnx")
+    weight = random(64, 32, 3, 3).numpy()
+    folder = tmp_path / "model"
+    folder.mkdir()
+
+    def write(name):
+        tensor = onnx.numpy_helper.from_array(weight, "a.weight")
+        model = onnx_model([tensor], [onnx_node("Conv", "a.weight")])
+        onnx.save(model, folder / name, save_as_external_data=True, location="data.bin")
+        return folder / name
+
+    path = write("m.onnx")
+    assert (load(path)["a"].weight.numpy() == weight).all()
+    (folder / "data.bin").rename(tmp_path / "data.bin.x")
+    with pytest.raises(UnreadableError, match="missing"):
+        load(path)
+    (folder / "data.bin").symlink_to(tmp_path / "data.bin.x")
+    with pytest.raises(UnreadableError, match="outside"):
+        load(path)
+    for place in (b"/etc/pwd", b"../d.bin"):
+        (folder / "bad.onnx").write_bytes(path.read_bytes().replace(b"data.bin", place))
+        with pytest.raises(UnreadableError, match="outside"):
+            load(folder / "bad.onnx")
+
+
+# numpy
+
+
+def test_npz_and_npy(tmp_path):
+    conv, paper = random(4, 3, 3, 3).numpy(), random(3, 9, 4).numpy()
+    np.savez(tmp_path / "m.npz", **{"a/weight": conv, "mine": paper, "c": conv[0, 0]})
+    np.savez_compressed(tmp_path / "packed.npz", **{"a/weight": conv, "mine": paper})
+    for name in ("m.npz", "packed.npz"):
+        network = load(tmp_path / name)
+        assert [layer.name for layer in network] == ["a", "mine"]
+        assert (network["a"].weight.numpy() == conv).all()
+        assert (network["mine"].array == paper).all()
+        assert any("N x k^2 x N'" in note for note in network.assumptions)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("code", ["<f4", ">f8", "<f2"])
+def test_npy_orders(tmp_path, order, code):
+    array = np.asarray(random(5, 9, 4).numpy().astype(code), order=order)
+    np.save(tmp_path / "m.npy", array)
+    assert (load(tmp_path / "m.npy").layers[0].array == array).all()
+
+
+def test_npz_with_a_huge_announced_shape(tmp_path):
+    head = io.BytesIO()
+    shape = (1_000_000, 9, 1_000_000)
+    np.lib.format.write_array_header_1_0(
+        head, {"shape": shape, "fortran_order": False, "descr": "<f4"}
+    )
+    with zipfile.ZipFile(tmp_path / "m.npz", "w") as archive:
+        archive.writestr("a.npy", head.getvalue() + b"\0" * 100)
+    with pytest.raises(UnreadableError, match="cut off"):
+        load(tmp_path / "m.npz")
+
+
+# Keras
+
+
+def keras_layer(name, kind, **config):
+    return {"class_name": kind, "config": {"name": name, **config}}
+
+
+def keras_config(layers):
+    return json.dumps({"class_name": "Functional", "config": {"name": "m", "layers": layers}})
+
+
+def test_keras_two_classes(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    kernels = {
+        "conv": ("Conv2D", "kernel", (3, 5, 2, 8), {"groups": 2}),
+        "line": ("Conv1D", "kernel", (5, 3, 8), {}),
+        "deep": ("DepthwiseConv2D", "depthwise_kernel", (3, 3, 4, 2), {}),
+        "up": ("Conv2DTranspose", "kernel", (3, 5, 6, 4), {}),
+        "attention": ("MultiHeadAttention", "kernel", (8, 2, 4), {}),
+        "lstm": ("ConvLSTM2D", "kernel", (3, 3, 4, 16), {}),
+    }
+    rng = np.random.default_rng(0)
+    values = {n: rng.standard_normal(k[2]).astype("float32") for n, k in kernels.items()}
+    with h5py.File(tmp_path / "m.h5", "w") as file:
+        layers = [keras_layer(n, k[0], **k[3]) for n, k in kernels.items()]
+        file.attrs["model_config"] = keras_config(layers)
+        file.attrs["keras_version"] = "2.9.0"
+        for name, (_, leaf, _, _) in kernels.items():
+            file[f"model_weights/{name}/{name}/{leaf}:0"] = values[name]
+        file["optimizer_weights/Adam/conv/kernel/m:0"] = values["conv"]
+    network = load(tmp_path / "m.h5")
+    found = {layer.name: layer for layer in network}
+    assert set(found) == {"conv", "line", "deep", "up"}
+    for n, c, i, j in [(7, 1, 2, 4), (0, 0, 0, 0)]:
+        assert found["conv"].weight[n, c, i, j] == values["conv"][i, j, c, n]
+    assert found["conv"].groups == 2
+    assert found["line"].weight[7, 2, 4] == values["line"][4, 2, 7]
+    assert found["deep"].groups == 4
+    assert found["deep"].weight[3 * 2 + 1, 0, 1, 2] == values["deep"][1, 2, 3, 1]
+    assert found["up"].transposed
+    assert found["up"].weight[5, 3, 2, 4] == values["up"][2, 4, 5, 3]
+    assert {entry.reason for entry in network.skipped} == {
+        "optimizer state",
+        "belongs to MultiHeadAttention, not to a convolution",
+        "belongs to ConvLSTM2D, not to a convolution",
+    }
+
+
+def test_keras_three_archive(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    kernel = np.random.default_rng(0).standard_normal((3, 3, 4, 8)).astype("float32")
+    weights = io.BytesIO()
+    with h5py.File(weights, "w") as file:
+        file["layers/conv2d/vars/0"] = kernel
+        file["layers/conv2d/vars/1"] = np.zeros(8)
+        file["layers/dense/vars/0"] = np.zeros((8, 2))
+        file["optimizer/vars/2"] = kernel
+    for mode in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        with zipfile.ZipFile(tmp_path / "m.keras", "w", mode) as archive:
+            archive.writestr("metadata.json", "{}")
+            archive.writestr("config.json", keras_config([keras_layer("first", "Conv2D")]))
+            archive.writestr("model.weights.h5", weights.getvalue())
+        network = load(tmp_path / "m.keras")
+        assert network.provenance.format == "keras"
+        assert [layer.name for layer in network] == ["conv2d"]
+        assert (network.layers[0].weight.numpy() == kernel.transpose(3, 2, 0, 1)).all()
+        assert [entry.reason for entry in network.skipped] == ["optimizer state"]
+
+
+def test_keras_links_and_foreign_data_are_not_followed(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    (tmp_path / "secret.bin").write_bytes(b"\1" * 4 * 4 * 9 * 4)
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["kernel"] = np.ones((3, 3, 4, 4), "float32")
+    with h5py.File(tmp_path / "m.h5", "w") as file:
+        file["conv/kernel"] = np.ones((3, 3, 4, 4), "float32")
+        file["link/kernel"] = h5py.ExternalLink(str(tmp_path / "other.h5"), "kernel")
+        file.create_dataset(
+            "foreign/kernel", (3, 3, 4, 4), "f4", external=[(str(tmp_path / "secret.bin"), 0, 576)]
+        )
+        file.create_dataset("huge/kernel", (3, 3, 10**6, 10**6), "f4", chunks=(3, 3, 64, 64))
+    network = load(tmp_path / "m.h5")
+    assert len(network) == 1
+    reasons = {entry.name: entry.reason for entry in network.skipped}
+    assert "not followed" in reasons["link/kernel"]
+    assert "another file" in reasons["foreign/kernel"]
+    assert "announces" in reasons["huge/kernel"]
+
+
+@pytest.mark.parametrize(
+    ("stated", "kernels", "expected"),
+    [
+        ("th", [((3, 3, 4, 8), 8)], "th"),
+        (None, [((3, 3, 4, 8), 8)], "tf"),
+        (None, [((8, 4, 3, 3), 8)], "th"),
+        (None, [((3, 3, 16, 12), None)], "tf"),
+        (None, [((12, 16, 3, 3), None), ((3, 3, 3, 3), 3)], "th"),
+    ],
+)
+def test_ordering_of_keras_one(stated, kernels, expected):
+    assert keras1_ordering(stated, kernels)[0] == expected
+
+
+def test_format_is_told_by_content_alone(tmp_path):
+    """Every format under a wrong name."""
+    torch.save({"a.weight": random(4, 3, 3, 3)}, tmp_path / "m.onnx")
+    save_file({"a.weight": random(4, 3, 3, 3)}, tmp_path / "m.h5")
+    np.save(tmp_path / "x.npy", random(4, 3, 3, 3).numpy())
+    (tmp_path / "x.npy").rename(tmp_path / "m.pth")
+    kinds = {name: read_file(tmp_path / name).format for name in ("m.onnx", "m.h5", "m.pth")}
+    assert kinds == {"m.onnx": "torch zip", "m.h5": "safetensors", "m.pth": "npy"}
