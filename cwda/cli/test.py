@@ -68,7 +68,7 @@ fails in any layer.
 @click.option("--margin", "margins", multiple=True, type=_Assignment("NAME=VALUE", "epsilon=0.25"),
               help="Largest effect that counts as negligible; repeatable.")  # fmt: skip
 @click.option("--groups", multiple=True, type=_Assignment("GLOB=N", "'*.conv2=32'"),
-              help="Groups of the layers that match, where a file does not say; repeatable.")  # fmt: skip
+              help="Groups of layers, where a file does not say; repeatable.")  # fmt: skip
 @click.option("--transposed", metavar="GLOB",
               help="Transposed convolutions, where a file does not say.")  # fmt: skip
 @click.option("--weights-key", metavar="KEY",

@@ -87,7 +87,7 @@ def load(
     >>> net["stem"]
     ConvLayer('stem', 8 filters of 3 channels, kernel 3x3)
     >>> net.assumptions
-    ('all 1 layers: not transposed: the source does not say', 'all 1 layers: groups = 1: ...')
+    ('the layer: not transposed: the source does not say', 'the layer: groups = 1: ...')
     """
     options = Options(groups or {}, transposed or "", weights_key)
     if isinstance(source, str | Path):

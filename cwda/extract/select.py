@@ -204,7 +204,7 @@ def _matches(name: str, patterns: str) -> bool:
 
 def _note(text: str, layers: list[str], total: int) -> str:
     if len(layers) == total:
-        return f"all {total} layers: {text}"
+        return f"all {total} layers: {text}" if total > 1 else f"the layer: {text}"
     shown = ", ".join(layers[:3]) + (", ..." if len(layers) > 3 else "")
     return f"{len(layers)} of {total} layers ({shown}): {text}"
 

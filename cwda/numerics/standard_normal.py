@@ -55,7 +55,8 @@ def standardise_sorted(ordered: Tensor) -> Standardised:
     z = ordered.double().mul_(unit)
     mean = z.mean(1, keepdim=True)
     z.sub_(mean)
-    sd = (torch.linalg.vecdot(z, z).unsqueeze(1) / (n - 1)).sqrt()
+    # A norm, unlike a product with itself, makes no second copy of the rows.
+    sd = torch.linalg.vector_norm(z, dim=1, keepdim=True) / math.sqrt(n - 1)
     sd = torch.where(varied, sd, torch.nan)
     z.mul_(1 / sd)
     return Standardised(z, unit, mean, sd, ~varied.squeeze(1))

@@ -144,6 +144,17 @@ def test_debug_shows_the_traceback():
     assert isinstance(result.exception, cwda.CwdaError)
 
 
+def test_groups_and_transposition_can_be_told(tmp_path):
+    path = tmp_path / "up.pth"
+    weight = torch.randn(16, 8, 3, 3, generator=torch.Generator().manual_seed(0))
+    torch.save({"up.weight": weight}, path)
+    table = tmp_path / "table.csv"
+    result = run("--checkpoint", path, "--transposed", "up", "--groups", "up=2", "--output", table)
+    assert result.exit_code == 0, result.output
+    assert set(pd.read_csv(table)["n_filters"]) == {16}  # 2 groups of 8 outputs
+    assert set(pd.read_csv(table)["dim"]) == {8 * 9}  # of 16 / 2 inputs
+
+
 def test_reasons_are_shown(checkpoint):
     result = run("--checkpoint", checkpoint)
     assert "all weights are equal" in result.output
