@@ -1,5 +1,6 @@
-"""What CWDA predicts: moments of the importance scores."""
+"""What CWDA predicts: moments of the importance scores, and a layer's fitted model."""
 
+from cwda.theory.model import FittedLayer, fit_layer
 from cwda.theory.moments import (
     CRITERIA,
     NormMoments,
@@ -12,9 +13,11 @@ from cwda.theory.moments import (
 
 __all__ = [
     "CRITERIA",
+    "FittedLayer",
     "NormMoments",
     "ScoreMoments",
     "expected_spearman",
+    "fit_layer",
     "isotropic_moments",
     "norm_moments",
     "ratio_variance",
