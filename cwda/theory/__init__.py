@@ -12,6 +12,7 @@ from cwda.theory.moments import (
 )
 from cwda.theory.prediction import RUNGS, PredictedCorrelation, PredictedSimilarity
 from cwda.theory.similarity import predict_similarity
+from cwda.theory.simulate import simulate_similarity
 
 __all__ = [
     "CRITERIA",
@@ -27,4 +28,5 @@ __all__ = [
     "norm_moments",
     "predict_similarity",
     "ratio_variance",
+    "simulate_similarity",
 ]
