@@ -13,7 +13,7 @@ from cwda.theory.moments import CRITERIA
 from tests.theory.test_similarity import PAIRS, spearman
 
 DEVELOPMENT = ("resnet20-12fca82f.th", "resnet32-d509ac18.th", "resnet56-4bfd9763.th")
-HELD_OUT = ("resnet20-advrob-pgd.pth", "resnet20-advrob-standard.pth")
+FURTHER = ("resnet20-advrob-pgd.pth", "resnet20-advrob-standard.pth")
 COLUMNS = [f"{a}-{b}" for a, b in PAIRS]
 
 
@@ -63,14 +63,14 @@ def test_scale_explains_what_cwda_leaves(shared_data):
     assert (error.loc["shape", COLUMNS] <= [0.0130, 0.0185, 0.0171, 0.0108, 0.0095, 0.004]).all()
 
 
-def test_networks_that_did_not_shape_the_ladder(shared_data):
-    error = evaluate(shared_data, HELD_OUT, predict_similarity)["error"]
+def test_further_networks(shared_data):
+    error = evaluate(shared_data, FURTHER, predict_similarity)["error"]
     assert (error.loc["shape", COLUMNS] < error.loc["block", COLUMNS]).all()
     assert (error.loc["shape", COLUMNS] <= 0.035).all()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("names", [DEVELOPMENT, HELD_OUT])
+@pytest.mark.parametrize("names", [DEVELOPMENT, FURTHER])
 def test_simulated_prediction(shared_data, names):
     found = evaluate(shared_data, names, simulate_similarity)
     assert (found["error"].loc["shape", COLUMNS] <= 0.03).all()
