@@ -1,0 +1,262 @@
+"""`FittedLayer`: the Gaussian model of one layer and its departures, fitted from few filters.
+
+With n < d filters a sample covariance is mostly noise: squared sample correlations are too
+large by about 1/n, and variances of the positions scatter by 2/n. Both are shrunk, by one
+factor a layer each, until the sums of squares that the scores depend on equal their
+unbiased U-statistics. The shrunk matrices stay covariances, so that closed forms and
+simulation share one model.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from cwda.conditions.workspace import Workspace, unfit
+from cwda.errors import CwdaError
+from cwda.layers import ConvLayer
+from cwda.numerics.device import resolve_device
+from cwda.theory.moments import NormMoments, norm_moments
+
+__all__ = ["FittedLayer", "Impurity", "fit_layer", "mean_signal"]
+
+#: Interquartile range of the standard normal law.
+NORMAL_IQR = 1.3489795003921634
+
+#: Squared norms below this part of the median count as this part: filters may be zero.
+FLOOR = 1e-12
+
+
+@dataclass(frozen=True)
+class Impurity:
+    """How unequally GM and the Fermat point weigh the filters, eta = 1 for equal weights.
+
+    GM's gradient and the Fermat point are means of the filters weighted by w. The projection
+    of a filter on such a mean is noise of variance proportional to
+
+        eta(w, w') = mean(q w w') / (mean(w) mean(w') mean(q)),
+
+    with w_k = (median q + q_k)^(-1/2) for GM and q_k^(-1/2) for Fermat.
+
+    Attributes
+    ----------
+    gm, fermat, both : float
+        eta of GM, of Fermat, and of one with the other.
+    """
+
+    gm: float = 1.0
+    fermat: float = 1.0
+    both: float = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class FittedLayer:
+    """What the predictions need to know of one layer, in units of its root mean square weight.
+
+    Attributes
+    ----------
+    name : str
+        The layer.
+    n_filters, dim : int
+        n = N' and d = N k^2.
+    covariances : Tensor
+        Blocks of Sigma, N x k^2 x k^2, float64: variances shrunk to their mean and
+        correlations to 0 as far as their excess is sampling noise.
+    mean : Tensor
+        Mean filter, N x k^2, shrunk so that mu' Sigma mu is `mean_signal`.
+    mean_signal : float
+        mu' Sigma mu by U-statistics, not below 0.
+    tau_squared : float
+        CV^2 of the squared filter scale, from fourth moments.
+    log_scale_variance : float
+        t = Var(log s): the interquartile range of log q as a normal law's, less the part
+        2 / d_eff of it that CWDA explains; not below 0.
+    log_energies : ndarray
+        log q_j of the filters, q = |f|^2, (n,).
+    log_ratio_variance : float
+        w = Var(log(l1 / l2)) over the filters; this one is measured on the scores.
+    impurity : Impurity
+        Weights of the filters in GM and in the Fermat point.
+    """
+
+    name: str
+    n_filters: int
+    dim: int
+    covariances: Tensor
+    mean: Tensor
+    mean_signal: float
+    tau_squared: float
+    log_scale_variance: float
+    log_energies: npt.NDArray[np.float64]
+    log_ratio_variance: float
+    impurity: Impurity
+
+    @property
+    def variances(self) -> Tensor:
+        """a_p, N x k^2."""
+        return self.covariances.diagonal(dim1=1, dim2=2)
+
+    @cached_property
+    def isotropic(self) -> NormMoments:
+        """Moments under sigma^2 I."""
+        variances = self.variances
+        return norm_moments(torch.diag_embed(variances.mean().expand_as(variances)))
+
+    @cached_property
+    def diagonal(self) -> NormMoments:
+        """Moments with the variances a_p of the positions."""
+        return norm_moments(torch.diag_embed(self.variances))
+
+    @cached_property
+    def block(self) -> NormMoments:
+        """Moments with the blocks: full CWDA."""
+        return norm_moments(self.covariances)
+
+    @property
+    def mean_relative(self) -> float:
+        """v_m = mu' Sigma mu / trace(Sigma)^2."""
+        return self.mean_signal / self.block.trace**2
+
+    @cached_property
+    def scales(self) -> npt.NDArray[np.float64]:
+        """Filter scales s_j with median 1, (n,).
+
+        The measured norms, their logarithms shrunk to the median until the
+        interquartile range of log s is that of `log_scale_variance`.
+        """
+        centred = (self.log_energies - np.median(self.log_energies)) / 2
+        spread = _robust_variance(centred)
+        shrink = math.sqrt(self.log_scale_variance / spread) if spread > 0 else 0.0
+        return np.asarray(np.exp(shrink * centred))
+
+
+def fit_layer(layer: ConvLayer, *, device: torch.device | str = "auto") -> FittedLayer:
+    """Fit the models of the ladder to one layer.
+
+    Parameters
+    ----------
+    layer : ConvLayer
+        A layer of 8 filters or more.
+    device : torch.device or str
+        Where to compute, in float64; memory stays near that of the filters in float64.
+
+    Returns
+    -------
+    FittedLayer
+
+    Raises
+    ------
+    CwdaError
+        If the layer cannot be fitted; the message says why.
+
+    Examples
+    --------
+    >>> rng = torch.Generator().manual_seed(0)
+    >>> fitted = fit_layer(ConvLayer("conv", torch.randn(64, 16, 3, 3, generator=rng)))
+    >>> fitted.covariances.shape, bool(abs(fitted.block.effective_dim - 144) < 10)
+    (torch.Size([16, 9, 9]), True)
+    """
+    reason = unfit(layer)
+    if reason:
+        raise CwdaError(f"layer {layer.name!r} cannot be fitted: {reason}")
+    work = Workspace(layer, resolve_device(device), alpha=0.05)
+    filters = work.blocks.double() / work.scale
+    energy, l1 = filters.square().sum(dim=(1, 2)), filters.abs().sum(dim=(1, 2))
+    alive = energy > 0
+    log_ratios = l1[alive].log() - energy[alive].log() / 2
+    if 2 * int(alive.sum()) <= len(energy):
+        raise CwdaError(
+            f"layer {layer.name!r} cannot be fitted: half of its filters or more are zero"
+        )
+    energy = energy.clamp(min=FLOOR * float(energy[alive].median()))
+    average = filters.mean(dim=0)
+    covariances = _covariances(filters - average, work)
+    signal = max(mean_signal(work.kernels.mean), 0.0)
+    fitted_noise = norm_moments(covariances).l2_relative
+    log_energies = energy.log().cpu().numpy()
+    return FittedLayer(
+        name=layer.name,
+        n_filters=layer.n_filters,
+        dim=layer.dim,
+        covariances=covariances,
+        mean=_shrunk_mean(average, covariances, signal),
+        mean_signal=signal,
+        tau_squared=work.tau_squared,
+        log_scale_variance=max(_robust_variance(log_energies / 2) - fitted_noise, 0.0),
+        log_energies=log_energies,
+        log_ratio_variance=float(log_ratios.var(correction=1)),
+        impurity=_impurity(energy),
+    )
+
+
+def _covariances(centred: Tensor, work: Workspace) -> Tensor:
+    """Shrunk blocks of Sigma."""
+    n = len(centred)
+    kernels = work.kernels
+    columns = centred.permute(1, 2, 0)
+    sample = columns @ columns.mT / (n - 1)
+    variances = sample.diagonal(dim1=1, dim2=2)
+    deviation = variances - variances.mean()
+    unbiased = 0.0 if kernels.variance is None else float(kernels.variance.sum()) / (n * (n - 1))
+    shrunk = variances.mean() + _shrinkage(unbiased, deviation) * deviation
+    # Scaled to the shrunk variances as a whole, the matrices keep their correlations.
+    factor = (shrunk / variances.where(variances > 0, 1.0)).sqrt()
+    factor = factor.where(variances > 0, 0.0)
+    scaled = sample * factor[:, :, None] * factor[:, None, :]
+    diagonal = torch.diag_embed(shrunk)
+    off = scaled - torch.diag_embed(scaled.diagonal(dim1=1, dim2=2))
+    unbiased = 0.0 if kernels.within is None else float(kernels.within.sum()) / (n * (n - 3))
+    return diagonal + _shrinkage(unbiased, off) * off
+
+
+def _shrinkage(unbiased: float, sample: Tensor) -> float:
+    """Factor 0 to 1 that brings the sum of squares of `sample` down to its unbiased estimate."""
+    squares = float(sample.square().sum())
+    return math.sqrt(min(max(unbiased / squares, 0.0), 1.0)) if squares > 0 else 0.0
+
+
+def mean_signal(off_diagonal: Tensor) -> float:
+    """mu' Sigma mu from the Gram matrix, by U-statistics of degree 3 and 4; may be negative.
+
+    The mean of G_ik G_kl over distinct i, k, l estimates mu' Sigma mu + (mu' mu)^2, that of
+    G_ij G_kl over distinct i, j, k, l the latter.
+
+    Parameters
+    ----------
+    off_diagonal : Tensor
+        f_i . f_j with zero diagonal, n x n, n >= 4.
+    """
+    n = len(off_diagonal)
+    rows = off_diagonal.sum(dim=1)
+    total, squares = float(rows.sum()), float(off_diagonal.square().sum())
+    paths = float(rows @ rows) - squares
+    disjoint = total**2 - 4 * paths - 2 * squares
+    triples = n * (n - 1) * (n - 2)
+    return paths / triples - disjoint / (triples * (n - 3))
+
+
+def _shrunk_mean(average: Tensor, covariances: Tensor, signal: float) -> Tensor:
+    sample = float((average[:, None] @ covariances @ average[:, :, None]).sum())
+    return average * (math.sqrt(min(signal / sample, 1.0)) if sample > 0 else 0.0)
+
+
+def _robust_variance(x: npt.NDArray[np.float64]) -> float:
+    """Variance of the normal law with the sample's interquartile range."""
+    low, high = np.percentile(x, [25, 75])
+    return float(((high - low) / NORMAL_IQR) ** 2)
+
+
+def _impurity(energy: Tensor) -> Impurity:
+    q = energy.cpu().numpy()
+    gm, fermat = (np.median(q) + q) ** -0.5, q**-0.5
+
+    def eta(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> float:
+        return float((q * one * other).mean() / (one.mean() * other.mean() * q.mean()))
+
+    return Impurity(eta(gm, gm), eta(fermat, fermat), eta(gm, fermat))
