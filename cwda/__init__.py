@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         select,
         similarity,
     )
+    from cwda.theory import predict_similarity, simulate_similarity
 
 __all__ = [
     "CONDITIONS",
@@ -56,10 +57,12 @@ __all__ = [
     "independence",
     "load",
     "mean",
+    "predict_similarity",
     "pruned_indices",
     "scores",
     "select",
     "similarity",
+    "simulate_similarity",
     "variance",
 ]
 
@@ -73,6 +76,8 @@ _HOMES = {
         ("criteria", "criterion", "pruned_indices", "scores", "select", "similarity"),
         "cwda.pruning",
     ),
+    "predict_similarity": "cwda.theory",
+    "simulate_similarity": "cwda.theory",
 }
 
 
