@@ -22,6 +22,9 @@ import cwda
 from benchmarks import peers
 from benchmarks.networks import resnet18_shaped
 from cwda.layers import ConvLayer, Network, Provenance
+from cwda.numerics.kernels import pair_kernels
+from cwda.numerics.normality import marginals
+from cwda.numerics.pooled_ks import pooled_ks
 
 MEMORY_PROBE = """
 import gc, os, sys, threading, time
@@ -89,10 +92,25 @@ def speed(network: Network) -> list[tuple[str, str, str]]:
     if torch.cuda.is_available():
         gpu = seconds(lambda: cwda.check(network, device="cuda"), 7)
         rows.append((f"check() on {torch.cuda.get_device_name()}", f"{gpu:.3f} s", _x(ours / gpu)))
+    rows += stages(network)
     for condition in cwda.CONDITIONS:
         own = seconds(lambda name=condition: cwda.check(network, [name]), 3)
         rows.append((f"{condition} alone", f"{own:.2f} s", f"{100 * own / ours:.0f} %"))
     return rows
+
+
+def stages(network: Network) -> list[tuple[str, str, str]]:
+    """Where the time of check() goes."""
+    filters = [layer.weight.reshape(layer.n_filters, -1) for layer in network]
+    blocks = [layer.weight.reshape(layer.n_filters, layer.channels, -1) for layer in network]
+    calls: dict[str, Callable[[], object]] = {
+        "of which kernel matrices": lambda: [pair_kernels(x) for x in blocks],
+        "of which Anderson-Darling of all positions": lambda: [
+            marginals(x.T, ["anderson_darling"]) for x in filters
+        ],
+        "of which KS distances with jackknife": lambda: [pooled_ks(x) for x in filters],
+    }
+    return [(name, f"{seconds(call, 3):.2f} s", "") for name, call in calls.items()]
 
 
 def memory(network: Network) -> list[tuple[str, str, str]]:
