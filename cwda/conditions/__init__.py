@@ -1,6 +1,13 @@
 """The six conditions of CWDA: from a network to verdicts."""
 
 from cwda.conditions.check import CONDITIONS, check
+from cwda.conditions.description import (
+    BlockCovariance,
+    block_covariance,
+    describe,
+    joint_normality,
+    normality,
+)
 from cwda.conditions.functions import (
     epsilon,
     gaussianity,
@@ -15,13 +22,18 @@ from cwda.conditions.table import CheckResult
 __all__ = [
     "COLUMNS",
     "CONDITIONS",
+    "BlockCovariance",
     "CheckResult",
     "ConditionResult",
+    "block_covariance",
     "check",
+    "describe",
     "epsilon",
     "gaussianity",
     "homogeneity",
     "independence",
+    "joint_normality",
     "mean",
+    "normality",
     "variance",
 ]

@@ -7,7 +7,6 @@ from cwda.conditions.definition import Condition
 from cwda.conditions.results import Measurement
 from cwda.conditions.workspace import Workspace
 from cwda.layers import ConvLayer
-from cwda.numerics.ustatistics import infer
 
 __all__ = ["EPSILON"]
 
@@ -20,16 +19,7 @@ def _measure(space: Workspace) -> Measurement:
     kernel = space.kernels.within
     assert kernel is not None
     scale = space.layer.dim / (space.layer.kernel_size - 1)
-    found = infer(kernel, space.energy_product, scale, centred=True, alpha=space.alpha)
-    return Measurement(
-        found.estimate * space.scale**4,
-        found.effect,
-        found.low,
-        found.high,
-        found.statistic,
-        found.pvalue,
-        energy_shares(space),
-    )
+    return space.second_order(kernel, scale, centred=True, details=energy_shares(space))
 
 
 EPSILON = Condition(

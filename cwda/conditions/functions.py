@@ -58,8 +58,9 @@ def gaussianity(
     """Test whether the weights of the filters are Gaussian (condition 1 of the paper).
 
     The effect is D = sup |F_n(w) - Phi(w)| of the layer's pooled, standardised weights, with
-    a jackknife interval over filters. The p-value combines Anderson-Darling tests of the
-    d = N k^2 positions, each a sample of N' filters, by Cauchy combination.
+    an interval from the jackknife over filters (simultaneous for the lower limit). The
+    p-value combines Anderson-Darling tests of the d = N k^2 positions, each a sample of N'
+    filters, by Cauchy combination.
 
     Parameters
     ----------

@@ -52,7 +52,7 @@ GAUSSIANITY = Condition(
     effect="Kolmogorov-Smirnov distance of the standardised weights from the normal law",
     margin=0.05,
     method="Anderson-Darling per position, Cauchy combination; KS distance of pooled "
-    "weights with jackknife interval over filters",
+    "weights, jackknife over filters, simultaneous band",
     inapplicable=always_applicable,
     measure=_measure,
 )

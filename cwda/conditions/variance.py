@@ -6,7 +6,6 @@ from cwda.conditions.definition import Condition
 from cwda.conditions.results import Measurement
 from cwda.conditions.workspace import Workspace
 from cwda.layers import ConvLayer
-from cwda.numerics.ustatistics import infer
 
 __all__ = ["VARIANCE"]
 
@@ -18,17 +17,7 @@ def _inapplicable(layer: ConvLayer) -> str:
 def _measure(space: Workspace) -> Measurement:
     kernel = space.kernels.variance
     assert kernel is not None
-    found = infer(
-        kernel, space.energy_product, float(space.layer.dim), centred=False, alpha=space.alpha
-    )
-    return Measurement(
-        found.estimate * space.scale**4,
-        found.effect,
-        found.low,
-        found.high,
-        found.statistic,
-        found.pvalue,
-    )
+    return space.second_order(kernel, float(space.layer.dim), centred=False, details={})
 
 
 VARIANCE = Condition(

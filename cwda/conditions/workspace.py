@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from functools import cached_property
 
 import numpy as np
@@ -10,10 +11,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from cwda.conditions.results import Measurement
 from cwda.layers import ConvLayer
 from cwda.numerics.dispersion import tau_squared
 from cwda.numerics.kernels import PairKernels, pair_kernels
-from cwda.numerics.ustatistics import Denominator, mean_energy, mean_energy_product
+from cwda.numerics.ustatistics import Denominator, infer, mean_energy, mean_energy_product
 
 __all__ = ["FEWEST_FILTERS", "Workspace", "unfit"]
 
@@ -113,6 +115,21 @@ class Workspace:
     def energy_product(self) -> Denominator:
         """Mean product of the squared norms of two scaled filters."""
         return mean_energy_product(self.kernels.energy)
+
+    def second_order(
+        self, kernel: Tensor, constant: float, *, centred: bool, details: Mapping[str, float]
+    ) -> Measurement:
+        """Measure a second-order condition by its kernel matrix; see `infer`."""
+        found = infer(kernel, self.energy_product, constant, centred=centred, alpha=self.alpha)
+        return Measurement(
+            found.estimate * self.scale**4,
+            found.effect,
+            found.low,
+            found.high,
+            found.statistic,
+            found.pvalue,
+            details,
+        )
 
     @cached_property
     def effective_dim(self) -> float:
