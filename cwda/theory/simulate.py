@@ -20,6 +20,7 @@ from torch import Tensor
 from cwda.errors import CwdaError
 from cwda.layers import ConvLayer, Network
 from cwda.numerics.device import resolve_device
+from cwda.numerics.geometry import Geometry
 from cwda.theory.model import FittedLayer
 from cwda.theory.moments import CRITERIA
 from cwda.theory.prediction import NAN, Forecast, Pair, PredictedSimilarity, predict_layers
@@ -29,10 +30,6 @@ __all__ = ["importance_scores", "sample_filters", "simulate_similarity", "spearm
 
 #: Numbers in one chunk of draws, 32 MiB in float64.
 CHUNK_NUMBERS = 1 << 22
-
-#: Weiszfeld's iteration ends when no weight changes by more than this part of 1/n.
-TOLERANCE = 1e-8
-MOST_ITERATIONS = 200
 
 
 def simulate_similarity(
@@ -156,8 +153,7 @@ def _roots(fitted: FittedLayer, rung: str) -> Tensor:
 def importance_scores(filters: Tensor) -> Tensor:
     """The four criteria of m layers at once, m x 4 x n in the order of `CRITERIA`.
 
-    GM and Fermat come from the Gram matrices of the centred filters; the Fermat point by
-    Weiszfeld's iteration on its weights, d_j^2 = q_j - 2 (G w)_j + w' G w.
+    GM and Fermat come from the geometry that measured scores use, batched.
 
     Parameters
     ----------
@@ -172,29 +168,5 @@ def importance_scores(filters: Tensor) -> Tensor:
     """
     l1 = filters.abs().sum(dim=2)
     l2 = torch.linalg.vector_norm(filters, dim=2)
-    centred = filters - filters.mean(dim=1, keepdim=True)
-    gram = centred @ centred.mT
-    energy = gram.diagonal(dim1=1, dim2=2)
-    squares = energy[:, :, None] + energy[:, None, :] - 2 * gram
-    gm = squares.clamp_(min=0).sqrt_().diagonal_scatter(torch.zeros_like(energy), 0, 1, 2)
-    return torch.stack([l1, l2, gm.sum(dim=2), _fermat(gram)], dim=1)
-
-
-def _fermat(gram: Tensor) -> Tensor:
-    n = gram.shape[1]
-    energy = gram.diagonal(dim1=1, dim2=2)
-    # A filter at the Fermat point itself has distance 0: kept apart from division by it.
-    smallest = 1e-12 * energy.mean(dim=1, keepdim=True)
-    weights = torch.full_like(energy, 1 / n)
-    distances = energy
-    for _ in range(MOST_ITERATIONS):
-        projected = (gram @ weights[:, :, None])[:, :, 0]
-        offset = (weights * projected).sum(dim=1, keepdim=True)
-        distances = (energy - 2 * projected + offset).maximum(smallest).sqrt()
-        new = 1 / distances
-        new /= new.sum(dim=1, keepdim=True)
-        change = float((new - weights).abs().max())
-        weights = new
-        if change < TOLERANCE / n:
-            break
-    return distances
+    geometry = Geometry(filters)
+    return torch.stack([l1, l2, geometry.distances.sum(dim=2), geometry.median.distances], dim=1)
