@@ -10,11 +10,14 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-__all__ = ["ConvLayer", "Network", "Provenance", "Skipped", "layer_from_array"]
+from cwda.errors import SourceError
+
+__all__ = ["ConvLayer", "Network", "Provenance", "Skipped", "as_layer", "layer_from_array"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -267,3 +270,24 @@ def layer_from_array(array: npt.NDArray[Any] | Tensor, name: str = "array") -> C
     kernel = (side, side) if side * side == positions else (positions,)
     weight = tensor.permute(2, 0, 1).reshape(n_filters, channels, *kernel)
     return ConvLayer(name, weight)
+
+
+def as_layer(source: object) -> ConvLayer:
+    """A layer as it is, or of an array N x k^2 x N'.
+
+    Raises
+    ------
+    SourceError
+        If the source is neither, or the array has the wrong shape.
+    """
+    if isinstance(source, Tensor | np.ndarray):
+        try:
+            return layer_from_array(source)
+        except ValueError as error:
+            raise SourceError(str(error)) from error
+    if not isinstance(source, ConvLayer):
+        raise SourceError(
+            f"a Network, a ConvLayer or an array N x k^2 x N' is needed, not "
+            f"{type(source).__name__}; cwda.load(...) makes a Network of names and files"
+        )
+    return source

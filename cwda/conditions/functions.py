@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, overload
 
-import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
@@ -12,8 +11,7 @@ from torch import Tensor
 from cwda.conditions.check import DEFAULT_ALPHA, check, check_layer
 from cwda.conditions.results import ConditionResult
 from cwda.conditions.table import CheckResult
-from cwda.errors import SourceError
-from cwda.layers import ConvLayer, Network, layer_from_array
+from cwda.layers import ConvLayer, Network, as_layer
 
 __all__ = ["epsilon", "gaussianity", "homogeneity", "independence", "mean", "variance"]
 
@@ -27,17 +25,7 @@ def _run(
     if isinstance(source, Network):
         margins = None if margin is None else {condition: margin}
         return check(source, [condition], margins=margins, alpha=alpha, device=device)
-    if isinstance(source, Tensor | np.ndarray):
-        try:
-            source = layer_from_array(source)
-        except ValueError as error:
-            raise SourceError(str(error)) from error
-    if not isinstance(source, ConvLayer):
-        raise SourceError(
-            f"{condition} takes a Network, a ConvLayer or an array N x k^2 x N', not "
-            f"{type(source).__name__}; cwda.load(...) makes a Network of names and files"
-        )
-    return check_layer(source, condition, margin=margin, alpha=alpha, device=device)
+    return check_layer(as_layer(source), condition, margin=margin, alpha=alpha, device=device)
 
 
 @overload

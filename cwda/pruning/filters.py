@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from cwda.errors import LayerError, SourceError, WeightsError
-from cwda.layers import ConvLayer, Network, Provenance, layer_from_array
+from cwda.errors import LayerError, WeightsError
+from cwda.layers import ConvLayer, Network, Provenance, as_layer
 from cwda.numerics.geometry import Geometry
 
 __all__ = ["Filters", "Source", "as_network", "find_layer", "nearest"]
@@ -84,17 +83,8 @@ def as_network(source: Source) -> Network:
     """
     if isinstance(source, Network):
         return source
-    if isinstance(source, Tensor | np.ndarray):
-        try:
-            source = layer_from_array(source)
-        except ValueError as error:
-            raise SourceError(str(error)) from error
-    if not isinstance(source, ConvLayer):
-        raise SourceError(
-            f"a Network, a ConvLayer or an array N x k^2 x N' is needed, not "
-            f"{type(source).__name__}; cwda.load(...) makes a Network of names and files"
-        )
-    return Network(source.name, (source,), Provenance(source.name, "array"))
+    layer = as_layer(source)
+    return Network(layer.name, (layer,), Provenance(layer.name, "array"))
 
 
 def find_layer(network: Network, layer: str | int) -> ConvLayer:
