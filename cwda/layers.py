@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import html
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -17,7 +17,15 @@ from torch import Tensor
 
 from cwda.errors import SourceError
 
-__all__ = ["ConvLayer", "Network", "Provenance", "Skipped", "as_layer", "layer_from_array"]
+__all__ = [
+    "ConvLayer",
+    "Network",
+    "Provenance",
+    "Skipped",
+    "as_layer",
+    "distinct",
+    "layer_from_array",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -246,6 +254,17 @@ class Network:
         )
         head = "<tr><th>layer</th><th>filters</th><th>channels</th><th>kernel</th></tr>"
         return f"<p>{html.escape(repr(self))}</p><table>{head}{rows}</table>"
+
+
+def distinct(networks: Iterable[Network]) -> list[Network]:
+    """The networks, renamed `name (2)`, ... where a name comes again: tables tell by name."""
+    seen: dict[str, int] = {}
+    renamed = []
+    for network in networks:
+        seen[network.name] = count = seen.get(network.name, 0) + 1
+        name = network.name if count == 1 else f"{network.name} ({count})"
+        renamed.append(replace(network, name=name))
+    return renamed
 
 
 def layer_from_array(array: npt.NDArray[Any] | Tensor, name: str = "array") -> ConvLayer:

@@ -6,6 +6,7 @@ import click
 
 from cwda._version import __version__
 from cwda.cli.models import models
+from cwda.cli.similarity import similarity
 from cwda.cli.test import cwda_test
 from cwda.cli.train import train
 
@@ -24,5 +25,6 @@ def cwda() -> None:
 
 
 cwda.add_command(cwda_test, name="test")
+cwda.add_command(similarity)
 cwda.add_command(models)
 cwda.add_command(train)

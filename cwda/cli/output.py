@@ -4,17 +4,30 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import click
 
 from cwda.errors import CwdaError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["FORMATS", "require_writable", "write_table"]
+__all__ = ["FORMATS", "output_option", "require_writable", "write_table", "write_tables"]
 
 FORMATS = (".csv", ".json", ".parquet")
+
+
+def output_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --output FILE, the table that the command writes."""
+    return click.option(
+        "--output",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Write the table to FILE.csv, FILE.json or FILE.parquet.",
+    )(command)
 
 
 def require_writable(path: Path) -> None:
@@ -64,3 +77,12 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
         raise CwdaError(f"{path}: cannot be written ({error.strerror})") from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def write_tables(tables: Sequence[pd.DataFrame], path: Path) -> None:
+    """Write the tables of several networks as one, and say so."""
+    import pandas as pd
+
+    whole = pd.concat(tables, ignore_index=True)
+    write_table(whole, path)
+    click.echo(f"wrote {len(whole)} rows to {path}", err=True)

@@ -21,7 +21,7 @@ from cwda.conditions.table import CheckResult
 from cwda.conditions.variance import VARIANCE
 from cwda.conditions.workspace import Workspace, unfit
 from cwda.errors import CwdaError
-from cwda.layers import ConvLayer, Network
+from cwda.layers import ConvLayer, Network, distinct
 from cwda.numerics.combination import benjamini_hochberg, holm
 from cwda.numerics.device import resolve_device
 
@@ -94,7 +94,7 @@ def check(
     allowed = resolve_margins(margins)
     _require_alpha(alpha)
     where = resolve_device(device)
-    many = _distinct([networks] if isinstance(networks, Network) else networks)
+    many = distinct([networks] if isinstance(networks, Network) else networks)
     results: list[ConditionResult] = []
     for network in many:
         rows: list[ConditionResult] = []
@@ -137,17 +137,6 @@ def resolve_margins(margins: Mapping[str, float] | None) -> dict[str, float]:
             raise CwdaError(f"the margin of {name} must be a positive number, not {value}")
         resolved[name] = float(value)
     return resolved
-
-
-def _distinct(networks: Iterable[Network]) -> list[Network]:
-    """The networks, renamed `name (2)`, ... where a name comes again: tables tell by name."""
-    seen: dict[str, int] = {}
-    distinct = []
-    for network in networks:
-        seen[network.name] = count = seen.get(network.name, 0) + 1
-        name = network.name if count == 1 else f"{network.name} ({count})"
-        distinct.append(replace(network, name=name))
-    return distinct
 
 
 def _choose(names: Sequence[str] | None) -> list[Condition]:
