@@ -1,8 +1,7 @@
-"""How numbers, names and tables look on a screen of 80 columns."""
+"""How tables and remarks look on a screen of 80 columns."""
 
 from __future__ import annotations
 
-import math
 import textwrap
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Protocol
@@ -10,6 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from cwda.formatting import many
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,9 +21,6 @@ __all__ = [
     "LayerRow",
     "layer_cells",
     "layer_table",
-    "many",
-    "number",
-    "p_value",
     "plain_table",
     "reasons",
     "say_lines",
@@ -31,26 +29,6 @@ __all__ = [
 
 #: Lines of reasons shown; a file of --output has them all.
 MOST_LINES = 8
-
-
-def many(n: int, noun: str) -> str:
-    """A count with its noun, as "3 layers"."""
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"
-
-
-def number(value: float) -> str:
-    """Three decimals without the leading zero; a dash where undefined."""
-    if not math.isfinite(value):
-        return "–" if math.isnan(value) else "∞"
-    text = f"{value:.3f}" if abs(value) < 10 else f"{value:.3g}"
-    return text.replace("0.", ".", 1) if abs(value) < 1 else text
-
-
-def p_value(value: float) -> str:
-    """Three decimals, or a power of ten; empty where undefined."""
-    if math.isnan(value):
-        return ""
-    return f"{value:.3f}".removeprefix("0") if value >= 0.001 else f"{value:.0e}"
 
 
 def title(network: Network, console: Console) -> None:

@@ -9,24 +9,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cwda.cli.format import (
-    layer_cells,
-    layer_table,
-    many,
-    number,
-    p_value,
-    plain_table,
-    say_lines,
-    title,
-)
+from cwda.cli.format import layer_cells, layer_table, plain_table, say_lines, title
 from cwda.conditions.results import ConditionResult
 from cwda.conditions.table import CheckResult, ConditionCount, count_verdicts
+from cwda.formatting import MARKS, many, number, p_value, percent
 from cwda.layers import Network
 
 __all__ = ["show"]
 
 _STYLES = {"holds": "green", "fails": "red", "inconclusive": "yellow", "not applicable": "dim"}
-_MARKS = {"holds": "✓", "fails": "✗", "inconclusive": "?", "not applicable": "–"}
 _ASCII_MARKS = {"holds": "+", "fails": "x", "inconclusive": "?", "not applicable": "-"}
 
 
@@ -73,7 +64,7 @@ def _counts_table(counts: Sequence[ConditionCount]) -> Table:
             str(count.fails),
             str(count.inconclusive),
             str(count.not_applicable),
-            f"{100 * count.weights_hold:.0f} %",
+            percent(count.weights_hold),
             number(count.median_effect),
             number(count.margin),
         )
@@ -121,7 +112,7 @@ def _cell(row: ConditionResult, console: Console) -> Text:
 
 
 def _marks(console: Console) -> dict[str, str]:
-    return _MARKS if console.encoding.lower().startswith("utf") else _ASCII_MARKS
+    return MARKS if console.encoding.lower().startswith("utf") else _ASCII_MARKS
 
 
 def _legend(alpha: float, console: Console) -> str:

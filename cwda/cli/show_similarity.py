@@ -6,15 +6,8 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from cwda.cli.format import (
-    layer_cells,
-    layer_table,
-    number,
-    plain_table,
-    reasons,
-    say_lines,
-    title,
-)
+from cwda.cli.format import layer_cells, layer_table, plain_table, reasons, say_lines, title
+from cwda.formatting import number, percent
 
 if TYPE_CHECKING:
     from cwda.pruning import SimilarityResult
@@ -36,7 +29,7 @@ def show_similarity(result: SimilarityResult, console: Console, *, layers: bool 
             str(row.layers),
             number(row.median),
             number(row.minimum),
-            f"{100 * row.share_above_90:.0f} %" if row.layers else number(row.share_above_90),
+            percent(row.share_above_90),
             row.lowest_layer,
         )
     console.print(pairs)

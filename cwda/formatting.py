@@ -1,0 +1,47 @@
+"""How numbers look to a reader, on screen and in print; tables keep raw values."""
+
+from __future__ import annotations
+
+import math
+
+__all__ = ["MARKS", "many", "number", "p_value", "percent"]
+
+#: A verdict at a glance, beside its colour.
+MARKS = {"holds": "✓", "fails": "✗", "inconclusive": "?", "not applicable": "–"}
+
+
+def many(n: int, noun: str) -> str:
+    """A count with its noun, as "3 layers"."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
+def number(value: float) -> str:
+    """Three decimals without the leading zero; a dash where undefined.
+
+    Examples
+    --------
+    >>> number(0.12345), number(-0.5), number(12.345), number(float("nan"))
+    ('.123', '-.500', '12.3', '–')
+    """
+    if not math.isfinite(value):
+        return "–" if math.isnan(value) else "∞" if value > 0 else "-∞"
+    text = f"{value:.3f}" if abs(value) < 10 else f"{value:.3g}"
+    return text.replace("0.", ".", 1) if text.lstrip("-").startswith("0.") else text
+
+
+def p_value(value: float) -> str:
+    """Three decimals, or a power of ten; empty where undefined.
+
+    Examples
+    --------
+    >>> p_value(0.0123), p_value(3e-8)
+    ('.012', '3e-08')
+    """
+    if math.isnan(value):
+        return ""
+    return f"{value:.3f}".removeprefix("0") if value >= 0.001 else f"{value:.0e}"
+
+
+def percent(share: float) -> str:
+    """A share in per cent, as "42 %"; a dash where undefined."""
+    return "–" if math.isnan(share) else f"{100 * share:.0f} %"

@@ -1,0 +1,169 @@
+"""What a report is made of: blocks of plain data, set in type by one template.
+
+Text is a string or a sequence of runs. A run is a string, `Name` (a layer, file or column,
+set in a fixed width), `Strong` or `Link`; none of them is ever read as markup.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+__all__ = [
+    "Block",
+    "Cell",
+    "Column",
+    "Equation",
+    "Heading",
+    "Items",
+    "Link",
+    "Name",
+    "Note",
+    "PageBreak",
+    "Paragraph",
+    "Picture",
+    "Strong",
+    "Table",
+    "Text",
+    "names",
+    "plain",
+]
+
+
+@dataclass(frozen=True)
+class Name:
+    """A name as it stands in a file, set in a fixed width."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Strong:
+    """Words that matter more."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Link:
+    """Words that lead to an address."""
+
+    text: str
+    url: str
+
+
+Run = str | Name | Strong | Link
+Text = Run | Sequence[Run]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a table in a colour of its own: the name of a verdict."""
+
+    text: str
+    tone: str
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table.
+
+    Attributes
+    ----------
+    title : str
+        Its heading.
+    kind : {"name", "text", "number"}
+        Names may break anywhere and share the room that is left; numbers stand right.
+    """
+
+    title: str
+    kind: Literal["name", "text", "number"] = "number"
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A heading of level 1 (a chapter, on a page of its own) to 3."""
+
+    text: Text
+    level: int = 1
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """A paragraph."""
+
+    text: Text
+
+
+@dataclass(frozen=True)
+class Note:
+    """A paragraph set apart: how to read what is beside it."""
+
+    text: Text
+
+
+@dataclass(frozen=True)
+class Items:
+    """A list."""
+
+    items: Sequence[Text]
+
+
+@dataclass(frozen=True)
+class Equation:
+    """One of the equations of the template, by its name there."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure.
+
+    Attributes
+    ----------
+    svg : bytes
+        The picture.
+    caption : Text
+        What it shows.
+    alt : str
+        The same for those who cannot see it, with what it tells.
+    """
+
+    svg: bytes
+    caption: Text
+    alt: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table that may run over pages; its head is repeated."""
+
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[str | Cell]]
+    caption: Text
+
+
+@dataclass(frozen=True)
+class PageBreak:
+    """What follows begins a page."""
+
+
+Block = Heading | Paragraph | Note | Items | Equation | Picture | Table | PageBreak
+
+
+def names(layers: Sequence[str], most: int = 5) -> list[Run]:
+    """Names in a sentence, the first `most` of them, and how many are left out."""
+    shown: list[Run] = []
+    for i, layer in enumerate(layers[:most]):
+        shown += [", " if i else "", Name(layer)]
+    if len(layers) > most:
+        shown.append(f" and {len(layers) - most} more")
+    return [run for run in shown if run != ""]
+
+
+def plain(text: Text) -> str:
+    """The words of a text alone."""
+    runs: Sequence[Any] = [text] if isinstance(text, Run) else text
+    return "".join(run if isinstance(run, str) else run.text for run in runs)

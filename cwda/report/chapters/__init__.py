@@ -1,0 +1,1 @@
+"""One module a chapter: from subjects to blocks."""

@@ -1,0 +1,130 @@
+"""A chapter per condition: question, estimator, figure, findings, table of all layers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from cwda import figures
+from cwda.conditions.results import ConditionResult
+from cwda.formatting import MARKS, many, number, p_value
+from cwda.report.blocks import (
+    Block,
+    Cell,
+    Column,
+    Equation,
+    Heading,
+    Note,
+    Paragraph,
+    Run,
+    Table,
+    names,
+)
+from cwda.report.pictures import picture
+from cwda.report.ranking import worst
+from cwda.report.subject import Subject
+from cwda.report.wording import CONDITION_WORDING
+
+__all__ = ["condition"]
+
+#: Layers named as the worst, at most.
+MOST_NAMED = 5
+#: Layers shown in Q-Q panels.
+PANELS = 4
+
+
+def condition(name: str, subjects: Sequence[Subject]) -> list[Block]:
+    """The chapter of one condition over all networks."""
+    words = CONDITION_WORDING[name]
+    some = subjects[0].condition(name)[0]
+    blocks: list[Block] = [
+        Heading(words.title),
+        Paragraph(words.asks),
+        Equation(name),
+        Paragraph(words.estimator),
+        Note([words.reading, f" The margin here is {number(some.margin)}."]),
+    ]
+    for subject in subjects:
+        if len(subjects) > 1:
+            blocks.append(Heading(subject.network.name, 2))
+        blocks += _findings(name, subject)
+    return blocks
+
+
+def _findings(name: str, subject: Subject) -> list[Block]:
+    rows = subject.condition(name)
+    blocks: list[Block] = [_worst(rows)]
+    if any(row.verdict != "not applicable" for row in rows):
+        blocks.append(
+            picture(
+                figures.effects(rows, name),
+                f"{name.capitalize()} of {subject.network.name}: effect with interval in each "
+                "layer; the line is the margin.",
+                f"Effects of {len(rows)} layers, from the first layer to the last; "
+                f"{sum(row.verdict == 'holds' for row in rows)} hold.",
+            )
+        )
+    if name == "gaussianity":
+        blocks += _quantiles(subject, rows)
+    return [*blocks, _table(name, rows)]
+
+
+def _worst(rows: Sequence[ConditionResult]) -> Paragraph:
+    failing = [row for row in worst(rows) if row.verdict == "fails"]
+    untested = Counter(row.reason for row in rows if row.verdict == "not applicable")
+    text: list[Run] = []
+    if failing:
+        text += ["The condition fails in ", many(len(failing), "layer"), ", worst first: "]
+        text += names([row.layer for row in failing], MOST_NAMED)
+        text.append(". ")
+    elif len(rows) > sum(untested.values()):
+        text.append("The condition fails in no layer. ")
+    for reason, n in untested.items():
+        text.append(f"Not applicable in {many(n, 'layer')}: {reason}. ")
+    return Paragraph(text)
+
+
+def _quantiles(subject: Subject, rows: Sequence[ConditionResult]) -> list[Block]:
+    chosen = worst(rows)[:PANELS]
+    return [
+        picture(
+            figures.qq_panels([subject.network[row.layer] for row in chosen]),
+            "Quantiles of the standardised weights against normal ones in the layers "
+            "with the largest effects. Points outside the band depart from the normal law.",
+            "Q-Q plots of "
+            + ", ".join(f"{row.layer} (distance {number(row.effect)})" for row in chosen)
+            + ".",
+        )
+    ]
+
+
+def _table(name: str, rows: Sequence[ConditionResult]) -> Table:
+    return Table(
+        [
+            Column("layer", "name"),
+            Column("N'"),
+            Column("d"),
+            Column("effect"),
+            Column("low"),
+            Column("high"),
+            Column("p"),
+            Column("p Holm"),
+            Column("verdict", "text"),
+        ],
+        [
+            [
+                row.layer,
+                str(row.n_filters),
+                str(row.dim),
+                number(row.effect),
+                number(row.effect_low),
+                number(row.effect_high),
+                p_value(row.pvalue),
+                p_value(row.pvalue_holm),
+                Cell(f"{MARKS[row.verdict]} {row.verdict}", row.verdict),
+            ]
+            for row in rows
+        ],
+        f"{name.capitalize()}: effect with its interval, p-value of the exact hypothesis "
+        f"({rows[0].null_hypothesis}), the same adjusted over the layers, and verdict.",
+    )

@@ -1,0 +1,85 @@
+"""The block structure of F F^T: shares of its energy, and pictures of a few layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cwda import figures
+from cwda.formatting import number, percent
+from cwda.report.blocks import Block, Column, Heading, Name, Note, Paragraph, Table
+from cwda.report.pictures import picture
+from cwda.report.subject import Subject
+
+__all__ = ["covariance"]
+
+
+def covariance(subjects: Sequence[Subject]) -> list[Block]:
+    """Where the covariance of the weights lies, and how it looks."""
+    blocks: list[Block] = [
+        Heading("Block structure of the covariance"),
+        Paragraph(
+            "The assumption puts all of the covariance matrix Σ on its diagonal and, a little of "
+            "it, inside the blocks of one input channel. The paper estimates it by F Fᵀ/N' and "
+            "shows it as an image. With fewer filters than dimensions, most of what such an image "
+            "shows off the diagonal is sampling noise; the shares below are free of it."
+        ),
+    ]
+    for subject in subjects:
+        if len(subjects) > 1:
+            blocks.append(Heading(subject.network.name, 2))
+        blocks += _pictures(subject)
+        blocks.append(_table(subject))
+    blocks.append(
+        Note(
+            "Shares are of the squared norm of Σ, by unbiased U-statistics, so that a share can "
+            "be slightly below 0. The effective dimension tr(Σ)²/tr(Σ²) is d where all "
+            "variances are equal and nothing correlates."
+        )
+    )
+    return blocks
+
+
+def _pictures(subject: Subject) -> list[Block]:
+    """The images of the layers with the smallest and the largest share inside the blocks."""
+    table = subject.description
+    usable = table[table["energy_within"].notna()]
+    if usable.empty:
+        return []
+    ends = dict.fromkeys(
+        usable.loc[usable["energy_within"].agg(how), "layer"] for how in ("idxmin", "idxmax")
+    )
+    return [
+        picture(
+            figures.covariance(subject.network[layer]),
+            ["F Fᵀ/N' of ", Name(layer), " with the grid of its blocks."],
+            f"Covariance image of layer {layer}.",
+        )
+        for layer in ends
+    ]
+
+
+def _table(subject: Subject) -> Table:
+    return Table(
+        [
+            Column("layer", "name"),
+            Column("N'"),
+            Column("d"),
+            Column("diagonal"),
+            Column("in blocks"),
+            Column("between"),
+            Column("effective d"),
+        ],
+        [
+            [
+                row.layer,
+                str(row.n_filters),
+                str(row.dim),
+                percent(row.energy_diagonal),
+                percent(row.energy_within),
+                percent(row.energy_between),
+                number(row.effective_dim),
+            ]
+            for row in subject.description.itertuples()
+        ],
+        f"Shares of the energy of the covariance matrix in {subject.network.name}.",
+    )

@@ -1,0 +1,131 @@
+"""The first page of text: what was found, in words, and one picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from cwda import figures
+from cwda.conditions.results import ConditionResult
+from cwda.formatting import many, number, percent
+from cwda.report.blocks import Block, Heading, Items, Note, Paragraph, Run, Strong, Text, names
+from cwda.report.pictures import picture
+from cwda.report.ranking import excess, worst
+from cwda.report.subject import RATIO, Subject
+
+__all__ = ["summary"]
+
+
+def summary(subjects: Sequence[Subject]) -> list[Block]:
+    """Verdicts, what they imply for pruning, and the layers that depart most."""
+    blocks: list[Block] = [Heading("Summary")]
+    for subject in subjects:
+        if len(subjects) > 1:
+            blocks.append(Heading(subject.network.name, 2))
+        blocks += [Paragraph(_opening(subject)), Items(list(_findings(subject)))]
+        blocks.append(_overview(subject))
+    blocks.append(
+        Note(
+            "A condition holds where the whole interval of its effect lies within the margin, "
+            "fails where it lies beyond it, and is inconclusive where the layer has too few "
+            "filters to tell. With millions of weights every exact hypothesis is rejected; the "
+            "verdicts are about size."
+        )
+    )
+    return blocks
+
+
+def _opening(subject: Subject) -> Text:
+    network = subject.network
+    judged = [row for row in subject.results if row.verdict != "not applicable"]
+    holds = sum(row.verdict == "holds" for row in judged)
+    opening: list[Run] = [
+        Strong(network.name),
+        f" has {many(len(network), 'convolution')} with {many(network.n_weights, 'weight')}. ",
+    ]
+    if not judged:
+        return [*opening, "None of the conditions is applicable to any of its layers."]
+    opening.append(
+        f"Of {many(len(judged), 'verdict')} on conditions of the assumption, "
+        f"{holds} ({percent(holds / len(judged))}) say that it holds."
+    )
+    everywhere = [
+        name
+        for name in subject.conditions
+        if all(row.verdict in ("holds", "not applicable") for row in subject.condition(name))
+        and any(row.verdict == "holds" for row in subject.condition(name))
+    ]
+    if everywhere:
+        opening.append(f" No layer departs in {' and '.join(everywhere)}.")
+    return opening
+
+
+def _findings(subject: Subject) -> Iterator[Text]:
+    for name in subject.conditions:
+        yield _finding(name, subject.condition(name))
+    yield from _consequences(subject)
+
+
+def _finding(name: str, rows: Sequence[ConditionResult]) -> Text:
+    counts = {verdict: 0 for verdict in ("holds", "fails", "inconclusive", "not applicable")}
+    for row in rows:
+        counts[row.verdict] += 1
+    judged = len(rows) - counts["not applicable"]
+    if not judged:
+        return [Strong(name.capitalize()), f": not applicable, {rows[0].reason}."]
+    parts = [f"{counts['holds']} of {many(judged, 'layer')} hold"]
+    parts += [f"{counts[v]} {word}" for v, word in _WORDS if counts[v]]
+    text: list[Run] = [Strong(name.capitalize()), f": {', '.join(parts)}"]
+    failing = [row.layer for row in worst(rows) if row.verdict == "fails"]
+    if failing:
+        first = worst(rows)[0]
+        text += [
+            "; farthest from it ",
+            *names([first.layer], 1),
+            f" (effect {number(first.effect)}, {number(excess(first))} times the margin)",
+        ]
+    return [*text, "."]
+
+
+_WORDS = (("fails", "fail"), ("inconclusive", "are inconclusive"))
+
+
+def _consequences(subject: Subject) -> Iterator[Text]:
+    """What it means for pruning: similarity, applicability, global ranking."""
+    pairs = subject.similarity.summary()
+    pairs = pairs[pairs["layers"] > 0]
+    if len(pairs):
+        low = pairs.loc[pairs["median"].idxmin()]
+        high = pairs.loc[pairs["median"].idxmax()]
+        yield [
+            Strong("Similarity"),
+            f": norm-based criteria rank the filters of a layer with a median Spearman "
+            f"coefficient from {number(low['median'])} ({low['criterion_a']} with "
+            f"{low['criterion_b']}) to {number(high['median'])} ({high['criterion_a']} with "
+            f"{high['criterion_b']}). Independent Gaussian filters of one scale would give l1 "
+            "with l2 .930.",
+        ]
+    table = subject.applicability.table
+    table = table[(table["criterion"] == "l2") & table["swap"].notna()]
+    if len(table):
+        median = table["cv_ratio"].median()
+        yield [
+            Strong("Applicability"),
+            f": the l2 norms of a layer scatter {number(median)} times as much as the assumption "
+            f"predicts (median). At a ratio of {percent(RATIO)}, the chance that sampling noise "
+            f"swaps a pruned and a kept filter is {percent(table['swap'].median())} in the median "
+            f"layer and {percent(table['swap'].max())} in ",
+            *names([table.loc[table["swap"].idxmax(), "layer"]], 1),
+            ".",
+        ]
+
+
+def _overview(subject: Subject) -> Block:
+    rows = [row for row in subject.results if row.verdict != "not applicable"]
+    fails = sum(row.verdict == "fails" for row in rows)
+    return picture(
+        figures.overview(subject.results),
+        f"Conditions by layer of {subject.network.name}: the effect over its margin, and the "
+        "verdict.",
+        f"A grid of {len(subject.network)} layers by {len(subject.conditions)} conditions; "
+        f"{fails} of {len(rows)} verdicts say that a condition fails.",
+    )

@@ -1,0 +1,161 @@
+"""A `Document` becomes the JSON and the pictures that the template reads."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cwda.report.blocks import (
+    Block,
+    Cell,
+    Equation,
+    Heading,
+    Items,
+    Link,
+    Name,
+    Note,
+    PageBreak,
+    Paragraph,
+    Picture,
+    Run,
+    Strong,
+    Table,
+    Text,
+)
+
+__all__ = ["Document", "Fact", "template_inputs"]
+
+#: A name is broken where it has this many characters without a place to break.
+LONGEST_UNBROKEN = 12
+
+Fact = tuple[str, Text]
+
+
+@dataclass(frozen=True)
+class Document:
+    """A whole report.
+
+    Attributes
+    ----------
+    title, subtitle : str
+        Of the first page; the title is that of the file's metadata as well.
+    facts : sequence of (str, Text)
+        Labels and values of the title block.
+    blocks : sequence of Block
+        All that follows.
+    paper : {"a4", "us-letter"}
+        Size of the page.
+    date : str
+        As printed; empty to leave it out.
+    """
+
+    title: str
+    subtitle: str
+    facts: Sequence[Fact]
+    blocks: Sequence[Block]
+    paper: str = "a4"
+    date: str = ""
+
+
+def template_inputs(document: Document) -> dict[str, bytes]:
+    """The files that the template reads: the document, and its pictures by their names."""
+    files: dict[str, bytes] = {}
+    content = {
+        "title": _printable(document.title),
+        "subtitle": _printable(document.subtitle),
+        "paper": document.paper,
+        "date": document.date,
+        "facts": [[label, _runs(value)] for label, value in document.facts],
+        "blocks": [_block(block, files) for block in document.blocks],
+    }
+    return {"document.json": json.dumps(content).encode(), **files}
+
+
+def _block(block: Block, files: dict[str, bytes]) -> dict[str, Any]:
+    match block:
+        case Heading(text, level):
+            return {"kind": "heading", "level": level, "text": _runs(text)}
+        case Paragraph(text):
+            return {"kind": "paragraph", "text": _runs(text)}
+        case Note(text):
+            return {"kind": "note", "text": _runs(text)}
+        case Items(items):
+            return {"kind": "items", "items": [_runs(item) for item in items]}
+        case Equation(name):
+            return {"kind": "equation", "name": name}
+        case Picture(svg, caption, alt):
+            file = f"picture-{len(files)}.svg"
+            files[file] = svg
+            return {
+                "kind": "picture",
+                "file": file,
+                "caption": _runs(caption),
+                "alt": _printable(alt),
+            }
+        case Table(columns, rows, caption):
+            return {
+                "kind": "table",
+                "columns": [{"title": column.title, "kind": column.kind} for column in columns],
+                "rows": [
+                    [_cell(cell, column.kind) for cell, column in zip(row, columns, strict=True)]
+                    for row in rows
+                ],
+                "caption": _runs(caption),
+            }
+        case PageBreak():
+            return {"kind": "pagebreak"}
+
+
+def _cell(cell: str | Cell, kind: str) -> dict[str, str]:
+    if isinstance(cell, Cell):
+        return {"text": _printable(cell.text), "tone": cell.tone}
+    return {"text": _breakable(cell) if kind == "name" else _printable(cell), "tone": ""}
+
+
+def _runs(text: Text) -> list[dict[str, str]]:
+    return [_run(run) for run in ([text] if isinstance(text, Run) else text)]
+
+
+def _run(run: Run) -> dict[str, str]:
+    match run:
+        case str():
+            return {"kind": "words", "text": _printable(run)}
+        case Name(text):
+            return {"kind": "name", "text": _breakable(text)}
+        case Strong(text):
+            return {"kind": "strong", "text": _printable(text)}
+        case Link(text, url):
+            return {"kind": "link", "text": _printable(text), "url": url}
+
+
+def _breakable(name: str) -> str:
+    """A name with places where a line may end: after a separator, or within a long part."""
+    out, since = [], 0
+    for char in _printable(name):
+        out.append(char)
+        since += 1
+        if char in "._/:- " or since >= LONGEST_UNBROKEN:
+            out.append("\u200b")
+            since = 0
+    return "".join(out).removesuffix("\u200b")
+
+
+def _printable(text: str) -> str:
+    """Text of which every character has a glyph; others as \\u{...}, so that none is lost."""
+    known = _glyphs()
+    return "".join(char if ord(char) in known else f"\\u{{{ord(char):x}}}" for char in text)
+
+
+@functools.cache
+def _glyphs() -> frozenset[int]:
+    """Code points of DejaVu Sans Mono, the last font that the template falls back on.
+
+    Typst carries the font itself, matplotlib the same as a file that can be asked.
+    """
+    from matplotlib import font_manager, ft2font
+
+    path = font_manager.findfont("DejaVu Sans Mono", fallback_to_default=False)
+    return frozenset(ft2font.FT2Font(path).get_charmap())

@@ -1,0 +1,26 @@
+"""Axes become pictures of a report."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+from cwda.report.blocks import Picture, Text
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["picture"]
+
+
+def picture(axes: Axes, caption: Text, alt: str) -> Picture:
+    """The whole figure of `axes` as SVG; equal figures give equal bytes."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    figure = axes.figure
+    assert isinstance(figure, Figure)
+    buffer = io.BytesIO()
+    with mpl.rc_context({"svg.hashsalt": "cwda", "svg.fonttype": "path"}):
+        figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
+    return Picture(buffer.getvalue(), caption, alt)

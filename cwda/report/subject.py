@@ -1,0 +1,86 @@
+"""All that a report says of one network is computed here, once, when a chapter first asks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from cwda.conditions.results import ConditionResult
+from cwda.layers import Network
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from cwda.comparison import Applicability, Comparison, GlobalPruning
+    from cwda.pruning import SimilarityResult
+
+__all__ = ["RATIO", "Subject"]
+
+#: The pruning ratio at which the report asks what a criterion can tell apart.
+RATIO = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A network and what is found in it.
+
+    Attributes
+    ----------
+    network : Network
+        The network.
+    results : sequence of ConditionResult
+        Its conditions, a record per layer and condition.
+    device : str
+        Where to compute.
+    """
+
+    network: Network
+    results: Sequence[ConditionResult]
+    device: str = "auto"
+
+    def condition(self, name: str) -> list[ConditionResult]:
+        """The results of one condition, in the order of the layers."""
+        return [row for row in self.results if row.condition == name]
+
+    @property
+    def conditions(self) -> list[str]:
+        """The conditions that were tested."""
+        return list(dict.fromkeys(row.condition for row in self.results))
+
+    @cached_property
+    def description(self) -> pd.DataFrame:
+        """A row per layer: energy shares, effective dimension, mean correlations."""
+        from cwda.conditions import describe
+
+        return describe(self.network, device=self.device)
+
+    @cached_property
+    def similarity(self) -> SimilarityResult:
+        """Measured rank correlations of the norm-based criteria."""
+        from cwda.pruning import similarity
+
+        return similarity(self.network, device=self.device)
+
+    @cached_property
+    def comparison(self) -> Comparison:
+        """The same beside the predicted ones, in closed form."""
+        from cwda.comparison import compare
+        from cwda.theory import predict_similarity
+
+        return compare(self.similarity, predict_similarity(self.network, device=self.device))
+
+    @cached_property
+    def applicability(self) -> Applicability:
+        """Dispersion of the scores, measured and predicted."""
+        from cwda.comparison import applicability
+
+        return applicability(self.network, ratio=RATIO, device=self.device)
+
+    @cached_property
+    def global_pruning(self) -> GlobalPruning:
+        """Shares of filters that layers lose to one ranking of the network."""
+        from cwda.comparison import global_pruning
+
+        return global_pruning(self.network, device=self.device)
