@@ -6,6 +6,7 @@ import click
 
 from cwda._version import __version__
 from cwda.cli.models import models
+from cwda.cli.report import report
 from cwda.cli.similarity import similarity
 from cwda.cli.test import cwda_test
 from cwda.cli.train import train
@@ -26,5 +27,6 @@ def cwda() -> None:
 
 cwda.add_command(cwda_test, name="test")
 cwda.add_command(similarity)
+cwda.add_command(report)
 cwda.add_command(models)
 cwda.add_command(train)

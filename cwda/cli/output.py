@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cwda.errors import CwdaError
+from cwda.files import require_writable, whole_file
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["FORMATS", "output_option", "require_writable", "write_table", "write_tables"]
+__all__ = ["FORMATS", "output_option", "require_table", "write_table", "write_tables"]
 
 FORMATS = (".csv", ".json", ".parquet")
 
@@ -30,7 +29,7 @@ def output_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
-def require_writable(path: Path) -> None:
+def require_table(path: Path) -> None:
     """Raise unless a table can be written to `path`; called before any long work.
 
     Raises
@@ -39,14 +38,7 @@ def require_writable(path: Path) -> None:
         If the suffix is unknown, the folder is missing or may not be written, or the
         engine for Parquet is not installed.
     """
-    if path.suffix not in FORMATS:
-        raise CwdaError(f"{path}: unknown format; end the name with {', '.join(FORMATS)}")
-    if not path.parent.is_dir():
-        raise CwdaError(f"{path}: the folder {path.parent} does not exist")
-    if path.is_dir():
-        raise CwdaError(f"{path}: is a folder")
-    if not os.access(path.parent, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
-        raise CwdaError(f"{path}: no permission to write there")
+    require_writable(path, FORMATS)
     if path.suffix == ".parquet":
         try:
             import pyarrow  # noqa: F401
@@ -59,24 +51,13 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
 
     JSON is a list of objects, one a row; numbers that are not defined are null.
     """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
-    os.close(handle)
-    partial = Path(name)
-    try:
+    with whole_file(path) as partial:
         if path.suffix == ".csv":
             table.to_csv(partial, index=False)
         elif path.suffix == ".json":
             table.to_json(partial, orient="records", indent=1, double_precision=15)
         else:
             table.to_parquet(partial, index=False)
-        mask = os.umask(0)
-        os.umask(mask)
-        partial.chmod(0o666 & ~mask)  # mkstemp gives 0600, a table is for others too
-        os.replace(partial, path)
-    except OSError as error:
-        raise CwdaError(f"{path}: cannot be written ({error.strerror})") from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def write_tables(tables: Sequence[pd.DataFrame], path: Path) -> None:

@@ -41,14 +41,14 @@ def similarity(
     from rich.console import Console
 
     import cwda
-    from cwda.cli.output import require_writable, write_tables
+    from cwda.cli.output import require_table, write_tables
     from cwda.cli.show_similarity import show_similarity
     from cwda.pruning.registry import resolve
 
     names = names_of(criteria)
     resolve(names, fewest=2)
     if output:
-        require_writable(output)
+        require_table(output)
     tables = []
     for network in sources.load():
         result = cwda.similarity(network, names, device=device, alpha=alpha)

@@ -21,7 +21,7 @@ __all__ = ["cwda_test"]
     epilog="""\b
 Examples:
   cwda-test
-  cwda-test --model resnet18 --output resnet18.csv
+  cwda-test --model resnet18 --output resnet18.csv --report resnet18.pdf
   cwda-test --checkpoint mine.pth --checkpoint theirs.safetensors
   cwda-test --conditions epsilon --layers 'layer3.*' --margin epsilon=0.25
 
@@ -40,6 +40,8 @@ fails in any layer.
               help="Largest effect that counts as negligible; repeatable.")  # fmt: skip
 @device_option
 @output_option
+@click.option("--report", type=click.Path(path_type=Path), metavar="FILE",
+              help="Write the statistical report to FILE.pdf or FILE.html.")  # fmt: skip
 @click.option("--summary", is_flag=True, help="Show the counts only, not the layers.")
 @click.option("--strict", is_flag=True, help="Exit with 3 if a condition fails in any layer.")
 @click.version_option(__version__, prog_name="cwda-test")
@@ -51,6 +53,7 @@ def cwda_test(
     margins: tuple[tuple[str, float], ...],
     device: str,
     output: Path | None,
+    report: Path | None,
     summary: bool,
     strict: bool,
 ) -> None:
@@ -63,9 +66,11 @@ def cwda_test(
     """
     from rich.console import Console
 
-    from cwda.cli.output import require_writable, write_tables
+    from cwda.cli.output import require_table, write_tables
+    from cwda.cli.report import command_line
     from cwda.cli.show_check import show
     from cwda.conditions.check import CONDITIONS, check, resolve_margins
+    from cwda.files import require_writable
 
     names = names_of(conditions) if conditions else None
     try:
@@ -80,7 +85,11 @@ def cwda_test(
     except CwdaError as error:
         raise click.UsageError(str(error)) from error
     if output:
-        require_writable(output)
+        require_table(output)
+    if report:
+        from cwda.report.report import FORMATS
+
+        require_writable(report, tuple(FORMATS))
 
     networks = sources.load()
     with Progress(sum(len(network) for network in networks)) as advance:
@@ -90,6 +99,11 @@ def cwda_test(
     show(result, Console(highlight=False), layers=not summary)
     if output:
         write_tables([result.table], output)
+    if report:
+        from cwda.report import report as write
+
+        write(result, report, command=command_line("cwda-test"), device=device)
+        click.echo(f"wrote {report}", err=True)
     sources.finish()
     if strict and any(row.verdict == "fails" for row in result):
         raise SystemExit(CONDITION_FAILS)

@@ -66,7 +66,7 @@ def _findings(subject: Subject) -> Iterator[Text]:
 
 
 def _finding(name: str, rows: Sequence[ConditionResult]) -> Text:
-    counts = {verdict: 0 for verdict in ("holds", "fails", "inconclusive", "not applicable")}
+    counts = dict.fromkeys(("holds", "fails", "inconclusive", "not applicable"), 0)
     for row in rows:
         counts[row.verdict] += 1
     judged = len(rows) - counts["not applicable"]

@@ -1,0 +1,90 @@
+"""`cwda report`: the statistical report as PDF or HTML."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+import click
+
+from cwda.cli.failure import one_line_errors
+from cwda.cli.options import device_option
+from cwda.cli.sources import Assignment, Progress, Sources, source_options
+
+__all__ = ["command_line", "report"]
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  cwda report --output resnet20.pdf
+  cwda report --model resnet18 --model resnet34 --output both.html
+  cwda report --checkpoint epoch-0.pth --checkpoint epoch-9.pth --trajectory \\
+      --output training.pdf
+"""
+)
+@source_options
+@click.option("--output", required=True, type=click.Path(path_type=Path), metavar="FILE",
+              help="FILE.pdf or FILE.html.")  # fmt: skip
+@click.option("--detail", is_flag=True, help="Add a page per layer.")
+@click.option("--trajectory", is_flag=True,
+              help="The checkpoints are of one training run; the last number in a name is the "
+              "epoch.")  # fmt: skip
+@click.option("--paper", type=click.Choice(["a4", "us-letter"]), default="a4", show_default=True)
+@click.option("--date", metavar="TEXT", help="The date printed; default: today.")
+@click.option("--no-date", is_flag=True, help="Print no date: equal input gives equal bytes.")
+@click.option("--alpha", default=0.05, show_default=True, metavar="LEVEL",
+              help="Level of the tests; intervals have level 1 - 2 alpha.")  # fmt: skip
+@click.option("--margin", "margins", multiple=True, type=Assignment("NAME=VALUE", "epsilon=0.25"),
+              help="Largest effect that counts as negligible; repeatable.")  # fmt: skip
+@device_option
+@one_line_errors
+def report(
+    sources: Sources,
+    output: Path,
+    detail: bool,
+    trajectory: bool,
+    paper: str,
+    date: str | None,
+    no_date: bool,
+    alpha: float,
+    margins: tuple[tuple[str, float], ...],
+    device: str,
+) -> None:
+    """Write the statistical report of one or several networks.
+
+    Verdicts in words, a chapter per condition, the block structure of the covariance,
+    similarity and applicability of pruning criteria, global pruning, and an appendix.
+    """
+    from cwda.conditions import check
+    from cwda.files import require_writable
+    from cwda.report.report import FORMATS
+    from cwda.report.report import report as write
+
+    require_writable(output, tuple(FORMATS))
+    networks = sources.load()
+    with Progress(sum(len(network) for network in networks)) as advance:
+        result = check(
+            networks, alpha=alpha, margins=dict(margins), device=device, on_layer=advance
+        )
+    write(
+        result,
+        output,
+        detail=detail,
+        trajectory=trajectory,
+        paper="us-letter" if paper == "us-letter" else "a4",
+        date="" if no_date else date,
+        command=command_line("cwda report"),
+        device=device,
+    )
+    click.echo(f"wrote {output}", err=True)
+    sources.finish()
+
+
+def command_line(command: str) -> str:
+    """The command as it was typed, for a reader who wants to run it again."""
+    words = sys.argv[1:]
+    if words[:1] == command.split()[1:]:
+        words = words[1:]
+    return " ".join([command, *map(shlex.quote, words)])

@@ -1,0 +1,60 @@
+"""Files that are written: checked before the work, whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from cwda.errors import CwdaError
+
+__all__ = ["require_writable", "whole_file"]
+
+
+def require_writable(path: Path, formats: Sequence[str]) -> None:
+    """Raise unless a file can be written to `path`; called before any long work.
+
+    Raises
+    ------
+    CwdaError
+        If the suffix is none of `formats`, or the folder is missing or may not be written.
+    """
+    if path.suffix not in formats:
+        raise CwdaError(f"{path}: unknown format; end the name with {', '.join(formats)}")
+    if not path.parent.is_dir():
+        raise CwdaError(f"{path}: the folder {path.parent} does not exist")
+    if path.is_dir():
+        raise CwdaError(f"{path}: is a folder")
+    if not os.access(path.parent, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
+        raise CwdaError(f"{path}: no permission to write there")
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A file beside `path` to write to, which takes its place once all is written.
+
+    Raises
+    ------
+    CwdaError
+        If writing fails; `path` is then as it was.
+    """
+    try:
+        handle, name = tempfile.mkstemp(
+            dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix
+        )
+    except OSError as error:
+        raise CwdaError(f"{path}: cannot be written ({error.strerror})") from error
+    os.close(handle)
+    partial = Path(name)
+    try:
+        yield partial
+        mask = os.umask(0)
+        os.umask(mask)
+        partial.chmod(0o666 & ~mask)  # mkstemp gives 0600; what is written is for others too
+        os.replace(partial, path)
+    except OSError as error:
+        raise CwdaError(f"{path}: cannot be written ({error.strerror})") from error
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,99 @@
+"""Methods, margins, calibration, references and glossary."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cwda.formatting import number, p_value
+from cwda.report.blocks import Block, Column, Heading, Items, Link, Note, Paragraph, Table
+from cwda.report.subject import Subject
+from cwda.report.wording import CONDITION_WORDING, GLOSSARY, REFERENCES
+
+__all__ = ["appendix"]
+
+
+def appendix(subjects: Sequence[Subject]) -> list[Block]:
+    """What a reader needs to check the numbers."""
+    return [
+        Heading("Appendix"),
+        *_methods(subjects[0]),
+        *_left_out(subjects),
+        *_calibration(),
+        Heading("References", 2),
+        Items([[text, Link(url, url)] if url else text for text, url in REFERENCES]),
+        Heading("Glossary", 2),
+        Table(
+            [Column("term", "text"), Column("meaning", "text")],
+            [list(pair) for pair in GLOSSARY],
+            "Terms and symbols.",
+        ),
+    ]
+
+
+def _methods(subject: Subject) -> list[Block]:
+    first = [subject.condition(name)[0] for name in subject.conditions]
+    return [
+        Heading("Methods and margins", 2),
+        Table(
+            [Column("condition", "text"), Column("margin"), Column("method", "text")],
+            [[row.condition, number(row.margin), row.method] for row in first],
+            "Statistic, null distribution and interval of each condition.",
+        ),
+        Note([f"{CONDITION_WORDING[row.condition].reading} " for row in first]),
+        Paragraph(
+            "P-values are adjusted over the layers of one network and condition by Holm's method. "
+            "All computation is in float64."
+        ),
+    ]
+
+
+def _left_out(subjects: Sequence[Subject]) -> list[Block]:
+    blocks: list[Block] = []
+    for subject in subjects:
+        network = subject.network
+        for text in network.assumptions:
+            blocks.append(Paragraph(f"Assumed for {network.name}: {text}."))
+        if network.skipped:
+            blocks.append(
+                Table(
+                    [Column("tensor", "name"), Column("shape", "text"), Column("reason", "text")],
+                    [
+                        [each.name, " × ".join(map(str, each.shape)), each.reason]
+                        for each in network.skipped
+                    ],
+                    f"Tensors of {network.name} that are no convolution weights.",
+                )
+            )
+    return [Heading("What was left out", 2), *blocks] if blocks else []
+
+
+def _calibration() -> list[Block]:
+    from cwda.calibration import published
+
+    table = published()
+    columns = [Column("test", "text"), Column("design", "text"), Column("N'"), Column("d")]
+    columns += [Column("draws"), Column("nominal"), Column("measured"), Column("interval", "text")]
+    return [
+        Heading("Calibration of the tests", 2),
+        Paragraph(
+            "Measured on simulated layers for which the truth is known: how often a test rejects "
+            "what is true, and how often an interval contains it."
+        ),
+        Table(
+            columns,
+            [
+                [
+                    row.test,
+                    row.design,
+                    str(row.n_filters),
+                    str(row.dim),
+                    str(row.replicates),
+                    p_value(row.nominal),
+                    p_value(row.rate),
+                    f"{p_value(row.low)} to {p_value(row.high)}",
+                ]
+                for row in table.itertuples()
+            ],
+            "Type I error and coverage, with binomial intervals.",
+        ),
+    ]

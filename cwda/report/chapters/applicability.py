@@ -1,0 +1,84 @@
+"""Applicability: whether a criterion can tell the filters of a layer apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cwda import figures
+from cwda.formatting import number, percent
+from cwda.report.blocks import Block, Cell, Column, Heading, Note, Paragraph, Table
+from cwda.report.pictures import picture
+from cwda.report.subject import RATIO, Subject
+
+__all__ = ["applicability"]
+
+#: The criterion whose dispersion is drawn; the table has all.
+DRAWN = "l2"
+
+#: The colours of the verdicts on conditions, in the sense of these.
+TONES = {
+    "discriminates": "holds",
+    "weak": "inconclusive",
+    "cannot discriminate": "fails",
+    "undefined": "not applicable",
+}
+
+
+def applicability(subjects: Sequence[Subject]) -> list[Block]:
+    """Dispersion of the scores, measured and predicted, and the chance of a swap."""
+    blocks: list[Block] = [
+        Heading("Applicability"),
+        Paragraph(
+            "If the scores of a layer lie close together, a criterion cannot separate redundant "
+            "filters. Norms .9, .8, .4, .01 say what to prune; norms .91, .92, .93, .92 do not. "
+            "Under the assumption the norms of a layer scatter by sampling alone: relatively by "
+            "1/√(2 d) for the l2 norm, 2.9 % with d = 576. What scatters more is a difference "
+            "between filters, and is what makes a criterion applicable."
+        ),
+    ]
+    for subject in subjects:
+        if len(subjects) > 1:
+            blocks.append(Heading(subject.network.name, 2))
+        blocks += _network(subject)
+    blocks.append(
+        Note(
+            f"Swap: the chance that two filters on different sides of the threshold, at a ratio of "
+            f"{percent(RATIO)}, would change sides in a fresh draw of weights with the same filter "
+            "scales; 50 % means that the ranking is noise."
+        )
+    )
+    return blocks
+
+
+def _network(subject: Subject) -> list[Block]:
+    table = subject.applicability.table
+    blocks: list[Block] = []
+    if table["cv_ratio"].notna().any():
+        blocks.append(
+            picture(
+                figures.dispersion(subject.applicability, DRAWN),
+                f"Coefficient of variation of the {DRAWN} norms in each layer of "
+                f"{subject.network.name}: measured against predicted under the assumption.",
+                "Scatter of measured against predicted dispersion, a point per layer.",
+            )
+        )
+    columns = [Column("layer", "name"), Column("criterion", "text"), Column("CV")]
+    columns += [Column("predicted"), Column("ratio"), Column("Gini"), Column("swap")]
+    columns.append(Column("verdict", "text"))
+    rows = [
+        [
+            row.layer,
+            row.criterion,
+            number(row.cv),
+            number(row.cv_predicted),
+            number(row.cv_ratio),
+            number(row.gini),
+            percent(row.swap),
+            Cell(row.verdict, TONES.get(row.verdict, "not applicable")),
+        ]
+        for row in table.itertuples()
+    ]
+    return [
+        *blocks,
+        Table(columns, rows, f"Dispersion of the scores in {subject.network.name}."),
+    ]

@@ -1,0 +1,88 @@
+"""A page per layer, on request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cwda import figures
+from cwda.errors import CwdaError
+from cwda.formatting import MARKS, many, number, p_value
+from cwda.layers import ConvLayer
+from cwda.report.blocks import (
+    Block,
+    Cell,
+    Column,
+    Heading,
+    Name,
+    PageBreak,
+    Paragraph,
+    Table,
+)
+from cwda.report.pictures import picture
+from cwda.report.subject import Subject
+
+__all__ = ["detail"]
+
+
+def detail(subjects: Sequence[Subject]) -> list[Block]:
+    """All that is known of each layer, one after the other."""
+    blocks: list[Block] = [Heading("Layer by layer")]
+    for subject in subjects:
+        for i, layer in enumerate(subject.network):
+            if i or subject is not subjects[0]:
+                blocks.append(PageBreak())
+            blocks += _layer(subject, layer, named=len(subjects) > 1)
+    return blocks
+
+
+def _layer(subject: Subject, layer: ConvLayer, *, named: bool) -> list[Block]:
+    kernel = " × ".join(map(str, layer.kernel))
+    groups = f", {layer.groups} groups" if layer.groups != 1 else ""
+    of = f" of {subject.network.name}" if named else ""
+    return [
+        Heading([Name(layer.name), of], 2),
+        Paragraph(
+            f"{many(layer.n_filters, 'filter')} of {many(layer.channels, 'input channel')}, "
+            f"kernel {kernel}{groups}: d = {layer.dim}, {many(layer.n_weights, 'weight')}."
+        ),
+        _conditions(subject, layer),
+        *_pictures(layer),
+    ]
+
+
+def _conditions(subject: Subject, layer: ConvLayer) -> Table:
+    columns = [Column("condition", "text"), Column("effect"), Column("low"), Column("high")]
+    columns += [Column("margin"), Column("p"), Column("verdict", "text"), Column("reason", "text")]
+    rows = [row for row in subject.results if row.layer == layer.name]
+    return Table(
+        columns,
+        [
+            [
+                row.condition,
+                number(row.effect),
+                number(row.effect_low),
+                number(row.effect_high),
+                number(row.margin),
+                p_value(row.pvalue),
+                Cell(f"{MARKS[row.verdict]} {row.verdict}", row.verdict),
+                row.reason,
+            ]
+            for row in rows
+        ],
+        ["Conditions of ", Name(layer.name), "."],
+    )
+
+
+def _pictures(layer: ConvLayer) -> list[Block]:
+    try:
+        axes = figures.layer_panels(layer)
+    except CwdaError as error:
+        return [Paragraph(f"No figures: {error}.")]
+    return [
+        picture(
+            axes,
+            "Covariance image with its block grid; Q-Q plot of the weights; histograms of the "
+            "l1 and l2 norms with the prediction of the assumption.",
+            f"Four panels on the weights of layer {layer.name}.",
+        )
+    ]

@@ -1,0 +1,74 @@
+"""Global pruning: what each layer loses when all filters are ranked together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cwda import figures
+from cwda.formatting import number, percent
+from cwda.report.blocks import Block, Column, Heading, Paragraph, Run, Table, names
+from cwda.report.pictures import picture
+from cwda.report.subject import RATIO, Subject
+
+__all__ = ["global_pruning"]
+
+
+def global_pruning(subjects: Sequence[Subject]) -> list[Block]:
+    """Shares lost by layer, predicted and measured, and the overlap of the criteria."""
+    blocks: list[Block] = [
+        Heading("Global pruning"),
+        Paragraph(
+            "One ranking over all layers compares scores of layers with different sizes. With "
+            "weights of standard deviation σ, the mean l1 norm of a layer is proportional to "
+            "σ d, the mean l2 norm to σ √d: the two criteria order the layers differently as soon "
+            "as d differs, and where the means of layers differ by more than the scores scatter, "
+            "whole layers go first."
+        ),
+    ]
+    for subject in subjects:
+        if len(subjects) > 1:
+            blocks.append(Heading(subject.network.name, 2))
+        blocks += _network(subject)
+    return blocks
+
+
+def _network(subject: Subject) -> list[Block]:
+    result = subject.global_pruning
+    table = result.table
+    here = table[(table["ratio"] == RATIO) & table["share_measured"].notna()]
+    if here.empty:
+        return [Paragraph("No layer of this network can be ranked.")]
+    emptied = list(dict.fromkeys(here.loc[here["share_measured"] == 1, "layer"]))
+    text: list[Run] = [f"At a global ratio of {percent(RATIO)}, "]
+    if emptied:
+        text += ["these layers lose all their filters under some criterion: ", *names(emptied)]
+        text.append(". Prune them with a minimum of filters, or normalise the scores by layer.")
+    else:
+        text.append("no layer loses all its filters under any criterion.")
+    return [
+        Paragraph(text),
+        picture(
+            figures.global_shares(result, RATIO),
+            f"Share of the filters that each layer of {subject.network.name} loses at a global "
+            f"ratio of {percent(RATIO)}, by criterion: predicted and measured.",
+            f"Shares lost by layer and criterion; {len(emptied)} layers are emptied.",
+        ),
+        _overlap(subject),
+    ]
+
+
+def _overlap(subject: Subject) -> Table:
+    columns = [Column("pair", "text"), Column("ratio"), Column("predicted"), Column("measured")]
+    return Table(
+        columns,
+        [
+            [
+                f"{row.criterion_a} with {row.criterion_b}",
+                percent(row.ratio),
+                number(row.overlap_predicted),
+                number(row.overlap_measured),
+            ]
+            for row in subject.global_pruning.overlap.itertuples()
+        ],
+        "Overlap (Jaccard index) of the filters that two criteria prune globally.",
+    )

@@ -1,0 +1,50 @@
+"""Several networks side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cwda.conditions.results import ConditionResult
+from cwda.formatting import number
+from cwda.report.blocks import Block, Column, Heading, Paragraph, Table
+from cwda.report.subject import Subject
+
+__all__ = ["side_by_side"]
+
+
+def side_by_side(subjects: Sequence[Subject]) -> list[Block]:
+    """A row per condition, a column per network: layers that hold, and the median effect."""
+    conditions = list(dict.fromkeys(name for subject in subjects for name in subject.conditions))
+    return [
+        Heading("Networks side by side"),
+        Paragraph(
+            "For each condition the number of layers in which it holds, of those in which it is "
+            "applicable, and the median effect."
+        ),
+        Table(
+            [
+                Column("network", "name"),
+                Column("layers"),
+                *(Column(name, "text") for name in conditions),
+            ],
+            [
+                [
+                    subject.network.name,
+                    str(len(subject.network)),
+                    *(_entry(subject.condition(name)) for name in conditions),
+                ]
+                for subject in subjects
+            ],
+            "Layers that hold, and median effect in brackets.",
+        ),
+    ]
+
+
+def _entry(rows: Sequence[ConditionResult]) -> str:
+    import statistics
+
+    judged = [row for row in rows if row.verdict != "not applicable"]
+    if not judged:
+        return "–"
+    holds = sum(row.verdict == "holds" for row in judged)
+    return f"{holds}/{len(judged)} ({number(statistics.median(row.effect for row in judged))})"

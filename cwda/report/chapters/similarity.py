@@ -1,0 +1,122 @@
+"""Similarity of pruning criteria, measured and predicted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cwda import figures
+from cwda.formatting import number, percent
+from cwda.report.blocks import Block, Column, Equation, Heading, Note, Paragraph, Table
+from cwda.report.pictures import picture
+from cwda.report.subject import Subject
+
+__all__ = ["similarity"]
+
+#: The rung shown beside the measurements: CWDA in full is `block`, the best one this.
+BEST_RUNG = "shape"
+
+
+def similarity(subjects: Sequence[Subject]) -> list[Block]:
+    """Rank correlations of the criteria in each layer, beside the predicted ones."""
+    blocks: list[Block] = [
+        Heading("Similarity of pruning criteria"),
+        Paragraph(
+            "Norm-based criteria score a filter by its l1 norm, its l2 norm, the sum of its "
+            "distances to the other filters (GM) or its distance to their geometric median "
+            "(Fermat); filters with small scores are pruned. Spearman's rank correlation of two "
+            "scores over the filters of a layer tells whether the criteria are interchangeable."
+        ),
+        Paragraph(
+            "For Gaussian filters, two log-scores with correlation ρ give n filters the expected "
+            "coefficient"
+        ),
+        Equation("spearman"),
+        Paragraph(
+            "Independent Gaussian filters of one scale (isotropic) give l1 with l2 the "
+            "coefficient .930 for every d, not 1. Real layers lie higher where their filters "
+            "differ in scale, which the assumption excludes. The models form a ladder: isotropic; "
+            "diagonal (unequal variances); block (the assumption in full); scale (filters differ "
+            "in scale); shape (also in shape and mean, semi-empirical)."
+        ),
+    ]
+    for subject in subjects:
+        if len(subjects) > 1:
+            blocks.append(Heading(subject.network.name, 2))
+        blocks += _network(subject)
+    blocks.append(
+        Note(
+            "Coverage is the share of the layers whose measured coefficient lies within the 95 % "
+            "prediction interval. The intervals hold the scatter of the filters, not the "
+            "uncertainty of the fitted model."
+        )
+    )
+    return blocks
+
+
+def _network(subject: Subject) -> list[Block]:
+    result = subject.similarity
+    measured = result.summary()
+    if not measured["layers"].sum():
+        reasons = ", ".join(dict.fromkeys(result.table["reason"]))
+        return [Paragraph(f"No rank correlation is defined in any layer: {reasons}.")]
+    blocks: list[Block] = [
+        picture(
+            figures.similarity_map(result),
+            f"Spearman's coefficient of each two criteria in each layer of {subject.network.name}.",
+            f"Heat map of {len(subject.network)} layers by {len(measured)} pairs of criteria; "
+            f"medians from {number(measured['median'].min())} to "
+            f"{number(measured['median'].max())}.",
+        ),
+        _measured(subject),
+    ]
+    if subject.comparison.table["predicted"].notna().any():
+        blocks += [
+            picture(
+                figures.predicted_measured(subject.comparison, rung=BEST_RUNG),
+                f"Measured against predicted coefficients (model: {BEST_RUNG}), with 95 % "
+                "prediction intervals; on the diagonal both agree.",
+                "Scatter of measured against predicted Spearman coefficients.",
+            ),
+            _predicted(subject),
+        ]
+    return blocks
+
+
+def _measured(subject: Subject) -> Table:
+    columns = [Column("pair", "text"), Column("layers"), Column("median"), Column("lowest")]
+    columns += [Column("over .9"), Column("lowest in", "name")]
+    return Table(
+        columns,
+        [
+            [
+                f"{row.criterion_a} with {row.criterion_b}",
+                str(row.layers),
+                number(row.median),
+                number(row.minimum),
+                percent(row.share_above_90),
+                row.lowest_layer,
+            ]
+            for row in subject.similarity.summary().itertuples()
+        ],
+        f"Measured Spearman coefficients over the layers of {subject.network.name}.",
+    )
+
+
+def _predicted(subject: Subject) -> Table:
+    columns = [Column("pair", "text"), Column("model", "text"), Column("layers")]
+    columns += [Column("mean abs. error"), Column("bias"), Column("coverage")]
+    return Table(
+        columns,
+        [
+            [
+                f"{row.criterion_a} with {row.criterion_b}",
+                row.rung,
+                str(row.layers),
+                number(row.mae),
+                number(row.bias),
+                percent(row.coverage),
+            ]
+            for row in subject.comparison.summary().itertuples()
+        ],
+        "Predicted coefficients beside measured ones, by pair and model.",
+    )
