@@ -9,16 +9,17 @@ from cwda.report.blocks import Picture, Text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 __all__ = ["picture"]
 
 
-def picture(axes: Axes, caption: Text, alt: str) -> Picture:
-    """The whole figure of `axes` as SVG; equal figures give equal bytes."""
+def picture(drawn: Axes | Figure, caption: Text, alt: str) -> Picture:
+    """A figure, or the whole figure of Axes, as SVG; equal figures give equal bytes."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    figure = axes.figure
+    figure = drawn if isinstance(drawn, Figure) else drawn.figure
     assert isinstance(figure, Figure)
     buffer = io.BytesIO()
     with mpl.rc_context({"svg.hashsalt": "cwda", "svg.fonttype": "path"}):

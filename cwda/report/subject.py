@@ -50,6 +50,13 @@ class Subject:
         return list(dict.fromkeys(row.condition for row in self.results))
 
     @cached_property
+    def table(self) -> pd.DataFrame:
+        """The results as a table."""
+        import pandas as pd
+
+        return pd.DataFrame([row.row() for row in self.results])
+
+    @cached_property
     def description(self) -> pd.DataFrame:
         """A row per layer: energy shares, effective dimension, mean correlations."""
         from cwda.conditions import describe

@@ -20,6 +20,7 @@ from cwda.report.blocks import (
     Table,
     names,
 )
+from cwda.report.panels import qq_panels
 from cwda.report.pictures import picture
 from cwda.report.ranking import worst
 from cwda.report.subject import Subject
@@ -57,7 +58,7 @@ def _findings(name: str, subject: Subject) -> list[Block]:
     if any(row.verdict != "not applicable" for row in rows):
         blocks.append(
             picture(
-                figures.effects(rows, name),
+                figures.effects(subject.table, name),
                 f"{name.capitalize()} of {subject.network.name}: effect with interval in each "
                 "layer; the line is the margin.",
                 f"Effects of {len(rows)} layers, from the first layer to the last; "
@@ -86,9 +87,11 @@ def _worst(rows: Sequence[ConditionResult]) -> Paragraph:
 
 def _quantiles(subject: Subject, rows: Sequence[ConditionResult]) -> list[Block]:
     chosen = worst(rows)[:PANELS]
+    if not chosen:
+        return []
     return [
         picture(
-            figures.qq_panels([subject.network[row.layer] for row in chosen]),
+            qq_panels([subject.network[row.layer] for row in chosen]),
             "Quantiles of the standardised weights against normal ones in the layers "
             "with the largest effects. Points outside the band depart from the normal law.",
             "Q-Q plots of "

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cwda import figures
 from cwda.formatting import number, percent
-from cwda.report.blocks import Block, Column, Heading, Name, Note, Paragraph, Table
+from cwda.report.blocks import Block, Column, Heading, Note, Paragraph, Table, names
+from cwda.report.panels import covariance_panels
 from cwda.report.pictures import picture
 from cwda.report.subject import Subject
 
@@ -50,11 +50,14 @@ def _pictures(subject: Subject) -> list[Block]:
     )
     return [
         picture(
-            figures.covariance(subject.network[layer]),
-            ["F Fᵀ/N' of ", Name(layer), " with the grid of its blocks."],
-            f"Covariance image of layer {layer}.",
+            covariance_panels([subject.network[layer] for layer in ends]),
+            [
+                "F Fᵀ/N' with the grid of its blocks: ",
+                *names(list(ends)),
+                ", the layers with the smallest and the largest share inside the blocks.",
+            ],
+            f"Covariance images of {' and '.join(ends)}.",
         )
-        for layer in ends
     ]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cwda import figures
 from cwda.errors import CwdaError
 from cwda.formatting import MARKS, many, number, p_value
 from cwda.layers import ConvLayer
@@ -18,6 +17,7 @@ from cwda.report.blocks import (
     Paragraph,
     Table,
 )
+from cwda.report.panels import layer_panels
 from cwda.report.pictures import picture
 from cwda.report.subject import Subject
 
@@ -75,7 +75,7 @@ def _conditions(subject: Subject, layer: ConvLayer) -> Table:
 
 def _pictures(layer: ConvLayer) -> list[Block]:
     try:
-        axes = figures.layer_panels(layer)
+        axes = layer_panels(layer)
     except CwdaError as error:
         return [Paragraph(f"No figures: {error}.")]
     return [

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from cwda import figures
 from cwda.formatting import number, percent
 from cwda.report.blocks import Block, Column, Equation, Heading, Note, Paragraph, Table
+from cwda.report.panels import scatter_panels
 from cwda.report.pictures import picture
 from cwda.report.subject import Subject
 
@@ -14,6 +15,9 @@ __all__ = ["similarity"]
 
 #: The rung shown beside the measurements: CWDA in full is `block`, the best one this.
 BEST_RUNG = "shape"
+
+#: The pairs drawn; the tables have all.
+PAIRS = (("l1", "l2"), ("l2", "gm"))
 
 
 def similarity(subjects: Sequence[Subject]) -> list[Block]:
@@ -72,7 +76,7 @@ def _network(subject: Subject) -> list[Block]:
     if subject.comparison.table["predicted"].notna().any():
         blocks += [
             picture(
-                figures.predicted_measured(subject.comparison, rung=BEST_RUNG),
+                scatter_panels(subject.comparison, PAIRS, BEST_RUNG),
                 f"Measured against predicted coefficients (model: {BEST_RUNG}), with 95 % "
                 "prediction intervals; on the diagonal both agree.",
                 "Scatter of measured against predicted Spearman coefficients.",

@@ -123,7 +123,7 @@ def _overview(subject: Subject) -> Block:
     rows = [row for row in subject.results if row.verdict != "not applicable"]
     fails = sum(row.verdict == "fails" for row in rows)
     return picture(
-        figures.overview(subject.results),
+        figures.overview(subject.table),
         f"Conditions by layer of {subject.network.name}: the effect over its margin, and the "
         "verdict.",
         f"A grid of {len(subject.network)} layers by {len(subject.conditions)} conditions; "

@@ -17,14 +17,15 @@ def trajectory(subjects: Sequence[Subject], epochs: Sequence[float]) -> list[Blo
     blocks: list[Block] = [
         Heading("Along the training"),
         Paragraph(
-            f"{len(subjects)} checkpoints of one run. Lines are medians over the layers, "
-            "bands hold the middle half of the layers; the dotted line is the margin."
+            f"{len(subjects)} checkpoints of one run. Thin lines are layers, coloured "
+            "by depth, the bold line their median; the dashed line is the margin."
         ),
     ]
+    tables = dict(zip(epochs, (subject.table for subject in subjects), strict=True))
     for name in subjects[0].conditions:
         blocks.append(
             picture(
-                figures.trajectory([s.condition(name) for s in subjects], epochs, name),
+                figures.trajectory(tables, name),
                 f"{name.capitalize()}: effect against epoch.",
                 f"Median effect of {name} over the layers at {len(epochs)} epochs.",
             )
