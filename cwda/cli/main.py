@@ -5,7 +5,10 @@ from __future__ import annotations
 import click
 
 from cwda._version import __version__
+from cwda.cli.applicability import applicability
+from cwda.cli.global_pruning import global_pruning
 from cwda.cli.models import models
+from cwda.cli.predict import predict
 from cwda.cli.report import report
 from cwda.cli.similarity import similarity
 from cwda.cli.test import cwda_test
@@ -27,6 +30,9 @@ def cwda() -> None:
 
 cwda.add_command(cwda_test, name="test")
 cwda.add_command(similarity)
+cwda.add_command(predict)
+cwda.add_command(applicability)
+cwda.add_command(global_pruning, name="global")
 cwda.add_command(report)
 cwda.add_command(models)
 cwda.add_command(train)
