@@ -87,7 +87,7 @@ def cwda_test(
     if output:
         require_table(output)
     if report:
-        from cwda.report.report import FORMATS
+        from cwda.reporting.report import FORMATS
 
         require_writable(report, tuple(FORMATS))
 
@@ -100,7 +100,7 @@ def cwda_test(
     if output:
         write_tables([result.table], output)
     if report:
-        from cwda.report import report as write
+        from cwda.reporting import report as write
 
         write(result, report, command=command_line("cwda-test"), device=device)
         click.echo(f"wrote {report}", err=True)

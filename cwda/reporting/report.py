@@ -17,21 +17,21 @@ from cwda.errors import CwdaError
 from cwda.files import require_writable, whole_file
 from cwda.formatting import many
 from cwda.layers import Network
-from cwda.report.blocks import Block, Name
-from cwda.report.chapters.appendix import appendix
-from cwda.report.chapters.applicability import applicability
-from cwda.report.chapters.assumption import assumption
-from cwda.report.chapters.condition import condition
-from cwda.report.chapters.covariance import covariance
-from cwda.report.chapters.detail import detail as layer_by_layer
-from cwda.report.chapters.global_pruning import global_pruning
-from cwda.report.chapters.networks import side_by_side
-from cwda.report.chapters.similarity import similarity
-from cwda.report.chapters.summary import summary
-from cwda.report.chapters.trajectory import trajectory as along_training
-from cwda.report.document import Document, Fact
-from cwda.report.subject import Subject
-from cwda.report.typesetting import html_bytes, pdf_bytes
+from cwda.reporting.blocks import Block, Name
+from cwda.reporting.chapters.appendix import appendix
+from cwda.reporting.chapters.applicability import applicability
+from cwda.reporting.chapters.assumption import assumption
+from cwda.reporting.chapters.condition import condition
+from cwda.reporting.chapters.covariance import covariance
+from cwda.reporting.chapters.detail import detail as layer_by_layer
+from cwda.reporting.chapters.global_pruning import global_pruning
+from cwda.reporting.chapters.networks import side_by_side
+from cwda.reporting.chapters.similarity import similarity
+from cwda.reporting.chapters.summary import summary
+from cwda.reporting.chapters.trajectory import trajectory as along_training
+from cwda.reporting.document import Document, Fact
+from cwda.reporting.subject import Subject
+from cwda.reporting.typesetting import html_bytes, pdf_bytes
 
 __all__ = ["FORMATS", "epochs_of", "report"]
 

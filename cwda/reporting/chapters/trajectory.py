@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cwda import figures
-from cwda.report.blocks import Block, Heading, Paragraph
-from cwda.report.pictures import picture
-from cwda.report.subject import Subject
+from cwda.reporting.blocks import Block, Heading, Paragraph
+from cwda.reporting.pictures import picture
+from cwda.reporting.subject import Subject
 
 __all__ = ["trajectory"]
 

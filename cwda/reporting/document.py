@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cwda.report.blocks import (
+from cwda.reporting.blocks import (
     Block,
     Cell,
     Equation,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cwda.formatting import number, percent
-from cwda.report.blocks import Block, Column, Heading, Note, Paragraph, Table, names
-from cwda.report.panels import covariance_panels
-from cwda.report.pictures import picture
-from cwda.report.subject import Subject
+from cwda.reporting.blocks import Block, Column, Heading, Note, Paragraph, Table, names
+from cwda.reporting.panels import covariance_panels
+from cwda.reporting.pictures import picture
+from cwda.reporting.subject import Subject
 
 __all__ = ["covariance"]
 

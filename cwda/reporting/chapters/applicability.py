@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from cwda import figures
 from cwda.formatting import number, percent
-from cwda.report.blocks import Block, Cell, Column, Heading, Note, Paragraph, Table
-from cwda.report.pictures import picture
-from cwda.report.subject import RATIO, Subject
+from cwda.reporting.blocks import Block, Cell, Column, Heading, Note, Paragraph, Table
+from cwda.reporting.pictures import picture
+from cwda.reporting.subject import RATIO, Subject
 
 __all__ = ["applicability"]
 

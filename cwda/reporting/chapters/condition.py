@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from cwda import figures
 from cwda.conditions.results import ConditionResult
 from cwda.formatting import MARKS, many, number, p_value
-from cwda.report.blocks import (
+from cwda.reporting.blocks import (
     Block,
     Cell,
     Column,
@@ -20,11 +20,11 @@ from cwda.report.blocks import (
     Table,
     names,
 )
-from cwda.report.panels import qq_panels
-from cwda.report.pictures import picture
-from cwda.report.ranking import worst
-from cwda.report.subject import Subject
-from cwda.report.wording import CONDITION_WORDING
+from cwda.reporting.panels import qq_panels
+from cwda.reporting.pictures import picture
+from cwda.reporting.ranking import worst
+from cwda.reporting.subject import Subject
+from cwda.reporting.wording import CONDITION_WORDING
 
 __all__ = ["condition"]
 

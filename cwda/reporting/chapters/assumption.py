@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cwda.report.blocks import Block, Equation, Heading, Link, Paragraph
+from cwda.reporting.blocks import Block, Equation, Heading, Link, Paragraph
 
 __all__ = ["assumption"]
 

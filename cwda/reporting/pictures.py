@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
-from cwda.report.blocks import Picture, Text
+from cwda.reporting.blocks import Picture, Text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

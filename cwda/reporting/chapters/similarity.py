@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from cwda import figures
 from cwda.formatting import number, percent
-from cwda.report.blocks import Block, Column, Equation, Heading, Note, Paragraph, Table
-from cwda.report.panels import scatter_panels
-from cwda.report.pictures import picture
-from cwda.report.subject import Subject
+from cwda.reporting.blocks import Block, Column, Equation, Heading, Note, Paragraph, Table
+from cwda.reporting.panels import scatter_panels
+from cwda.reporting.pictures import picture
+from cwda.reporting.subject import Subject
 
 __all__ = ["similarity"]
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from cwda.errors import CwdaError
 from cwda.formatting import MARKS, many, number, p_value
 from cwda.layers import ConvLayer
-from cwda.report.blocks import (
+from cwda.reporting.blocks import (
     Block,
     Cell,
     Column,
@@ -17,9 +17,9 @@ from cwda.report.blocks import (
     Paragraph,
     Table,
 )
-from cwda.report.panels import layer_panels
-from cwda.report.pictures import picture
-from cwda.report.subject import Subject
+from cwda.reporting.panels import layer_panels
+from cwda.reporting.pictures import picture
+from cwda.reporting.subject import Subject
 
 __all__ = ["detail"]
 

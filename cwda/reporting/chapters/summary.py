@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from cwda import figures
 from cwda.conditions.results import ConditionResult
 from cwda.formatting import many, number, percent
-from cwda.report.blocks import Block, Heading, Items, Note, Paragraph, Run, Strong, Text, names
-from cwda.report.pictures import picture
-from cwda.report.ranking import excess, worst
-from cwda.report.subject import RATIO, Subject
+from cwda.reporting.blocks import Block, Heading, Items, Note, Paragraph, Run, Strong, Text, names
+from cwda.reporting.pictures import picture
+from cwda.reporting.ranking import excess, worst
+from cwda.reporting.subject import RATIO, Subject
 
 __all__ = ["summary"]
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from cwda.conditions.results import ConditionResult
 from cwda.formatting import number
-from cwda.report.blocks import Block, Column, Heading, Paragraph, Table
-from cwda.report.subject import Subject
+from cwda.reporting.blocks import Block, Column, Heading, Paragraph, Table
+from cwda.reporting.subject import Subject
 
 __all__ = ["side_by_side"]
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from cwda import figures
 from cwda.formatting import number, percent
-from cwda.report.blocks import Block, Column, Heading, Paragraph, Run, Table, names
-from cwda.report.pictures import picture
-from cwda.report.subject import RATIO, Subject
+from cwda.reporting.blocks import Block, Column, Heading, Paragraph, Run, Table, names
+from cwda.reporting.pictures import picture
+from cwda.reporting.subject import RATIO, Subject
 
 __all__ = ["global_pruning"]
 

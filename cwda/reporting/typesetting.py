@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import resources
 from typing import Any
 
-from cwda.report.document import Document, template_inputs
+from cwda.reporting.document import Document, template_inputs
 
 __all__ = ["html_bytes", "pdf_bytes"]
 
@@ -41,4 +41,4 @@ def _compile(document: Document, **options: Any) -> bytes:
 
 
 def _template(name: str) -> str:
-    return resources.files("cwda.report").joinpath("template", name).read_text("utf-8")
+    return resources.files("cwda.reporting").joinpath("template", name).read_text("utf-8")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cwda.formatting import number, p_value
-from cwda.report.blocks import Block, Column, Heading, Items, Link, Note, Paragraph, Table
-from cwda.report.subject import Subject
-from cwda.report.wording import CONDITION_WORDING, GLOSSARY, REFERENCES
+from cwda.reporting.blocks import Block, Column, Heading, Items, Link, Note, Paragraph, Table
+from cwda.reporting.subject import Subject
+from cwda.reporting.wording import CONDITION_WORDING, GLOSSARY, REFERENCES
 
 __all__ = ["appendix"]
 
