@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 __all__ = [
+    "ComparisonError",
     "CriterionError",
     "CwdaError",
     "DataError",
@@ -13,6 +17,7 @@ __all__ = [
     "TrainingError",
     "UnreadableError",
     "WeightsError",
+    "nearest",
 ]
 
 
@@ -52,5 +57,23 @@ class CriterionError(CwdaError):
     """A pruning criterion is unknown, or does not give one score for each filter."""
 
 
+class ComparisonError(CwdaError):
+    """Two results cannot be compared: different networks, or one given twice."""
+
+
 class SelectionError(CwdaError):
     """Filters cannot be selected as asked: impossible ratio, unknown strategy."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown name: the nearest known one, or all of them.
+
+    Examples
+    --------
+    >>> from cwda.errors import nearest
+    >>> nearest("l3", ["l1", "gm"])
+    "; did you mean 'l1'?"
+    """
+    known = list(known)
+    close = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(known)}"

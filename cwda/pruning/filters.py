@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from cwda.errors import LayerError, WeightsError
-from cwda.layers import ConvLayer, Network, Provenance, as_layer
+from cwda.errors import LayerError, WeightsError, nearest
+from cwda.layers import ConvLayer, Network
 from cwda.numerics.geometry import Geometry
 
-__all__ = ["Filters", "Source", "as_network", "find_layer", "nearest"]
-
-#: What the functions of this room take for a network.
-Source = Network | ConvLayer | Tensor | npt.NDArray[Any]
+__all__ = ["Filters", "find_layer"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,20 +66,6 @@ class Filters:
         return Geometry(self.values)
 
 
-def as_network(source: Source) -> Network:
-    """A network of whatever stands for one: a layer or an array N x k^2 x N' is one layer.
-
-    Raises
-    ------
-    SourceError
-        If the source is none of these, or the array has the wrong shape.
-    """
-    if isinstance(source, Network):
-        return source
-    layer = as_layer(source)
-    return Network(layer.name, (layer,), Provenance(layer.name, "array"))
-
-
 def find_layer(network: Network, layer: str | int) -> ConvLayer:
     """The layer of a name, or of a position counted from 0 as in ``network[...]``.
 
@@ -107,17 +86,3 @@ def find_layer(network: Network, layer: str | int) -> ConvLayer:
         raise LayerError(
             f"{network.name} has no layer {str(layer)!r}{nearest(str(layer), names)}"
         ) from None
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """The end of a message about an unknown name: the nearest known one, or all of them.
-
-    Examples
-    --------
-    >>> from cwda.pruning.filters import nearest
-    >>> nearest("l3", ["l1", "gm"])
-    "; did you mean 'l1'?"
-    """
-    known = list(known)
-    close = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(known)}"

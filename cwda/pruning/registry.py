@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from cwda.errors import CriterionError
-from cwda.pruning.filters import Filters, nearest
+from cwda.errors import CriterionError, nearest
+from cwda.pruning.filters import Filters
 
 __all__ = ["Criterion", "criteria", "criterion", "get_criterion", "resolve"]
 

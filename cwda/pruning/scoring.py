@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from cwda.errors import CriterionError, WeightsError
-from cwda.layers import ConvLayer, Network
+from cwda.layers import ConvLayer, Network, Source, as_network
 from cwda.numerics.device import resolve_device
-from cwda.pruning.filters import Filters, Source, as_network
+from cwda.pruning.filters import Filters
 from cwda.pruning.norms import NORM_BASED
 from cwda.pruning.registry import Criterion, resolve
 

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor
 
-from cwda.errors import SelectionError
+from cwda.errors import SelectionError, nearest
+from cwda.layers import Source, as_network
 from cwda.numerics.device import resolve_device
 from cwda.numerics.lowest import lowest_count
 from cwda.numerics.ranks import ascending
-from cwda.pruning.filters import Filters, Source, as_network, find_layer, nearest
+from cwda.pruning.filters import Filters, find_layer
 from cwda.pruning.registry import get_criterion
 from cwda.pruning.scoring import score_network
 

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from cwda.errors import SelectionError
-from cwda.layers import Network
+from cwda.layers import Network, Source, as_network
 from cwda.numerics.lowest import lowest_count, lowest_overlap, rank_biased_overlap
 from cwda.numerics.rank_intervals import FEWEST_FOR_INTERVAL, spearman_interval
 from cwda.numerics.ranks import kendall, spearman
-from cwda.pruning.filters import Source, as_network, find_layer
+from cwda.pruning.filters import find_layer
 from cwda.pruning.norms import NORM_BASED
 from cwda.pruning.scoring import LayerScores, score_network
 

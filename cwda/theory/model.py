@@ -83,6 +83,9 @@ class FittedLayer:
         w = Var(log(l1 / l2)) over the filters; this one is measured on the scores.
     impurity : Impurity
         Weights of the filters in GM and in the Fermat point.
+    effective_dim : float
+        d_eff of the whole Sigma by U-statistics, with what lies outside the blocks; NaN where
+        the estimate of trace(Sigma^2) is not positive.
     """
 
     name: str
@@ -96,6 +99,7 @@ class FittedLayer:
     log_energies: npt.NDArray[np.float64]
     log_ratio_variance: float
     impurity: Impurity
+    effective_dim: float
 
     @property
     def variances(self) -> Tensor:
@@ -192,6 +196,7 @@ def fit_layer(layer: ConvLayer, *, device: torch.device | str = "auto") -> Fitte
         log_energies=log_energies,
         log_ratio_variance=float(log_ratios.var(correction=1)),
         impurity=_impurity(energy),
+        effective_dim=work.effective_dim,
     )
 
 
