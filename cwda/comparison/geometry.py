@@ -127,7 +127,7 @@ def geometry(
     Examples
     --------
     >>> import numpy as np
-    >>> array = np.random.default_rng(0).normal(size=(16, 9, 64))
+    >>> array = np.random.default_rng(1).normal(size=(16, 9, 64))
     >>> found = geometry(array, ["block"])
     >>> found.statements[["equal_norms", "equidistant", "orthogonal"]].to_numpy().tolist()
     [[True, True, True]]

@@ -99,7 +99,7 @@ def _accuracy(rows: pd.DataFrame) -> dict[str, Any]:
     low, high = wilson_interval(inside, len(known))
     correlation, reason = _correlation(known)
     if len(known) and known["z"].isna().all():
-        reason = "; ".join(filter(None, [reason, "no interval has a width: z is undefined"]))
+        reason = "; ".join(filter(None, [reason, "no layer has a z"]))
     return {
         "layers": len(known),
         "undefined": len(rows) - len(known),

@@ -11,7 +11,6 @@ coefficient. Coefficients of 1 count as half a step of Spearman's coefficient le
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
@@ -79,7 +78,7 @@ def compare(
     >>> sim = cwda.similarity(net, ["l1", "l2"])
     >>> found = compare(sim, cwda.predict_similarity(net, ["l1", "l2"], ["block", "scale"]))
     >>> found.summary()[["rung", "layers", "mae"]].round(3).to_dict("list")
-    {'rung': ['block', 'scale'], 'layers': [19, 19], 'mae': [0.042, 0.024]}
+    {'rung': ['block', 'scale'], 'layers': [19, 19], 'mae': [0.051, 0.015]}
     """
     sims = _several(measured, SimilarityResult, "cwda.similarity")
     forecasts = _several(predicted, PredictedSimilarity, "cwda.predict_similarity")
@@ -91,17 +90,15 @@ def compare(
     return Comparison(_joined(left, right, levels[0]), levels[0])
 
 
-def _several(
-    given: Result | Iterable[Result], kind: type[Result], maker: str
-) -> list[Result]:
+def _several(given: Result | Iterable[Result], kind: type[Result], maker: str) -> list[Result]:
     found = [given] if isinstance(given, kind) else given
     found = list(found) if isinstance(found, Iterable) else [found]
-    for each in found or [None]:
-        if not isinstance(each, kind):
-            raise ComparisonError(
-                f"compare(measured, predicted) needs a {kind.__name__}, as {maker}(...) "
-                f"gives it, not {'nothing' if each is None else type(each).__name__}"
-            )
+    wrong = [type(each).__name__ for each in found if not isinstance(each, kind)]
+    if wrong or not found:
+        raise ComparisonError(
+            f"compare(measured, predicted) needs a {kind.__name__}, as {maker}(...) "
+            f"gives it, not {wrong[0] if wrong else 'nothing'}"
+        )
     return found
 
 
@@ -194,7 +191,7 @@ def _order(names: pd.Series[str]) -> pd.Series[int]:
 
 
 def _z(table: pd.DataFrame, level: float) -> Array:
-    """z of each row; NaN where a coefficient is undefined or the interval has no width."""
+    """z of each row; NaN where a coefficient is undefined or the interval too narrow."""
     n = table["n_filters"].to_numpy(float)
     bound = 1 - 6 / (n**3 - n).clip(6)
     measured, low, high = (
@@ -233,7 +230,7 @@ def _reason(
     if right == "both" and np.isnan(predicted):
         reasons.append(f"predicted: {reason_predicted}")
     if not reasons and np.isnan(z):
-        reasons.append("the prediction interval has no width, so that z is undefined")
+        reasons.append("the prediction interval is narrower than a step of the coefficient: no z")
     return "; ".join(reasons)
 
 

@@ -2,18 +2,20 @@
 
 In high dimension Gaussian filters have equal norms, are equidistant and orthogonal, as far
 as the effective dimension d_eff = tr(Sigma)^2 / tr(Sigma^2) is large. With f_j = mu + s_j g_j,
-g_j ~ N(0, Sigma), e_j = s_j^2 tr + |mu|^2, S = mu' Sigma mu and v = 1 / (2 d_eff), to leading
-order in 1 / d_eff and for given scales:
+g_j ~ N(0, Sigma), e_j = s_j^2 tr + |mu|^2, S = mu' Sigma mu, v = 1 / (2 d_eff) and tr2, tr3, tr4
+the traces of powers of Sigma, to leading order in 1 / d_eff and for given scales:
 
     |f_j|           mean sqrt(e_j) (1 - u_j / 2), variance e_j u_j,
                     u_j = (s_j^4 tr2 / 2 + s_j^2 S) / e_j^2          (v under CWDA)
     |f_i - f_j|     mean sqrt((s_i^2 + s_j^2) tr) (1 - v / 2), variance (s_i^2 + s_j^2) tr v
     cosine          mean |mu|^2 / sqrt(e_i e_j), variance
-                    (s_i^2 s_j^2 tr2 + (s_i^2 + s_j^2) S) / (e_i e_j)   (1 / d_eff under CWDA)
+                    (s_i^2 s_j^2 tr2 (1 + h) + (s_i^2 + s_j^2) S) / (e_i e_j),
+                    h = 4 tr2 / tr^2 - 4 tr3 / (tr2 tr)              (1 / d_eff under CWDA)
 
 Pairs that share a filter are correlated, distances by 1/4 and the projections on mu by 1/2.
 So the expected variance over the pairs of n filters is (n - 2)/(n - 1) and 1 - 2/n of theirs,
-and 1 - 1/P for the rest of the cosine, P = n (n - 1) / 2.
+and 1 - 1/P for the rest of the cosine, P = n (n - 1) / 2. The next order h of the cosine, 0 for
+equal eigenvalues, matters because n (n - 1) / 2 cosines show their SD precisely.
 """
 
 from __future__ import annotations
@@ -72,7 +74,8 @@ def predict_concentration(fitted: FittedLayer, rung: str) -> Concentration:
     moments: NormMoments = getattr(fitted, rung if rung in ("isotropic", "diagonal") else "block")
     n, trace, trace_square = fitted.n_filters, moments.trace, moments.trace_square
     squared = fitted.scales**2 if rung in ("scale", "shape") else np.ones(n)
-    mean_energy, signal = _mean_filter(fitted) if rung == "shape" else (0.0, 0.0)
+    mean_energy = fitted.mean_energy if rung == "shape" else 0.0
+    signal = fitted.mean_signal if rung == "shape" else 0.0
 
     energy = squared * trace + mean_energy
     relative = (squared**2 * trace_square / 2 + squared * signal) / energy**2
@@ -87,7 +90,7 @@ def predict_concentration(fitted: FittedLayer, rung: str) -> Concentration:
 
     product = energy[i] * energy[j]
     cosines = mean_energy / np.sqrt(product)
-    own = (squared[i] * squared[j] * trace_square / product).mean()
+    own = (squared[i] * squared[j] * trace_square / product).mean() * _angle_factor(fitted, rung)
     shared = ((squared[i] + squared[j]) * signal / product).mean()
     cosine_variance = cosines.var() + own * (1 - 1 / len(i)) + shared * (1 - 2 / n)
     return Concentration(
@@ -99,11 +102,20 @@ def predict_concentration(fitted: FittedLayer, rung: str) -> Concentration:
     )
 
 
-def _mean_filter(fitted: FittedLayer) -> tuple[float, float]:
-    """|mu|^2 and mu' Sigma mu of the fitted mean."""
-    mu = fitted.mean
-    signal = (mu[:, None] @ fitted.covariances @ mu[:, :, None]).sum()
-    return float(mu.square().sum()), float(signal)
+def _angle_factor(fitted: FittedLayer, rung: str) -> float:
+    """1 + h: the mean squared cosine under CWDA in units of 1 / d_eff."""
+    tr, tr2, tr3, _ = _traces(fitted, rung)
+    return 1 + 4 * tr2 / tr**2 - 4 * tr3 / (tr2 * tr)
+
+
+def _traces(fitted: FittedLayer, rung: str) -> list[float]:
+    """Traces of the first four powers of the Sigma of a rung."""
+    values = fitted.variances
+    if rung == "isotropic":
+        values = values.mean().expand_as(values)
+    elif rung != "diagonal":
+        values = torch.linalg.eigvalsh(fitted.covariances)
+    return [float((values**power).sum()) for power in (1, 2, 3, 4)]
 
 
 def concentration_limits(fitted: FittedLayer, level: float = 0.95) -> ConcentrationLimits:
@@ -113,7 +125,7 @@ def concentration_limits(fitted: FittedLayer, level: float = 0.95) -> Concentrat
     it its relative variance, 2 / nu: of the norms nu = n - 1; of the distances, half of whose
     variance comes from the norms, 4 / nu = 1 / (n - 1) + (1 + 2 (n - 2) tr4 / tr2^2) / P; of
     the cosines nu = P / (1 + (n - 2) k), k = 2 tr4 / tr2^2 + 2 tr2 / tr^2 - 4 tr3 / (tr2 tr),
-    which is 0 for equal eigenvalues; tr3 and tr4 are traces of powers of Sigma.
+    which is 0 for equal eigenvalues.
     The limits hold the scatter of n filters, not the uncertainty of the fitted Sigma.
 
     Parameters
@@ -125,8 +137,7 @@ def concentration_limits(fitted: FittedLayer, level: float = 0.95) -> Concentrat
     """
     n = fitted.n_filters
     pairs = n * (n - 1) / 2
-    values = torch.linalg.eigvalsh(fitted.covariances)
-    tr, tr2, tr3, tr4 = (float((values**power).sum()) for power in (1, 2, 3, 4))
+    tr, tr2, tr3, tr4 = _traces(fitted, "block")
     uneven = 2 * tr4 / tr2**2
     angles = max(uneven + 2 * tr2 / tr**2 - 4 * tr3 / (tr2 * tr), 0.0)
     expected = predict_concentration(fitted, "block")
@@ -136,10 +147,8 @@ def concentration_limits(fitted: FittedLayer, level: float = 0.95) -> Concentrat
 
     return ConcentrationLimits(
         norm_cv=limit(expected.norm_cv, n - 1),
-        distance_cv=limit(
-            expected.distance_cv, 4 / (1 / (n - 1) + (1 + (n - 2) * uneven) / pairs)
-        ),
+        distance_cv=limit(expected.distance_cv, 4 / (1 / (n - 1) + (1 + (n - 2) * uneven) / pairs)),
         cosine_rms=limit(
-            1 / math.sqrt(fitted.block.effective_dim), pairs / (1 + (n - 2) * angles)
+            math.sqrt(tr2 * _angle_factor(fitted, "block")) / tr, pairs / (1 + (n - 2) * angles)
         ),
     )

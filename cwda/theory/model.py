@@ -72,6 +72,8 @@ class FittedLayer:
         Mean filter, N x k^2, shrunk so that mu' Sigma mu is `mean_signal`.
     mean_signal : float
         mu' Sigma mu by U-statistics, not below 0.
+    mean_energy : float
+        |mu|^2, the mean of f_i . f_j over i != j, not below 0.
     tau_squared : float
         CV^2 of the squared filter scale, from fourth moments.
     log_scale_variance : float
@@ -94,6 +96,7 @@ class FittedLayer:
     covariances: Tensor
     mean: Tensor
     mean_signal: float
+    mean_energy: float
     tau_squared: float
     log_scale_variance: float
     log_energies: npt.NDArray[np.float64]
@@ -129,7 +132,7 @@ class FittedLayer:
 
     @cached_property
     def scales(self) -> npt.NDArray[np.float64]:
-        """Filter scales s_j with median 1, (n,).
+        """Filter scales s_j with mean square 1, (n,), so that E |f|^2 stays trace(Sigma).
 
         The measured norms, their logarithms shrunk to the median until the
         interquartile range of log s is that of `log_scale_variance`.
@@ -137,7 +140,8 @@ class FittedLayer:
         centred = (self.log_energies - np.median(self.log_energies)) / 2
         spread = _robust_variance(centred)
         shrink = math.sqrt(self.log_scale_variance / spread) if spread > 0 else 0.0
-        return np.asarray(np.exp(shrink * centred))
+        scales = np.exp(shrink * centred)
+        return np.asarray(scales / np.sqrt(np.mean(scales**2)))
 
 
 def fit_layer(layer: ConvLayer, *, device: torch.device | str = "auto") -> FittedLayer:
@@ -182,6 +186,7 @@ def fit_layer(layer: ConvLayer, *, device: torch.device | str = "auto") -> Fitte
     average = filters.mean(dim=0)
     covariances = _covariances(filters - average, work)
     signal = max(mean_signal(work.kernels.mean), 0.0)
+    total = float(work.kernels.mean.sum())
     fitted_noise = norm_moments(covariances).l2_relative
     log_energies = energy.log().cpu().numpy()
     return FittedLayer(
@@ -191,6 +196,7 @@ def fit_layer(layer: ConvLayer, *, device: torch.device | str = "auto") -> Fitte
         covariances=covariances,
         mean=_shrunk_mean(average, covariances, signal),
         mean_signal=signal,
+        mean_energy=max(total / (layer.n_filters * (layer.n_filters - 1)), 0.0),
         tau_squared=work.tau_squared,
         log_scale_variance=max(_robust_variance(log_energies / 2) - fitted_noise, 0.0),
         log_energies=log_energies,
