@@ -132,7 +132,7 @@ def geometry(
     >>> found.statements[["equal_norms", "equidistant", "orthogonal"]].to_numpy().tolist()
     [[True, True, True]]
     >>> found.summary().loc["cosine_sd"].round(3).tolist()
-    [0.083, 0.083]
+    [0.082, 0.083]
     """
     import pandas as pd
 

@@ -146,6 +146,6 @@ def test_bad_parameters(options, message):
 
 def test_bad_source():
     with pytest.raises(
-        CwdaError, match="Network, a ConvLayer or an array N x k.2 x N' is needed, not str"
+        CwdaError, match=r"a ConvLayer or an array N x k\^2 x N' is needed, not str"
     ):
         predict_similarity("resnet18")
