@@ -164,7 +164,7 @@ class _Inputs(NamedTuple):
 def global_pruning(
     source: Source,
     criteria: Iterable[str] = NORM_BASED,
-    ratios: Iterable[float] = (0.1, 0.3, 0.5, 0.7),
+    ratios: float | Iterable[float] = (0.1, 0.3, 0.5, 0.7),
     normalise: str | None = None,
     rungs: Iterable[str] = ("block", "scale"),
     device: torch.device | str = "auto",
@@ -177,7 +177,7 @@ def global_pruning(
         What to rank; an array is N x k^2 x N'.
     criteria : iterable of str
         Names of `cwda.pruning.criteria()`; l1, l2, gm and fermat have a theory.
-    ratios : iterable of float
+    ratios : float or iterable of float
         Shares of all filters that go, between 0 and 1.
     normalise : {None, "mean", "zscore"}
         Scale of the scores of a layer before the one ranking; see `cwda.pruning.select`.
@@ -224,7 +224,8 @@ def global_pruning(
     """
     import pandas as pd
 
-    ratios, rungs = tuple(ratios), tuple(rungs)
+    ratios = (ratios,) if isinstance(ratios, int | float) else tuple(ratios)
+    rungs = (rungs,) if isinstance(rungs, str) else tuple(rungs)
     if not ratios:
         raise SelectionError("one ratio or more is needed")
     for ratio in ratios:

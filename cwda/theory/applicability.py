@@ -228,6 +228,7 @@ def predict_dispersion(
     """
     import pandas as pd
 
+    rungs = [rungs] if isinstance(rungs, str) else rungs
     for rung in rungs:
         if rung not in RUNGS:
             raise CwdaError(f"unknown rung {rung!r}; choose from {', '.join(RUNGS)}")
