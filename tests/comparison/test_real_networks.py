@@ -121,3 +121,26 @@ def test_global_shares(networks):
     errors = overlap.groupby("rung")["error"].mean()
     assert errors["scale"] < errors["block"]
     assert errors["scale"] < 0.04
+
+
+@pytest.mark.parametrize("name", ["squeezenet1_1", "googlenet"])
+def test_imagenet_networks_that_shaped_nothing(shared_data, name):
+    net = load(shared_data / "checkpoints" / f"{name}-caffe-imagenet.safetensors")
+    measured = applicability(net).summary().set_index("criterion")
+    show(f"{name}, medians and verdicts", measured)
+    found = global_pruning(net)
+    pruned = found.summary().pivot_table(
+        index="criterion", columns="rung", values=["error", "within"], sort=False
+    )
+    show(f"{name}, global shares", pruned)
+    wide = found.overlap.pivot_table(
+        index=["criterion_a", "criterion_b"],
+        columns=["rung"],
+        sort=False,
+        values=["overlap_predicted", "overlap_measured"],
+    )
+    show(f"{name}, overlaps", wide)
+    assert (np.log(measured["median_cv_scale"] / measured["median_cv"]).abs() < 0.2).all()
+    norms = ["l1", "l2", "fermat"]  # GM's losses hang on the numbers of filters alone
+    assert (pruned["error"]["scale"][norms] < pruned["error"]["block"][norms]).all()
+    assert pruned["error"]["scale"].max() < 0.05
