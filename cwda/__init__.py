@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from cwda._version import __version__
 
 if TYPE_CHECKING:
+    from cwda.comparison import applicability, compare, geometry, global_pruning
     from cwda.conditions import (
         CONDITIONS,
         CheckResult,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from cwda.pruning import (
         criteria,
         criterion,
+        dispersion,
         pruned_indices,
         scores,
         select,
@@ -52,13 +54,18 @@ __all__ = [
     "CwdaError",
     "Network",
     "__version__",
+    "applicability",
     "block_covariance",
     "check",
+    "compare",
     "criteria",
     "criterion",
     "describe",
+    "dispersion",
     "epsilon",
     "gaussianity",
+    "geometry",
+    "global_pruning",
     "homogeneity",
     "independence",
     "joint_normality",
@@ -81,11 +88,11 @@ _HOMES = {
     "Network": "cwda.layers",
     "load": "cwda.extract",
     **dict.fromkeys(
-        ("criteria", "criterion", "pruned_indices", "scores", "select", "similarity"),
+        ("criteria", "criterion", "dispersion", "pruned_indices", "scores", "select", "similarity"),
         "cwda.pruning",
     ),
-    "predict_similarity": "cwda.theory",
-    "simulate_similarity": "cwda.theory",
+    **dict.fromkeys(("predict_similarity", "simulate_similarity"), "cwda.theory"),
+    **dict.fromkeys(("applicability", "compare", "geometry", "global_pruning"), "cwda.comparison"),
 }
 
 

@@ -1,5 +1,6 @@
 """What is measured: importance scores, their similarity, and the filters they select."""
 
+from cwda.pruning.dispersion import dispersion
 from cwda.pruning.filters import Filters
 from cwda.pruning.norms import NORM_BASED, fermat, gm, l1, l2, random
 from cwda.pruning.registry import Criterion, criteria, criterion, get_criterion
@@ -15,6 +16,7 @@ __all__ = [
     "SimilarityResult",
     "criteria",
     "criterion",
+    "dispersion",
     "fermat",
     "get_criterion",
     "gm",

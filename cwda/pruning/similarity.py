@@ -16,6 +16,7 @@ from cwda.layers import Network, Source, as_network
 from cwda.numerics.lowest import lowest_count, lowest_overlap, rank_biased_overlap
 from cwda.numerics.rank_intervals import FEWEST_FOR_INTERVAL, spearman_interval
 from cwda.numerics.ranks import kendall, spearman
+from cwda.numerics.spread import constant
 from cwda.pruning.filters import find_layer
 from cwda.pruning.norms import NORM_BASED
 from cwda.pruning.scoring import LayerScores, score_network
@@ -30,8 +31,6 @@ PERSISTENCE = 0.9
 
 # Fewer filters can only agree wholly or not at all.
 _FEWEST_FILTERS = 3
-# Scores closer than this, relative to the largest, differ by rounding alone.
-_ROUNDING = 1e-12
 
 _METHOD = (
     "Spearman and Kendall tau-b of mid-ranks; jackknife interval on Fisher's scale; "
@@ -245,8 +244,7 @@ def _problem(criterion: str, scores: Tensor, reason: str) -> str:
     n = len(scores)
     if n < _FEWEST_FILTERS:
         return f"{n} filter{'s' * (n > 1)}; {_FEWEST_FILTERS} are needed"
-    lowest, highest = scores.aminmax()
-    if float(highest - lowest) <= _ROUNDING * max(abs(float(highest)), abs(float(lowest))):
+    if bool(constant(scores)):
         return f"all {n} scores of {criterion} are equal"
     return ""
 

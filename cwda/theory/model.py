@@ -22,12 +22,10 @@ from cwda.conditions.workspace import Workspace, unfit
 from cwda.errors import CwdaError
 from cwda.layers import ConvLayer
 from cwda.numerics.device import resolve_device
+from cwda.numerics.spread import NORMAL_IQR
 from cwda.theory.moments import NormMoments, norm_moments
 
-__all__ = ["FittedLayer", "Impurity", "fit_layer", "mean_signal"]
-
-#: Interquartile range of the standard normal law.
-NORMAL_IQR = 1.3489795003921634
+__all__ = ["FittedLayer", "Impurity", "fit_layer", "fit_or_reason", "mean_signal"]
 
 #: Squared norms below this part of the median count as this part: filters may be zero.
 FLOOR = 1e-12
@@ -88,6 +86,8 @@ class FittedLayer:
     effective_dim : float
         d_eff of the whole Sigma by U-statistics, with what lies outside the blocks; NaN where
         the estimate of trace(Sigma^2) is not positive.
+    unit : float
+        Root mean square weight of the layer, by which all else is divided.
     """
 
     name: str
@@ -103,6 +103,7 @@ class FittedLayer:
     log_ratio_variance: float
     impurity: Impurity
     effective_dim: float
+    unit: float
 
     @property
     def variances(self) -> Tensor:
@@ -124,6 +125,11 @@ class FittedLayer:
     def block(self) -> NormMoments:
         """Moments with the blocks: full CWDA."""
         return norm_moments(self.covariances)
+
+    @property
+    def log_norm_variance(self) -> float:
+        """Variance of log l2 over the filters: that of the normal law with their IQR."""
+        return _robust_variance(self.log_energies / 2)
 
     @property
     def mean_relative(self) -> float:
@@ -203,7 +209,24 @@ def fit_layer(layer: ConvLayer, *, device: torch.device | str = "auto") -> Fitte
         log_ratio_variance=float(log_ratios.var(correction=1)),
         impurity=_impurity(energy),
         effective_dim=work.effective_dim,
+        unit=work.scale,
     )
+
+
+def fit_or_reason(
+    layer: ConvLayer, *, device: torch.device | str = "auto"
+) -> tuple[FittedLayer | None, str]:
+    """The fitted layer and no reason, or None and why it cannot be fitted.
+
+    Examples
+    --------
+    >>> fit_or_reason(ConvLayer("conv", torch.ones(16, 3, 3, 3)))
+    (None, 'all weights are equal')
+    """
+    try:
+        return fit_layer(layer, device=device), ""
+    except CwdaError as error:
+        return None, str(error).split("cannot be fitted: ")[-1]
 
 
 def _covariances(centred: Tensor, work: Workspace) -> Tensor:

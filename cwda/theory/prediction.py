@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from cwda.errors import CriterionError, CwdaError, nearest
 from cwda.layers import Source, as_network
-from cwda.theory.model import FittedLayer, fit_layer
+from cwda.theory.model import FittedLayer, fit_or_reason
 from cwda.theory.moments import CRITERIA
 
 if TYPE_CHECKING:
@@ -174,12 +174,8 @@ def predict_layers(
     network = as_network(source)
     results: list[PredictedCorrelation] = []
     for layer in network:
-        nothing, reason = [Forecast(NAN, NAN, NAN, NAN)] * len(pairs), ""
-        fitted = None
-        try:
-            fitted = fit_layer(layer, device=device)
-        except CwdaError as error:
-            reason = str(error).split("cannot be fitted: ")[-1]
+        nothing = [Forecast(NAN, NAN, NAN, NAN)] * len(pairs)
+        fitted, reason = fit_or_reason(layer, device=device)
         for rung in ladder:
             found = forecast(fitted, pairs, rung) if fitted else nothing
             results += [
