@@ -36,7 +36,7 @@ def elide(names: Sequence[str]) -> list[str]:
     Examples
     --------
     >>> elide(["conv1", "features.denseblock4.denselayer16.conv2"])
-    ['conv1', 'features.d…ck4.denselayer16.conv2']
+    ['conv1', 'features.d…ock4.denselayer16.conv2']
     """
     short = [
         name if len(name) <= _LONGEST else f"{name[:10]}…{name[11 - _LONGEST :]}" for name in names

@@ -65,7 +65,7 @@ def normal_band(n: int, ranks: npt.NDArray[np.int_]) -> tuple[Array, Array]:
     --------
     >>> low, high = normal_band(100, np.array([1, 50, 100]))
     >>> low.round(2).tolist(), high.round(2).tolist()
-    ([-3.51, -0.29, 1.67], [-1.67, 0.27, 3.51])
+    ([-3.64, -0.29, 1.73], [-1.73, 0.26, 3.64])
     """
     tail = local_level(n) / 2
     mirrored = n + 1 - ranks

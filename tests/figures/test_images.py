@@ -9,10 +9,10 @@ from PIL import Image
 from cwda import figures
 from tests.figures.gallery import BASELINE, GALLERY, checked, render
 
-# Builds of FreeType smooth letters differently: pictures are compared by means of 4 x 4 pixels,
-# where another build changes about .01, and a wrong colour in one cell of 144 more than .02.
+# Pictures are compared by means of 4 x 4 pixels, so that smoothing does not matter. Texts are left
+# out; what they say and the numbers drawn are compared with the tables in test_figures.py.
 SQUARE = 4
-TOLERANCE = 0.015
+TOLERANCE = 0.01  # the legend moves by .008 without hinting; one cell of 144 is .025
 
 
 def coarse(picture: np.ndarray) -> np.ndarray:
@@ -36,8 +36,8 @@ def test_looks_as_stored(name):
 
 def test_a_verdict_changed_is_seen():
     table = checked(24)
-    table.loc[table["verdict"] == "holds", "verdict"] = "fails"
-    assert distance(render(figures.overview(table)), "overview") > 3 * TOLERANCE
+    table.loc[table.index[table["verdict"] == "holds"][0], "verdict"] = "fails"
+    assert distance(render(figures.overview(table)), "overview") > 2 * TOLERANCE
 
 
 def test_a_curve_moved_is_seen():
