@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 
 from cwda.errors import FigureError
 from cwda.figures.layers_axis import label_layers, layer_margins, tall
 from cwda.figures.style import GREY, SMALL, TEXT_WIDTH, canvas, criterion_style, legend_above, say
 from cwda.figures.tables import choose, tidy, unique
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["global_shares"]
 
@@ -79,7 +85,7 @@ def global_shares(source: object, ratio: float | None = None, ax: Axes | None = 
                 markeredgewidth=0.3,
                 label="measured",
             )
-            danger = y[part["danger"].to_numpy(dtype=bool)] + offsets[j]
+            danger = y[_true(part["danger"])] + offsets[j]
             ax.plot(
                 np.full(len(danger), 1.02),
                 danger,
@@ -89,10 +95,15 @@ def global_shares(source: object, ratio: float | None = None, ax: Axes | None = 
                 clip_on=False,
                 transform=ax.get_yaxis_transform(),
             )
-        if rows["danger"].any():
+        if _true(rows["danger"]).any():
             ax.text(1.02, 1, "danger", va="bottom", fontsize=SMALL, transform=ax.transAxes)
         label_layers(ax, names)
         ax.set_xlim(-1, 101)
         ax.set_xlabel(f"filters pruned at a global ratio of {100 * ratio:g} %, in % of the layer")
         legend_above(ax, len(criteria))
         return ax
+
+
+def _true(column: pd.Series) -> npt.NDArray[np.bool_]:
+    """Where it is known to be true: a layer without scores has NA."""
+    return np.asarray(column.astype("boolean").to_numpy(dtype=bool, na_value=False))

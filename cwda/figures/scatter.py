@@ -9,6 +9,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from cwda.errors import FigureError
 from cwda.figures.layers_axis import elide
 from cwda.figures.matrices import MOST, fisher, unfisher
 from cwda.figures.style import (
@@ -25,7 +26,7 @@ from cwda.figures.style import (
     size_in_points,
     text_width,
 )
-from cwda.figures.tables import choose, tidy
+from cwda.figures.tables import choose, tidy, unique
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,7 +70,7 @@ def predicted_measured(
     Raises
     ------
     FigureError
-        If it is no such table, holds several networks, or has no such pair or rung.
+        If it is no such table, holds several networks or methods, or has no such pair or rung.
 
     Examples
     --------
@@ -84,6 +85,12 @@ def predicted_measured(
     columns = ("layer", "criterion_a", "criterion_b", "rung", "measured", "predicted")
     table = tidy(source, (*columns, "low", "high", "z", "departs", "reason"), "a comparison")
     table = choose(table, "rung", rung).copy()
+    methods = unique(table["method"]) if "method" in table.columns else []
+    if len(methods) > 1:
+        raise FigureError(
+            f"the table holds {len(methods)} methods; draw one at a time, as "
+            f"table[table['method'] == {methods[0]!r}]"
+        )
     table["pair"] = _pair(table["criterion_a"], table["criterion_b"])
     rows = choose(table, "pair", "-".join(sorted(pair)))
     defined = rows.dropna(subset=["measured", "predicted"]).copy()
@@ -93,7 +100,7 @@ def predicted_measured(
         if defined.empty:
             return say(ax, f"No layer can be compared: {rows['reason'].iloc[0]}")
         _fisher_axes(ax, defined)
-        departs = defined["departs"].to_numpy(dtype=bool)
+        departs = defined["departs"].astype("boolean").to_numpy(dtype=bool, na_value=False)
         for which, colour, marker, label in (
             (~departs, CYCLE[0], "o", "agrees with the model"),
             (departs, CYCLE[1], "X", "departs from it"),

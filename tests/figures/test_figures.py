@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from cwda import figures
+from cwda.comparison import compare
 from cwda.errors import CwdaError, FigureError, LayerError, WeightsError
 from cwda.figures.covariance import cell_size
 from cwda.figures.laws import ScoreLaw, predicted_law
@@ -25,7 +26,7 @@ from cwda.figures.style import VERDICTS
 from cwda.layers import ConvLayer
 from cwda.numerics.normal_band import normal_band
 from cwda.pruning import scores, similarity
-from cwda.theory import fit_layer
+from cwda.theory import fit_layer, predict_similarity
 from cwda.theory.simulate import importance_scores, sample_filters
 from tests.figures.gallery import (
     GALLERY,
@@ -200,6 +201,24 @@ def test_predicted_measured_has_the_points():
     assert {text.get_text() for text in ax.texts} == set(rows["layer"])
 
 
+def test_a_real_comparison_is_drawn():
+    net = network()
+    result = compare(similarity(net), predict_similarity(net))
+    ax = figures.predicted_measured(result, ("l2", "gm"), "block")
+    drawn = sum(len(each.get_xdata()) for each in ax.lines[1:])
+    assert drawn == len(net) - 1  # the dead layer has no prediction
+
+
+def test_what_is_not_known_is_no_departure_and_no_danger():
+    table = compared().astype({"departs": "boolean"})
+    table.loc[0, "departs"] = pd.NA
+    ax = figures.predicted_measured(table)
+    assert any(each.get_label() == "departs from it (1)" for each in ax.lines)
+    shares = pruned().astype({"danger": "boolean"})
+    shares["danger"] = pd.NA
+    assert not figures.global_shares(shares).texts
+
+
 def test_the_order_of_a_pair_does_not_matter():
     assert figures.predicted_measured(compared(), ("l2", "l1")).lines
 
@@ -312,6 +331,13 @@ BROKEN = ConvLayer("broken", torch.full((16, 4, 3, 3), float("nan")))
         ),
         (lambda: figures.predicted_measured(compared(), rung="shape"), FigureError, "it has scale"),
         (lambda: figures.predicted_measured(compared(), ("l1", "gm")), FigureError, "no pair"),
+        (
+            lambda: figures.predicted_measured(
+                pd.concat([compared().assign(method=each) for each in ("closed form", "drawn")])
+            ),
+            FigureError,
+            "2 methods",
+        ),
         (lambda: figures.dispersion(applicability(), "gm"), FigureError, "it has l2"),
         (
             lambda: figures.global_shares(pd.concat([pruned(), pruned().assign(ratio=0.5)])),
