@@ -10,6 +10,7 @@ __all__ = [
     "CriterionError",
     "CwdaError",
     "DataError",
+    "FigureError",
     "LayerError",
     "SampleError",
     "SelectionError",
@@ -35,6 +36,10 @@ class UnreadableError(SourceError):
 
 class DataError(CwdaError):
     """Images or labels are missing, damaged or do not fit the model."""
+
+
+class FigureError(CwdaError):
+    """A figure cannot be drawn from what was given: empty, of the wrong type, a column missing."""
 
 
 class TrainingError(CwdaError):
