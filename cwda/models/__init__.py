@@ -1,5 +1,20 @@
-"""Small architectures, the built-in trained weights, and the script that trained them."""
+"""Architectures, the built-in trained weights and the script that trained them; labelled images."""
 
+from cwda.models.build import ARCHITECTURES, build
+from cwda.models.data import ImageData, Images, read_images
 from cwda.models.resnet import DEPTHS, CifarResNet, cifar_resnet, initialise
+from cwda.models.vgg import CifarVGG, cifar_vgg16
 
-__all__ = ["DEPTHS", "CifarResNet", "cifar_resnet", "initialise"]
+__all__ = [
+    "ARCHITECTURES",
+    "DEPTHS",
+    "CifarResNet",
+    "CifarVGG",
+    "ImageData",
+    "Images",
+    "build",
+    "cifar_resnet",
+    "cifar_vgg16",
+    "initialise",
+    "read_images",
+]
