@@ -2,6 +2,7 @@
 
 from cwda.models.build import ARCHITECTURES, build
 from cwda.models.data import ImageData, Images, read_images
+from cwda.models.evaluate import accuracy
 from cwda.models.resnet import DEPTHS, CifarResNet, cifar_resnet, initialise
 from cwda.models.vgg import CifarVGG, cifar_vgg16
 
@@ -12,6 +13,7 @@ __all__ = [
     "CifarVGG",
     "ImageData",
     "Images",
+    "accuracy",
     "build",
     "cifar_resnet",
     "cifar_vgg16",

@@ -131,6 +131,7 @@ def read_images(
     source: str | Path,
     download: bool = False,
     dataset: str = "cifar10",
+    normalisation: str | None = None,
     size: int | None = None,
     samples: int | None = None,
     seed: int = 0,
@@ -146,8 +147,11 @@ def read_images(
     download : bool
         Let torchvision download the data set into the folder.
     dataset : {"cifar10", "cifar100"}
-        Which data set of torchvision, and whose normalisation for a ``.npz`` file. Image
-        folders are normalised as ImageNet.
+        Which data set of torchvision.
+    normalisation : str, optional
+        A key of `NORMALISATIONS`: the one the model was trained with. By default "imagenet"
+        for image folders, else as `dataset`. (Many published CIFAR networks, as those of
+        akamaster/pytorch_resnet_cifar10, were trained with "imagenet".)
     size : int, optional
         For image folders: scale the shorter side to 8/7 of this and cut out the middle, as is
         usual for ImageNet; needed where the images differ in size.
@@ -169,16 +173,14 @@ def read_images(
     path = Path(source)
     if dataset not in _DATASETS:
         raise DataError(f"no data set {dataset!r}{nearest(dataset, _DATASETS)}")
-    mean, std = NORMALISATIONS[dataset]
-    if path.suffix == ".npz":
-        arrays = _read_npz(path)
-    elif (path / "train").is_dir():
+    if path.suffix != ".npz" and (path / "train").is_dir():
         from cwda.models.folders import read_folders
 
-        train, test = read_folders(path, size, samples, seed)
-        return ImageData(
-            train.pixels, train.labels, test.pixels, test.labels, train.mean, train.std
-        )
+        mean, std = _normalisation(normalisation or "imagenet")
+        return ImageData(*read_folders(path, size, samples, seed), mean, std)
+    mean, std = _normalisation(normalisation or dataset)
+    if path.suffix == ".npz":
+        arrays = _read_npz(path)
     elif path.is_dir() or download:
         arrays = _read_torchvision(path, download, dataset)
     else:
@@ -186,12 +188,18 @@ def read_images(
     x_train, y_train, x_test, y_test = arrays
     _require_matching(path, x_train, y_train)
     _require_matching(path, x_test, y_test)
-    train = Images(_channels_first(x_train), _labels(y_train), mean, std)
+    train = Images(_channels_first(x_train), _labels(y_train))
     if samples is not None:
         train = train.sample(samples, seed)
     return ImageData(
         train.pixels, train.labels, _channels_first(x_test), _labels(y_test), mean, std
     )
+
+
+def _normalisation(name: str) -> tuple[Channels, Channels]:
+    if name not in NORMALISATIONS:
+        raise DataError(f"no normalisation {name!r}{nearest(name, NORMALISATIONS)}")
+    return NORMALISATIONS[name]
 
 
 def _read_npz(path: Path) -> list[np.ndarray]:

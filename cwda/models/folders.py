@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from cwda.errors import DataError
-from cwda.models.data import NORMALISATIONS, Images
 
 __all__ = ["read_folders"]
 
@@ -19,8 +18,8 @@ _MARGIN = 8 / 7
 
 def read_folders(
     path: Path, size: int | None = None, samples: int | None = None, seed: int = 0
-) -> tuple[Images, Images]:
-    """Training and test images of ``train/CLASS/`` and ``test/CLASS/`` or ``val/CLASS/``.
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Images and labels of ``train/CLASS/``, then of ``test/CLASS/`` or ``val/CLASS/``.
 
     Classes are numbered in the order of their names among the training images.
 
@@ -38,7 +37,7 @@ def read_folders(
     train, test = (_files(folder, classes) for folder in (path / "train", tests[0]))
     if samples is not None:
         train = _sample(train, samples, seed)
-    return _read(train, size), _read(test, size)
+    return *_read(train, size), *_read(test, size)
 
 
 def _files(folder: Path, classes: list[str]) -> list[tuple[Path, int]]:
@@ -65,7 +64,7 @@ def _sample(files: list[tuple[Path, int]], samples: int, seed: int) -> list[tupl
     return [files[i] for i in order[:samples].tolist()]
 
 
-def _read(files: list[tuple[Path, int]], size: int | None) -> Images:
+def _read(files: list[tuple[Path, int]], size: int | None) -> tuple[Tensor, Tensor]:
     """Decode all files before complaining, so that one message tells of all damage."""
     images: list[Tensor] = []
     damaged: list[str] = []
@@ -85,8 +84,7 @@ def _read(files: list[tuple[Path, int]], size: int | None) -> Images:
             f"{files[0][0].parent.parent}: images differ in size, as "
             f"{' and '.join(f'{s[1]} x {s[2]}' for s in sorted(shapes)[:2])}; give size="
         )
-    labels = torch.tensor([label for _, label in files])
-    return Images(torch.stack(images), labels, *NORMALISATIONS["imagenet"])
+    return torch.stack(images), torch.tensor([label for _, label in files])
 
 
 def _decode(file: Path, size: int | None) -> Tensor:

@@ -45,7 +45,8 @@ def collect(
 
     The pass runs on a copy of the model in evaluation mode: float32 (float64 if the model is),
     without TF32 or mixed precision, which would change ranks; sums are float64. If memory
-    runs out, fewer images are taken at a time; that changes no batch and no result.
+    runs out, fewer images are taken at a time, and a `RuntimeWarning` says so: a batch stays the
+    same batch, whose gradient is then a sum of parts.
 
     Parameters
     ----------

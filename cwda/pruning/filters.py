@@ -78,7 +78,8 @@ class Filters:
                 f"{int(bad.sum())} of {layer.n_weights} weights are NaN or infinite, the first "
                 f"in filter {int(bad.nonzero()[0])}"
             )
-        return cls(values, layer.name, statistics or LayerStatistics())
+        known = statistics.to(values.device) if statistics else LayerStatistics()
+        return cls(values, layer.name, known)
 
     @cached_property
     def geometry(self) -> Geometry:

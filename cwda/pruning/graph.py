@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from torch import fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
 from cwda.errors import TracingError
+from cwda.models.evaluate import evaluation_mode
 
 __all__ = ["evaluation_mode", "trace"]
 
@@ -59,15 +57,3 @@ def trace(model: nn.Module) -> fx.GraphModule:
                 "without branches or loops that depend on the input"
             ) from error
     return fx.GraphModule(tracer.root, graph, name)
-
-
-@contextmanager
-def evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """Put every part of a model into evaluation mode, and each back as it was."""
-    training = [(part, part.training) for part in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for part, flag in training:
-            part.training = flag

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import torch
 from torch import Tensor
 
 from cwda.errors import CriterionError, nearest
@@ -19,6 +21,11 @@ __all__ = [
     "LayerStatistics",
     "validated_needs",
 ]
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+D = TypeVar("D", bound="DataclassInstance")
 
 #: What a criterion can need beyond the weights, and what that is.
 NEEDS = {
@@ -128,6 +135,10 @@ class LayerStatistics:
     image_gradients: ImageGradients | None = None
     missing: Mapping[str, str] = field(default_factory=dict)
 
+    def to(self, device: torch.device) -> LayerStatistics:
+        """The same statistics on a device."""
+        return _on(self, device)
+
     def why_not(self, need: str) -> str:
         """Why a statistic does not exist."""
         unknown = (
@@ -159,6 +170,18 @@ class Collected:
     def __repr__(self) -> str:
         kinds = ", ".join(need for need in NEEDS if need in self.needs)
         return f"Collected({len(self.layers)} layers, {self.images} images: {kinds})"
+
+
+def _on(statistic: D, device: torch.device) -> D:
+    """A dataclass with its tensors, and those of dataclasses inside, on a device."""
+    moved: dict[str, Any] = {}
+    for each in fields(statistic):
+        value = getattr(statistic, each.name)
+        if isinstance(value, Tensor):
+            moved[each.name] = value.to(device)
+        elif is_dataclass(value) and not isinstance(value, type):
+            moved[each.name] = _on(value, device)
+    return replace(statistic, **moved)
 
 
 def validated_needs(needs: str | Iterable[str]) -> frozenset[str]:
