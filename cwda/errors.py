@@ -15,6 +15,7 @@ __all__ = [
     "SampleError",
     "SelectionError",
     "SourceError",
+    "TracingError",
     "TrainingError",
     "UnreadableError",
     "WeightsError",
@@ -40,6 +41,10 @@ class DataError(CwdaError):
 
 class FigureError(CwdaError):
     """A figure cannot be drawn from what was given: empty, of the wrong type, a column missing."""
+
+
+class TracingError(CwdaError):
+    """The forward pass of a model cannot be turned into a graph."""
 
 
 class TrainingError(CwdaError):

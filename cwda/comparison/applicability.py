@@ -13,12 +13,15 @@ import torch
 from torch import Tensor
 
 from cwda.errors import SelectionError
-from cwda.layers import Source, as_network
+from cwda.models.batches import Data
 from cwda.numerics.lowest import lowest_count
 from cwda.numerics.spread import constant
 from cwda.pruning.dispersion import measure_dispersion
+from cwda.pruning.gather import Measurable, gather
 from cwda.pruning.norms import NORM_BASED
+from cwda.pruning.registry import resolve
 from cwda.pruning.scoring import LayerScores, score_network
+from cwda.pruning.statistics import Collected
 from cwda.theory.applicability import (
     SWAP_DISCRIMINATES,
     SWAP_WEAK,
@@ -111,10 +114,12 @@ _VERDICTS = ("discriminates", "weakly", "cannot discriminate", "not applicable")
 
 
 def applicability(
-    source: Source,
+    source: Measurable,
     criteria: Iterable[str] = NORM_BASED,
     ratio: float = 0.5,
     device: torch.device | str = "auto",
+    data: Data | Collected | None = None,
+    batch_size: int = 128,
 ) -> Applicability:
     """Say for each layer and criterion whether the scores can tell filters apart.
 
@@ -126,7 +131,7 @@ def applicability(
 
     Parameters
     ----------
-    source : Network, ConvLayer or array
+    source : Network, ConvLayer, array or Module
         What to measure; an array is N x k^2 x N'.
     criteria : iterable of str
         Names of `cwda.pruning.criteria()`. l1, l2, gm and fermat have a theory; of others the
@@ -135,6 +140,9 @@ def applicability(
         Share of filters pruned in each layer, between 0 and 1.
     device : torch.device or str
         Where to compute, in float64.
+    data, batch_size
+        What criteria that need activations or gradients run a Module on, as of
+        `cwda.similarity`.
 
     Returns
     -------
@@ -169,13 +177,13 @@ def applicability(
 
     if not 0 < ratio < 1:
         raise SelectionError(f"a pruning ratio lies between 0 and 1, not {ratio}")
-    network = as_network(source)
-    names = [criteria] if isinstance(criteria, str) else list(criteria)
+    chosen = resolve(criteria)
+    network, statistics = gather(source, chosen, device, data, batch_size)
     rows: list[dict[str, Any]] = []
-    for scored in score_network(network, names, device):
+    for scored in score_network(network, chosen, device, statistics):
         rows += [{"network": network.name, **row} for row in _layer_rows(scored, ratio, device)]
     table = pd.DataFrame(rows, columns=list(_COLUMNS))
-    return Applicability(table, network.name, tuple(names), ratio)
+    return Applicability(table, network.name, tuple(each.name for each in chosen), ratio)
 
 
 def _layer_rows(

@@ -15,6 +15,7 @@ from cwda.numerics.lowest import lowest_count
 from cwda.pruning import Selection, overlap, select
 from cwda.pruning.dispersion import measure_dispersion
 from cwda.pruning.norms import NORM_BASED
+from cwda.pruning.registry import resolve
 from cwda.pruning.scoring import score_network
 from cwda.theory.global_pruning import (
     DANGER,
@@ -150,10 +151,11 @@ def global_pruning(
         if rung not in RUNGS:
             raise CwdaError(f"unknown rung {rung!r}{nearest(str(rung), RUNGS)}")
     network = as_network(source)
-    names = [criteria] if isinstance(criteria, str) else list(criteria)
+    chosen = resolve(criteria)
+    names = [each.name for each in chosen]
     measured = {
         (scored.layer.name, row["criterion"]): row
-        for scored in score_network(network, names, device)
+        for scored in score_network(network, chosen, device, {})
         for row in measure_dispersion(scored.values, scored.criteria, scored.reasons)
     }
     inputs = _Inputs(

@@ -11,10 +11,14 @@ import torch
 from torch import Tensor
 
 from cwda.errors import SourceError
-from cwda.layers import ConvLayer, Network, Source, as_network
+from cwda.layers import ConvLayer, Network
+from cwda.models.batches import Data
 from cwda.numerics.spread import Spread, constant, spread
+from cwda.pruning.gather import Measurable, gather
 from cwda.pruning.norms import NORM_BASED
+from cwda.pruning.registry import resolve
 from cwda.pruning.scoring import score_network
+from cwda.pruning.statistics import Collected
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,20 +29,25 @@ Scores = Sequence[float]
 
 
 def dispersion(
-    source: Source | Scores | Mapping[str, Scores],
+    source: Measurable | Scores | Mapping[str, Scores],
     criteria: Iterable[str] = NORM_BASED,
     device: torch.device | str = "auto",
+    data: Data | Collected | None = None,
+    batch_size: int = 128,
 ) -> pd.DataFrame:
     """Dispersion of importance scores: can they tell filters apart at all?
 
     Parameters
     ----------
-    source : Network, ConvLayer, array, list of scores, or mapping of names to lists of scores
+    source : Network, ConvLayer, array, Module, list of scores, or mapping of names to such lists
         What to measure. An array N x k^2 x N' is a layer; one axis alone is a list of scores.
     criteria : iterable of str
         Names of `cwda.pruning.criteria()`; lists of scores have no use for them.
     device : torch.device or str
         Where to compute, in float64.
+    data, batch_size
+        What criteria that need activations or gradients run a Module on, as of
+        `cwda.similarity`.
 
     Returns
     -------
@@ -77,8 +86,9 @@ def dispersion(
         found = measure_dispersion(values[None], ["given"], [""])[0]
         rows.append({"network": "", "layer": name, **found, "n_filters": len(values), "dim": 0})
     if not lists:
-        network = as_network(cast(Source, source))
-        for each in score_network(network, criteria, device):
+        chosen = resolve(criteria)
+        network, statistics = gather(cast(Measurable, source), chosen, device, data, batch_size)
+        for each in score_network(network, chosen, device, statistics):
             layer = {"n_filters": each.layer.n_filters, "dim": each.layer.dim}
             start = {"network": network.name, "layer": each.layer.name}
             found_rows = measure_dispersion(each.values, each.criteria, each.reasons)

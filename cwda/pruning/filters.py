@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-from cwda.errors import LayerError, WeightsError, nearest
+from cwda.errors import CriterionError, LayerError, WeightsError, nearest
 from cwda.layers import ConvLayer, Network
 from cwda.numerics.geometry import Geometry
+from cwda.pruning.statistics import (
+    Activations,
+    BatchNorm,
+    Gradients,
+    ImageGradients,
+    LayerStatistics,
+)
 
 __all__ = ["Filters", "find_layer"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +35,10 @@ class Filters:
         float64, N' x d, finite: row j is F_j.
     name : str
         Name of the layer.
+    statistics : LayerStatistics
+        What a pass over the data left of the layer, for criteria that say what they need.
+        `batchnorm`, `activations`, `map_ranks`, `gradients` and `image_gradients` hand it out,
+        or raise a CriterionError that says why it is missing.
 
     Examples
     --------
@@ -36,9 +50,15 @@ class Filters:
 
     values: Tensor
     name: str = "array"
+    statistics: LayerStatistics = field(default_factory=LayerStatistics)
 
     @classmethod
-    def of(cls, layer: ConvLayer, device: torch.device | str = "cpu") -> Filters:
+    def of(
+        cls,
+        layer: ConvLayer,
+        device: torch.device | str = "cpu",
+        statistics: LayerStatistics | None = None,
+    ) -> Filters:
         """The filters of a layer on a device.
 
         Raises
@@ -58,12 +78,43 @@ class Filters:
                 f"{int(bad.sum())} of {layer.n_weights} weights are NaN or infinite, the first "
                 f"in filter {int(bad.nonzero()[0])}"
             )
-        return cls(values, layer.name)
+        known = statistics.to(values.device) if statistics else LayerStatistics()
+        return cls(values, layer.name, known)
 
     @cached_property
     def geometry(self) -> Geometry:
         """Gram matrix, distances and geometric median of the filters."""
         return Geometry(self.values)
+
+    @property
+    def batchnorm(self) -> BatchNorm:
+        """Scale and shift of the BatchNorm behind the convolution."""
+        return self._present(self.statistics.batchnorm, "batchnorm")
+
+    @property
+    def activations(self) -> Activations:
+        """Averages over the activation behind the BatchNorm."""
+        return self._present(self.statistics.activations, "activations")
+
+    @property
+    def map_ranks(self) -> Tensor:
+        """Mean rank of the feature maps of that activation; float64, N'."""
+        return self._present(self.statistics.map_ranks, "map_ranks")
+
+    @property
+    def gradients(self) -> Gradients:
+        """Gradients of the loss by the weights, batch by batch."""
+        return self._present(self.statistics.gradients, "gradients")
+
+    @property
+    def image_gradients(self) -> ImageGradients:
+        """Gradients of the loss by the weights, image by image."""
+        return self._present(self.statistics.image_gradients, "image_gradients")
+
+    def _present(self, statistic: T | None, need: str) -> T:
+        if statistic is None:
+            raise CriterionError(self.statistics.why_not(need))
+        return statistic
 
 
 def find_layer(network: Network, layer: str | int) -> ConvLayer:

@@ -1,6 +1,6 @@
 """Which filters a criterion prunes: within each layer, or by one ranking of the network.
 
-From the weights alone and without regard to coupled layers, as a residual sum couples them.
+Without regard to coupled layers, as a residual sum couples them.
 """
 
 from __future__ import annotations
@@ -14,12 +14,15 @@ from torch import Tensor
 
 from cwda.errors import SelectionError, nearest
 from cwda.layers import Source, as_network
+from cwda.models.batches import Data
 from cwda.numerics.device import resolve_device
 from cwda.numerics.lowest import lowest_count
 from cwda.numerics.ranks import ascending
 from cwda.pruning.filters import Filters, find_layer
-from cwda.pruning.registry import get_criterion
+from cwda.pruning.gather import Measurable, gather
+from cwda.pruning.registry import get_criterion, resolve
 from cwda.pruning.scoring import score_network
+from cwda.pruning.statistics import Collected
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -107,18 +110,20 @@ class Selection:
 
 
 def select(
-    source: Source,
+    source: Measurable,
     criterion: str,
     ratio: float,
     strategy: Strategy = "layerwise",
     normalise: str | None = None,
     device: torch.device | str = "auto",
+    data: Data | Collected | None = None,
+    batch_size: int = 128,
 ) -> Selection:
     """Select the filters with the lowest scores.
 
     Parameters
     ----------
-    source : Network, ConvLayer or array
+    source : Network, ConvLayer, array or Module
         What to prune; an array is N x k^2 x N'.
     criterion : str
         A name of `cwda.pruning.criteria()`.
@@ -133,6 +138,11 @@ def select(
         mean and divided by the standard deviation.
     device : torch.device or str
         Where to compute, in float64; "auto" is CUDA where there is one.
+    data : Images, ImageData, tensors, iterable of batches or Collected
+        What criteria that need activations or gradients run a Module on; see
+        `cwda.models.batches.as_batches`. The result of `collect` saves the pass.
+    batch_size : int
+        Images a batch where `data` is not in batches already.
 
     Raises
     ------
@@ -152,10 +162,11 @@ def select(
     {'array': (1,)}
     """
     _validate(ratio, strategy, normalise)
-    network = as_network(source)
+    found = resolve([criterion])
+    network, statistics = gather(source, found, device, data, batch_size)
     rows: dict[str, Tensor] = {}
     skipped: dict[str, str] = {}
-    for scored in score_network(network, [criterion], device):
+    for scored in score_network(network, found, device, statistics):
         name, reason = scored.layer.name, scored.reasons[0]
         if reason:
             skipped[name] = reason
