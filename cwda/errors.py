@@ -14,6 +14,7 @@ __all__ = [
     "SampleError",
     "SelectionError",
     "SourceError",
+    "TracingError",
     "TrainingError",
     "UnreadableError",
     "WeightsError",
@@ -35,6 +36,10 @@ class UnreadableError(SourceError):
 
 class DataError(CwdaError):
     """Images or labels are missing, damaged or do not fit the model."""
+
+
+class TracingError(CwdaError):
+    """The forward pass of a model cannot be turned into a graph."""
 
 
 class TrainingError(CwdaError):
