@@ -10,7 +10,6 @@ import torch
 from cwda.errors import CriterionError, PlanError, SelectionError
 from cwda.extract import load
 from cwda.pruning import Plan, couple, make_plan, overlap, scores, select
-from cwda.pruning.scoring import score_network
 from tests.pruning.models import Behind, Gated, Grouped, Joined, Vgg, built, resnet20, vision
 
 CIFAR = (1, 3, 32, 32)
@@ -37,7 +36,8 @@ def test_without_ties_a_plan_is_what_select_takes():
 
 def test_tied_filters_go_together_by_their_mean_score(model, coupling):
     plan = make_plan(model, "l1", 0.5, coupling)
-    scored = {each.layer.name: each.values[0] for each in score_network(load(model), ["l1"], "cpu")}
+    table = scores(load(model), ["l1"]).groupby("layer")["score"]
+    scored = {name: values.tolist() for name, values in table}
     stream = ["conv1", *(f"layer1.{j}.conv2" for j in range(3))]
     middle = [f"layer2.{j}.conv2" for j in range(3)]
     last = [f"layer3.{j}.conv2" for j in range(3)]
@@ -46,7 +46,7 @@ def test_tied_filters_go_together_by_their_mean_score(model, coupling):
         parts = [scored[name][c] for name in last]
         parts += [scored[name][c - 16] for name in middle if 16 <= c < 48]
         parts += [scored[name][c - 24] for name in stream if 24 <= c < 40]
-        means.append(float(sum(parts)) / len(parts))
+        means.append(sum(parts) / len(parts))
     room = {3: 32, 2: 16, 1: 8}
     taken = []
     for c in np.argsort(means, kind="stable").tolist():
