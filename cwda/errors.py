@@ -10,8 +10,11 @@ __all__ = [
     "CriterionError",
     "CwdaError",
     "DataError",
+    "ExportError",
     "FigureError",
     "LayerError",
+    "PlanError",
+    "RemovalError",
     "SampleError",
     "SelectionError",
     "SourceError",
@@ -73,6 +76,18 @@ class ComparisonError(CwdaError):
 
 class SelectionError(CwdaError):
     """Filters cannot be selected as asked: impossible ratio, unknown strategy."""
+
+
+class PlanError(CwdaError):
+    """A pruning plan is malformed, or does not fit the network it is applied to."""
+
+
+class RemovalError(CwdaError):
+    """Channels cannot be removed from a network, or what is left computes something else."""
+
+
+class ExportError(CwdaError):
+    """A network cannot be written in the format asked for."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -12,11 +12,12 @@ from cwda.comparison.global_result import GlobalPruning
 from cwda.errors import CwdaError, SelectionError, nearest
 from cwda.layers import Network, Source, as_network
 from cwda.numerics.lowest import lowest_count
-from cwda.pruning import Selection, overlap, select
+from cwda.pruning import Plan, overlap
 from cwda.pruning.dispersion import measure_dispersion
 from cwda.pruning.norms import NORM_BASED
 from cwda.pruning.registry import resolve
-from cwda.pruning.scoring import score_network
+from cwda.pruning.scoring import LayerScores, score_network
+from cwda.pruning.selection import lowest
 from cwda.theory.global_pruning import (
     DANGER,
     NORMALISATIONS,
@@ -74,7 +75,7 @@ class _Inputs(NamedTuple):
     normalise: str | None
     measured: Mapping[tuple[str, str], Mapping[str, Any]]
     fits: Mapping[str, tuple[FittedLayer | None, str]]
-    selections: Mapping[tuple[str, float], Selection]
+    selections: Mapping[tuple[str, float], Plan]
 
 
 def global_pruning(
@@ -153,10 +154,11 @@ def global_pruning(
     network = as_network(source)
     chosen = resolve(criteria)
     names = [each.name for each in chosen]
+    scored = list(score_network(network, chosen, device, {}))
     measured = {
-        (scored.layer.name, row["criterion"]): row
-        for scored in score_network(network, chosen, device, {})
-        for row in measure_dispersion(scored.values, scored.criteria, scored.reasons)
+        (each.layer.name, row["criterion"]): row
+        for each in scored
+        for row in measure_dispersion(each.values, each.criteria, each.reasons)
     }
     inputs = _Inputs(
         network,
@@ -166,8 +168,8 @@ def global_pruning(
         measured,
         {layer.name: fit_or_reason(layer, device=device) for layer in network},
         {
-            (name, ratio): select(network, name, ratio, "global", normalise, device)
-            for name in names
+            (name, ratio): _selection(network, scored, place, ratio, normalise)
+            for place, name in enumerate(names)
             for ratio in ratios
         },
     )
@@ -185,6 +187,16 @@ def global_pruning(
         network.name,
         normalise,
     )
+
+
+def _selection(
+    network: Network, scored: Sequence[LayerScores], place: int, ratio: float, normalise: str | None
+) -> Plan:
+    """What `cwda.select` takes globally, from scores that are there already."""
+    rows = {each.layer.name: each.values[place] for each in scored if not each.reasons[place]}
+    reasons = {each.layer.name: each.reasons[place] for each in scored if each.reasons[place]}
+    name = scored[0].criteria[place] if scored else ""
+    return lowest(network, name, rows, reasons, ratio, "global", normalise)
 
 
 def _without_theory(criterion: str, normalise: str | None) -> str:
@@ -212,7 +224,7 @@ def _predict(inputs: _Inputs, criterion: str, rung: str) -> _Prediction | None:
     return _Prediction(laws, shares)
 
 
-def _any(inputs: _Inputs, criterion: str) -> Selection:
+def _any(inputs: _Inputs, criterion: str) -> Plan:
     """A selection by the criterion: all rank the same layers."""
     return inputs.selections[criterion, inputs.ratios[0]]
 

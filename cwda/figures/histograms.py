@@ -13,9 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from torch import Tensor
 
-from cwda.conditions.workspace import Workspace
 from cwda.errors import CwdaError, FigureError
-from cwda.figures.laws import ScoreLaw, predicted_law
 from cwda.figures.matrices import three_digits
 from cwda.figures.style import (
     DARK,
@@ -35,6 +33,7 @@ from cwda.pruning.filters import find_layer
 from cwda.pruning.registry import resolve
 from cwda.pruning.scoring import LayerScores, score_layer
 from cwda.theory import CRITERIA, FittedLayer, fit_layer
+from cwda.theory.score_law import ScoreLaw, score_law
 
 __all__ = ["score_histogram", "score_histograms"]
 
@@ -218,8 +217,7 @@ def _draw(ax: Axes, scored: LayerScores, place: int, fitted: FittedLayer | str) 
     if isinstance(fitted, str):
         ax.plot([], [], " ", label=f"no prediction: {fitted}")
     elif criterion in CRITERIA:
-        unit = Workspace(scored.layer, scored.values.device, alpha=0.05).scale
-        laws = [predicted_law(fitted, criterion, rung, unit) for rung, _, _ in _LAWS]
+        laws = [score_law(fitted, criterion, rung) for rung, _, _ in _LAWS]
         cvs.append(f"CWDA {three_digits(laws[0].cv)}")
         _curves(ax, laws, len(values) * (edges[1] - edges[0]), counts.max(), edges)
     return cvs
@@ -243,9 +241,11 @@ def _curves(ax: Axes, laws: Sequence[ScoreLaw], area: float, highest: int, edges
     top = 1.25 * highest
     for law, (_, label, line) in zip(laws, _LAWS, strict=True):
         reach = 4 * law.mean * law.cv
-        x = np.linspace(max(law.mean - reach, law.mean * 1e-3), law.mean + reach, 160)
-        y = area * law.density(x)
-        ax.plot(x, y, line, color=DARK, label=f"{label}, CV {three_digits(law.cv)}")
+        x = np.linspace(max(law.mean - reach, law.mean * 1e-3), law.mean + reach, 161)
+        y = area * np.diff(law.cdf(x)) / np.diff(x)
+        ax.plot(
+            (x[:-1] + x[1:]) / 2, y, line, color=DARK, label=f"{label}, CV {three_digits(law.cv)}"
+        )
         top = max(top, min(1.1 * float(y.max()), 2 * highest))
     ax.set_xlim(low - pad, high + pad)
     ax.set_ylim(0, top)

@@ -19,15 +19,13 @@ from cwda import figures
 from cwda.comparison import compare
 from cwda.errors import CwdaError, FigureError, LayerError, WeightsError
 from cwda.figures.covariance import cell_size
-from cwda.figures.laws import ScoreLaw, predicted_law
 from cwda.figures.layers_axis import elide
 from cwda.figures.quantiles import drawn_ranks
 from cwda.figures.style import VERDICTS
 from cwda.layers import ConvLayer
 from cwda.numerics.normal_band import normal_band
 from cwda.pruning import scores, similarity
-from cwda.theory import fit_layer, predict_similarity
-from cwda.theory.simulate import importance_scores, sample_filters
+from cwda.theory import predict_similarity
 from tests.figures.gallery import (
     GALLERY,
     applicability,
@@ -278,35 +276,6 @@ def test_histogram_counts_all_filters():
     expected = scores(layer(n=200), ["l1"])["l1"]
     assert counts.sum() == 200
     np.testing.assert_allclose([edges[0], edges[-1]], [expected.min(), expected.max()])
-
-
-@pytest.mark.parametrize("rung", ["block", "scale"])
-@pytest.mark.parametrize("place", range(4))
-def test_predicted_law_is_that_of_simulated_filters(rung, place):
-    """60 layers of 64 filters drawn from the fitted model."""
-    criterion = ("l1", "l2", "gm", "fermat")[place]
-    fitted = fit_layer(layer(n=64, channels=16))
-    generator = torch.Generator().manual_seed(0)
-    draws = [importance_scores(x)[:, place] for x in sample_filters(fitted, "block", 60, generator)]
-    drawn = torch.cat(draws)
-    if rung == "scale":
-        sd = fitted.log_scale_variance**0.5
-        noise = torch.empty(60, 64, 1, dtype=torch.float64).normal_(generator=generator)
-        s = (sd * noise - sd**2).exp()  # E s^2 = 1
-        chunks = torch.cat(list(sample_filters(fitted, "block", 60, generator)))
-        drawn = importance_scores(chunks * s)[:, place]
-    law = predicted_law(fitted, criterion, rung, 1.0)
-    assert law.mean == pytest.approx(float(drawn.mean()), rel=0.02)
-    within = float((drawn.std(dim=1) / drawn.mean(dim=1)).mean())
-    assert law.cv == pytest.approx(within, rel=0.1)
-
-
-def test_density_is_log_normal():
-    law = ScoreLaw(3.0, 0.4)
-    x = np.linspace(0.5, 8, 9)
-    expected = stats.lognorm(0.4, scale=3.0 * np.exp(-0.08))
-    np.testing.assert_allclose(law.density(x), expected.pdf(x))
-    assert law.cv == pytest.approx(expected.std() / expected.mean())
 
 
 # --- what cannot be drawn ---
