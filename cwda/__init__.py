@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 from cwda._version import __version__
 
 if TYPE_CHECKING:
+    from cwda import figures
+    from cwda.comparison import applicability, compare, geometry, global_pruning
     from cwda.conditions import (
         CONDITIONS,
         CheckResult,
@@ -32,12 +34,22 @@ if TYPE_CHECKING:
         variance,
     )
     from cwda.errors import CwdaError
-    from cwda.extract import load
+    from cwda.extract import load, load_model
     from cwda.layers import ConvLayer, Network
+    from cwda.models import accuracy, read_images
     from cwda.pruning import (
+        Plan,
+        collect,
+        couple,
         criteria,
         criterion,
+        dispersion,
+        export,
+        make_plan,
+        masked,
+        overlap,
         pruned_indices,
+        remove,
         scores,
         select,
         similarity,
@@ -51,22 +63,39 @@ __all__ = [
     "ConvLayer",
     "CwdaError",
     "Network",
+    "Plan",
     "__version__",
+    "accuracy",
+    "applicability",
     "block_covariance",
     "check",
+    "collect",
+    "compare",
+    "couple",
     "criteria",
     "criterion",
     "describe",
+    "dispersion",
     "epsilon",
+    "export",
+    "figures",
     "gaussianity",
+    "geometry",
+    "global_pruning",
     "homogeneity",
     "independence",
     "joint_normality",
     "load",
+    "load_model",
+    "make_plan",
+    "masked",
     "mean",
     "normality",
+    "overlap",
     "predict_similarity",
     "pruned_indices",
+    "read_images",
+    "remove",
     "scores",
     "select",
     "similarity",
@@ -75,24 +104,56 @@ __all__ = [
 ]
 
 # Importing torch takes two seconds; `cwda-test --help` must not wait for it.
-_HOMES = {
-    "CwdaError": "cwda.errors",
-    "ConvLayer": "cwda.layers",
-    "Network": "cwda.layers",
-    "load": "cwda.extract",
-    **dict.fromkeys(
-        ("criteria", "criterion", "pruned_indices", "scores", "select", "similarity"),
-        "cwda.pruning",
+_ROOMS = {
+    "cwda.comparison": ("applicability", "compare", "geometry", "global_pruning"),
+    "cwda.conditions": (
+        "CONDITIONS",
+        "CheckResult",
+        "ConditionResult",
+        "block_covariance",
+        "check",
+        "describe",
+        "epsilon",
+        "gaussianity",
+        "homogeneity",
+        "independence",
+        "joint_normality",
+        "mean",
+        "normality",
+        "variance",
     ),
-    "predict_similarity": "cwda.theory",
-    "simulate_similarity": "cwda.theory",
+    "cwda.errors": ("CwdaError",),
+    "cwda.extract": ("load", "load_model"),
+    "cwda.layers": ("ConvLayer", "Network"),
+    "cwda.models": ("accuracy", "read_images"),
+    "cwda.pruning": (
+        "Plan",
+        "collect",
+        "couple",
+        "criteria",
+        "criterion",
+        "dispersion",
+        "export",
+        "make_plan",
+        "masked",
+        "overlap",
+        "pruned_indices",
+        "remove",
+        "scores",
+        "select",
+        "similarity",
+    ),
+    "cwda.theory": ("predict_similarity", "simulate_similarity"),
 }
+_HOMES = {name: room for room, names in _ROOMS.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    if name == "figures":
+        return importlib.import_module("cwda.figures")
+    if name not in _HOMES:
         raise AttributeError(f"module 'cwda' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOMES.get(name, "cwda.conditions")), name)
+    value = getattr(importlib.import_module(_HOMES[name]), name)
     globals()[name] = value
     return value
 

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 __all__ = [
+    "ComparisonError",
     "CriterionError",
     "CwdaError",
     "DataError",
+    "ExportError",
+    "FigureError",
     "LayerError",
+    "PlanError",
+    "RemovalError",
     "SampleError",
     "SelectionError",
     "SourceError",
+    "TracingError",
     "TrainingError",
     "UnreadableError",
     "WeightsError",
+    "nearest",
 ]
 
 
@@ -30,6 +40,14 @@ class UnreadableError(SourceError):
 
 class DataError(CwdaError):
     """Images or labels are missing, damaged or do not fit the model."""
+
+
+class FigureError(CwdaError):
+    """A figure cannot be drawn from what was given: empty, of the wrong type, a column missing."""
+
+
+class TracingError(CwdaError):
+    """The forward pass of a model cannot be turned into a graph."""
 
 
 class TrainingError(CwdaError):
@@ -52,5 +70,35 @@ class CriterionError(CwdaError):
     """A pruning criterion is unknown, or does not give one score for each filter."""
 
 
+class ComparisonError(CwdaError):
+    """Two results cannot be compared: different networks, or one given twice."""
+
+
 class SelectionError(CwdaError):
     """Filters cannot be selected as asked: impossible ratio, unknown strategy."""
+
+
+class PlanError(CwdaError):
+    """A pruning plan is malformed, or does not fit the network it is applied to."""
+
+
+class RemovalError(CwdaError):
+    """Channels cannot be removed from a network, or what is left computes something else."""
+
+
+class ExportError(CwdaError):
+    """A network cannot be written in the format asked for."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown name: the nearest known one, or all of them.
+
+    Examples
+    --------
+    >>> from cwda.errors import nearest
+    >>> nearest("l3", ["l1", "gm"])
+    "; did you mean 'l1'?"
+    """
+    known = list(known)
+    close = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(known)}"

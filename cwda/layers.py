@@ -22,7 +22,9 @@ __all__ = [
     "Network",
     "Provenance",
     "Skipped",
+    "Source",
     "as_layer",
+    "as_network",
     "distinct",
     "layer_from_array",
 ]
@@ -310,3 +312,21 @@ def as_layer(source: object) -> ConvLayer:
             f"{type(source).__name__}; cwda.load(...) makes a Network of names and files"
         )
     return source
+
+
+#: What stands for a network: all of it, one layer, or an array N x k^2 x N'.
+Source = Network | ConvLayer | Tensor | npt.NDArray[Any]
+
+
+def as_network(source: Source) -> Network:
+    """A network of whatever stands for one: a layer or an array N x k^2 x N' is one layer.
+
+    Raises
+    ------
+    SourceError
+        If the source is none of these, or the array has the wrong shape.
+    """
+    if isinstance(source, Network):
+        return source
+    layer = as_layer(source)
+    return Network(layer.name, (layer,), Provenance(layer.name, "array"))

@@ -20,7 +20,7 @@ from cwda.conditions.results import NAN, ConditionResult, decide
 from cwda.conditions.table import CheckResult
 from cwda.conditions.variance import VARIANCE
 from cwda.conditions.workspace import Workspace, unfit
-from cwda.errors import CwdaError
+from cwda.errors import CwdaError, nearest
 from cwda.layers import ConvLayer, Network, distinct
 from cwda.numerics.combination import benjamini_hochberg, holm
 from cwda.numerics.device import resolve_device
@@ -153,7 +153,7 @@ def _choose(names: Sequence[str] | None) -> list[Condition]:
 
 
 def _unknown(name: str) -> str:
-    return f"unknown condition {name!r}; the conditions are {', '.join(CONDITIONS)}"
+    return f"unknown condition {name!r}{nearest(name, CONDITIONS)}"
 
 
 def _require_alpha(alpha: float) -> None:

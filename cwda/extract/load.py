@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -25,7 +26,7 @@ from cwda.extract.tensors import Content
 from cwda.extract.tree import walk
 from cwda.layers import ConvLayer, Network, Provenance, layer_from_array
 
-__all__ = ["Source", "load"]
+__all__ = ["Source", "load", "looks_like_path", "one_line"]
 
 Source = (
     str | Path | nn.Module | Mapping[str, Any] | npt.NDArray[Any] | Tensor | ConvLayer | Network
@@ -112,7 +113,7 @@ def load(
 
 def _named(source: str | Path, name: str | None, options: Options) -> Network:
     text = str(source)
-    if isinstance(source, Path) or (_looks_like_path(text) and not zoo.is_prefixed(text)):
+    if isinstance(source, Path) or (looks_like_path(text) and not zoo.is_prefixed(text)):
         return _from_path(Path(source).expanduser(), name, options)
     found = zoo.find(text)
     if found is None and Path(text).exists():
@@ -127,7 +128,8 @@ def _named(source: str | Path, name: str | None, options: Options) -> Network:
     return replace(network, provenance=replace(network.provenance, source=found.origin))
 
 
-def _looks_like_path(text: str) -> bool:
+def looks_like_path(text: str) -> bool:
+    """Whether a text is a path rather than the name of a model."""
     return bool(re.search(r"[/\\]|^~|^\.", text) or _SUFFIX.search(text))
 
 
@@ -135,7 +137,7 @@ def _from_path(
     path: Path, name: str | None, options: Options, blueprint: nn.Module | None = None
 ) -> Network:
     """The network of a file, or of the shards that an index names."""
-    try:
+    with one_line(path):
         path = _one_file(path)
         if path.name.endswith(".index.json"):
             content, digest = _shards(path)
@@ -145,6 +147,13 @@ def _from_path(
             content = with_blueprint(content, blueprint)
         stem = _SUFFIX.sub("", path.name)
         return select(content, name or stem, Provenance(str(path), content.format, digest), options)
+
+
+@contextmanager
+def one_line(path: Path) -> Iterator[None]:
+    """Turn whatever reading a file raises into one line that names it."""
+    try:
+        yield
     except CwdaError as error:
         raise type(error)(f"{path}: {error}") from None
     except FileNotFoundError:

@@ -1,5 +1,22 @@
-"""Small architectures, the built-in trained weights, and the script that trained them."""
+"""Architectures, the built-in trained weights and the script that trained them; labelled images."""
 
+from cwda.models.build import ARCHITECTURES, build
+from cwda.models.data import ImageData, Images, read_images
+from cwda.models.evaluate import accuracy
 from cwda.models.resnet import DEPTHS, CifarResNet, cifar_resnet, initialise
+from cwda.models.vgg import CifarVGG, cifar_vgg16
 
-__all__ = ["DEPTHS", "CifarResNet", "cifar_resnet", "initialise"]
+__all__ = [
+    "ARCHITECTURES",
+    "DEPTHS",
+    "CifarResNet",
+    "CifarVGG",
+    "ImageData",
+    "Images",
+    "accuracy",
+    "build",
+    "cifar_resnet",
+    "cifar_vgg16",
+    "initialise",
+    "read_images",
+]

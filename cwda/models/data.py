@@ -1,24 +1,93 @@
-"""Images and labels for training: array files and torchvision's CIFAR-10."""
+"""Labelled images: array files, image folders, torchvision's CIFAR-10 and CIFAR-100."""
 
 from __future__ import annotations
 
 import zipfile
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from cwda.errors import DataError
+from cwda.errors import DataError, nearest
 
-__all__ = ["CIFAR10_MEAN", "CIFAR10_STD", "ImageData", "augment", "normalise", "read_images"]
+__all__ = [
+    "CIFAR10_MEAN",
+    "CIFAR10_STD",
+    "NORMALISATIONS",
+    "ImageData",
+    "Images",
+    "augment",
+    "normalise",
+    "read_images",
+]
 
-#: Mean and standard deviation of the CIFAR-10 training pixels per channel, in [0, 1].
-CIFAR10_MEAN = (0.4914, 0.4822, 0.4465)
-CIFAR10_STD = (0.2470, 0.2435, 0.2616)
+Channels = tuple[float, ...]
+
+#: Mean and standard deviation of the training pixels per channel, in [0, 1]. Those of ImageNet
+#: are the ones that torchvision's and timm's weights were trained with.
+NORMALISATIONS: dict[str, tuple[Channels, Channels]] = {
+    "cifar10": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+    "cifar100": ((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)),
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+}
+CIFAR10_MEAN, CIFAR10_STD = NORMALISATIONS["cifar10"]
 
 _ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+_DATASETS = ("cifar10", "cifar100")
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """Images with labels, kept as bytes and normalised when they are used.
+
+    Attributes
+    ----------
+    pixels : Tensor
+        uint8, (n, channels, height, width).
+    labels : Tensor
+        int64 class labels, (n,).
+    mean, std : tuple of float
+        Per channel, of pixels in [0, 1].
+
+    Examples
+    --------
+    >>> import torch
+    >>> from cwda.models.data import Images
+    >>> images = Images(torch.zeros(10, 3, 32, 32, dtype=torch.uint8), torch.arange(10))
+    >>> images.sample(4, seed=0).labels.tolist()
+    [4, 1, 7, 5]
+    """
+
+    pixels: Tensor
+    labels: Tensor
+    mean: Channels = CIFAR10_MEAN
+    std: Channels = CIFAR10_STD
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def sample(self, samples: int, seed: int = 0) -> Images:
+        """A simple random sample without replacement, as for calibration.
+
+        Raises
+        ------
+        DataError
+            If there are fewer images.
+        """
+        if not 1 <= samples <= len(self):
+            raise DataError(f"{samples} images asked for, {len(self)} are there")
+        chosen = torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))[:samples]
+        return replace(self, pixels=self.pixels[chosen], labels=self.labels[chosen])
+
+    def batches(self, batch_size: int = 128) -> Iterator[tuple[Tensor, Tensor]]:
+        """Normalised float32 images and their labels, in order."""
+        for pixels, labels in zip(
+            self.pixels.split(batch_size), self.labels.split(batch_size), strict=True
+        ):
+            yield normalise(pixels, self.mean, self.std), labels
 
 
 @dataclass(frozen=True)
@@ -31,29 +100,66 @@ class ImageData:
         uint8 images, (n, channels, height, width).
     y_train, y_test : Tensor
         int64 class labels, (n,).
+    mean, std : tuple of float
+        Per channel, of pixels in [0, 1].
     """
 
     x_train: Tensor
     y_train: Tensor
     x_test: Tensor
     y_test: Tensor
+    mean: Channels = CIFAR10_MEAN
+    std: Channels = CIFAR10_STD
 
     @property
     def num_classes(self) -> int:
         """Number of classes, one more than the largest training label."""
         return int(self.y_train.max()) + 1
 
+    @property
+    def train(self) -> Images:
+        """The training images."""
+        return Images(self.x_train, self.y_train, self.mean, self.std)
 
-def read_images(source: str | Path, download: bool = False) -> ImageData:
-    """Read images from an array file or from torchvision's CIFAR-10 folder.
+    @property
+    def test(self) -> Images:
+        """The test images."""
+        return Images(self.x_test, self.y_test, self.mean, self.std)
+
+
+def read_images(
+    source: str | Path,
+    download: bool = False,
+    dataset: str = "cifar10",
+    normalisation: str | None = None,
+    size: int | None = None,
+    samples: int | None = None,
+    seed: int = 0,
+) -> ImageData:
+    """Read images from an array file, from folders of images or from torchvision's CIFAR.
 
     Parameters
     ----------
     source : str or Path
         A ``.npz`` file with the arrays x_train, y_train, x_test and y_test (images
-        uint8, n x height x width x channels), or a folder for torchvision's CIFAR10.
+        uint8, n x height x width x channels); a folder with ``train/CLASS/*.png`` (or .jpg and
+        so on) and ``test/CLASS/`` or ``val/CLASS/``; or a folder for torchvision.
     download : bool
-        Let torchvision download CIFAR-10 into the folder.
+        Let torchvision download the data set into the folder.
+    dataset : {"cifar10", "cifar100"}
+        Which data set of torchvision.
+    normalisation : str, optional
+        A key of `NORMALISATIONS`: the one the model was trained with. By default "imagenet"
+        for image folders, else as `dataset`. (Many published CIFAR networks, as those of
+        akamaster/pytorch_resnet_cifar10, were trained with "imagenet".)
+    size : int, optional
+        For image folders: scale the shorter side to 8/7 of this and cut out the middle, as is
+        usual for ImageNet; needed where the images differ in size.
+    samples : int, optional
+        Keep a random sample of the training images, as for calibration; of a folder only
+        these are decoded.
+    seed : int
+        Seed of the sample.
 
     Returns
     -------
@@ -65,18 +171,35 @@ def read_images(source: str | Path, download: bool = False) -> ImageData:
         If the source is missing, damaged or has other arrays or shapes.
     """
     path = Path(source)
+    if dataset not in _DATASETS:
+        raise DataError(f"no data set {dataset!r}{nearest(dataset, _DATASETS)}")
+    if path.suffix != ".npz" and (path / "train").is_dir():
+        from cwda.models.folders import read_folders
+
+        mean, std = _normalisation(normalisation or "imagenet")
+        return ImageData(*read_folders(path, size, samples, seed), mean, std)
+    mean, std = _normalisation(normalisation or dataset)
     if path.suffix == ".npz":
         arrays = _read_npz(path)
     elif path.is_dir() or download:
-        arrays = _read_torchvision(path, download)
+        arrays = _read_torchvision(path, download, dataset)
     else:
-        raise DataError(f"{path}: no such file or folder; give a .npz file or a CIFAR-10 folder")
+        raise DataError(f"{path}: no such file or folder; give a .npz file or a folder of images")
     x_train, y_train, x_test, y_test = arrays
     _require_matching(path, x_train, y_train)
     _require_matching(path, x_test, y_test)
+    train = Images(_channels_first(x_train), _labels(y_train))
+    if samples is not None:
+        train = train.sample(samples, seed)
     return ImageData(
-        _channels_first(x_train), _labels(y_train), _channels_first(x_test), _labels(y_test)
+        train.pixels, train.labels, _channels_first(x_test), _labels(y_test), mean, std
     )
+
+
+def _normalisation(name: str) -> tuple[Channels, Channels]:
+    if name not in NORMALISATIONS:
+        raise DataError(f"no normalisation {name!r}{nearest(name, NORMALISATIONS)}")
+    return NORMALISATIONS[name]
 
 
 def _read_npz(path: Path) -> list[np.ndarray]:
@@ -90,14 +213,18 @@ def _read_npz(path: Path) -> list[np.ndarray]:
         raise DataError(f"{path}: not a readable .npz file ({error})") from error
 
 
-def _read_torchvision(path: Path, download: bool) -> list[np.ndarray]:
-    from torchvision.datasets import CIFAR10
+def _read_torchvision(path: Path, download: bool, dataset: str) -> list[np.ndarray]:
+    from torchvision.datasets import CIFAR10, CIFAR100
 
+    kind = CIFAR10 if dataset == "cifar10" else CIFAR100
     try:
-        train = CIFAR10(str(path), train=True, download=download)
-        test = CIFAR10(str(path), train=False, download=download)
+        train = kind(str(path), train=True, download=download)
+        test = kind(str(path), train=False, download=download)
     except (RuntimeError, OSError) as error:
-        raise DataError(f"{path}: no readable CIFAR-10 ({error})") from error
+        name = kind.__name__.replace("CIFAR", "CIFAR-")
+        raise DataError(
+            f"{path}: no readable {name} ({error}), and no folder train/ with images"
+        ) from error
     return [train.data, np.asarray(train.targets), test.data, np.asarray(test.targets)]
 
 
@@ -119,26 +246,35 @@ def _labels(labels: np.ndarray) -> Tensor:
     return torch.from_numpy(labels.astype(np.int64))
 
 
-def normalise(images: Tensor) -> Tensor:
-    """Turn uint8 CIFAR images into float32 ones, standardised per channel."""
-    mean = torch.tensor(CIFAR10_MEAN).view(1, 3, 1, 1)
-    std = torch.tensor(CIFAR10_STD).view(1, 3, 1, 1)
-    return (images.float() / 255 - mean) / std
+def normalise(images: Tensor, mean: Channels = CIFAR10_MEAN, std: Channels = CIFAR10_STD) -> Tensor:
+    """Turn uint8 images into float32 ones, standardised per channel."""
+    from torchvision.transforms.v2 import functional as transforms
+
+    if images.shape[1] != len(mean):
+        raise DataError(
+            f"images with {images.shape[1]} channels, but mean and std are given for {len(mean)}"
+        )
+    scaled = transforms.to_dtype(images, torch.float32, scale=True)
+    normalised: Tensor = transforms.normalize(scaled, list(mean), list(std))
+    return normalised
 
 
 def augment(images: Tensor, generator: torch.Generator, padding: int = 4) -> Tensor:
     """Shift each image by up to `padding` pixels (zeros move in) and mirror half of them.
 
-    This is the augmentation of He et al. (2016, section 4.2), drawn image by image from
-    `generator` and applied to the whole batch by one gather.
+    This is the augmentation of He et al. (2016, section 4.2), torchvision's RandomCrop and
+    RandomHorizontalFlip, but drawn from `generator` and image by image: torchvision's own
+    draw from the global state and move a whole batch alike.
     """
+    from torchvision.transforms.v2 import functional as transforms
+
     n, _, height, width = images.shape
-    padded = torch.nn.functional.pad(images, [padding] * 4)
+    padded = transforms.pad(images, [padding] * 4)
     top = torch.randint(0, 2 * padding + 1, (n, 1), generator=generator)
     left = torch.randint(0, 2 * padding + 1, (n, 1), generator=generator)
-    mirrored = torch.rand(n, 1, generator=generator) < 0.5
-    rows = top + torch.arange(height)
-    columns = left + torch.arange(width)
-    columns = torch.where(mirrored, columns.flip(1), columns)
+    mirrored = torch.rand(n, generator=generator) < 0.5
     image = torch.arange(n).view(n, 1, 1)
-    return padded[image, :, rows.unsqueeze(2), columns.unsqueeze(1)].permute(0, 3, 1, 2)
+    rows = (top + torch.arange(height)).unsqueeze(2)
+    columns = (left + torch.arange(width)).unsqueeze(1)
+    cropped = padded[image, :, rows, columns].permute(0, 3, 1, 2)
+    return torch.where(mirrored.view(n, 1, 1, 1), transforms.horizontal_flip(cropped), cropped)

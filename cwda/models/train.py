@@ -16,7 +16,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from cwda.errors import TrainingError
-from cwda.models.data import ImageData, augment, normalise
+from cwda.models.data import ImageData, Images, augment, normalise
+from cwda.models.evaluate import accuracy
 from cwda.models.resnet import cifar_resnet, initialise
 
 __all__ = ["Recipe", "evaluate", "train"]
@@ -119,13 +120,7 @@ def train(
 
 def evaluate(model: nn.Module, images: Tensor, labels: Tensor, batch_size: int = 500) -> float:
     """Accuracy in percent of `model` on uint8 CIFAR images, in float32."""
-    model.eval()
-    correct = 0
-    with torch.inference_mode():
-        for x, y in zip(images.split(batch_size), labels.split(batch_size), strict=True):
-            batch = normalise(x).contiguous(memory_format=torch.channels_last)
-            correct += int((model(batch).argmax(1) == y).sum())
-    return 100 * correct / len(labels)
+    return accuracy(model, Images(images, labels), batch_size)
 
 
 def _run_epoch(

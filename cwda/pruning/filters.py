@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TypeVar
 
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from cwda.errors import LayerError, WeightsError
-from cwda.layers import ConvLayer, Network, Provenance, as_layer
+from cwda.errors import CriterionError, LayerError, WeightsError, nearest
+from cwda.layers import ConvLayer, Network
 from cwda.numerics.geometry import Geometry
+from cwda.pruning.statistics import (
+    Activations,
+    BatchNorm,
+    Gradients,
+    ImageGradients,
+    LayerStatistics,
+)
 
-__all__ = ["Filters", "Source", "as_network", "find_layer", "nearest"]
+__all__ = ["Filters", "find_layer"]
 
-#: What the functions of this room take for a network.
-Source = Network | ConvLayer | Tensor | npt.NDArray[Any]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +35,10 @@ class Filters:
         float64, N' x d, finite: row j is F_j.
     name : str
         Name of the layer.
+    statistics : LayerStatistics
+        What a pass over the data left of the layer, for criteria that say what they need.
+        `batchnorm`, `activations`, `map_ranks`, `gradients` and `image_gradients` hand it out,
+        or raise a CriterionError that says why it is missing.
 
     Examples
     --------
@@ -43,9 +50,15 @@ class Filters:
 
     values: Tensor
     name: str = "array"
+    statistics: LayerStatistics = field(default_factory=LayerStatistics)
 
     @classmethod
-    def of(cls, layer: ConvLayer, device: torch.device | str = "cpu") -> Filters:
+    def of(
+        cls,
+        layer: ConvLayer,
+        device: torch.device | str = "cpu",
+        statistics: LayerStatistics | None = None,
+    ) -> Filters:
         """The filters of a layer on a device.
 
         Raises
@@ -65,26 +78,43 @@ class Filters:
                 f"{int(bad.sum())} of {layer.n_weights} weights are NaN or infinite, the first "
                 f"in filter {int(bad.nonzero()[0])}"
             )
-        return cls(values, layer.name)
+        known = statistics.to(values.device) if statistics else LayerStatistics()
+        return cls(values, layer.name, known)
 
     @cached_property
     def geometry(self) -> Geometry:
         """Gram matrix, distances and geometric median of the filters."""
         return Geometry(self.values)
 
+    @property
+    def batchnorm(self) -> BatchNorm:
+        """Scale and shift of the BatchNorm behind the convolution."""
+        return self._present(self.statistics.batchnorm, "batchnorm")
 
-def as_network(source: Source) -> Network:
-    """A network of whatever stands for one: a layer or an array N x k^2 x N' is one layer.
+    @property
+    def activations(self) -> Activations:
+        """Averages over the activation behind the BatchNorm."""
+        return self._present(self.statistics.activations, "activations")
 
-    Raises
-    ------
-    SourceError
-        If the source is none of these, or the array has the wrong shape.
-    """
-    if isinstance(source, Network):
-        return source
-    layer = as_layer(source)
-    return Network(layer.name, (layer,), Provenance(layer.name, "array"))
+    @property
+    def map_ranks(self) -> Tensor:
+        """Mean rank of the feature maps of that activation; float64, N'."""
+        return self._present(self.statistics.map_ranks, "map_ranks")
+
+    @property
+    def gradients(self) -> Gradients:
+        """Gradients of the loss by the weights, batch by batch."""
+        return self._present(self.statistics.gradients, "gradients")
+
+    @property
+    def image_gradients(self) -> ImageGradients:
+        """Gradients of the loss by the weights, image by image."""
+        return self._present(self.statistics.image_gradients, "image_gradients")
+
+    def _present(self, statistic: T | None, need: str) -> T:
+        if statistic is None:
+            raise CriterionError(self.statistics.why_not(need))
+        return statistic
 
 
 def find_layer(network: Network, layer: str | int) -> ConvLayer:
@@ -107,17 +137,3 @@ def find_layer(network: Network, layer: str | int) -> ConvLayer:
         raise LayerError(
             f"{network.name} has no layer {str(layer)!r}{nearest(str(layer), names)}"
         ) from None
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """The end of a message about an unknown name: the nearest known one, or all of them.
-
-    Examples
-    --------
-    >>> from cwda.pruning.filters import nearest
-    >>> nearest("l3", ["l1", "gm"])
-    "; did you mean 'l1'?"
-    """
-    known = list(known)
-    close = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(known)}"

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from cwda.errors import CriterionError
-from cwda.pruning.filters import Filters, nearest
+from cwda.errors import CriterionError, nearest
+from cwda.pruning.filters import Filters
+from cwda.pruning.statistics import validated_needs
 
 __all__ = ["Criterion", "criteria", "criterion", "get_criterion", "resolve"]
 
@@ -28,11 +29,14 @@ class Criterion:
         The score of filter j, in words or symbols.
     score : callable
         From `Filters` to a tensor of N' scores.
+    needs : frozenset of str
+        What it reads beyond the weights: keys of `cwda.pruning.NEEDS`.
     """
 
     name: str
     formula: str
     score: Score
+    needs: frozenset[str] = frozenset()
 
     def __call__(self, filters: Filters) -> Tensor:
         """The scores, float64, shape (N',).
@@ -58,7 +62,9 @@ class Criterion:
 _REGISTER: dict[str, Criterion] = {}
 
 
-def criterion(name: str, *, formula: str) -> Callable[[Score], Score]:
+def criterion(
+    name: str, *, formula: str, needs: str | Iterable[str] = ()
+) -> Callable[[Score], Score]:
     """Register a function from `Filters` to scores as a criterion; a decorator.
 
     Parameters
@@ -67,11 +73,14 @@ def criterion(name: str, *, formula: str) -> Callable[[Score], Score]:
         What the criterion is called from now on.
     formula : str
         The score of filter j.
+    needs : str or iterable of str
+        What it reads beyond the weights: keys of `cwda.pruning.NEEDS`, the attributes of
+        `Filters` that a pass over the data fills.
 
     Raises
     ------
     CriterionError
-        If another function has that name already.
+        If another function has that name already, or a need is unknown.
 
     Examples
     --------
@@ -81,14 +90,18 @@ def criterion(name: str, *, formula: str) -> Callable[[Score], Score]:
     ...     return filters.values.abs().amax(1)
     >>> criteria()["linf"]
     'max_p |F_jp|'
+    >>> @criterion("rms", formula="root mean square activation", needs="activations")
+    ... def rms(filters):
+    ...     return filters.activations.mean_square.sqrt()
     """
+    reads = validated_needs(needs)
 
     def register(score: Score) -> Score:
         known = _REGISTER.get(name)
         # A cell of a notebook that runs again defines the same function anew.
         if known is not None and _origin(known.score) != _origin(score):
             raise CriterionError(f"there is a criterion {name!r} already; choose another name")
-        _REGISTER[name] = Criterion(name, formula, score)
+        _REGISTER[name] = Criterion(name, formula, score, reads)
         return score
 
     return register

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cwda.errors import CriterionError, WeightsError
 from cwda.layers import ConvLayer, Network
+from cwda.models.batches import Data
 from cwda.numerics.device import resolve_device
-from cwda.pruning.filters import Filters, Source, as_network
+from cwda.pruning.filters import Filters
+from cwda.pruning.gather import Measurable, gather
 from cwda.pruning.norms import NORM_BASED
 from cwda.pruning.registry import Criterion, resolve
+from cwda.pruning.statistics import Collected, LayerStatistics
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,13 +48,16 @@ class LayerScores:
 
 
 def score_layer(
-    layer: ConvLayer, criteria: Sequence[Criterion], device: torch.device
+    layer: ConvLayer,
+    criteria: Sequence[Criterion],
+    device: torch.device,
+    statistics: LayerStatistics | None = None,
 ) -> LayerScores:
     """The scores of one layer, with a reason in place of those that do not exist."""
     names = tuple(each.name for each in criteria)
     missing = torch.full((layer.n_filters,), torch.nan, dtype=torch.float64, device=device)
     try:
-        filters = Filters.of(layer, device)
+        filters = Filters.of(layer, device, statistics)
     except WeightsError as error:
         return LayerScores(layer, names, missing.expand(len(names), -1), (str(error),) * len(names))
     rows, reasons = [], []
@@ -66,35 +72,46 @@ def score_layer(
 
 
 def score_network(
-    network: Network, criteria: Iterable[str], device: torch.device | str, fewest: int = 1
+    network: Network,
+    criteria: Sequence[Criterion],
+    device: torch.device | str,
+    statistics: Mapping[str, LayerStatistics],
 ) -> Iterator[LayerScores]:
-    """The scores of one layer after the other; names and device are checked at once."""
-    found, where = resolve(criteria, fewest), resolve_device(device)
-    return (score_layer(layer, found, where) for layer in network)
+    """The scores of one layer after the other; the device is checked at once."""
+    where = resolve_device(device)
+    return (score_layer(each, criteria, where, statistics.get(each.name)) for each in network)
 
 
 def scores(
-    source: Source,
+    source: Measurable,
     criteria: Iterable[str] = NORM_BASED,
     device: torch.device | str = "auto",
+    data: Data | Collected | None = None,
+    batch_size: int = 128,
 ) -> pd.DataFrame:
     """Importance scores of the filters; those with the smallest scores are pruned first.
 
     Parameters
     ----------
-    source : Network, ConvLayer or array
+    source : Network, ConvLayer, array or Module
         What to score; an array is N x k^2 x N'.
     criteria : iterable of str
         Names of `cwda.pruning.criteria()`.
     device : torch.device or str
         Where to compute, in float64; "auto" is CUDA where there is one.
+    data : Images, ImageData, tensors, iterable of batches or Collected
+        What criteria that need activations or gradients run a Module on; see
+        `cwda.models.batches.as_batches`. The result of `collect` saves the pass.
+    batch_size : int
+        Images a batch where `data` is not in batches already.
 
     Returns
     -------
     pandas.DataFrame
-        Of a network: a row per layer, criterion and filter with the columns ``network, layer,
-        criterion, filter, score, reason``. A layer without scores, as one with weights that
-        are not finite, keeps its rows, with NaN and the reason.
+        Of a network or module: a row per layer, criterion and filter with the columns
+        ``network, layer, criterion, filter, score, reason``. A layer without scores, as
+        one with weights that are not finite or without BatchNorm, keeps its rows, with NaN and
+        the reason.
         Of a layer or array: filters x criteria.
 
     Raises
@@ -103,6 +120,8 @@ def scores(
         If a criterion is unknown, or, for a layer or array, gives no scores.
     WeightsError
         If the weights of a layer or array given are not finite.
+    TracingError, DataError
+        If criteria need data, and the model cannot be traced or they do not fit it.
 
     Examples
     --------
@@ -116,11 +135,12 @@ def scores(
     1          1.0  1.0
     2          1.0  1.0
     """
-    network = as_network(source)
-    if isinstance(source, Network):
-        return _tidy(network.name, score_network(network, criteria, device))
+    found = resolve(criteria)
+    network, statistics = gather(source, found, device, data, batch_size)
+    if isinstance(source, Network | nn.Module):
+        return _tidy(network.name, score_network(network, found, device, statistics))
     filters = Filters.of(network.layers[0], resolve_device(device))
-    return _wide({each.name: each(filters) for each in resolve(criteria)})
+    return _wide({each.name: each(filters) for each in found})
 
 
 def _tidy(network: str, scored: Iterable[LayerScores]) -> pd.DataFrame:

@@ -1,31 +1,41 @@
 """Which filters a criterion prunes: within each layer, or by one ranking of the network.
 
-From the weights alone and without regard to coupled layers, as a residual sum couples them.
+Without regard to coupled layers, as a residual sum couples them: for rankings and overlaps. What
+is to be applied to a model is planned by `make_plan`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from cwda.errors import SelectionError
+from cwda.errors import SelectionError, nearest
+from cwda.layers import Network, Source, as_network
+from cwda.models.batches import Data
 from cwda.numerics.device import resolve_device
-from cwda.numerics.lowest import lowest_count
 from cwda.numerics.ranks import ascending
-from cwda.pruning.filters import Filters, Source, as_network, find_layer, nearest
-from cwda.pruning.registry import get_criterion
+from cwda.pruning.filters import Filters, find_layer
+from cwda.pruning.gather import Measurable, gather
+from cwda.pruning.plan import Plan
+from cwda.pruning.plan_content import Strategy
+from cwda.pruning.ranking import Ranking
+from cwda.pruning.registry import get_criterion, resolve
 from cwda.pruning.scoring import score_network
+from cwda.pruning.statistics import Collected
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-__all__ = ["Selection", "overlap", "pruned_indices", "select"]
-
-Strategy = Literal["layerwise", "global"]
+__all__ = [
+    "NORMALISERS",
+    "check_request",
+    "criterion_scores",
+    "finite_rows",
+    "lowest",
+    "pruned_indices",
+    "select",
+]
 
 #: Ways to make the scores of different layers comparable before one global ranking.
 NORMALISERS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -34,90 +44,22 @@ NORMALISERS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-@dataclass(frozen=True)
-class Selection:
-    """The filters that one criterion prunes from a network at one ratio.
-
-    Attributes
-    ----------
-    network, criterion : str
-        What was ranked, and by what.
-    strategy : {"layerwise", "global"}
-        One ranking a layer, or one for all.
-    normalise : str or None
-        How the scores of a layer were scaled before a global ranking.
-    ratio : float
-        The share of filters asked for.
-    n_filters : dict of str to int
-        Number of filters of each layer that was ranked.
-    pruned : dict of str to tuple of int
-        For each of these layers the indices of its pruned filters, the first pruned first.
-    skipped : dict of str to str
-        The layers that could not be ranked, with the reason; none of their filters is pruned
-        or counted.
-    """
-
-    network: str
-    criterion: str
-    strategy: Strategy
-    normalise: str | None
-    ratio: float
-    n_filters: Mapping[str, int]
-    pruned: Mapping[str, tuple[int, ...]]
-    skipped: Mapping[str, str]
-
-    @property
-    def achieved(self) -> float:
-        """Share of the ranked filters that is pruned; layer-wise at most `ratio`."""
-        total = sum(self.n_filters.values())
-        return sum(map(len, self.pruned.values())) / total if total else 0.0
-
-    @property
-    def emptied(self) -> tuple[str, ...]:
-        """The layers that lose all their filters, and with which the network is cut."""
-        return tuple(
-            name for name, pruned in self.pruned.items() if len(pruned) == self.n_filters[name]
-        )
-
-    @property
-    def table(self) -> pd.DataFrame:
-        """A row per layer: ``network, layer, n_filters, pruned, share, emptied, reason``."""
-        import pandas as pd
-
-        rows = [
-            (self.network, name, n, len(self.pruned[name]), len(self.pruned[name]) / n, "")
-            for name, n in self.n_filters.items()
-        ]
-        nan = float("nan")
-        rows += [(self.network, name, 0, 0, nan, reason) for name, reason in self.skipped.items()]
-        columns = ["network", "layer", "n_filters", "pruned", "share", "reason"]
-        table = pd.DataFrame(rows, columns=columns)
-        table.insert(5, "emptied", table["share"] == 1)
-        return table
-
-    def __repr__(self) -> str:
-        scaled = f", scores by {self.normalise}" if self.normalise else ""
-        emptied = f", emptied: {', '.join(self.emptied)}" if self.emptied else ""
-        skipped = f", {len(self.skipped)} layers skipped" if self.skipped else ""
-        return (
-            f"Selection({self.network!r}, {self.criterion}, {self.strategy}{scaled}, "
-            f"{self.achieved:.1%} of {self.ratio:.1%} asked for{emptied}{skipped})"
-        )
-
-
+#: What `select` returns.
 def select(
-    source: Source,
+    source: Measurable,
     criterion: str,
     ratio: float,
     strategy: Strategy = "layerwise",
     normalise: str | None = None,
     device: torch.device | str = "auto",
-) -> Selection:
+    data: Data | Collected | None = None,
+    batch_size: int = 128,
+) -> Plan:
     """Select the filters with the lowest scores.
 
     Parameters
     ----------
-    source : Network, ConvLayer or array
+    source : Network, ConvLayer, array or Module
         What to prune; an array is N x k^2 x N'.
     criterion : str
         A name of `cwda.pruning.criteria()`.
@@ -132,6 +74,9 @@ def select(
         mean and divided by the standard deviation.
     device : torch.device or str
         Where to compute, in float64; "auto" is CUDA where there is one.
+    data, batch_size
+        What a criterion that needs activations or gradients runs a Module on, as of
+        `cwda.similarity`.
 
     Raises
     ------
@@ -146,96 +91,94 @@ def select(
     >>> from cwda.pruning import select
     >>> array = np.array([[[3.0, 0.0, 1.0], [4.0, 1.0, 0.5]]])
     >>> select(array, "l2", 0.4)
-    Selection('array', l2, layerwise, 33.3% of 40.0% asked for)
+    Plan('array', l2, layerwise, 33.3% of 40.0% asked for)
     >>> select(array, "l2", 0.4).pruned
     {'array': (1,)}
     """
-    _validate(ratio, strategy, normalise)
-    network = as_network(source)
-    rows: dict[str, Tensor] = {}
-    skipped: dict[str, str] = {}
-    for scored in score_network(network, [criterion], device):
-        name, reason = scored.layer.name, scored.reasons[0]
-        if reason:
-            skipped[name] = reason
-            continue
-        row = scored.values[0]
-        if normalise is not None:
-            row = NORMALISERS[normalise](row)
-        if row.isfinite().all():
-            rows[name] = row
-        else:
-            skipped[name] = f"scores that are all equal or 0 have no {normalise} to scale by"
-    prune = _layerwise if strategy == "layerwise" else _globally
+    check_request(ratio, strategy, normalise)
+    if normalise is not None and strategy == "layerwise":
+        raise SelectionError(
+            "normalise changes nothing within a layer; leave it out or take strategy='global'"
+        )
+    network, scored, reasons = criterion_scores(source, criterion, device, data, batch_size)
+    return lowest(network, criterion, scored, reasons, ratio, strategy, normalise)
+
+
+def lowest(
+    network: Network,
+    criterion: str,
+    scored: Mapping[str, Tensor],
+    reasons: Mapping[str, str],
+    ratio: float,
+    strategy: Strategy,
+    normalise: str | None,
+) -> Plan:
+    """The selection from scores by layer, given why the other layers have none."""
+    rows, scaled = finite_rows(scored, normalise)
+    known = {**reasons, **scaled}
+    skipped = {each.name: known[each.name] for each in network if each.name in known}
     n_filters = {name: len(row) for name, row in rows.items()}
-    pruned = prune(rows, ratio) if rows else {}
-    return Selection(
-        network.name, criterion, strategy, normalise, ratio, n_filters, pruned, skipped
-    )
+    pruned: dict[str, tuple[int, ...]] = {}
+    if rows:  # each filter is a channel of its own
+        usable = np.ones(sum(n_filters.values()), dtype=bool)
+        numbers = np.split(np.arange(len(usable)), np.cumsum([*n_filters.values()])[:-1])
+        channels = dict(zip(rows, numbers, strict=True))
+        ranking = Ranking(rows, channels, len(usable), usable)
+        pruned = ranking.filters(ranking.choose(strategy, ratio, minimum=0).taken)
+    return Plan(network.name, criterion, strategy, normalise, ratio, n_filters, pruned, skipped)
 
 
-def _validate(ratio: float, strategy: str, normalise: str | None) -> None:
+def criterion_scores(
+    source: Measurable,
+    criterion: str,
+    device: torch.device | str,
+    data: Data | Collected | None,
+    batch_size: int,
+) -> tuple[Network, dict[str, Tensor], dict[str, str]]:
+    """The network, the scores of each layer by one criterion, and why a layer has none."""
+    chosen = resolve([criterion])
+    network, statistics = gather(source, chosen, device, data, batch_size)
+    rows, reasons = {}, {}
+    for scored in score_network(network, chosen, device, statistics):
+        if scored.reasons[0]:
+            reasons[scored.layer.name] = scored.reasons[0]
+        else:
+            rows[scored.layer.name] = scored.values[0]
+    return network, rows, reasons
+
+
+def check_request(ratio: float, strategy: str, normalise: str | None) -> None:
+    """Refuse what cannot be selected.
+
+    Raises
+    ------
+    SelectionError
+        If the ratio, the strategy or the way to normalise is impossible.
+    """
     if not 0 <= ratio <= 1:
         raise SelectionError(f"a pruning ratio lies between 0 and 1, not {ratio}")
     if strategy not in ("layerwise", "global"):
         known = nearest(strategy, ("layerwise", "global"))
         raise SelectionError(f"no strategy {strategy!r}{known}")
-    if normalise is None:
-        return
-    if normalise not in NORMALISERS:
+    if normalise is not None and normalise not in NORMALISERS:
         raise SelectionError(f"no way to normalise {normalise!r}{nearest(normalise, NORMALISERS)}")
-    if strategy == "layerwise":
-        raise SelectionError(
-            "normalise changes nothing within a layer; leave it out or take strategy='global'"
-        )
 
 
-def _layerwise(rows: Mapping[str, Tensor], ratio: float) -> dict[str, tuple[int, ...]]:
-    return {name: _lowest(row, lowest_count(len(row), ratio)) for name, row in rows.items()}
-
-
-def _lowest(scores: Tensor, count: int) -> tuple[int, ...]:
-    return tuple(ascending(scores)[:count].tolist())
-
-
-def _globally(rows: Mapping[str, Tensor], ratio: float) -> dict[str, tuple[int, ...]]:
-    """One ranking of all filters, handed out to the layers again."""
-    owner = [(name, index) for name, row in rows.items() for index in range(len(row))]
-    pruned: dict[str, list[int]] = {name: [] for name in rows}
-    for place in _lowest(torch.cat(list(rows.values())), lowest_count(len(owner), ratio)):
-        name, index = owner[place]
-        pruned[name].append(index)
-    return {name: tuple(indices) for name, indices in pruned.items()}
-
-
-def overlap(a: Selection, b: Selection) -> float:
-    """Jaccard index of the filters that two selections prune; NaN if both prune none.
-
-    Raises
-    ------
-    SelectionError
-        If they are selections from networks with different layers.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from cwda.pruning import overlap, select
-    >>> array = np.random.default_rng(0).normal(size=(16, 9, 64))
-    >>> round(overlap(select(array, "l1", 0.5), select(array, "l2", 0.5)), 3)
-    0.778
-    """
-    first = {(name, index) for name, pruned in a.pruned.items() for index in pruned}
-    second = {(name, index) for name, pruned in b.pruned.items() for index in pruned}
-    if _sizes(a) != _sizes(b):
-        raise SelectionError(
-            f"selections from {a.network!r} and {b.network!r} have different layers"
-        )
-    together = len(first | second)
-    return len(first & second) / together if together else float("nan")
-
-
-def _sizes(selection: Selection) -> set[str]:
-    return {*selection.n_filters, *selection.skipped}
+def finite_rows(
+    scores: Mapping[str, Tensor], normalise: str | None
+) -> tuple[dict[str, npt.NDArray[np.float64]], dict[str, str]]:
+    """Scores made comparable, and why a layer has none."""
+    rows, skipped = {}, {}
+    for name, row in scores.items():
+        if not bool(row.isfinite().all()):
+            skipped[name] = "scores that are not finite"
+            continue
+        scaled = row if normalise is None else NORMALISERS[normalise](row)
+        if bool(scaled.isfinite().all()):
+            rows[name] = scaled.cpu().numpy()
+        else:
+            skipped[name] = f"scores that are all equal or 0 have no {normalise} to scale by"
+    return rows, skipped
 
 
 def pruned_indices(
@@ -277,4 +220,5 @@ def pruned_indices(
         raise SelectionError(f"top is the number of filters, 1 or more, not {top}")
     score = get_criterion(criterion)
     filters = Filters.of(find_layer(as_network(source), layer), resolve_device(device))
-    return list(_lowest(score(filters), top))
+    indices: list[int] = ascending(score(filters))[:top].tolist()
+    return indices

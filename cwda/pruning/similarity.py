@@ -13,12 +13,17 @@ from torch import Tensor
 
 from cwda.errors import SelectionError
 from cwda.layers import Network
+from cwda.models.batches import Data
 from cwda.numerics.lowest import lowest_count, lowest_overlap, rank_biased_overlap
 from cwda.numerics.rank_intervals import FEWEST_FOR_INTERVAL, spearman_interval
 from cwda.numerics.ranks import kendall, spearman
-from cwda.pruning.filters import Source, as_network, find_layer
+from cwda.numerics.spread import constant
+from cwda.pruning.filters import find_layer
+from cwda.pruning.gather import Measurable, gather
 from cwda.pruning.norms import NORM_BASED
+from cwda.pruning.registry import resolve
 from cwda.pruning.scoring import LayerScores, score_network
+from cwda.pruning.statistics import Collected
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,8 +35,6 @@ PERSISTENCE = 0.9
 
 # Fewer filters can only agree wholly or not at all.
 _FEWEST_FILTERS = 3
-# Scores closer than this, relative to the largest, differ by rounding alone.
-_ROUNDING = 1e-12
 
 _METHOD = (
     "Spearman and Kendall tau-b of mid-ranks; jackknife interval on Fisher's scale; "
@@ -62,8 +65,11 @@ class SimilarityResult:
     network: Network
     alpha: float
 
-    def matrix(self, layer: str | int, coefficient: str = "spearman") -> pd.DataFrame:
+    def matrix(self, layer: str | int | None = None, coefficient: str = "spearman") -> pd.DataFrame:
         """Criteria x criteria matrix of one layer, by name or position from 0.
+
+        Without a layer: the mean over the layers in which the pair's coefficient is defined,
+        each layer counting the same.
 
         Raises
         ------
@@ -72,8 +78,11 @@ class SimilarityResult:
         """
         import pandas as pd
 
-        name = find_layer(self.network, layer).name
-        rows = self.table[self.table["layer"] == name]
+        if layer is None:
+            pairs = ["criterion_a", "criterion_b"]
+            rows = self.table.groupby(pairs, sort=False)[coefficient].mean().reset_index()
+        else:
+            rows = self.table[self.table["layer"] == find_layer(self.network, layer).name]
         names = pd.Index(self.criteria, name="criterion")
         matrix = pd.DataFrame(float("nan"), index=names, columns=names)
         for a, b, value in zip(
@@ -135,17 +144,19 @@ class SimilarityResult:
 
 
 def similarity(
-    source: Source,
+    source: Measurable,
     criteria: Iterable[str] = NORM_BASED,
     ratios: Iterable[float] = (0.1, 0.3, 0.5, 0.7),
     device: torch.device | str = "auto",
     alpha: float = 0.05,
+    data: Data | Collected | None = None,
+    batch_size: int = 128,
 ) -> SimilarityResult:
     """Measure how alike criteria rank the filters of each layer (paper, figure 4).
 
     Parameters
     ----------
-    source : Network, ConvLayer or array
+    source : Network, ConvLayer, array or Module
         What to measure; an array is N x k^2 x N'.
     criteria : iterable of str
         Two names of `cwda.pruning.criteria()` or more.
@@ -155,6 +166,11 @@ def similarity(
         Where to compute, in float64; "auto" is CUDA where there is one.
     alpha : float
         The intervals of Spearman's coefficient have level 1 - alpha.
+    data : Images, ImageData, tensors, iterable of batches or Collected
+        What criteria that need activations or gradients run a Module on; see
+        `cwda.models.batches.as_batches`. The result of `collect` saves the pass.
+    batch_size : int
+        Images a batch where `data` is not in batches already.
 
     Returns
     -------
@@ -167,6 +183,8 @@ def similarity(
         If a criterion is unknown or there are fewer than two.
     SelectionError
         If a ratio or alpha does not lie between 0 and 1.
+    TracingError, DataError
+        If criteria need data, and the model cannot be traced or they do not fit it.
 
     Examples
     --------
@@ -181,11 +199,12 @@ def similarity(
     for value in (*ratios, alpha):
         if not 0 < value < 1:
             raise SelectionError(f"ratios and alpha lie between 0 and 1, not {value}")
-    network = as_network(source)
-    names = [criteria] if isinstance(criteria, str) else list(criteria)
-    scored = score_network(network, names, device, fewest=2)
+    found = resolve(criteria, fewest=2)
+    names = tuple(each.name for each in found)
+    network, statistics = gather(source, found, device, data, batch_size)
+    scored = score_network(network, found, device, statistics)
     table = _table([_rows(network.name, each, ratios, alpha) for each in scored], ratios)
-    return SimilarityResult(table, tuple(names), network, alpha)
+    return SimilarityResult(table, names, network, alpha)
 
 
 def _table(rows: list[list[dict[str, Any]]], ratios: tuple[float, ...]) -> pd.DataFrame:
@@ -245,8 +264,7 @@ def _problem(criterion: str, scores: Tensor, reason: str) -> str:
     n = len(scores)
     if n < _FEWEST_FILTERS:
         return f"{n} filter{'s' * (n > 1)}; {_FEWEST_FILTERS} are needed"
-    lowest, highest = scores.aminmax()
-    if float(highest - lowest) <= _ROUNDING * max(abs(float(highest)), abs(float(lowest))):
+    if bool(constant(scores)):
         return f"all {n} scores of {criterion} are equal"
     return ""
 

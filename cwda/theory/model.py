@@ -22,12 +22,10 @@ from cwda.conditions.workspace import Workspace, unfit
 from cwda.errors import CwdaError
 from cwda.layers import ConvLayer
 from cwda.numerics.device import resolve_device
+from cwda.numerics.spread import NORMAL_IQR
 from cwda.theory.moments import NormMoments, norm_moments
 
-__all__ = ["FittedLayer", "Impurity", "fit_layer", "mean_signal"]
-
-#: Interquartile range of the standard normal law.
-NORMAL_IQR = 1.3489795003921634
+__all__ = ["FittedLayer", "Impurity", "fit_layer", "fit_or_reason", "mean_signal"]
 
 #: Squared norms below this part of the median count as this part: filters may be zero.
 FLOOR = 1e-12
@@ -72,6 +70,8 @@ class FittedLayer:
         Mean filter, N x k^2, shrunk so that mu' Sigma mu is `mean_signal`.
     mean_signal : float
         mu' Sigma mu by U-statistics, not below 0.
+    mean_energy : float
+        |mu|^2, the mean of f_i . f_j over i != j, not below 0.
     tau_squared : float
         CV^2 of the squared filter scale, from fourth moments.
     log_scale_variance : float
@@ -83,6 +83,11 @@ class FittedLayer:
         w = Var(log(l1 / l2)) over the filters; this one is measured on the scores.
     impurity : Impurity
         Weights of the filters in GM and in the Fermat point.
+    effective_dim : float
+        d_eff of the whole Sigma by U-statistics, with what lies outside the blocks; NaN where
+        the estimate of trace(Sigma^2) is not positive.
+    unit : float
+        Root mean square weight of the layer, by which all else is divided.
     """
 
     name: str
@@ -91,11 +96,14 @@ class FittedLayer:
     covariances: Tensor
     mean: Tensor
     mean_signal: float
+    mean_energy: float
     tau_squared: float
     log_scale_variance: float
     log_energies: npt.NDArray[np.float64]
     log_ratio_variance: float
     impurity: Impurity
+    effective_dim: float
+    unit: float
 
     @property
     def variances(self) -> Tensor:
@@ -119,13 +127,18 @@ class FittedLayer:
         return norm_moments(self.covariances)
 
     @property
+    def log_norm_variance(self) -> float:
+        """Variance of log l2 over the filters: that of the normal law with their IQR."""
+        return _robust_variance(self.log_energies / 2)
+
+    @property
     def mean_relative(self) -> float:
         """v_m = mu' Sigma mu / trace(Sigma)^2."""
         return self.mean_signal / self.block.trace**2
 
     @cached_property
     def scales(self) -> npt.NDArray[np.float64]:
-        """Filter scales s_j with median 1, (n,).
+        """Filter scales s_j with mean square 1, (n,), so that E |f|^2 stays trace(Sigma).
 
         The measured norms, their logarithms shrunk to the median until the
         interquartile range of log s is that of `log_scale_variance`.
@@ -133,7 +146,8 @@ class FittedLayer:
         centred = (self.log_energies - np.median(self.log_energies)) / 2
         spread = _robust_variance(centred)
         shrink = math.sqrt(self.log_scale_variance / spread) if spread > 0 else 0.0
-        return np.asarray(np.exp(shrink * centred))
+        scales = np.exp(shrink * centred)
+        return np.asarray(scales / np.sqrt(np.mean(scales**2)))
 
 
 def fit_layer(layer: ConvLayer, *, device: torch.device | str = "auto") -> FittedLayer:
@@ -178,6 +192,7 @@ def fit_layer(layer: ConvLayer, *, device: torch.device | str = "auto") -> Fitte
     average = filters.mean(dim=0)
     covariances = _covariances(filters - average, work)
     signal = max(mean_signal(work.kernels.mean), 0.0)
+    total = float(work.kernels.mean.sum())
     fitted_noise = norm_moments(covariances).l2_relative
     log_energies = energy.log().cpu().numpy()
     return FittedLayer(
@@ -187,12 +202,31 @@ def fit_layer(layer: ConvLayer, *, device: torch.device | str = "auto") -> Fitte
         covariances=covariances,
         mean=_shrunk_mean(average, covariances, signal),
         mean_signal=signal,
+        mean_energy=max(total / (layer.n_filters * (layer.n_filters - 1)), 0.0),
         tau_squared=work.tau_squared,
         log_scale_variance=max(_robust_variance(log_energies / 2) - fitted_noise, 0.0),
         log_energies=log_energies,
         log_ratio_variance=float(log_ratios.var(correction=1)),
         impurity=_impurity(energy),
+        effective_dim=work.effective_dim,
+        unit=work.scale,
     )
+
+
+def fit_or_reason(
+    layer: ConvLayer, *, device: torch.device | str = "auto"
+) -> tuple[FittedLayer | None, str]:
+    """The fitted layer and no reason, or None and why it cannot be fitted.
+
+    Examples
+    --------
+    >>> fit_or_reason(ConvLayer("conv", torch.ones(16, 3, 3, 3)))
+    (None, 'all weights are equal')
+    """
+    try:
+        return fit_layer(layer, device=device), ""
+    except CwdaError as error:
+        return None, str(error).split("cannot be fitted: ")[-1]
 
 
 def _covariances(centred: Tensor, work: Workspace) -> Tensor:

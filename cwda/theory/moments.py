@@ -13,7 +13,7 @@ import torch
 from scipy import special
 from torch import Tensor
 
-from cwda.errors import CwdaError
+from cwda.errors import CriterionError, CwdaError, nearest
 
 __all__ = [
     "CRITERIA",
@@ -119,7 +119,7 @@ def isotropic_moments(
 
 def _require(criterion: str, dim: int, sigma: float) -> None:
     if criterion not in CRITERIA:
-        raise CwdaError(f"unknown criterion {criterion!r}; choose from {', '.join(CRITERIA)}")
+        raise CriterionError(f"unknown criterion {criterion!r}{nearest(criterion, CRITERIA)}")
     if dim < 1:
         raise CwdaError(f"dim must be 1 or more, not {dim}")
     if not (math.isfinite(sigma) and sigma > 0):

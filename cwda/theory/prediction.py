@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from cwda.errors import CwdaError
-from cwda.layers import ConvLayer, Network
-from cwda.theory.model import FittedLayer, fit_layer
+from cwda.errors import CriterionError, CwdaError, nearest
+from cwda.layers import Source, as_network
+from cwda.theory.model import FittedLayer, fit_or_reason
 from cwda.theory.moments import CRITERIA
 
 if TYPE_CHECKING:
@@ -19,16 +19,22 @@ if TYPE_CHECKING:
     import torch
 
 __all__ = [
+    "CLOSED_FORM",
     "COLUMNS",
     "RUNGS",
+    "SIMULATED",
     "Forecast",
     "PredictedCorrelation",
     "PredictedSimilarity",
+    "choose_rungs",
     "predict_layers",
 ]
 
 #: The ladder of models; each rung adds one departure.
 RUNGS = ("isotropic", "diagonal", "block", "scale", "shape")
+
+#: The two ways to predict, `PredictedSimilarity.method`.
+CLOSED_FORM, SIMULATED = "closed form", "simulated"
 
 NAN = math.nan
 
@@ -101,10 +107,13 @@ class PredictedSimilarity:
         One record a layer, pair of criteria and rung.
     level : float
         Level of the prediction intervals.
+    method : str
+        "closed form" or "simulated".
     """
 
     results: tuple[PredictedCorrelation, ...]
     level: float
+    method: str
 
     def __len__(self) -> int:
         return len(self.results)
@@ -138,47 +147,40 @@ Forecaster = Callable[[FittedLayer, Sequence[Pair], str], Sequence[Forecast]]
 
 
 def predict_layers(
-    source: Network | ConvLayer,
+    source: Source,
     criteria: Sequence[str] | None,
     rungs: Sequence[str] | None,
     level: float,
     device: str | torch.device,
+    method: str,
     forecast: Forecaster,
 ) -> PredictedSimilarity:
     """Fit each layer, hand it to `forecast` for each rung, and gather the rows.
 
     Raises
     ------
+    CriterionError
+        If a criterion is unknown, or there are fewer than two.
     CwdaError
-        If a name is unknown, fewer than two criteria are given, the level impossible or
-        the source of the wrong type.
+        If a rung is unknown, the level impossible or the source of the wrong type.
     """
-    chosen = _choose("criterion", criteria, CRITERIA)
-    ladder = _choose("rung", rungs, RUNGS)
+    chosen = _choose("criterion", criteria, CRITERIA, CriterionError)
+    ladder = choose_rungs(rungs)
     pairs = list(itertools.combinations(chosen, 2))
     if not pairs:
-        raise CwdaError("similarity needs two criteria or more")
+        raise CriterionError(f"2 criteria or more are needed, not {len(chosen)}")
     if not 0 < level < 1:
         raise CwdaError(f"level must lie between 0 and 1, not {level}")
-    if not isinstance(source, Network | ConvLayer):
-        raise CwdaError(
-            f"predictions take a Network or a ConvLayer, not {type(source).__name__}; "
-            "cwda.load(...) makes a Network of names, files, modules and arrays"
-        )
-    name = source.name if isinstance(source, Network) else ""
+    network = as_network(source)
     results: list[PredictedCorrelation] = []
-    for layer in source if isinstance(source, Network) else [source]:
-        nothing, reason = [Forecast(NAN, NAN, NAN, NAN)] * len(pairs), ""
-        fitted = None
-        try:
-            fitted = fit_layer(layer, device=device)
-        except CwdaError as error:
-            reason = str(error).split("cannot be fitted: ")[-1]
+    for layer in network:
+        nothing = [Forecast(NAN, NAN, NAN, NAN)] * len(pairs)
+        fitted, reason = fit_or_reason(layer, device=device)
         for rung in ladder:
             found = forecast(fitted, pairs, rung) if fitted else nothing
             results += [
                 PredictedCorrelation(
-                    name,
+                    network.name,
                     layer.name,
                     *pair,
                     rung,
@@ -189,12 +191,26 @@ def predict_layers(
                 )
                 for pair, one in zip(pairs, found, strict=True)
             ]
-    return PredictedSimilarity(tuple(results), level)
+    return PredictedSimilarity(tuple(results), level, method)
 
 
-def _choose(kind: str, names: Sequence[str] | None, known: Sequence[str]) -> list[str]:
+def choose_rungs(names: Sequence[str] | None) -> list[str]:
+    """The rungs asked for, all by default, in the order of the ladder.
+
+    Raises
+    ------
+    CwdaError
+        If one is unknown; the message names the nearest.
+    """
+    return _choose("rung", names, RUNGS, CwdaError)
+
+
+def _choose(
+    kind: str, names: Sequence[str] | None, known: Sequence[str], error: type[CwdaError]
+) -> list[str]:
     """Those of `known` that are asked for, in its order."""
-    for name in names or ():
+    asked = [names] if isinstance(names, str) else names
+    for name in asked or ():
         if name not in known:
-            raise CwdaError(f"unknown {kind} {name!r}; choose from {', '.join(known)}")
-    return [name for name in known if names is None or name in names]
+            raise error(f"unknown {kind} {name!r}{nearest(str(name), known)}")
+    return [name for name in known if asked is None or name in asked]

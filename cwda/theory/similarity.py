@@ -29,10 +29,16 @@ import numpy.typing as npt
 import torch
 from scipy import special
 
-from cwda.layers import ConvLayer, Network
+from cwda.layers import Source
 from cwda.theory.model import FittedLayer, Impurity
 from cwda.theory.moments import CRITERIA, NormMoments, expected_spearman
-from cwda.theory.prediction import Forecast, Pair, PredictedSimilarity, predict_layers
+from cwda.theory.prediction import (
+    CLOSED_FORM,
+    Forecast,
+    Pair,
+    PredictedSimilarity,
+    predict_layers,
+)
 
 __all__ = ["log_score_correlation", "predict_similarity", "shape_excess", "spearman_interval"]
 
@@ -40,7 +46,7 @@ Array = npt.NDArray[np.float64]
 
 
 def predict_similarity(
-    source: Network | ConvLayer,
+    source: Source,
     criteria: Sequence[str] | None = None,
     rungs: Sequence[str] | None = None,
     *,
@@ -51,8 +57,8 @@ def predict_similarity(
 
     Parameters
     ----------
-    source : Network or ConvLayer
-        What `cwda.load` returns, or one of its layers.
+    source : Network, ConvLayer or array
+        What to predict for; an array is N x k^2 x N'.
     criteria : sequence of str, optional
         Two or more of l1, l2, gm, fermat; all by default.
     rungs : sequence of str, optional
@@ -71,8 +77,10 @@ def predict_similarity(
 
     Raises
     ------
+    CriterionError
+        If a criterion is unknown, or there are fewer than two.
     CwdaError
-        If a criterion or rung is unknown, or level or device impossible.
+        If a rung is unknown, or source, level or device impossible.
 
     References
     ----------
@@ -81,6 +89,7 @@ def predict_similarity(
     Examples
     --------
     >>> rng = torch.Generator().manual_seed(0)
+    >>> from cwda.layers import ConvLayer
     >>> layer = ConvLayer("conv", torch.randn(256, 64, 3, 3, generator=rng))
     >>> found = predict_similarity(layer, ["l1", "l2"], ["isotropic"]).table
     >>> found["spearman"].round(3).tolist()
@@ -94,7 +103,7 @@ def predict_similarity(
             for a, b in pairs
         ]
 
-    return predict_layers(source, criteria, rungs, level, device, forecast)
+    return predict_layers(source, criteria, rungs, level, device, CLOSED_FORM, forecast)
 
 
 def _forecast(rho: float, n: int, level: float) -> Forecast:

@@ -18,12 +18,19 @@ import torch
 from torch import Tensor
 
 from cwda.errors import CwdaError
-from cwda.layers import ConvLayer, Network
+from cwda.layers import Source
 from cwda.numerics.device import resolve_device
 from cwda.numerics.geometry import Geometry
 from cwda.theory.model import FittedLayer
 from cwda.theory.moments import CRITERIA
-from cwda.theory.prediction import NAN, Forecast, Pair, PredictedSimilarity, predict_layers
+from cwda.theory.prediction import (
+    NAN,
+    SIMULATED,
+    Forecast,
+    Pair,
+    PredictedSimilarity,
+    predict_layers,
+)
 from cwda.theory.similarity import shape_excess
 
 __all__ = ["importance_scores", "sample_filters", "simulate_similarity", "spearman_of_draws"]
@@ -33,7 +40,7 @@ CHUNK_NUMBERS = 1 << 22
 
 
 def simulate_similarity(
-    source: Network | ConvLayer,
+    source: Source,
     criteria: Sequence[str] | None = None,
     rungs: Sequence[str] | None = None,
     *,
@@ -46,8 +53,8 @@ def simulate_similarity(
 
     Parameters
     ----------
-    source : Network or ConvLayer
-        What `cwda.load` returns, or one of its layers.
+    source : Network, ConvLayer or array
+        What to predict for; an array is N x k^2 x N'.
     criteria : sequence of str, optional
         Two or more of l1, l2, gm, fermat; all by default.
     rungs : sequence of str, optional
@@ -68,13 +75,16 @@ def simulate_similarity(
 
     Raises
     ------
+    CriterionError
+        If a criterion is unknown, or there are fewer than two.
     CwdaError
-        If a criterion or rung is unknown, a number or the device impossible, or there are
+        If a rung is unknown, the source, a number or the device impossible, or there are
         too few draws for the level.
 
     Examples
     --------
     >>> rng = torch.Generator().manual_seed(0)
+    >>> from cwda.layers import ConvLayer
     >>> layer = ConvLayer("conv", torch.randn(32, 16, 3, 3, generator=rng))
     >>> found = simulate_similarity(layer, ["l1", "l2"], ["isotropic"], device="cpu").table
     >>> bool(found["low"][0] < 0.93 < found["high"][0])
@@ -98,7 +108,7 @@ def simulate_similarity(
             out.append(Forecast(NAN, float(sample.mean()), float(low), float(high)))
         return out
 
-    return predict_layers(source, criteria, rungs, level, where, forecast)
+    return predict_layers(source, criteria, rungs, level, where, SIMULATED, forecast)
 
 
 def spearman_of_draws(

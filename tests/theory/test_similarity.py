@@ -134,7 +134,7 @@ def test_summary_is_the_median_in_the_order_of_the_ladder():
     ("options", "message"),
     [
         ({"criteria": ["l1", "l3"]}, "unknown criterion 'l3'"),
-        ({"criteria": ["l1"]}, "two criteria"),
+        ({"criteria": ["l1"]}, "2 criteria or more"),
         ({"rungs": ["round"]}, "unknown rung 'round'"),
         ({"level": 1.0}, "level must lie"),
     ],
@@ -145,5 +145,7 @@ def test_bad_parameters(options, message):
 
 
 def test_bad_source():
-    with pytest.raises(CwdaError, match="Network or a ConvLayer, not str"):
+    with pytest.raises(
+        CwdaError, match=r"a ConvLayer or an array N x k\^2 x N' is needed, not str"
+    ):
         predict_similarity("resnet18")

@@ -1,0 +1,235 @@
+"""How the figures look: sizes, colours, marks, and the Axes they are drawn on.
+
+Figures are plain `matplotlib.figure.Figure` objects; pyplot and the user's settings are not
+touched. Nothing in this room works without matplotlib, so its modules import it at their
+top; the room itself is imported when first used.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
+
+__all__ = [
+    "CRITERIA",
+    "CYCLE",
+    "DARK",
+    "DIVERGING",
+    "FONT",
+    "GREY",
+    "LINES",
+    "MM",
+    "SEQUENTIAL",
+    "SMALL",
+    "TEXT_WIDTH",
+    "UNDEFINED",
+    "VALUES",
+    "VERDICTS",
+    "Margins",
+    "VerdictStyle",
+    "canvas",
+    "criterion_style",
+    "empty_figure",
+    "legend",
+    "legend_above",
+    "plain",
+    "say",
+    "size_in_points",
+    "styled",
+    "text_width",
+]
+
+#: Inches in a millimetre.
+MM = 1 / 25.4
+
+#: Width of the text of a report, in mm.
+TEXT_WIDTH = 160.0
+
+#: Size of text and of tick labels, in points.
+SIZE, SMALL = 8.0, 7.0
+FONT = "DejaVu Sans"  # comes with matplotlib, and has the marks of the verdicts
+
+DARK, GREY, LINES, UNDEFINED = "#222222", "#767676", "#BFBFBF", "#F0F0F0"
+
+#: Okabe and Ito's colours without black and yellow, darkest first.
+CYCLE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+
+#: Colour and marker of the norm-based criteria.
+CRITERIA = {
+    "l1": (CYCLE[0], "o"),
+    "l2": (CYCLE[1], "s"),
+    "gm": (CYCLE[2], "^"),
+    "fermat": (CYCLE[3], "D"),
+}
+_MARKERS = "os^DvP"
+
+#: Maps of values (lightness rises with the value), of sizes (0 is white), of signed numbers.
+VALUES, SEQUENTIAL, DIVERGING = "viridis", "Blues", "RdBu_r"
+
+_RC = {
+    "font.family": FONT,
+    "font.size": SIZE,
+    "mathtext.fontset": "dejavusans",
+    "axes.labelsize": SIZE,
+    "axes.titlesize": SIZE,
+    "axes.titlelocation": "left",
+    "axes.titlepad": 4.0,
+    "axes.linewidth": 0.6,
+    "axes.edgecolor": GREY,
+    "axes.facecolor": "white",
+    "axes.labelcolor": DARK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": False,
+    "text.color": DARK,
+    "legend.fontsize": SMALL,
+    "legend.frameon": False,
+    "hatch.linewidth": 0.4,
+    "lines.linewidth": 1.0,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "auto",
+}
+
+
+@dataclass(frozen=True)
+class VerdictStyle:
+    """How a verdict is shown; fills differ in lightness, so that they survive grey printing.
+
+    Attributes
+    ----------
+    mark : str
+        Its sign in a cell of a table.
+    fill, ink : str
+        Colour of a cell, and of text upon it.
+    line, marker : str
+        Colour and marker of a point.
+    """
+
+    mark: str
+    fill: str
+    ink: str
+    line: str
+    marker: str
+
+
+#: From the condition that holds (light) to the one that fails (dark).
+VERDICTS = {
+    "holds": VerdictStyle("✓", "#D6EAF5", DARK, "#0072B2", "o"),
+    "inconclusive": VerdictStyle("?", "#EDB85A", DARK, "#C07F00", "D"),
+    "fails": VerdictStyle("✗", "#A8401C", "white", "#A8401C", "X"),
+    "not applicable": VerdictStyle("–", UNDEFINED, GREY, GREY, "_"),
+}
+
+
+class Picture(Figure):
+    """A `Figure` that a notebook shows although pyplot was never imported."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png", dpi=144)
+        return buffer.getvalue()
+
+
+@dataclass(frozen=True)
+class Margins:
+    """Space round the Axes of a new figure, in mm."""
+
+    left: float = 13.0
+    right: float = 3.0
+    bottom: float = 11.0
+    top: float = 7.0
+
+
+def empty_figure(width: float, height: float) -> Figure:
+    """A figure without Axes, in mm."""
+    return Picture(figsize=(width * MM, height * MM))
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """The settings of this room inside, the user's outside."""
+    with rc_context(_RC):  # type: ignore[arg-type]
+        yield
+
+
+@contextmanager
+def canvas(
+    ax: Axes | None, width: float, height: float, margins: Margins | None = None
+) -> Iterator[Axes]:
+    """The Axes given, or those of a new figure of a size in mm; in the style of this room."""
+    with styled():
+        if ax is None:
+            figure = empty_figure(width, height)
+            ax = figure.add_subplot()
+            space = margins or Margins()
+            figure.subplots_adjust(
+                left=space.left / width,
+                right=1 - space.right / width,
+                bottom=space.bottom / height,
+                top=1 - space.top / height,
+            )
+        plain(ax)
+        yield ax
+
+
+def plain(ax: Axes) -> None:
+    """Ticks in the style of this room; they are made when drawn, after the context has gone."""
+    ax.tick_params(
+        labelsize=SMALL,
+        labelfontfamily=FONT,
+        labelcolor=DARK,
+        color=GREY,
+        length=2.5,
+        width=0.6,
+        pad=2,
+    )
+
+
+def say(ax: Axes, sentence: str) -> Axes:
+    """A sentence in place of a picture."""
+    ax.set_axis_off()
+    ax.text(0.5, 0.5, sentence, ha="center", va="center", wrap=True, transform=ax.transAxes)
+    return ax
+
+
+def legend_above(ax: Axes, ncols: int) -> None:
+    """A legend in one line or more above the Axes, where it covers nothing."""
+    legend(ax, loc="lower left", bbox_to_anchor=(0, 1), ncols=ncols, columnspacing=1.4)
+
+
+def legend(ax: Axes, **where: Any) -> None:
+    """A small legend of the labelled artists, if there are any."""
+    handles, labels = ax.get_legend_handles_labels()
+    if handles:
+        ax.legend(handles, labels, handlelength=1.4, borderaxespad=0.2, labelspacing=0.3, **where)
+
+
+def criterion_style(name: str, place: int = 0) -> tuple[str, str]:
+    """Colour and marker of a criterion; of those without a fixed one by their place."""
+    at = place % len(CYCLE)
+    return CRITERIA.get(name, (CYCLE[at], _MARKERS[at]))
+
+
+def size_in_points(ax: Axes) -> tuple[float, float]:
+    """Width and height of Axes."""
+    inches = ax.get_window_extent().transformed(ax.figure.dpi_scale_trans.inverted())
+    return 72 * inches.width, 72 * inches.height
+
+
+def text_width(words: Sequence[str], size: float = SMALL) -> float:
+    """Width in mm of the widest of some words."""
+    longest = sorted(set(words), key=len)[-3:]
+    font = FontProperties(family=FONT, size=size)
+    widths = [
+        text_to_path.get_text_width_height_descent(word, font, ismath=False)[0] for word in longest
+    ]
+    return max(widths, default=0.0) / 72 / MM

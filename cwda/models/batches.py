@@ -1,0 +1,100 @@
+"""Whatever stands for labelled images becomes batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from torch import Tensor
+
+from cwda.errors import DataError
+from cwda.models.data import ImageData, Images
+
+__all__ = ["Batch", "Data", "as_batches"]
+
+#: Images ready for a model, and their labels where there are some.
+Batch = tuple[Tensor, Tensor | None]
+
+Data = ImageData | Images | Tensor | tuple[Tensor, Tensor] | Iterable[Any]
+
+
+def as_batches(data: Data, batch_size: int = 128) -> Iterator[Batch]:
+    """Batches of images and labels, in the order of the data.
+
+    Parameters
+    ----------
+    data : Images, ImageData, tensor, pair of tensors or iterable of batches
+        `Images` are normalised; of `ImageData` the training images are taken. Tensors are
+        images (n, channels, height, width) as the model takes them, alone or with class
+        labels (n,). Anything else, as a DataLoader, gives batches, each a tensor of images or
+        a pair with labels.
+    batch_size : int
+        Images a batch where the data are not in batches already.
+
+    Raises
+    ------
+    DataError
+        If there are no images, labels do not match, or a batch is something else.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from cwda.models.batches import as_batches
+    >>> [len(x) for x, _ in as_batches((torch.zeros(5, 3, 8, 8), torch.zeros(5).long()), 2)]
+    [2, 2, 1]
+    """
+    if batch_size < 1:
+        raise DataError(f"a batch has 1 image or more, not {batch_size}")
+    if isinstance(data, ImageData):
+        data = data.train
+    if isinstance(data, Images):
+        return iter(data.batches(batch_size))
+    if isinstance(data, Tensor):
+        return _split(*_validated(data, None), batch_size)
+    if isinstance(data, tuple | list) and len(data) == 2 and all(map(_is_tensor, data)):
+        return _split(*_validated(*data), batch_size)
+    if not isinstance(data, Iterable) or isinstance(data, str):
+        raise DataError(
+            f"data are images, tensors or an iterable of batches, not {type(data).__name__}"
+        )
+    return map(_one, data)
+
+
+def _is_tensor(value: object) -> bool:
+    return isinstance(value, Tensor)
+
+
+def _split(images: Tensor, labels: Tensor | None, batch_size: int) -> Iterator[Batch]:
+    for at in range(0, len(images), batch_size):
+        part = slice(at, at + batch_size)
+        yield images[part], None if labels is None else labels[part]
+
+
+def _one(batch: object) -> Batch:
+    if isinstance(batch, Tensor):
+        return _validated(batch, None)
+    if isinstance(batch, tuple | list) and len(batch) == 2 and all(map(_is_tensor, batch)):
+        return _validated(*batch)
+    raise DataError(
+        f"a batch is a tensor of images or a pair (images, labels), not {type(batch).__name__}"
+    )
+
+
+def _validated(images: Tensor, labels: Tensor | None) -> Batch:
+    if not images.is_floating_point():
+        raise DataError(
+            f"images for a model are floating point and normalised, not {images.dtype}; "
+            "cwda.models.Images normalises bytes"
+        )
+    if images.ndim < 2 or len(images) == 0:
+        raise DataError(f"no images: a tensor of shape {tuple(images.shape)}")
+    if not bool(images.isfinite().all()):
+        raise DataError("some pixels are NaN or infinite; remove those images")
+    if labels is None:
+        return images, None
+    if labels.shape != images.shape[:1] or labels.is_floating_point():
+        raise DataError(
+            f"{len(images)} images need as many class labels, whole numbers, not {labels.dtype} "
+            f"of shape {tuple(labels.shape)}"
+        )
+    return images, labels.long()

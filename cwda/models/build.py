@@ -1,0 +1,82 @@
+"""Architectures by name: built in, of torchvision and of timm."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from cwda.errors import SourceError
+from cwda.models.resnet import DEPTHS, cifar_resnet
+from cwda.models.vgg import cifar_vgg16
+
+__all__ = ["ARCHITECTURES", "build"]
+
+#: The built-in architectures for 32 x 32 images.
+ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
+    **{f"cifar_resnet{depth}": partial(cifar_resnet, depth) for depth in DEPTHS},
+    "cifar_vgg16_bn": cifar_vgg16,
+}
+
+# Auxiliary outputs serve training alone, and drawing the weights of these two takes seconds.
+_EXTRA: dict[str, dict[str, Any]] = {
+    name: {"init_weights": False} for name in ("googlenet", "inception_v3")
+}
+
+
+def build(name: str, num_classes: int | None = None) -> nn.Module:
+    """An untrained network of a named architecture.
+
+    Parameters
+    ----------
+    name : str
+        A key of `ARCHITECTURES`, a name of torchvision, or ``timm:NAME``.
+    num_classes : int, optional
+        Number of outputs; by default 10 for the built-in ones, else what the library says.
+
+    Raises
+    ------
+    SourceError
+        If nobody knows the name.
+
+    Examples
+    --------
+    >>> from cwda.models import build
+    >>> build("cifar_resnet56", num_classes=100).linear
+    Linear(in_features=64, out_features=100, bias=True)
+    """
+    options: dict[str, Any] = {} if num_classes is None else {"num_classes": num_classes}
+    if name in ARCHITECTURES:
+        return ARCHITECTURES[name](**options)
+    # Layers draw initial weights from the global generator; its state is given back.
+    with torch.random.fork_rng(devices=[]):
+        if name.startswith("timm:"):
+            return _timm(name.removeprefix("timm:"), options)
+        return _torchvision(name, options)
+
+
+def _timm(name: str, options: dict[str, Any]) -> nn.Module:
+    try:
+        import timm
+    except ImportError:
+        raise SourceError('names of timm need timm: pip install "cwda[timm]"') from None
+    if not timm.is_model(name.partition(".")[0]):
+        raise SourceError(f"timm has no model {name!r}; see timm.list_models()")
+    model: nn.Module = timm.create_model(name, pretrained=False, **options)
+    return model
+
+
+def _torchvision(name: str, options: dict[str, Any]) -> nn.Module:
+    from torchvision import models
+
+    known = models.list_models(module=models)
+    if name not in known:
+        close = difflib.get_close_matches(name, [*ARCHITECTURES, *known], n=2, cutoff=0.6)
+        hint = f"did you mean {' or '.join(close or ARCHITECTURES)}?"
+        raise SourceError(f"no architecture {name!r}; {hint}")
+    model: nn.Module = models.get_model(name, weights=None, **options, **_EXTRA.get(name, {}))
+    return model

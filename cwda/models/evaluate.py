@@ -1,0 +1,92 @@
+"""Accuracy of a model on labelled images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from cwda.errors import DataError
+from cwda.models.batches import Data, as_batches
+from cwda.models.memory import Chunks
+from cwda.numerics.device import resolve_device
+
+__all__ = ["accuracy", "evaluation_mode"]
+
+
+@contextmanager
+def evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """Put every part of a model into evaluation mode, and each back as it was."""
+    training = [(part, part.training) for part in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for part, flag in training:
+            part.training = flag
+
+
+def accuracy(
+    model: nn.Module,
+    data: Data,
+    batch_size: int = 500,
+    device: torch.device | str | None = None,
+) -> float:
+    """Share of images whose largest output is their label, in percent.
+
+    If memory runs out, fewer images are taken at a time, and a `RuntimeWarning` says so.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Gives images x classes logits; its training flags stay as they were.
+    data : Images, ImageData, tensors or iterable of batches
+        See `cwda.models.batches.as_batches`; labels are needed.
+    batch_size : int
+        Images a batch, where `data` is not in batches already.
+    device : torch.device or str, optional
+        Where the model is moved to and computes; by default where it is.
+
+    Raises
+    ------
+    DataError
+        If there are no images, no labels, or labels that the model does not have.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from cwda.models.evaluate import accuracy
+    >>> accuracy(torch.nn.Identity(), (torch.eye(4), torch.tensor([0, 1, 2, 0])))
+    75.0
+    """
+    if device is not None:
+        model.to(resolve_device(device))
+    chunks, correct, total = Chunks(), 0, 0
+    where = next(model.parameters(), torch.empty(0))
+    with evaluation_mode(model), torch.inference_mode():
+        for images, labels in as_batches(data, batch_size):
+            if labels is None:
+                raise DataError("accuracy needs labels: give data as pairs (images, labels)")
+            x, y = images.to(where), labels.to(where.device)
+            if x.ndim == 4:
+                x = x.contiguous(memory_format=torch.channels_last)
+            correct += chunks.run(len(x), lambda size, x=x, y=y: _correct(model, x, y, size))  # type: ignore[misc]
+            total += len(x)
+    if total == 0:
+        raise DataError("the data hold no images")
+    return 100 * correct / total
+
+
+def _correct(model: nn.Module, images: Tensor, labels: Tensor, size: int) -> int:
+    correct = 0
+    for x, y in zip(images.split(size), labels.split(size), strict=True):
+        outputs = model(x)
+        if not 0 <= int(y.min()) <= int(y.max()) < outputs.shape[1]:
+            raise DataError(
+                f"labels run from {int(y.min())} to {int(y.max())}, but the model has "
+                f"{outputs.shape[1]} classes"
+            )
+        correct += int((outputs.argmax(1) == y).sum())
+    return correct

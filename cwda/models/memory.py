@@ -1,0 +1,67 @@
+"""Work on as many images of a batch at a time as memory holds."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+
+from cwda.errors import DataError
+
+__all__ = ["Chunks"]
+
+T = TypeVar("T")
+
+
+class Chunks:
+    """Repeats work on a batch with half as many images at a time while memory runs out.
+
+    The number that fitted is kept for the batches that follow; each halving is told by a
+    `RuntimeWarning`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from cwda.models.memory import Chunks
+    >>> Chunks(size=2).run(5, lambda size: [len(part) for part in torch.zeros(5).split(size)])
+    [2, 2, 1]
+    """
+
+    def __init__(self, size: int | None = None) -> None:
+        self.size = size
+
+    def run(self, n: int, work: Callable[[int], T]) -> T:
+        """What `work` returns for a batch of n images when told how many to take at a time.
+
+        It starts afresh after a failure, so it must not change anything before it returns.
+
+        Raises
+        ------
+        DataError
+            If not even one image fits.
+        """
+        while True:
+            size = min(self.size or n, n)
+            try:
+                return work(size)
+            except RuntimeError as error:
+                if not _is_out_of_memory(error):
+                    raise
+            # Outside the handler, so that the traceback no longer holds the tensors.
+            if size == 1:
+                raise DataError("out of memory with a single image; give smaller images")
+            self.size = size // 2
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+            warnings.warn(
+                f"out of memory with {size} images at a time; going on with {self.size}",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    # The CPU allocator has no exception class of its own.
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

@@ -1,0 +1,69 @@
+"""Numbers for channels, and tensors of such numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+__all__ = ["Channels", "along", "compact", "spread"]
+
+
+class Channels:
+    """Numbers of channels, from 1; those tied to one another are united."""
+
+    def __init__(self) -> None:
+        self._parent = [0]
+        self._reasons: dict[int, str] = {}
+
+    def fresh(self, count: int) -> Tensor:
+        """Numbers of new channels."""
+        first = len(self._parent)
+        self._parent.extend(range(first, first + count))
+        return torch.arange(first, first + count)
+
+    def find(self, number: int) -> int:
+        """The number that stands for all channels tied to this one."""
+        parent = self._parent
+        while parent[number] != number:
+            parent[number] = parent[parent[number]]
+            number = parent[number]
+        return number
+
+    def tie(self, a: Tensor, b: Tensor) -> None:
+        """Unite channels that meet element by element."""
+        pairs = torch.unique(a.abs().flatten() * len(self._parent) + b.abs().flatten())
+        for pair in pairs.tolist():
+            first, second = map(self.find, divmod(pair, len(self._parent)))
+            self._parent[max(first, second)] = min(first, second)
+
+    def fix(self, numbers: Tensor, reason: str) -> None:
+        """Channels that must stay, and why; the first reason counts."""
+        for number in torch.unique(numbers.abs()).tolist():
+            self._reasons.setdefault(number, reason)
+
+    def reasons(self) -> Iterator[tuple[int, str]]:
+        """The united channels that must stay, and why."""
+        return ((self.find(number), reason) for number, reason in self._reasons.items())
+
+
+def along(numbers: Tensor, axis: int) -> Tensor | None:
+    """One number for each place of an axis; None if they differ along the others."""
+    if not -numbers.ndim <= axis < numbers.ndim or not numbers.numel():
+        return None
+    flat = numbers.movedim(axis, 0).flatten(1) if numbers.ndim > 1 else numbers[:, None]
+    return flat[:, 0] if bool((flat == flat[:, :1]).all()) else None
+
+
+def spread(numbers: Tensor, value: Tensor, axis: int) -> Tensor:
+    """Numbers of an axis, for every element of a value."""
+    shape = [1] * value.ndim
+    shape[axis] = -1
+    return numbers.reshape(shape).expand(value.shape)
+
+
+def compact(numbers: Tensor) -> Tensor:
+    """The same numbers; in little memory where they depend on the channel alone."""
+    channels = along(numbers, 1) if numbers.ndim > 2 else None
+    return numbers if channels is None else spread(channels, numbers, 1)

@@ -1,0 +1,232 @@
+"""Which filters must be pruned together, found in the graph of the model.
+
+A *channel* is the smallest unit that can be removed: filters whose outputs meet in an addition
+or a product, and the depthwise filters that follow them, are one channel. Everything is
+decided by the operations of the graph, never by names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from cwda.errors import PlanError, TracingError
+from cwda.pruning.cost import Cost, Example, count, example_input
+from cwda.pruning.graph import evaluation_mode, trace
+from cwda.pruning.propagation import Propagation
+from cwda.pruning.sites import ChannelArray, Padding, Site, site_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Coupling", "as_coupling", "couple"]
+
+
+@dataclass(frozen=True, eq=False)
+class Coupling:
+    """The channels of a model and what carries them.
+
+    Attributes
+    ----------
+    network : str
+        Name of the model.
+    sites : tuple of Site
+        All layers with weights, in the order in which they compute.
+    n_channels : int
+        Channels are numbered from 0 to n_channels - 1.
+    fixed : dict of int to str
+        Channels that cannot be pruned, and why.
+    paddings : tuple of Padding
+        Operations that add channels of zeros, as the shortcuts of CIFAR ResNets do.
+    cost : Cost
+        Of the whole model.
+
+    Examples
+    --------
+    >>> from cwda.models import cifar_resnet
+    >>> from cwda.pruning import couple
+    >>> coupling = couple(cifar_resnet(20), (1, 3, 32, 32))
+    >>> coupling.index_map("conv1", "layer2.0.conv2")[:4]  # the shortcut pads 8 zeros before
+    array([ 8,  9, 10, 11])
+    >>> len(coupling.groups)
+    10
+    """
+
+    network: str
+    sites: tuple[Site, ...]
+    n_channels: int
+    fixed: Mapping[int, str]
+    paddings: tuple[Padding, ...]
+    cost: Cost
+
+    @cached_property
+    def filters(self) -> dict[str, ChannelArray]:
+        """For each convolution the channel of each of its filters."""
+        return {site.layer: site.rows for site in self.sites if site.kind == "convolution"}
+
+    @cached_property
+    def groups(self) -> tuple[tuple[str, ...], ...]:
+        """Convolutions that share channels, directly or through others; singles included."""
+        groups: list[tuple[set[int], list[str]]] = []
+        for layer, rows in self.filters.items():
+            channels = set(rows.tolist())
+            tied = [group for group in groups if not group[0].isdisjoint(channels)]
+            groups = [group for group in groups if group[0].isdisjoint(channels)]
+            members = [name for _, names in tied for name in names]
+            groups.append((channels.union(*(others for others, _ in tied)), [*members, layer]))
+        order = {layer: place for place, layer in enumerate(self.filters)}
+        named = (tuple(sorted(names, key=order.__getitem__)) for _, names in groups)
+        return tuple(sorted(named, key=lambda names: order[names[0]]))
+
+    def index_map(self, layer: str, other: str) -> ChannelArray:
+        """For each filter of one layer the filter of another in the same channel, or -1.
+
+        Raises
+        ------
+        PlanError
+            If one of them is no convolution of the model.
+        """
+        rows = [self._rows(name) for name in (layer, other)]
+        place = {channel: index for index, channel in enumerate(rows[1].tolist())}
+        return np.array([place.get(channel, -1) for channel in rows[0].tolist()])
+
+    def reason(self, layer: str) -> str:
+        """Why no filter of a layer can be pruned; empty if some can."""
+        reasons = [self.fixed.get(channel, "") for channel in self._rows(layer).tolist()]
+        return reasons[0] if all(reasons) else ""
+
+    def without(self, pruned: npt.NDArray[np.bool_]) -> Cost:
+        """The cost once the channels marked are removed, counted anew over all layers."""
+        none = np.zeros(self.n_channels, dtype=bool)
+        parameters, flops = self.cost.parameters, self.cost.flops
+        for site in self.sites:
+            full, left = site.cost(none), site.cost(pruned)
+            parameters -= full.parameters - left.parameters
+            flops -= full.flops - left.flops
+        return Cost(parameters, flops)
+
+    def channels(self, pruned: Mapping[str, Iterable[int]]) -> npt.NDArray[np.bool_]:
+        """Mark the channels of pruned filters.
+
+        Raises
+        ------
+        PlanError
+            If a layer or filter is not in the model, a filter cannot be pruned, or one is
+            pruned without those tied to it.
+        """
+        marked = np.zeros(self.n_channels, dtype=bool)
+        for layer, indices in pruned.items():
+            rows = self._rows(layer)
+            for index in indices:
+                if not 0 <= index < len(rows):
+                    raise PlanError(f"{layer} has {len(rows)} filters; there is no {index}")
+                if reason := self.fixed.get(int(rows[index])):
+                    raise PlanError(f"filter {index} of {layer} cannot be pruned: {reason}")
+                marked[rows[index]] = True
+        self._check_ties(pruned, marked)
+        return marked
+
+    def _check_ties(
+        self, pruned: Mapping[str, Iterable[int]], marked: npt.NDArray[np.bool_]
+    ) -> None:
+        for layer, rows in self.filters.items():
+            missing = set(np.flatnonzero(marked[rows]).tolist()) - set(pruned.get(layer, ()))
+            if missing:
+                raise PlanError(
+                    f"the plan keeps filter {min(missing)} of {layer}, which is tied to a pruned "
+                    "one; make_plan(model, ...) prunes tied filters together"
+                )
+
+    def _rows(self, layer: str) -> ChannelArray:
+        try:
+            return self.filters[layer]
+        except KeyError:
+            raise PlanError(f"{self.network} has no convolution {layer!r}") from None
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """A row per convolution: ``layer, n_filters, group, tied_to, prunable, reason``.
+
+        `prunable` counts the filters that can be pruned; `reason` is that of the first that
+        cannot.
+        """
+        import pandas as pd
+
+        place = {name: i for i, group in enumerate(self.groups) for name in group}
+        members = {name: group for group in self.groups for name in group}
+        rows = []
+        for layer, channels in self.filters.items():
+            reasons = [self.fixed[c] for c in channels.tolist() if c in self.fixed]
+            tied = ", ".join(name for name in members[layer] if name != layer)
+            row = (layer, len(channels), place[layer], tied, len(channels) - len(reasons))
+            rows.append((*row, reasons[0] if reasons else ""))
+        columns = ["layer", "n_filters", "group", "tied_to", "prunable", "reason"]
+        return pd.DataFrame(rows, columns=columns)
+
+    def __repr__(self) -> str:
+        tied = sum(len(group) > 1 for group in self.groups)
+        return (
+            f"Coupling({self.network!r}, {len(self.filters)} convolutions in "
+            f"{len(self.groups)} groups, {tied} of them of several)"
+        )
+
+
+def couple(model: nn.Module, example: Example) -> Coupling:
+    """Find the filters of a model that must be pruned together.
+
+    Parameters
+    ----------
+    model : nn.Module
+        The network. It runs once in evaluation mode, and stays as it is.
+    example : Tensor or sequence of int
+        An input or its shape, batch first; only sizes matter.
+
+    Returns
+    -------
+    Coupling
+        Channels behind an operation that is not known are fixed, with the reason.
+
+    Raises
+    ------
+    TracingError
+        If the graph cannot be traced, or the model does not take the example.
+    """
+    graph = trace(model)
+    image = example_input(model, example)[:1]
+    run = Propagation(graph)
+    with evaluation_mode(model), torch.no_grad():
+        try:
+            run.run(image)
+        except (RuntimeError, TypeError, ValueError) as error:
+            raise TracingError(
+                f"{type(model).__name__} does not take an input of shape {tuple(image.shape)} "
+                f"({str(error).splitlines()[0]}); give an example as the network expects it"
+            ) from error
+    numbering: dict[int, int] = {}
+
+    def numbers(tied: Tensor) -> ChannelArray:
+        found = [run.channels.find(number) for number in tied.tolist()]
+        return np.array([numbering.setdefault(each, len(numbering)) for each in found], np.int64)
+
+    sites = tuple(site_of(layer, use, numbers) for layer, use in run.uses.items())
+    paddings = tuple(
+        Padding(node, numbers(tied), *amounts) for node, (tied, *amounts) in run.paddings.items()
+    )
+    reasons: dict[int, str] = {}
+    for number, reason in run.channels.reasons():
+        if number in numbering:
+            reasons.setdefault(numbering[number], reason)
+    cost = count(model, image)
+    return Coupling(type(model).__name__, sites, len(numbering), reasons, paddings, cost)
+
+
+def as_coupling(model: nn.Module, example: Example | Coupling) -> Coupling:
+    """The coupling given, or that of a model found with an example."""
+    return example if isinstance(example, Coupling) else couple(model, example)

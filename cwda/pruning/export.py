@@ -1,0 +1,124 @@
+"""Writing a pruned network to a file: its weights, or the whole computation."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from cwda.errors import ExportError, nearest
+from cwda.pruning.cost import Example, example_input
+
+__all__ = ["export"]
+
+
+def _state_dict(model: nn.Module, image: Tensor, path: Path) -> None:
+    from safetensors.torch import save_model
+
+    save_model(model, str(path))
+
+
+def _torchscript(model: nn.Module, image: Tensor, path: Path) -> None:
+    with warnings.catch_warnings():
+        # PyTorch 2.10 and later deprecate TorchScript; what it writes still loads everywhere.
+        warnings.simplefilter("ignore")
+        torch.jit.save(torch.jit.trace(model, image), str(path))
+
+
+def _exported(model: nn.Module, image: Tensor, path: Path) -> None:
+    program = torch.export.export(model, (_pair(image),), dynamic_shapes=(_BATCH,))
+    torch.export.save(program, path)
+
+
+def _onnx(model: nn.Module, image: Tensor, path: Path) -> None:
+    missing = [name for name in ("onnx", "onnxscript") if find_spec(name) is None]
+    if missing:
+        raise ExportError(
+            f'writing ONNX needs {" and ".join(missing)}; pip install "cwda[onnx]" or write .pt2'
+        )
+    torch.onnx.export(
+        model,
+        (_pair(image),),
+        str(path),
+        dynamo=True,
+        dynamic_shapes=(_BATCH,),
+        external_data=False,
+        optimize=False,  # optimised, BatchNorm would be folded into the weights
+        verbose=False,
+    )
+
+
+_BATCH = {0: torch.export.Dim("batch")}
+
+
+def _pair(image: Tensor) -> Tensor:
+    """Two images: the size of a batch of one would be taken for a constant."""
+    return image[:1].repeat(2, *[1] * (image.ndim - 1))
+
+
+_WRITERS: dict[str, Callable[[nn.Module, Tensor, Path], None]] = {
+    ".safetensors": _state_dict,
+    ".pt": _torchscript,
+    ".pt2": _exported,
+    ".onnx": _onnx,
+}
+
+
+def export(model: nn.Module, path: str | Path, example: Example) -> Path:
+    """Write a network, as it computes in evaluation mode.
+
+    Parameters
+    ----------
+    model : nn.Module
+        The network; it stays as it is.
+    path : str or Path
+        Its ending says what is written: ``.safetensors`` the state dict; ``.pt`` TorchScript
+        (deprecated by PyTorch in favour of the next); ``.pt2`` a program of `torch.export`;
+        ``.onnx`` an ONNX model (extra ``onnx``). The batch size is free, but in TorchScript as
+        the model's code makes it. `cwda.load` reads all but ``.pt2``.
+    example : Tensor or sequence of int
+        An input of the model or its shape, batch first.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    ExportError
+        If the ending is unknown, an extra is missing, or PyTorch cannot export the model.
+
+    Examples
+    --------
+    >>> import tempfile, cwda
+    >>> from cwda.models import cifar_resnet
+    >>> from cwda.pruning import export
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     cwda.load(export(cifar_resnet(20), folder + "/slim.safetensors", (1, 3, 32, 32)))
+    Network('slim', 19 convolutions, 267,696 weights)
+    """
+    path = Path(path)
+    if path.suffix not in _WRITERS:
+        known = nearest(path.suffix, _WRITERS)
+        raise ExportError(f"no format goes with the ending of {path.name!r}{known}")
+    if not path.parent.is_dir():
+        raise ExportError(f"cannot write {path}: there is no folder {path.parent}")
+    twin = copy.deepcopy(model).eval()
+    try:
+        with torch.no_grad():
+            _WRITERS[path.suffix](twin, example_input(twin, example), path)
+    except ExportError:
+        raise
+    except Exception as error:  # an exporter may raise anything
+        lines = str(error).strip().splitlines()
+        raise ExportError(
+            f"PyTorch cannot write {type(model).__name__} as {path.suffix} "
+            f"({lines[0] if lines else type(error).__name__})"
+        ) from error
+    return path

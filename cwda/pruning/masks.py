@@ -1,0 +1,147 @@
+"""Pruning by masks: what a plan prunes is zeroed, and the network keeps its shape.
+
+Zeroed are the filter, its bias, and the scale, shift and running mean of the BatchNorms that
+its channel passes: what follows reads zeros, exactly as if the channel were removed.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
+
+from cwda.errors import PlanError
+from cwda.pruning.cost import Example
+from cwda.pruning.coupling import Coupling, as_coupling
+from cwda.pruning.plan import Plan
+from cwda.pruning.sites import Site
+
+__all__ = ["Masks", "masked"]
+
+Model = TypeVar("Model", bound=nn.Module)
+
+
+class Masks:
+    """The zeros of a plan in the weights of a model.
+
+    Nothing changes until `enforce` is called. In a ``with`` block the model is masked, and
+    has its weights back afterwards.
+
+    Parameters
+    ----------
+    model : nn.Module
+        What to mask, in place.
+    plan : Plan
+        Made by `make_plan` for this model.
+    example : Tensor, sequence of int, or Coupling
+        An input of the model or its shape, or what `couple(model, example)` gave.
+
+    Raises
+    ------
+    PlanError
+        If the plan does not fit the model, or prunes a filter without those tied to it.
+
+    Examples
+    --------
+    >>> from cwda.models import cifar_resnet
+    >>> from cwda.pruning import Masks, make_plan
+    >>> model = cifar_resnet(20)
+    >>> plan = make_plan(model, "l1", 0.25, (1, 3, 32, 32))
+    >>> with Masks(model, plan, (1, 3, 32, 32)):
+    ...     int((model.conv1.weight.flatten(1) == 0).all(1).sum())
+    4
+    >>> int((model.conv1.weight.flatten(1) == 0).all(1).sum())
+    0
+    """
+
+    def __init__(self, model: nn.Module, plan: Plan, example: Example | Coupling) -> None:
+        coupling = as_coupling(model, example)
+        marked = coupling.channels(plan.pruned)
+        self._places = [
+            (module, name, axis, index)
+            for site in coupling.sites
+            if marked[site.rows].any()
+            for module in [_layer(model, site)]
+            for name, axis, index in _zeros(module, site, marked)
+        ]
+        self._before: list[Tensor] = []
+
+    def enforce(self) -> None:
+        """Zero what the plan prunes; in fine-tuning, call it after each step of the optimizer.
+
+        Momentum, weight decay and the averages of BatchNorm move masked weights within a step;
+        each forward pass then starts from zeros again.
+        """
+        with torch.no_grad():
+            for tensor, axis, index in self._targets():
+                tensor.index_fill_(axis, index, 0)
+
+    def _targets(self) -> Iterator[tuple[Tensor, int, Tensor]]:
+        """The tensors as they are now: moving a model to a device replaces its buffers."""
+        for module, name, axis, index in self._places:
+            tensor = getattr(module, name)
+            yield tensor, axis, index.to(tensor.device)
+
+    def __enter__(self) -> Masks:
+        self._before = [
+            tensor.detach().index_select(axis, index) for tensor, axis, index in self._targets()
+        ]
+        self.enforce()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with torch.no_grad():
+            for (tensor, axis, index), values in zip(self._targets(), self._before, strict=True):
+                tensor.index_copy_(axis, index, values.to(tensor.device))
+        self._before = []
+
+
+def masked(model: Model, plan: Plan, example: Example | Coupling) -> Model:
+    """A copy of a model in which a plan is applied as masks.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Stays as it is.
+    plan : Plan
+        Made by `make_plan` for this model.
+    example : Tensor, sequence of int, or Coupling
+        An input of the model or its shape, or what `couple(model, example)` gave.
+
+    Raises
+    ------
+    PlanError
+        If the plan does not fit the model, or prunes a filter without those tied to it.
+    """
+    twin = copy.deepcopy(model)
+    Masks(twin, plan, example).enforce()
+    return twin
+
+
+def _layer(model: nn.Module, site: Site) -> nn.Module:
+    try:
+        return model.get_submodule(site.layer)
+    except AttributeError:
+        raise PlanError(f"{type(model).__name__} has no layer {site.layer!r}") from None
+
+
+def _zeros(
+    module: nn.Module, site: Site, marked: npt.NDArray[np.bool_]
+) -> list[tuple[str, int, Tensor]]:
+    """Tensors of a layer to zero: name, axis of its outputs, and indices along that axis."""
+    index = torch.from_numpy(np.flatnonzero(marked[site.rows]))
+    if isinstance(module, nn.PReLU):
+        return []  # of a slope for negative inputs, and 0 has none
+    names = [
+        name
+        for name in ("weight", "bias", "running_mean")
+        if getattr(module, name, None) is not None
+    ]
+    turned = isinstance(module, _ConvNd) and module.transposed and site.columns is not None
+    return [(name, int(turned and name == "weight"), index) for name in names]

@@ -1,0 +1,214 @@
+"""A pruning plan: which filters go, as data that can be saved, compared and applied."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cwda.errors import PlanError, SelectionError
+from cwda.pruning.cost import Cost
+from cwda.pruning.plan_content import FORMAT, Measure, Strategy, validated
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Plan", "overlap"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The filters that one criterion prunes from a network at one ratio.
+
+    Attributes
+    ----------
+    network, criterion : str
+        What was ranked, and by what.
+    strategy : {"layerwise", "global"}
+        One ranking a layer, or one for all.
+    normalise : str or None
+        How the scores of a layer were scaled before a global ranking.
+    ratio : float
+        The share asked for.
+    n_filters : dict of str to int
+        Number of filters of each layer that was ranked.
+    pruned : dict of str to tuple of int
+        For each of these layers the indices of its pruned filters, the first pruned first.
+    skipped : dict of str to str
+        The layers that could not be ranked or pruned, with the reason; none of their filters
+        is pruned or counted.
+    measure : {"filters", "parameters", "flops"}
+        Of what `ratio` is a share.
+    combine : str or None
+        How the scores of tied filters became one; None if ties were not looked at.
+    minimum : int
+        Filters that each layer keeps at least.
+    flagged : tuple of str
+        Layers that would have lost more, and were kept at the minimum.
+    before, after : Cost or None
+        Parameters and multiply-adds, before and after removal; None without a model.
+    """
+
+    network: str
+    criterion: str
+    strategy: Strategy
+    normalise: str | None
+    ratio: float
+    n_filters: Mapping[str, int]
+    pruned: Mapping[str, tuple[int, ...]]
+    skipped: Mapping[str, str]
+    measure: Measure = "filters"
+    combine: str | None = None
+    minimum: int = 0
+    flagged: tuple[str, ...] = ()
+    before: Cost | None = None
+    after: Cost | None = None
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Share pruned of the ranked filters, and of parameters and flops where known."""
+        total = sum(self.n_filters.values())
+        filters = sum(map(len, self.pruned.values())) / total if total else 0.0
+        if self.before is None or self.after is None:
+            return {"filters": filters}
+        return {"filters": filters, **self.before.saved(self.after)}
+
+    @property
+    def achieved(self) -> float:
+        """Share pruned of what `ratio` is a share of."""
+        return self.shares[self.measure]
+
+    @property
+    def emptied(self) -> tuple[str, ...]:
+        """The layers that lose all their filters, and with which the network is cut."""
+        return tuple(
+            name for name, pruned in self.pruned.items() if len(pruned) == self.n_filters[name]
+        )
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """A row per layer.
+
+        Columns: ``network, layer, n_filters, pruned, share, emptied, flagged, reason``.
+        """
+        import pandas as pd
+
+        rows = [
+            (self.network, name, n, len(self.pruned[name]), len(self.pruned[name]) / n, "")
+            for name, n in self.n_filters.items()
+        ]
+        nan = float("nan")
+        rows += [(self.network, name, 0, 0, nan, reason) for name, reason in self.skipped.items()]
+        columns = ["network", "layer", "n_filters", "pruned", "share", "reason"]
+        table = pd.DataFrame(rows, columns=columns)
+        table.insert(5, "emptied", table["share"] == 1)
+        table.insert(6, "flagged", table["layer"].isin(self.flagged))
+        return table
+
+    def to_json(self) -> str:
+        """The plan as JSON.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from cwda.pruning import Plan, select
+        >>> plan = select(np.array([[[3.0, 0.0, 1.0], [4.0, 1.0, 0.5]]]), "l2", 0.4)
+        >>> Plan.from_json(plan.to_json()) == plan
+        True
+        """
+        return json.dumps({"format": FORMAT, **asdict(self)}, indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> Plan:
+        """A plan of its JSON.
+
+        Raises
+        ------
+        PlanError
+            If the text is no plan, or one that contradicts itself.
+        """
+        try:
+            content = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise PlanError(f"not a pruning plan: no JSON ({error})") from None
+        return cls(**validated(content))
+
+    def save(self, path: str | Path) -> None:
+        """Write the plan to a JSON file.
+
+        Raises
+        ------
+        PlanError
+            If the file cannot be written.
+        """
+        try:
+            Path(path).write_text(self.to_json() + "\n", encoding="utf-8")
+        except OSError as error:
+            raise PlanError(f"cannot write {path}: {error.strerror}") from error
+
+    @classmethod
+    def load(cls, path: str | Path) -> Plan:
+        """Read a plan from a JSON file.
+
+        Raises
+        ------
+        PlanError
+            If there is no such file, or it holds no plan.
+        """
+        try:
+            return cls.from_json(Path(path).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise PlanError(f"cannot read {path}: {error.strerror}") from error
+        except UnicodeDecodeError:
+            raise PlanError(f"{path} is not a pruning plan: no text") from None
+        except PlanError as error:
+            raise PlanError(f"{path}: {error}") from None
+
+    def __repr__(self) -> str:
+        scaled = f", scores by {self.normalise}" if self.normalise else ""
+        of = "" if self.measure == "filters" else f" of {self.measure}"
+        shares = self.shares
+        others = [
+            f"{share:.1%} of {name}" for name, share in shares.items() if name != self.measure
+        ]
+        also = f" ({', '.join(others)})" if others else ""
+        notes = "".join(
+            f", {what}: {', '.join(names)}"
+            for what, names in (("emptied", self.emptied), ("kept at the minimum", self.flagged))
+            if names
+        )
+        skipped = f", {len(self.skipped)} layers skipped" if self.skipped else ""
+        return (
+            f"Plan({self.network!r}, {self.criterion}, {self.strategy}{scaled}, "
+            f"{self.achieved:.1%} of {self.ratio:.1%} asked for{of}{also}{notes}{skipped})"
+        )
+
+
+def overlap(a: Plan, b: Plan) -> float:
+    """Jaccard index of the filters that two plans prune; NaN if both prune none.
+
+    Raises
+    ------
+    SelectionError
+        If they are plans for networks with different layers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cwda.pruning import overlap, select
+    >>> array = np.random.default_rng(0).normal(size=(16, 9, 64))
+    >>> round(overlap(select(array, "l1", 0.5), select(array, "l2", 0.5)), 3)
+    0.778
+    """
+    first = {(name, index) for name, pruned in a.pruned.items() for index in pruned}
+    second = {(name, index) for name, pruned in b.pruned.items() for index in pruned}
+    if _layers(a) != _layers(b):
+        raise SelectionError(f"plans for {a.network!r} and {b.network!r} have different layers")
+    together = len(first | second)
+    return len(first & second) / together if together else float("nan")
+
+
+def _layers(plan: Plan) -> set[str]:
+    return {*plan.n_filters, *plan.skipped}

@@ -1,0 +1,194 @@
+"""From a model and scores to a plan that can be applied: ties, minima and budgets respected."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, get_args
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from cwda.errors import SelectionError, nearest
+from cwda.models.batches import Data
+from cwda.pruning.cost import Example
+from cwda.pruning.coupling import Coupling, as_coupling
+from cwda.pruning.plan import Plan
+from cwda.pruning.plan_content import Measure, Strategy
+from cwda.pruning.ranking import COMBINE, Ranking
+from cwda.pruning.selection import check_request, criterion_scores, finite_rows
+from cwda.pruning.statistics import Collected
+
+__all__ = ["make_plan"]
+
+Scores = Mapping[str, Tensor | npt.NDArray[Any]]
+
+
+def make_plan(
+    model: nn.Module,
+    criterion: str | Scores,
+    ratio: float,
+    example: Example | Coupling,
+    *,
+    strategy: Strategy = "layerwise",
+    measure: Measure = "filters",
+    normalise: str | None = None,
+    combine: str = "mean",
+    minimum: int = 1,
+    label: str = "scores",
+    device: torch.device | str = "auto",
+    data: Data | Collected | None = None,
+    batch_size: int = 128,
+) -> Plan:
+    """Plan which filters of a model to prune, tied filters together.
+
+    Parameters
+    ----------
+    model : nn.Module
+        What to prune; it stays as it is.
+    criterion : str or dict of str to array
+        A name of `cwda.pruning.criteria()`, or scores of the filters of each layer by the
+        layer's path: what has the lowest score goes first. Layers left out are not pruned.
+    ratio : float
+        Share to prune, between 0 and 1.
+    example : Tensor, sequence of int, or Coupling
+        An input of the model or its shape, or what `couple(model, example)` gave.
+    strategy : {"layerwise", "global"}
+        Layer-wise every layer loses the same share, and a layer with tied filters at most
+        that; global is one ranking of all.
+    measure : {"filters", "parameters", "flops"}
+        What `ratio` is a share of. Of filters the whole part is taken; of parameters and
+        multiply-adds the network loses `ratio` or a little more, layer-wise by the least
+        common share of filters that reaches it. Costs are counted anew for every candidate.
+    normalise : {None, "mean", "zscore"}
+        Scores as they are, divided by the layer's mean, or less the mean and divided by the
+        standard deviation; before scores are combined and ranked.
+    combine : {"mean", "sum", "max"}
+        One score of those of tied filters.
+    minimum : int
+        Filters that every layer keeps, 0 or more. Layers spared by it are in `Plan.flagged`.
+    label : str
+        What the plan calls the criterion where scores are given.
+    device : torch.device or str
+        Where a named criterion computes.
+    data, batch_size
+        What a named criterion that needs activations or gradients runs the model on.
+
+    Returns
+    -------
+    Plan
+        With the share achieved of filters, parameters and multiply-adds. It stays below the
+        ratio where ties, minima and fixed filters leave no more to prune.
+
+    Raises
+    ------
+    SelectionError
+        If the request is impossible, or scores do not fit the layers.
+    CriterionError, TracingError
+        If the criterion is unknown, or the model cannot be traced.
+
+    Examples
+    --------
+    >>> from cwda.models import cifar_resnet, initialise
+    >>> from cwda.pruning import make_plan
+    >>> model = cifar_resnet(20)
+    >>> initialise(model, seed=0)
+    >>> plan = make_plan(model, "l2", 0.5, (1, 3, 32, 32), measure="flops")
+    >>> round(plan.achieved, 3), len(plan.pruned["layer1.0.conv1"])
+    (0.525, 5)
+    """
+    check_request(ratio, strategy, normalise)
+    _check_options(measure, combine, minimum)
+    coupling = as_coupling(model, example)
+    if isinstance(criterion, str):
+        label = criterion
+        _, given, skipped = criterion_scores(model, criterion, device, data, batch_size)
+    else:
+        given, skipped = _given(criterion, coupling), {}
+    rows, scaled = finite_rows(given, normalise)
+    usable = _usable(coupling, rows)
+    skipped = _skipped(coupling, usable, rows, skipped | scaled)
+    filters = {name: rows for name, rows in coupling.filters.items() if name not in skipped}
+    if not filters:
+        reason = next(iter(skipped.values()), "it has no convolutions")
+        raise SelectionError(f"no filter of {coupling.network} can be pruned: {reason}")
+    ranking = Ranking(rows, filters, coupling.n_channels, usable, combine)
+    choice = ranking.choose(strategy, ratio, minimum, _share(coupling, measure))
+    return Plan(
+        coupling.network,
+        label,
+        strategy,
+        normalise,
+        float(ratio),
+        {name: len(channels) for name, channels in filters.items()},
+        ranking.filters(choice.taken),
+        skipped,
+        measure,
+        combine,
+        int(minimum),
+        choice.spared,
+        coupling.cost,
+        coupling.without(ranking.mark(choice.taken)),
+    )
+
+
+def _skipped(
+    coupling: Coupling,
+    usable: npt.NDArray[np.bool_],
+    scored: Mapping[str, Any],
+    known: Mapping[str, str],
+) -> dict[str, str]:
+    """The layers of which nothing can be pruned, with the reason."""
+    skipped = {}
+    for layer, channels in coupling.filters.items():
+        if layer not in scored:
+            skipped[layer] = known.get(layer, "no scores")
+        elif not usable[channels].any():
+            skipped[layer] = coupling.reason(layer) or "tied to a layer without scores"
+    unused = ({*scored, *known}) - {*coupling.filters}
+    reason = "no plain layer of the graph: unused in evaluation mode, or its weights are computed"
+    return skipped | dict.fromkeys(sorted(unused), reason)
+
+
+def _share(coupling: Coupling, measure: Measure) -> Callable[[npt.NDArray[np.bool_]], float] | None:
+    if measure == "filters":
+        return None
+    return lambda marks: coupling.cost.saved(coupling.without(marks))[measure]
+
+
+def _check_options(measure: str, combine: str, minimum: int) -> None:
+    if measure not in get_args(Measure):
+        raise SelectionError(f"no measure {measure!r}{nearest(measure, get_args(Measure))}")
+    if combine not in COMBINE:
+        raise SelectionError(f"no way to combine {combine!r}{nearest(combine, COMBINE)}")
+    if minimum < 0:
+        raise SelectionError(f"minimum is a number of filters, 0 or more, not {minimum}")
+
+
+def _given(scores: Scores, coupling: Coupling) -> dict[str, Tensor]:
+    """Scores from outside, in float64."""
+    filters = coupling.filters
+    found = {}
+    for name, values in scores.items():
+        if name not in filters:
+            raise SelectionError(f"{coupling.network} has no convolution {name!r} to score")
+        if not isinstance(values, Tensor):
+            values = torch.from_numpy(np.array(values, dtype=np.float64))
+        row = values.detach().to("cpu", torch.float64)
+        if row.shape != filters[name].shape:
+            raise SelectionError(
+                f"{name} has {len(filters[name])} filters, but scores of shape {tuple(row.shape)}"
+            )
+        found[name] = row
+    return found
+
+
+def _usable(coupling: Coupling, rows: Mapping[str, Any]) -> npt.NDArray[np.bool_]:
+    """The channels that can go: not fixed, and scored in every layer they have filters in."""
+    usable = np.ones(coupling.n_channels, dtype=bool)
+    usable[list(coupling.fixed)] = False
+    for layer, channels in coupling.filters.items():
+        if layer not in rows:
+            usable[channels] = False
+    return usable

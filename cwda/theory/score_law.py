@@ -1,0 +1,252 @@
+"""`ScoreLaw`: the distribution of one importance score over the filters of a fitted layer.
+
+A score is an increasing function of a normal variable, its *latent*: for l1, l2 and Fermat
+the logarithm. Its variance has two parts,
+
+    signal   what a filter would show again: its scale (t = Var(log s)), from `scale` on;
+    noise    the scatter of the score of a filter N(0, s^2 Sigma) at its scale,
+
+    criterion   noise
+    l1          v1, as log(1 + v1), so that the CV of l1 is exact
+    l2          v2
+    gm          v2 (n + 2) / (n - 1), on the scale of log l2
+    fermat      v2 (1 + 2/n)
+
+Under CWDA all filters have one scale: there is no signal, every spread is noise. GM is the sum
+of sqrt(q_j + q_k) over the other filters k: near one scale it moves half as much as l2, and
+a tiny filter keeps its distance to all others.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special
+
+from cwda.theory.model import FittedLayer
+from cwda.theory.moments import NormMoments
+from cwda.theory.similarity import shape_excess
+
+__all__ = ["DistanceSumLaw", "ScoreLaw", "score_law"]
+
+Array = npt.NDArray[np.float64]
+
+# Standard normal quantiles between which the law of GM is tabulated, and their number.
+_REACH, _STEPS = 9.0, 4001
+
+
+@dataclass(frozen=True)
+class ScoreLaw:
+    """Log-normal law of a score: l1, l2 and Fermat.
+
+    Attributes
+    ----------
+    location : float
+        Mean of the latent, the log-score in the units of the weights.
+    signal, noise : float
+        The two parts of its variance; noise is positive.
+    """
+
+    location: float
+    signal: float
+    noise: float
+
+    @property
+    def variance(self) -> float:
+        """Variance of the latent."""
+        return self.signal + self.noise
+
+    @property
+    def reliability(self) -> float:
+        """signal / (signal + noise): correlation of the latent with that of a fresh draw."""
+        return self.signal / self.variance
+
+    @property
+    def mean(self) -> float:
+        """E C."""
+        return math.exp(self.location + self.variance / 2)
+
+    @property
+    def cv(self) -> float:
+        """SD over mean, sqrt(exp(v) - 1) for the log-variance v."""
+        return math.sqrt(math.expm1(self.variance))
+
+    @property
+    def sd(self) -> float:
+        """SD of C."""
+        return self.cv * self.mean
+
+    @property
+    def gini(self) -> float:
+        """2 Phi(sqrt(v / 2)) - 1."""
+        return math.erf(math.sqrt(self.variance) / 2)
+
+    @property
+    def q90_q10(self) -> float:
+        """Ratio of the .9 to the .1 quantile."""
+        high, low = self.quantile(np.array([0.9, 0.1]))
+        return float(high / low)
+
+    def quantile(self, p: Array) -> Array:
+        """Scores below which a share p of the filters lies."""
+        latent = self.location + math.sqrt(self.variance) * special.ndtri(p)
+        return self._score(np.asarray(latent))
+
+    def cdf(self, score: Array) -> Array:
+        """Share of filters below a score; 0 for scores that are not positive."""
+        z = (self.latent(score) - self.location) / math.sqrt(self.variance)
+        return np.asarray(special.ndtr(z))
+
+    def latent(self, score: Array) -> Array:
+        """The normal variable behind a score; -inf where the law has no such score."""
+        with np.errstate(divide="ignore"):
+            return np.log(np.clip(score, 0.0, None))
+
+    def _score(self, latent: Array) -> Array:
+        return np.exp(latent)
+
+
+@dataclass(frozen=True)
+class DistanceSumLaw(ScoreLaw):
+    """Law of GM: factor * E_U sqrt(exp(2 u) + exp(2 U)) for a filter of log-norm u.
+
+    Attributes
+    ----------
+    location, signal, noise : float
+        Of the latent u, the log-norm with the noise of the sum of distances.
+    factor : float
+        (n - 1) (1 - v2/4): number of distances, and what their own scatter takes off each.
+    others : float
+        Variance of U, the log-norm of another filter, with the same location.
+    """
+
+    factor: float
+    others: float
+
+    @property
+    def mean(self) -> float:
+        """E C."""
+        return self._expectation(lambda z, score: score)
+
+    @property
+    def sd(self) -> float:
+        """SD of C."""
+        mean = self.mean
+        return math.sqrt(self._expectation(lambda z, score: (score - mean) ** 2))
+
+    @property
+    def cv(self) -> float:
+        """SD over mean."""
+        return self.sd / self.mean
+
+    @property
+    def gini(self) -> float:
+        """E[(2 Phi(z) - 1) C] / E C, z the standardised latent."""
+        weighted = self._expectation(lambda z, score: special.erf(z / math.sqrt(2)) * score)
+        return weighted / self.mean
+
+    def latent(self, score: Array) -> Array:
+        """The normal variable behind a score, interpolated; -inf below the lowest score."""
+        latent, scores = self._table
+        return np.interp(score, scores, latent, left=-np.inf, right=np.inf)
+
+    def _score(self, latent: Array) -> Array:
+        z, weights = _nodes()
+        other = np.exp(2 * (self.location + math.sqrt(self.others) * z))
+        distances = np.sqrt(np.exp(2 * latent)[..., None] + other)
+        return np.asarray(self.factor * (distances @ weights))
+
+    @cached_property
+    def _table(self) -> tuple[Array, Array]:
+        z = np.linspace(-_REACH, _REACH, _STEPS)
+        latent = self.location + math.sqrt(self.variance) * z
+        return latent, self._score(latent)
+
+    def _expectation(self, of: Callable[[Array, Array], Array]) -> float:
+        z, weights = _nodes()
+        score = self._score(self.location + math.sqrt(self.variance) * z)
+        return float(of(z, score) @ weights)
+
+
+@lru_cache(maxsize=1)
+def _nodes() -> tuple[Array, Array]:
+    """Gauss-Hermite nodes and weights for means over the standard normal law."""
+    z, weights = np.polynomial.hermite_e.hermegauss(64)
+    return z, weights / weights.sum()
+
+
+def score_law(fitted: FittedLayer, criterion: str, rung: str = "block") -> ScoreLaw:
+    """Law of a criterion's scores in a layer under one rung of the ladder.
+
+    Up to `block` the mean energy of the filters is the measured one, n d unit^2 in all. From
+    `scale` on, log s is normal with variance t about the measured median of log l2.
+    In `shape` l1 has the excess variance of log(l1 / l2) as a further signal (it is what filters
+    differ in beyond their draw), l2 the projection on the mean filter as noise, and GM and
+    Fermat their unequal weights.
+
+    Parameters
+    ----------
+    fitted : FittedLayer
+        What `fit_layer` returns.
+    criterion : {"l1", "l2", "gm", "fermat"}
+        The score.
+    rung : {"isotropic", "diagonal", "block", "scale", "shape"}
+        The model; `block` is CWDA.
+
+    Returns
+    -------
+    ScoreLaw
+        In the units of the weights.
+
+    Examples
+    --------
+    The CV of l2 in 64 channels of 3 x 3 kernels is 1 / sqrt(2 d) = 2.9 %:
+
+    >>> import torch
+    >>> from cwda.layers import ConvLayer
+    >>> from cwda.theory.model import fit_layer
+    >>> rng = torch.Generator().manual_seed(0)
+    >>> fitted = fit_layer(ConvLayer("conv", torch.randn(64, 64, 3, 3, generator=rng)))
+    >>> round(score_law(fitted, "l2", "isotropic").cv, 4)
+    0.0295
+    """
+    moments: NormMoments = getattr(fitted, rung if rung in ("isotropic", "diagonal") else "block")
+    n, v2 = fitted.n_filters, moments.l2_relative
+    signal = fitted.log_scale_variance if rung in ("scale", "shape") else 0.0
+    log_l2 = _log_l2(fitted, rung, v2)
+    noise = {
+        "l1": math.log1p(moments.l1_relative),
+        "l2": v2,
+        "gm": v2 * (n + 2) / (n - 1),
+        "fermat": v2 * (1 + 2 / n),
+    }[criterion]
+    if rung == "shape":
+        noise += {
+            "l1": 0.0,
+            "l2": fitted.mean_relative,
+            "gm": 2 * v2 * (fitted.impurity.gm - 1) / n,
+            "fermat": 2 * v2 * (fitted.impurity.fermat - 1) / n,
+        }[criterion]
+    if criterion == "gm":
+        return DistanceSumLaw(log_l2, signal, noise, (n - 1) * (1 - v2 / 4), signal + v2)
+    if criterion == "l1":
+        # E l1 and the root of E l2^2 of one filter; their logs lie half a variance higher.
+        ratio = math.log(moments.l1_mean / math.sqrt(moments.trace))
+        excess = shape_excess(fitted) if rung == "shape" else 0.0
+        return ScoreLaw(log_l2 + v2 + ratio - noise / 2, signal + excess, noise)
+    shrunk = math.log1p(-1 / n) / 2 if criterion == "fermat" else 0.0
+    return ScoreLaw(log_l2 + shrunk, signal, noise)
+
+
+def _log_l2(fitted: FittedLayer, rung: str, v2: float) -> float:
+    """Mean of log l2 in the units of the weights."""
+    if rung in ("scale", "shape"):
+        centre = float(np.median(fitted.log_energies)) / 2
+    else:
+        centre = math.log(fitted.dim) / 2 - v2
+    return math.log(fitted.unit) + centre

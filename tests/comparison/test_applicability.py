@@ -1,0 +1,140 @@
+"""Measured dispersion beside the predicted one, verdicts, and bad input."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from cwda.comparison import applicability
+from cwda.errors import CriterionError, SelectionError
+from cwda.extract import load
+from cwda.layers import ConvLayer
+from cwda.pruning import NORM_BASED, criterion
+from cwda.pruning.dispersion import dispersion
+from cwda.theory.applicability import predict_dispersion
+from tests.pruning.networks import layer_of, network, random_layer
+
+
+def scaled_layer(name, sd, seed=0, filters=64):
+    rng = np.random.default_rng(seed)
+    weight = rng.normal(size=(filters, 16, 3, 3))
+    weight *= np.exp(sd * rng.normal(size=(filters, 1, 1, 1)))
+    return ConvLayer(name, torch.from_numpy(weight))
+
+
+def test_rows_join_what_is_measured_and_predicted():
+    net = network(scaled_layer("a", 0.2), scaled_layer("b", 0.05, 1))
+    found = applicability(net).table
+    assert found[["layer", "criterion"]].values.tolist() == [
+        [name, each] for name in ("a", "b") for each in NORM_BASED
+    ]
+    assert (found["reason"] == "").all()
+    measured = dispersion(net)
+    for column in ("mean", "sd", "cv", "robust_cv", "q90_q10", "gini"):
+        assert found[column].tolist() == measured[column].tolist()
+    predicted = predict_dispersion(net, ["block", "scale"]).pivot(
+        index=["layer", "criterion"], columns="rung", values="cv"
+    )
+    keys = list(zip(found["layer"], found["criterion"], strict=True))
+    assert found["cv_predicted"].tolist() == [predicted["block"][key] for key in keys]
+    assert found["cv_scale"].tolist() == [predicted["scale"][key] for key in keys]
+    assert np.allclose(found["cv_ratio"], found["cv"] / found["cv_predicted"], rtol=1e-14)
+    assert (found["swap_low"] <= found["swap"]).all()
+    assert (found["swap"] <= found["swap_high"]).all()
+    # the closed form for normal scores, and the mean over the scores that there are
+    assert np.allclose(found["swap"], found["swap_normal"], atol=0.06)
+
+
+@pytest.mark.parametrize(
+    ("sd", "verdict"),
+    [(0.0, "cannot discriminate"), (0.08, "weakly"), (0.4, "discriminates")],
+)
+def test_verdicts_follow_the_scale_of_the_filters(sd, verdict):
+    found = applicability(scaled_layer("a", sd), ["l2"]).table.iloc[0]
+    assert found["verdict"] == verdict
+    assert f"{found['swap']:.0%} of the pairs" in found["statement"]
+
+
+def test_dead_filters_are_told_apart():
+    layer = scaled_layer("a", 0.1)
+    layer.weight[:8] = 0
+    found = applicability(layer, ratio=0.125).table
+    assert (found["verdict"] == "discriminates").all()
+    assert (found["swap"] < 0.02).all()
+
+
+def test_bad_layers_have_reasons():
+    bad = random_layer("bad")
+    bad.weight[0, 0, 0, 0] = math.nan
+    net = network(
+        bad,
+        layer_of([[1.0, 2.0]] * 16, "same"),
+        random_layer("one", filters=1),
+        random_layer("few", filters=6),
+        scaled_layer("good", 0.3),
+    )
+    found = applicability(net, ["l2"]).table.set_index("layer")
+    assert found["verdict"].to_dict() == {
+        "bad": "not applicable",
+        "same": "cannot discriminate",
+        "one": "not applicable",
+        "few": "not applicable",
+        "good": "discriminates",
+    }
+    assert "NaN or infinite" in found["reason"]["bad"]
+    assert found["reason"]["same"] == "all 16 scores of l2 are equal"
+    assert found["reason"]["one"] == "1 filter; 2 are needed"
+    assert found["reason"]["few"] == "no prediction: 6 filters; 8 are needed"
+    assert found["cv"]["few"] > 0
+    missing = found["swap"].isna()
+    assert (found.loc[missing, "reason"] != "").all()
+
+
+def test_a_ratio_that_prunes_nothing():
+    found = applicability(scaled_layer("a", 0.3), ["l2"], ratio=0.01).table.iloc[0]
+    assert found["verdict"] == "not applicable"
+    assert found["reason"] == "0.01 of 64 filters is none: no pair across the threshold"
+    assert found["cv_ratio"] > 1
+    assert math.isnan(found["swap"])
+
+
+def test_criteria_without_a_theory():
+    @criterion("largest", formula="max_p |F_jp|")
+    def largest(filters):
+        return filters.values.abs().amax(1)
+
+    found = applicability(scaled_layer("a", 0.3), ["largest", "l1"]).table
+    assert found["cv"].notna().all()
+    assert math.isnan(found["cv_predicted"][0])
+    assert found["reason"][0] == "no theory of largest: dispersion is measured only"
+    assert found["verdict"].tolist() == ["not applicable", "discriminates"]
+
+
+def test_bad_parameters():
+    layer = scaled_layer("a", 0.3)
+    with pytest.raises(CriterionError, match="did you mean 'gm'"):
+        applicability(layer, ["l1", "gmm"])
+    for ratio in (0, 1, -0.5, math.nan):
+        with pytest.raises(SelectionError, match="lies between 0 and 1"):
+            applicability(layer, ratio=ratio)
+
+
+def test_weights_of_any_size_give_the_same_verdict():
+    layer = scaled_layer("a", 0.2)
+    tiny = ConvLayer("a", layer.weight * 1e-12)
+    one, other = (applicability(each).table for each in (layer, tiny))
+    for column in ("cv", "cv_scale", "gini", "swap"):
+        assert np.allclose(one[column], other[column], rtol=1e-8)
+
+
+def test_it_shows_itself():
+    found = applicability(load("resnet20-cifar10"))
+    assert len(found.table) == 19 * 4
+    summary = found.summary()
+    assert summary["criterion"].tolist() == list(NORM_BASED)
+    counts = ["discriminates", "weakly", "cannot_discriminate", "not_applicable"]
+    assert (summary[counts].sum(axis=1) == 19).all()
+    assert "resnet20-cifar10, ratio 0.5" in repr(found)
+    assert "<table" in found._repr_html_()
+    assert applicability(network(), ["l1"]).table.empty

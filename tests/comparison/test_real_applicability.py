@@ -1,0 +1,146 @@
+"""Applicability and global pruning of real networks; origin of the tables in
+docs/applicability.md: run with ``-s`` to print them."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from cwda.comparison import applicability, global_pruning
+from cwda.extract import load
+from cwda.pruning import NORM_BASED
+
+NAMES = {
+    "ResNet-20": "resnet20-12fca82f.th",
+    "ResNet-32": "resnet32-d509ac18.th",
+    "ResNet-56": "resnet56-4bfd9763.th",
+    "built-in": None,
+}
+
+
+@pytest.fixture(scope="module")
+def networks(shared_data):
+    folder = shared_data / "checkpoints"
+    return {
+        name: load(folder / file if file else "resnet20-cifar10") for name, file in NAMES.items()
+    }
+
+
+def show(title, frame):
+    print(f"\n{title}\n{frame.round(3).to_string()}")
+
+
+def test_scale_explains_the_dispersion(networks):
+    found = pd.concat([applicability(net).table.assign(net=name) for name, net in networks.items()])
+    assert (found["reason"] == "").all()
+    columns = ["cv", "robust_cv", "cv_predicted", "cv_scale", "cv_ratio", "gini", "gini_predicted"]
+    columns += ["q90_q10", "q90_q10_predicted", "reliability", "swap", "swap_normal"]
+    grouped = found.groupby(["net", "criterion"], sort=False)
+    medians = grouped[columns].median()
+    show("medians over layers", medians)
+    show("verdicts", grouped["verdict"].value_counts().unstack(fill_value=0))
+    at = {
+        ratio: pd.concat([applicability(net, ratio=ratio).table for net in networks.values()])
+        for ratio in (0.1, 0.3, 0.7)
+    }
+    swaps = {ratio: table.groupby("criterion")["swap"].median() for ratio, table in at.items()}
+    show("median swap at other ratios", pd.DataFrame(swaps))
+    assert (medians["cv_ratio"] > 1.9).all()
+    assert (medians["cv_scale"] > 1.5 * medians["cv_predicted"]).all()
+    error = (medians["cv_scale"] / medians["robust_cv"]).apply(np.log).abs()
+    assert error.max() < 0.25
+    assert (found["swap"] - found["swap_normal"]).abs().median() < 0.03
+
+
+def test_reliability_agrees_with_split_halves(networks):
+    """Log norms over even and odd channels share the scale alone: R = 2 rho / (1 + rho)."""
+    rows = []
+    for name, net in networks.items():
+        reliability = applicability(net, ["l2"]).table.set_index("layer")["reliability"]
+        for layer in net:
+            if layer.channels < 16:
+                continue
+            energy = layer.blocks().square().sum(2).numpy()
+            even, odd = energy[:, ::2].sum(1), energy[:, 1::2].sum(1)
+            rho = 2 * np.sin(np.pi / 6 * stats.spearmanr(even, odd).statistic)
+            split = max(2 * rho / (1 + rho), 0.0) if rho > -1 else 0.0
+            rows.append((name, reliability[layer.name], split))
+    frame = pd.DataFrame(rows, columns=["net", "model", "split_halves"])
+    show("median reliability of log l2", frame.groupby("net", sort=False).median())
+    medians = frame.groupby("net").median()
+    assert (medians["model"] - medians["split_halves"]).abs().max() < 0.1
+
+
+def test_global_shares(networks):
+    tables, overlaps, summaries = [], [], []
+    for name, net in networks.items():
+        found = global_pruning(net)
+        tables.append(found.table.assign(net=name))
+        overlaps.append(found.overlap.assign(net=name))
+        summaries.append(found.summary().assign(net=name))
+    summary = pd.concat(summaries)
+    wide = summary.pivot_table(
+        index=["net", "criterion"], columns="rung", values=["error", "within"], sort=False
+    )
+    show("error of the shares, and layers within the interval", wide)
+    show(
+        "layers emptied, and in danger, at ratio .5",
+        summary[summary["ratio"] == 0.5].set_index(["net", "criterion", "rung"])[
+            ["emptied", "danger", "between_predicted", "between_measured"]
+        ],
+    )
+    overlap = pd.concat(overlaps)
+    overlap["error"] = (overlap["overlap_predicted"] - overlap["overlap_measured"]).abs()
+    show(
+        "l1 with l2",
+        overlap[(overlap["criterion_a"] == "l1") & (overlap["criterion_b"] == "l2")].pivot_table(
+            index=["net", "rung"],
+            columns="ratio",
+            values=["overlap_predicted", "overlap_measured"],
+            sort=False,
+        ),
+    )
+    show("error of the overlaps", overlap.groupby(["net", "rung"], sort=False)["error"].mean())
+    normalised = pd.concat(
+        [
+            global_pruning(net, normalise="mean").summary().assign(net=name)
+            for name, net in networks.items()
+        ]
+    )
+    show(
+        "error with scores by mean",
+        normalised.pivot_table(
+            index=["net", "criterion"], columns="rung", values=["error", "within"], sort=False
+        ),
+    )
+    scale = wide["error"]["scale"]
+    assert set(wide.index.get_level_values("criterion")) == set(NORM_BASED)
+    assert (scale < wide["error"]["block"]).all()
+    assert scale.max() < 0.065
+    assert wide["within"]["scale"].min() > 0.7
+    errors = overlap.groupby("rung")["error"].mean()
+    assert errors["scale"] < errors["block"]
+    assert errors["scale"] < 0.04
+
+
+@pytest.mark.parametrize("name", ["squeezenet1_1", "googlenet"])
+def test_imagenet_networks_that_shaped_nothing(shared_data, name):
+    net = load(shared_data / "checkpoints" / f"{name}-caffe-imagenet.safetensors")
+    measured = applicability(net).summary().set_index("criterion")
+    show(f"{name}, medians and verdicts", measured)
+    found = global_pruning(net)
+    pruned = found.summary().pivot_table(
+        index="criterion", columns="rung", values=["error", "within"], sort=False
+    )
+    show(f"{name}, global shares", pruned)
+    wide = found.overlap.pivot_table(
+        index=["criterion_a", "criterion_b"],
+        columns=["rung"],
+        sort=False,
+        values=["overlap_predicted", "overlap_measured"],
+    )
+    show(f"{name}, overlaps", wide)
+    assert (np.log(measured["median_cv_scale"] / measured["median_cv"]).abs() < 0.2).all()
+    norms = ["l1", "l2", "fermat"]  # GM's losses hang on the numbers of filters alone
+    assert (pruned["error"]["scale"][norms] < pruned["error"]["block"][norms]).all()
+    assert pruned["error"]["scale"].max() < 0.05

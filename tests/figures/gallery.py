@@ -1,0 +1,201 @@
+"""One picture of each figure, from fixed numbers, and the stored pictures to compare with.
+
+    python -m tests.figures.gallery
+
+draws the stored pictures anew; look at each before it is committed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
+from PIL import Image
+
+from cwda import figures
+from cwda.layers import ConvLayer, Network, Provenance
+from cwda.pruning import similarity
+
+BASELINE = Path(__file__).parent / "baseline"
+DPI = 50
+
+CONDITIONS = {
+    "gaussianity": 0.05,
+    "variance": 0.5,
+    "mean": 0.1,
+    "epsilon": 0.3,
+    "independence": 0.05,
+    "homogeneity": 0.125,
+}
+
+
+def layer(name: str = "conv", n: int = 48, channels: int = 12, seed: int = 0) -> ConvLayer:
+    """Gaussian 3x3 filters, correlated in blocks, of unequal scale."""
+    rng = np.random.default_rng(seed)
+    weight = rng.standard_normal((n, channels, 9)) + 0.6 * rng.standard_normal((n, channels, 1))
+    weight *= np.exp(0.15 * rng.standard_normal((n, 1, 1)))
+    return ConvLayer(name, torch.from_numpy(weight).reshape(n, channels, 3, 3))
+
+
+@cache
+def network() -> Network:
+    layers = [layer(f"stage{i // 3}.{i % 3}.conv", seed=i) for i in range(8)]
+    layers.append(ConvLayer("dead", torch.zeros(16, 4, 3, 3)))
+    return Network("simulated", tuple(layers), Provenance("simulated", "array"))
+
+
+def checked(layers: int, seed: int = 0) -> pd.DataFrame:
+    """A table as `cwda.check` gives it; every ninth row is not applicable."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for i in range(layers):
+        for j, (condition, margin) in enumerate(CONDITIONS.items()):
+            effect = margin * rng.uniform(0.1, 2.2)
+            low, high = effect - 0.3 * margin, effect + 0.4 * margin
+            verdict = "holds" if high <= margin else "fails" if low > margin else "inconclusive"
+            row = {
+                "network": "simulated",
+                "layer": f"stage{i // 10}.{i % 10}.conv",
+                "condition": condition,
+                "effect": effect,
+                "effect_low": max(low, 0.0),
+                "effect_high": high,
+                "margin": margin,
+                "verdict": verdict,
+                "reason": "",
+            }
+            if (i * len(CONDITIONS) + j) % 9 == 4:
+                row |= dict.fromkeys(("effect", "effect_low", "effect_high"), np.nan)
+                row |= {"verdict": "not applicable", "reason": "1x1 kernels have no blocks"}
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def compared(layers: int = 24) -> pd.DataFrame:
+    """A table as the comparison of predicted and measured similarity has it."""
+    rng = np.random.default_rng(1)
+    z = rng.normal(2.2, 0.4, layers)
+    off = rng.normal(0, 0.2, layers)
+    off[:2] = 0.9, -0.8
+    return pd.DataFrame(
+        {
+            "network": "simulated",
+            "layer": [f"stage{i // 10}.{i % 10}.conv" for i in range(layers)],
+            "criterion_a": "l1",
+            "criterion_b": "l2",
+            "rung": "scale",
+            "measured": np.tanh(z + off),
+            "predicted": np.tanh(z),
+            "low": np.tanh(z - 0.45),
+            "high": np.tanh(z + 0.45),
+            "z": off / 0.22,
+            "departs": np.abs(off) > 0.6,
+            "reason": "",
+        }
+    )
+
+
+def applicability(layers: int = 24) -> pd.DataFrame:
+    rng = np.random.default_rng(2)
+    predicted = np.exp(rng.uniform(np.log(0.01), np.log(0.1), layers))
+    measured = np.hypot(predicted, rng.uniform(0.05, 0.4, layers))
+    return pd.DataFrame(
+        {
+            "network": "simulated",
+            "layer": [f"stage{i // 10}.{i % 10}.conv" for i in range(layers)],
+            "criterion": "l2",
+            "cv": measured,
+            "cv_predicted": predicted,
+            "cv_scale": measured * np.exp(rng.normal(0, 0.15, layers)),
+            "cv_ratio": measured / predicted,
+            "reason": "",
+        }
+    )
+
+
+def pruned(layers: int = 20) -> pd.DataFrame:
+    rng = np.random.default_rng(3)
+    rows = []
+    for i in range(layers):
+        for shift, criterion in ((-0.15, "l1"), (0.15, "l2")):
+            share = float(np.clip(0.4 + shift + 0.3 * np.sin(i / 2), 0.02, 0.98))
+            rows.append(
+                {
+                    "network": "simulated",
+                    "layer": f"stage{i // 10}.{i % 10}.conv",
+                    "criterion": criterion,
+                    "ratio": 0.4,
+                    "share_predicted": share,
+                    "share_low": max(share - 0.08, 0),
+                    "share_high": min(share + 0.08, 1),
+                    "share_measured": float(np.clip(share + rng.normal(0, 0.04), 0, 1)),
+                    "danger": share > 0.8,
+                    "reason": "",
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def trained() -> dict[float, pd.DataFrame]:
+    """Effects that grow with the epoch."""
+    found = {}
+    for epoch in (0, 20, 60, 120):
+        table = checked(12)
+        numbers = ["effect", "effect_low", "effect_high"]
+        table[numbers] *= 0.2 + epoch / 100
+        found[float(epoch)] = table
+    return found
+
+
+GALLERY: dict[str, Callable[[], Axes]] = {
+    "covariance": lambda: figures.covariance(layer(channels=20)),
+    "covariance_blocks": lambda: figures.covariance_blocks(layer()),
+    "criteria_matrix": lambda: figures.criteria_matrix(similarity(network()), 0),
+    "dispersion": lambda: figures.dispersion(applicability()),
+    "effects": lambda: figures.effects(checked(24), "epsilon"),
+    "filter_image": lambda: figures.filter_image(layer(), 3),
+    "global_shares": lambda: figures.global_shares(pruned()),
+    "overview": lambda: figures.overview(checked(24)),
+    "overview_dense": lambda: figures.overview(checked(200)),
+    "predicted_measured": lambda: figures.predicted_measured(compared()),
+    "qq": lambda: figures.qq(layer()),
+    "qq_filters": lambda: figures.qq(layer(), [0, 5]),
+    "score_histogram": lambda: figures.score_histogram(layer(n=256), "l2"),
+    "score_histograms": lambda: figures.score_histograms(network(), [0, 8], ["l1", "gm"])[0, 0],
+    "similarity_map": lambda: figures.similarity_map(similarity(network())),
+    "trajectory": lambda: figures.trajectory(trained()),
+    "trajectory_condition": lambda: figures.trajectory(trained(), "mean"),
+    "trajectory_layer": lambda: figures.trajectory(trained(), "mean", "stage0.2.conv"),
+}
+
+
+def render(ax: Axes) -> np.ndarray:
+    """The figure without its text, red, green and blue from 0 to 1, height x width x 3."""
+    figure = ax.figure
+    figure.set_dpi(DPI)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()  # makes the ticks
+    for text in figure.findobj(Text):
+        text.set_visible(False)  # its pixels differ from one build of FreeType to the next
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[:, :, :3] / 255.0
+
+
+def main() -> None:
+    BASELINE.mkdir(exist_ok=True)
+    for name, draw in GALLERY.items():
+        picture = Image.fromarray((255 * render(draw())).round().astype(np.uint8))
+        # 256 colours are enough for the comparison, at a third of the size.
+        picture.quantize(256).save(BASELINE / f"{name}.png", optimize=True)
+        print(name)
+
+
+if __name__ == "__main__":
+    main()

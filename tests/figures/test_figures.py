@@ -1,0 +1,391 @@
+"""What is drawn are the numbers of the table, and what cannot be drawn is said in one line."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import sys
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from scipy import stats
+
+from cwda import figures
+from cwda.comparison import compare
+from cwda.errors import CwdaError, FigureError, LayerError, WeightsError
+from cwda.figures.covariance import cell_size
+from cwda.figures.layers_axis import elide
+from cwda.figures.quantiles import drawn_ranks
+from cwda.figures.style import VERDICTS
+from cwda.layers import ConvLayer
+from cwda.numerics.normal_band import normal_band
+from cwda.pruning import scores, similarity
+from cwda.theory import predict_similarity
+from tests.figures.gallery import (
+    GALLERY,
+    applicability,
+    checked,
+    compared,
+    layer,
+    network,
+    pruned,
+    trained,
+)
+
+
+@pytest.mark.parametrize("name", GALLERY)
+def test_plain_figure_without_pyplot_or_changed_settings(name):
+    before = dict(matplotlib.rcParams)
+    ax = GALLERY[name]()
+    assert isinstance(ax.figure, Figure)
+    assert dict(matplotlib.rcParams) == before
+    assert (
+        "matplotlib.pyplot" not in sys.modules or not sys.modules["matplotlib.pyplot"].get_fignums()
+    )
+    ax.figure.savefig(buffer := io.BytesIO(), format="svg")
+    assert buffer.tell() > 1000
+
+
+DRAWN_ON_GIVEN_AXES = {
+    "covariance": lambda ax: figures.covariance(layer(), ax=ax),
+    "covariance_blocks": lambda ax: figures.covariance_blocks(layer(), ax=ax),
+    "criteria_matrix": lambda ax: figures.criteria_matrix(similarity(network()), 0, ax=ax),
+    "dispersion": lambda ax: figures.dispersion(applicability(), ax=ax),
+    "effects": lambda ax: figures.effects(checked(9), "mean", ax=ax),
+    "filter_image": lambda ax: figures.filter_image(layer(), ax=ax),
+    "global_shares": lambda ax: figures.global_shares(pruned(), ax=ax),
+    "overview": lambda ax: figures.overview(checked(9), ax=ax),
+    "predicted_measured": lambda ax: figures.predicted_measured(compared(), ax=ax),
+    "qq": lambda ax: figures.qq(layer(), ax=ax),
+    "score_histogram": lambda ax: figures.score_histogram(layer(), ax=ax),
+    "similarity_map": lambda ax: figures.similarity_map(similarity(network()), ax=ax),
+    "trajectory": lambda ax: figures.trajectory(trained(), ax=ax),
+}
+
+
+def test_all_but_the_small_multiples_take_axes():
+    assert set(DRAWN_ON_GIVEN_AXES) == set(figures.__all__) - {"score_histograms"}
+
+
+@pytest.mark.parametrize("name", DRAWN_ON_GIVEN_AXES)
+def test_draws_on_axes_given(name):
+    figure = Figure()
+    ax, other = figure.subplots(1, 2)
+    assert DRAWN_ON_GIVEN_AXES[name](ax) is ax
+    assert figure.axes[:2] == [ax, other]
+    assert not other.has_data()
+
+
+def test_a_notebook_shows_the_figure():
+    png = figures.qq(layer()).figure._repr_png_()
+    assert png.startswith(b"\x89PNG")
+
+
+# --- the numbers drawn ---
+
+
+def test_overview_has_the_verdicts():
+    table = checked(12)
+    ax = figures.overview(table)
+    drawn = ax.collections[0].get_array().reshape(12, 6)
+    order = ["holds", "inconclusive", "fails"]
+    for (_, row), value in zip(table.iterrows(), drawn.ravel(), strict=True):
+        if row["verdict"] == "not applicable":
+            assert np.ma.is_masked(value)
+        else:
+            assert order[int(value)] == row["verdict"]
+
+
+def test_verdicts_differ_in_grey_and_in_mark():
+    grey = [np.dot(to_rgb(style.fill), [0.299, 0.587, 0.114]) for style in VERDICTS.values()]
+    holds, inconclusive, fails, _ = grey
+    assert holds > inconclusive + 0.1 > fails + 0.2
+    assert len({style.mark for style in VERDICTS.values()}) == 4
+    assert len({style.marker for style in VERDICTS.values()}) == 4
+
+
+@pytest.mark.parametrize("layers", [3, 50, 200, 400])
+def test_names_of_layers_do_not_touch(layers):
+    ax = figures.overview(checked(layers))
+    figure = ax.figure
+    figure.canvas.draw()
+    boxes = [label.get_window_extent() for label in ax.get_yticklabels()]
+    assert all(upper.y0 > lower.y1 - 1 for upper, lower in itertools.pairwise(boxes))
+    assert min(box.x0 for box in boxes) > 0
+    assert figure.get_size_inches()[1] * 25.4 < 245
+
+
+def test_long_names_keep_their_ends_and_stay_different():
+    long = "features.denseblock{}.denselayer{}.conv2"
+    apart = elide([long.format(4, 16), long.format(4, 17)])
+    assert all(len(name) <= 34 and name.endswith("conv2") for name in apart)
+    same = [f"backbone.stage_{i}.{'x' * 30}" for i in (1, 2)]
+    assert elide(same) == same
+
+
+def test_effects_have_the_intervals():
+    table = checked(24)
+    rows = table[(table["condition"] == "epsilon") & (table["verdict"] == "fails")]
+    ax = figures.effects(table, "epsilon")
+    line = next(each for each in ax.lines if each.get_label().startswith("✗"))
+    np.testing.assert_array_equal(line.get_xdata(), rows["effect"])
+    drawn = np.concatenate([c.get_segments() for c in ax.collections])
+    for low, high in zip(rows["effect_low"], rows["effect_high"], strict=True):
+        assert (np.isclose(drawn[:, 0, 0], low) & np.isclose(drawn[:, 1, 0], high)).any()
+
+
+def test_similarity_map_has_the_coefficients():
+    sim = similarity(network())
+    drawn = figures.similarity_map(sim).collections[0].get_array().reshape(9, 6)
+    wide = sim.wide().to_numpy(dtype=float)
+    np.testing.assert_array_equal(drawn.filled(np.nan), wide)
+    assert drawn.mask[8].all()  # the dead layer
+
+
+def test_criteria_matrix_has_the_coefficients():
+    sim = similarity(network())
+    drawn = figures.criteria_matrix(sim, "stage0.1.conv").collections[0].get_array()
+    np.testing.assert_array_equal(drawn.reshape(4, 4), sim.matrix("stage0.1.conv"))
+
+
+def test_covariance_equals_the_naive_matrix():
+    small = layer(channels=12)
+    picture = figures.covariance(small).get_images()[0].get_array()
+    moments = small.matrix @ small.filters / small.n_filters
+    expected = np.abs(moments) / np.diag(moments).mean()
+    np.testing.assert_allclose(picture, expected, rtol=1e-10, atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("channels", "kernel", "cell"),
+    [(64, 3, 1), (65, 3, 3), (192, 3, 3), (193, 3, 9), (577, 3, 18), (512, 1, 1), (2048, 1, 4)],
+)
+def test_pixels_fit_the_blocks(channels, kernel, cell):
+    found = ConvLayer("conv", torch.zeros(1, channels, kernel, kernel))
+    assert cell_size(found) == cell
+    assert -(-found.dim // cell) <= 576
+
+
+def test_blocks_have_their_sign():
+    small = layer()
+    picture = figures.covariance_blocks(small, [2, 7]).get_images()[0].get_array()
+    moments = small.matrix @ small.filters / small.n_filters
+    at = [*range(18, 27), *range(63, 72)]
+    np.testing.assert_allclose(picture, moments[np.ix_(at, at)] / np.diag(moments).mean())
+
+
+@pytest.mark.parametrize("shape", [(4, 6, 3, 3), (4, 5, 7), (4, 3, 2, 3, 3), (4, 1, 5, 5)])
+def test_filter_has_its_weights_in_order(shape):
+    weight = torch.arange(1.0, 1 + np.prod(shape)).reshape(shape)
+    picture = figures.filter_image(ConvLayer("conv", weight), 2).get_images()[0].get_array()
+    drawn = np.sort(picture.compressed())
+    np.testing.assert_array_equal(drawn, weight[2].flatten())
+    first = weight[2, 0].reshape(-1, shape[-1])
+    np.testing.assert_array_equal(picture[: len(first), : shape[-1]], first)
+
+
+def test_predicted_measured_has_the_points():
+    table = compared()
+    ax = figures.predicted_measured(table)
+    line = next(each for each in ax.lines if each.get_label() == "departs from it (2)")
+    rows = table[table["departs"]]
+    np.testing.assert_array_equal(line.get_xdata(), rows["measured"])
+    np.testing.assert_array_equal(line.get_ydata(), rows["predicted"])
+    assert {text.get_text() for text in ax.texts} == set(rows["layer"])
+
+
+def test_a_real_comparison_is_drawn():
+    net = network()
+    result = compare(similarity(net), predict_similarity(net))
+    ax = figures.predicted_measured(result, ("l2", "gm"), "block")
+    drawn = sum(len(each.get_xdata()) for each in ax.lines[1:])
+    assert drawn == len(net) - 1  # the dead layer has no prediction
+
+
+def test_what_is_not_known_is_no_departure_and_no_danger():
+    table = compared().astype({"departs": "boolean"})
+    table.loc[0, "departs"] = pd.NA
+    ax = figures.predicted_measured(table)
+    assert any(each.get_label() == "departs from it (1)" for each in ax.lines)
+    shares = pruned().astype({"danger": "boolean"})
+    shares["danger"] = pd.NA
+    assert not figures.global_shares(shares).texts
+
+
+def test_the_order_of_a_pair_does_not_matter():
+    assert figures.predicted_measured(compared(), ("l2", "l1")).lines
+
+
+def test_dispersion_has_the_points():
+    table = applicability()
+    ax = figures.dispersion(table)
+    line = next(each for each in ax.lines if each.get_label() == "CWDA")
+    np.testing.assert_array_equal(line.get_xdata(), table["cv"])
+    np.testing.assert_array_equal(line.get_ydata(), table["cv_predicted"])
+
+
+def test_global_shares_have_the_measurements():
+    table = pruned()
+    ax = figures.global_shares(table, 0.4)
+    measured = [each for each in ax.lines if each.get_label() == "measured"]
+    expected = table.loc[table["criterion"] == "l2", "share_measured"]
+    np.testing.assert_allclose(measured[1].get_xdata(), 100 * expected)
+
+
+def test_trajectory_has_one_layer():
+    results = trained()
+    ax = figures.trajectory(results, "mean", "stage0.2.conv")
+    expected = [
+        t[(t["layer"] == "stage0.2.conv") & (t["condition"] == "mean")]["effect"].item()
+        for t in results.values()
+    ]
+    np.testing.assert_array_equal(ax.lines[0].get_ydata(), expected)
+    np.testing.assert_array_equal(ax.lines[0].get_xdata(), list(results))
+
+
+def test_qq_has_the_weights_and_the_band():
+    small = layer()
+    ax = figures.qq(small, [3])
+    values = np.sort(small.filters[3])
+    z = (values - values.mean()) / values.std(ddof=1)
+    drawn = next(each for each in ax.lines if each.get_label().startswith("filter 3"))
+    np.testing.assert_allclose(drawn.get_ydata(), z, rtol=1e-10)
+    n = small.dim
+    expected = stats.norm.ppf((np.arange(1, n + 1) - 0.5) / n)
+    np.testing.assert_allclose(drawn.get_xdata(), expected, rtol=1e-9, atol=1e-12)
+    low, high = normal_band(n, np.arange(1, n + 1))
+    assert ("outside" in drawn.get_label()) == bool(((z < low) | (z > high)).any())
+
+
+def test_thinning_keeps_the_extremes():
+    ranks = drawn_ranks(2_000_000)
+    assert len(ranks) < 450
+    assert set(range(1, 51)) <= set(ranks)
+    assert ranks[-1] == 2_000_000
+    assert (np.diff(ranks) > 0).all()
+
+
+def test_histogram_counts_all_filters():
+    ax = figures.score_histogram(layer(n=200), "l1")
+    counts, edges, _ = ax.patches[0].get_data()
+    expected = scores(layer(n=200), ["l1"])["l1"]
+    assert counts.sum() == 200
+    np.testing.assert_allclose([edges[0], edges[-1]], [expected.min(), expected.max()])
+
+
+# --- what cannot be drawn ---
+
+DEAD = ConvLayer("dead", torch.zeros(16, 4, 3, 3))
+BROKEN = ConvLayer("broken", torch.full((16, 4, 3, 3), float("nan")))
+
+
+@pytest.mark.parametrize(
+    ("draw", "error", "words"),
+    [
+        (lambda: figures.overview(checked(3)[:0]), FigureError, "empty"),
+        (lambda: figures.overview(3), FigureError, "needs a table"),
+        (lambda: figures.overview(checked(3).drop(columns="effect")), FigureError, "'effect'"),
+        (lambda: figures.effects(checked(3), "eps"), FigureError, "it has gaussianity"),
+        (
+            lambda: figures.overview(
+                pd.concat([checked(3), checked(3).assign(network="other")], ignore_index=True)
+            ),
+            FigureError,
+            "2 networks",
+        ),
+        (lambda: figures.predicted_measured(compared(), rung="shape"), FigureError, "it has scale"),
+        (lambda: figures.predicted_measured(compared(), ("l1", "gm")), FigureError, "no pair"),
+        (
+            lambda: figures.predicted_measured(
+                pd.concat([compared().assign(method=each) for each in ("closed form", "drawn")])
+            ),
+            FigureError,
+            "2 methods",
+        ),
+        (lambda: figures.dispersion(applicability(), "gm"), FigureError, "it has l2"),
+        (
+            lambda: figures.global_shares(pd.concat([pruned(), pruned().assign(ratio=0.5)])),
+            FigureError,
+            "choose one of 0.4, 0.5",
+        ),
+        (lambda: figures.trajectory({}), FigureError, "by epoch"),
+        (lambda: figures.trajectory(trained(), layer="conv"), FigureError, "needs a condition"),
+        (lambda: figures.similarity_map(checked(3)), FigureError, "cwda.similarity"),
+        (
+            lambda: figures.similarity_map(similarity(network()), "pearson"),
+            FigureError,
+            "'pearson'",
+        ),
+        (lambda: figures.criteria_matrix(similarity(network()), "no"), LayerError, "no layer"),
+        (lambda: figures.score_histograms(network(), ["no"]), LayerError, "no layer"),
+        (lambda: figures.score_histograms(network(), []), FigureError, "no layer to draw"),
+        (lambda: figures.covariance(BROKEN), WeightsError, "NaN"),
+        (lambda: figures.qq(BROKEN), WeightsError, "NaN"),
+        (lambda: figures.qq(layer(), [48]), FigureError, "no filter 48"),
+        (
+            lambda: figures.qq(ConvLayer("c", torch.arange(18.0).reshape(9, 1, 1, 2)), [0]),
+            FigureError,
+            "8 are",
+        ),
+        (lambda: figures.covariance_blocks(layer(), [12]), FigureError, "channel 12"),
+        (lambda: figures.covariance_blocks(layer(), []), FigureError, "no input channel"),
+        (lambda: figures.filter_image(layer(), 48), FigureError, "filter 48"),
+        (lambda: figures.covariance("conv1"), CwdaError, "cwda.load"),
+    ],
+)
+def test_bad_input_is_one_line(draw, error, words):
+    with pytest.raises(error, match=words) as raised:
+        draw()
+    assert "\n" not in str(raised.value)
+
+
+def untestable():
+    table = checked(3).assign(verdict="not applicable", reason="3 filters; 8 are needed")
+    table[["effect", "effect_low", "effect_high"]] = np.nan
+    return table
+
+
+@pytest.mark.parametrize(
+    ("draw", "words"),
+    [
+        (lambda: figures.effects(untestable(), "mean"), "3 filters; 8 are needed"),
+        (lambda: figures.trajectory({0: untestable()}), "3 filters; 8 are needed"),
+        (
+            lambda: figures.predicted_measured(compared().assign(measured=np.nan, reason="why")),
+            "why",
+        ),
+        (lambda: figures.dispersion(applicability().assign(cv=np.nan, reason="why")), "why"),
+        (lambda: figures.covariance(DEAD), "zero"),
+        (lambda: figures.covariance_blocks(DEAD), "zero"),
+        (lambda: figures.score_histogram(BROKEN), "NaN"),
+        (lambda: figures.similarity_map(similarity(DEAD)), "equal"),
+    ],
+)
+def test_nothing_to_draw_is_said_in_the_figure(draw, words):
+    ax = draw()
+    assert words in ax.texts[-1].get_text()
+    ax.figure.canvas.draw()
+
+
+def test_all_not_applicable_is_still_an_overview():
+    ax = figures.overview(untestable())
+    assert np.ma.getmaskarray(ax.collections[0].get_array()).all()
+    ax.figure.canvas.draw()
+
+
+def test_a_layer_too_small_for_a_prediction_has_its_histogram():
+    few = ConvLayer("few", torch.rand(5, 3, 3, 3, generator=torch.Generator().manual_seed(0)))
+    ax = figures.score_histogram(few)
+    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert labels[1] == "no prediction: 5 filters; 8 are needed"
+
+
+def test_arrays_of_the_paper_are_taken():
+    array = np.random.default_rng(0).standard_normal((4, 9, 16))
+    assert figures.covariance(array).get_images()[0].get_array().shape == (36, 36)
+    assert figures.qq(array).lines
