@@ -54,6 +54,7 @@ if TYPE_CHECKING:
         select,
         similarity,
     )
+    from cwda.reporting import report
     from cwda.theory import predict_similarity, simulate_similarity
 
 __all__ = [
@@ -96,6 +97,7 @@ __all__ = [
     "pruned_indices",
     "read_images",
     "remove",
+    "report",
     "scores",
     "select",
     "similarity",
@@ -143,6 +145,7 @@ _ROOMS = {
         "select",
         "similarity",
     ),
+    "cwda.reporting": ("report",),
     "cwda.theory": ("predict_similarity", "simulate_similarity"),
 }
 _HOMES = {name: room for room, names in _ROOMS.items() for name in names}

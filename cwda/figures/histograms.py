@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from torch import Tensor
 
-from cwda.errors import CwdaError, FigureError
+from cwda.errors import FigureError
 from cwda.figures.matrices import three_digits
 from cwda.figures.style import (
     DARK,
@@ -32,7 +32,8 @@ from cwda.numerics.device import resolve_device
 from cwda.pruning.filters import find_layer
 from cwda.pruning.registry import resolve
 from cwda.pruning.scoring import LayerScores, score_layer
-from cwda.theory import CRITERIA, FittedLayer, fit_layer
+from cwda.theory import CRITERIA
+from cwda.theory.model import FittedLayer, fit_or_reason
 from cwda.theory.score_law import ScoreLaw, score_law
 
 __all__ = ["score_histogram", "score_histograms"]
@@ -195,10 +196,8 @@ def _prepare(
     """The scores, and the fitted model or why there is none."""
     where = resolve_device(device)
     scored = score_layer(layer, resolve(criteria), where)
-    try:
-        return scored, fit_layer(layer, device=where)
-    except CwdaError as error:
-        return scored, str(error).split("cannot be fitted: ")[-1]
+    fitted, reason = fit_or_reason(layer, device=where)
+    return scored, fitted or reason
 
 
 def _draw(ax: Axes, scored: LayerScores, place: int, fitted: FittedLayer | str) -> list[str]:

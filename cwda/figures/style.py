@@ -19,6 +19,8 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
+from cwda.formatting import MARKS
+
 __all__ = [
     "CRITERIA",
     "CYCLE",
@@ -123,10 +125,10 @@ class VerdictStyle:
 
 #: From the condition that holds (light) to the one that fails (dark).
 VERDICTS = {
-    "holds": VerdictStyle("✓", "#D6EAF5", DARK, "#0072B2", "o"),
-    "inconclusive": VerdictStyle("?", "#EDB85A", DARK, "#C07F00", "D"),
-    "fails": VerdictStyle("✗", "#A8401C", "white", "#A8401C", "X"),
-    "not applicable": VerdictStyle("–", UNDEFINED, GREY, GREY, "_"),
+    "holds": VerdictStyle(MARKS["holds"], "#D6EAF5", DARK, "#0072B2", "o"),
+    "inconclusive": VerdictStyle(MARKS["inconclusive"], "#EDB85A", DARK, "#C07F00", "D"),
+    "fails": VerdictStyle(MARKS["fails"], "#A8401C", "white", "#A8401C", "X"),
+    "not applicable": VerdictStyle(MARKS["not applicable"], UNDEFINED, GREY, GREY, "_"),
 }
 
 

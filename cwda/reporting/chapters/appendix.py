@@ -68,7 +68,7 @@ def _left_out(subjects: Sequence[Subject]) -> list[Block]:
 
 
 def _calibration() -> list[Block]:
-    from cwda.calibration import published
+    from cwda.calibration import table as published
 
     table = published()
     columns = [Column("test", "text"), Column("design", "text"), Column("N'"), Column("d")]

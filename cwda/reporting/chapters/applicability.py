@@ -18,9 +18,9 @@ DRAWN = "l2"
 #: The colours of the verdicts on conditions, in the sense of these.
 TONES = {
     "discriminates": "holds",
-    "weak": "inconclusive",
+    "weakly": "inconclusive",
     "cannot discriminate": "fails",
-    "undefined": "not applicable",
+    "not applicable": "not applicable",
 }
 
 

@@ -12,6 +12,9 @@ from cwda.reporting.subject import RATIO, Subject
 
 __all__ = ["global_pruning"]
 
+#: The model of the predictions shown.
+MODEL = "scale"
+
 
 def global_pruning(subjects: Sequence[Subject]) -> list[Block]:
     """Shares lost by layer, predicted and measured, and the overlap of the criteria."""
@@ -35,6 +38,7 @@ def global_pruning(subjects: Sequence[Subject]) -> list[Block]:
 def _network(subject: Subject) -> list[Block]:
     result = subject.global_pruning
     table = result.table
+    table = table[table["rung"] == MODEL]
     here = table[(table["ratio"] == RATIO) & table["share_measured"].notna()]
     if here.empty:
         return [Paragraph("No layer of this network can be ranked.")]
@@ -48,7 +52,7 @@ def _network(subject: Subject) -> list[Block]:
     return [
         Paragraph(text),
         picture(
-            figures.global_shares(result, RATIO),
+            figures.global_shares(table, RATIO),
             f"Share of the filters that each layer of {subject.network.name} loses at a global "
             f"ratio of {percent(RATIO)}, by criterion: predicted and measured.",
             f"Shares lost by layer and criterion; {len(emptied)} layers are emptied.",
@@ -58,6 +62,7 @@ def _network(subject: Subject) -> list[Block]:
 
 
 def _overlap(subject: Subject) -> Table:
+    overlap = subject.global_pruning.overlap
     columns = [Column("pair", "text"), Column("ratio"), Column("predicted"), Column("measured")]
     return Table(
         columns,
@@ -68,7 +73,7 @@ def _overlap(subject: Subject) -> Table:
                 number(row.overlap_predicted),
                 number(row.overlap_measured),
             ]
-            for row in subject.global_pruning.overlap.itertuples()
+            for row in overlap[overlap["rung"] == MODEL].itertuples()
         ],
         "Overlap (Jaccard index) of the filters that two criteria prune globally.",
     )
