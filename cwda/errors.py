@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable
 
 __all__ = [
+    "CalibrationError",
     "ComparisonError",
     "CriterionError",
     "CwdaError",
@@ -73,6 +74,10 @@ class ComparisonError(CwdaError):
 
 class SelectionError(CwdaError):
     """Filters cannot be selected as asked: impossible ratio, unknown strategy."""
+
+
+class CalibrationError(CwdaError):
+    """A calibration study cannot be read, continued or run as asked."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from cwda._version import __version__
+from cwda.cli.calibrate import calibrate
 from cwda.cli.models import models
 from cwda.cli.similarity import similarity
 from cwda.cli.test import cwda_test
@@ -27,4 +28,5 @@ def cwda() -> None:
 cwda.add_command(cwda_test, name="test")
 cwda.add_command(similarity)
 cwda.add_command(models)
+cwda.add_command(calibrate)
 cwda.add_command(train)
