@@ -137,6 +137,8 @@ class Design:
             return self.independence / second_moment if size.channels > 1 else 0.0
         if condition == "gaussianity":
             return self._distance(size)
+        if condition == "homogeneity" and self.mean and self.homogeneity:
+            return math.nan  # the mean is not scaled: a filter's energy is not that of s g
         return float(getattr(self, condition))
 
     def is_null(self, condition: str, size: Size) -> bool:

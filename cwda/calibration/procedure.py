@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cwda.calibration.designs import Design, Size
-from cwda.conditions import ConditionResult, check, normality
+from cwda.conditions import ConditionResult, check
 from cwda.layers import Network, Provenance
 
 if TYPE_CHECKING:
@@ -45,7 +45,8 @@ class Draw:
         self.design, self.size, self.device = design, size, device
         self._conditions = list(conditions)
         self.layer = design.draw(size, generator(design, size, seed, replicate + 1))
-        self.prediction_seed = replicate
+        self.replicate = replicate
+        self._found: dict[str, pd.DataFrame] = {}
 
     @cached_property
     def checked(self) -> Mapping[str, ConditionResult]:
@@ -54,10 +55,11 @@ class Draw:
         found = check(network, self._conditions, alpha=ALPHA, device=self.device)
         return {row.condition: row for row in found}
 
-    @cached_property
-    def normality(self) -> pd.DataFrame:
-        """Tests of each position."""
-        return normality(self.layer, device=self.device)
+    def once(self, name: str, find: Callable[[Draw], pd.DataFrame]) -> pd.DataFrame:
+        """A table that several procedures read, found by the first of them."""
+        if name not in self._found:
+            self._found[name] = find(self)
+        return self._found[name]
 
 
 @dataclass(frozen=True)

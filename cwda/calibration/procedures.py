@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -16,6 +17,9 @@ from cwda.layers import ConvLayer
 from cwda.numerics.ranks import spearman
 from cwda.pruning import similarity
 from cwda.theory import predict_similarity, simulate_similarity
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["PROCEDURES"]
 
@@ -66,10 +70,12 @@ def _condition(name: str) -> Procedure:
 
 _DOMAINS: Mapping[str, tuple[Domain, Domain]] = {
     "gaussianity": (Domain(), Domain()),
-    "variance": (Domain(), Domain()),
+    # Products of squares have a variance only where eighth moments exist: conservative there.
+    "variance": (Domain(excluded=("heavy",)), Domain()),
     "mean": (Domain(), Domain()),
     "epsilon": (Domain(), Domain()),
     "independence": (Domain(), Domain()),
+    # Correlated channels share energy between the halves, as if by scale.
     "homogeneity": (Domain(excluded=("independence",)), Domain(excluded=("independence",))),
 }
 
@@ -126,7 +132,11 @@ def _normality(name: str, test: Callable[[Draw], bool | None], **how: object) ->
 
 
 def _at_first_position(column: str) -> Callable[[Draw], bool]:
-    return lambda draw: bool(draw.normality[f"{column}_pvalue"].iloc[0] <= ALPHA)
+    def test(draw: Draw) -> bool:
+        table = draw.once("normality", lambda draw: normality(draw.layer, device=draw.device))
+        return bool(table[f"{column}_pvalue"].iloc[0] <= ALPHA)
+
+    return test
 
 
 def _any_by_holm(draw: Draw) -> bool:
@@ -187,7 +197,7 @@ def _spearman_truth(design: Design, size: Size, seed: int) -> Truth:
 
 def _measured_similarity() -> Procedure:
     def outcomes(draw: Draw, truth: float) -> Outcomes:
-        row = similarity(draw.layer, ["l1", "l2"], (), draw.device, alpha=ALPHA).table.iloc[0]
+        row = _of_pair(draw.once("measured", _measure), "l1-l2")
         return _interval(float(row["spearman_low"]), float(row["spearman_high"]), truth)
 
     return Procedure(
@@ -203,33 +213,46 @@ def _measured_similarity() -> Procedure:
     )
 
 
+_CRITERIA = ("l1", "l2", "gm")
 #: The rung of the ladder that each design obeys.
 _RUNGS = {"iid": "isotropic", "cwda": "block", "homogeneity 0.125": "scale"}
 
 
+def _predict(draw: Draw) -> pd.DataFrame:
+    rungs = [_RUNGS[draw.design.name]]
+    return predict_similarity(draw.layer, _CRITERIA, rungs, device=draw.device).table
+
+
+def _simulate(draw: Draw) -> pd.DataFrame:
+    return simulate_similarity(
+        draw.layer,
+        _CRITERIA,
+        [_RUNGS[draw.design.name]],
+        draws=_PREDICTION_DRAWS,
+        seed=draw.replicate,
+        device=draw.device,
+    ).table
+
+
+def _measure(draw: Draw) -> pd.DataFrame:
+    return similarity(draw.layer, _CRITERIA, (), draw.device, alpha=ALPHA).table
+
+
+def _of_pair(table: pd.DataFrame, pair: str) -> pd.Series:
+    return table[table["criterion_a"] + "-" + table["criterion_b"] == pair].iloc[0]
+
+
 def _predicted_similarity(pair: str, *, simulated: bool) -> Procedure:
     """Does the interval predicted from a layer hold the coefficient measured on it?"""
-    criteria = pair.split("-")
+    kind, find = ("simulated", _simulate) if simulated else ("closed form", _predict)
 
     def outcomes(draw: Draw, truth: float) -> Outcomes:
-        rungs = [_RUNGS[draw.design.name]]
-        if simulated:
-            found = simulate_similarity(
-                draw.layer,
-                criteria,
-                rungs,
-                draws=_PREDICTION_DRAWS,
-                seed=draw.prediction_seed,
-                device=draw.device,
-            )
-        else:
-            found = predict_similarity(draw.layer, criteria, rungs, device=draw.device)
-        row = found.table.iloc[0]
-        measured = similarity(draw.layer, criteria, (), draw.device).table["spearman"].iloc[0]
+        row = _of_pair(draw.once(kind, find), pair)
+        measured = _of_pair(draw.once("measured", _measure), pair)["spearman"]
         return _interval(float(row["low"]), float(row["high"]), float(measured))
 
     return Procedure(
-        f"predicted {pair}, {'simulated' if simulated else 'closed form'}",
+        f"predicted {pair}, {kind}",
         tuple(_RUNGS),
         outcomes,
         lambda design, size, seed: Truth(math.nan),
