@@ -126,7 +126,7 @@ class Design:
         >>> Design("", epsilon=0.3).truth("epsilon", size)
         0.3
         >>> round(Design("", heavy=True).truth("gaussianity", size), 4)
-        0.0381
+        0.0382
         """
         second_moment = 1 + self._shift**2
         if condition == "variance":

@@ -105,7 +105,8 @@ def summary(rows: pd.DataFrame | None = None) -> pd.DataFrame:
     DataFrame
         A row a procedure and measure with a nominal rate: ``procedure, measure, nominal, cells``,
         how many are ``ok, undecided, too_conservative, too_liberal``, the ``lowest`` and
-        ``highest`` rate, and ``worst``, the design and size furthest from the nominal rate.
+        ``highest`` rate, and ``worst``, the design and size whose
+        interval lies furthest from the nominal rate.
 
     Examples
     --------
@@ -120,8 +121,10 @@ def summary(rows: pd.DataFrame | None = None) -> pd.DataFrame:
     lines = []
     for (procedure, measure), group in judged.groupby(["procedure", "measure"], sort=False):
         counts = group["verdict"].value_counts()
-        excess = group["rate"] - group["nominal"]
-        worst = group.loc[(excess if measure in _BOUNDED else excess.abs()).idxmax()]
+        excess = group["low"] - group["nominal"]
+        if measure not in _BOUNDED:
+            excess = excess.combine(group["nominal"] - group["high"], max)
+        worst = group.loc[excess.idxmax()]
         lines.append(
             {
                 "procedure": procedure,
@@ -166,7 +169,7 @@ def _row(key: Key, cell: Cell, measure: str, happened: int, defined: int) -> dic
         "high": high,
         "nominal": nominal,
         "domain": "inside" if (design, key.size) in domain else "outside",
-        "verdict": judge(measure, low, high, nominal),
+        "verdict": judge(measure, low, high, nominal, at_most=procedure.at_most),
     }
 
 
@@ -184,8 +187,10 @@ def _nominal(procedure: Procedure, key: Key, cell: Cell, measure: str) -> float:
     return (1 - procedure.level) / 2
 
 
-def judge(measure: str, low: float, high: float, nominal: float) -> str:
+def judge(measure: str, low: float, high: float, nominal: float, *, at_most: bool = False) -> str:
     """Verdict on a rate with its interval; empty where there is no nominal rate.
+
+    With `at_most`, and for limits and false verdicts, the nominal rate is a bound from above.
 
     Examples
     --------
@@ -201,7 +206,7 @@ def judge(measure: str, low: float, high: float, nominal: float) -> str:
     least, most = (1 - TOLERANCE) * nominal, (1 + TOLERANCE) * nominal
     if low > most:
         return "too liberal"
-    if measure in _BOUNDED:
+    if at_most or measure in _BOUNDED:
         return "ok" if high <= most else "undecided"
     if high < least:
         return "too conservative"

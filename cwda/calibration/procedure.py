@@ -133,6 +133,8 @@ class Procedure:
         Nominal coverage of the interval.
     margin : float
         Margin of the verdict.
+    at_most : bool
+        Whether the level of the test is a bound from above, as Holm's.
     """
 
     name: str
@@ -146,6 +148,7 @@ class Procedure:
     condition: str = ""
     level: float = 1 - 2 * ALPHA
     margin: float = math.nan
+    at_most: bool = False
 
 
 def generator(design: Design, size: Size, seed: int, stream: int) -> np.random.Generator:
