@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable
 
 __all__ = [
+    "CalibrationError",
     "ComparisonError",
     "CriterionError",
     "CwdaError",
@@ -88,6 +89,10 @@ class RemovalError(CwdaError):
 
 class ExportError(CwdaError):
     """A network cannot be written in the format asked for."""
+
+
+class CalibrationError(CwdaError):
+    """A calibration study cannot be read, continued or run as asked."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -6,6 +6,7 @@ import click
 
 from cwda._version import __version__
 from cwda.cli.applicability import applicability
+from cwda.cli.calibrate import calibrate
 from cwda.cli.global_pruning import global_pruning
 from cwda.cli.models import models
 from cwda.cli.predict import predict
@@ -35,4 +36,5 @@ cwda.add_command(applicability)
 cwda.add_command(global_pruning, name="global")
 cwda.add_command(report)
 cwda.add_command(models)
+cwda.add_command(calibrate)
 cwda.add_command(train)

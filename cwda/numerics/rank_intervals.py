@@ -60,6 +60,11 @@ def spearman_interval(
     t5      .978  .968  .962  .955   .897  .887  .896
     ======  ====  =================  =================
 
+    Very near 1 neither covers the population's coefficient: the sample's is too low by a bias of
+    order 1/n, which exceeds its standard error there. On 600 draws of the normal copula, the
+    jackknife's upper limit lies below the truth in .095, .080, .060 of samples at rho = .994 and
+    in .135, .278, .225 at .9989 (nominal .025); its lower limit never misses.
+
     Hence the jackknife is the default. The items are taken for a sample: the interval is
     about the population that the filters of the layer are drawn from.
 

@@ -1,0 +1,282 @@
+"""The tests and intervals under study, each by its public function on a simulated layer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import torch
+
+from cwda.calibration.designs import NULL_DESIGNS, Design, Size, alternatives
+from cwda.calibration.procedure import ALPHA, Domain, Draw, Outcomes, Procedure, Truth, generator
+from cwda.conditions import CONDITIONS, joint_normality, normality
+from cwda.errors import CwdaError
+from cwda.layers import ConvLayer
+from cwda.numerics.ranks import spearman
+from cwda.pruning import similarity
+from cwda.theory import predict_similarity, simulate_similarity
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["PROCEDURES"]
+
+#: Filters drawn for the truth about Spearman's coefficient, in parts of this many numbers.
+_TRUTH_FILTERS, _TRUTH_NUMBERS = 1 << 16, 1 << 22
+#: Layers drawn by `simulate_similarity`; the least for level .95 is 39.
+_PREDICTION_DRAWS = 99
+
+
+def _interval(low: float, high: float, truth: float) -> dict[str, bool]:
+    if math.isnan(truth) or math.isnan(low):
+        return {}
+    below, above = low > truth, high < truth
+    return {"interval": not (below or above), "lower limit": below, "upper limit": above}
+
+
+# --- the six conditions -------------------------------------------------------------------
+
+
+def _condition(name: str) -> Procedure:
+    def outcomes(draw: Draw, truth: float) -> Outcomes:
+        row = draw.checked[name]
+        if row.verdict == "not applicable":
+            return {}
+        return {
+            "test": row.pvalue <= ALPHA,
+            "holds": row.verdict == "holds",
+            "fails": row.verdict == "fails",
+            **_interval(row.effect_low, row.effect_high, truth),
+        }
+
+    def applies(size: Size) -> bool:
+        weight = torch.empty(size.n_filters, size.channels, size.kernel_size)
+        return not CONDITIONS[name].inapplicable(ConvLayer("simulated", weight))
+
+    return Procedure(
+        name,
+        (*NULL_DESIGNS, *alternatives(name)),
+        outcomes,
+        lambda design, size, seed: Truth(design.truth(name, size)),
+        lambda design, size: design.is_null(name, size),
+        applies,
+        *_DOMAINS[name],
+        condition=name,
+        margin=CONDITIONS[name].margin,
+    )
+
+
+_DOMAINS: Mapping[str, tuple[Domain, Domain]] = {
+    "gaussianity": (Domain(), Domain()),
+    # Products of squares have a variance only where eighth moments exist: conservative there.
+    "variance": (Domain(excluded=("heavy",)), Domain()),
+    "mean": (Domain(), Domain()),
+    "epsilon": (Domain(), Domain()),
+    "independence": (Domain(), Domain()),
+    # Correlated channels share energy between the halves, as if by scale.
+    "homogeneity": (Domain(excluded=("independence",)), Domain(excluded=("independence",))),
+}
+
+
+def _filter_means() -> Procedure:
+    """The t interval and the two one-sided tests of the mean over all weights of a filter."""
+
+    def outcomes(draw: Draw, truth: float) -> Outcomes:
+        found = draw.checked["mean"].details
+        covers = _interval(found["weight_mean_low"], found["weight_mean_high"], truth)
+        return {"holds": found["weight_mean_tost"] <= ALPHA, **covers}
+
+    return Procedure(
+        "mean of filter means",
+        (*NULL_DESIGNS, *alternatives("mean")),
+        outcomes,
+        lambda design, size, seed: Truth(design.mean / math.sqrt(1 - design.mean**2)),
+        lambda design, size: design.mean == 0,
+        lambda size: True,
+        Domain(),
+        Domain(),
+        condition="mean",
+        # In units of the SD, as the truth; the margin is in units of the RMS weight.
+        margin=CONDITIONS["mean"].margin / math.sqrt(1 - CONDITIONS["mean"].margin ** 2),
+    )
+
+
+# --- normality ----------------------------------------------------------------------------
+
+_NORMALITY_DESIGNS = ("iid", "cwda", "all but gaussianity", "t5", "gaussianity 0.05")
+
+
+def _normality(name: str, test: Callable[[Draw], bool | None], **how: object) -> Procedure:
+    """A test of normality, of the first position or channel only: so trials are independent."""
+    options: dict[str, object] = {
+        "designs": _NORMALITY_DESIGNS,
+        "null": lambda design, size: design.is_null("gaussianity", size),
+        "applies": lambda size: True,
+        "domain": Domain(),
+        **how,
+    }
+
+    def outcomes(draw: Draw, truth: float) -> Outcomes:
+        rejected = test(draw)
+        return {} if rejected is None else {"test": rejected}
+
+    return Procedure(
+        name=name,
+        outcomes=outcomes,
+        truth=lambda design, size, seed: Truth(math.nan),
+        interval_domain=Domain(descriptive=True),
+        **options,  # type: ignore[arg-type]
+    )
+
+
+def _at_first_position(column: str) -> Callable[[Draw], bool]:
+    def test(draw: Draw) -> bool:
+        table = draw.once("normality", lambda draw: normality(draw.layer, device=draw.device))
+        return bool(table[f"{column}_pvalue"].iloc[0] <= ALPHA)
+
+    return test
+
+
+def _any_by_holm(draw: Draw) -> bool:
+    return draw.checked["gaussianity"].details["positions_rejected_holm"] > 0
+
+
+def _unit_norm(draw: Draw) -> bool | None:
+    try:
+        found = normality(draw.layer, unit_norm=True, device=draw.device)
+    except CwdaError:  # not offered for this layer
+        return None
+    return bool(found["anderson_darling_pvalue"].iloc[0] <= ALPHA)
+
+
+def _first_channel(draw: Draw) -> bool:
+    return bool(joint_normality(draw.layer, device=draw.device)["pvalue"].iloc[0] <= ALPHA)
+
+
+def _normality_procedures() -> Iterator[Procedure]:
+    yield _normality("Anderson-Darling", _at_first_position("anderson_darling"))
+    yield _normality("Shapiro-Wilk", _at_first_position("shapiro_wilk"))
+    descriptive = Domain(descriptive=True)
+    yield _normality("Jarque-Bera", _at_first_position("jarque_bera"), domain=descriptive)
+    yield _normality("K-squared", _at_first_position("k_squared"), domain=descriptive)
+    yield _normality("any position by Holm", _any_by_holm, condition="gaussianity", at_most=True)
+    yield _normality(
+        "Anderson-Darling, unit norm",
+        _unit_norm,
+        designs=("iid", "cwda", *alternatives("homogeneity")),
+        null=lambda design, size: True,
+    )
+    yield _normality(
+        "Henze-Zirkler",
+        _first_channel,
+        applies=lambda size: 1 < size.kernel_size < size.n_filters,
+    )
+
+
+# --- rank correlation ---------------------------------------------------------------------
+
+
+@lru_cache(maxsize=256)
+def _spearman_truth(design: Design, size: Size, seed: int) -> Truth:
+    """Spearman's coefficient of l1 and l2 in the population of filters, by simulation."""
+    rng = generator(design, size, seed, 0)
+    count = max(1, _TRUTH_NUMBERS // size.dim)
+    scores = []
+    for start in range(0, _TRUTH_FILTERS, count):
+        part = Size(min(count, _TRUTH_FILTERS - start), size.channels, size.kernel_size)
+        weight = design.draw(part, rng).weight.flatten(1)
+        l2 = torch.linalg.vector_norm(weight, dim=1)
+        scores.append(torch.stack([weight.abs().sum(dim=1), l2]))
+    value = float(spearman(torch.cat(scores, dim=1))[0, 1])
+    # Bonett and Wright's variance on Fisher's scale.
+    error = (1 - value**2) * math.sqrt((1 + value**2 / 2) / (_TRUTH_FILTERS - 3))
+    return Truth(value, error)
+
+
+def _measured_similarity() -> Procedure:
+    def outcomes(draw: Draw, truth: float) -> Outcomes:
+        row = _of_pair(draw.once("measured", _measure), "l1-l2")
+        return _interval(float(row["spearman_low"]), float(row["spearman_high"]), truth)
+
+    return Procedure(
+        "Spearman l1-l2, jackknife",
+        ("iid", "cwda", "t5", *alternatives("homogeneity")),
+        outcomes,
+        _spearman_truth,
+        lambda design, size: False,
+        lambda size: True,
+        Domain(),
+        # With scales that differ the coefficient nears 1, where its bias of order 1/n exceeds
+        # its standard error; see `spearman_interval`.
+        Domain(excluded=("homogeneity",)),
+        level=1 - ALPHA,
+    )
+
+
+_CRITERIA = ("l1", "l2", "gm")
+#: The rung of the ladder that each design obeys.
+_RUNGS = {"iid": "isotropic", "cwda": "block", "homogeneity 0.125": "scale"}
+
+
+def _predict(draw: Draw) -> pd.DataFrame:
+    rungs = [_RUNGS[draw.design.name]]
+    return predict_similarity(draw.layer, _CRITERIA, rungs, device=draw.device).table
+
+
+def _simulate(draw: Draw) -> pd.DataFrame:
+    return simulate_similarity(
+        draw.layer,
+        _CRITERIA,
+        [_RUNGS[draw.design.name]],
+        draws=_PREDICTION_DRAWS,
+        seed=draw.replicate,
+        device=draw.device,
+    ).table
+
+
+def _measure(draw: Draw) -> pd.DataFrame:
+    return similarity(draw.layer, _CRITERIA, (), draw.device, alpha=ALPHA).table
+
+
+def _of_pair(table: pd.DataFrame, pair: str) -> pd.Series:
+    return table[table["criterion_a"] + "-" + table["criterion_b"] == pair].iloc[0]
+
+
+def _predicted_similarity(pair: str, *, simulated: bool) -> Procedure:
+    """Does the interval predicted from a layer hold the coefficient measured on it?"""
+    kind, find = ("simulated", _simulate) if simulated else ("closed form", _predict)
+
+    def outcomes(draw: Draw, truth: float) -> Outcomes:
+        row = _of_pair(draw.once(kind, find), pair)
+        measured = _of_pair(draw.once("measured", _measure), pair)["spearman"]
+        return _interval(float(row["low"]), float(row["high"]), float(measured))
+
+    return Procedure(
+        f"predicted {pair}, {kind}",
+        tuple(_RUNGS),
+        outcomes,
+        lambda design, size, seed: Truth(math.nan),
+        lambda design, size: False,
+        # 99 layers of the largest size take seconds a replicate.
+        lambda size: size.channels > 1 and size.n_filters * size.dim <= 1 << 16,
+        Domain(),
+        # The intervals leave out the uncertainty of the fit, which few filters make large.
+        Domain(fewest_filters=32),
+        level=0.95,
+    )
+
+
+def _procedures() -> Iterator[Procedure]:
+    yield from map(_condition, CONDITIONS)
+    yield _filter_means()
+    yield from _normality_procedures()
+    yield _measured_similarity()
+    for pair in ("l1-l2", "l2-gm"):
+        yield _predicted_similarity(pair, simulated=False)
+        yield _predicted_similarity(pair, simulated=True)
+
+
+#: Everything under study, by name.
+PROCEDURES: Mapping[str, Procedure] = {each.name: each for each in _procedures()}

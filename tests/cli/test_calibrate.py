@@ -1,0 +1,41 @@
+"""`cwda calibrate` as a user meets it."""
+
+import json
+
+from click.testing import CliRunner
+
+from cwda.cli.main import cwda
+
+
+def run(*arguments):
+    return CliRunner().invoke(
+        cwda, ["calibrate", "--workers", "1", *map(str, arguments)], env={"COLUMNS": "100"}
+    )
+
+
+def test_study_page_and_summary(tmp_path):
+    output, page = tmp_path / "study.json", tmp_path / "page.md"
+    arguments = ("--conditions", "mean, variance", "--designs", "t5", "--output", output)
+    result = run("--replicates", 2, *arguments, "--markdown", page)
+    assert result.exit_code == 0, result.output
+    assert "variance" in result.output
+    assert str(page) in result.output
+    assert {cell["replicates"] for cell in json.loads(output.read_text())["cells"]} == {2}
+    assert "| mean | t5 |" in page.read_text()
+    again = run("--replicates", 3, *arguments)
+    assert again.exit_code == 0, again.output
+    assert {cell["replicates"] for cell in json.loads(output.read_text())["cells"]} == {3}
+
+
+def test_bad_input_is_one_line(tmp_path):
+    output = tmp_path / "study.json"
+    for arguments, word in [
+        (("--conditions", "median"), "unknown name"),
+        (("--markdown", tmp_path / "no" / "page.md"), "does not exist"),
+        (("--designs", "nosuch"), "nothing to do"),
+    ]:
+        result = run("--replicates", 1, "--output", output, *arguments)
+        assert result.exit_code == 1
+        assert word in result.output
+        assert "Traceback" not in result.output
+        assert len(result.output.strip().splitlines()) == 1
