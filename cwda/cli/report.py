@@ -59,8 +59,8 @@ def report(
     """
     from cwda.conditions import check
     from cwda.files import require_writable
-    from cwda.reporting.report import FORMATS
-    from cwda.reporting.report import report as write
+    from cwda.reporting.build import FORMATS
+    from cwda.reporting.build import report as write
 
     require_writable(output, tuple(FORMATS))
     networks = sources.load()

@@ -87,7 +87,7 @@ def cwda_test(
     if output:
         require_table(output)
     if report:
-        from cwda.reporting.report import FORMATS
+        from cwda.reporting.build import FORMATS
 
         require_writable(report, tuple(FORMATS))
 

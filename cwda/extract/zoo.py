@@ -132,7 +132,7 @@ def _built_in(text: str) -> Found:
         model = cifar_resnet(20)
         initialise(model, recipe["seed"])
         return Found(f"initial weights of {BUILT_IN}, seed {recipe['seed']}", module=model)
-    return Found(str(weights), weights, _on_meta(lambda: cifar_resnet(20)))
+    return Found(f"{BUILT_IN}, which cwda brings", weights, _on_meta(lambda: cifar_resnet(20)))
 
 
 def _torchvision(text: str) -> Found | None:

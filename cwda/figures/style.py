@@ -56,6 +56,9 @@ MM = 1 / 25.4
 #: Width of the text of a report, in mm.
 TEXT_WIDTH = 160.0
 
+#: Axes narrower than this, in points, have room for one entry of a legend a line.
+_NARROW = 190.0
+
 #: Size of text and of tick labels, in points.
 SIZE, SMALL = 8.0, 7.0
 FONT = "DejaVu Sans"  # comes with matplotlib, and has the marks of the verdicts
@@ -205,6 +208,8 @@ def say(ax: Axes, sentence: str) -> Axes:
 
 def legend_above(ax: Axes, ncols: int) -> None:
     """A legend in one line or more above the Axes, where it covers nothing."""
+    if size_in_points(ax)[0] < _NARROW:
+        ncols = 1
     legend(ax, loc="lower left", bbox_to_anchor=(0, 1), ncols=ncols, columnspacing=1.4)
 
 

@@ -1,5 +1,5 @@
 """The statistical report: one document, set in type as PDF or HTML."""
 
-from cwda.reporting.report import report
+from cwda.reporting.build import report
 
 __all__ = ["report"]

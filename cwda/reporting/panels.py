@@ -17,21 +17,27 @@ if TYPE_CHECKING:
 
 __all__ = ["covariance_panels", "layer_panels", "qq_panels", "scatter_panels"]
 
-#: Width of the text in inches.
-WIDTH = 6.3
-
 
 def _grid(draw: Sequence[Callable[[Axes], object]], columns: int, height: float) -> Figure:
-    """A figure with a panel for each function, `height` inches a row."""
-    from cwda.figures.style import empty_figure
+    """A figure with a panel for each function, `height` mm a row."""
+    from cwda.figures.style import TEXT_WIDTH, empty_figure, styled
 
     rows = math.ceil(len(draw) / columns)
-    figure = empty_figure(25.4 * WIDTH, 25.4 * height * rows)
-    grid = figure.add_gridspec(
-        rows, columns, wspace=0.35, hspace=0.45, left=0.08, right=0.98, top=0.95, bottom=0.08
-    )
-    for place, panel in enumerate(draw):
-        panel(figure.add_subplot(grid[divmod(place, columns)]))
+    whole = height * rows
+    figure = empty_figure(TEXT_WIDTH, whole)
+    with styled():
+        grid = figure.add_gridspec(
+            rows,
+            columns,
+            left=15 / TEXT_WIDTH,
+            right=1 - 9 / TEXT_WIDTH,
+            top=1 - 8 / whole,
+            bottom=12 / whole,
+            wspace=0.4,
+            hspace=0.42,
+        )
+        for place, panel in enumerate(draw):
+            panel(figure.add_subplot(grid[divmod(place, columns)]))
     return figure
 
 
@@ -41,7 +47,7 @@ def qq_panels(layers: Sequence[ConvLayer]) -> Figure:
     def panel(layer: ConvLayer) -> Callable[[Axes], object]:
         return lambda ax: figures.qq(layer, ax=ax)
 
-    return _grid([panel(layer) for layer in layers], 2, 2.6)
+    return _grid([panel(layer) for layer in layers], 2, 62)
 
 
 def covariance_panels(layers: Sequence[ConvLayer]) -> Figure:
@@ -50,7 +56,7 @@ def covariance_panels(layers: Sequence[ConvLayer]) -> Figure:
     def panel(layer: ConvLayer) -> Callable[[Axes], object]:
         return lambda ax: figures.covariance(layer, ax=ax)
 
-    return _grid([panel(layer) for layer in layers], 2, 2.9)
+    return _grid([panel(layer) for layer in layers], 2, 72)
 
 
 def scatter_panels(comparison: Comparison, pairs: Sequence[tuple[str, str]], rung: str) -> Figure:
@@ -59,7 +65,7 @@ def scatter_panels(comparison: Comparison, pairs: Sequence[tuple[str, str]], run
     def panel(pair: tuple[str, str]) -> Callable[[Axes], object]:
         return lambda ax: figures.predicted_measured(comparison, pair, rung, ax=ax)
 
-    return _grid([panel(pair) for pair in pairs], 2, 3.0)
+    return _grid([panel(pair) for pair in pairs], 2, 76)
 
 
 def layer_panels(layer: ConvLayer) -> Figure:
@@ -76,5 +82,5 @@ def layer_panels(layer: ConvLayer) -> Figure:
             histogram("l2"),
         ],
         2,
-        2.8,
+        66,
     )

@@ -23,5 +23,5 @@ def picture(drawn: Axes | Figure, caption: Text, alt: str) -> Picture:
     assert isinstance(figure, Figure)
     buffer = io.BytesIO()
     with mpl.rc_context({"svg.hashsalt": "cwda", "svg.fonttype": "path"}):
-        figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
     return Picture(buffer.getvalue(), caption, alt)

@@ -57,13 +57,6 @@ class Subject:
         return pd.DataFrame([row.row() for row in self.results])
 
     @cached_property
-    def description(self) -> pd.DataFrame:
-        """A row per layer: energy shares, effective dimension, mean correlations."""
-        from cwda.conditions import describe
-
-        return describe(self.network, device=self.device)
-
-    @cached_property
     def similarity(self) -> SimilarityResult:
         """Measured rank correlations of the norm-based criteria."""
         from cwda.pruning import similarity

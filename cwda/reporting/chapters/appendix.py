@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cwda.formatting import number, p_value
+from cwda.formatting import number
 from cwda.reporting.blocks import Block, Column, Heading, Items, Link, Note, Paragraph, Table
 from cwda.reporting.subject import Subject
 from cwda.reporting.wording import CONDITION_WORDING, GLOSSARY, REFERENCES
@@ -68,32 +68,33 @@ def _left_out(subjects: Sequence[Subject]) -> list[Block]:
 
 
 def _calibration() -> list[Block]:
-    from cwda.calibration import table as published
+    from cwda.calibration import summary
 
-    table = published()
-    columns = [Column("test", "text"), Column("design", "text"), Column("N'"), Column("d")]
-    columns += [Column("draws"), Column("nominal"), Column("measured"), Column("interval", "text")]
+    columns = [Column("procedure", "text"), Column("measure", "text"), Column("nominal")]
+    columns += [Column("cells"), Column("lowest"), Column("highest")]
+    columns.append(Column("farthest off in", "text"))
     return [
         Heading("Calibration of the tests", 2),
         Paragraph(
-            "Measured on simulated layers for which the truth is known: how often a test rejects "
-            "what is true, and how often an interval contains it."
+            "How often a test rejects what is true, and how often an interval contains it, "
+            "measured on simulated layers for which the truth is known, within the stated domain "
+            "of each procedure. A cell is one design and size of layer; the lowest and highest "
+            "rates are over the cells, and scatter with the number of draws."
         ),
         Table(
             columns,
             [
                 [
-                    row.test,
-                    row.design,
-                    str(row.n_filters),
-                    str(row.dim),
-                    str(row.replicates),
-                    p_value(row.nominal),
-                    p_value(row.rate),
-                    f"{p_value(row.low)} to {p_value(row.high)}",
+                    row.procedure,
+                    row.measure,
+                    number(row.nominal),
+                    str(row.cells),
+                    number(row.lowest),
+                    number(row.highest),
+                    row.worst,
                 ]
-                for row in table.itertuples()
+                for row in summary().itertuples()
             ],
-            "Type I error and coverage, with binomial intervals.",
+            "Rates of rejection, of false verdicts, and of coverage.",
         ),
     ]

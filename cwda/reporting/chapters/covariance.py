@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from cwda.conditions.results import ConditionResult
 from cwda.formatting import number, percent
 from cwda.reporting.blocks import Block, Column, Heading, Note, Paragraph, Table, names
 from cwda.reporting.panels import covariance_panels
@@ -39,21 +40,26 @@ def covariance(subjects: Sequence[Subject]) -> list[Block]:
     return blocks
 
 
+def _shares(subject: Subject) -> list[ConditionResult]:
+    """The rows that hold the shares of energy: those of epsilon, or else of independence."""
+    rows = subject.condition("epsilon") + subject.condition("independence")
+    return list(
+        {row.layer: row for row in reversed(rows) if "energy_within" in row.details}.values()
+    )
+
+
 def _pictures(subject: Subject) -> list[Block]:
     """The images of the layers with the smallest and the largest share inside the blocks."""
-    table = subject.description
-    usable = table[table["energy_within"].notna()]
-    if usable.empty:
+    rows = sorted(_shares(subject), key=lambda row: row.details["energy_within"])
+    if not rows:
         return []
-    ends = dict.fromkeys(
-        usable.loc[usable["energy_within"].agg(how), "layer"] for how in ("idxmin", "idxmax")
-    )
+    ends = list(dict.fromkeys(row.layer for row in (rows[0], rows[-1])))
     return [
         picture(
             covariance_panels([subject.network[layer] for layer in ends]),
             [
                 "F Fᵀ/N' with the grid of its blocks: ",
-                *names(list(ends)),
+                *names(ends),
                 ", the layers with the smallest and the largest share inside the blocks.",
             ],
             f"Covariance images of {' and '.join(ends)}.",
@@ -62,6 +68,8 @@ def _pictures(subject: Subject) -> list[Block]:
 
 
 def _table(subject: Subject) -> Table:
+    found = {row.layer: row for row in _shares(subject)}
+    rows = [found[layer.name] for layer in subject.network if layer.name in found]
     return Table(
         [
             Column("layer", "name"),
@@ -77,12 +85,12 @@ def _table(subject: Subject) -> Table:
                 row.layer,
                 str(row.n_filters),
                 str(row.dim),
-                percent(row.energy_diagonal),
-                percent(row.energy_within),
-                percent(row.energy_between),
-                number(row.effective_dim),
+                percent(row.details["energy_diagonal"]),
+                percent(row.details["energy_within"]),
+                percent(row.details["energy_between"]),
+                number(row.details["effective_dim"]),
             ]
-            for row in subject.description.itertuples()
+            for row in rows
         ],
         f"Shares of the energy of the covariance matrix in {subject.network.name}.",
     )

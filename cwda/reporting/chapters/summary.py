@@ -81,7 +81,7 @@ def _finding(name: str, rows: Sequence[ConditionResult]) -> Text:
         text += [
             "; farthest from it ",
             *names([first.layer], 1),
-            f" (effect {number(first.effect)}, {number(excess(first))} times the margin)",
+            f" (effect {number(first.effect)}, {excess(first):.1f} times the margin)",
         ]
     return [*text, "."]
 
@@ -110,7 +110,7 @@ def _consequences(subject: Subject) -> Iterator[Text]:
         median = table["cv_ratio"].median()
         yield [
             Strong("Applicability"),
-            f": the l2 norms of a layer scatter {number(median)} times as much as the assumption "
+            f": the l2 norms of a layer scatter {median:.1f} times as much as the assumption "
             f"predicts (median). At a ratio of {percent(RATIO)}, the chance that sampling noise "
             f"swaps a pruned and a kept filter is {percent(table['swap'].median())} in the median "
             f"layer and {percent(table['swap'].max())} in ",
