@@ -19,6 +19,7 @@ from cwda.figures.style import (
     DARK,
     SMALL,
     TEXT_WIDTH,
+    as_label,
     canvas,
     criterion_style,
     empty_figure,
@@ -94,7 +95,7 @@ def score_histogram(
     scored, fitted = _prepare(layer, [criterion], device)
     with canvas(ax, 85, 60) as ax:
         _draw(ax, scored, 0, fitted)
-        ax.set_title(f"{layer.name}, {layer.n_filters} filters")
+        ax.set_title(as_label(f"{layer.name}, {layer.n_filters} filters"))
         legend(ax, loc="upper right", frameon=True, framealpha=0.8, edgecolor="none")
         return ax
 
@@ -167,7 +168,7 @@ def score_histograms(
                 if i < rows - 1:
                     ax.set_xlabel("")
             axes[i, 0].annotate(
-                f"{chosen[i].name}, {chosen[i].n_filters} filters",
+                as_label(f"{chosen[i].name}, {chosen[i].n_filters} filters"),
                 (0, 1),
                 (0, 14),
                 xycoords="axes fraction",

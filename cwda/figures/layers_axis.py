@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 
-from cwda.figures.style import FONT, SMALL, Margins, size_in_points, text_width
+from cwda.figures.style import FONT, SMALL, Margins, as_label, printable, size_in_points, text_width
 
 __all__ = ["HIGHEST", "elide", "label_layers", "layer_margins", "tall"]
 
@@ -38,6 +38,7 @@ def elide(names: Sequence[str]) -> list[str]:
     >>> elide(["conv1", "features.denseblock4.denselayer16.conv2"])
     ['conv1', 'features.d…ock4.denselayer16.conv2']
     """
+    names = [printable(name) for name in names]
     short = [
         name if len(name) <= _LONGEST else f"{name[:10]}…{name[11 - _LONGEST :]}" for name in names
     ]
@@ -52,5 +53,5 @@ def label_layers(ax: Axes, names: Sequence[str]) -> None:
     at = range(0, rows, step)
     short = elide(names)
     ax.set_ylim(rows, 0)
-    ax.set_yticks([i + 0.5 for i in at], [short[i] for i in at], fontfamily=FONT)
+    ax.set_yticks([i + 0.5 for i in at], [as_label(short[i]) for i in at], fontfamily=FONT)
     ax.tick_params(axis="y", length=0 if step == 1 else 2)

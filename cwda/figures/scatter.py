@@ -19,6 +19,7 @@ from cwda.figures.style import (
     LINES,
     SMALL,
     Margins,
+    as_label,
     canvas,
     criterion_style,
     legend_above,
@@ -254,9 +255,8 @@ def _log_axes(ax: Axes, values: Array) -> None:
                 linewidth=0.8 if ratio == 1 else 0.5,
                 zorder=0,
             )
-            label = "equal" if ratio == 1 else f"× {ratio}"
             ax.annotate(
-                label,
+                "equal" if ratio == 1 else f"× {ratio}",
                 (high, high / ratio),
                 (2, 0),
                 textcoords="offset points",
@@ -284,7 +284,7 @@ def _name(ax: Axes, x: pd.Series, y: pd.Series, names: pd.Series) -> None:
         taken.append((column, row))
         right = column < width
         ax.annotate(
-            name,
+            as_label(name),
             at,
             (5 if right else -5, 0),
             textcoords="offset points",

@@ -11,12 +11,14 @@ import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
+from matplotlib.font_manager import FontProperties, findfont
+from matplotlib.ft2font import FT2Font
 from matplotlib.textpath import text_to_path
 
 from cwda.formatting import MARKS
@@ -38,12 +40,14 @@ __all__ = [
     "VERDICTS",
     "Margins",
     "VerdictStyle",
+    "as_label",
     "canvas",
     "criterion_style",
     "empty_figure",
     "legend",
     "legend_above",
     "plain",
+    "printable",
     "say",
     "size_in_points",
     "styled",
@@ -230,6 +234,29 @@ def size_in_points(ax: Axes) -> tuple[float, float]:
     """Width and height of Axes."""
     inches = ax.get_window_extent().transformed(ax.figure.dpi_scale_trans.inverted())
     return 72 * inches.width, 72 * inches.height
+
+
+def printable(text: str, font: str = FONT) -> str:
+    """Text of which every character has a glyph; others as ``\\u{...}``, so that none is lost.
+
+    Examples
+    --------
+    >>> print(printable("conv\\u5c42"))
+    conv\\u{5c42}
+    """
+    known = _glyphs(font)
+    return "".join(char if ord(char) in known else f"\\u{{{ord(char):x}}}" for char in text)
+
+
+def as_label(text: str) -> str:
+    """A name as the text of an artist: printable, and its dollar signs are no formulae."""
+    return printable(text).replace("$", r"\$")
+
+
+@cache
+def _glyphs(font: str) -> frozenset[int]:
+    """Code points of a font that comes with matplotlib."""
+    return frozenset(FT2Font(findfont(font, fallback_to_default=False)).get_charmap())
 
 
 def text_width(words: Sequence[str], size: float = SMALL) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -144,18 +143,10 @@ def _breakable(name: str) -> str:
 
 
 def _printable(text: str) -> str:
-    """Text of which every character has a glyph; others as \\u{...}, so that none is lost."""
-    known = _glyphs()
-    return "".join(char if ord(char) in known else f"\\u{{{ord(char):x}}}" for char in text)
-
-
-@functools.cache
-def _glyphs() -> frozenset[int]:
-    """Code points of DejaVu Sans Mono, the last font that the template falls back on.
+    """Text in glyphs of the last font that the template falls back on.
 
     Typst carries the font itself, matplotlib the same as a file that can be asked.
     """
-    from matplotlib import font_manager, ft2font
+    from cwda.figures.style import printable
 
-    path = font_manager.findfont("DejaVu Sans Mono", fallback_to_default=False)
-    return frozenset(ft2font.FT2Font(path).get_charmap())
+    return printable(text, "DejaVu Sans Mono")

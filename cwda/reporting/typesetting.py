@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from cwda.reporting.document import Document, template_inputs
@@ -28,6 +29,7 @@ def html_bytes(document: Document) -> bytes:
 
 
 def _compile(document: Document, **options: Any) -> bytes:
+    import matplotlib as mpl
     import typst
 
     files = {
@@ -35,8 +37,11 @@ def _compile(document: Document, **options: Any) -> bytes:
         "equations.typ": _template("equations.typ").encode(),
         **template_inputs(document),
     }
+    fonts = str(Path(mpl.get_data_path()) / "fonts" / "ttf")  # of the text in pictures
     inputs = {"format": options["format"]}
-    compiled: bytes = typst.compile(files, ignore_system_fonts=True, sys_inputs=inputs, **options)
+    compiled: bytes = typst.compile(
+        files, ignore_system_fonts=True, font_paths=[fonts], sys_inputs=inputs, **options
+    )
     return compiled
 
 

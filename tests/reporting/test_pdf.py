@@ -1,0 +1,154 @@
+"""The PDF as a reader of its text and structure finds it."""
+
+import re
+
+import pypdf
+import pytest
+import torch
+
+import cwda
+from cwda.errors import CwdaError
+from cwda.formatting import number
+from tests.reporting.conftest import weights
+
+
+@pytest.fixture(scope="module")
+def reader(pdf):
+    return pypdf.PdfReader(pdf)
+
+
+@pytest.fixture(scope="module")
+def text(reader):
+    return plain("\n".join(page.extract_text() for page in reader.pages))
+
+
+def plain(text):
+    """Without the places where a name may be broken, and the breaks."""
+    return text.replace("\u200b", "")
+
+
+def squeezed(text):
+    return re.sub(r"\s+", "", plain(text))
+
+
+def test_every_row_of_the_table_is_in_the_report(result, text):
+    tight = squeezed(text)
+    for row in result:
+        cells = [row.layer.replace("層", "\\u{5c64}"), row.n_filters, row.dim, number(row.effect)]
+        cells += [number(row.effect_low), number(row.effect_high)]
+        assert "".join(map(str, cells)) in tight, (row.layer, row.condition)
+
+
+def test_chapters_are_in_the_outline_and_on_their_pages(reader):
+    titles = {plain(entry.title): entry for entry in reader.outline if not isinstance(entry, list)}
+    for chapter in (
+        *("Summary", "The assumption", "Gaussianity", "Variance", "Mean"),
+        *("Independence of channels", "Homogeneity of the filters", "Applicability"),
+        *("Similarity of pruning criteria", "Global pruning", "Layer by layer", "Appendix"),
+    ):
+        found = next(title for title in titles if title.endswith(chapter))
+        page = reader.pages[reader.get_destination_page_number(titles[found])]
+        assert chapter in plain(page.extract_text())
+
+
+def test_accessible_and_described(reader, network):
+    root = reader.trailer["/Root"]
+    assert root["/MarkInfo"]["/Marked"]
+    assert root["/Lang"].startswith("en")
+    assert reader.metadata.title == f"CWDA of {network.name}"
+    assert "pdfuaid" in root["/Metadata"].get_data().decode()
+    kinds, alternatives = [], []
+
+    def walk(node):
+        node = node.get_object()
+        kinds.append(node.get("/S"))
+        if node.get("/S") == "/Figure":
+            alternatives.append(node.get("/Alt") or node.get("/ActualText"))
+        kids = node.get("/K", [])
+        for kid in kids if isinstance(kids, list) else [kids]:
+            if isinstance(kid.get_object(), pypdf.generic.DictionaryObject) and "/S" in kid:
+                walk(kid)
+
+    for kid in root["/StructTreeRoot"]["/K"]:
+        walk(kid)
+    assert {"/Table", "/TH", "/TD", "/H1", "/L"} <= set(kinds)
+    assert alternatives
+    assert all(alternatives)
+
+
+def test_no_glyph_is_missing(text):
+    assert "\ufffd" not in text
+    assert "\\u{5c64}" in text  # a character that no font has is spelt out
+
+
+def test_the_title_block_says_what_was_tested(text, network, result):
+    for words in ("4 convolutions", "2001-02-03", f"cwda {cwda.__version__}", "intervals at 90 %"):
+        assert words in text
+
+
+def test_equal_input_gives_equal_bytes(result, pdf, folder):
+    again = cwda.report(result, folder / "again.pdf", date="2001-02-03", detail=True, device="cpu")
+    assert again.read_bytes() == pdf.read_bytes()
+
+
+def test_paper(result, folder):
+    letter = cwda.report(result, folder / "letter.pdf", paper="us-letter", date="", device="cpu")
+    page = pypdf.PdfReader(letter).pages[0].mediabox
+    assert (round(page.width), round(page.height)) == (612, 792)
+
+
+def test_a_network_without_a_single_verdict(folder):
+    dead = cwda.load({"a.weight": torch.zeros(16, 4, 3, 3)}, name="dead")
+    path = cwda.report(dead, folder / "dead.pdf", detail=True, device="cpu")
+    text = " ".join(page.extract_text() for page in pypdf.PdfReader(path).pages)
+    assert "None of the conditions is applicable" in text
+    assert "all weights are equal" in text
+
+
+def test_several_networks_stand_side_by_side(folder):
+    nets = [cwda.load({"c.weight": weights(s, 16, 4, 3, 3)}, name=f"net{s}") for s in (1, 2)]
+    path = cwda.report(nets, folder / "two.pdf", device="cpu")
+    pages = [page.extract_text() for page in pypdf.PdfReader(path).pages]
+    together = next(page for page in pages if "Networks side by side" in page and "median" in page)
+    assert "net1" in together
+    assert "net2" in together
+
+
+def test_trajectory_orders_checkpoints_by_epoch(folder):
+    nets = [
+        cwda.load({"c.weight": weights(e, 16, 4, 3, 3)}, name=f"run-epoch-{e}") for e in (0, 10, 2)
+    ]
+    path = cwda.report(nets, folder / "run.pdf", trajectory=True, device="cpu")
+    text = " ".join(page.extract_text() for page in pypdf.PdfReader(path).pages)
+    assert "Along the training" in text
+    assert "run-epoch-10 has 1 convolution" in text  # the chapters are about the last one
+
+
+@pytest.mark.parametrize(
+    ("path", "options", "words"),
+    [
+        ("net.doc", {}, "unknown format"),
+        ("nowhere/net.pdf", {}, "does not exist"),
+        ("net.pdf", {"paper": "a3"}, "paper is a4 or us-letter"),
+        ("net.pdf", {"trajectory": True}, "no epoch in the name"),
+    ],
+)
+def test_mistakes_are_told(folder, path, options, words):
+    net = cwda.load({"c.weight": weights(0, 16, 4, 3, 3)}, name="net")
+    with pytest.raises(CwdaError, match=words):
+        cwda.report(net, folder / path, device="cpu", **options)
+
+
+def test_the_path_is_checked_before_the_work(folder, monkeypatch):
+    monkeypatch.setattr("cwda.reporting.build.check", lambda *a, **k: pytest.fail("worked first"))
+    net = cwda.load({"c.weight": weights(0, 16, 4, 3, 3)})
+    with pytest.raises(CwdaError, match="does not exist"):
+        cwda.report(net, folder / "nowhere" / "net.pdf")
+
+
+def test_two_hundred_layers(folder):
+    many = {f"block{i}.conv.weight": weights(i, 16, 2, 3, 3) for i in range(210)}
+    path = cwda.report(cwda.load(many, name="many"), folder / "many.pdf", device="cpu")
+    text = squeezed(" ".join(page.extract_text() for page in pypdf.PdfReader(path).pages))
+    assert all(text.count(f"block{i}.conv") >= 8 for i in range(210))
+    assert path.stat().st_size < 5_000_000
