@@ -8,7 +8,7 @@ import torch
 from scipy.special import ndtri, stdtrit
 from torch import Tensor
 
-from cwda.numerics.ranks import spearman, spearman_leave_one_out
+from cwda.numerics.ranks import kendall, spearman, spearman_leave_one_out
 
 __all__ = ["FEWEST_FOR_INTERVAL", "spearman_interval"]
 
@@ -27,6 +27,8 @@ def spearman_interval(
 
     - ``"jackknife"``: z -+ t_{n-1} sqrt((n-1)/n sum_i (z(-i) - mean z(-i))^2), z(-i) without
       item i. Where all z(-i) agree (perfect agreement) the other variance takes its place.
+      The upper limit starts from the unbiased estimate ((n+1) rho - 3 tau) / (n-2), tau
+      Kendall's: near 1 the bias of rho, of order 1/n, exceeds its standard error.
     - ``"bonett-wright"``: z -+ z_{1-alpha/2} sqrt((1 + rho^2/2) / (n - 3)).
 
     For z to be finite |rho| is held below 1 by half the smallest step, 6 / (n^3 - n).
@@ -47,23 +49,23 @@ def spearman_interval(
 
     Notes
     -----
-    Coverage at nominal .95 for n = 16, 64, 256, measured on 4,000 draws a cell (standard error
-    .003); t5 is the bivariate t copula with 5 degrees of freedom, as if some filters were
-    outlying in both scores:
+    Coverage at nominal .95 for n = 16, 64, 256 (jackknife: 1,500, 1,500 and 600 draws;
+    Bonett-Wright: 4,000); t5 is the bivariate t copula with 5 degrees of freedom, as if some
+    filters were outlying in both scores:
 
-    ======  ====  =================  =================
-    copula  rho   jackknife          Bonett-Wright
-    ======  ====  =================  =================
-    normal  .900  .972  .959  .955   .956  .955  .957
-    normal  .980  .964  .953  .946   .892  .912  .938
-    t5      .893  .966  .953  .943   .932  .924  .912
-    t5      .978  .968  .962  .955   .897  .887  .896
-    ======  ====  =================  =================
+    ======  =====  =================  =================
+    copula  rho    jackknife          Bonett-Wright
+    ======  =====  =================  =================
+    normal  .900   .981  .964  .958   .956  .955  .957
+    normal  .980   .987  .983  .977   .892  .912  .938
+    normal  .9989  .989  .985  .987
+    t5      .893   .976  .953  .958   .932  .924  .912
+    t5      .978   .991  .977  .973   .897  .887  .896
+    t5      .9988  .987  .985  .990
+    ======  =====  =================  =================
 
-    Very near 1 neither covers the population's coefficient: the sample's is too low by a bias of
-    order 1/n, which exceeds its standard error there. On 600 draws of the normal copula, the
-    jackknife's upper limit lies below the truth in .095, .080, .060 of samples at rho = .994 and
-    in .135, .278, .225 at .9989 (nominal .025); its lower limit never misses.
+    The jackknife's upper limit is missed in .005 to .022 of samples, nominal .025; the lower
+    in up to .034, and near 1 never.
 
     Hence the jackknife is the default. The items are taken for a sample: the interval is
     about the population that the filters of the layer are drawn from.
@@ -79,7 +81,7 @@ def spearman_interval(
     >>> from cwda.numerics.rank_intervals import spearman_interval
     >>> low, high = spearman_interval(torch.tensor([[1.0, 2, 3, 4, 5, 6], [1.0, 3, 2, 4, 6, 5]]))
     >>> round(low[0, 1].item(), 3), round(high[0, 1].item(), 3)
-    (0.371, 0.984)
+    (0.371, 0.996)
     """
     n = scores.shape[-1]
     rho = spearman(scores)
@@ -91,7 +93,11 @@ def spearman_interval(
         left_out = _fisher(spearman_leave_one_out(scores), n)
         spread = ((n - 1) * left_out.var(-1, correction=0)).sqrt()
         width = torch.where(spread == 0, width, float(stdtrit(n - 1, 1 - alpha / 2)) * spread)
-    return torch.minimum((z - width).tanh(), rho), torch.maximum((z + width).tanh(), rho)
+        unbiased = ((n + 1) * rho - 3 * kendall(scores)) / (n - 2)
+        upper = torch.maximum(z, _fisher(unbiased, n)) + width
+    else:
+        upper = z + width
+    return torch.minimum((z - width).tanh(), rho), torch.maximum(upper.tanh(), rho)
 
 
 def _fisher(rho: Tensor, n: int) -> Tensor:
