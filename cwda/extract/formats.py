@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -45,6 +46,11 @@ def read_file(path: Path) -> Content:
         If the file is of another kind or damaged; the message does not name the file.
     """
     file = map_file(path)
+    content = _read(path, file)
+    return content if content.stored else replace(content, stored=file.size)
+
+
+def _read(path: Path, file: MappedFile) -> Content:
     head = bytes(file.data[:512])
     if head[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
         return _read_archive(file)

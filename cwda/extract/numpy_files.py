@@ -101,8 +101,8 @@ def _header(data: memoryview) -> tuple[tuple[int, ...], bool, np.dtype[np.generi
         raise UnreadableError(
             f"the array's header is damaged ({detail}); download or copy the file again"
         ) from None
-    if min(shape, default=0) < 0:
-        raise UnreadableError("the array has a negative size; download or copy the file again")
+    if not all(0 <= n < 2**62 for n in shape):
+        raise UnreadableError("the array has an impossible size; download or copy the file again")
     return shape, fortran, dtype, stream.tell()
 
 
