@@ -27,6 +27,10 @@ FEWEST_FILTERS = 8
 #: about a gibibyte there. Wide layers of large networks have more, with as many weights each.
 MOST_FILTERS = 4096
 
+#: Share of the energy that all filters but the largest must have together: squares of less
+#: are lost beside it in float64.
+SMALLEST_REST = 1e-10
+
 
 def unfit(layer: ConvLayer) -> str:
     """Why no condition can be tested in this layer; empty if they can.
@@ -120,7 +124,8 @@ class Workspace:
         Raises
         ------
         WeightsError
-            If there are so many filters that the matrices would dwarf the weights.
+            If there are so many filters that the matrices would dwarf the weights, or if
+            all others vanish beside one.
         """
         n = self.layer.n_filters
         if n > max(MOST_FILTERS, 4 * self.layer.dim):
@@ -128,7 +133,11 @@ class Workspace:
                 f"{n:,} filters of {self.layer.dim} weights: matrices of all pairs are made "
                 f"for {MOST_FILTERS:,}"
             )
-        return pair_kernels(self.blocks, device=self.device, scale=self.scale, **self._wanted)
+        found = pair_kernels(self.blocks, device=self.device, scale=self.scale, **self._wanted)
+        energy = found.energy
+        if float(energy.sum() - energy.max()) <= SMALLEST_REST * float(energy.sum()):
+            raise WeightsError("one filter holds all the energy: nothing compares with it")
+        return found
 
     @cached_property
     def mean_energy(self) -> Denominator:

@@ -76,13 +76,15 @@ class _Beside:
         """Bytes of a file beside the model; only inside its folder."""
         location = PurePosixPath(where.get("location", ""))
         path, shown = self.folder / location, printable(str(location))[:80]
+        if "\0" in str(location):
+            raise UnreadableError(_DAMAGED)
         if location.is_absolute() or ".." in location.parts or not location.parts:
             raise UnreadableError(f"its data lie outside the model's folder ({shown}); refused")
         if path not in self.files:
+            if not path.is_file():  # a link that leads to itself is no file either
+                raise UnreadableError(f"its data file {shown} is missing; put it beside the model")
             if not path.resolve().is_relative_to(self.folder.resolve()):
                 raise UnreadableError(f"its data lie outside the model's folder ({shown}); refused")
-            if not path.is_file():
-                raise UnreadableError(f"its data file {shown} is missing; put it beside the model")
             self.files[path] = map_file(path)
         offset, length = where.get("offset") or "0", where.get("length") or str(nbytes)
         if not (offset.isdecimal() and length.isdecimal() and len(offset + length) < 40):
