@@ -41,11 +41,13 @@ class Worker:
 
     def run(self, number: int, seed: int) -> dict[str, Any]:
         self.pipe.send((number, seed))
+        # Writing a hundred thousand layers takes longer than reading them.
+        patience = PATIENCE * (5 if case_of(number, seed).family == "mass" else 1)
         try:
-            if self.pipe.poll(PATIENCE):
+            if self.pipe.poll(patience):
                 result: dict[str, Any] = self.pipe.recv()
                 return result
-            outcome, detail = "hang", f"no answer within {PATIENCE:.0f} s"
+            outcome, detail = "hang", f"no answer within {patience:.0f} s"
         except (EOFError, OSError):
             self.process.join()
             outcome, detail = "crash", f"the process died ({self.process.exitcode})"

@@ -88,7 +88,9 @@ def build(case: Case, folder: Path) -> Built:
     """Write the file of a case into an empty folder."""
     rng = np.random.default_rng([case.seed, case.number])
     if case.family == "mass":
-        return Built(MASSES[case.format](rng, folder, {}), "mass", {})
+        # HDF5 opens each dataset by itself, which would take a minute: too many are refused.
+        expected = "refused" if case.format == "HDF5" else "mass"
+        return Built(MASSES[case.format](rng, folder, {}), expected, {})
     if case.family == "attack":
         write, expected = ATTACKS[case.format, case.kind]
         return Built(write(rng, folder, healthy()), expected, healthy())

@@ -27,8 +27,8 @@ FEWEST_FILTERS = 8
 #: about a gibibyte there. Wide layers of large networks have more, with as many weights each.
 MOST_FILTERS = 4096
 
-#: Share of the energy that all filters but the largest must have together: squares of less
-#: are lost beside it in float64.
+#: Share of the energy that all filters but the two largest must have together: squares of
+#: less are lost beside them in float64.
 SMALLEST_REST = 1e-10
 
 
@@ -125,7 +125,7 @@ class Workspace:
         ------
         WeightsError
             If there are so many filters that the matrices would dwarf the weights, or if
-            all others vanish beside one.
+            all others vanish beside one or two.
         """
         n = self.layer.n_filters
         if n > max(MOST_FILTERS, 4 * self.layer.dim):
@@ -135,8 +135,9 @@ class Workspace:
             )
         found = pair_kernels(self.blocks, device=self.device, scale=self.scale, **self._wanted)
         energy = found.energy
-        if float(energy.sum() - energy.max()) <= SMALLEST_REST * float(energy.sum()):
-            raise WeightsError("one filter holds all the energy: nothing compares with it")
+        rest = energy.sort().values[:-2].sum()  # the jackknife leaves out one more
+        if float(rest) <= SMALLEST_REST * float(energy.sum()):
+            raise WeightsError("one or two filters hold all the energy: the others vanish beside")
         return found
 
     @cached_property

@@ -21,6 +21,8 @@ from cwda.layers import Skipped
 __all__ = ["read_hdf5", "read_keras_archive"]
 
 _MAX_DEPTH = 32
+#: Each takes the HDF5 library a fraction of a millisecond to open.
+_MAX_MEMBERS = 20_000
 _DAMAGED = "the HDF5 file is damaged ({}); download or copy it again"
 
 
@@ -50,6 +52,7 @@ class _File:
     order: list[str] = field(default_factory=list)
     version: str = ""
     skipped: list[Skipped] = field(default_factory=list)
+    members: int = 0
     names: NameBudget = field(default_factory=NameBudget)
 
 
@@ -140,6 +143,11 @@ def _datasets(group: Any, path: tuple[str, ...], about: _File, size: int) -> Ite
         raise UnreadableError(f"groups are nested more than {_MAX_DEPTH} deep; refused")
     for key in group:
         here = (*path, printable(key))
+        about.members += 1
+        if about.members > _MAX_MEMBERS:
+            raise UnreadableError(
+                f"more than {_MAX_MEMBERS:,} groups and datasets, which no Keras model needs"
+            )
         if not isinstance(group.get(key, getlink=True), h5py.HardLink):
             about.skipped.append(Skipped("/".join(here), (), "a link, which is not followed"))
             continue

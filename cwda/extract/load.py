@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -139,17 +140,11 @@ def _from_path(
     """The network of a file, or of the shards that an index names."""
     with one_line(path):
         path = _one_file(path)
-        if path.name.endswith(".index.json"):
-            content, digest = _shards(path)
-        else:
-            content, digest = read_file(path), sha256(path)
-        if blueprint is not None:
-            content = with_blueprint(content, blueprint)
-        stem = _SUFFIX.sub("", path.name)
-        return select(content, name or stem, Provenance(str(path), content.format, digest), options)
+        with _collector_paused():
+            return _read(path, name, options, blueprint)
 
 
-@contextmanager
+@contextlib.contextmanager
 def one_line(path: Path) -> Iterator[None]:
     """Turn whatever reading a file raises into one line that names it."""
     try:
@@ -174,6 +169,29 @@ def one_line(path: Path) -> Iterator[None]:
         raise UnreadableError(
             f"{path}: cannot be read ({detail}); download or copy the file again"
         ) from error
+
+
+def _read(path: Path, name: str | None, options: Options, blueprint: nn.Module | None) -> Network:
+    if path.name.endswith(".index.json"):
+        content, digest = _shards(path)
+    else:
+        content, digest = read_file(path), sha256(path)
+    if blueprint is not None:
+        content = with_blueprint(content, blueprint)
+    stem = _SUFFIX.sub("", path.name)
+    return select(content, name or stem, Provenance(str(path), content.format, digest), options)
+
+
+@contextlib.contextmanager
+def _collector_paused() -> Iterator[None]:
+    """No garbage collection: large files are millions of objects, none of which is garbage."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _one_file(path: Path) -> Path:
