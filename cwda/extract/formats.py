@@ -64,7 +64,7 @@ def _read(path: Path, file: MappedFile) -> Content:
         return read_safetensors(file)
     if head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05":
         return read_legacy(file)
-    if head[:1] == b"\x08" and 0 < head[1] < 64 and len(head) > 4:
+    if head[:1] == b"\x08" and len(head) > 4 and 0 < head[1] < 64:
         return read_onnx(file)
     if head[:1] in b"(]}c" and file.data[-1:] == b".":
         return read_legacy(file)

@@ -8,9 +8,11 @@ table of *our own* functions (see `torch_objects`) build something else.
 
 from __future__ import annotations
 
+import codecs
 import functools
 import pickletools
 import struct
+import warnings
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import IO, Any
@@ -309,6 +311,43 @@ _OPERATIONS: dict[str, Callable[[_Machine, Any], None]] = {
 }
 
 
+def _line(file: IO[bytes]) -> bytes:
+    line = file.readline()
+    if not line.endswith(b"\n"):
+        raise ValueError("cut off")
+    return line[:-1]
+
+
+def _text_line(file: IO[bytes]) -> str:
+    return _line(file).decode("utf-8")
+
+
+def _two_lines(file: IO[bytes]) -> str:
+    return f"{_text_line(file)} {_text_line(file)}"
+
+
+def _quoted(file: IO[bytes]) -> str:
+    """A string of protocol 0, in quotes and with escapes, as latin-1 like the other strings."""
+    data = _line(file).strip()
+    if len(data) < 2 or data[:1] not in (b"'", b'"') or data[:1] != data[-1:]:
+        raise ValueError("a string without quotes")
+    if b"\\" not in data:
+        return data[1:-1].decode("latin-1")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of escapes that Python does not know
+        decoded, _ = codecs.escape_decode(data[1:-1])
+    return decoded.decode("latin-1")
+
+
+#: In place of readers of `pickletools` that decode escapes, and warn, where none are meant.
+_READERS: dict[str, Callable[[Any], Any]] = {
+    "GLOBAL": _two_lines,
+    "INST": _two_lines,
+    "PERSID": _text_line,
+    "STRING": _quoted,
+}
+
+
 def _push_constant(constant: object, machine: _Machine, _: Any) -> None:
     machine.stack.append(constant)
 
@@ -329,7 +368,7 @@ def _steps() -> dict[bytes, tuple[Callable[[Any], Any] | None, Callable[[_Machin
             action = _OPERATIONS[name]
         else:
             continue
-        reader = argument.reader if argument is not None else None
+        reader = _READERS.get(name, argument.reader if argument is not None else None)
         table[operation.code.encode("latin-1")] = (reader, action)
     return table
 
