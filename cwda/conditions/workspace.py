@@ -27,6 +27,9 @@ FEWEST_FILTERS = 8
 #: about a gibibyte there. Wide layers of large networks have more, with as many weights each.
 MOST_FILTERS = 4096
 
+#: Jackknives keep some hundred numbers a filter.
+MOST_FILTERS_AT_ALL = 200_000
+
 #: Share of the energy that all filters but the two largest must have together: squares of
 #: less are lost beside them in float64.
 SMALLEST_REST = 1e-10
@@ -56,6 +59,8 @@ def unfit(layer: ConvLayer) -> str:
         return "all weights are equal"
     if layer.n_filters < FEWEST_FILTERS:
         return f"{layer.n_filters} filters; {FEWEST_FILTERS} are needed"
+    if layer.n_filters > MOST_FILTERS_AT_ALL:
+        return f"{layer.n_filters:,} filters; {MOST_FILTERS_AT_ALL:,} are the most"
     # The first two tell in nearly every case, without a pass over all weights.
     if torch.equal(weight[0], weight[1]) and bool((weight == weight[:1]).all()):
         return "all filters are equal"

@@ -13,7 +13,7 @@ from cwda.extract.mapped import MappedFile, map_file
 from cwda.extract.numpy_files import read_npy, read_npz
 from cwda.extract.onnx_files import read_onnx
 from cwda.extract.safetensors_files import looks_like_safetensors, read_safetensors
-from cwda.extract.tensors import Content
+from cwda.extract.tensors import Content, printable
 from cwda.extract.torch_files import read_legacy, read_zip
 
 __all__ = ["read_file"]
@@ -86,7 +86,7 @@ def _read_archive(file: MappedFile) -> Content:
         raise UnreadableError(
             "this is a TorchScript archive from before PyTorch 1.4; save it again with a later one"
         )
-    inside = ", ".join(sorted(ends)[:3])[:80] or "nothing"
+    inside = printable(", ".join(sorted(ends)[:3]))[:80] or "nothing"
     raise UnreadableError(
         f"this is a zip archive without weights (it holds {inside}); "
         "unpack it if a checkpoint is inside"

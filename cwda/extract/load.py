@@ -147,27 +147,28 @@ def _from_path(
 @contextlib.contextmanager
 def one_line(path: Path) -> Iterator[None]:
     """Turn whatever reading a file raises into one line that names it."""
+    shown = printable(str(path))
     try:
         yield
     except CwdaError as error:
-        raise type(error)(f"{path}: {error}") from None
+        raise type(error)(f"{shown}: {error}") from None
     except FileNotFoundError:
-        raise SourceError(f"{path}: no such file; check the path") from None
+        raise SourceError(f"{shown}: no such file; check the path") from None
     except PermissionError:
-        raise SourceError(f"{path}: permission denied; make the file readable") from None
+        raise SourceError(f"{shown}: permission denied; make the file readable") from None
     except OSError as error:
         raise UnreadableError(
-            f"{path}: cannot be read ({error.strerror or error}); check the file"
+            f"{shown}: cannot be read ({error.strerror or error}); check the file"
         ) from None
     except (MemoryError, OverflowError):
         raise UnreadableError(
-            f"{path}: its weights do not fit into memory, or the file is damaged"
+            f"{shown}: its weights do not fit into memory, or the file is damaged"
         ) from None
     except Exception as error:
         # Damage may reach code, ours or a library's, that did not expect it.
         detail = f"{type(error).__name__}: {' '.join(str(error).split())[:80]}"
         raise UnreadableError(
-            f"{path}: cannot be read ({detail}); download or copy the file again"
+            f"{shown}: cannot be read ({detail}); download or copy the file again"
         ) from error
 
 

@@ -196,6 +196,13 @@ def test_json_beyond_any_checkpoint():
         parse_json(b"[" + b"{}," * 3_000_001 + b"{}]")
 
 
+def test_names_that_cannot_be_shown(tmp_path):
+    assert "\ud800" not in line_of(tmp_path / "\ud800")
+    with zipfile.ZipFile(tmp_path / "m", "w") as archive:
+        archive.writestr("a\x1b[31m", "x")
+    assert line_of(tmp_path / "m").isprintable()
+
+
 def test_a_singular_and_a_plural(tmp_path):
     torch.save({"fc.weight": torch.ones(3, 3)}, tmp_path / "m.pth")
     assert "among 1 tensor (" in line_of(tmp_path / "m.pth")
@@ -251,3 +258,6 @@ def test_very_many_filters_do_not_fill_the_memory():
     found = verdicts(torch.randn(50_000, 2, 1, 1, generator=generator))
     assert found[0][0] != "not applicable"
     assert "50,000 filters" in found[1][2]
+    assert {row[0] for row in verdicts(torch.rand(300_000, 1, 1, 1, generator=generator))} == {
+        "not applicable"
+    }
