@@ -152,7 +152,7 @@ def one_line(path: Path) -> Iterator[None]:
         yield
     except CwdaError as error:
         raise type(error)(f"{shown}: {error}") from None
-    except FileNotFoundError:
+    except (FileNotFoundError, UnicodeEncodeError):  # no file has a name that cannot be encoded
         raise SourceError(f"{shown}: no such file; check the path") from None
     except PermissionError:
         raise SourceError(f"{shown}: permission denied; make the file readable") from None
