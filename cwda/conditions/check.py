@@ -213,9 +213,12 @@ def _test(
         return result
     try:
         found = condition.measure(space)
-    except (CwdaError, torch.OutOfMemoryError, MemoryError) as error:
-        # One layer that cannot be computed must not lose the others.
-        return replace(result, reason=str(error).splitlines()[0] or type(error).__name__)
+    except (CwdaError, torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        # One layer that cannot be computed must not lose the others. The allocator of the CPU
+        # raises a plain RuntimeError.
+        if type(error) is RuntimeError and "alloc" not in str(error):
+            raise
+        return replace(result, reason=(str(error).splitlines() or [type(error).__name__])[0])
     if not math.isfinite(found.effect):
         return replace(result, reason="the effect is not defined for these weights")
     return replace(

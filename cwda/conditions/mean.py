@@ -17,7 +17,7 @@ __all__ = ["MEAN"]
 def _measure(space: Workspace) -> Measurement:
     found = infer(space.kernels.mean, space.mean_energy, 1.0, centred=False, alpha=space.alpha)
     return Measurement(
-        found.estimate * space.scale**2,
+        found.estimate * space.scale_squared,
         found.effect,
         found.low,
         found.high,
@@ -34,19 +34,19 @@ def _scalar_mean(space: Workspace) -> dict[str, float]:
     weight, since a constant mean m has the effect |m| / RMS.
     """
     n = space.layer.n_filters
-    means = space.filters.double().mean(dim=1).cpu().numpy()
+    # In units of the RMS weight, so that neither sums nor squares leave the range of float64.
+    means = space.filters.double().div(space.scale).mean(dim=1).cpu().numpy()
     mean, error = float(means.mean()), float(means.std(ddof=1)) / math.sqrt(n)
     t = float(special.stdtrit(n - 1, 1 - space.alpha))
-    bound = MEAN.margin * space.scale
     tost = math.nan
     if error > 0:
-        nearest = min((mean + bound) / error, (bound - mean) / error)
+        nearest = min((mean + MEAN.margin) / error, (MEAN.margin - mean) / error)
         tost = float(special.stdtr(n - 1, -nearest))
     return {
-        "weight_mean": mean,
-        "weight_sd": math.sqrt(max(space.scale**2 - mean**2, 0.0)),
-        "weight_mean_low": mean - t * error,
-        "weight_mean_high": mean + t * error,
+        "weight_mean": mean * space.scale,
+        "weight_sd": math.sqrt(max(1 - mean**2, 0.0)) * space.scale,
+        "weight_mean_low": (mean - t * error) * space.scale,
+        "weight_mean_high": (mean + t * error) * space.scale,
         "weight_mean_tost": tost,
     }
 

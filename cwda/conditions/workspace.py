@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from cwda.conditions.results import Measurement
+from cwda.errors import WeightsError
 from cwda.layers import ConvLayer
 from cwda.numerics.dispersion import tau_squared
 from cwda.numerics.kernels import PairKernels, pair_kernels
@@ -21,6 +22,17 @@ __all__ = ["FEWEST_FILTERS", "Workspace", "unfit"]
 
 #: With fewer filters the null distributions have not been calibrated.
 FEWEST_FILTERS = 8
+
+#: Filters up to which n x n matrices are made whatever the number of weights is; they take
+#: about a gibibyte there. Wide layers of large networks have more, with as many weights each.
+MOST_FILTERS = 4096
+
+#: Jackknives keep some hundred numbers a filter.
+MOST_FILTERS_AT_ALL = 200_000
+
+#: Share of the energy that all filters but the two largest must have together: squares of
+#: less are lost beside them in float64.
+SMALLEST_REST = 1e-10
 
 
 def unfit(layer: ConvLayer) -> str:
@@ -40,11 +52,15 @@ def unfit(layer: ConvLayer) -> str:
     lowest, highest = weight.aminmax()
     if not math.isfinite(float(lowest) - float(highest)):
         bad = int((~torch.isfinite(weight)).sum())
-        return f"{bad} of {weight.numel()} weights are NaN or infinite" if bad else "overflow"
+        if bad:
+            return f"{bad} of {weight.numel()} weights are NaN or infinite"
+        return "weights so large that their differences overflow"
     if bool(lowest == highest):
         return "all weights are equal"
     if layer.n_filters < FEWEST_FILTERS:
         return f"{layer.n_filters} filters; {FEWEST_FILTERS} are needed"
+    if layer.n_filters > MOST_FILTERS_AT_ALL:
+        return f"{layer.n_filters:,} filters; {MOST_FILTERS_AT_ALL:,} are the most"
     # The first two tell in nearly every case, without a pass over all weights.
     if torch.equal(weight[0], weight[1]) and bool((weight == weight[:1]).all()):
         return "all filters are equal"
@@ -96,15 +112,38 @@ class Workspace:
     def scale(self) -> float:
         """Root mean square of the weights."""
         norm = float(torch.linalg.vector_norm(self.filters, dtype=torch.float64))
-        if norm == 0 or math.isinf(norm):  # squares out of the range of float64
+        if not 1e-140 < norm < 1e140:  # squares near the ends of the range of float64
             largest = float(self.filters.abs().max())
             norm = largest * float(torch.linalg.vector_norm(self.filters / largest))
         return norm / math.sqrt(self.layer.n_weights)
 
+    @property
+    def scale_squared(self) -> float:
+        """Mean square of the weights; 0 or infinite where float64 does not hold it."""
+        return self.scale * self.scale
+
     @cached_property
     def kernels(self) -> PairKernels:
-        """Kernel matrices of the scaled weights."""
-        return pair_kernels(self.blocks, device=self.device, scale=self.scale, **self._wanted)
+        """Kernel matrices of the scaled weights.
+
+        Raises
+        ------
+        WeightsError
+            If there are so many filters that the matrices would dwarf the weights, or if
+            all others vanish beside one or two.
+        """
+        n = self.layer.n_filters
+        if n > max(MOST_FILTERS, 4 * self.layer.dim):
+            raise WeightsError(
+                f"{n:,} filters of {self.layer.dim} weights: matrices of all pairs are made "
+                f"for {MOST_FILTERS:,}"
+            )
+        found = pair_kernels(self.blocks, device=self.device, scale=self.scale, **self._wanted)
+        energy = found.energy
+        rest = energy.sort().values[:-2].sum()  # the jackknife leaves out one more
+        if float(rest) <= SMALLEST_REST * float(energy.sum()):
+            raise WeightsError("one or two filters hold all the energy: the others vanish beside")
+        return found
 
     @cached_property
     def mean_energy(self) -> Denominator:
@@ -122,7 +161,7 @@ class Workspace:
         """Measure a second-order condition by its kernel matrix; see `infer`."""
         found = infer(kernel, self.energy_product, constant, centred=centred, alpha=self.alpha)
         return Measurement(
-            found.estimate * self.scale**4,
+            found.estimate * self.scale_squared * self.scale_squared,
             found.effect,
             found.low,
             found.high,

@@ -7,14 +7,19 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable
-from typing import IO
+from typing import IO, cast
 
 from cwda.errors import UnreadableError
+from cwda.extract.tensors import printable
 
 __all__ = ["Archive", "archive_of_bytes"]
 
 #: Most bytes that a compressed entry may unfold to, as a multiple of the archive's size.
 MAX_EXPANSION = 50
+#: Most bytes beyond the archive's size that one entry, and all that are used, may unfold to.
+MAX_ENTRY, MAX_ENTRIES = 1 << 28, 1 << 30
+#: Longest directory; a hundred thousand entries take ten megabytes, and ten times that unpacked.
+MAX_DIRECTORY = 40_000_000
 _DAMAGED = "the archive is damaged ({}); download or copy the file again"
 
 
@@ -36,8 +41,11 @@ class Archive:
     ) -> None:
         self._part = part
         self._size = size
+        self._sound: set[str] = set()
+        self._unfolded: set[str] = set()
+        self._total = 0
         try:
-            self._zip = zipfile.ZipFile(file)
+            self._zip = zipfile.ZipFile(cast(IO[bytes], _Directory(file)))
         except (
             zipfile.BadZipFile,
             ValueError,
@@ -59,7 +67,7 @@ class Archive:
     def length(self, name: str) -> int:
         """Size of an entry once unfolded."""
         if name not in self._entries:
-            raise UnreadableError(_DAMAGED.format(f"it lacks the entry {name[:80]}"))
+            raise UnreadableError(_DAMAGED.format(f"it lacks the entry {printable(name)[:80]}"))
         return self._entries[name].file_size
 
     def fetch(self, name: str) -> Callable[[], memoryview]:
@@ -69,10 +77,15 @@ class Archive:
         if info.flag_bits & 0x1:
             raise UnreadableError("the archive is encrypted; give an open one")
         if info.compress_type == zipfile.ZIP_STORED:
-            return self._part(self._data_offset(info), length)
-        if length > MAX_EXPANSION * self._size:
+            stored = self._part(self._data_offset(info), length)
+            return lambda: self._verified(info, stored())
+        if name not in self._unfolded:
+            self._unfolded.add(name)
+            self._total += length
+        allowed = min(MAX_EXPANSION * self._size, MAX_ENTRY + self._size)
+        if length > allowed or self._total > MAX_ENTRIES + self._size:
             raise UnreadableError(
-                f"the entry {name[:80]} unfolds to {length:,} bytes from a file of "
+                f"the entry {printable(name)[:80]} unfolds to {length:,} bytes from a file of "
                 f"{self._size:,}; refused"
             )
         return lambda: memoryview(bytearray(self._unfold(info)))
@@ -80,6 +93,14 @@ class Archive:
     def read(self, name: str) -> bytes:
         """An entry's bytes."""
         return bytes(self.fetch(name)())
+
+    def _verified(self, info: zipfile.ZipInfo, data: memoryview) -> memoryview:
+        # PyTorch can be told to leave checksums out, and then writes 0.
+        if info.CRC and info.filename not in self._sound:
+            if zlib.crc32(data) != info.CRC:
+                raise UnreadableError(_DAMAGED.format("an entry's checksum is wrong"))
+            self._sound.add(info.filename)
+        return data
 
     def _data_offset(self, info: zipfile.ZipInfo) -> int:
         # The local header may have another extra field than the directory has.
@@ -100,6 +121,18 @@ class Archive:
         if len(data) != info.file_size or zlib.crc32(data) != info.CRC:
             raise UnreadableError(_DAMAGED.format("an entry's checksum is wrong"))
         return data
+
+
+class _Directory:
+    """A file of which `zipfile` may read the directory, which it does in one piece, if small."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.seek, self.tell, self._read = file.seek, file.tell, file.read
+
+    def read(self, size: int = -1) -> bytes:
+        if size > MAX_DIRECTORY:
+            raise zipfile.BadZipFile(f"a directory of {size:,} bytes")
+        return self._read(size)
 
 
 def archive_of_bytes(data: bytes) -> Archive:

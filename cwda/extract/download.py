@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import re
 import sys
-import urllib.error
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
 from cwda.errors import SourceError, UnreadableError
+from cwda.extract.http import HashMismatchError, fetch
 from cwda.extract.mapped import sha256
 
 __all__ = ["HF_FILES", "from_hugging_face", "from_url", "hub_path"]
@@ -26,7 +27,6 @@ HF_FILES = (
     "diffusion_pytorch_model.bin",
     "model.onnx",
 )
-ATTEMPTS = 3
 _BUILT_IN = "built-in names need no network: resnet20-cifar10, resnet20-cifar10:init"
 
 
@@ -64,29 +64,19 @@ def from_url(url: str) -> Path:
 
 
 def _download(url: str, path: Path, prefix: str | None) -> None:
-    import torch
-
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            # Goes to a temporary file, which is renamed only if its hash is right.
-            torch.hub.download_url_to_file(
-                url, str(path), hash_prefix=prefix, progress=sys.stderr.isatty()
-            )
-            return
-        except RuntimeError:
-            raise UnreadableError(
-                f"{url}: the download's SHA-256 does not begin with {prefix}; it was removed, "
-                "try again later"
-            ) from None
-        except (OSError, ValueError) as error:  # urllib's errors are of OSError
-            refused = isinstance(error, urllib.error.HTTPError) and error.code < 500
-            if attempt == ATTEMPTS or refused:
-                reason = getattr(error, "reason", None) or error
-                raise SourceError(
-                    f"cannot download {url} ({reason}); put the file into {path.parent}, or "
-                    f"{_BUILT_IN}"
-                ) from None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fetch(url, path, prefix, progress=sys.stderr.isatty())
+    except HashMismatchError:
+        raise UnreadableError(
+            f"{url}: the download's SHA-256 does not begin with {prefix}; it was removed, "
+            "try again later"
+        ) from None
+    except (OSError, ValueError, http.client.HTTPException) as error:  # urllib's are of OSError
+        reason = getattr(error, "reason", None) or str(error) or type(error).__name__
+        raise SourceError(
+            f"cannot download {url} ({reason}); put the file into {path.parent}, or {_BUILT_IN}"
+        ) from None
 
 
 def from_hugging_face(repository: str, file: str | None = None) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -12,7 +13,7 @@ from cwda.extract.mapped import MappedFile, map_file
 from cwda.extract.numpy_files import read_npy, read_npz
 from cwda.extract.onnx_files import read_onnx
 from cwda.extract.safetensors_files import looks_like_safetensors, read_safetensors
-from cwda.extract.tensors import Content
+from cwda.extract.tensors import Content, printable
 from cwda.extract.torch_files import read_legacy, read_zip
 
 __all__ = ["read_file"]
@@ -45,6 +46,11 @@ def read_file(path: Path) -> Content:
         If the file is of another kind or damaged; the message does not name the file.
     """
     file = map_file(path)
+    content = _read(path, file)
+    return content if content.stored else replace(content, stored=file.size)
+
+
+def _read(path: Path, file: MappedFile) -> Content:
     head = bytes(file.data[:512])
     if head[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
         return _read_archive(file)
@@ -58,7 +64,7 @@ def read_file(path: Path) -> Content:
         return read_safetensors(file)
     if head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05":
         return read_legacy(file)
-    if head[:1] == b"\x08" and 0 < head[1] < 64 and len(head) > 4:
+    if head[:1] == b"\x08" and len(head) > 4 and 0 < head[1] < 64:
         return read_onnx(file)
     if head[:1] in b"(]}c" and file.data[-1:] == b".":
         return read_legacy(file)
@@ -80,7 +86,7 @@ def _read_archive(file: MappedFile) -> Content:
         raise UnreadableError(
             "this is a TorchScript archive from before PyTorch 1.4; save it again with a later one"
         )
-    inside = ", ".join(sorted(ends)[:3])[:80] or "nothing"
+    inside = printable(", ".join(sorted(ends)[:3]))[:80] or "nothing"
     raise UnreadableError(
         f"this is a zip archive without weights (it holds {inside}); "
         "unpack it if a checkpoint is inside"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,13 +13,16 @@ import torch
 
 from cwda.errors import SourceError, UnreadableError
 from cwda.extract.archives import MAX_EXPANSION, Archive
+from cwda.extract.json_text import parse_json
 from cwda.extract.keras_layout import CONVOLUTION, Layout, keras1_ordering, layout_of
-from cwda.extract.tensors import Content, NamedTensor, printable
+from cwda.extract.tensors import Content, NameBudget, NamedTensor, printable
 from cwda.layers import Skipped
 
 __all__ = ["read_hdf5", "read_keras_archive"]
 
 _MAX_DEPTH = 32
+#: Each takes the HDF5 library a fraction of a millisecond to open.
+_MAX_MEMBERS = 20_000
 _DAMAGED = "the HDF5 file is damaged ({}); download or copy it again"
 
 
@@ -50,6 +52,8 @@ class _File:
     order: list[str] = field(default_factory=list)
     version: str = ""
     skipped: list[Skipped] = field(default_factory=list)
+    members: int = 0
+    names: NameBudget = field(default_factory=NameBudget)
 
 
 def read_hdf5(path: Path) -> Content:
@@ -75,11 +79,10 @@ def _read(source: Any, size: int, config: bytes | None) -> Content:
     try:
         root = h5py.File(source, "r")
         about = _about(root, config)
-        variables = list(_variables(root, about, size))
+        return _content(list(_variables(root, about, size)), about)
     except (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
         detail = (str(error).splitlines() or [""])[0][:80]
         raise UnreadableError(_DAMAGED.format(detail)) from None
-    return _content(variables, about)
 
 
 def _about(root: Any, config: bytes | None) -> _File:
@@ -93,7 +96,7 @@ def _about(root: Any, config: bytes | None) -> _File:
     stated = config if config is not None else root.attrs.get("model_config")
     if stated is not None:
         try:
-            _collect(json.loads(_text(stated)), about.classes)
+            _collect(parse_json(_text(stated).encode()), about.classes)
         except (ValueError, RecursionError):
             about.classes.clear()
     about.order = about.order or list(about.classes)
@@ -140,6 +143,11 @@ def _datasets(group: Any, path: tuple[str, ...], about: _File, size: int) -> Ite
         raise UnreadableError(f"groups are nested more than {_MAX_DEPTH} deep; refused")
     for key in group:
         here = (*path, printable(key))
+        about.members += 1
+        if about.members > _MAX_MEMBERS:
+            raise UnreadableError(
+                f"more than {_MAX_MEMBERS:,} groups and datasets, which no Keras model needs"
+            )
         if not isinstance(group.get(key, getlink=True), h5py.HardLink):
             about.skipped.append(Skipped("/".join(here), (), "a link, which is not followed"))
             continue
@@ -150,6 +158,7 @@ def _datasets(group: Any, path: tuple[str, ...], about: _File, size: int) -> Ite
             if reason := _unsafe(item, size):
                 about.skipped.append(Skipped("/".join(here), tuple(item.shape), reason))
             else:
+                about.names.spend(sum(map(len, here)))
                 yield _Variable(item, here)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import hashlib
-import json
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -19,10 +19,11 @@ from cwda.errors import CwdaError, SourceError, UnreadableError
 from cwda.extract import zoo
 from cwda.extract.download import HF_FILES
 from cwda.extract.formats import read_file
-from cwda.extract.mapped import sha256
+from cwda.extract.json_text import parse_json
+from cwda.extract.mapped import map_file, sha256
 from cwda.extract.modules import read_module, with_blueprint
 from cwda.extract.select import Options, select
-from cwda.extract.tensors import Content
+from cwda.extract.tensors import Content, printable
 from cwda.extract.tree import walk
 from cwda.layers import ConvLayer, Network, Provenance, layer_from_array
 
@@ -139,34 +140,59 @@ def _from_path(
     """The network of a file, or of the shards that an index names."""
     with one_line(path):
         path = _one_file(path)
-        if path.name.endswith(".index.json"):
-            content, digest = _shards(path)
-        else:
-            content, digest = read_file(path), sha256(path)
-        if blueprint is not None:
-            content = with_blueprint(content, blueprint)
-        stem = _SUFFIX.sub("", path.name)
-        return select(content, name or stem, Provenance(str(path), content.format, digest), options)
+        with _collector_paused():
+            return _read(path, name, options, blueprint)
 
 
-@contextmanager
+@contextlib.contextmanager
 def one_line(path: Path) -> Iterator[None]:
     """Turn whatever reading a file raises into one line that names it."""
+    shown = printable(str(path))
     try:
         yield
     except CwdaError as error:
-        raise type(error)(f"{path}: {error}") from None
-    except FileNotFoundError:
-        raise SourceError(f"{path}: no such file; check the path") from None
+        raise type(error)(f"{shown}: {error}") from None
+    except (FileNotFoundError, UnicodeEncodeError):  # no file has a name that cannot be encoded
+        raise SourceError(f"{shown}: no such file; check the path") from None
     except PermissionError:
-        raise SourceError(f"{path}: permission denied; make the file readable") from None
-    except (OSError, ValueError) as error:
-        detail = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise UnreadableError(f"{path}: cannot be read ({detail}); check the file") from None
+        raise SourceError(f"{shown}: permission denied; make the file readable") from None
+    except OSError as error:
+        raise UnreadableError(
+            f"{shown}: cannot be read ({error.strerror or error}); check the file"
+        ) from None
     except (MemoryError, OverflowError):
         raise UnreadableError(
-            f"{path}: its weights do not fit into memory, or the file is damaged"
+            f"{shown}: its weights do not fit into memory, or the file is damaged"
         ) from None
+    except Exception as error:
+        # Damage may reach code, ours or a library's, that did not expect it.
+        detail = f"{type(error).__name__}: {' '.join(str(error).split())[:80]}"
+        raise UnreadableError(
+            f"{shown}: cannot be read ({detail}); download or copy the file again"
+        ) from error
+
+
+def _read(path: Path, name: str | None, options: Options, blueprint: nn.Module | None) -> Network:
+    if path.name.endswith(".index.json"):
+        content, digest = _shards(path)
+    else:
+        content, digest = read_file(path), sha256(path)
+    if blueprint is not None:
+        content = with_blueprint(content, blueprint)
+    stem = _SUFFIX.sub("", path.name)
+    return select(content, name or stem, Provenance(str(path), content.format, digest), options)
+
+
+@contextlib.contextmanager
+def _collector_paused() -> Iterator[None]:
+    """No garbage collection: large files are millions of objects, none of which is garbage."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _one_file(path: Path) -> Path:
@@ -189,30 +215,31 @@ def _one_file(path: Path) -> Path:
 def _shards(index: Path) -> tuple[Content, str]:
     """All tensors of a sharded checkpoint, and a digest over the index and its shards."""
     try:
-        shards = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
-        files = list(dict.fromkeys(str(shard) for shard in shards.values()))
+        text = map_file(index).data[:]
+        shards = parse_json(text)["weight_map"]
+        files = list(dict.fromkeys(PurePosixPath(str(shard)) for shard in shards.values()))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise UnreadableError(
             "the index lists no shards (no 'weight_map'); download or copy it again"
         ) from None
-    digest = hashlib.sha256(index.read_bytes())
-    tensors, skipped, assumptions = [], [], []
+    digest = hashlib.sha256(text)
+    tensors, skipped, assumptions, stored = [], [], [], 0
     for file in files:
-        pure = PurePosixPath(file)
-        if pure.is_absolute() or ".." in pure.parts:
-            raise UnreadableError(f"the index points outside its folder ({file[:80]}); refused")
-        shard = index.parent / pure
+        shown, shard = printable(str(file))[:80], index.parent / file
+        if file.is_absolute() or ".." in file.parts:
+            raise UnreadableError(f"the index points outside its folder ({shown}); refused")
         if not shard.is_file():
-            raise SourceError(f"the shard {file[:80]} is missing; download it beside the index")
+            raise SourceError(f"the shard {shown} is missing; download it beside the index")
         content = read_file(shard)
         digest.update(sha256(shard).encode())
         tensors += content.tensors
         skipped += content.skipped
         assumptions += content.assumptions
-    missing = set(shards) - {tensor.path for tensor in tensors}
+        stored += content.stored
+    missing = {printable(name) for name in shards} - {tensor.path for tensor in tensors}
     if missing:
         raise UnreadableError(f"the shards lack {len(missing)} tensors, as {min(missing)[:80]}")
-    return Content("sharded", tensors, skipped, assumptions), digest.hexdigest()
+    return Content("sharded", tensors, skipped, assumptions, stored), digest.hexdigest()
 
 
 def _array(array: npt.NDArray[Any] | Tensor, name: str | None) -> Network:

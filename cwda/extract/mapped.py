@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import mmap
 import os
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,8 @@ class MappedFile:
 
 def map_file(path: Path) -> MappedFile:
     """Map a regular, non-empty file."""
+    if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for its other end
+        raise UnreadableError("not a regular file; give a file with trained weights")
     with path.open("rb") as file:
         if os.fstat(file.fileno()).st_size == 0:
             raise UnreadableError("the file is empty; download or copy it again")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import math
+import tokenize
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -95,14 +97,24 @@ def _header(data: memoryview) -> tuple[tuple[int, ...], bool, np.dtype[np.generi
             (1, 0): np.lib.format.read_array_header_1_0,
             (2, 0): np.lib.format.read_array_header_2_0,
         }[version]
-        shape, fortran, dtype = read(stream)
-    except (ValueError, KeyError, SyntaxError, TypeError, RecursionError, MemoryError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of headers that Python 2 wrote
+            shape, fortran, dtype = read(stream)
+    except (
+        ValueError,
+        KeyError,
+        SyntaxError,
+        tokenize.TokenError,
+        TypeError,
+        RecursionError,
+        MemoryError,
+    ) as error:
         detail = (str(error).splitlines() or [""])[0][:80]
         raise UnreadableError(
             f"the array's header is damaged ({detail}); download or copy the file again"
         ) from None
-    if min(shape, default=0) < 0:
-        raise UnreadableError("the array has a negative size; download or copy the file again")
+    if not all(0 <= n < 2**62 for n in shape):
+        raise UnreadableError("the array has an impossible size; download or copy the file again")
     return shape, fortran, dtype, stream.tell()
 
 

@@ -7,15 +7,17 @@ onnx package nor memory for the other weights is needed.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from cwda.errors import UnreadableError
 from cwda.extract.mapped import MappedFile, map_file
-from cwda.extract.protobuf import Value, fields, packed, text
+from cwda.extract.protobuf import Message, Value, varints
 from cwda.extract.tensors import Content, NamedTensor, printable
 from cwda.extract.torch_storage import Opaque, Storage, StridedTensor
 
@@ -39,26 +41,66 @@ _QUANTISED = ("QLinearConv", "ConvInteger")
 _TRANSPARENT = ("Identity", "Cast")
 
 
-@dataclass
+#: Sizes of a tensor, and inputs of a node that matter.
+_MAX_AXES, _MAX_INPUTS = 64, 8
+#: Packed numbers decoded at once.
+_CHUNK = 1 << 20
+_DAMAGED = "the ONNX data are damaged; download or copy the file again"
+
+
+@dataclass(slots=True)
 class _Node:
-    """An operator: its type, name, inputs, outputs, groups, a constant, subgraphs."""
+    """An operator: its type, name, first inputs and output, groups, a constant, subgraphs."""
 
     operator: str = ""
     name: str = ""
     inputs: list[str] = field(default_factory=list)
-    outputs: list[str] = field(default_factory=list)
+    output: str = ""
     groups: int = 1
-    constant: memoryview | None = None
-    graphs: list[memoryview] = field(default_factory=list)
+    constant: Message | None = None
+    graphs: tuple[Message, ...] = ()
+
+
+@dataclass
+class _Beside:
+    """Files of data beside the model, each mapped once."""
+
+    folder: Path
+    files: dict[Path, MappedFile] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        return sum(file.size for file in self.files.values())
+
+    def fetch(self, where: dict[str, str], nbytes: int) -> Callable[[], memoryview]:
+        """Bytes of a file beside the model; only inside its folder."""
+        location = PurePosixPath(where.get("location", ""))
+        path, shown = self.folder / location, printable(str(location))[:80]
+        if "\0" in str(location):
+            raise UnreadableError(_DAMAGED)
+        if location.is_absolute() or ".." in location.parts or not location.parts:
+            raise UnreadableError(f"its data lie outside the model's folder ({shown}); refused")
+        if path not in self.files:
+            if not path.is_file():  # a link that leads to itself is no file either
+                raise UnreadableError(f"its data file {shown} is missing; put it beside the model")
+            if not path.resolve().is_relative_to(self.folder.resolve()):
+                raise UnreadableError(f"its data lie outside the model's folder ({shown}); refused")
+            self.files[path] = map_file(path)
+        offset, length = where.get("offset") or "0", where.get("length") or str(nbytes)
+        if not (offset.isdecimal() and length.isdecimal() and len(offset + length) < 40):
+            raise UnreadableError(_DAMAGED)
+        return self.files[path].part(int(offset), int(length))
 
 
 def read_onnx(file: MappedFile) -> Content:
     """Read an ONNX model."""
-    graphs = [value for number, value in fields(memoryview(file.data)) if number == 7]
+    model = Message(memoryview(file.data))
+    graphs = [value for number, value in model.fields() if number == 7]
     if not graphs or isinstance(graphs[0], int):
         raise UnreadableError("an ONNX model without a graph; give a file with trained weights")
-    tensors, nodes = _graph(graphs[0], file.path.parent)
-    producers = {output: node for node in nodes for output in node.outputs}
+    beside = _Beside(file.path.parent)
+    tensors, nodes = _graph(graphs[0], beside)
+    producers = {node.output: node for node in nodes}
     used: dict[str, NamedTensor] = {}
     lost: list[NamedTensor] = []
     for node in nodes:
@@ -69,7 +111,8 @@ def read_onnx(file: MappedFile) -> Content:
                 used.setdefault(name, _of_node(tensors[name], node))
             else:
                 lost.append(_computed(node))
-    return Content("onnx", [used.get(name, tensor) for name, tensor in tensors.items()] + lost)
+    found = [used.get(name, tensor) for name, tensor in tensors.items()] + lost
+    return Content("onnx", found, stored=file.size + beside.size)
 
 
 def _source(inputs: list[str], producers: dict[str, _Node], tensors: dict[str, NamedTensor]) -> str:
@@ -99,86 +142,87 @@ def _of_node(tensor: NamedTensor, node: _Node) -> NamedTensor:
 
 
 def _computed(node: _Node) -> NamedTensor:
-    name = node.name or (node.outputs[0] if node.outputs else node.operator)
+    name = node.name or node.output or node.operator
     reason = f"the weight of this {node.operator} is computed, not stored"
     leaf = Opaque((0, 0, 0), None, reason)
     return NamedTensor(printable(name), leaf.shape, None, leaf.read, reason=reason)
 
 
 def _graph(
-    graph: memoryview, folder: Path, depth: int = 0
+    graph: Message, beside: _Beside, depth: int = 0
 ) -> tuple[dict[str, NamedTensor], list[_Node]]:
     """Stored tensors by name and all nodes, those of subgraphs (If, Loop) included."""
     if depth > 16:
         raise UnreadableError("graphs are nested more than 16 deep; refused")
     tensors: dict[str, NamedTensor] = {}
     nodes: list[_Node] = []
-    for number, value in fields(graph):
+    for number, value in graph.fields():
         if isinstance(value, int):
             continue
         if number == 1:
             node = _node(value)
             nodes.append(node)
-            if node.constant is not None and node.outputs:
-                name, tensor = _tensor(node.constant, folder)
-                tensors[node.outputs[0]] = replace(tensor, name=printable(node.outputs[0]))
+            if node.constant is not None and node.output:
+                name, tensor = _tensor(node.constant, beside)
+                tensors[node.output] = replace(tensor, name=printable(node.output))
             for inner in node.graphs:
-                inner_tensors, inner_nodes = _graph(inner, folder, depth + 1)
+                inner_tensors, inner_nodes = _graph(inner, beside, depth + 1)
                 tensors.update(inner_tensors)
                 nodes += inner_nodes
         elif number == 5:
-            name, tensor = _tensor(value, folder)
+            name, tensor = _tensor(value, beside)
             tensors[name] = tensor
     return tensors, nodes
 
 
-def _node(message: memoryview) -> _Node:
+def _node(message: Message) -> _Node:
     node = _Node()
-    for number, value in fields(message):
-        if number == 1:
-            node.inputs.append(text(value))
-        elif number == 2:
-            node.outputs.append(text(value))
+    for number, value in message.fields():
+        if number == 1 and len(node.inputs) < _MAX_INPUTS:
+            node.inputs.append(_text(value))
+        elif number == 2:  # convolutions, constants and what is transparent have one output
+            node.output = node.output or _text(value)
         elif number == 3:
-            node.name = text(value)
+            node.name = _text(value)
         elif number == 4:
-            node.operator = text(value)
+            node.operator = _text(value)
         elif number == 5 and not isinstance(value, int):
             _attribute(value, node)
     return node
 
 
-def _attribute(message: memoryview, node: _Node) -> None:
+def _attribute(message: Message, node: _Node) -> None:
     name = ""
-    for number, value in fields(message):
+    for number, value in message.fields():
         if number == 1:
-            name = text(value)
+            name = _text(value)
         elif number == 3 and name == "group" and isinstance(value, int):
             node.groups = max(value, 1)
         elif number == 5 and name == "value" and not isinstance(value, int):
             node.constant = value
         elif number in (6, 11) and not isinstance(value, int):
-            node.graphs.append(value)
+            node.graphs = (*node.graphs[:_MAX_INPUTS], value)
 
 
-def _tensor(message: memoryview, folder: Path) -> tuple[str, NamedTensor]:
+def _tensor(message: Message, beside: _Beside) -> tuple[str, NamedTensor]:
     """A TensorProto: its name and the lazy tensor."""
     shape: list[int] = []
     kind, name, external = 0, "", False
-    raw: memoryview | None = None
+    raw: Message | None = None
     typed: list[tuple[int, Value]] = []
     where: dict[str, str] = {}
-    for number, value in fields(message):
+    for number, value in message.fields():
         if number == 1:
-            shape += packed(value)
+            shape += [value] if isinstance(value, int) else varints(value.data[:640]).tolist()
+            del shape[_MAX_AXES + 1 :]
         elif number == 2 and isinstance(value, int):
             kind = value
         elif number == 8:
-            name = text(value)
+            name = _text(value)
         elif number == 9 and not isinstance(value, int):
             raw = value
         elif number == 13 and not isinstance(value, int):
-            pair = {key: text(part) for key, part in fields(value)}
+            pair = {key: _text(part) for key, part in value.fields()}
             where[pair.get(1, "")] = pair.get(2, "")
         elif number == 14:
             external = value == 1
@@ -186,14 +230,14 @@ def _tensor(message: memoryview, folder: Path) -> tuple[str, NamedTensor]:
             typed.append((number, value))
     dtype = _DTYPES.get(kind)
     sizes = tuple(shape)
-    if dtype is None or len(sizes) > 64 or max(sizes, default=0) >= 2**62:
+    if dtype is None or len(sizes) > _MAX_AXES or max(sizes, default=0) >= 2**62:
         leaf: StridedTensor | Opaque = Opaque(sizes, None, f"elements of ONNX type {kind}")
         return name, NamedTensor(printable(name), sizes, None, leaf.read, reason=leaf.reason)
     numel = math.prod(sizes)
     if external:
-        fetch = _external(where, folder, numel * dtype.itemsize)
+        fetch = beside.fetch(where, numel * dtype.itemsize)
     elif raw is not None:
-        kept = raw
+        kept = raw.data
         fetch = lambda: kept  # noqa: E731
     else:
         fetch = _typed(typed, dtype)
@@ -211,27 +255,34 @@ def _typed(values: list[tuple[int, Value]], dtype: torch.dtype) -> Callable[[], 
         for number, value in values:
             if number in (4, 10):  # fixed width, packed or one by one
                 width = 4 if number == 4 else 8
-                data += value.to_bytes(width, "little") if isinstance(value, int) else value
-            else:  # varints, of which the low bytes are the element (float16 as its bits)
-                size = dtype.itemsize
-                for element in packed(value):
-                    data += (element & (256**size - 1)).to_bytes(size, "little")
+                data += value.to_bytes(width, "little") if isinstance(value, int) else value.data
+            elif isinstance(value, int):
+                data += _low(np.array([value], dtype=np.uint64), dtype)
+            else:
+                for part in _pieces(value.data):
+                    data += _low(varints(part), dtype)
         return memoryview(data)
 
     return fetch
 
 
-def _external(where: dict[str, str], folder: Path, size: int) -> Callable[[], memoryview]:
-    """Bytes of a file beside the model; only inside its folder."""
-    location = PurePosixPath(where.get("location", ""))
-    path = folder / location
-    if location.is_absolute() or ".." in location.parts or not location.parts:
-        raise UnreadableError(f"its data lie outside the model's folder ({location}); refused")
-    if not path.resolve().is_relative_to(folder.resolve()):
-        raise UnreadableError(f"its data lie outside the model's folder ({location}); refused")
-    if not path.is_file():
-        raise UnreadableError(f"its data file {location} is missing; put it beside the model")
-    offset, length = where.get("offset") or "0", where.get("length") or str(size)
-    if not (offset.isdecimal() and length.isdecimal() and len(offset + length) < 40):
-        raise UnreadableError("the ONNX data are damaged; download or copy the file again")
-    return map_file(path).part(int(offset), int(length))
+def _low(numbers: npt.NDArray[np.uint64], dtype: torch.dtype) -> bytes:
+    """The low bytes of varints, which are the elements (those of float16 as its bits)."""
+    return numbers.astype("<u8").view(np.uint8).reshape(-1, 8)[:, : dtype.itemsize].tobytes()
+
+
+def _pieces(data: memoryview) -> Iterator[memoryview]:
+    """Packed varints in pieces of about a megabyte, none of them cut."""
+    start = 0
+    while start < len(data):
+        stop = min(start + _CHUNK, len(data))
+        while stop < len(data) and stop - start < _CHUNK + 10 and data[stop - 1] >= 0x80:
+            stop += 1
+        yield data[start:stop]
+        start = stop
+
+
+def _text(value: Value) -> str:
+    if isinstance(value, int):
+        raise UnreadableError(_DAMAGED)
+    return value.text()

@@ -1,15 +1,18 @@
 """Read a pickle as data: nothing in it is looked up, imported, called or executed.
 
-The standard library's `pickletools.genops` splits the stream into operations; the
-machine below carries them out on plain containers. A class or function named in the
+The tables of the standard library's `pickletools` tell the code and argument of each
+operation; the machine below carries them out on plain containers. A class or function named in the
 stream becomes a `Name`, calling one gives a dead `Record`. Only the names in a closed
 table of *our own* functions (see `torch_objects`) build something else.
 """
 
 from __future__ import annotations
 
+import codecs
+import functools
 import pickletools
 import struct
+import warnings
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import IO, Any
@@ -18,21 +21,21 @@ from cwda.errors import UnreadableError
 
 __all__ = ["Builder", "Key", "Name", "Record", "Stateful", "unpickle"]
 
-#: Limits of one stream; the largest published checkpoints stay below a tenth of them.
-MAX_OPERATIONS = 10_000_000
-MAX_OBJECTS = 2_000_000
+#: Limits of one stream; a tensor takes forty operations and as many objects and references.
+MAX_OPERATIONS = 8_000_000
+MAX_OBJECTS = 4_000_000
 
 Builder = Callable[..., object]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Name:
     """A class or function that the stream mentions, as ``torch._utils._rebuild_tensor``."""
 
     path: str
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class Key:
     """A dictionary key other than a scalar, told apart by identity.
 
@@ -45,12 +48,14 @@ class Key:
 class Stateful:
     """An object of ours that takes the state which the stream sets on it."""
 
+    __slots__ = ()
+
     def set_state(self, state: object) -> None:
         """Take the state."""
         raise NotImplementedError
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Record(Stateful):
     """What is left of an instance or a call: its class or function, arguments and state."""
 
@@ -88,9 +93,7 @@ def unpickle(
     """
     machine = _Machine(builders, persistent_load)
     try:
-        for operation, argument, _ in pickletools.genops(file):
-            machine.step(operation.name, argument)
-        return machine.result()
+        return machine.run(file)
     except (
         ValueError,
         TypeError,
@@ -116,27 +119,24 @@ class _Machine:
         self.stack: list[Any] = []
         self.marks: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
-        self.operations = 0
         self.objects = 0
 
-    def result(self) -> Any:
-        return self.stack[-1]
-
-    def step(self, name: str, argument: Any) -> None:
-        self.operations += 1
-        if self.operations > MAX_OPERATIONS:
-            raise UnreadableError(
-                f"more than {MAX_OPERATIONS:,} pickle operations, which no checkpoint needs; "
-                "save the state dict alone"
-            )
-        if name in _PUSH_ARGUMENT:
-            self.stack.append(argument)
-        elif name in _CONSTANTS:
-            self.stack.append(_CONSTANTS[name])
-        elif name in _OPERATIONS:
-            _OPERATIONS[name](self, argument)
-        elif name not in _IGNORED:
-            raise ValueError(f"operation {name} is not used by checkpoints")
+    def run(self, file: IO[bytes]) -> Any:
+        """Carry out the operations up to the end of the pickle; its result."""
+        read, steps = file.read, _STEPS
+        for _ in range(MAX_OPERATIONS):
+            code = read(1)
+            if code == b".":
+                return self.stack[-1]
+            step = steps.get(code)
+            if step is None:
+                raise ValueError(f"{code!r} is no operation of checkpoints" if code else "cut off")
+            reader, action = step
+            action(self, reader(file) if reader else None)
+        raise UnreadableError(
+            f"more than {MAX_OPERATIONS:,} pickle operations, which no checkpoint needs; "
+            "save the state dict alone"
+        )
 
     def new(self, value: Any, copied: int = 0) -> None:
         """Push a new object, counting it and the references copied to make it."""
@@ -262,7 +262,7 @@ def _pairs(items: list[Any]) -> dict[Hashable, Any]:
     return {_hashable(k): v for k, v in zip(items[::2], items[1::2], strict=True)}
 
 
-_IGNORED = frozenset({"PROTO", "FRAME", "STOP", "READONLY_BUFFER"})
+_IGNORED = frozenset({"PROTO", "FRAME", "READONLY_BUFFER"})
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _PUSH_ARGUMENT = frozenset(
     {"INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"}
@@ -309,3 +309,68 @@ _OPERATIONS: dict[str, Callable[[_Machine, Any], None]] = {
     "PERSID": _Machine.persistent,
     "BINPERSID": lambda m, _: m.persistent(m.stack.pop()),
 }
+
+
+def _line(file: IO[bytes]) -> bytes:
+    line = file.readline()
+    if not line.endswith(b"\n"):
+        raise ValueError("cut off")
+    return line[:-1]
+
+
+def _text_line(file: IO[bytes]) -> str:
+    return _line(file).decode("utf-8")
+
+
+def _two_lines(file: IO[bytes]) -> str:
+    return f"{_text_line(file)} {_text_line(file)}"
+
+
+def _quoted(file: IO[bytes]) -> str:
+    """A string of protocol 0, in quotes and with escapes, as latin-1 like the other strings."""
+    data = _line(file).strip()
+    if len(data) < 2 or data[:1] not in (b"'", b'"') or data[:1] != data[-1:]:
+        raise ValueError("a string without quotes")
+    if b"\\" not in data:
+        return data[1:-1].decode("latin-1")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of escapes that Python does not know
+        decoded, _ = codecs.escape_decode(data[1:-1])
+    return decoded.decode("latin-1")
+
+
+#: In place of readers of `pickletools` that decode escapes, and warn, where none are meant.
+_READERS: dict[str, Callable[[Any], Any]] = {
+    "GLOBAL": _two_lines,
+    "INST": _two_lines,
+    "PERSID": _text_line,
+    "STRING": _quoted,
+}
+
+
+def _push_constant(constant: object, machine: _Machine, _: Any) -> None:
+    machine.stack.append(constant)
+
+
+def _steps() -> dict[bytes, tuple[Callable[[Any], Any] | None, Callable[[_Machine, Any], None]]]:
+    """For each code its argument's reader and what the machine does."""
+    table = {}
+    for operation in pickletools.opcodes:
+        name, argument = operation.name, operation.arg
+        action: Callable[[_Machine, Any], None]
+        if name in _PUSH_ARGUMENT:
+            action = lambda m, argument: m.stack.append(argument)  # noqa: E731
+        elif name in _CONSTANTS:
+            action = functools.partial(_push_constant, _CONSTANTS[name])
+        elif name in _IGNORED:
+            action = lambda m, _: None  # noqa: E731
+        elif name in _OPERATIONS:
+            action = _OPERATIONS[name]
+        else:
+            continue
+        reader = _READERS.get(name, argument.reader if argument is not None else None)
+        table[operation.code.encode("latin-1")] = (reader, action)
+    return table
+
+
+_STEPS = _steps()

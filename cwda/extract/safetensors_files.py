@@ -6,21 +6,18 @@ the tensors that are wanted are ever read.
 
 from __future__ import annotations
 
-import json
 import math
 from typing import Any
 
 import torch
 
 from cwda.errors import UnreadableError
+from cwda.extract.json_text import parse_json
 from cwda.extract.mapped import MappedFile
 from cwda.extract.tensors import Content, NamedTensor, printable
 from cwda.extract.torch_storage import Opaque, Storage, StridedTensor
 
 __all__ = ["looks_like_safetensors", "read_safetensors"]
-
-#: Longest header that the reference implementation accepts.
-MAX_HEADER = 100_000_000
 
 _DTYPES = {
     "F64": torch.float64,
@@ -48,10 +45,8 @@ def looks_like_safetensors(head: bytes) -> bool:
 def read_safetensors(file: MappedFile) -> Content:
     """Read a safetensors file."""
     length = int.from_bytes(file.part(0, 8)(), "little")
-    if length > MAX_HEADER:
-        raise UnreadableError(_DAMAGED.format(f"{length:,} bytes long"))
     try:
-        header = json.loads(bytes(file.part(8, length)()))
+        header = parse_json(file.part(8, length)().tobytes())
     except (ValueError, RecursionError) as error:
         raise UnreadableError(_DAMAGED.format(str(error)[:80])) from None
     if not isinstance(header, dict):

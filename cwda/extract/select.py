@@ -20,6 +20,11 @@ from cwda.layers import ConvLayer, Network, Provenance, Skipped
 __all__ = ["Options", "select", "turn"]
 
 
+#: Most convolutions of a network, and most bytes that they may have beyond their file's, as
+#: where it is compressed or where weights are tied.
+MAX_LAYERS, MAX_REPEATED = 100_000, 1 << 29
+
+
 @dataclass(frozen=True)
 class Options:
     """What the user says about a source that cannot say it itself.
@@ -54,10 +59,25 @@ def select(content: Content, name: str, provenance: Provenance, options: Options
     chosen = _convolutions(combine(tensors), skipped, options.weights_key is not None)
     if not chosen:
         raise UnreadableError(_nothing(content, skipped))
+    _require_size(chosen, content.stored)
     names = layer_names(chosen)
     tensors, notes = _settle(chosen, names, options)
     layers = tuple(_layer(t, n) for t, n in zip(tensors, names, strict=True))
     return Network(name, layers, provenance, tuple(skipped), (*content.assumptions, *notes))
+
+
+def _require_size(chosen: list[NamedTensor], stored: int) -> None:
+    """Refuse sources whose tensors repeat one another without end."""
+    if len(chosen) > MAX_LAYERS:
+        raise UnreadableError(
+            f"{len(chosen):,} convolutions, more than {MAX_LAYERS:,}; give a part of the network"
+        )
+    needed = sum(math.prod(t.shape) * (t.dtype.itemsize if t.dtype else 1) for t in chosen)
+    if stored and needed > stored + MAX_REPEATED:
+        raise UnreadableError(
+            f"its convolutions take {needed:,} bytes, the file {stored:,}: the same data are "
+            "used again and again; save the state dict alone"
+        )
 
 
 def turn(weight: Tensor, groups: int) -> Tensor:
@@ -220,6 +240,10 @@ def _layer(tensor: NamedTensor, name: str) -> ConvLayer:
     return ConvLayer(name, weight, tensor.groups, tensor.transposed)
 
 
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def _nothing(content: Content, skipped: list[Skipped]) -> str:
     """Why there is no layer, in one line."""
     if not content.tensors and not skipped:
@@ -233,6 +257,6 @@ def _nothing(content: Content, skipped: list[Skipped]) -> str:
         )
     largest = max(content.tensors, key=lambda tensor: math.prod(tensor.shape))
     return (
-        f"no convolution among {len(content.tensors)} tensors (a convolution's weight has 3 to 5 "
-        f"axes; the largest here is {largest.path} of shape {largest.shape})"
+        f"no convolution among {_count(len(content.tensors), 'tensor')} (a convolution's weight "
+        f"has 3 to 5 axes; the largest here is {largest.path} of shape {largest.shape})"
     )

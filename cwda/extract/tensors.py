@@ -8,12 +8,18 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from cwda.errors import UnreadableError
 from cwda.layers import Skipped
 
-__all__ = ["Content", "NamedTensor", "printable"]
+__all__ = ["Content", "NameBudget", "NamedTensor", "printable"]
+
+#: Longest key, and most characters of all names together, which nesting can multiply.
+MAX_NAME, MAX_CHARACTERS = 1_000, 100_000_000
+#: Most tensors of one source.
+MAX_TENSORS = 500_000
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class NamedTensor:
     """A tensor of a source that has not been read yet, and what the source says of it.
 
@@ -74,22 +80,45 @@ class Content:
         What the reader itself has to leave out.
     assumptions : list of str
         What the reader assumed about the file as a whole.
+    stored : int
+        Bytes of its files; 0 for a source in memory.
     """
 
     format: str
     tensors: list[NamedTensor]
     skipped: list[Skipped] = field(default_factory=list)
     assumptions: list[str] = field(default_factory=list)
+    stored: int = 0
+
+
+@dataclass(slots=True)
+class NameBudget:
+    """Counts tensors and the characters of their names, against files that repeat them."""
+
+    tensors: int = 0
+    characters: int = 0
+
+    def spend(self, length: int) -> None:
+        """Count one more tensor with a path of `length` characters."""
+        self.tensors += 1
+        self.characters += length
+        if self.tensors > MAX_TENSORS or self.characters > MAX_CHARACTERS:
+            raise UnreadableError(
+                f"more than {MAX_TENSORS:,} tensors or {MAX_CHARACTERS:,} characters in their "
+                "names, which no checkpoint needs; save the state dict alone"
+            )
 
 
 def printable(key: object) -> str:
     """A key of a file as text that is safe to show on a terminal.
 
     Anything but text and small numbers is named by its type: writing out a nested tuple
-    that shares its parts can take exponential time.
+    that shares its parts can take exponential time. Text is cut at 1,000 characters.
     """
     if isinstance(key, int) and key.bit_length() <= 64:
         return str(key)
     if not isinstance(key, str):
         return f"<{type(key).__name__}>"
-    return "".join(c if c.isprintable() else "\ufffd" for c in key)
+    if key.isprintable() and len(key) <= MAX_NAME:
+        return key
+    return "".join(c if c.isprintable() else "\ufffd" for c in key[:MAX_NAME])

@@ -45,7 +45,8 @@ def read_zip(archive: Archive) -> Content:
             for tensor in constants
         ]
     if script:
-        tensors = [_with_script_groups(tensor, archive, root) for tensor in tensors]
+        texts: dict[str, dict[str, int]] = {}
+        tensors = [_with_script_groups(tensor, archive, root, texts) for tensor in tensors]
     return Content("TorchScript" if script else "torch zip", tensors)
 
 
@@ -167,20 +168,34 @@ def _load_bytes(data: bytes, depth: int) -> Any:
 
 
 #: Groups in the text of a class: a constant where it was scripted, an argument where traced.
-_GROUPS = re.compile(
-    r"^  groups : Final\[int\] = (\d{1,9})$"
-    r"|torch\._convolution\(.*(?:True|False), \[[\d, ]*\], (\d{1,9}), ",
-    re.MULTILINE,
-)
+_CLASS = re.compile(r"^class (\w+)\(Module\):$")
+_SCRIPTED = re.compile(r"  groups : Final\[int\] = (\d{1,9})")
+_TRACED = re.compile(r"(?:True|False), \[[\d, ]{0,80}\], (\d{1,9}), ")
 
 
-def _with_script_groups(tensor: NamedTensor, archive: Archive, root: str) -> NamedTensor:
+def _with_script_groups(
+    tensor: NamedTensor, archive: Archive, root: str, texts: dict[str, dict[str, int]]
+) -> NamedTensor:
     """Add the groups that the text of a TorchScript class states; it is searched, not run."""
     module, _, name = tensor.origin.rpartition(".")
     entry = f"{root}code/{module.replace('.', '/')}.py"
     if not tensor.is_conv or tensor.groups is not None or entry not in archive:
         return tensor
-    text = archive.read(entry).decode("utf-8", "replace")
-    _, _, body = f"\n{text}".partition(f"\nclass {name}(Module):\n")
-    stated = _GROUPS.search(body.partition("\nclass ")[0])
-    return replace(tensor, groups=int(stated.group(1) or stated.group(2))) if stated else tensor
+    if entry not in texts:  # many classes may share one text
+        texts[entry] = _script_groups(archive.read(entry).decode("utf-8", "replace"))
+    groups = texts[entry].get(name)
+    return tensor if groups is None else replace(tensor, groups=groups)
+
+
+def _script_groups(text: str) -> dict[str, int]:
+    """Groups by class, line by line: no search may take more than linear time."""
+    found: dict[str, int] = {}
+    name = ""
+    for line in text.splitlines():
+        if start := _CLASS.match(line):
+            name = start.group(1)
+        elif stated := _SCRIPTED.fullmatch(line):
+            found.setdefault(name, int(stated.group(1)))
+        elif "torch._convolution(" in line and (traced := _TRACED.findall(line)):
+            found.setdefault(name, int(traced[-1]))
+    return found

@@ -28,7 +28,7 @@ from cwda.extract.torch_storage import (
 __all__ = ["NumpyArray", "builders", "storage_from_id"]
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class _NumpyDtype(Stateful):
     """A numpy type: its code as ``f4`` and the byte order set on it later."""
 
@@ -46,7 +46,7 @@ class _NumpyDtype(Stateful):
         return np.dtype((">" if self.order == ">" else "<") + self.code)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class NumpyArray(Stateful):
     """A pickled numpy array, not yet read."""
 

@@ -43,7 +43,7 @@ STORAGES: dict[str, torch.dtype | None] = {
 }
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Storage:
     """A run of elements of a file.
 
@@ -90,7 +90,7 @@ class Storage:
         return data[: self.nbytes]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class Opaque:
     """A tensor that is no plain array of numbers, and why."""
 
@@ -103,7 +103,7 @@ class Opaque:
         raise UnreadableError(self.reason)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class StridedTensor:
     """A view into a storage: offset, shape and strides count elements."""
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from cwda.errors import UnreadableError
 from cwda.extract.pickles import Record
-from cwda.extract.tensors import NamedTensor, printable
+from cwda.extract.tensors import NameBudget, NamedTensor, printable
 from cwda.extract.torch_objects import NumpyArray
 from cwda.extract.torch_storage import Opaque, StridedTensor
 
@@ -44,6 +44,7 @@ def walk(value: object) -> list[NamedTensor]:
 class _Walker:
     found: list[NamedTensor] = field(default_factory=list)
     seen: set[int] = field(default_factory=set)
+    names: NameBudget = field(default_factory=NameBudget)
 
     def visit(self, value: object, container: tuple[str, ...], depth: int = 0) -> None:
         """Walk a container whose keys are no part of a module's name."""
@@ -54,7 +55,7 @@ class _Walker:
             return
         if isinstance(value, Tensor | np.ndarray | StridedTensor | Opaque | NumpyArray):
             name = container[-1] if container else "tensor"
-            self.found.append(_named(value, name, container[:-1]))
+            self._take(value, name, container[:-1], {})
             return
         for key, item in _items(value):
             self.visit(item, (*container, printable(key)), depth + 1)
@@ -84,13 +85,19 @@ class _Walker:
     ) -> None:
         if isinstance(value, Tensor | np.ndarray | StridedTensor | Opaque | NumpyArray):
             own = hints if name.rpartition(".")[2].startswith("weight") else {}
-            self.found.append(_named(value, name, container, **own))
+            self._take(value, name, container, own)
         elif isinstance(value, Record):
             if not self._passed(value, depth + 1):
                 self._record(value, container, f"{name}.", depth + 1)
         else:
             for key, item in [] if self._passed(value, depth + 1) else _items(value):
                 self._member(item, container, f"{name}.{printable(key)}", depth + 1, {})
+
+    def _take(
+        self, value: Any, name: str, container: tuple[str, ...], hints: dict[str, Any]
+    ) -> None:
+        self.names.spend(len(name) + sum(map(len, container)))
+        self.found.append(_named(value, name, container, **hints))
 
     def _passed(self, value: object, depth: int) -> bool:
         """Whether a container was visited before; a leaf may appear under several names."""

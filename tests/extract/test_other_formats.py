@@ -109,7 +109,7 @@ def test_damaged_safetensors_headers(tmp_path, header):
 def test_huge_safetensors_headers_are_refused(tmp_path, length):
     path = tmp_path / "m.safetensors"
     path.write_bytes(struct.pack("<Q", length) + b"{}      ")
-    with pytest.raises(UnreadableError, match="bytes long"):
+    with pytest.raises(UnreadableError, match=r"bytes long|cut off"):
         load(path)
 
 

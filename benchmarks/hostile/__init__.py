@@ -1,0 +1,1 @@
+"""Damaged, huge and malicious files against `cwda.load` and `cwda.check`."""

@@ -1,0 +1,207 @@
+"""Small healthy files of every format, from the same weights."""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+import tempfile
+import zipfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+__all__ = ["CHECKSUMMED", "FORMATS", "State", "file_of", "healthy", "healthy_file", "main_file"]
+
+State = dict[str, npt.NDArray[np.generic]]
+"""Weights (N', N, k, k) by the name of their layer."""
+
+#: Formats whose values are protected by checksums: what loads must be what was written.
+CHECKSUMMED = {"torch zip", "TorchScript", "npz"}
+
+
+def file_of(kind: str, folder: Path, state: State) -> Path:
+    """Write the weights in a format and give the path to load."""
+    return FORMATS[kind](folder, state)
+
+
+@cache
+def _healthy_bytes(kind: str, dtype: str) -> tuple[str, dict[str, bytes]]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = file_of(kind, Path(folder), healthy(dtype))
+        return path.name, {p.name: p.read_bytes() for p in Path(folder).iterdir()}
+
+
+def healthy_file(kind: str, folder: Path) -> Path:
+    """As `file_of` with the healthy weights, from memory."""
+    name, files = _healthy_bytes(kind, "float32")
+    for file, data in files.items():
+        (folder / file).write_bytes(data)
+    return folder / name
+
+
+@cache
+def healthy(dtype: str = "float32") -> State:
+    """Two convolutions with known weights."""
+    rng = np.random.default_rng(5)
+    shapes = {"first": (16, 3, 3, 3), "second": (12, 16, 3, 3)}
+    return {name: rng.standard_normal(shape).astype(dtype) for name, shape in shapes.items()}
+
+
+def main_file(path: Path) -> Path:
+    """The file that damage should meet: the first shard where the path is an index."""
+    return next(path.parent.glob("*-1.safetensors"), path)
+
+
+def _tensors(state: State) -> dict[str, torch.Tensor]:
+    return {f"{name}.weight": torch.from_numpy(value.copy()) for name, value in state.items()}
+
+
+def _zip(folder: Path, state: State) -> Path:
+    torch.save(_tensors(state), folder / "m.pth")
+    return folder / "m.pth"
+
+
+def _legacy(folder: Path, state: State) -> Path:
+    torch.save(_tensors(state), folder / "m.pth", _use_new_zipfile_serialization=False)
+    return folder / "m.pth"
+
+
+def _module(state: State) -> torch.nn.Module:
+    module = torch.nn.Sequential()
+    for name, value in state.items():
+        n_filters, channels, *kernel = value.shape
+        layer = torch.nn.Conv2d(channels, n_filters, tuple(kernel), bias=False)
+        layer.weight = torch.nn.Parameter(torch.from_numpy(value.copy()))
+        module.add_module(name, layer)
+    return module
+
+
+def _pickled_module(folder: Path, state: State) -> Path:
+    torch.save(_module(state), folder / "m.pth")
+    return folder / "m.pth"
+
+
+def _script(folder: Path, state: State) -> Path:
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.script(_module(state)).save(str(folder / "m.pt"))
+    return folder / "m.pt"
+
+
+def _pickle(folder: Path, state: State) -> Path:
+    content = {f"{name}.weight": value for name, value in state.items()}
+    (folder / "m.pkl").write_bytes(pickle.dumps({"state_dict": content}))
+    return folder / "m.pkl"
+
+
+def _safetensors(folder: Path, state: State) -> Path:
+    from safetensors.torch import save_file
+
+    save_file(_tensors(state), folder / "m.safetensors")
+    return folder / "m.safetensors"
+
+
+def _sharded(folder: Path, state: State) -> Path:
+    from safetensors.torch import save_file
+
+    places = {}
+    for number, name in enumerate(_tensors(state), 1):
+        shard = f"m-{min(number, 2)}.safetensors"
+        places[name] = shard
+    for shard in sorted(set(places.values())):
+        part = {n: t for n, t in _tensors(state).items() if places[n] == shard}
+        save_file(part, folder / shard)
+    index = folder / "m.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": places}))
+    return index
+
+
+def _npz(folder: Path, state: State) -> Path:
+    np.savez(folder / "m.npz", **{f"{name}.weight": value for name, value in state.items()})
+    return folder / "m.npz"
+
+
+def _npy(folder: Path, state: State) -> Path:
+    np.save(folder / "m.npy", next(iter(state.values())))
+    return folder / "m.npy"
+
+
+def _model(state: State, external: bool) -> bytes:
+    import onnx
+
+    tensors = [onnx.numpy_helper.from_array(v, f"{name}.weight") for name, v in state.items()]
+    data, offset = b"", 0
+    for tensor in tensors if external else []:
+        raw = tensor.raw_data
+        where = {"location": "m.data", "offset": str(offset), "length": str(len(raw))}
+        for key, value in where.items():
+            entry = tensor.external_data.add()
+            entry.key, entry.value = key, value
+        tensor.data_location = onnx.TensorProto.EXTERNAL
+        tensor.ClearField("raw_data")
+        data, offset = data + raw, offset + len(raw)
+    nodes = [onnx.helper.make_node("Conv", ["x", t.name], [t.name + ".y"]) for t in tensors]
+    graph = onnx.helper.make_graph(nodes, "g", [], [], initializer=tensors)
+    model: bytes = onnx.helper.make_model(graph, ir_version=8).SerializeToString()
+    return model
+
+
+def _onnx(folder: Path, state: State) -> Path:
+    (folder / "m.onnx").write_bytes(_model(state, external=False))
+    return folder / "m.onnx"
+
+
+def _onnx_external(folder: Path, state: State) -> Path:
+    (folder / "m.data").write_bytes(b"".join(value.tobytes() for value in state.values()))
+    (folder / "m.onnx").write_bytes(_model(state, external=True))
+    return folder / "m.onnx"
+
+
+def _write_hdf5(target: Path | io.BytesIO, state: State, prefix: str = "") -> None:
+    import h5py
+
+    with h5py.File(target, "w") as file:
+        for name, value in state.items():
+            file[f"{prefix}{name}/vars/0" if prefix else f"{name}/kernel"] = value.transpose(
+                2, 3, 1, 0
+            )
+
+
+def _hdf5(folder: Path, state: State) -> Path:
+    _write_hdf5(folder / "m.h5", state)
+    return folder / "m.h5"
+
+
+def _keras(folder: Path, state: State) -> Path:
+    stream = io.BytesIO()
+    _write_hdf5(stream, state, "layers/")
+    layers = [{"class_name": "Conv2D", "config": {"name": name}} for name in state]
+    config = {"class_name": "Sequential", "config": {"name": "s", "layers": layers}}
+    with zipfile.ZipFile(folder / "m.keras", "w") as archive:
+        archive.writestr("config.json", json.dumps(config))
+        archive.writestr("model.weights.h5", stream.getvalue())
+    return folder / "m.keras"
+
+
+FORMATS: dict[str, Callable[[Path, State], Path]] = {
+    "torch zip": _zip,
+    "torch legacy": _legacy,
+    "pickled module": _pickled_module,
+    "TorchScript": _script,
+    "pickle": _pickle,
+    "safetensors": _safetensors,
+    "sharded": _sharded,
+    "npz": _npz,
+    "npy": _npy,
+    "ONNX": _onnx,
+    "ONNX external": _onnx_external,
+    "HDF5": _hdf5,
+    "Keras archive": _keras,
+}
