@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from scipy import special
 
+from cwda.calibration.cells import Cell, Key
 from cwda.calibration.designs import DESIGNS, Size
 from cwda.calibration.procedure import ALPHA, Procedure
 from cwda.calibration.procedures import PROCEDURES
-from cwda.calibration.store import RESULTS, Cell, Key, Study, read_study
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,8 +23,7 @@ __all__ = [
     "binomial_interval",
     "judge",
     "size_of",
-    "summary",
-    "table",
+    "summarise",
     "tabulate",
 ]
 
@@ -54,69 +54,22 @@ VERDICTS: tuple[str, ...] = ("ok", "undecided", "too conservative", "too liberal
 _BOUNDED = ("lower limit", "upper limit", "holds", "fails")
 
 
-def table() -> pd.DataFrame:
-    """The calibration study that comes with the package.
-
-    Returns
-    -------
-    DataFrame
-        One row a procedure, measure, design and size. ``measure`` is "test" (share of p <= .05),
-        "interval" (share that covers the truth), "lower limit" and "upper limit" (share
-        that misses it), "holds" and "fails" (share of verdicts). ``truth`` is the true effect
-        with its standard error; ``rate`` has the 95 % Clopper-Pearson interval ``low`` to ``high``;
-        ``nominal`` is NaN where the rate is a power. ``domain`` says whether the cell lies where
-        the procedure claims its error. ``verdict``: "ok" if the whole interval keeps the error
-        within 40 % of its nominal value (.03 to .07 for .05), "too liberal" or "too conservative"
-        if all of it lies beyond, else "undecided"; for limits and false verdicts the
-        nominal value is a bound from above.
-
-    Examples
-    --------
-    >>> import cwda.calibration
-    >>> found = cwda.calibration.table()
-    >>> bool((found["low"] <= found["rate"]).all())
-    True
-    """
-    return tabulate(read_study(RESULTS))
-
-
-def tabulate(study: Study) -> pd.DataFrame:
-    """The table of a study; columns as of `table`."""
+def tabulate(cells: Mapping[Key, Cell]) -> pd.DataFrame:
+    """The table of a study; columns as of `cwda.calibration.table`."""
     import pandas as pd
 
     rows = [
-        _row(key, study.cells[key], measure, *counts)
-        for key in sorted(study.cells, key=_in_order)
-        for measure, counts in study.cells[key].counts.items()
+        _row(key, cells[key], measure, *counts)
+        for key in sorted(cells, key=_in_order)
+        for measure, counts in cells[key].counts.items()
     ]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def summary(rows: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Verdicts on each procedure within its domain, over designs and sizes.
-
-    Parameters
-    ----------
-    rows : DataFrame, optional
-        A study's table; the package's own by default.
-
-    Returns
-    -------
-    DataFrame
-        A row a procedure and measure with a nominal rate: ``procedure, measure, nominal, cells``,
-        how many are ``ok, undecided, too_conservative, too_liberal``, the ``lowest`` and
-        ``highest`` rate, and ``worst``, the design and size whose
-        interval lies furthest from the nominal rate.
-
-    Examples
-    --------
-    >>> import cwda.calibration
-    >>> int(cwda.calibration.summary().query("measure == 'test'")["too_liberal"].sum())
-    0
-    """
+def summarise(rows: pd.DataFrame) -> pd.DataFrame:
+    """Verdicts on each procedure within its domain; columns as of `cwda.calibration.summary`."""
     import pandas as pd
 
-    rows = table() if rows is None else rows
     judged = rows[(rows["domain"] == "inside") & rows["nominal"].notna()]
     lines = []
     for (procedure, measure), group in judged.groupby(["procedure", "measure"], sort=False):

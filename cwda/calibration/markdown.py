@@ -8,7 +8,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from cwda.calibration.designs import DESIGNS, Design
-from cwda.calibration.judgement import size_of, summary
+from cwda.calibration.judgement import size_of, summarise
 from cwda.calibration.procedures import PROCEDURES
 from cwda.calibration.store import Study
 
@@ -92,7 +92,7 @@ def to_markdown(study: Study) -> str:
     rows = study.table
     versions = ", ".join(f"{name} {version}" for name, version in study.versions.items())
     parts = [_INTRODUCTION.format(seed=study.seed, versions=versions)]
-    parts.append("## Summary\n\nCells within the domain, by verdict.\n\n" + _summary(rows))
+    parts.append("## Summary\n\nCells within the domain, by verdict.\n\n" + _summarise(rows))
     parts.append("## Cells too liberal within the domain\n\n" + _worst(rows))
     parts.append("## Domains\n\nWhere each procedure claims its error.\n\n" + _domains(rows))
     parts.append("## Designs\n\n" + _designs(rows))
@@ -112,8 +112,8 @@ def _rate(value: float) -> str:
     return f"{value:.3f}".removeprefix("0") if value < 1 else "1"
 
 
-def _summary(rows: pd.DataFrame) -> str:
-    found = summary(rows)
+def _summarise(rows: pd.DataFrame) -> str:
+    found = summarise(rows)
     header = [name.replace("_", " ") for name in found.columns]
     rates = ("nominal", "lowest", "highest")
     return _grid(

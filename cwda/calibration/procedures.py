@@ -208,9 +208,7 @@ def _measured_similarity() -> Procedure:
         lambda design, size: False,
         lambda size: True,
         Domain(),
-        # With scales that differ the coefficient nears 1, where its bias of order 1/n exceeds
-        # its standard error; see `spearman_interval`.
-        Domain(excluded=("homogeneity",)),
+        Domain(),
         level=1 - ALPHA,
     )
 

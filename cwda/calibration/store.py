@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -13,54 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cwda._version import __version__
+from cwda.calibration.cells import Cell, Key
 from cwda.calibration.designs import Size
+from cwda.calibration.judgement import tabulate
 from cwda.calibration.procedure import Truth
 from cwda.errors import CalibrationError
+from cwda.files import whole_file
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["RESULTS", "Cell", "Key", "Study", "read_study"]
-
-#: The study that the documentation prints.
-RESULTS = Path(__file__).with_name("results.json")
-
-Counts = dict[str, tuple[int, int]]
-
-
-@dataclass(frozen=True, order=True)
-class Key:
-    """One procedure under one design and size."""
-
-    procedure: str
-    design: str
-    size: Size
-
-
-@dataclass
-class Cell:
-    """What happened in the replicates of one cell.
-
-    Attributes
-    ----------
-    truth : Truth
-        The value that the interval is about.
-    replicates : int
-        Layers drawn.
-    counts : dict
-        By measure, how often it happened and in how many replicates it was defined.
-    """
-
-    truth: Truth
-    replicates: int = 0
-    counts: Counts = field(default_factory=dict)
-
-    def add(self, replicates: int, counts: Mapping[str, tuple[int, int]]) -> None:
-        """Add further replicates."""
-        self.replicates += replicates
-        for measure, (happened, defined) in counts.items():
-            before = self.counts.get(measure, (0, 0))
-            self.counts[measure] = (before[0] + happened, before[1] + defined)
+__all__ = ["Study", "read_study"]
 
 
 @dataclass
@@ -84,30 +45,20 @@ class Study:
     @property
     def table(self) -> pd.DataFrame:
         """One row a procedure, measure, design and size; see `cwda.calibration.table`."""
-        from cwda.calibration.judgement import tabulate
-
-        return tabulate(self)
+        return tabulate(self.cells)
 
     def write(self, path: Path) -> None:
         """Write the study, whole or not at all; a cell a line.
 
         Raises
         ------
-        CalibrationError
+        CwdaError
             If the file cannot be written.
         """
         head = json.dumps({"seed": self.seed, "versions": self.versions})
         lines = ",\n".join(json.dumps(_record(key, self.cells[key])) for key in sorted(self.cells))
-        try:
-            handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(f'{head[:-1]}, "cells": [\n{lines}\n]}}\n')
-            mask = os.umask(0)
-            os.umask(mask)
-            os.chmod(name, 0o666 & ~mask)  # mkstemp gives 0600
-            os.replace(name, path)
-        except OSError as error:
-            raise CalibrationError(f"{path}: cannot be written ({error.strerror})") from error
+        with whole_file(path) as partial:
+            partial.write_text(f'{head[:-1]}, "cells": [\n{lines}\n]}}\n', encoding="utf-8")
 
 
 def read_study(path: Path) -> Study:

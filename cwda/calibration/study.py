@@ -17,10 +17,11 @@ from pathlib import Path
 import torch
 
 from cwda._version import __version__
+from cwda.calibration.cells import Cell, Counts, Key
 from cwda.calibration.designs import DESIGNS, SIZES, Size
 from cwda.calibration.procedure import Draw, Truth
 from cwda.calibration.procedures import PROCEDURES
-from cwda.calibration.store import Cell, Counts, Key, Study, read_study
+from cwda.calibration.store import Study, read_study
 from cwda.conditions import CONDITIONS
 from cwda.errors import CalibrationError
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from cwda.conditions.results import ConditionResult
 from cwda.layers import Network
+from cwda.reporting.blocks import Block, Heading
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from cwda.comparison import Applicability, Comparison, GlobalPruning
     from cwda.pruning import SimilarityResult
 
-__all__ = ["RATIO", "Subject"]
+__all__ = ["RATIO", "Subject", "sections"]
 
 #: The pruning ratio at which the report asks what a criterion can tell apart.
 RATIO = 0.5
@@ -84,3 +85,15 @@ class Subject:
         from cwda.comparison import global_pruning
 
         return global_pruning(self.network, device=self.device)
+
+
+def sections(
+    subjects: Sequence[Subject], blocks_of: Callable[[Subject], Sequence[Block]]
+) -> list[Block]:
+    """The same blocks for each network, under its name where there are several."""
+    blocks: list[Block] = []
+    for subject in subjects:
+        if len(subjects) > 1:
+            blocks.append(Heading(subject.network.name, 2))
+        blocks += blocks_of(subject)
+    return blocks

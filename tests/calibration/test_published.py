@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from cwda.calibration import PROCEDURES, calibrate, read_study, summary, table, to_markdown
+from cwda.calibration.cells import Key
 from cwda.calibration.designs import Size
-from cwda.calibration.store import RESULTS, Key
+from cwda.calibration.published import RESULTS
 
 PAGE = Path(__file__).parents[2] / "docs" / "calibration.md"
 

@@ -7,8 +7,9 @@ from scipy import stats
 
 from cwda.calibration import PROCEDURES, SIZES, Size, calibrate, read_study, to_markdown
 from cwda.calibration.designs import DESIGNS
-from cwda.calibration.judgement import COLUMNS, binomial_interval, judge, summary
+from cwda.calibration.judgement import COLUMNS, binomial_interval, judge
 from cwda.calibration.procedure import Draw
+from cwda.calibration.published import summary
 from cwda.conditions import variance
 from cwda.errors import CalibrationError
 

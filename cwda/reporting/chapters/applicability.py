@@ -8,7 +8,7 @@ from cwda import figures
 from cwda.formatting import number, percent
 from cwda.reporting.blocks import Block, Cell, Column, Heading, Note, Paragraph, Table
 from cwda.reporting.pictures import picture
-from cwda.reporting.subject import RATIO, Subject
+from cwda.reporting.subject import RATIO, Subject, sections
 
 __all__ = ["applicability"]
 
@@ -36,10 +36,7 @@ def applicability(subjects: Sequence[Subject]) -> list[Block]:
             "between filters, and is what makes a criterion applicable."
         ),
     ]
-    for subject in subjects:
-        if len(subjects) > 1:
-            blocks.append(Heading(subject.network.name, 2))
-        blocks += _network(subject)
+    blocks += sections(subjects, _network)
     blocks.append(
         Note(
             f"Swap: the chance that two filters on different sides of the threshold, at a ratio of "

@@ -23,7 +23,7 @@ from cwda.reporting.blocks import (
 from cwda.reporting.panels import qq_panels
 from cwda.reporting.pictures import picture
 from cwda.reporting.ranking import worst
-from cwda.reporting.subject import Subject
+from cwda.reporting.subject import Subject, sections
 from cwda.reporting.wording import CONDITION_WORDING
 
 __all__ = ["condition"]
@@ -45,11 +45,7 @@ def condition(name: str, subjects: Sequence[Subject]) -> list[Block]:
         Paragraph(words.estimator),
         Note([words.reading, f" The margin here is {number(some.margin)}."]),
     ]
-    for subject in subjects:
-        if len(subjects) > 1:
-            blocks.append(Heading(subject.network.name, 2))
-        blocks += _findings(name, subject)
-    return blocks
+    return blocks + sections(subjects, lambda subject: _findings(name, subject))
 
 
 def _findings(name: str, subject: Subject) -> list[Block]:

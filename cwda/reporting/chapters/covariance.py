@@ -9,7 +9,7 @@ from cwda.formatting import number, percent
 from cwda.reporting.blocks import Block, Column, Heading, Note, Paragraph, Table, names
 from cwda.reporting.panels import covariance_panels
 from cwda.reporting.pictures import picture
-from cwda.reporting.subject import Subject
+from cwda.reporting.subject import Subject, sections
 
 __all__ = ["covariance"]
 
@@ -25,11 +25,7 @@ def covariance(subjects: Sequence[Subject]) -> list[Block]:
             "shows off the diagonal is sampling noise; the shares below are free of it."
         ),
     ]
-    for subject in subjects:
-        if len(subjects) > 1:
-            blocks.append(Heading(subject.network.name, 2))
-        blocks += _pictures(subject)
-        blocks.append(_table(subject))
+    blocks += sections(subjects, lambda subject: [*_pictures(subject), _table(subject)])
     blocks.append(
         Note(
             "Shares are of the squared norm of Σ, by unbiased U-statistics, so that a share can "

@@ -8,7 +8,7 @@ from cwda import figures
 from cwda.formatting import number, percent
 from cwda.reporting.blocks import Block, Column, Heading, Paragraph, Run, Table, names
 from cwda.reporting.pictures import picture
-from cwda.reporting.subject import RATIO, Subject
+from cwda.reporting.subject import RATIO, Subject, sections
 
 __all__ = ["global_pruning"]
 
@@ -28,10 +28,7 @@ def global_pruning(subjects: Sequence[Subject]) -> list[Block]:
             "whole layers go first."
         ),
     ]
-    for subject in subjects:
-        if len(subjects) > 1:
-            blocks.append(Heading(subject.network.name, 2))
-        blocks += _network(subject)
+    blocks += sections(subjects, _network)
     return blocks
 
 

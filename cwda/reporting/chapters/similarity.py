@@ -9,7 +9,7 @@ from cwda.formatting import number, percent
 from cwda.reporting.blocks import Block, Column, Equation, Heading, Note, Paragraph, Table
 from cwda.reporting.panels import scatter_panels
 from cwda.reporting.pictures import picture
-from cwda.reporting.subject import Subject
+from cwda.reporting.subject import Subject, sections
 
 __all__ = ["similarity"]
 
@@ -43,10 +43,7 @@ def similarity(subjects: Sequence[Subject]) -> list[Block]:
             "in scale); shape (also in shape and mean, semi-empirical)."
         ),
     ]
-    for subject in subjects:
-        if len(subjects) > 1:
-            blocks.append(Heading(subject.network.name, 2))
-        blocks += _network(subject)
+    blocks += sections(subjects, _network)
     blocks.append(
         Note(
             "Coverage is the share of the layers whose measured coefficient lies within the 95 % "

@@ -10,7 +10,7 @@ from cwda.formatting import many, number, percent
 from cwda.reporting.blocks import Block, Heading, Items, Note, Paragraph, Run, Strong, Text, names
 from cwda.reporting.pictures import picture
 from cwda.reporting.ranking import excess, worst
-from cwda.reporting.subject import RATIO, Subject
+from cwda.reporting.subject import RATIO, Subject, sections
 
 __all__ = ["summary"]
 
@@ -18,11 +18,14 @@ __all__ = ["summary"]
 def summary(subjects: Sequence[Subject]) -> list[Block]:
     """Verdicts, what they imply for pruning, and the layers that depart most."""
     blocks: list[Block] = [Heading("Summary")]
-    for subject in subjects:
-        if len(subjects) > 1:
-            blocks.append(Heading(subject.network.name, 2))
-        blocks += [Paragraph(_opening(subject)), Items(list(_findings(subject)))]
-        blocks.append(_overview(subject))
+    blocks += sections(
+        subjects,
+        lambda subject: [
+            Paragraph(_opening(subject)),
+            Items(list(_findings(subject))),
+            _overview(subject),
+        ],
+    )
     blocks.append(
         Note(
             "A condition holds where the whole interval of its effect lies within the margin, "
