@@ -1,30 +1,24 @@
-"""Speed and memory of `cwda.check`, beside its peers, as a Markdown table.
-
-Run from the project's root:  python -m benchmarks.check [--write docs/benchmarks.md]
-"""
+"""Speed and memory of `cwda.check`, beside its peers."""
 
 from __future__ import annotations
 
-import argparse
-import datetime
-import importlib.metadata
-import platform
-import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 
 import cwda
 from benchmarks import peers
-from benchmarks.networks import resnet18_shaped
+from benchmarks.timing import Row, once, seconds, times
 from cwda.layers import ConvLayer, Network, Provenance
 from cwda.numerics.kernels import pair_kernels
 from cwda.numerics.normality import marginals
 from cwda.numerics.pooled_ks import pooled_ks
+
+__all__ = ["growth", "memory", "speed"]
+
+OURS = "the time of check()"
 
 MEMORY_PROBE = """
 import gc, os, sys, threading, time
@@ -49,36 +43,14 @@ print(peak[0] - before)
 """
 
 
-def seconds(call: Callable[[], object], repeats: int) -> float:
-    """Median time of a call after one that does not count."""
-    call()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
-
-
-def once(call: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
-
-
-def whole_process(arguments: list[str], repeats: int = 5) -> float:
-    def run() -> None:
-        subprocess.run([sys.executable, "-c", *arguments], check=True, capture_output=True)
-
-    return seconds(run, repeats)
-
-
-def speed(network: Network) -> list[tuple[str, str, str]]:
+def speed(network: Network) -> list[Row]:
     ours = seconds(lambda: cwda.check(network), 7)
     rows = [("check(), six conditions, ResNet-18-shaped, 11.2 M weights", f"{ours:.2f} s", "")]
     try:
         theirs = seconds(lambda: peers.weightwatcher(network), 3)
-        rows.append(("WeightWatcher.analyze(), same weights", f"{theirs:.2f} s", _x(theirs / ours)))
+        rows.append(
+            ("WeightWatcher.analyze(), same weights", f"{theirs:.2f} s", times(theirs / ours, OURS))
+        )
     except ImportError:
         rows.append(("WeightWatcher.analyze(), same weights", "not installed", ""))
     loops = once(lambda: peers.library_loops(network))
@@ -86,12 +58,18 @@ def speed(network: Network) -> list[tuple[str, str, str]]:
         (
             "the same numbers by scipy, statsmodels and numpy loops",
             f"{loops:.1f} s",
-            _x(loops / ours),
+            times(loops / ours, OURS),
         )
     )
     if torch.cuda.is_available():
         gpu = seconds(lambda: cwda.check(network, device="cuda"), 7)
-        rows.append((f"check() on {torch.cuda.get_device_name()}", f"{gpu:.3f} s", _x(ours / gpu)))
+        rows.append(
+            (
+                f"check() on {torch.cuda.get_device_name()}",
+                f"{gpu:.3f} s",
+                times(ours / gpu, "faster"),
+            )
+        )
     rows += stages(network)
     for condition in cwda.CONDITIONS:
         own = seconds(lambda name=condition: cwda.check(network, [name]), 3)
@@ -99,7 +77,7 @@ def speed(network: Network) -> list[tuple[str, str, str]]:
     return rows
 
 
-def stages(network: Network) -> list[tuple[str, str, str]]:
+def stages(network: Network) -> list[Row]:
     """Where the time of check() goes."""
     filters = [layer.weight.reshape(layer.n_filters, -1) for layer in network]
     blocks = [layer.weight.reshape(layer.n_filters, layer.channels, -1) for layer in network]
@@ -113,7 +91,7 @@ def stages(network: Network) -> list[tuple[str, str, str]]:
     return [(name, f"{seconds(call, 3):.2f} s", "") for name, call in calls.items()]
 
 
-def memory(network: Network) -> list[tuple[str, str, str]]:
+def memory(network: Network) -> list[Row]:
     found = subprocess.run(
         [sys.executable, "-c", MEMORY_PROBE], check=True, capture_output=True, text=True
     )
@@ -129,7 +107,7 @@ def memory(network: Network) -> list[tuple[str, str, str]]:
     ]
 
 
-def growth() -> list[tuple[str, str, str]]:
+def growth() -> list[Row]:
     rows = []
     base = None
     for n, channels in ((256, 256), (256, 512), (512, 256), (512, 512), (1024, 256)):
@@ -146,56 +124,3 @@ def growth() -> list[tuple[str, str, str]]:
             )
         )
     return rows
-
-
-def processes() -> list[tuple[str, str, str]]:
-    call = "import sys; from cwda.cli.main import cwda_test; sys.argv[0] = 'cwda-test'; cwda_test()"
-    return [
-        ("cwda-test --version, whole process", f"{whole_process([call, '--version']):.2f} s", ""),
-        ("cwda-test --help, whole process", f"{whole_process([call, '--help']):.2f} s", ""),
-        ("cwda-test, built-in model, whole process", f"{whole_process([call]):.2f} s", ""),
-        ("python -c 'import torch'", f"{whole_process(['import torch']):.2f} s", ""),
-    ]
-
-
-def _x(ratio: float) -> str:
-    return f"{ratio:.1f} x the time of check()" if ratio >= 1 else f"{ratio:.2f} x"
-
-
-def machine() -> str:
-    versions = ", ".join(
-        f"{name} {importlib.metadata.version(name)}"
-        for name in ("torch", "numpy", "scipy", "statsmodels")
-    )
-    return (
-        f"Measured {datetime.date.today()} on {torch.get_num_threads()} cores "
-        f"({platform.machine()}), Python {platform.python_version()}, {versions}. "
-        "Medians after a warm-up; ratios are of the same run."
-    )
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--write", type=Path, help="put the tables into this file")
-    options = parser.parse_args()
-    network = resnet18_shaped()
-    sections = {
-        "Speed": speed(network),
-        "Memory": memory(network),
-        "Growth": growth(),
-        "Whole processes": processes(),
-    }
-    lines = ["# Benchmarks", "", "Made by `python -m benchmarks.check --write docs/benchmarks.md`."]
-    lines += [machine(), ""]
-    for title, rows in sections.items():
-        lines += [f"## {title}", "", "| what | measured | ratio |", "|---|---|---|"]
-        lines += [f"| {what} | {value} | {ratio} |" for what, value, ratio in rows]
-        lines.append("")
-    text = "\n".join(lines)
-    print(text)
-    if options.write:
-        options.write.write_text(text)
-
-
-if __name__ == "__main__":
-    main()

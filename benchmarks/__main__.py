@@ -1,0 +1,41 @@
+"""All benchmarks as a page:  python -m benchmarks [--write docs/benchmarks.md]."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from benchmarks.check import growth, memory, speed
+from benchmarks.criteria import criteria, predictions
+from benchmarks.networks import resnet18_shaped
+from benchmarks.processes import processes
+from benchmarks.timing import machine
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", type=Path, help="put the tables into this file")
+    options = parser.parse_args()
+    network = resnet18_shaped()
+    sections = {
+        "Speed of check()": speed(network),
+        "Memory": memory(network),
+        "Growth": growth(),
+        "Criteria": criteria(),
+        "Similarity and predictions": predictions(),
+        "Whole processes": processes(),
+    }
+    lines = ["# Benchmarks", "", "Made by `python -m benchmarks --write docs/benchmarks.md`."]
+    lines += [machine(), ""]
+    for title, rows in sections.items():
+        lines += [f"## {title}", "", "| what | measured | ratio |", "|---|---|---|"]
+        lines += [f"| {what} | {value} | {ratio} |" for what, value, ratio in rows]
+        lines.append("")
+    text = "\n".join(lines)
+    print(text)
+    if options.write:
+        options.write.write_text(text)
+
+
+if __name__ == "__main__":
+    main()
