@@ -104,11 +104,7 @@ FACTORS: Mapping[str, tuple[Arm, ...]] = {
         Arm("width", "8", {"width": 8}),
         Arm("width", "32", {"width": 32}),
     ),
-    # Last, since these take longest
-    "epochs": (
-        Arm("epochs", "x4", longer=4),
-        Arm("epochs", "x16", longer=16),
-    ),
+    "epochs": (Arm("epochs", "x4", longer=4),),
 }
 
 

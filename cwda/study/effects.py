@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from cwda.study.run import StudyResult
 
-__all__ = ["EFFECT_COLUMNS", "factor_effects"]
+__all__ = ["EFFECT_COLUMNS", "factor_effects", "finished"]
 
 EFFECT_COLUMNS = (
     "factor", "level", "condition", "runs", "accuracy", "effect", "base_effect", "difference",
@@ -52,9 +52,9 @@ def factor_effects(result: StudyResult, level: float = 0.05) -> pd.DataFrame:
     """
     import pandas as pd
 
-    finished = _finished(result)
-    last = finished[finished["epoch"] == finished["last"]]
-    early = finished[(finished["factor"] == "base") & (finished["epoch"] < finished["last"])]
+    rows = finished(result)
+    last = rows[rows["epoch"] == rows["last"]]
+    early = rows[(rows["factor"] == "base") & (rows["epoch"] < rows["last"])]
     early = early.assign(factor="epoch", level=early["epoch"].astype(str))
     rows = pd.concat([last, early])
     rows = rows.sort_values("factor", key=lambda names: names != "base", kind="stable")
@@ -70,11 +70,15 @@ def factor_effects(result: StudyResult, level: float = 0.05) -> pd.DataFrame:
     return _judge(table, level)
 
 
-def _finished(result: StudyResult) -> pd.DataFrame:
-    """Rows of the runs that are done, with the last epoch and the shares of verdicts."""
+def finished(result: StudyResult) -> pd.DataFrame:
+    """Rows of the summary of runs that are done, with shares in place of numbers of layers.
+
+    Columns ``last``, the last epoch, and ``kept`` are added.
+    """
     done = result.runs[result.runs["status"] == "done"]
     key = ["factor", "level", "seed"]
-    rows = result.summary.merge(done[[*key, "epochs"]].rename(columns={"epochs": "last"}), on=key)
+    facts = done[[*key, "epochs", "kept"]].rename(columns={"epochs": "last"})
+    rows = result.summary.merge(facts, on=key)
     tested = rows[["holds", "fails", "inconclusive"]].sum(axis=1)
     for verdict in ("holds", "fails", "inconclusive"):
         rows[verdict] = rows[verdict] / tested

@@ -19,6 +19,7 @@ from cwda.figures.style import (
     plain,
     styled,
 )
+from cwda.study.effects import finished
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,6 +38,7 @@ _TRAINING = (
     ("initialisation", "orthogonal"),
     ("weight_decay", "0.01"),
     ("task", "random"),
+    ("epochs", "x4"),
 )
 
 
@@ -67,48 +69,54 @@ def plot_training(summary: pd.DataFrame, arms: Sequence[tuple[str, str]] = _TRAI
             ax.plot(own["epoch"], own["median_effect"], ".", color=colour, ms=5, alpha=0.6)
         ax.axhline(CONDITIONS[condition].margin, color=GREY, ls="--", lw=0.9)
         ax.set_xscale("symlog", base=2, linthresh=1)
-        ticks = sorted(set(summary.loc[summary["factor"] == "base", "epoch"]))
+        ticks = sorted({epoch for arm in shown for epoch in _of_arm(summary, *arm)["epoch"]})
         ax.set_xticks(ticks, [str(tick) for tick in ticks])
         ax.set_ylim(bottom=0)
         ax.set_xlabel("epoch")
         ax.set_ylabel("median effect")
     handles, labels = next(iter(panels.values())).get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=SMALL
+    )
     return figure
 
 
-def plot_factors(effects: pd.DataFrame, summary: pd.DataFrame) -> Figure:
+def plot_factors(effects: pd.DataFrame, result: StudyResult) -> Figure:
     """Median effect of each run at its last epoch, by factor level.
 
-    Filled points are levels that differ from the base (`factor_effects`); the grey band
-    is the base's mean with the interval of one further run, the dashed line the margin.
+    Filled points are levels that differ from the base (`factor_effects`); the grey band is
+    the base's mean and two standard deviations between seeds to either side, the dashed
+    line the margin.
     """
-    figure, panels = _panels(1, 6, (240.0, 5.0 * len(_levels(effects)) + 25), sharey=True)
     levels = _levels(effects)
-    last = summary[summary["epoch"] == summary.groupby("network")["epoch"].transform("max")]
+    factors = list(dict.fromkeys(factor for factor, _ in levels))
+    figure, panels = _panels(1, 6, (240.0, 5.0 * len(levels) + 25), sharey=True)
     for condition, ax in panels.items():
-        rows = effects[effects["condition"] == condition].set_index(["factor", "level"])
-        base = rows.iloc[0]
-        ax.axvspan(base["effect"] - 2 * base["seed_sd"], base["effect"] + 2 * base["seed_sd"],
-                   color=UNDEFINED, lw=0)  # fmt: skip
-        ax.axvline(base["effect"], color=LINES, lw=0.8)
+        table = effects[effects["condition"] == condition].set_index(["factor", "level"])
+        rows = finished(result)
+        rows = rows[rows["condition"] == condition]
+        centre, spread = table.iloc[0]["effect"], 2 * table.iloc[0]["seed_sd"]
+        ax.axvspan(centre - spread, centre + spread, color=UNDEFINED, lw=0)
+        ax.axvline(centre, color=LINES, lw=0.8)
         for place, arm in enumerate(levels):
-            if arm[0] == "epoch":
-                early = _of_arm(summary, "base", "base")
-                own = early[early["epoch"] == int(arm[1])]
-            else:
-                own = _of_arm(last, *arm)
-            values = own.loc[own["condition"] == condition, "median_effect"]
-            factors = list(dict.fromkeys(factor for factor, _ in levels))
+            values = _responses(rows, *arm)
             colour = _COLOURS[factors.index(arm[0]) % len(_COLOURS)]
-            changed = rows.loc[arm, "change"] in ("larger", "smaller")
-            ax.plot(values, [place] * len(values), "o", ms=5, color=colour,
-                    mfc=colour if changed else "white")  # fmt: skip
+            fill = colour if table.loc[arm, "change"] in ("larger", "smaller") else "white"
+            ax.plot(values, [place] * len(values), "o", ms=5, color=colour, mfc=fill)
         _rows_of_names(ax, [_name(arm) for arm in levels])
         ax.axvline(CONDITIONS[condition].margin, color=GREY, ls="--", lw=0.9)
         ax.set_xlim(left=0)
         ax.set_xlabel("median effect")
     return figure
+
+
+def _responses(rows: pd.DataFrame, factor: str, level: str) -> pd.Series:
+    """Median effects of the runs of a level, as `factor_effects` takes them."""
+    if factor == "epoch":
+        rows = _of_arm(rows, "base", "base")
+        return rows.loc[rows["epoch"] == int(level), "median_effect"]
+    own = _of_arm(rows, factor, level)
+    return own.loc[own["epoch"] == own["last"], "median_effect"]
 
 
 def plot_verdicts(effects: pd.DataFrame) -> Figure:
@@ -129,10 +137,8 @@ def plot_distance(result: StudyResult) -> Figure:
     The dashed line is the margin.
     """
     figure, panels = _panels(2, 3, (190.0, 120.0))
-    done = result.runs[result.runs["status"] == "done"]
-    key = ["factor", "level", "seed"]
-    rows = result.summary.merge(done[[*key, "epochs", "kept"]], on=key)
-    rows = rows[rows["epoch"] == rows["epochs"]]
+    rows = finished(result)
+    rows = rows[rows["epoch"] == rows["last"]]
     factors = list(dict.fromkeys(rows["factor"]))
     for condition, ax in panels.items():
         for factor, colour, marker in zip(factors, cycle(_COLOURS), cycle("osD^v"), strict=False):
@@ -140,7 +146,7 @@ def plot_distance(result: StudyResult) -> Figure:
             fill = colour if factor == "base" else "none"
             label = factor.replace("_", " ")
             ax.plot(
-                own["kept"], own["median_effect"], marker, ms=5, c=colour, mfc=fill, label=label
+                1 - own["kept"], own["median_effect"], marker, ms=5, c=colour, mfc=fill, label=label
             )
         ax.axhline(CONDITIONS[condition].margin, color=GREY, ls="--", lw=0.9)
         ax.set_xscale("log")
@@ -148,7 +154,9 @@ def plot_distance(result: StudyResult) -> Figure:
         ax.set_xlabel("1 - cosine with the initial weights")
         ax.set_ylabel("median effect")
     handles, labels = next(iter(panels.values())).get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=6, frameon=False, fontsize=8)
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=6, frameon=False, fontsize=SMALL
+    )
     return figure
 
 
@@ -214,4 +222,6 @@ def _stack(ax: Axes, shares: pd.DataFrame) -> None:
 
 def _verdict_legend(figure: Figure, ax: Axes) -> None:
     handles, labels = ax.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=SMALL
+    )

@@ -42,7 +42,7 @@ def write_report(
         effects = factor_effects(result)
         effects.to_csv(folder / "effects.csv", index=False, float_format="%.6g")
         written.append(folder / "effects.csv")
-        figures["factors"] = plot_factors(effects, result.summary)
+        figures["factors"] = plot_factors(effects, result)
         figures["distance"] = plot_distance(result)
         figures["verdicts"] = plot_verdicts(effects)
     if evidence is not None:

@@ -109,7 +109,7 @@ def test_figures_show_the_numbers_of_the_tables(result):
     np.testing.assert_allclose(sorted(bar.get_width() for bar in bars), sorted(holds))
     base = plot_distance(result).axes[0].get_lines()[0]
     np.testing.assert_allclose(base.get_xdata(), [0.1, 0.2, 0.3])
-    figure = plot_factors(effects, result.summary)
+    figure = plot_factors(effects, result)
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == [
         "base", "width 8", "width 32", "task random", "epoch 0", "epoch 1",
     ]  # fmt: skip
