@@ -71,6 +71,7 @@ def plot_training(summary: pd.DataFrame, arms: Sequence[tuple[str, str]] = _TRAI
         ax.set_xscale("symlog", base=2, linthresh=1)
         ticks = sorted({epoch for arm in shown for epoch in _of_arm(summary, *arm)["epoch"]})
         ax.set_xticks(ticks, [str(tick) for tick in ticks])
+        ax.set_xlim(left=-0.2)
         ax.set_ylim(bottom=0)
         ax.set_xlabel("epoch")
         ax.set_ylabel("median effect")
