@@ -11,6 +11,7 @@ __all__ = [
     "CriterionError",
     "CwdaError",
     "DataError",
+    "DivergedError",
     "ExportError",
     "FigureError",
     "LayerError",
@@ -19,6 +20,7 @@ __all__ = [
     "SampleError",
     "SelectionError",
     "SourceError",
+    "StudyError",
     "TracingError",
     "TrainingError",
     "UnreadableError",
@@ -52,7 +54,15 @@ class TracingError(CwdaError):
 
 
 class TrainingError(CwdaError):
-    """Training cannot go on, for example because the loss is not finite."""
+    """Training cannot go on: impossible recipe, checkpoint of another run."""
+
+
+class DivergedError(TrainingError):
+    """The training loss is not finite."""
+
+
+class StudyError(CwdaError):
+    """A study cannot be run as asked: unknown factor, folder of another study."""
 
 
 class SampleError(CwdaError):

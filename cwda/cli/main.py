@@ -12,6 +12,7 @@ from cwda.cli.models import models
 from cwda.cli.predict import predict
 from cwda.cli.report import report
 from cwda.cli.similarity import similarity
+from cwda.cli.study import study
 from cwda.cli.test import cwda_test
 from cwda.cli.train import train
 
@@ -37,4 +38,5 @@ cwda.add_command(global_pruning, name="global")
 cwda.add_command(report)
 cwda.add_command(models)
 cwda.add_command(calibrate)
+cwda.add_command(study)
 cwda.add_command(train)

@@ -12,9 +12,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["DEPTHS", "BasicBlock", "CifarResNet", "cifar_resnet", "initialise"]
+from cwda.errors import TrainingError
+
+__all__ = [
+    "DEPTHS",
+    "INITIALISATIONS",
+    "BasicBlock",
+    "CifarResNet",
+    "cifar_resnet",
+    "initialise",
+]
 
 DEPTHS = (20, 32, 44, 56, 110)
+
+INITIALISATIONS = ("kaiming_normal", "kaiming_uniform", "orthogonal")
 
 
 class BasicBlock(nn.Module):
@@ -122,11 +133,14 @@ def cifar_resnet(depth: int, num_classes: int = 10, width: int = 16) -> CifarRes
         return CifarResNet((depth - 2) // 6, num_classes=num_classes, width=width)
 
 
-def initialise(model: nn.Module, seed: int) -> None:
-    """Draw initial weights: He normal for convolutions and linear layers.
+def initialise(model: nn.Module, seed: int, scheme: str = "kaiming_normal") -> None:
+    """Draw initial weights of variance about 2 / fan_in for convolutions and linear layers.
 
-    Weights are N(0, 2 / fan_in) (He et al. 2015), biases 0, BatchNorm scale 1 and
-    shift 0. The draw depends on `seed` alone; the global random state is not touched.
+    "kaiming_normal" draws N(0, 2 / fan_in), "kaiming_uniform" the uniform law of the same
+    variance (both He et al. 2015), "orthogonal" makes the filters of a layer orthogonal,
+    of norm sqrt(2) (Saxe et al. 2014; where there are more filters than dimensions, the
+    positions). Biases are 0, BatchNorm scale 1 and shift 0. The draw depends on `seed`
+    alone; the global random state is not touched.
 
     Parameters
     ----------
@@ -134,12 +148,32 @@ def initialise(model: nn.Module, seed: int) -> None:
         The network, changed in place.
     seed : int
         Seed of the generator.
+    scheme : str
+        One of `INITIALISATIONS`.
+
+    Raises
+    ------
+    TrainingError
+        If the scheme is unknown.
     """
+    if scheme not in INITIALISATIONS:
+        raise TrainingError(
+            f"unknown initialisation {scheme!r}; choose from {', '.join(INITIALISATIONS)}"
+        )
     generator = torch.Generator().manual_seed(seed)
     for module in model.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
-            nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
+            _draw(module.weight, scheme, generator)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, nn.BatchNorm2d):
             module.reset_parameters()
+
+
+def _draw(weight: Tensor, scheme: str, generator: torch.Generator) -> None:
+    if scheme == "orthogonal":
+        nn.init.orthogonal_(weight, gain=nn.init.calculate_gain("relu"), generator=generator)
+    elif scheme == "kaiming_uniform":
+        nn.init.kaiming_uniform_(weight, nonlinearity="relu", generator=generator)
+    else:
+        nn.init.kaiming_normal_(weight, nonlinearity="relu", generator=generator)

@@ -6,8 +6,9 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+import pickle
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,28 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from cwda.errors import TrainingError
-from cwda.models.data import ImageData, Images, augment, normalise
+from cwda.errors import DivergedError, TrainingError
+from cwda.models.data import ImageData, augment, normalise
 from cwda.models.evaluate import accuracy
-from cwda.models.resnet import cifar_resnet, initialise
+from cwda.models.resnet import INITIALISATIONS, CifarResNet, cifar_resnet, initialise
+from cwda.models.tasks import TASKS, pool_images, set_task
 
-__all__ = ["Recipe", "evaluate", "train"]
+__all__ = [
+    "CHECKPOINT",
+    "OPTIMIZERS",
+    "Epoch",
+    "Recipe",
+    "read_checkpoint",
+    "run_epochs",
+    "train",
+    "untrained",
+]
 
 CHECKPOINT = "checkpoint.pt"
+
+_OPTIMIZER_NAMES = {"sgd": "SGD, Nesterov momentum", "adam": "Adam", "adamw": "AdamW"}
+
+OPTIMIZERS = tuple(_OPTIMIZER_NAMES)
 
 
 @dataclass(frozen=True)
@@ -38,11 +53,30 @@ class Recipe:
     learning_rate : float
         Peak of the schedule: linear warm-up over the first epoch, then half a cosine
         down to zero.
-    momentum, weight_decay : float
-        Of stochastic gradient descent with Nesterov momentum; biases and BatchNorm
-        parameters are decayed as well, as in He et al. (2016).
+    momentum : float
+        Nesterov momentum of "sgd"; the moments of Adam keep PyTorch's defaults.
+    weight_decay : float
+        Added to the gradient by "sgd" and "adam", decoupled from it by "adamw"; biases
+        and BatchNorm parameters are decayed as well, as in He et al. (2016).
     seed : int
-        Seed of the initial weights, of the order of the images and of augmentation.
+        Seed of the initial weights, of the order of the images, of augmentation, and of
+        the sample of images and the random labels.
+    optimizer, initialisation, task : str
+        One of `OPTIMIZERS`, of `cwda.models.resnet.INITIALISATIONS` and of
+        `cwda.models.tasks.TASKS`.
+    augment : bool
+        Shift and mirror the training images.
+    width : int
+        Filters of the first stage.
+    training_images : int, optional
+        Size of a random sample of the training images; all of them by default.
+    pooling : int
+        Images are averaged over squares of this many pixels a side; 1 leaves them.
+
+    Raises
+    ------
+    TrainingError
+        If a name is unknown or a number is out of range.
     """
 
     depth: int = 20
@@ -52,6 +86,68 @@ class Recipe:
     momentum: float = 0.9
     weight_decay: float = 5e-4
     seed: int = 0
+    optimizer: str = "sgd"
+    initialisation: str = "kaiming_normal"
+    task: str = "classes"
+    augment: bool = True
+    width: int = 16
+    training_images: int | None = None
+    pooling: int = 1
+
+    def __post_init__(self) -> None:
+        choices = {
+            "optimizer": OPTIMIZERS,
+            "initialisation": INITIALISATIONS,
+            "task": TASKS,
+        }
+        for name, allowed in choices.items():
+            if getattr(self, name) not in allowed:
+                raise TrainingError(
+                    f"unknown {name} {getattr(self, name)!r}; choose from {', '.join(allowed)}"
+                )
+        for name in ("epochs", "batch_size", "width"):
+            if getattr(self, name) < 1:
+                raise TrainingError(f"{name} must be at least 1, not {getattr(self, name)}")
+
+    @property
+    def identity(self) -> str:
+        """Twelve hexadecimal digits that tell this recipe from any other.
+
+        Only what differs from the defaults is hashed, so that a recipe keeps its identity
+        when the class gains an attribute.
+        """
+        changed = {
+            field.name: getattr(self, field.name)
+            for field in fields(self)
+            if getattr(self, field.name) != field.default
+        }
+        return hashlib.sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """A network along its training.
+
+    Attributes
+    ----------
+    number : int
+        Epochs done; 0 is the untrained network.
+    loss : float
+        Mean training loss of the epoch; NaN for the state from which training starts.
+    model : nn.Module
+        The network itself, not a copy: training changes it further.
+    data : ImageData
+        The images and labels of its task.
+    """
+
+    number: int
+    loss: float
+    model: nn.Module
+    data: ImageData
+
+    def accuracy(self) -> float:
+        """Accuracy on the test images in percent."""
+        return accuracy(self.model, self.data.test)
 
 
 def train(
@@ -89,38 +185,85 @@ def train(
 
     Raises
     ------
+    DivergedError
+        If the loss is not finite.
     TrainingError
-        If the loss is not finite, or the checkpoint belongs to another recipe.
+        If the checkpoint is damaged or belongs to another recipe.
+    """
+    for epoch in run_epochs(recipe, data, folder, on_step):
+        if on_epoch and not math.isnan(epoch.loss):
+            on_epoch(epoch.number, epoch.loss, epoch.accuracy())
+    return _write_result(folder, recipe, epoch)
+
+
+def run_epochs(
+    recipe: Recipe,
+    data: ImageData,
+    folder: Path,
+    on_step: Callable[[int, int], None] | None = None,
+) -> Iterator[Epoch]:
+    """Train epoch by epoch, with a checkpoint after each; parameters as in `train`.
+
+    Yields
+    ------
+    Epoch
+        First the state from which training starts: untrained, or as the checkpoint left
+        it. Then the state after each epoch.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    model = cifar_resnet(recipe.depth, data.num_classes)
-    initialise(model, recipe.seed)
-    model = model.to(memory_format=torch.channels_last)
-    optimizer = torch.optim.SGD(
-        model.parameters(),
-        lr=recipe.learning_rate,
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
-        nesterov=True,
-    )
+    # Of all images: a small sample may lack a class that the test images have
+    num_classes = 2 if recipe.task == "coarse" else data.num_classes
+    data = set_task(data, recipe.task, recipe.training_images, recipe.seed)
+    data = pool_images(data, recipe.pooling)
+    model = untrained(recipe, num_classes).to(memory_format=torch.channels_last)
+    optimizer = _make_optimizer(recipe, model)
     done = _resume(folder / CHECKPOINT, recipe, model, optimizer)
-    images = normalise(data.x_train)
-    for epoch in range(done, recipe.epochs):
-        loss = _run_epoch(recipe, epoch, model, optimizer, images, data.y_train, on_step)
+    images = normalise(data.x_train, data.mean, data.std)
+    yield Epoch(done, math.nan, model, data)
+    for number in range(done + 1, recipe.epochs + 1):
+        loss = _run_epoch(recipe, number - 1, model, optimizer, images, data.y_train, on_step)
         if not math.isfinite(loss):
-            raise TrainingError(
-                f"epoch {epoch + 1}: the loss is not finite; lower the learning rate "
+            raise DivergedError(
+                f"epoch {number}: the loss is not finite; lower the learning rate "
                 f"(now {recipe.learning_rate:g}); {folder / CHECKPOINT} keeps the last good epoch"
             )
-        _save(folder / CHECKPOINT, recipe, epoch + 1, model, optimizer)
-        if on_epoch:
-            on_epoch(epoch + 1, loss, evaluate(model, data.x_test, data.y_test))
-    return _write_result(folder, recipe, model, evaluate(model, data.x_test, data.y_test))
+        _save(folder / CHECKPOINT, recipe, number, model, optimizer)
+        yield Epoch(number, loss, model, data)
 
 
-def evaluate(model: nn.Module, images: Tensor, labels: Tensor, batch_size: int = 500) -> float:
-    """Accuracy in percent of `model` on uint8 CIFAR images, in float32."""
-    return accuracy(model, Images(images, labels), batch_size)
+def untrained(recipe: Recipe, num_classes: int) -> CifarResNet:
+    """The network with which training by `recipe` starts."""
+    model = cifar_resnet(recipe.depth, num_classes, recipe.width)
+    initialise(model, recipe.seed, recipe.initialisation)
+    return model
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """What training left in `path`: recipe, epoch, and the states of model and optimizer.
+
+    Raises
+    ------
+    TrainingError
+        If the file is damaged.
+    """
+    try:
+        state: dict[str, Any] = torch.load(path, weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise TrainingError(
+            f"{path}: not a readable checkpoint; remove it to start again"
+        ) from error
+    return state
+
+
+def _make_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
+    rate, decay = recipe.learning_rate, recipe.weight_decay
+    if recipe.optimizer == "adam":
+        return torch.optim.Adam(model.parameters(), lr=rate, weight_decay=decay)
+    if recipe.optimizer == "adamw":
+        return torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=decay)
+    return torch.optim.SGD(
+        model.parameters(), lr=rate, momentum=recipe.momentum, weight_decay=decay, nesterov=True
+    )
 
 
 def _run_epoch(
@@ -141,7 +284,11 @@ def _run_epoch(
     for step, batch in enumerate(batches):
         for group in optimizer.param_groups:
             group["lr"] = _learning_rate(recipe, epoch + step / len(batches))
-        x = augment(images[batch], generator).contiguous(memory_format=torch.channels_last)
+        x = images[batch]
+        if recipe.augment:
+            # Four pixels of 32, as He et al. (2016), and as much in proportion of others
+            x = augment(x, generator, padding=x.shape[-1] // 8)
+        x = x.contiguous(memory_format=torch.channels_last)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             outputs = model(x)
         loss = nn.functional.cross_entropy(outputs.float(), labels[batch])
@@ -166,8 +313,9 @@ def _resume(path: Path, recipe: Recipe, model: nn.Module, optimizer: torch.optim
     """Load the checkpoint if there is one; returns the number of epochs done."""
     if not path.exists():
         return 0
-    state = torch.load(path, weights_only=True)
-    if state["recipe"] != asdict(recipe):
+    state = read_checkpoint(path)
+    # A checkpoint written before an attribute existed was trained with its default.
+    if {**asdict(Recipe()), **state["recipe"]} != asdict(recipe):
         raise TrainingError(f"{path} belongs to another recipe; choose another folder")
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
@@ -188,19 +336,23 @@ def _save(
     os.replace(partial, path)
 
 
-def _write_result(folder: Path, recipe: Recipe, model: nn.Module, accuracy: float) -> Path:
+def _write_result(folder: Path, recipe: Recipe, last: Epoch) -> Path:
     name = f"resnet{recipe.depth}-cifar10"
     path = folder / f"{name}.safetensors"
-    save_file({key: value.contiguous() for key, value in model.state_dict().items()}, path)
+    size = last.data.x_train.shape[-1]
+    save_file({key: value.contiguous() for key, value in last.model.state_dict().items()}, path)
     provenance = {
         "name": name,
         "architecture": f"CIFAR ResNet-{recipe.depth} (He et al. 2016, section 4.2), option A",
-        "data": "CIFAR-10, 50,000 training and 10,000 test images",
+        "data": f"CIFAR-10, {len(last.data.x_train):,} training and "
+        f"{len(last.data.x_test):,} test images",
         "recipe": asdict(recipe),
-        "optimizer": "SGD, Nesterov momentum, 1 epoch linear warm-up, cosine to 0",
-        "augmentation": "zero padding 4, random crop 32, random horizontal flip",
+        "optimizer": f"{_OPTIMIZER_NAMES[recipe.optimizer]}, 1 epoch linear warm-up, cosine to 0",
+        "augmentation": f"zero padding {size // 8}, random crop {size}, random horizontal flip"
+        if recipe.augment
+        else "none",
         "arithmetic": "bfloat16 autocast, float32 weights",
-        "test_accuracy_percent": round(accuracy, 2),
+        "test_accuracy_percent": round(last.accuracy(), 2),
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         "torch": torch.__version__.split("+")[0],
     }

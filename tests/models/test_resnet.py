@@ -64,7 +64,8 @@ def test_built_in_weights_reach_their_accuracy(shared_data):
     from PIL import Image
     from safetensors.torch import load
 
-    from cwda.models.train import evaluate
+    from cwda.models.data import Images
+    from cwda.models.evaluate import accuracy
 
     folder = resources.files("cwda.models") / "weights"
     model = cifar_resnet(20)
@@ -72,7 +73,5 @@ def test_built_in_weights_reach_their_accuracy(shared_data):
     mosaic = np.asarray(Image.open(shared_data / "cifar10" / "test-00.webp").convert("RGB"))
     tiles = mosaic.reshape(50, 32, 50, 32, 3).transpose(0, 2, 4, 1, 3).reshape(2500, 3, 32, 32)
     labels = np.load(shared_data / "cifar10" / "test-labels.npy")[:2500].astype(np.int64)
-    images = torch.from_numpy(np.ascontiguousarray(tiles))
-    assert (
-        evaluate(model.to(memory_format=torch.channels_last), images, torch.from_numpy(labels)) > 89
-    )
+    images = Images(torch.from_numpy(np.ascontiguousarray(tiles)), torch.from_numpy(labels))
+    assert accuracy(model.to(memory_format=torch.channels_last), images) > 89
