@@ -15,11 +15,12 @@ __all__ = ["applicability"]
 
 
 @click.command(
+    short_help="Can scores tell the filters of a layer apart?",
     epilog="""\b
 Examples:
   cwda applicability --criteria l2
   cwda applicability --checkpoint mine.pth --ratio 0.3 --output swaps.csv
-"""
+""",
 )
 @source_options
 @click.option("--criteria", default=CRITERIA, show_default=True, metavar="NAMES")

@@ -19,12 +19,13 @@ __all__ = ["calibrate"]
 
 
 @click.command(
+    short_help="Type I error, power and coverage of the tests.",
     epilog="""\b
 Examples:
   cwda calibrate
   cwda calibrate --replicates 2000 --designs 'iid,cwda,t5,all but *'
   cwda calibrate --conditions epsilon,independence --output epsilon.json
-"""
+""",
 )
 @click.option("--replicates", default=400, show_default=True, type=click.IntRange(min=1),
               help="Layers drawn per cell; cells that have more keep them.")  # fmt: skip

@@ -15,11 +15,13 @@ __all__ = ["global_pruning"]
 
 
 @click.command(
+    "global",
+    short_help="What each layer loses to one ranking of all filters.",
     epilog="""\b
 Examples:
   cwda global --ratios .3,.5
   cwda global --criteria l1,l2 --normalise mean --output shares.csv
-"""
+""",
 )
 @source_options
 @click.option("--criteria", default=CRITERIA, show_default=True, metavar="NAMES")

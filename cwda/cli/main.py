@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import click
 
 from cwda._version import __version__
@@ -30,11 +32,13 @@ def cwda() -> None:
     """
 
 
-cwda.add_command(cwda_test, name="test")
+_test = copy.copy(cwda_test)
+_test.name = "test"  # the name that its help shows
+cwda.add_command(_test)
 cwda.add_command(similarity)
 cwda.add_command(predict)
 cwda.add_command(applicability)
-cwda.add_command(global_pruning, name="global")
+cwda.add_command(global_pruning)
 cwda.add_command(report)
 cwda.add_command(models)
 cwda.add_command(calibrate)

@@ -9,7 +9,7 @@ from cwda.cli.failure import one_line_errors
 __all__ = ["models"]
 
 
-@click.command()
+@click.command(short_help="List the names of models.")
 @click.option("--match", default="*", metavar="GLOB", help="Only names that match, as 'resnet*'.")
 @one_line_errors
 def models(match: str) -> None:

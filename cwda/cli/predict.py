@@ -15,11 +15,12 @@ __all__ = ["predict"]
 
 
 @click.command(
+    short_help="Predicted similarity beside the measured one.",
     epilog="""\b
 Examples:
   cwda predict
   cwda predict --criteria l1,l2 --simulate --draws 500 --output predicted.csv
-"""
+""",
 )
 @source_options
 @click.option("--criteria", default=CRITERIA, show_default=True, metavar="NAMES",

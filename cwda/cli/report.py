@@ -16,13 +16,14 @@ __all__ = ["command_line", "report"]
 
 
 @click.command(
+    short_help="Write the statistical report, PDF or HTML.",
     epilog="""\b
 Examples:
   cwda report --output resnet20.pdf
   cwda report --model resnet18 --model resnet34 --output both.html
   cwda report --checkpoint epoch-0.pth --checkpoint epoch-9.pth --trajectory \\
       --output training.pdf
-"""
+""",
 )
 @source_options
 @click.option("--output", required=True, type=click.Path(path_type=Path), metavar="FILE",

@@ -15,11 +15,12 @@ __all__ = ["similarity"]
 
 
 @click.command(
+    short_help="How alike criteria rank the filters.",
     epilog="""\b
 Examples:
   cwda similarity
   cwda similarity --model resnet18 --criteria l1,l2 --output pairs.csv
-"""
+""",
 )
 @source_options
 @click.option("--criteria", default=CRITERIA, show_default=True, metavar="NAMES",

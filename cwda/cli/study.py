@@ -15,12 +15,13 @@ __all__ = ["study"]
 
 
 @click.command(
+    short_help="Train along one factor at a time, and test.",
     epilog="""\b
 Examples:
   cwda study --data cifar10.npz --output runs/study --seeds 2 --budget 60
   cwda study --data cifar10.npz --output runs/study --seeds 2 --budget 0
 The second tabulates what the first has done so far.
-"""
+""",
 )
 @click.option("--data", required=True, metavar="PATH",
               help="A .npz file (x_train, y_train, x_test, y_test; uint8 images n x 32 x 32 "

@@ -17,6 +17,7 @@ __all__ = ["cwda_test"]
 
 
 @click.command(
+    short_help="Test the six conditions of CWDA.",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
     epilog="""\b
 Examples:

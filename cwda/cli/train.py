@@ -13,10 +13,11 @@ __all__ = ["train"]
 
 
 @click.command(
+    short_help="Train a CIFAR ResNet.",
     epilog="""\b
 Example, the recipe of the built-in weights:
   cwda train --data cifar10.npz --output runs/resnet20
-"""
+""",
 )
 @click.option("--data", required=True, metavar="PATH",
               help="A .npz file (x_train, y_train, x_test, y_test; uint8 images n x 32 x 32 "
