@@ -17,7 +17,7 @@ from cwda.pruning.dispersion import measure_dispersion
 from cwda.pruning.norms import NORM_BASED
 from cwda.pruning.registry import resolve
 from cwda.pruning.scoring import LayerScores, score_network
-from cwda.pruning.selection import lowest
+from cwda.pruning.selection import check_request, lowest
 from cwda.theory.global_pruning import (
     DANGER,
     NORMALISATIONS,
@@ -148,6 +148,7 @@ def global_pruning(
     for ratio in ratios:
         if not 0 < ratio < 1:
             raise SelectionError(f"a pruning ratio lies between 0 and 1, not {ratio}")
+        check_request(ratio, "global", normalise)
     for rung in rungs:
         if rung not in RUNGS:
             raise CwdaError(f"unknown rung {rung!r}{nearest(str(rung), RUNGS)}")

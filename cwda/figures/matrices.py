@@ -79,16 +79,19 @@ def similarity_map(
 
 
 def criteria_matrix(
-    sim: SimilarityResult, layer: str | int, coefficient: str = "spearman", ax: Axes | None = None
+    sim: SimilarityResult,
+    layer: str | int | None = None,
+    coefficient: str = "spearman",
+    ax: Axes | None = None,
 ) -> Axes:
-    """Rank correlation of all criteria in one layer: criteria by criteria.
+    """Rank correlation of all criteria, in one layer or on average: criteria by criteria.
 
     Parameters
     ----------
     sim : SimilarityResult
         What `cwda.similarity` returns.
-    layer : str or int
-        Name of a layer, or its position from 0.
+    layer : str or int, optional
+        Name of a layer, or its position from 0; the mean over the layers by default.
     coefficient : str
         ``spearman``, ``kendall``, ``rbo`` or ``overlap_10``, ... of its table.
     ax : Axes, optional
@@ -110,7 +113,11 @@ def criteria_matrix(
     """
     matrix = _require(sim, coefficient).matrix(layer, coefficient)
     names = list(matrix.index)
-    name = layer if isinstance(layer, str) else sim.network[layer].name
+    rows = sim.table
+    title = f"{sim.network.name}, mean over {len(sim.network)} layers"
+    if layer is not None:
+        title = layer if isinstance(layer, str) else sim.network[layer].name
+        rows = rows[rows["layer"] == title]
     left = 4.0 + text_width(names)
     side = min(max(10.0 * len(names), 30.0), TEXT_WIDTH - left - _BAR)
     upright = len(names) > 6
@@ -123,8 +130,7 @@ def criteria_matrix(
         ax.set_yticks(at, names)
         ax.set_xticks(at, names, rotation=90 if upright else 0)
         ax.xaxis.tick_top()
-        ax.set_title(as_label(name))
-        rows = sim.table[sim.table["layer"] == name]
+        ax.set_title(as_label(title))
         return ax if np.isfinite(values).any() else say(ax, _undefined(rows))
 
 

@@ -389,3 +389,10 @@ def test_arrays_of_the_paper_are_taken():
     array = np.random.default_rng(0).standard_normal((4, 9, 16))
     assert figures.covariance(array).get_images()[0].get_array().shape == (36, 36)
     assert figures.qq(array).lines
+
+
+def test_the_mean_matrix_is_drawn_without_a_layer():
+    sim = similarity(network())
+    ax = figures.criteria_matrix(sim)
+    drawn = ax.collections[0].get_array().reshape(4, 4)
+    np.testing.assert_allclose(np.ma.filled(drawn, np.nan), sim.matrix().to_numpy())
