@@ -27,7 +27,11 @@ from cwda.reporting.blocks import (
 
 __all__ = ["Document", "Fact", "template_inputs"]
 
-#: A name is broken where it has this many characters without a place to break.
+#: Words longer than this, in a cell and in running text, get places where a line may end; in
+#: others such a place would only be in the way of those who copy them.
+LONGEST_IN_CELL, LONGEST_IN_TEXT = 24, 64
+
+#: A long word is broken where it has this many characters without a separator.
 LONGEST_UNBROKEN = 12
 
 Fact = tuple[str, Text]
@@ -111,7 +115,10 @@ def _block(block: Block, files: dict[str, bytes]) -> dict[str, Any]:
 def _cell(cell: str | Cell, kind: str) -> dict[str, str]:
     if isinstance(cell, Cell):
         return {"text": _printable(cell.text), "tone": cell.tone}
-    return {"text": _breakable(cell) if kind == "name" else _printable(cell), "tone": ""}
+    return {
+        "text": _breakable(cell, LONGEST_IN_CELL) if kind == "name" else _printable(cell),
+        "tone": "",
+    }
 
 
 def _runs(text: Text) -> list[dict[str, str]]:
@@ -123,20 +130,26 @@ def _run(run: Run) -> dict[str, str]:
         case str():
             return {"kind": "words", "text": _printable(run)}
         case Name(text):
-            return {"kind": "name", "text": _breakable(text)}
+            return {"kind": "name", "text": _breakable(text, LONGEST_IN_TEXT)}
         case Strong(text):
             return {"kind": "strong", "text": _printable(text)}
         case Link(text, url):
             return {"kind": "link", "text": _printable(text), "url": url}
 
 
-def _breakable(name: str) -> str:
-    """A name with places where a line may end: after a separator, or within a long part."""
+def _breakable(name: str, longest: int) -> str:
+    """A name whose words beyond `longest` have places where a line may end."""
+    words = _printable(name).split(" ")
+    return " ".join(word if len(word) <= longest else _broken(word) for word in words)
+
+
+def _broken(word: str) -> str:
+    """Places to break after a separator, or within a long part."""
     out, since = [], 0
-    for char in _printable(name):
+    for char in word:
         out.append(char)
         since += 1
-        if char in "._/:- " or since >= LONGEST_UNBROKEN:
+        if char in "._/:-" or since >= LONGEST_UNBROKEN:
             out.append("\u200b")
             since = 0
     return "".join(out).removesuffix("\u200b")

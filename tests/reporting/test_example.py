@@ -16,7 +16,7 @@ def headings(path):
     """Titles of chapters and captions, which do not depend on the machine's rounding."""
     reader = pypdf.PdfReader(path)
     text = "\n".join(page.extract_text() for page in reader.pages)
-    return re.findall(r"^(?:Figure|Table) \d+: .*$", text, re.MULTILINE)
+    return re.findall(r"^(?:Figure|Table)\s\d+: .*$", text, re.MULTILINE)
 
 
 def test_the_documented_command_makes_the_example(tmp_path):
