@@ -31,6 +31,13 @@ Example, the recipe of the built-in weights:
 @click.option("--batch-size", default=128, show_default=True, type=click.IntRange(min=1))
 @click.option("--learning-rate", default=0.1, show_default=True)
 @click.option("--weight-decay", default=5e-4, show_default=True)
+@click.option("--optimizer", default="sgd", show_default=True, metavar="NAME",
+              help="sgd, adam or adamw.")  # fmt: skip
+@click.option("--initialisation", default="kaiming_normal", show_default=True, metavar="NAME",
+              help="kaiming_normal, kaiming_uniform or orthogonal.")  # fmt: skip
+@click.option("--width", default=16, show_default=True, help="Filters of the first stage.")
+@click.option("--augment/--no-augment", default=True, show_default=True,
+              help="Shift and mirror the images.")  # fmt: skip
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))
 @one_line_errors
 def train(
@@ -42,6 +49,10 @@ def train(
     batch_size: int,
     learning_rate: float,
     weight_decay: float,
+    optimizer: str,
+    initialisation: str,
+    width: int,
+    augment: bool,
     seed: int,
 ) -> None:
     """Train a CIFAR ResNet: seeded, resumable, with a checkpoint each epoch."""
@@ -58,6 +69,10 @@ def train(
         batch_size=batch_size,
         learning_rate=learning_rate,
         weight_decay=weight_decay,
+        optimizer=optimizer,
+        initialisation=initialisation,
+        width=width,
+        augment=augment,
         seed=seed,
     )
     images = read_images(data, download=download)

@@ -105,6 +105,8 @@ class Recipe:
                 raise TrainingError(
                     f"unknown {name} {getattr(self, name)!r}; choose from {', '.join(allowed)}"
                 )
+        if self.depth < 8 or (self.depth - 2) % 6:
+            raise TrainingError(f"depth must be 6n + 2, as 20, 32, 56, not {self.depth}")
         for name in ("epochs", "batch_size", "width"):
             if getattr(self, name) < 1:
                 raise TrainingError(f"{name} must be at least 1, not {getattr(self, name)}")
