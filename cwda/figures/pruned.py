@@ -39,7 +39,7 @@ def global_shares(source: object, ratio: float | None = None, ax: Axes | None = 
     Raises
     ------
     FigureError
-        If it is no such table, holds several networks, lacks the ratio, or has several.
+        If it is no such table, holds several networks or rungs, lacks the ratio, or has several.
 
     Examples
     --------
@@ -58,6 +58,12 @@ def global_shares(source: object, ratio: float | None = None, ax: Axes | None = 
     if ratio is None and len(ratios) > 1:
         there = ", ".join(f"{each:g}" for each in ratios)
         raise FigureError(f"the table has several ratios; choose one of {there}")
+    rungs = unique(table["rung"]) if "rung" in table.columns else []
+    if len(rungs) > 1:
+        raise FigureError(
+            f"the table holds {len(rungs)} rungs; draw one at a time, as "
+            f"table[table['rung'] == {rungs[-1]!r}]"
+        )
     ratio = ratios[0] if ratio is None else ratio
     rows = choose(table, "ratio", ratio)
     names, criteria = unique(rows["layer"]), unique(rows["criterion"])

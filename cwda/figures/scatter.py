@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -121,7 +122,8 @@ def predicted_measured(
                     label=f"{label} ({len(part)})",
                 )
         worst = defined[departs].sort_values("z", key=abs, ascending=False)[:NAMED]
-        _name(ax, worst["measured"], worst["predicted"], worst["layer"])
+        points = defined[["measured", "predicted"]].to_numpy(dtype=np.float64)
+        _name(ax, worst["measured"], worst["predicted"], worst["layer"], points)
         ax.set_xlabel(f"measured Spearman's ρ of {pair[0]} and {pair[1]}")
         ax.set_ylabel(f"predicted with interval, model {rung}")
         legend_above(ax, 2)
@@ -227,7 +229,8 @@ def dispersion(source: object, criterion: str = "l2", ax: Axes | None = None) ->
             label="CWDA",
         )
         worst = defined.sort_values("cv_ratio", ascending=False)[:NAMED]
-        _name(ax, worst["cv"], worst["cv_predicted"], worst["layer"])
+        points = np.column_stack([np.tile(x, 2), np.concatenate([y, mixture])])
+        _name(ax, worst["cv"], worst["cv_predicted"], worst["layer"], points)
         ax.set_xlabel(f"measured CV of the {criterion} score")
         ax.set_ylabel("predicted CV")
         legend_above(ax, 2)
@@ -267,29 +270,39 @@ def _log_axes(ax: Axes, values: Array) -> None:
             )
 
 
-def _name(ax: Axes, x: pd.Series, y: pd.Series, names: pd.Series) -> None:
-    """Names beside points, on the side that has room; one that would cover another is left out."""
+def _name(ax: Axes, x: pd.Series, y: pd.Series, names: pd.Series, points: Array) -> None:
+    """Names beside points, where they cover the fewest others; none is written over another."""
     to_pixels = ax.transData.transform
-    width = ax.bbox.x0 + ax.bbox.width / 2
+    centre = ax.bbox.x0 + ax.bbox.width / 2
     scale = ax.figure.dpi / 72
-    taken: list[tuple[float, float]] = []
+    height = 1.1 * SMALL * scale
+    marks = to_pixels(points)
+    taken = np.empty((0, 2))
     for at, name in zip(zip(x, y, strict=True), elide(list(names)), strict=True):
         column, row = to_pixels(at)
         length = 0.65 * SMALL * scale * len(name)
-        if any(
-            abs(row - other) < 1.1 * SMALL * scale and abs(column - place) < length
-            for place, other in taken
-        ):
+        inwards = 1 if column < centre else -1
+        choices = []
+        for side, level in itertools.product((inwards, -inwards), (0, 1, -1)):
+            box = np.array([column + side * (5 * scale + length / 2), row + level * height])
+            if not _within(taken, box, length, height):
+                choices.append((_within(marks, box, length / 2, height / 2), side, level, box))
+        if not choices:
             continue
-        taken.append((column, row))
-        right = column < width
+        _, side, level, box = min(choices, key=lambda choice: choice[0])
+        taken = np.vstack([taken, box])
         ax.annotate(
             as_label(name),
             at,
-            (5 if right else -5, 0),
+            (5 * side, level * height / scale),
             textcoords="offset points",
-            ha="left" if right else "right",
+            ha="left" if side > 0 else "right",
             va="center",
             fontsize=SMALL - 1,
             color=DARK,
         )
+
+
+def _within(points: Array, centre: Array, width: float, height: float) -> int:
+    """How many points lie within a distance of a centre, across and along."""
+    return int((np.abs(points - centre) < (width, height)).all(axis=1).sum())

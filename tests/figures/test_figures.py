@@ -313,6 +313,13 @@ BROKEN = ConvLayer("broken", torch.full((16, 4, 3, 3), float("nan")))
             FigureError,
             "choose one of 0.4, 0.5",
         ),
+        (
+            lambda: figures.global_shares(
+                pd.concat([pruned().assign(rung=each) for each in ("block", "scale")])
+            ),
+            FigureError,
+            "2 rungs",
+        ),
         (lambda: figures.trajectory({}), FigureError, "by epoch"),
         (lambda: figures.trajectory(trained(), layer="conv"), FigureError, "needs a condition"),
         (lambda: figures.similarity_map(checked(3)), FigureError, "cwda.similarity"),
