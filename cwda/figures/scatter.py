@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +17,7 @@ from cwda.figures.style import (
     DARK,
     GREY,
     LINES,
+    MM,
     SMALL,
     Margins,
     as_label,
@@ -271,32 +271,35 @@ def _log_axes(ax: Axes, values: Array) -> None:
 
 
 def _name(ax: Axes, x: pd.Series, y: pd.Series, names: pd.Series, points: Array) -> None:
-    """Names beside points, where they cover the fewest others; none is written over another."""
+    """Names beside, above or below points, where they cover the fewest others and no name."""
     to_pixels = ax.transData.transform
-    centre = ax.bbox.x0 + ax.bbox.width / 2
     scale = ax.figure.dpi / 72
-    height = 1.1 * SMALL * scale
-    marks = to_pixels(points)
+    height = 1.1 * SMALL
+    marks = to_pixels(points) / scale
+    left, right = ax.bbox.x0 / scale, ax.bbox.x1 / scale
     taken = np.empty((0, 2))
     for at, name in zip(zip(x, y, strict=True), elide(list(names)), strict=True):
-        column, row = to_pixels(at)
-        length = 0.65 * SMALL * scale * len(name)
-        inwards = 1 if column < centre else -1
-        choices = []
-        for side, level in itertools.product((inwards, -inwards), (0, 1, -1)):
-            box = np.array([column + side * (5 * scale + length / 2), row + level * height])
-            if not _within(taken, box, length, height):
-                choices.append((_within(marks, box, length / 2, height / 2), side, level, box))
-        if not choices:
+        width = text_width([as_label(name)], SMALL - 1) * MM * 72
+        point = to_pixels(at) / scale
+        room = left + width / 2 - point[0], right - width / 2 - point[0]
+        aside, inside = 4 + width / 2, float(np.clip(0, *room))
+        offsets = [(aside, 0.0), (-aside, 0.0), (inside, height), (inside, -height)]
+        free = [
+            offset
+            for offset in offsets
+            if room[0] <= offset[0] <= room[1] and not _within(taken, point + offset, width, height)
+        ]
+        if not free:
             continue
-        _, side, level, box = min(choices, key=lambda choice: choice[0])
-        taken = np.vstack([taken, box])
+        hits = [_within(marks, point + offset, width / 2, height / 2) for offset in free]
+        best = free[int(np.argmin(hits))]
+        taken = np.vstack([taken, point + best])
         ax.annotate(
             as_label(name),
             at,
-            (5 * side, level * height / scale),
+            best,
             textcoords="offset points",
-            ha="left" if side > 0 else "right",
+            ha="center",
             va="center",
             fontsize=SMALL - 1,
             color=DARK,
