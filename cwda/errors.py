@@ -11,6 +11,7 @@ __all__ = [
     "CriterionError",
     "CwdaError",
     "DataError",
+    "ExperimentError",
     "ExportError",
     "FigureError",
     "LayerError",
@@ -41,6 +42,10 @@ class UnreadableError(SourceError):
 
 class DataError(CwdaError):
     """Images or labels are missing, damaged or do not fit the model."""
+
+
+class ExperimentError(CwdaError):
+    """An experiment is impossible as asked for, or its folder belongs to another one."""
 
 
 class FigureError(CwdaError):
