@@ -14,7 +14,7 @@ from cwda.cli.output import output_option
 
 if TYPE_CHECKING:
     from cwda.experiment import ExperimentResult
-    from cwda.experiment.run import OnProgress
+    from cwda.experiment.bench import OnProgress
 
 __all__ = ["prune"]
 

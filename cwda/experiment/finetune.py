@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import pickle
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -270,7 +271,11 @@ def _resume(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> t
     """Epochs done and the loss of the last, once the model is as they left it."""
     if not path.exists():
         return 0, math.nan
-    state = torch.load(path, weights_only=True, map_location="cpu")
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    return int(state["epochs"]), float(state["loss"])
+    try:
+        state = torch.load(path, weights_only=True, map_location="cpu")
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        return int(state["epochs"]), float(state["loss"])
+    except (RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ExperimentError(f"{path}: damaged ({reason}); delete it") from error

@@ -28,8 +28,8 @@ class Store:
     path : Path
         Made if absent.
     identity : mapping
-        What must be the same for numbers to belong together. An entry that is None is open: it
-        is fixed by the first run that has one.
+        What must be the same for numbers to belong together. What a run leaves out, the next
+        may add.
 
     Raises
     ------
@@ -46,13 +46,11 @@ class Store:
             raise ExperimentError(f"{path}: cannot be made ({error.strerror})") from error
         known = self._read(path / _RUN) or {}
         for name, value in identity.items():
-            before = known.get(name)
-            if None not in (before, value) and before != value:
+            if known.setdefault(name, value) != value:
                 raise ExperimentError(
-                    f"{path} holds an experiment with another {name} ({_short(before)}, now "
+                    f"{path} holds an experiment with another {name} ({_short(known[name])}, now "
                     f"{_short(value)}); choose another folder"
                 )
-            known[name] = before if value is None else value
         self._write(path / _RUN, known)
 
     def record(self, cell: Cell) -> dict[str, Any] | None:

@@ -13,14 +13,13 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
 from cwda.errors import DataError, ExperimentError
+from cwda.experiment.finetune import Precision, autocast
 from cwda.models.data import ImageData, Images
 from cwda.models.evaluate import accuracy, evaluation_mode
 from cwda.pruning.coupling import Coupling, couple
 from cwda.pruning.gather import gather
 from cwda.pruning.registry import resolve
 from cwda.pruning.scoring import score_network
-
-from cwda.experiment.finetune import Precision, autocast  # isort: skip
 
 __all__ = ["Scope", "Scores", "Subject", "data_digest", "weights_digest"]
 
@@ -77,7 +76,7 @@ class Subject:
         """
         _require_fitting(model, data)
         coupling = couple(model, (1, *data.x_test.shape[1:]))
-        replica = copy.deepcopy(model).to(device, memory_format=torch.channels_last).eval()
+        replica = copy.deepcopy(model).to(device).to(memory_format=torch.channels_last).eval()
         return cls(replica, coupling, _layers(coupling, scope), test, precision)
 
     def accuracy(self, model: nn.Module, on_images: Callable[[int], None]) -> float:
