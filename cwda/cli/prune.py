@@ -68,6 +68,9 @@ Examples:
               "prune-MODEL.")  # fmt: skip
 @device_option
 @output_option
+@click.option("--pairs", type=click.Path(path_type=Path), metavar="FILE",
+              help="Write how alike criteria select, and how far their accuracies differ, to "
+              "FILE.csv, .json or .parquet.")  # fmt: skip
 @click.option("--figure", type=click.Path(path_type=Path), metavar="FILE",
               help="Draw accuracy against ratio into FILE.svg, .pdf or .png; with two "
               "strategies, into FILE-layerwise and FILE-global.")  # fmt: skip
@@ -93,6 +96,7 @@ def prune(
     folder: Path | None,
     device: str,
     output: Path | None,
+    pairs: Path | None,
     figure: Path | None,
 ) -> None:
     """Prune by each criterion, fine-tune, and measure the accuracy (figure 3 of the paper).
@@ -108,8 +112,8 @@ def prune(
 
     at = None if finetune_at is None else numbers_of(finetune_at, "--finetune-at")
     shares, strategies = numbers_of(ratios, "--ratios"), names_of(strategy)
-    if output:
-        require_writable(output)
+    for path in filter(None, (output, pairs)):
+        require_writable(path)
     if figure:
         require_drawable(figure)
     name = Path(model).name.removesuffix(Path(model).suffix) if Path(model).exists() else model
@@ -153,6 +157,8 @@ def prune(
     show_experiment(result)
     if output:
         write_tables([result.table], output)
+    if pairs:
+        write_tables([result.pairs], pairs)
     if figure:
         _draw(result, figure, strategies)
 

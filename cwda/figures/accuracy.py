@@ -88,7 +88,7 @@ def accuracy_curves(source: object, strategy: str | None = None, ax: Axes | None
         ax.set_xlabel("filters pruned, in %")
         ax.set_ylabel("accuracy, in %")
         ax.set_title(strategy or (strategies[0] if strategies else ""))
-        _legend(ax, criteria, unique(cells["stage"]))
+        _legend(ax, criteria, unique(cells["stage"]), bool(len(before)))
         return ax
 
 
@@ -111,7 +111,7 @@ def _curve(ax: Axes, rows: pd.DataFrame, stage: str, colour: str, marker: str) -
     )
 
 
-def _legend(ax: Axes, criteria: list[str], stages: list[str]) -> None:
+def _legend(ax: Axes, criteria: list[str], stages: list[str], before: bool) -> None:
     """Criteria and stages right of the Axes, where they cover nothing."""
     handles = []
     for place, criterion in enumerate(criteria):
@@ -132,6 +132,8 @@ def _legend(ax: Axes, criteria: list[str], stages: list[str]) -> None:
                     label=words,
                 )
             )
+    if before:
+        handles.append(Line2D([], [], color=GREY, linewidth=0.6, label="before pruning"))
     ax.legend(
         handles=handles,
         loc="upper left",

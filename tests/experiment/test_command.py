@@ -43,12 +43,14 @@ def test_writes_table_figures_and_goes_on(files, tmp_path):
     arguments = ["--criteria", "l1,l2,gm", "--ratios", ".25,.5", "--finetune", "1"]
     arguments += ["--finetune-at", ".5", "--batch-size", "32", "--seeds", "2"]
     arguments += ["--output", str(tmp_path / "table.csv"), "--figure", str(tmp_path / "curve.svg")]
+    arguments += ["--pairs", str(tmp_path / "pairs.csv")]
     found = call(files, tmp_path, *arguments)
     assert found.exit_code == 0, found.output
     assert "layerwise, pruned" in found.output
     assert "global, finetuned" in found.output
     table = pd.read_csv(tmp_path / "table.csv")
     assert len(table) == 1 + 2 * 2 * 3 * 2 + 2 * 3 * 2
+    assert len(pd.read_csv(tmp_path / "pairs.csv")) == 2 * 2 * 3
     for strategy in ("layerwise", "global"):
         assert "accuracy, in %" in (tmp_path / f"curve-{strategy}.svg").read_text()
     first = (tmp_path / "curve-global.svg").read_bytes()
