@@ -1,18 +1,18 @@
-"""Writing a figure to a file: the suffix checked before the work."""
+"""Writing a figure to a file: format by suffix, the same bytes for the same figure."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import click
 
-from cwda.errors import CwdaError
+from cwda.files import require_writable, whole_file
 
 __all__ = ["require_drawable", "write_figure"]
 
-_SUFFIXES = (".svg", ".pdf", ".png")
+_FORMATS = (".svg", ".pdf", ".png")
+_UNDATED = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
 
 
 def require_drawable(path: Path) -> None:
@@ -23,22 +23,14 @@ def require_drawable(path: Path) -> None:
     CwdaError
         If the suffix is unknown, or the folder is missing or may not be written.
     """
-    if path.suffix not in _SUFFIXES:
-        raise CwdaError(f"{path}: unknown format; end the name with {', '.join(_SUFFIXES)}")
-    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
-        raise CwdaError(f"{path}: the folder {path.parent} does not exist or may not be written")
+    require_writable(path, _FORMATS)
 
 
 def write_figure(figure: Any, path: Path) -> None:
     """Write a figure, and say so; an SVG keeps its text as text."""
     from matplotlib import rc_context
 
-    # Without date and with a fixed salt, so that the same figure is the same file.
-    known = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
     settings: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "cwda"}
-    with rc_context(settings):
-        try:
-            figure.savefig(path, dpi=200, metadata=known.get(path.suffix))
-        except OSError as error:
-            raise CwdaError(f"{path}: cannot be written ({error.strerror})") from error
+    with rc_context(settings), whole_file(path) as partial:
+        figure.savefig(partial, dpi=200, metadata=_UNDATED.get(path.suffix))
     click.echo(f"drew {path}", err=True)

@@ -106,14 +106,14 @@ def prune(
     """
     import cwda
     from cwda.cli.figure_file import require_drawable
-    from cwda.cli.output import require_writable, write_tables
+    from cwda.cli.output import require_table, write_tables
     from cwda.cli.show_experiment import show_experiment
     from cwda.experiment import FineTuning, run_experiment
 
     at = None if finetune_at is None else numbers_of(finetune_at, "--finetune-at")
     shares, strategies = numbers_of(ratios, "--ratios"), names_of(strategy)
     for path in filter(None, (output, pairs)):
-        require_writable(path)
+        require_table(path)
     if figure:
         require_drawable(figure)
     name = Path(model).name.removesuffix(Path(model).suffix) if Path(model).exists() else model

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from cwda.cli.format import number, plain_table, say_lines
+from cwda.cli.format import plain_table, say_lines
+from cwda.formatting import number
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import pickle
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from cwda.errors import ExperimentError
+from cwda.files import whole_file
 from cwda.models.data import Images, augment, normalise
 from cwda.models.memory import Chunks
 from cwda.pruning.masks import Masks
@@ -262,9 +262,8 @@ def _save(
         "model": model.state_dict(),
         "optimizer": optimizer.state_dict(),
     }
-    partial = path.with_suffix(".partial")
-    torch.save(state, partial)
-    os.replace(partial, path)
+    with whole_file(path) as partial:
+        torch.save(state, partial)
 
 
 def _resume(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[int, float]:
