@@ -132,7 +132,11 @@ def fine_tune(
     good = _copy(model.state_dict())
     chunks = Chunks()
     for epoch in range(done, how.epochs):
-        epoch_loss = _epoch(model, optimizer, masks, images, how, seed, epoch, chunks, on_images)
+        # On CUDA algorithms may differ from run to run otherwise.
+        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
+            epoch_loss = _epoch(
+                model, optimizer, masks, images, how, seed, epoch, chunks, on_images
+            )
         if not math.isfinite(epoch_loss) or not _finite(model):
             model.load_state_dict(good)
             reason = (
