@@ -72,7 +72,7 @@ def run_experiment(
         Keeps every cell as soon as it is done; a run that was killed goes on there, and one
         with more criteria, ratios or seeds adds to it.
     samples : int
-        Training images for criteria that need data.
+        At most so many training images for criteria that need data.
     subset : int, optional
         Fine-tune on a random sample of so many training images and measure accuracy on so
         many test images, the same for all cells; all by default.
