@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 
@@ -85,9 +86,7 @@ class Bench:
 
     def scores(self, criteria: Sequence[str], seed: int) -> dict[str, Scores]:
         """Scores by criterion with one seed: kept ones, or new ones from one pass."""
-        names = {
-            each: f"{hashlib.sha256(each.encode()).hexdigest()[:8]}-seed{seed}" for each in criteria
-        }
+        names = {each: f"{quote(each, safe='')}-seed{seed}" for each in criteria}
         for each in criteria:
             kept = None if names[each] in self._scores else self.store.scores(names[each])
             if kept is not None:
