@@ -12,6 +12,7 @@ __all__ = [
     "CwdaError",
     "DataError",
     "DivergedError",
+    "ExperimentError",
     "ExportError",
     "FigureError",
     "LayerError",
@@ -43,6 +44,10 @@ class UnreadableError(SourceError):
 
 class DataError(CwdaError):
     """Images or labels are missing, damaged or do not fit the model."""
+
+
+class ExperimentError(CwdaError):
+    """An experiment is impossible as asked for, or its folder belongs to another one."""
 
 
 class FigureError(CwdaError):

@@ -12,6 +12,7 @@ from cwda.cli.calibrate import calibrate
 from cwda.cli.global_pruning import global_pruning
 from cwda.cli.models import models
 from cwda.cli.predict import predict
+from cwda.cli.prune import prune
 from cwda.cli.report import report
 from cwda.cli.similarity import similarity
 from cwda.cli.study import study
@@ -44,3 +45,4 @@ cwda.add_command(models)
 cwda.add_command(calibrate)
 cwda.add_command(study)
 cwda.add_command(train)
+cwda.add_command(prune)

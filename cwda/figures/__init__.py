@@ -3,6 +3,7 @@
 In a notebook the last line ``ax.figure`` shows it; ``ax.figure.savefig("name.svg")`` saves it.
 """
 
+from cwda.figures.accuracy import accuracy_curves
 from cwda.figures.conditions import effects, overview
 from cwda.figures.covariance import covariance, covariance_blocks, filter_image
 from cwda.figures.histograms import score_histogram, score_histograms
@@ -13,6 +14,7 @@ from cwda.figures.scatter import dispersion, predicted_measured
 from cwda.figures.trajectory import trajectory
 
 __all__ = [
+    "accuracy_curves",
     "covariance",
     "covariance_blocks",
     "criteria_matrix",

@@ -72,12 +72,16 @@ DARK, GREY, LINES, UNDEFINED = "#222222", "#767676", "#BFBFBF", "#F0F0F0"
 #: Okabe and Ito's colours without black and yellow, darkest first.
 CYCLE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
-#: Colour and marker of the norm-based criteria.
+#: Colour and marker of the norm-based criteria, and of those often set beside them.
 CRITERIA = {
     "l1": (CYCLE[0], "o"),
     "l2": (CYCLE[1], "s"),
     "gm": (CYCLE[2], "^"),
     "fermat": (CYCLE[3], "D"),
+    "taylor_l1": (CYCLE[4], "v"),
+    "bn_gamma": (CYCLE[5], "P"),
+    "apoz": ("#6F4E9B", "X"),
+    "random": (GREY, "*"),
 }
 _MARKERS = "os^DvP"
 

@@ -154,7 +154,25 @@ def trained() -> dict[float, pd.DataFrame]:
     return found
 
 
+def accuracies() -> pd.DataFrame:
+    """A table as an experiment has it: two criteria, two seeds, fine-tuned at two ratios."""
+    rng = np.random.default_rng(4)
+    rows = [{"strategy": "none", "criterion": "none", "ratio": 0.0, "stage": "unpruned"}]
+    rows[0] |= {"network": "simulated", "accuracy": 93.0}
+    for criterion, lost in (("l1", 60.0), ("taylor_l1", 45.0)):
+        for ratio in (0.1, 0.3, 0.5, 0.7):
+            for seed in range(2):
+                row = {"network": "simulated", "strategy": "global", "criterion": criterion}
+                row |= {"ratio": ratio, "seed": seed}
+                noise = 6 * rng.random()
+                rows.append(row | {"stage": "pruned", "accuracy": 92 - 2 * lost * ratio**2 - noise})
+                if ratio in (0.3, 0.5):
+                    rows.append(row | {"stage": "finetuned", "accuracy": 92 - 20 * ratio - noise})
+    return pd.DataFrame(rows)
+
+
 GALLERY: dict[str, Callable[[], Axes]] = {
+    "accuracy_curves": lambda: figures.accuracy_curves(accuracies()),
     "covariance": lambda: figures.covariance(layer(channels=20)),
     "covariance_blocks": lambda: figures.covariance_blocks(layer()),
     "criteria_matrix": lambda: figures.criteria_matrix(similarity(network()), 0),

@@ -28,6 +28,7 @@ from cwda.pruning import scores, similarity
 from cwda.theory import predict_similarity
 from tests.figures.gallery import (
     GALLERY,
+    accuracies,
     applicability,
     checked,
     compared,
@@ -52,6 +53,7 @@ def test_plain_figure_without_pyplot_or_changed_settings(name):
 
 
 DRAWN_ON_GIVEN_AXES = {
+    "accuracy_curves": lambda ax: figures.accuracy_curves(accuracies(), ax=ax),
     "covariance": lambda ax: figures.covariance(layer(), ax=ax),
     "covariance_blocks": lambda ax: figures.covariance_blocks(layer(), ax=ax),
     "criteria_matrix": lambda ax: figures.criteria_matrix(similarity(network()), 0, ax=ax),
@@ -237,6 +239,19 @@ def test_global_shares_have_the_measurements():
     np.testing.assert_allclose(measured[1].get_xdata(), 100 * expected)
 
 
+def test_accuracy_curves_have_means_and_ranges():
+    table = accuracies()
+    ax = figures.accuracy_curves(table)
+    dashed = next(line for line in ax.lines if line.get_linestyle() == "--")
+    rows = table[(table.criterion == "l1") & (table.stage == "pruned")].groupby("ratio").accuracy
+    assert dashed.get_xdata() == pytest.approx([10, 30, 50, 70])
+    assert dashed.get_ydata() == pytest.approx(rows.mean().to_numpy())
+    assert len(ax.collections) == 4  # two criteria, two stages
+    heights = [path.vertices[:, 1] for band in ax.collections for path in band.get_paths()]
+    assert any(h.min() == rows.min().min() and h.max() == rows.max().max() for h in heights)
+    assert ax.lines[0].get_ydata()[0] == 93
+
+
 def test_trajectory_has_one_layer():
     results = trained()
     ax = figures.trajectory(results, "mean", "stage0.2.conv")
@@ -308,6 +323,14 @@ BROKEN = ConvLayer("broken", torch.full((16, 4, 3, 3), float("nan")))
             "2 methods",
         ),
         (lambda: figures.dispersion(applicability(), "gm"), FigureError, "it has l2"),
+        (
+            lambda: figures.accuracy_curves(
+                pd.concat([accuracies(), accuracies().assign(strategy="layerwise")])
+            ),
+            FigureError,
+            "several strategies",
+        ),
+        (lambda: figures.accuracy_curves(accuracies(), "local"), FigureError, "it has global"),
         (
             lambda: figures.global_shares(pd.concat([pruned(), pruned().assign(ratio=0.5)])),
             FigureError,

@@ -1,0 +1,36 @@
+"""Writing a figure to a file: format by suffix, the same bytes for the same figure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cwda.files import require_writable, whole_file
+
+__all__ = ["require_drawable", "write_figure"]
+
+_FORMATS = (".svg", ".pdf", ".png")
+_UNDATED = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+
+
+def require_drawable(path: Path) -> None:
+    """Raise unless a figure can be written to `path`; called before any long work.
+
+    Raises
+    ------
+    CwdaError
+        If the suffix is unknown, or the folder is missing or may not be written.
+    """
+    require_writable(path, _FORMATS)
+
+
+def write_figure(figure: Any, path: Path) -> None:
+    """Write a figure, and say so; an SVG keeps its text as text."""
+    from matplotlib import rc_context
+
+    settings: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "cwda"}
+    with rc_context(settings), whole_file(path) as partial:
+        figure.savefig(partial, dpi=200, metadata=_UNDATED.get(path.suffix))
+    click.echo(f"drew {path}", err=True)

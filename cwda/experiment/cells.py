@@ -1,0 +1,93 @@
+"""The cells of an experiment: what is measured once, and in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from cwda.errors import ExperimentError, nearest
+from cwda.pruning.registry import resolve
+
+__all__ = ["BASELINE", "Cell", "Grid"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One network whose accuracy is measured.
+
+    Attributes
+    ----------
+    strategy, criterion : str
+        How filters were selected.
+    ratio : float
+        Share of filters pruned.
+    seed : int
+        Seed of calibration images, random scores and fine-tuning.
+    stage : {"unpruned", "pruned", "finetuned"}
+        When the accuracy is measured.
+    """
+
+    strategy: str
+    criterion: str
+    ratio: float
+    seed: int
+    stage: str
+
+    @property
+    def selection(self) -> str:
+        """Name of the plan, a part of a file name."""
+        return f"{self.strategy}-{quote(self.criterion, safe='')}-{self.ratio:g}-seed{self.seed}"
+
+    @property
+    def name(self) -> str:
+        """Name of the cell, a part of a file name."""
+        return f"{self.selection}-{self.stage}"
+
+
+#: The network as it is given.
+BASELINE = Cell("none", "none", 0.0, 0, "unpruned")
+
+
+@dataclass(frozen=True)
+class Grid:
+    """All combinations that an experiment measures."""
+
+    criteria: tuple[str, ...]
+    ratios: tuple[float, ...]
+    strategies: tuple[str, ...]
+    seeds: int
+    finetune_at: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        resolve(self.criteria)
+        for what, values in (("ratio", self.ratios), ("strategy", self.strategies)):
+            if not values or len({*values}) < len(values):
+                raise ExperimentError(f"give each {what} once, and at least one, not {values}")
+        for ratio in self.ratios:
+            if not 0 < ratio < 1:
+                raise ExperimentError(f"a pruning ratio lies between 0 and 1, not {ratio:g}")
+        for strategy in self.strategies:
+            known = ("layerwise", "global")
+            if strategy not in known:
+                raise ExperimentError(f"no strategy {strategy!r}{nearest(strategy, known)}")
+        if self.seeds < 1:
+            raise ExperimentError(f"seeds is how many there are, 1 or more, not {self.seeds}")
+        for ratio in self.finetune_at:
+            if ratio not in self.ratios:
+                there = ", ".join(f"{each:g}" for each in self.ratios)
+                raise ExperimentError(f"fine-tuning at {ratio:g}, but the ratios are {there}")
+
+    def cells(self) -> Iterator[Cell]:
+        """Cheap ones first, and whole seeds, so that an interrupted run is of most use."""
+        yield BASELINE
+        for stage, ratios in (("pruned", self.ratios), ("finetuned", self.finetune_at)):
+            for seed in range(self.seeds):
+                for selected in self._selections(ratios):
+                    yield Cell(*selected, seed, stage)
+
+    def _selections(self, ratios: Sequence[float]) -> Iterator[tuple[str, str, float]]:
+        for ratio in ratios:
+            for strategy in self.strategies:
+                for criterion in self.criteria:
+                    yield strategy, criterion, ratio

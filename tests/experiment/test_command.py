@@ -1,0 +1,120 @@
+"""`cwda prune` on the command line."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from click.testing import CliRunner
+from safetensors.torch import save_file
+
+from cwda.cli.main import cwda
+from tests.experiment.conftest import images
+
+
+@pytest.fixture(scope="module")
+def files(model, tmp_path_factory):
+    """A checkpoint and an array file."""
+    folder = tmp_path_factory.mktemp("files")
+    save_file({name: value.contiguous() for name, value in model.state_dict().items()},
+              folder / "net.safetensors")  # fmt: skip
+    (x_train, y_train), (x_test, y_test) = images(64, 1), images(40, 2)
+    np.savez(
+        folder / "data.npz",
+        x_train=x_train.permute(0, 2, 3, 1).numpy(),
+        y_train=y_train.numpy(),
+        x_test=x_test.permute(0, 2, 3, 1).numpy(),
+        y_test=y_test.numpy(),
+    )
+    return folder
+
+
+def call(files, folder, *arguments: str):
+    given = ["--model", str(files / "net.safetensors"), "--data", str(files / "data.npz")]
+    return CliRunner().invoke(
+        cwda, ["prune", *given, "--folder", str(folder / "run"), "--device", "cpu", *arguments]
+    )
+
+
+def test_writes_table_figures_and_goes_on(files, tmp_path):
+    arguments = ["--criteria", "l1,l2,gm", "--ratios", ".25,.5", "--finetune", "1"]
+    arguments += ["--finetune-at", ".5", "--batch-size", "32", "--seeds", "2"]
+    arguments += ["--output", str(tmp_path / "table.csv"), "--figure", str(tmp_path / "curve.svg")]
+    arguments += ["--pairs", str(tmp_path / "pairs.csv")]
+    found = call(files, tmp_path, *arguments)
+    assert found.exit_code == 0, found.output
+    assert "layerwise, pruned" in found.output
+    assert "global, finetuned" in found.output
+    table = pd.read_csv(tmp_path / "table.csv")
+    assert len(table) == 1 + 2 * 2 * 3 * 2 + 2 * 3 * 2
+    assert len(pd.read_csv(tmp_path / "pairs.csv")) == 2 * 2 * 3
+    for strategy in ("layerwise", "global"):
+        assert "accuracy, in %" in (tmp_path / f"curve-{strategy}.svg").read_text()
+    first = (tmp_path / "curve-global.svg").read_bytes()
+    again = call(files, tmp_path, *arguments)
+    assert again.exit_code == 0
+    assert (pd.read_csv(tmp_path / "table.csv").seconds == table.seconds).all()
+    assert (tmp_path / "curve-global.svg").read_bytes() == first
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--criteria", "l3"], "no criterion 'l3'"),
+        (["--ratios", "1.5"], "between 0 and 1"),
+        (["--normalisation", "cifar"], "no normalisation 'cifar'"),
+        (["--figure", "a.txt"], "unknown format"),
+        (["--output", "no/such/folder.csv"], "does not exist"),
+        (["--finetune", "1", "--learning-rate", "0"], "a learning rate is positive"),
+        (["--model", "no-such-net"], "no-such-net"),
+        (["--data", "no-such.npz"], "no-such.npz"),
+    ],
+)
+def test_errors_are_one_line(files, tmp_path, arguments, message):
+    found = call(files, tmp_path, *arguments)
+    assert found.exit_code == 1, found.output
+    assert found.stderr.startswith("error: ")
+    assert len(found.stderr.splitlines()) == 1
+    assert message in found.stderr
+
+
+def test_classes_that_do_not_fit_are_one_line(files, tmp_path, model):
+    other = dict(model.state_dict())
+    other |= {"linear.weight": torch.zeros(7, 32), "linear.bias": torch.zeros(7)}
+    save_file(other, tmp_path / "seven.safetensors")
+    found = call(files, tmp_path, "--model", str(tmp_path / "seven.safetensors"))
+    assert found.exit_code == 1
+    assert found.stderr == "error: the model has 7 classes, the data have 4\n"
+    assert not (tmp_path / "run").exists()
+
+
+def test_another_experiment_in_the_folder_is_one_line(files, tmp_path):
+    assert call(files, tmp_path, "--criteria", "l1", "--ratios", ".5").exit_code == 0
+    found = call(files, tmp_path, "--criteria", "l1", "--ratios", ".5", "--subset", "20")
+    assert found.exit_code == 1
+    assert "another subset" in found.stderr
+    assert len(found.stderr.splitlines()) == 1
+
+
+def test_an_interruption_says_how_to_go_on(files, tmp_path, monkeypatch):
+    from cwda.experiment.subject import Subject
+
+    accuracy, calls = Subject.accuracy, []
+
+    def interrupted(self, *given):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return accuracy(self, *given)
+
+    monkeypatch.setattr(Subject, "accuracy", interrupted)
+    found = call(files, tmp_path, "--criteria", "l1,l2", "--ratios", ".25,.5")
+    assert found.exit_code == 130
+    assert "the same command goes on there" in found.stderr
+    cells = [json.loads(path.read_text()) for path in (tmp_path / "run/cells").iterdir()]
+    assert len(cells) == 2
+    monkeypatch.undo()
+    assert call(files, tmp_path, "--criteria", "l1,l2", "--ratios", ".25,.5").exit_code == 0
