@@ -22,13 +22,14 @@ INTERRUPTED = 130
 
 
 @click.command(
+    short_help="Prune, fine-tune, measure the accuracy left.",
     epilog="""\b
 Examples:
   cwda prune --model resnet20-cifar10 --data cifar10.npz
   cwda prune --model resnet56.th --normalisation imagenet --data cifar10.npz \\
       --criteria l1,l2,taylor_l1,random --finetune 1 --finetune-at .5 --seeds 3 \\
       --folder runs/resnet56 --output accuracy.csv --figure accuracy.svg
-"""
+""",
 )
 @click.option("--model", required=True, metavar="NAME|PATH",
               help="A name of a model or a checkpoint.")  # fmt: skip
