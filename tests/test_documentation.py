@@ -39,3 +39,11 @@ def test_commands_in_the_documents_exist():
     }
     assert written
     assert written <= {*group.list_commands(click.Context(group))}
+
+
+def test_the_picture_and_the_list_of_rooms_are_whole():
+    package = DOCS.parent / "cwda"
+    rooms = [path.name for path in package.iterdir() if (path / "__init__.py").exists()]
+    picture = (DOCS / "images" / "rooms.svg").read_text()
+    text = (DOCS / "architecture.md").read_text()
+    assert [room for room in rooms if room not in picture or f"`cwda/{room}/`" not in text] == []

@@ -1,0 +1,65 @@
+"""Arrows point down: a room imports only rooms of lower floors."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parent.parent / "cwda"
+
+#: From the ground up; rooms of one floor do not know each other.
+FLOORS = (
+    {"errors", "formatting", "_version"},
+    {"files", "layers", "numerics"},
+    {"models", "conditions"},
+    {"extract", "theory"},
+    {"pruning"},
+    {"comparison", "calibration", "experiment"},
+    {"figures"},
+    {"study", "reporting"},
+    {"cli"},
+)
+FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}
+LIBRARIES_OF_NUMERICS = {"__future__", "cwda", "collections", "concurrent", "dataclasses"}
+LIBRARIES_OF_NUMERICS |= {"functools", "itertools", "math", "numpy", "scipy", "torch", "typing"}
+
+
+def room_of(path):
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported(path):
+    """Modules that a file names in an import, wherever it stands."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            if node.module == "cwda":
+                yield from (f"cwda.{name.name}" for name in node.names)
+            else:
+                yield node.module
+
+
+FILES = [path for path in sorted(PACKAGE.rglob("*.py")) if path != PACKAGE / "__init__.py"]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_arrows_point_down(path):
+    own = room_of(path)
+    for module in imported(path):
+        parts = module.split(".")
+        if parts[0] != "cwda" or len(parts) == 1:
+            continue
+        other = parts[1]
+        if other in FLOOR and other != own:
+            assert FLOOR[other] < FLOOR[own], f"{own} imports {other}"
+
+
+def test_numerics_knows_no_layer_no_table_and_no_file():
+    for path in (PACKAGE / "numerics").glob("*.py"):
+        assert {module.split(".")[0] for module in imported(path)} <= LIBRARIES_OF_NUMERICS, path
+
+
+def test_every_room_has_a_floor():
+    rooms = {room_of(path) for path in FILES}
+    assert rooms == set(FLOOR)
