@@ -283,7 +283,8 @@ def _name(ax: Axes, x: pd.Series, y: pd.Series, names: pd.Series, points: Array)
         point = to_pixels(at) / scale
         room = left + width / 2 - point[0], right - width / 2 - point[0]
         aside, inside = 4 + width / 2, float(np.clip(0, *room))
-        offsets = [(aside, 0.0), (-aside, 0.0), (inside, height), (inside, -height)]
+        offsets = [(aside, 0.0), (-aside, 0.0)]
+        offsets += [(inside, lines * height) for lines in (1, -1, 2, -2)]
         free = [
             offset
             for offset in offsets
