@@ -99,7 +99,7 @@ class CheckResult:
         return pd.DataFrame([vars(count) for count in count_verdicts(self)])
 
     def _repr_html_(self) -> str:
-        shown = self.summary().round({"median_effect": 3, "weights_hold": 3, "weights_fail": 3})
+        shown = self.summary().round(3)
         level = f"{100 * (1 - 2 * self.alpha):g} % intervals"
         names = ", ".join(html.escape(network.name) for network in self.networks)
         table: str = shown.to_html(index=False, border=0)
