@@ -12,6 +12,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from cwda.numerics.median_refinement import refined_weights
+
 __all__ = ["GeometricMedian", "Geometry"]
 
 # A squared distance below this share of the squared norms it is made of has lost four
@@ -25,6 +27,8 @@ _TINY = 1e-300
 _TOLERANCE = 1e-12
 # ... or after so many steps, which only near-degenerate configurations need.
 _MAX_STEPS = 10_000
+# A median with a longer subgradient of the mean distance is refined.
+_STEEP = 1e-10
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,6 +119,8 @@ class Geometry:
         the unit vectors from the medoid to the others and eta its multiplicity. If it fails, the
         iteration starts below the medoid's sum of distances: at the mean, or by Vardi and
         Zhang's step away from the medoid. As it only descends, it never meets a point.
+        Where most points crowd together, as dead filters do, the Gram matrix cancels; the median
+        is then refined in coordinates (`cwda.numerics.median_refinement`).
 
         Notes
         -----
@@ -134,8 +140,25 @@ class Geometry:
         weights, steps = self._weiszfeld(start, settled)
         weights = torch.where(settled.unsqueeze(-1), vertex, weights)
         radii = torch.where(settled.unsqueeze(-1), at_medoid, self._distances_to(weights))
-        slope = (self._pull(radii, weights) - _multiplicity(radii)).clamp_min(0)
-        return GeometricMedian(weights, radii, slope / radii.shape[-1], steps)
+        slope = self._slope(radii, weights)
+        if (slope > _STEEP).any():
+            weights = self._refined(weights, slope > _STEEP)
+            radii = torch.where(settled.unsqueeze(-1), at_medoid, self._distances_to(weights))
+            slope = self._slope(radii, weights)
+        return GeometricMedian(weights, radii, slope, steps)
+
+    def _slope(self, radii: Tensor, weights: Tensor) -> Tensor:
+        """Norm of the smallest subgradient of the mean distance."""
+        steep = (self._pull(radii, weights) - _multiplicity(radii)).clamp_min(0)
+        return steep / radii.shape[-1]
+
+    def _refined(self, weights: Tensor, steep: Tensor) -> Tensor:
+        """Better weights for the sets in which cancellation stopped the iteration."""
+        n, d = self.points.shape[-2:]
+        refined = weights.reshape(-1, n).clone()
+        for one in steep.reshape(-1).nonzero().flatten().tolist():
+            refined[one] = refined_weights(self.centred.reshape(-1, n, d)[one], refined[one])
+        return refined.reshape(weights.shape)
 
     @property
     def _squares(self) -> Tensor:

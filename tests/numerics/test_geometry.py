@@ -165,3 +165,23 @@ def test_the_gpu_agrees():
     here, there = Geometry(points), Geometry(points.cuda())
     np.testing.assert_allclose(there.distances.cpu(), here.distances, rtol=1e-12)
     np.testing.assert_allclose(there.median.distances.cpu(), here.median.distances, rtol=1e-10)
+
+
+@pytest.mark.parametrize(("n", "d"), [(40, 9), (24, 60)])
+@pytest.mark.parametrize("scale", [1e-3, 1e-6])
+def test_median_of_points_that_mostly_crowd_together(n, d, scale):
+    """Dead filters: more than half of the points lie in a far corner, nearly equal."""
+    rng = np.random.default_rng(n)
+    points = rng.normal(size=(n, d))
+    points[: n // 2 + 3] *= scale
+    points += rng.normal(size=d)
+    geometry = Geometry(torch.from_numpy(points))
+    assert geometry.median.subgradient < 1e-9
+    found = geometry.median.weights.numpy() @ points
+    total = np.linalg.norm(points - found, axis=1).sum()
+    # No point of a finer and finer cloud around it has a smaller sum of distances.
+    for size in (1.0, 1e-2, 1e-4, 1e-7):
+        for step in rng.normal(size=(50, d)) * size * scale:
+            assert np.linalg.norm(points - found - step, axis=1).sum() >= total * (1 - 1e-14)
+    distances = np.linalg.norm(points - found, axis=1)
+    np.testing.assert_allclose(geometry.median.distances, distances, rtol=1e-8, atol=1e-8 * scale)

@@ -170,6 +170,7 @@ def test_the_paper_s_criteria_are_registered():
 
 def test_a_fermat_point_that_is_not_found_is_no_score(monkeypatch):
     monkeypatch.setattr("cwda.numerics.geometry._MAX_STEPS", 1)
+    monkeypatch.setattr("cwda.numerics.geometry._STEEP", 1.0)  # nor refined
     rows = torch.tensor([[0.0, 0], [1, 0], [0, 1]], dtype=torch.float64)
     with pytest.raises(CriterionError, match="not found in 1 steps"):
         fermat(Filters(rows))
