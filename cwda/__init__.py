@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         variance,
     )
     from cwda.errors import CwdaError
+    from cwda.experiment import ExperimentResult, FineTuning, run_experiment
     from cwda.extract import load, load_model
     from cwda.layers import ConvLayer, Network
     from cwda.models import accuracy, read_images
@@ -63,6 +64,8 @@ __all__ = [
     "ConditionResult",
     "ConvLayer",
     "CwdaError",
+    "ExperimentResult",
+    "FineTuning",
     "Network",
     "Plan",
     "__version__",
@@ -98,6 +101,7 @@ __all__ = [
     "read_images",
     "remove",
     "report",
+    "run_experiment",
     "scores",
     "select",
     "similarity",
@@ -125,6 +129,7 @@ _ROOMS = {
         "variance",
     ),
     "cwda.errors": ("CwdaError",),
+    "cwda.experiment": ("ExperimentResult", "FineTuning", "run_experiment"),
     "cwda.extract": ("load", "load_model"),
     "cwda.layers": ("ConvLayer", "Network"),
     "cwda.models": ("accuracy", "read_images"),
