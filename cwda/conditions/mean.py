@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 from scipy import special
 
 from cwda.conditions.definition import Condition, always_applicable
@@ -34,8 +35,11 @@ def _scalar_mean(space: Workspace) -> dict[str, float]:
     weight, since a constant mean m has the effect |m| / RMS.
     """
     n = space.layer.n_filters
-    # In units of the RMS weight, so that neither sums nor squares leave the range of float64.
-    means = space.filters.double().div(space.scale).mean(dim=1).cpu().numpy()
+    # In units of the RMS weight; where sums might leave the range of float64, from scaled weights.
+    if 1e-140 < space.scale < 1e140:
+        means = space.filters.mean(dim=1, dtype=torch.float64).div(space.scale).cpu().numpy()
+    else:
+        means = space.filters.double().div(space.scale).mean(dim=1).cpu().numpy()
     mean, error = float(means.mean()), float(means.std(ddof=1)) / math.sqrt(n)
     t = float(special.stdtrit(n - 1, 1 - space.alpha))
     tost = math.nan

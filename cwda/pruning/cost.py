@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from cwda.errors import SelectionError
 from cwda.pruning.graph import evaluation_mode
@@ -105,6 +104,8 @@ def count(model: nn.Module, example: Example) -> Cost:
     >>> count(cifar_resnet(20), (1, 3, 32, 32))
     Cost(parameters=269722, flops=40551040)
     """
+    from torch.utils.flop_counter import FlopCounterMode  # its imports take a while
+
     counter = FlopCounterMode(display=False)
     with evaluation_mode(model), torch.no_grad(), counter:
         model(example_input(model, example)[:1])

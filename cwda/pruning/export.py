@@ -31,7 +31,9 @@ def _torchscript(model: nn.Module, image: Tensor, path: Path) -> None:
 
 
 def _exported(model: nn.Module, image: Tensor, path: Path) -> None:
-    program = torch.export.export(model, (_pair(image),), dynamic_shapes=(_BATCH,))
+    program = torch.export.export(
+        model, (_pair(image),), dynamic_shapes=({0: torch.export.Dim("batch")},)
+    )
     torch.export.save(program, path)
 
 
@@ -46,14 +48,11 @@ def _onnx(model: nn.Module, image: Tensor, path: Path) -> None:
         (_pair(image),),
         str(path),
         dynamo=True,
-        dynamic_shapes=(_BATCH,),
+        dynamic_shapes=({0: torch.export.Dim("batch")},),
         external_data=False,
         optimize=False,  # optimised, BatchNorm would be folded into the weights
         verbose=False,
     )
-
-
-_BATCH = {0: torch.export.Dim("batch")}
 
 
 def _pair(image: Tensor) -> Tensor:

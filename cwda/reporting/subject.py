@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from cwda.comparison import Applicability, Comparison, GlobalPruning
     from cwda.pruning import SimilarityResult
 
-__all__ = ["RATIO", "Subject", "sections"]
+__all__ = ["MODEL", "RATIO", "Subject", "sections"]
+
+#: The model that global pruning is predicted by: CWDA with filters of unequal scale.
+MODEL = "scale"
 
 #: The pruning ratio at which the report asks what a criterion can tell apart.
 RATIO = 0.5
@@ -84,7 +87,7 @@ class Subject:
         """Shares of filters that layers lose to one ranking of the network."""
         from cwda.comparison import global_pruning
 
-        return global_pruning(self.network, device=self.device)
+        return global_pruning(self.network, rungs=[MODEL], device=self.device)
 
 
 def sections(

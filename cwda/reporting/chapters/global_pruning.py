@@ -12,9 +12,6 @@ from cwda.reporting.subject import RATIO, Subject, sections
 
 __all__ = ["global_pruning"]
 
-#: The model of the predictions shown.
-MODEL = "scale"
-
 
 def global_pruning(subjects: Sequence[Subject]) -> list[Block]:
     """Shares lost by layer, predicted and measured, and the overlap of the criteria."""
@@ -35,7 +32,6 @@ def global_pruning(subjects: Sequence[Subject]) -> list[Block]:
 def _network(subject: Subject) -> list[Block]:
     result = subject.global_pruning
     table = result.table
-    table = table[table["rung"] == MODEL]
     here = table[(table["ratio"] == RATIO) & table["share_measured"].notna()]
     if here.empty:
         return [Paragraph("No layer of this network can be ranked.")]
@@ -70,7 +66,7 @@ def _overlap(subject: Subject) -> Table:
                 number(row.overlap_predicted),
                 number(row.overlap_measured),
             ]
-            for row in overlap[overlap["rung"] == MODEL].itertuples()
+            for row in overlap.itertuples()
         ],
         "Overlap (Jaccard index) of the filters that two criteria prune globally.",
     )
