@@ -20,6 +20,7 @@ from scipy import special
 
 from cwda.errors import CwdaError
 from cwda.numerics.bivariate_normal import bivariate_normal_cdf
+from cwda.numerics.proportions import binomial_quantile
 from cwda.theory.score_law import ScoreLaw
 
 __all__ = [
@@ -115,8 +116,6 @@ def predict_shares(
     >>> found.share.round(3).tolist(), found.low.round(3).tolist()
     ([[0.819, 0.181]], [[0.748, 0.119]])
     """
-    from scipy import stats
-
     if normalise not in NORMALISATIONS:
         known = ", ".join(repr(name) for name in NORMALISATIONS)
         raise CwdaError(f"no theory of scores normalised by {normalise!r}; known are {known}")
@@ -145,7 +144,7 @@ def predict_shares(
     variance = (1 - weight) ** 2 * binomial + weight**2 * others
     narrow = np.sqrt(np.divide(variance, binomial, out=np.ones_like(share), where=binomial > 0))
     limits = [
-        share + narrow * (stats.binom.ppf(tail, n, share) / n - share)
+        share + narrow * (binomial_quantile(tail, n, share) / n - share)
         for tail in ((1 - level) / 2, (1 + level) / 2)
     ]
     low, high = (np.clip(each, 0.0, 1.0) for each in limits)
