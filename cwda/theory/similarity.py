@@ -65,7 +65,8 @@ def predict_similarity(
         Any of isotropic, diagonal, block, scale, shape; all by default.
     level : float
         Level of the prediction intervals. They hold the scatter of n filters under the
-        model, not the uncertainty of its fitted numbers.
+        model, not the uncertainty of its fitted numbers, and are approximate (coverage .86 to
+        .96 at .95, docs/calibration.md); those of `simulate_similarity` keep their level.
     device : str or torch.device
         Where to fit, in float64.
 
