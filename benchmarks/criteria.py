@@ -28,7 +28,7 @@ def criteria() -> list[Row]:
     others: dict[str, Callable[[], object]] = {
         "GM by torch.cdist, exact, float64": lambda: _cdist(weight.double()),
         "GM by a loop over filters, as NNI has it": lambda: _loop(weight),
-        "Torch-Pruning, FPGMImportance (distances of squared weights)": lambda: _torch_pruning(weight),
+        "Torch-Pruning, FPGMImportance (of squared weights)": lambda: _torch_pruning(weight),
     }
     for name, call in others.items():
         own = seconds(call, 5)
