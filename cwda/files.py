@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cwda.errors import CwdaError
 
-__all__ = ["require_writable", "whole_file"]
+__all__ = ["replacement", "require_writable", "whole_file"]
 
 
 def require_writable(path: Path, formats: Sequence[str]) -> None:
@@ -32,20 +32,15 @@ def require_writable(path: Path, formats: Sequence[str]) -> None:
 
 
 @contextlib.contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A file beside `path` to write to, which takes its place once all is written.
+def replacement(path: Path) -> Iterator[Path]:
+    """A file beside `path` to write to, which takes its place if nothing is raised.
 
     Raises
     ------
-    CwdaError
-        If writing fails; `path` is then as it was.
+    OSError
+        If it cannot be made or moved; what the body raises passes, and `path` is as it was.
     """
-    try:
-        handle, name = tempfile.mkstemp(
-            dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix
-        )
-    except OSError as error:
-        raise CwdaError(f"{path}: cannot be written ({error.strerror})") from error
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
     os.close(handle)
     partial = Path(name)
     try:
@@ -54,7 +49,21 @@ def whole_file(path: Path) -> Iterator[Path]:
         os.umask(mask)
         partial.chmod(0o666 & ~mask)  # mkstemp gives 0600; what is written is for others too
         os.replace(partial, path)
-    except OSError as error:
-        raise CwdaError(f"{path}: cannot be written ({error.strerror})") from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """As `replacement`, for a body that only writes: its errors become one line.
+
+    Raises
+    ------
+    CwdaError
+        If writing fails; `path` is then as it was.
+    """
+    try:
+        with replacement(path) as partial:
+            yield partial
+    except OSError as error:
+        raise CwdaError(f"{path}: cannot be written ({error.strerror})") from error

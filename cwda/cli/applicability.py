@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from cwda.cli.failure import one_line_errors
 from cwda.cli.options import CRITERIA, device_option, names_of
-from cwda.cli.output import output_option
+from cwda.cli.output import output_option, table_of_each
 from cwda.cli.sources import Sources, source_options
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from cwda.layers import Network
 
 __all__ = ["applicability"]
 
@@ -40,17 +46,13 @@ def applicability(
     from rich.console import Console
 
     import cwda
-    from cwda.cli.output import require_table, write_tables
     from cwda.cli.show_predictions import show_applicability
 
     names = names_of(criteria)
-    if output:
-        require_table(output)
-    tables = []
-    for network in sources.load():
+
+    def show(network: Network) -> pd.DataFrame:
         result = cwda.applicability(network, names, ratio=ratio, device=device)
         show_applicability(network, result, Console(highlight=False), layers=not summary)
-        tables.append(result.table)
-    if output:
-        write_tables(tables, output)
-    sources.finish()
+        return result.table
+
+    table_of_each(sources, output, show)

@@ -12,7 +12,6 @@ from cwda.files import require_writable, whole_file
 __all__ = ["require_drawable", "write_figure"]
 
 _FORMATS = (".svg", ".pdf", ".png")
-_UNDATED = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
 
 
 def require_drawable(path: Path) -> None:
@@ -28,9 +27,8 @@ def require_drawable(path: Path) -> None:
 
 def write_figure(figure: Any, path: Path) -> None:
     """Write a figure, and say so; an SVG keeps its text as text."""
-    from matplotlib import rc_context
+    from cwda.figures.saving import save
 
-    settings: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "cwda"}
-    with rc_context(settings), whole_file(path) as partial:
-        figure.savefig(partial, dpi=200, metadata=_UNDATED.get(path.suffix))
+    with whole_file(path) as partial:
+        save(figure, partial, path.suffix, dpi=200)
     click.echo(f"drew {path}", err=True)

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from cwda.cli.failure import one_line_errors
 from cwda.cli.options import CRITERIA, device_option, names_of, numbers_of
-from cwda.cli.output import output_option
+from cwda.cli.output import output_option, table_of_each
 from cwda.cli.sources import Sources, source_options
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from cwda.layers import Network
 
 __all__ = ["global_pruning"]
 
@@ -49,17 +55,13 @@ def global_pruning(
     from rich.console import Console
 
     import cwda
-    from cwda.cli.output import require_table, write_tables
     from cwda.cli.show_predictions import show_global_pruning
 
     names, shares = names_of(criteria), numbers_of(ratios, "--ratios")
-    if output:
-        require_table(output)
-    tables = []
-    for network in sources.load():
+
+    def show(network: Network) -> pd.DataFrame:
         result = cwda.global_pruning(network, names, shares, normalise, device=device)
         show_global_pruning(network, result, Console(highlight=False), layers=not summary)
-        tables.append(result.table)
-    if output:
-        write_tables(tables, output)
-    sources.finish()
+        return result.table
+
+    table_of_each(sources, output, show)

@@ -14,7 +14,17 @@ from cwda.files import require_writable, whole_file
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["FORMATS", "output_option", "require_table", "write_table", "write_tables"]
+    from cwda.cli.sources import Sources
+    from cwda.layers import Network
+
+__all__ = [
+    "FORMATS",
+    "output_option",
+    "require_table",
+    "table_of_each",
+    "write_table",
+    "write_tables",
+]
 
 FORMATS = (".csv", ".json", ".parquet")
 
@@ -58,6 +68,26 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
             table.to_json(partial, orient="records", indent=1, double_precision=15)
         else:
             table.to_parquet(partial, index=False)
+
+
+def table_of_each(
+    sources: Sources, output: Path | None, table_of: Callable[[Network], pd.DataFrame]
+) -> None:
+    """Load the networks, show each by `table_of`, and write the tables that it returns.
+
+    Raises
+    ------
+    CwdaError
+        If the table could not be written; told before the work.
+    SystemExit
+        If a network could not be read, after the others are done.
+    """
+    if output:
+        require_table(output)
+    tables = [table_of(network) for network in sources.load()]
+    if output:
+        write_tables(tables, output)
+    sources.finish()
 
 
 def write_tables(tables: Sequence[pd.DataFrame], path: Path) -> None:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from cwda.cli.failure import one_line_errors
 from cwda.cli.options import CRITERIA, device_option, names_of
-from cwda.cli.output import output_option
+from cwda.cli.output import output_option, table_of_each
 from cwda.cli.sources import Sources, source_options
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from cwda.layers import Network
 
 __all__ = ["predict"]
 
@@ -56,15 +62,12 @@ def predict(
     from rich.console import Console
 
     import cwda
-    from cwda.cli.output import require_table, write_tables
     from cwda.cli.show_predictions import show_comparison
 
     names = names_of(criteria)
     models = names_of(rungs) if rungs else None
-    if output:
-        require_table(output)
-    tables = []
-    for network in sources.load():
+
+    def show(network: Network) -> pd.DataFrame:
         measured = cwda.similarity(network, names, device=device)
         if simulate:
             predicted = cwda.simulate_similarity(
@@ -74,7 +77,6 @@ def predict(
             predicted = cwda.predict_similarity(network, names, models, level=level, device=device)
         result = cwda.compare(measured, predicted)
         show_comparison(network, result, Console(highlight=False))
-        tables.append(result.table)
-    if output:
-        write_tables(tables, output)
-    sources.finish()
+        return result.table
+
+    table_of_each(sources, output, show)

@@ -70,19 +70,14 @@ def cwda_test(
     from cwda.cli.output import require_table, write_tables
     from cwda.cli.report import command_line
     from cwda.cli.show_check import show
-    from cwda.conditions.check import CONDITIONS, check, resolve_margins
+    from cwda.conditions.check import check, choose_conditions, require_alpha, resolve_margins
     from cwda.files import require_writable
 
     names = names_of(conditions) if conditions else None
     try:
         resolve_margins(dict(margins))
-        unknown = [name for name in names or () if name not in CONDITIONS]
-        if unknown:
-            raise CwdaError(
-                f"unknown condition {unknown[0]!r}; choose from {', '.join(CONDITIONS)}"
-            )
-        if not 0 < alpha < 0.5:
-            raise CwdaError(f"--alpha must lie between 0 and 0.5, not {alpha:g}")
+        choose_conditions(names)
+        require_alpha(alpha)
     except CwdaError as error:
         raise click.UsageError(str(error)) from error
     if output:

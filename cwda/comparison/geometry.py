@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from cwda.errors import ComparisonError, CwdaError
+from cwda.errors import ComparisonError
 from cwda.layers import ConvLayer, Source, as_network
 from cwda.numerics.concentration import Concentration, concentration
 from cwda.numerics.device import resolve_device
 from cwda.theory.geometry import concentration_limits, predict_concentration
-from cwda.theory.model import FittedLayer, fit_layer
+from cwda.theory.model import FittedLayer, fit_or_reason
 from cwda.theory.prediction import choose_rungs
 
 if TYPE_CHECKING:
@@ -156,10 +156,8 @@ def _of_layer(
     layer: ConvLayer, rungs: Sequence[str], level: float, device: torch.device
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """The rows of one layer in the table, and its statement."""
-    try:
-        fitted = fit_layer(layer, device=device)
-    except CwdaError as error:
-        reason = str(error).split("cannot be fitted: ")[-1]
+    fitted, reason = fit_or_reason(layer, device=device)
+    if fitted is None:
         nothing = [
             {"quantity": quantity, "rung": rung, "reason": reason}
             for quantity in QUANTITIES

@@ -90,9 +90,9 @@ def check(
     >>> [str(verdict) for verdict in res.table["verdict"]]
     ['inconclusive', 'inconclusive', 'holds', 'inconclusive', 'fails', 'inconclusive']
     """
-    chosen = _choose(conditions)
+    chosen = choose_conditions(conditions)
     allowed = resolve_margins(margins)
-    _require_alpha(alpha)
+    require_alpha(alpha)
     where = resolve_device(device)
     many = distinct([networks] if isinstance(networks, Network) else networks)
     results: list[ConditionResult] = []
@@ -115,9 +115,9 @@ def check_layer(
     device: str | torch.device = "auto",
 ) -> ConditionResult:
     """Test one condition on one layer; parameters as in `check`."""
-    chosen = _choose([condition])
+    chosen = choose_conditions([condition])
     margins = resolve_margins({} if margin is None else {condition: margin})
-    _require_alpha(alpha)
+    require_alpha(alpha)
     return _check_layer(layer, chosen, margins, alpha, resolve_device(device), "")[0]
 
 
@@ -139,7 +139,14 @@ def resolve_margins(margins: Mapping[str, float] | None) -> dict[str, float]:
     return resolved
 
 
-def _choose(names: Sequence[str] | None) -> list[Condition]:
+def choose_conditions(names: Sequence[str] | None) -> list[Condition]:
+    """The conditions of these names, in their usual order; all by default.
+
+    Raises
+    ------
+    CwdaError
+        If one is unknown, or none is given.
+    """
     if names is None:
         return list(CONDITIONS.values())
     if isinstance(names, str):
@@ -156,7 +163,14 @@ def _unknown(name: str) -> str:
     return f"unknown condition {name!r}{nearest(name, CONDITIONS)}"
 
 
-def _require_alpha(alpha: float) -> None:
+def require_alpha(alpha: float) -> None:
+    """Refuse an impossible level.
+
+    Raises
+    ------
+    CwdaError
+        If it does not lie between 0 and 0.5.
+    """
     if not 0 < alpha < 0.5:
         raise CwdaError(f"alpha must lie between 0 and 0.5, not {alpha}")
 

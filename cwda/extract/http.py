@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import http.client
 import os
-import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -14,6 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
+
+from cwda.files import replacement
 
 __all__ = ["HashMismatchError", "fetch"]
 
@@ -69,21 +70,13 @@ def fetch(url: str, path: Path, prefix: str | None = None, *, progress: bool = F
     OSError, http.client.HTTPException
         If the download fails for good, as `urllib.error.HTTPError`.
     """
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "w+b") as file:
+    with replacement(path) as temporary:
+        with temporary.open("w+b") as file:
             _persist(url, _Partial(file), progress)
             file.seek(0)
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         if prefix and not digest.startswith(prefix):
             raise HashMismatchError(digest)
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)  # mkstemp lets only the user read
-        os.replace(temporary, path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
 
 
 def _persist(url: str, partial: _Partial, progress: bool) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import pickle
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields
@@ -17,6 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from cwda.errors import DivergedError, TrainingError
+from cwda.files import whole_file
 from cwda.models.data import ImageData, augment, normalise
 from cwda.models.evaluate import accuracy
 from cwda.models.resnet import INITIALISATIONS, CifarResNet, cifar_resnet, initialise
@@ -333,9 +333,8 @@ def _save(
         "model": model.state_dict(),
         "optimizer": optimizer.state_dict(),
     }
-    partial = path.with_suffix(".partial")
-    torch.save(state, partial)
-    os.replace(partial, path)
+    with whole_file(path) as partial:
+        torch.save(state, partial)
 
 
 def _write_result(folder: Path, recipe: Recipe, last: Epoch) -> Path:

@@ -15,16 +15,13 @@ __all__ = ["picture"]
 
 
 def picture(drawn: Axes | Figure, caption: Text, alt: str) -> Picture:
-    """A figure, or the whole figure of Axes, as SVG; equal figures give equal bytes.
-
-    Text stays text: it can be searched, and takes a fraction of the room of outlines.
-    """
-    import matplotlib as mpl
+    """A figure, or the whole figure of Axes, as SVG."""
     from matplotlib.figure import Figure
+
+    from cwda.figures.saving import save
 
     figure = drawn if isinstance(drawn, Figure) else drawn.figure
     assert isinstance(figure, Figure)
     buffer = io.BytesIO()
-    with mpl.rc_context({"svg.hashsalt": "cwda", "svg.fonttype": "none"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    save(figure, buffer, ".svg")
     return Picture(buffer.getvalue(), caption, alt)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
@@ -75,10 +75,7 @@ def plot_training(summary: pd.DataFrame, arms: Sequence[tuple[str, str]] = _TRAI
         ax.set_ylim(bottom=0)
         ax.set_xlabel("epoch")
         ax.set_ylabel("median effect")
-    handles, labels = next(iter(panels.values())).get_legend_handles_labels()
-    figure.legend(
-        handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=SMALL
-    )
+    _legend_below(figure, panels, 3)
     return figure
 
 
@@ -154,10 +151,7 @@ def plot_distance(result: StudyResult) -> Figure:
         ax.set_ylim(bottom=0)
         ax.set_xlabel("1 - cosine with the initial weights")
         ax.set_ylabel("median effect")
-    handles, labels = next(iter(panels.values())).get_legend_handles_labels()
-    figure.legend(
-        handles, labels, loc="outside lower center", ncols=6, frameon=False, fontsize=SMALL
-    )
+    _legend_below(figure, panels, 6)
     return figure
 
 
@@ -225,4 +219,12 @@ def _verdict_legend(figure: Figure, ax: Axes) -> None:
     handles, labels = ax.get_legend_handles_labels()
     figure.legend(
         handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=SMALL
+    )
+
+
+def _legend_below(figure: Figure, panels: Mapping[str, Axes], ncols: int) -> None:
+    """One legend for panels that all show the same lines."""
+    handles, labels = next(iter(panels.values())).get_legend_handles_labels()
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=ncols, frameon=False, fontsize=SMALL
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -18,6 +17,7 @@ from torch.nn.functional import cosine_similarity
 from cwda.conditions.check import check
 from cwda.errors import DivergedError, StudyError
 from cwda.extract.load import load
+from cwda.files import whole_file
 from cwda.layers import Network
 from cwda.models.data import ImageData
 from cwda.models.train import (
@@ -258,6 +258,5 @@ def _read(path: Path) -> pd.DataFrame:
 
 
 def _write(table: pd.DataFrame, path: Path) -> None:
-    partial = path.with_suffix(".partial")
-    table.to_csv(partial, index=False, float_format="%.6g")
-    os.replace(partial, path)
+    with whole_file(path) as partial:
+        table.to_csv(partial, index=False, float_format="%.6g")
