@@ -55,6 +55,11 @@ def load_model(source: str | Path, arch: str | None = None) -> nn.Module:
     >>> load_model("resnet20-cifar10").linear
     Linear(in_features=64, out_features=10, bias=True)
     """
+    if not isinstance(source, str | Path):
+        raise SourceError(
+            f"cannot make a model of an object of type {type(source).__name__}; give a name, or "
+            "the path of a checkpoint"
+        )
     text = str(source)
     named = isinstance(source, str) and arch is None
     if not named or (looks_like_path(text) and not zoo.is_prefixed(text)):

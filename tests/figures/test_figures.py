@@ -365,7 +365,7 @@ BROKEN = ConvLayer("broken", torch.full((16, 4, 3, 3), float("nan")))
         (lambda: figures.covariance_blocks(layer(), [12]), FigureError, "channel 12"),
         (lambda: figures.covariance_blocks(layer(), []), FigureError, "no input channel"),
         (lambda: figures.filter_image(layer(), 48), FigureError, "filter 48"),
-        (lambda: figures.covariance("conv1"), CwdaError, "cwda.load"),
+        (lambda: figures.covariance("conv1"), CwdaError, "no known model"),
     ],
 )
 def test_bad_input_is_one_line(draw, error, words):
