@@ -23,7 +23,7 @@ __all__ = [
 
 
 def as_indices(
-    values: object, count: int, what: str, error: type[CwdaError] = CwdaError
+    values: object, count: int, what: str, owner: str, error: type[CwdaError] = CwdaError
 ) -> list[int]:
     """One index or several, each from 0 to `count` - 1.
 
@@ -34,18 +34,19 @@ def as_indices(
 
     Examples
     --------
-    >>> as_indices(2, 16, "filter"), as_indices([0, 5], 16, "filter")
+    >>> as_indices(2, 16, "filter", "conv1"), as_indices([0, 5], 16, "filter", "conv1")
     ([2], [0, 5])
     """
     several = isinstance(values, Iterable) and not isinstance(values, str | bytes)
+    numbered = f"they are numbered 0 to {count - 1}"
     found: list[int] = []
     for index in values if several else [values]:  # type: ignore[attr-defined]
         whole = isinstance(index, numbers.Integral) and not isinstance(index, bool)
         if not whole or not 0 <= int(index) < count:
-            raise error(f"there is no {what} {_shown(index)}; they are numbered 0 to {count - 1}")
+            raise error(f"{owner} has no {what} {_shown(index)}; {numbered}")
         found.append(int(index))
     if not found:
-        raise error(f"no {what} given; they are numbered 0 to {count - 1}")
+        raise error(f"no {what} of {owner} given; {numbered}")
     return found
 
 

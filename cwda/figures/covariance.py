@@ -171,7 +171,7 @@ def covariance_blocks(
     layer = layer_of(layer)
     filters = Filters.of(layer).values
     wanted = range(min(4, layer.channels)) if channels is None else channels
-    chosen = as_indices(wanted, layer.channels, f"input channel of {layer.name}", FigureError)
+    chosen = as_indices(wanted, layer.channels, "input channel", layer.name, FigureError)
     with canvas(ax, 89, 74, Margins(12, _BAR, 10, 8)) as ax:
         energy = float(filters.square().mean())
         if energy == 0:
@@ -238,7 +238,7 @@ def filter_image(layer: Source, index: int = 0, ax: Axes | None = None) -> Axes:
     'conv1: filter 3, 3 kernels 3×3'
     """
     layer = layer_of(layer)
-    index = as_indices([index], layer.n_filters, f"filter of {layer.name}", FigureError)[0]
+    index = as_indices([index], layer.n_filters, "filter", layer.name, FigureError)[0]
     kernels = Filters.of(layer).values[index].view(layer.channels, -1, layer.kernel[-1]).numpy()
     channels, height, width = kernels.shape
     square = round((channels * (height + 1) / (width + 1)) ** 0.5)

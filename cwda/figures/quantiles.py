@@ -107,7 +107,7 @@ def _samples(layer: ConvLayer, filters: int | Sequence[int] | None) -> tuple[Ten
     if filters is None:
         rows, names = rows.reshape(1, -1), ["all weights"]
     else:
-        chosen = as_indices(filters, layer.n_filters, f"filter of {layer.name}", FigureError)
+        chosen = as_indices(filters, layer.n_filters, "filter", layer.name, FigureError)
         rows, names = rows[chosen], [f"filter {index}" for index in chosen]
     if rows.shape[1] < FEWEST:
         raise FigureError(f"{layer.name}: {rows.shape[1]} weights a sample; {FEWEST} are needed")
