@@ -9,7 +9,7 @@ from cwda.extract.onnx_graph import Node, Scope
 from cwda.extract.onnx_names import node_name, tensor_name
 from cwda.extract.onnx_operators import LAYOUT, dequantise
 from cwda.extract.onnx_tensors import Constant
-from cwda.extract.onnx_values import Unknown, UnknownValue, Value, Values
+from cwda.extract.onnx_values import Unknown, UnknownValueError, Value, Values
 from cwda.extract.tensors import printable
 
 __all__ = ["CONVOLUTIONS", "KNOWN_DOMAINS", "Convolution", "convolution", "how"]
@@ -107,17 +107,17 @@ def _weight(
     if node.domain not in KNOWN_DOMAINS:
         return Unknown(_foreign(node))
     if isinstance(found, Unknown):
-        return Unknown(f"the weight of this {operator} is {found.reason}", found.stored)
+        return Unknown(f"the weight of this {operator}: {found.reason}", found.stored)
     try:
         if operator in ("QLinearConv", "ConvInteger"):
             found = _dequantised(values, scope, node, found)
-    except UnknownValue as error:
+    except UnknownValueError as error:
         return Unknown(str(error))
     if reason := _misfit(scope, node, found, groups):
         return Unknown(reason)
     checked = values.weight(found)
     if isinstance(checked, Unknown):
-        return Unknown(f"the weight of this {operator} is {checked.reason}", checked.stored)
+        return Unknown(f"the weight of this {operator}: {checked.reason}", checked.stored)
     return checked
 
 
@@ -153,13 +153,18 @@ def _dequantised(values: Values, scope: Scope, node: Node, integers: Value) -> V
     else:
         scale, zero = _later_scale(values, scope, node), inputs.get(3, "")
     if scale is None:
-        raise UnknownValue(f"quantised weights of {node.operator}, whose scale is not stored")
+        raise UnknownValueError(f"quantised weights of {node.operator}, whose scale is not stored")
     offset = _known(values, scope, zero) if zero else None
     if zero and offset is None:
-        raise UnknownValue(f"quantised weights of {node.operator}, whose zero point is computed")
+        raise UnknownValueError(
+            f"quantised weights of {node.operator}, whose zero point is computed"
+        )
     if len(scale.shape) > 1:  # fits the output (N, channels, ...)
         scale = values.apply("Reshape", (scale,), lambda tensor: tensor.reshape(-1), "flat")
-    return values.apply("DequantizeLinear", (integers, scale, offset), dequantise(0), "filters")
+    known = (integers.shape, scale.dtype)
+    return values.apply(
+        "DequantizeLinear", (integers, scale, offset), dequantise(0), "filters", known
+    )
 
 
 def _known(values: Values, scope: Scope, name: str) -> Value | None:

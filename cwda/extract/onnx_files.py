@@ -14,7 +14,7 @@ from cwda.extract.fixed_kernels import fixed_kernel
 from cwda.extract.mapped import MappedFile
 from cwda.extract.onnx_convolutions import CONVOLUTIONS, Convolution, convolution, how
 from cwda.extract.onnx_graph import read_graph, walk
-from cwda.extract.onnx_operators import RULES
+from cwda.extract.onnx_operators import RULES, outcome
 from cwda.extract.onnx_others import others, without_convolution
 from cwda.extract.onnx_tensors import Beside
 from cwda.extract.onnx_values import Value, Values
@@ -25,7 +25,7 @@ from cwda.layers import Skipped
 __all__ = ["read_onnx"]
 
 #: Elements that may be computed for all weights: this many, and 16 for each byte of the files.
-_EFFORT = 1 << 27
+_EFFORT = 1 << 26
 #: Aliases of a weight that are shown.
 _SHOWN = 4
 
@@ -47,7 +47,7 @@ def read_onnx(file: MappedFile) -> Content:
     if scope is None:
         raise UnreadableError("an ONNX model without a graph; give a file with trained weights")
     stored = file.size + beside.size
-    values = Values(RULES, 16 * stored + _EFFORT)
+    values = Values(RULES, outcome, 16 * stored + _EFFORT)
     found = [convolution(values, inner, node) for inner, node in walk(scope, CONVOLUTIONS)]
     if not found:
         raise UnreadableError(without_convolution(scope))

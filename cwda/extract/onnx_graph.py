@@ -76,7 +76,7 @@ class Node:
     def module(self) -> str:
         """The module of PyTorch that it belongs to, where the exporter says so."""
         for message in self.metadata:
-            entry = {number: value for number, value in message.fields()}
+            entry = dict(message.fields())
             if text(entry.get(1, message)) == _SCOPES:
                 # A list as Python writes it: from the whole network to this operator.
                 names = text(entry.get(2, message)).strip("[]").split(", ")
@@ -161,9 +161,7 @@ class Scope:
         key = (id(node), id(graph))
         if key not in self._entered:
             if self.depth >= 2 * _MAX_DEPTH:
-                raise UnreadableError(
-                    f"graphs are nested more than {2 * _MAX_DEPTH} deep; refused"
-                )
+                raise UnreadableError(f"graphs are nested more than {2 * _MAX_DEPTH} deep; refused")
             call = graph is self.called(node)
             self._entered[key] = self._call(node, graph) if call else self._inside(graph)
         return self._entered[key]

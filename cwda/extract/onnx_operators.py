@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from cwda.extract.onnx_tensors import INTEGER_RANGES
-from cwda.extract.onnx_values import Call, Computation, Rule, UnknownValue
+from cwda.extract.onnx_values import Call, Computation, Outcome, Rule, UnknownValueError
 
-__all__ = ["DTYPES", "LAYOUT", "RULES", "dequantise"]
+__all__ = ["DTYPES", "LAYOUT", "RULES", "dequantise", "outcome"]
 
 #: Types that Cast and the quantising operators may give, by ONNX's number.
 DTYPES = {
@@ -42,14 +42,14 @@ _Made = tuple[tuple[int, ...], Computation]
 
 def _same(call: Call) -> _Made:
     if call.output:  # the mask of a Dropout
-        raise UnknownValue(f"a second output of {call.operator}")
+        raise UnknownValueError(f"a second output of {call.operator}")
     return (), lambda tensor: tensor
 
 
 def _cast(call: Call) -> _Made:
     dtype = DTYPES.get(call.number("to", 0))
     if dtype is None:
-        raise UnknownValue("cast to a type that is not evaluated")
+        raise UnknownValueError("cast to a type that is not evaluated")
     return (0,), lambda tensor: tensor.to(dtype)
 
 
@@ -70,7 +70,7 @@ def _reshape(call: Call) -> _Made:
     before = call.value(0).shape
     shape = call.integers(1) if call.given(1) else call.numbers("shape")
     if shape is None:
-        raise UnknownValue("Reshape lacks a shape")
+        raise UnknownValueError("Reshape lacks a shape")
     if not call.number("allowzero", 0):  # 0 keeps the size
         shape = [
             before[axis] if size == 0 and axis < len(before) else size
@@ -88,16 +88,18 @@ def _squeeze(call: Call) -> _Made:
     axes = [axis for axis, size in enumerate(before) if size == 1] if axes is None else axes
     dropped = {axis % max(len(before), 1) for axis in axes}
     if any(before[axis] != 1 for axis in dropped):
-        raise UnknownValue("Squeeze does not fit its inputs")
+        raise UnknownValueError("Squeeze does not fit its inputs")
     shape = [size for axis, size in enumerate(before) if axis not in dropped]
     return (0,), lambda tensor: tensor.reshape(shape)
 
 
 def _unsqueeze(call: Call) -> _Made:
     before, axes = list(call.value(0).shape), _axes(call) or []
-    new = {axis % (len(before) + len(axes)) for axis in axes}
+    total = len(before) + len(axes)
+    new = {axis % total for axis in axes}
+    if len(new) != len(axes):
+        raise UnknownValueError("Unsqueeze does not fit its inputs")
     sizes = iter(before)
-    total = len(before) + len(new)
     shape = [1 if axis in new else next(sizes) for axis in range(total)]
     return (0,), lambda tensor: tensor.reshape(shape)
 
@@ -113,7 +115,7 @@ def _expand(call: Call) -> _Made:
     try:
         shape = torch.broadcast_shapes(before, sizes)
     except RuntimeError:
-        raise UnknownValue("Expand does not fit its inputs") from None
+        raise UnknownValueError("Expand does not fit its inputs") from None
     return (0,), lambda tensor: tensor.expand(shape)
 
 
@@ -135,7 +137,7 @@ def _slice(call: Call) -> _Made:
     axes = call.integers(3) if call.given(3) else call.numbers("axes") or list(range(len(starts)))
     steps = call.integers(4) if call.given(4) else [1] * len(starts)
     if not len(starts) == len(ends) == len(axes) == len(steps) or len(starts) > rank or 0 in steps:
-        raise UnknownValue("Slice does not fit its inputs")
+        raise UnknownValueError("Slice does not fit its inputs")
 
     def compute(tensor: Tensor) -> Tensor:
         for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
@@ -162,7 +164,7 @@ def _split(call: Call) -> _Made:
         each = -(-size // max(parts, 1))
         sizes = [min(each, size - each * place) for place in range(parts)]
     if output >= len(sizes) or sum(sizes) != size or min(sizes) < 0:
-        raise UnknownValue("Split does not fit its inputs")
+        raise UnknownValueError("Split does not fit its inputs")
     start, length = sum(sizes[:output]), sizes[output]
     return (0,), lambda tensor: tensor.narrow(axis, start, length)
 
@@ -172,11 +174,11 @@ def _gather(call: Call) -> _Made:
     shape = call.value(1).shape
     before = call.value(0).shape
     if not -len(before) <= axis < len(before):
-        raise UnknownValue("Gather does not fit its inputs")
+        raise UnknownValueError("Gather does not fit its inputs")
     axis %= len(before)
     size = before[axis]
     if any(not -size <= index < size for index in chosen):
-        raise UnknownValue("Gather does not fit its inputs")
+        raise UnknownValueError("Gather does not fit its inputs")
     places = [index % size for index in chosen]
     after = (*before[:axis], *shape, *before[axis + 1 :])
 
@@ -192,9 +194,9 @@ def _pad(call: Call) -> _Made:
     pads = call.integers(1) if call.given(1) else call.numbers("pads") or []
     mode = call.attribute("mode")
     if (mode and mode.string not in ("", "constant")) or call.given(2) or call.given(3):
-        raise UnknownValue("padded with other values than zero")
+        raise UnknownValueError("padded with other values than zero")
     if len(pads) != 2 * rank:
-        raise UnknownValue("Pad does not fit its inputs")
+        raise UnknownValueError("Pad does not fit its inputs")
     # torch counts from the last axis, a beginning and an end for each.
     flat = [side for axis in reversed(range(rank)) for side in (pads[axis], pads[rank + axis])]
     return (0,), lambda tensor: torch.nn.functional.pad(tensor, flat)
@@ -210,9 +212,9 @@ def _filled(call: Call) -> _Made:
     shape, given = call.integers(0), call.attribute("value")
     constant = given.tensor if given else None
     if min(shape, default=0) < 0 or (constant is not None and math.prod(constant.shape) != 1):
-        raise UnknownValue("ConstantOfShape does not fit its inputs")
+        raise UnknownValueError("ConstantOfShape does not fit its inputs")
     if constant is not None and constant.dtype is None:
-        raise UnknownValue(constant.reason)
+        raise UnknownValueError(constant.reason)
     value = constant.read().reshape(()) if constant else torch.zeros(())
     # Nothing is written out for shapes alone; the first input only says what it follows from.
     return (0,), lambda sizes: value.to(sizes.device).expand(shape)
@@ -310,10 +312,10 @@ def _quantise(call: Call) -> _Made:
     kind = call.value(2).kind if call.given(2) else call.number("output_dtype", 2) or 2
     dtype = _QUANTISED.get(kind)
     if dtype is None:
-        raise UnknownValue("quantised to a type that is not evaluated")
+        raise UnknownValueError("quantised to a type that is not evaluated")
     floating = dtype.is_floating_point
     if not floating and kind not in INTEGER_RANGES:
-        raise UnknownValue("quantised to a type that is not evaluated")
+        raise UnknownValueError("quantised to a type that is not evaluated")
     limits = torch.finfo(dtype) if floating else None
     low, high = (limits.min, limits.max) if limits else INTEGER_RANGES[kind]
 
@@ -382,3 +384,40 @@ RULES: dict[str, Rule] = {
     "DequantizeLinear": _dequantise,
     "QuantizeLinear": _quantise,
 }
+
+
+def outcome(call: Call) -> Outcome | None:
+    """Shape and type of what a node makes, for the usual arithmetic; None for the rest.
+
+    Whether a scale fits its tensor is found out when the values are computed.
+    """
+    first, operator = call.value(0), call.operator
+    if operator == "DequantizeLinear":
+        return first.shape, DTYPES.get(call.number("output_dtype", 0)) or call.value(1).dtype
+    if operator == "QuantizeLinear":
+        kind = call.value(2).kind if call.given(2) else call.number("output_dtype", 2) or 2
+        return first.shape, _QUANTISED[kind]
+    if not first.dtype.is_floating_point or first.dtype.itemsize < 2:
+        return None
+    if operator in _PLAIN:
+        return first.shape, first.dtype
+    if operator in _PAIRS and call.value(1).dtype == first.dtype:
+        return tuple(torch.broadcast_shapes(first.shape, call.value(1).shape)), first.dtype
+    if operator.startswith("Reduce"):
+        return _reduced(call, first.shape), first.dtype
+    return None
+
+
+_PLAIN = frozenset({"Neg", "Abs", "Sqrt", "Reciprocal", "Exp", "Log", "Sign", "Tanh", "Sigmoid"})
+_PAIRS = frozenset({"Add", "Sub", "Mul", "Div", "Pow", "Max", "Min"})
+
+
+def _reduced(call: Call, before: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape after a reduction."""
+    axes = _axes(call) or list(range(len(before)))
+    if any(not -len(before) <= axis < len(before) for axis in axes):
+        raise UnknownValueError(f"{call.operator} does not fit its inputs")
+    over = {axis % len(before) for axis in axes}
+    keep = call.number("keepdims", 1)
+    sizes = ((axis in over, size) for axis, size in enumerate(before))
+    return tuple(1 if gone else size for gone, size in sizes if keep or not gone)

@@ -51,7 +51,9 @@ def _described(node: Node, place: int) -> str:
     operator = printable(node.operator)[:80]
     if node.operator in CONVOLUTIONS:
         return f"input {place} of {operator}"
-    return operator if node.domain in KNOWN_DOMAINS else f"{operator} of {printable(node.domain)[:80]}"
+    return (
+        operator if node.domain in KNOWN_DOMAINS else f"{operator} of {printable(node.domain)[:80]}"
+    )
 
 
 def without_convolution(scope: Scope) -> str:
@@ -62,7 +64,9 @@ def without_convolution(scope: Scope) -> str:
             "an ONNX model without operators, so that nothing tells which tensors are "
             "convolutions; give the whole model"
         )
-    shown = ", ".join(f"{number} {printable(name)[:80]}" for name, number in list(count.items())[:4])
+    shown = ", ".join(
+        f"{number} {printable(name)[:80]}" for name, number in list(count.items())[:4]
+    )
     rest = ", ..." if len(count) > 4 else ""
     return (
         f"an ONNX model without a convolution (its operators: {shown}{rest}); "

@@ -156,10 +156,8 @@ def read_tensor(message: Message, beside: Beside) -> tuple[str, Constant]:
     if dtype is None or len(sizes) > _MAX_AXES or numel >= 2**60:
         reason = f"elements of ONNX type {kind}" if dtype is None else "its sizes are impossible"
         return proto.name, _unreadable(shown, sizes, kind, reason)
-    if kind in _CODES:
-        nbytes = -(-numel * _CODES[kind][0] // 8)
-    else:
-        nbytes = numel * dtype.itemsize
+    bits = _CODES[kind][0] if kind in _CODES else 8 * dtype.itemsize
+    nbytes = -(-numel * bits // 8)
     if proto.external:
         fetch = beside.fetch(proto.where, nbytes)
         available = nbytes if not proto.where.get("length") else int(proto.where["length"])

@@ -1,8 +1,8 @@
 """What the weight input of a convolution holds, followed back to stored tensors.
 
 A value knows its shape, its type and how to compute it; nothing is computed before it is
-asked for. Shapes come from torch's meta tensors, which hold no memory, so that they need no
-rules of their own.
+asked for. Shapes come from formulas where these are plain, else from torch's meta tensors,
+which hold no memory (but take two seconds to set up).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -19,9 +20,19 @@ from cwda.extract.onnx_graph import Attribute, Node, Scope
 from cwda.extract.onnx_tensors import Constant
 from cwda.extract.tensors import printable
 
-__all__ = ["Call", "Computation", "Unknown", "UnknownValue", "Value", "Values"]
+__all__ = [
+    "Call",
+    "Computation",
+    "Outcome",
+    "Rule",
+    "Unknown",
+    "UnknownValueError",
+    "Value",
+    "Values",
+]
 
 Computation = Callable[..., Tensor]
+_T = TypeVar("_T")
 
 #: Operators one after another, and all together, behind a weight.
 _MAX_DEPTH, _MAX_OPERATORS = 64, 128
@@ -32,7 +43,7 @@ _MAX_EFFORT = 16
 _FAULTS = (RuntimeError, ValueError, TypeError, IndexError, OverflowError, ArithmeticError)
 
 
-class UnknownValue(Exception):
+class UnknownValueError(Exception):
     """A value that cannot be known from what is stored; the text says why."""
 
 
@@ -97,14 +108,14 @@ class Value:
                 stack.append((value, True))
                 stack += [(v, False) for v in value.inputs if v is not None and id(v) not in done]
             if len(stack) + len(done) > 16 * _MAX_OPERATORS:
-                raise UnknownValue(f"computed by more than {_MAX_OPERATORS} operators")
+                raise UnknownValueError(f"computed by more than {_MAX_OPERATORS} operators")
         return list(done.values())
 
     def constants(self) -> tuple[Constant, ...]:
         """The stored tensors behind it; none if there are too many."""
         try:
             return tuple(part.constant for part in self.behind() if part.constant)
-        except UnknownValue:
+        except UnknownValueError:
             return ()
 
     def read(self) -> Tensor:
@@ -157,7 +168,7 @@ class Call:
         """An input that must be there."""
         found = self.values[place] if place < len(self.values) else None
         if found is None:
-            raise UnknownValue(f"{self.operator} lacks an input")
+            raise UnknownValueError(f"{self.operator} lacks an input")
         return found
 
     def given(self, place: int) -> bool:
@@ -168,15 +179,17 @@ class Call:
         """An input of a few integers, as a shape or axes, read now."""
         value = self.value(place)
         if value.numel > 1024 or value.dtype.is_floating_point or value.dtype.is_complex:
-            raise UnknownValue(f"{self.operator} has an impossible shape or axis")
+            raise UnknownValueError(f"{self.operator} has an impossible shape or axis")
         if sum(part.effort for part in value.behind()) > 1 << 16:
-            raise UnknownValue(f"the shape given to {self.operator} is computed at length")
+            raise UnknownValueError(f"the shape given to {self.operator} is computed at length")
         try:
             return [int(number) for number in value.read().flatten().tolist()]
         except UnreadableError as error:
-            raise UnknownValue(str(error)) from None
+            raise UnknownValueError(str(error)) from None
 
 
+#: Shape and type of a value.
+Outcome = tuple[tuple[int, ...], torch.dtype]
 #: The rule of an operator: which inputs its computation takes, and the computation.
 Rule = Callable[[Call], tuple[tuple[int, ...], Computation]]
 
@@ -189,15 +202,19 @@ class Values:
     ----------
     rules : mapping
         The rule of each operator that can be computed.
+    outcome : callable
+        Shape and type of what a node makes, where a formula is at hand, else None.
     left : int
         Elements that may still be computed for all weights together.
     """
 
     rules: dict[str, Rule]
+    outcome: Callable[[Call], Outcome | None]
     left: int
     _known: dict[tuple[int, str], Value | Unknown] = field(default_factory=dict)
     _stored: dict[int, Value] = field(default_factory=dict)
     _keys: dict[Hashable, int] = field(default_factory=dict)
+    _approved: set[int] = field(default_factory=set)
 
     def of(self, scope: Scope, name: str, depth: int = 0) -> Value | Unknown:
         """The value of a name in a scope."""
@@ -209,7 +226,7 @@ class Values:
         self._known[key] = Unknown("computed from itself")
         try:
             found = self._find(scope, name, depth)
-        except UnknownValue as error:
+        except (UnknownValueError, UnreadableError) as error:
             found = Unknown(str(error))
         self._known[key] = found
         return found
@@ -217,7 +234,7 @@ class Values:
     def stored(self, constant: Constant) -> Value:
         """The value of a stored tensor."""
         if constant.dtype is None:
-            raise UnknownValue(constant.reason)
+            raise UnknownValueError(constant.reason)
         if id(constant) not in self._stored:
             self._stored[id(constant)] = Value(
                 constant.shape,
@@ -238,24 +255,24 @@ class Values:
         inputs: tuple[Value | None, ...],
         compute: Computation,
         details: Hashable,
+        known: Outcome | None = None,
     ) -> Value:
-        """The outcome of an operator; `details` tell it from others of the same inputs."""
+        """The outcome of an operator; `details` tell it from others of the same inputs.
+
+        Its shape and type are computed where they are not known.
+        """
         depth = 1 + max((value.depth for value in inputs if value), default=0)
         if depth > _MAX_DEPTH:
-            raise UnknownValue(f"computed through more than {_MAX_DEPTH} operators")
-        try:
-            outcome = compute(*(_shadow(value) for value in inputs))
-        except _FAULTS:
-            raise UnknownValue(f"{operator} does not fit its inputs") from None
-        shape = tuple(outcome.shape)
+            raise UnknownValueError(f"computed through more than {_MAX_DEPTH} operators")
+        shape, dtype = known or _outcome(operator, inputs, compute)
         largest = max((value.largest for value in inputs if value), default=0)
         if math.prod(shape) > max(largest, _MAX_GROWTH):
-            raise UnknownValue("expanded: it has more elements than the file stores")
+            raise UnknownValueError("expanded: it has more elements than the file stores")
         inner = inputs[0].shape[-1] if operator == "MatMul" and inputs[0] is not None else 1
         key = self._key((operator, details, tuple(value.key if value else 0 for value in inputs)))
         return Value(
             shape,
-            outcome.dtype,
+            dtype,
             inputs,
             compute,
             key,
@@ -267,17 +284,20 @@ class Values:
 
     def weight(self, value: Value) -> Value | Unknown:
         """The value if it is of reasonable size and effort, as a weight must be."""
+        if value.key in self._approved:
+            return value
         stored = value.constants()
         try:
             behind = value.behind()
             if len(behind) > _MAX_OPERATORS:
-                raise UnknownValue(f"computed by more than {_MAX_OPERATORS} operators")
+                raise UnknownValueError(f"computed by more than {_MAX_OPERATORS} operators")
             effort = sum(part.effort for part in behind)
             if effort > _MAX_EFFORT * max(value.largest, _MAX_GROWTH) or effort > self.left:
-                raise UnknownValue("computed at more length than any weight")
-        except UnknownValue as error:
+                raise UnknownValueError("computed at more length than any weight")
+        except UnknownValueError as error:
             return Unknown(str(error), stored)
         self.left -= effort
+        self._approved.add(value.key)
         return value
 
     def _key(self, description: Hashable) -> int:
@@ -290,7 +310,7 @@ class Values:
             if name in graph.tensors:
                 return self.stored(graph.tensors[name])
             if name in graph.sparse:
-                raise UnknownValue("a sparse tensor")
+                raise UnknownValueError("a sparse tensor")
             if name in graph.producers:
                 node, output = graph.producers[name]
                 return self._made(around, node, output, depth)
@@ -298,16 +318,16 @@ class Values:
                 return self.of(*around.bindings[name], depth + 1)
             if name in graph.inputs:
                 place = "the model" if around.parent is None else "a subgraph"
-                raise UnknownValue(f"given from outside: an input of {place}")
+                raise UnknownValueError(f"given from outside: an input of {place}")
             around = around.parent
-        raise UnknownValue("made by no operator of the model")
+        raise UnknownValueError("made by no operator of the model")
 
     def _made(self, scope: Scope, node: Node, output: int, depth: int) -> Value | Unknown:
         """What a node makes."""
         function = scope.called(node)
         if function is not None:
             if output >= len(function.outputs):
-                raise UnknownValue(f"an output that {printable(node.operator)} does not have")
+                raise UnknownValueError(f"an output that {printable(node.operator)} does not have")
             return self.of(scope.enter(node, function), function.outputs[output], depth + 1)
         if node.operator == "Constant" and node.standard:
             return self._constant(scope, node)
@@ -327,8 +347,9 @@ class Values:
             if not places:  # an operator that hands its input on
                 return call.value(0)
             chosen = tuple(call.values[p] if call.given(p) else None for p in places)
-            return self.apply(name, chosen, compute, self._details(scope, node, output))
-        except UnknownValue as error:
+            known = _ruled(self.outcome, call)
+            return self.apply(name, chosen, compute, self._details(scope, node, output), known)
+        except UnknownValueError as error:
             return Unknown(str(error), _nearby(scope, node))
 
     def _details(self, scope: Scope, node: Node, output: int) -> Hashable:
@@ -353,23 +374,32 @@ class Values:
                 made = torch.tensor(content, dtype=dtype)
                 key = self._key(("constant", str(content), kind))
                 return Value(tuple(made.shape), dtype, (), made.clone, key)
-        raise UnknownValue("a constant that is sparse or no number")
+        raise UnknownValueError("a constant that is sparse or no number")
 
 
-def _ruled(rule: Rule, call: Call) -> tuple[tuple[int, ...], Computation]:
+def _ruled(rule: Callable[[Call], _T], call: Call) -> _T:
     """What a rule says of a node; damaged attributes may reach any of its lines."""
     try:
         return rule(call)
     except UnreadableError as error:
-        raise UnknownValue(str(error)) from None
+        raise UnknownValueError(str(error)) from None
     except _FAULTS:
-        raise UnknownValue(f"{call.operator} does not fit its inputs") from None
+        raise UnknownValueError(f"{call.operator} does not fit its inputs") from None
 
 
 def _nearby(scope: Scope, node: Node) -> tuple[Constant, ...]:
     """The stored tensors that a node takes directly."""
     found = (scope.stored(name) for name in node.inputs)
     return tuple(constant for constant in found if constant is not None)
+
+
+def _outcome(operator: str, inputs: tuple[Value | None, ...], compute: Computation) -> Outcome:
+    """Shape and type of what an operator makes, found out without values."""
+    try:
+        made = compute(*(_shadow(value) for value in inputs))
+    except _FAULTS:
+        raise UnknownValueError(f"{operator} does not fit its inputs") from None
+    return tuple(made.shape), made.dtype
 
 
 def _shadow(value: Value | None) -> Tensor | None:
