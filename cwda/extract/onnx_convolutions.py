@@ -81,7 +81,8 @@ class Convolution:
     def full_name(self) -> str:
         """The name in the file, not shortened."""
         name = self.main.name if self.main and tensor_name(self.main.name, False) else ""
-        return printable(name or self.node.name).strip("/").replace("/", ".")
+        path = printable(name or self.node.name)
+        return path.strip("/").replace("/", ".") if path.startswith("/") else path
 
 
 def convolution(values: Values, scope: Scope, node: Node) -> Convolution:

@@ -41,7 +41,7 @@ def tensor_name(name: str, computed: bool) -> str:
     >>> tensor_name("layer1.0.conv1.weight_quantized", computed=True)
     'layer1.0.conv1.weight'
     >>> tensor_name("model/conv1/Conv2D/ReadVariableOp:0", computed=False)
-    'model.conv1.weight'
+    'model/conv1.weight'
     >>> tensor_name("onnx::Conv_193", computed=False)
     ''
     """
@@ -70,7 +70,10 @@ def node_name(name: str) -> str:
 
 
 def _of_path(path: str) -> str:
-    """A path of scopes as a dotted name; PyTorch's scopes repeat the names around them."""
+    """A path of scopes without operators at its end.
+
+    PyTorch's begin with a stroke and repeat the names around them; its users know dots.
+    """
     parts = [part for part in path.split("/") if part and part != "StatefulPartitionedCall"]
     while len(parts) > 1 and _OPERATION.fullmatch(parts[-1]):
         parts.pop()
@@ -79,5 +82,5 @@ def _of_path(path: str) -> str:
         if kept and part.startswith(f"{kept[-1]}."):
             kept.pop()
         kept.append(part)
-    name = ".".join(kept)
+    name = ("." if path.startswith("/") else "/").join(kept)
     return printable(f"{name}.weight") if name else ""
