@@ -11,16 +11,22 @@ import torch
 from torch import nn
 
 from cwda.errors import SourceError
-from cwda.models.resnet import DEPTHS, cifar_resnet
-from cwda.models.vgg import cifar_vgg16
+from cwda.models.resnet import DEPTHS, FOUR_STAGES, cifar_resnet, cifar_resnet_4
+from cwda.models.vgg import CONFIGURATIONS, cifar_vgg
 
 __all__ = ["ARCHITECTURES", "build"]
 
 #: The built-in architectures for 32 x 32 images.
 ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
-    **{f"cifar_resnet{depth}": partial(cifar_resnet, depth) for depth in DEPTHS},
-    "cifar_vgg16_bn": cifar_vgg16,
+    f"cifar_resnet{depth}": partial(cifar_resnet, depth) for depth in DEPTHS
 }
+ARCHITECTURES |= {
+    f"cifar_resnet{depth}_{name}": partial(cifar_resnet, depth, shortcut=shortcut)
+    for depth in DEPTHS
+    for name, shortcut in (("projection", "projection"), ("noshort", "none"))
+}
+ARCHITECTURES |= {f"cifar_resnet{depth}": partial(cifar_resnet_4, depth) for depth in FOUR_STAGES}
+ARCHITECTURES |= {f"cifar_vgg{depth}_bn": partial(cifar_vgg, depth) for depth in CONFIGURATIONS}
 
 # Auxiliary outputs serve training alone, and drawing the weights of these two takes seconds.
 _EXTRA: dict[str, dict[str, Any]] = {

@@ -109,8 +109,8 @@ def test_an_architecture_by_name_takes_the_classes_of_the_checkpoint(tmp_path):
 def test_weights_that_do_not_fit_are_told_in_one_line(shared_data, tmp_path):
     checkpoints = shared_data / "checkpoints"
     with pytest.raises(SourceError, match="fit no built-in architecture; give arch=NAME"):
-        load_model(checkpoints / "resnet20-advrob-standard.pth")
-    with pytest.raises(SourceError, match=r"do not fit CifarResNet: 180 are missing, as layer1.3"):
+        load_model(checkpoints / "quirks" / "facenet-onet.pt")
+    with pytest.raises(SourceError, match=r"do not fit CifarResNet: 180 are missing, such as layer1.3"):
         load_model(checkpoints / "resnet20-12fca82f.th", arch="cifar_resnet56")
     state = cifar_resnet(8).state_dict()
     state["layer1.0.bn1.weight"] = torch.zeros(3)
