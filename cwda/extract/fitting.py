@@ -59,7 +59,7 @@ def fitted(
         raise SourceError(fits[0].problem)
     chosen = _chosen(good)
     _fill(chosen.model, chosen.state)
-    return chosen.model, _notes(chosen, good)
+    return chosen.model, _notes(chosen, good, arch)
 
 
 def _fits(content: Content, arch: str | None, weights_key: str | None) -> Iterator[_Fit]:
@@ -220,7 +220,7 @@ def _equal(one: State, other: State) -> bool:
     )
 
 
-def _notes(chosen: _Fit, good: list[_Fit]) -> list[str]:
+def _notes(chosen: _Fit, good: list[_Fit], arch: str | None) -> list[str]:
     """What the user has to know, in words."""
     notes = []
     left_out = [key for key in chosen.found.tensors if key not in chosen.state]
@@ -236,6 +236,11 @@ def _notes(chosen: _Fit, good: list[_Fit]) -> list[str]:
     if isinstance(chosen.model, CifarVGG) and chosen.model.plan.assumes_relu:
         names = " and ".join(layer.name for layer in chosen.model.plan.head[:2])
         notes.append(f"ReLU is assumed between {names}: the file does not say")
+    if isinstance(chosen.model, CifarResNet) and chosen.model.plan.shortcut == "none" and not arch:
+        notes.append(
+            "the running means of BatchNorm say that no block has a shortcut; where that is wrong, "
+            f"give arch=, such as cifar_resnet{chosen.model.plan.depth}"
+        )
     return notes
 
 

@@ -82,6 +82,6 @@ def _architecture(text: str) -> str | None:
 def _from_path(path: Path, arch: str | None, weights_key: str | None) -> nn.Module:
     with one_line(path):
         model, notes = fitted(read_file(path), arch, weights_key)
-    for note in notes:
-        warnings.warn(f"{path}: {note}", RuntimeWarning, stacklevel=3)
+    if notes:
+        warnings.warn(f"{path}: {'; '.join(notes)}", RuntimeWarning, stacklevel=3)
     return model.eval()

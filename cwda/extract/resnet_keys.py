@@ -29,9 +29,10 @@ _HEADS = ("linear", "fc", "classifier", "head", "output")
 
 # More blocks than any network has.
 _MAX_BLOCKS = 1_000
-# With no shortcuts the means that BatchNorm has stored follow from the layers before to about
-# 5 % (the image's border is all that is neglected); with shortcuts they are off by 40 to 90 %.
-_FOLLOWS = 0.15
+# With no shortcuts the means that BatchNorm has stored follow from the layers before to a few
+# percent; with shortcuts they are off by 40 to 90 % (docs/extraction.md).
+_FOLLOWS = 0.25
+_SIDE = 32
 
 
 def is_stem(key: str) -> bool:
@@ -149,9 +150,7 @@ def _fitted(block: Block, inputs: int) -> Block | None:
     return Block(tuple(path), projection)
 
 
-def _follows_without_shortcuts(
-    state: State, names: Names, stages: list[tuple[Block, ...]]
-) -> bool:
+def _follows_without_shortcuts(state: State, names: Names, stages: list[tuple[Block, ...]]) -> bool:
     """Whether the stored means are those of a network that has no shortcuts.
 
     BatchNorm leaves channel c with mean beta_c and standard deviation |gamma_c|. Without a
@@ -160,24 +159,37 @@ def _follows_without_shortcuts(
     """
     predicted, stored = [], []
     flat = [
-        (f"{names.of_stage(number)}.{index}.", len(block.path))
+        (number, f"{names.of_stage(number)}.{index}.", block)
         for number, stage in enumerate(stages)
         for index, block in enumerate(stage)
     ]
-    for (before, layers), (after, _) in zip(flat, flat[1:], strict=False):
-        (convolution, norm), last = names.path[0], names.path[layers - 1][1]
-        needed = [
-            state.get(f"{before}{last}.weight"),
-            state.get(f"{before}{last}.bias"),
-            state.get(f"{after}{convolution}.weight"),
-            state.get(f"{after}{norm}.running_mean"),
-        ]
-        scale, shift, weight, mean = (each.read().double() for each in needed if each is not None)
-        predicted.append(weight.sum((2, 3)) @ _mean_of_relu(shift, scale.abs()))
+    for (_, before, previous), (number, after, block) in zip(flat, flat[1:], strict=False):
+        (convolution, norm), last = names.path[0], names.path[len(previous.path) - 1][1]
+        keys = f"{before}{last}.weight", f"{before}{last}.bias", f"{after}{norm}.running_mean"
+        if block.path[0].groups > 1 or not all(key in state for key in keys):
+            return False
+        scale, shift, mean = (state[key].read().double() for key in keys)
+        weight = state[f"{after}{convolution}.weight"].read().double()
+        inside = _inside(block.path[0], _SIDE >> number)
+        predicted.append((weight * inside).sum((2, 3)) @ _mean_of_relu(shift, scale.abs()))
         stored.append(mean)
+    if not stored:
+        return False
     means = torch.cat(stored)
     error = torch.linalg.vector_norm(torch.cat(predicted) - means)
     return bool(error < _FOLLOWS * torch.linalg.vector_norm(means))
+
+
+def _inside(convolution: Convolution, side: int) -> Tensor:
+    """At how many of the positions a weight of the kernel sees the image, not its padding.
+
+    `side` is the size of the output in pixels.
+    """
+    reach = convolution.kernel // 2
+    seen = torch.arange(side) * convolution.stride
+    at = seen + torch.arange(-reach, reach + 1).unsqueeze(1)
+    share = ((at >= 0) & (at < side * convolution.stride)).double().mean(1)
+    return share.outer(share)
 
 
 def _mean_of_relu(mean: Tensor, deviation: Tensor) -> Tensor:

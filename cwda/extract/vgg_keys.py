@@ -50,7 +50,12 @@ def _convolutions(state: State, features: str) -> dict[int, tuple[int, int]]:
     found = {}
     for key, tensor in state.items():
         match = re.fullmatch(rf"{features}\.(\d{{1,3}})\.weight", key)
-        if match and len(tensor.shape) == 4 and tensor.shape[2:] == (3, 3) and 0 not in tensor.shape:
+        if (
+            match
+            and len(tensor.shape) == 4
+            and tensor.shape[2:] == (3, 3)
+            and 0 not in tensor.shape
+        ):
             found[int(match[1])] = tensor.shape[:2]
     return dict(sorted(found.items())) if 0 in found else {}
 

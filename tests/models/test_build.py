@@ -110,7 +110,9 @@ def test_weights_that_do_not_fit_are_told_in_one_line(shared_data, tmp_path):
     checkpoints = shared_data / "checkpoints"
     with pytest.raises(SourceError, match="fit no built-in architecture; give arch=NAME"):
         load_model(checkpoints / "quirks" / "facenet-onet.pt")
-    with pytest.raises(SourceError, match=r"do not fit CifarResNet: 180 are missing, such as layer1.3"):
+    with pytest.raises(
+        SourceError, match=r"do not fit CifarResNet: 180 are missing, such as layer1.3"
+    ):
         load_model(checkpoints / "resnet20-12fca82f.th", arch="cifar_resnet56")
     state = cifar_resnet(8).state_dict()
     state["layer1.0.bn1.weight"] = torch.zeros(3)
