@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ import torch
 from torch import nn
 
 from cwda.errors import SourceError
+from cwda.extract.head_size import classes_of
+from cwda.extract.old_names import current_name
 from cwda.extract.resnet_keys import is_stem, resnet_plan
 from cwda.extract.states import State, StateDict, state_dicts, under_prefixes
 from cwda.extract.tensors import Content, NamedTensor
@@ -19,8 +22,6 @@ from cwda.models.resnet import Shortcut
 
 __all__ = ["fitted"]
 
-# Old DenseNet files write "conv.1" for what the module calls "conv1".
-_DOTTED = re.compile(r"\.(\d)(\.\w+)$")
 # Parts of losses and metrics, and counters of profilers, that lie among a network's weights.
 _NO_WEIGHTS = re.compile(
     r"((\w+_)?(criterion|loss(es)?|metrics?|acc(uracy)?|auroc|auc|f1|conf(usion)?_?mat(rix)?)"
@@ -132,12 +133,20 @@ def _as_named(states: list[tuple[str, State]], arch: str, model: nn.Module) -> l
     fits: list[tuple[int, _Fit]] = []
     built: dict[int | None, nn.Module] = {None: model}
     for found in candidates:
-        renamed = _renamed(found.tensors, expected)
-        classes = _classes(model, renamed)
+        renamed = {current_name(key, expected): each for key, each in found.tensors.items()}
+        classes = classes_of(arch, renamed) if _differs(model, renamed) else None
         if classes not in built:
             built[classes] = build(arch, classes)
         fits.append((len(expected & set(renamed)), _compared(built[classes], found, renamed)))
     return [fit for _, fit in sorted(fits, key=lambda each: -each[0])]
+
+
+def _differs(model: nn.Module, state: State) -> bool:
+    """Whether a shape is not the model's."""
+    return any(
+        key in state and state[key].shape != tuple(value.shape)
+        for key, value in model.state_dict().items()
+    )
 
 
 def _anchors(model: nn.Module) -> list[str]:
@@ -153,27 +162,9 @@ def _before(key: str, anchors: list[str]) -> str | None:
     return None
 
 
-def _renamed(state: State, expected: set[str]) -> State:
-    return {
-        key if key in expected else _DOTTED.sub(r"\1\2", key): tensor
-        for key, tensor in state.items()
-    }
-
-
-def _classes(model: nn.Module, state: State) -> int | None:
-    """The checkpoint's number of classes if it differs from the model's."""
-    heads = [name for name, part in model.named_modules() if isinstance(part, nn.Linear)]
-    if not heads or f"{heads[-1]}.weight" not in state:
-        return None
-    shape = state[f"{heads[-1]}.weight"].shape
-    own = model.get_submodule(heads[-1])
-    if len(shape) != 2 or shape[1] != own.in_features:
-        return None
-    return None if shape[0] == own.out_features else shape[0]
-
-
 def _compared(model: nn.Module, found: StateDict, state: State) -> _Fit:
     """Whether each key and shape fits."""
+    model = _without_absent_output(model, state)
     expected = model.state_dict()
     state = {k: t for k, t in state.items() if k in expected or not _NO_WEIGHTS.fullmatch(k)}
     counters = {key for key in expected if key.endswith("num_batches_tracked")}
@@ -186,6 +177,15 @@ def _compared(model: nn.Module, found: StateDict, state: State) -> _Fit:
         parts = [text for text in unusable if text][:1]
     problem = f"the weights do not fit {type(model).__name__}: {'; '.join(parts)}; give the right "
     return _Fit(model, found, state, problem + "arch=" if parts else "")
+
+
+def _without_absent_output(model: nn.Module, state: State) -> nn.Module:
+    """The model, without the auxiliary output of segmentation networks where the file has none."""
+    auxiliary = getattr(model, "aux_classifier", None)
+    if auxiliary is not None and not any(key.startswith("aux_classifier.") for key in state):
+        model = copy.copy(model)
+        model._modules = {**model._modules, "aux_classifier": None}
+    return model
 
 
 def _unusable(key: str, tensor: NamedTensor, expected: torch.Tensor) -> str:
@@ -223,7 +223,8 @@ def _equal(one: State, other: State) -> bool:
 def _notes(chosen: _Fit, good: list[_Fit], arch: str | None) -> list[str]:
     """What the user has to know, in words."""
     notes = []
-    left_out = [key for key in chosen.found.tensors if key not in chosen.state]
+    kept = {id(tensor) for tensor in chosen.state.values()}
+    left_out = [key for key, tensor in chosen.found.tensors.items() if id(tensor) not in kept]
     left_out += chosen.found.others
     if left_out:
         notes.append(

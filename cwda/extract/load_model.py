@@ -7,16 +7,12 @@ from pathlib import Path
 
 from torch import nn
 
-from cwda.errors import SourceError
 from cwda.extract import zoo
 from cwda.extract.fitting import fitted
 from cwda.extract.formats import read_file
 from cwda.extract.load import looks_like_path, one_line
 
 __all__ = ["load_model"]
-
-# torchvision turns these on with its weights: they expect another normalisation.
-_TRANSFORM_INPUT = ("googlenet", "inception_v3")
 
 
 def load_model(
@@ -67,8 +63,8 @@ def load_model(
         return found.module.eval()
     assert found.path is not None
     model = _from_path(found.path, _architecture(text), weights_key)
-    if text.partition(":")[0] in _TRANSFORM_INPUT:
-        setattr(model, "transform_input", True)  # noqa: B010 (no attribute of Module)
+    if found.finish is not None:
+        found.finish(model)
     return model
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -163,7 +164,7 @@ def _follows_without_shortcuts(state: State, names: Names, stages: list[tuple[Bl
         for number, stage in enumerate(stages)
         for index, block in enumerate(stage)
     ]
-    for (_, before, previous), (number, after, block) in zip(flat, flat[1:], strict=False):
+    for (_, before, previous), (number, after, block) in itertools.pairwise(flat):
         (convolution, norm), last = names.path[0], names.path[len(previous.path) - 1][1]
         keys = f"{before}{last}.weight", f"{before}{last}.bias", f"{after}{norm}.running_mean"
         if block.path[0].groups > 1 or not all(key in state for key in keys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping
 
@@ -115,7 +116,7 @@ def _chain(state: State, names: list[str], inputs: int) -> tuple[HeadLayer, ...]
 
 def _room_for_relu(layers: tuple[HeadLayer, ...]) -> bool:
     """Whether every two linear layers in one container leave a position for ReLU between them."""
-    for layer, following in zip(layers, layers[1:], strict=False):
+    for layer, following in itertools.pairwise(layers):
         (here, _, first), (there, _, second) = (
             each.name.rpartition(".") for each in (layer, following)
         )

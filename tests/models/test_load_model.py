@@ -5,7 +5,6 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
 from torch import nn
 
 from cwda.errors import CwdaError, SourceError
