@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from cwda.brief import brief
 from cwda.conditions.covariance import energy_shares
 from cwda.conditions.workspace import Workspace, unfit
 from cwda.errors import CwdaError, WeightsError
@@ -58,6 +59,8 @@ class BlockCovariance:
     shares: dict[str, float]
     mean_abs_correlation: float
     sampling_level: float
+
+    __repr__ = brief
 
 
 def block_covariance(layer: ConvLayer, *, device: Device = "auto") -> BlockCovariance:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from cwda.brief import brief
 from cwda.errors import SourceError, UnreadableError
 from cwda.extract.recognise import is_moving_average
 from cwda.extract.tensors import Content, NamedTensor
@@ -44,6 +45,8 @@ class StateDict:
     place: str
     others: tuple[str, ...]
     is_average: bool
+
+    __repr__ = brief
 
 
 def state_dicts(content: Content, weights_key: str | None) -> list[tuple[str, State]]:

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from cwda.brief import brief
 from cwda.errors import SourceError
 from cwda.extract.download import from_hugging_face, from_url, hub_path
 from cwda.models.torchvision_models import (
@@ -74,6 +75,8 @@ class Found:
     blueprint: nn.Module | None = None
     module: nn.Module | None = None
     finish: Callable[[nn.Module], None] | None = None
+
+    __repr__ = brief
 
 
 def available() -> list[ZooEntry]:

@@ -73,6 +73,8 @@ def _wrong(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     """Which values are no class numbers: fractions, not finite, negative or beyond int64."""
     if values.dtype.kind == "b":
         return np.zeros(values.shape, bool)
-    limit = 2.0**53 if values.dtype.kind == "f" else np.iinfo(np.int64).max
-    fits = (values >= 0) & (values <= limit)
-    return ~(fits & (values == np.floor(values))) if values.dtype.kind == "f" else ~fits
+    if values.dtype.kind != "f":
+        return (values < 0) | (values > np.iinfo(np.int64).max)
+    with np.errstate(over="ignore"):
+        exact = values.astype(np.float64)  # a limit would overflow in float16
+    return ~((exact >= 0) & (exact <= 2.0**53) & (exact == np.floor(exact)))

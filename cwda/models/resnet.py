@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cwda.brief import brief
 from cwda.errors import TrainingError
 
 __all__ = [
@@ -110,6 +111,8 @@ class ResNetPlan:
     num_classes: int
     shortcut: Shortcut = "padding"
     names: Names = field(default_factory=Names)
+
+    __repr__ = brief
 
     @property
     def depth(self) -> int:

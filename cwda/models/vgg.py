@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from cwda.brief import brief
+
 __all__ = ["CONFIGURATIONS", "CifarVGG", "HeadLayer", "VGGPlan", "cifar_vgg"]
 
 #: Convolutions of each stage, by the number of layers of the original (Simonyan and Zisserman
@@ -59,6 +61,8 @@ class VGGPlan:
     bias: bool = False
     features: str = "features"
     last_pool: bool = True
+
+    __repr__ = brief
 
     @property
     def depth(self) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from cwda.brief import brief
 from cwda.errors import CriterionError, WeightsError
 from cwda.layers import ConvLayer, Network
 from cwda.models.batches import Data
@@ -45,6 +46,8 @@ class LayerScores:
     criteria: tuple[str, ...]
     values: Tensor
     reasons: tuple[str, ...]
+
+    __repr__ = brief
 
 
 def score_layer(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from torch import Tensor
 
+from cwda.brief import brief
 from cwda.errors import CriterionError, nearest
 
 __all__ = [
@@ -44,6 +45,8 @@ class BatchNorm:
     gamma: Tensor
     beta: Tensor
 
+    __repr__ = brief
+
 
 @dataclass(frozen=True, eq=False)
 class Activations:
@@ -67,6 +70,8 @@ class Activations:
     zeros: Tensor
     image_means: Tensor
 
+    __repr__ = brief
+
 
 @dataclass(frozen=True, eq=False)
 class Gradients:
@@ -87,6 +92,8 @@ class Gradients:
     l1: Tensor
     l2: Tensor
 
+    __repr__ = brief
+
 
 @dataclass(frozen=True, eq=False)
 class ImageGradients:
@@ -103,6 +110,8 @@ class ImageGradients:
     mean_square: Tensor
     l1: Tensor
     l2: Tensor
+
+    __repr__ = brief
 
     def __add__(self, other: ImageGradients) -> ImageGradients:
         return ImageGradients(
@@ -134,6 +143,8 @@ class LayerStatistics:
     gradients: Gradients | None = None
     image_gradients: ImageGradients | None = None
     missing: Mapping[str, str] = field(default_factory=dict)
+
+    __repr__ = brief
 
     def to(self, device: torch.device) -> LayerStatistics:
         """The same statistics on a device."""
