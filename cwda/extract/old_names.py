@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container
+from collections.abc import Callable, Container
 
 __all__ = ["current_name"]
 
 #: Patterns of earlier names; `{}` in the new one takes the number, turned by the function.
-_RENAMED = tuple(
+_RENAMED: tuple[tuple[re.Pattern[str], str, Callable[[int], int]], ...] = tuple(
     (re.compile(pattern), new, turn)
     for pattern, new, turn in (
         # DenseNet: "conv.1" for "conv1".

@@ -197,7 +197,8 @@ def _mean_of_relu(mean: Tensor, deviation: Tensor) -> Tensor:
     """Mean of max(0, X), X normal."""
     ratio = mean / deviation.clamp_min(1e-30)
     density = torch.exp(-ratio.square() / 2) / math.sqrt(2 * math.pi)
-    return mean * torch.special.ndtr(ratio) + deviation * density
+    mean_above: Tensor = mean * torch.special.ndtr(ratio) + deviation * density
+    return mean_above
 
 
 def _shape(state: State, name: str) -> tuple[int, ...]:

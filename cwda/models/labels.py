@@ -74,7 +74,8 @@ def _wrong(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     if values.dtype.kind == "b":
         return np.zeros(values.shape, bool)
     if values.dtype.kind != "f":
-        return (values < 0) | (values > np.iinfo(np.int64).max)
+        wrong: npt.NDArray[np.bool_] = (values < 0) | (values > np.iinfo(np.int64).max)
+        return wrong
     with np.errstate(over="ignore"):
         exact = values.astype(np.float64)  # a limit would overflow in float16
     return ~((exact >= 0) & (exact <= 2.0**53) & (exact == np.floor(exact)))

@@ -286,7 +286,10 @@ def _stages(
 
 
 def _block(inputs: int, filters: int, stride: int, shortcut: Shortcut, bottleneck: bool) -> Block:
-    path = (Convolution(inputs, filters, 3, stride), Convolution(filters, filters))
+    path: tuple[Convolution, ...] = (
+        Convolution(inputs, filters, 3, stride),
+        Convolution(filters, filters),
+    )
     if bottleneck:
         path = (
             Convolution(inputs, filters, 1),
