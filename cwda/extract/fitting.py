@@ -119,7 +119,7 @@ def _same_family(here: nn.Module, wanted: CifarResNet | CifarVGG) -> bool:
 
 
 def _as_named(states: list[tuple[str, State]], arch: str, model: nn.Module) -> list[_Fit]:
-    """The state dicts compared with an architecture, those with most of its keys first."""
+    """The state dicts that have all keys of an architecture, or the one that has most of them."""
     expected = set(model.state_dict())
     anchors = _anchors(model)
     candidates = [
@@ -130,15 +130,23 @@ def _as_named(states: list[tuple[str, State]], arch: str, model: nn.Module) -> l
     if not candidates:
         path, state = states[0]
         candidates = [StateDict(state, path, (), False)]
-    fits: list[tuple[int, _Fit]] = []
+    found_keys = [
+        {current_name(key, expected): each for key, each in found.tensors.items()}
+        for found in candidates
+    ]
+    optional = re.compile(r"(.*\.)?num_batches_tracked|aux_classifier\..*")
+    needed = {key for key in expected if not optional.fullmatch(key)}
+    complete = [i for i, keys in enumerate(found_keys) if needed <= keys.keys()]
+    best = max(range(len(candidates)), key=lambda i: len(expected & found_keys[i].keys()))
     built: dict[int | None, nn.Module] = {None: model}
-    for found in candidates:
-        renamed = {current_name(key, expected): each for key, each in found.tensors.items()}
-        classes = classes_of(arch, renamed) if _differs(model, renamed) else None
+    fits = []
+    for i in complete or [best]:
+        renamed = found_keys[i]
+        classes = classes_of(arch, renamed) if complete and _differs(model, renamed) else None
         if classes not in built:
             built[classes] = build(arch, classes)
-        fits.append((len(expected & set(renamed)), _compared(built[classes], found, renamed)))
-    return [fit for _, fit in sorted(fits, key=lambda each: -each[0])]
+        fits.append(_compared(built[classes], candidates[i], renamed))
+    return fits
 
 
 def _differs(model: nn.Module, state: State) -> bool:

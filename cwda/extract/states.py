@@ -19,8 +19,8 @@ State = Mapping[str, NamedTensor]
 # What torch.compile, FSDP and activation checkpointing put between a module and its parts.
 _INSIDE = re.compile(r"(^|\.)(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)(?=\.)")
 _PARALLEL = re.compile(r"(^|\.)module(?=\.)")
-#: Most prefixes that are tried.
-_MOST_PREFIXES = 64
+#: Most prefixes that are tried, of a state dict that has no more keys than a network's.
+_MOST_PREFIXES, _MOST_KEYS = 64, 20_000
 #: Most bytes that the weights may have beyond their file's, as where it is compressed.
 _MAX_REPEATED = 1 << 29
 
@@ -106,7 +106,8 @@ def under_prefixes(
         The prefix of a key that may be the network's first one; None for any other key.
     """
     prefixes = {prefix for key in state if (prefix := begins(key)) is not None}
-    for prefix in sorted(prefixes, key=lambda each: (each.count("."), len(each)))[:_MOST_PREFIXES]:
+    shortest = sorted(prefixes, key=lambda each: (each.count("."), len(each)))
+    for prefix in shortest[: _MOST_PREFIXES if len(state) <= _MOST_KEYS else 1]:
         inside = {
             key.removeprefix(prefix): tensor
             for key, tensor in state.items()

@@ -11,20 +11,19 @@ import torch
 from torch import nn
 
 from cwda.errors import SourceError
-from cwda.models.resnet import DEPTHS, FOUR_STAGES, cifar_resnet, cifar_resnet_4
+from cwda.models.resnet import DEPTHS, FOUR_STAGES, Shortcut, cifar_resnet, cifar_resnet_4
 from cwda.models.torchvision_models import builder_options, torchvision_names
 from cwda.models.vgg import CONFIGURATIONS, cifar_vgg
 
 __all__ = ["ARCHITECTURES", "build"]
 
+_SHORTCUTS: dict[str, Shortcut] = {"": "padding", "_projection": "projection", "_noshort": "none"}
+
 #: The built-in architectures for 32 x 32 images.
 ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
-    f"cifar_resnet{depth}": partial(cifar_resnet, depth) for depth in DEPTHS
-}
-ARCHITECTURES |= {
-    f"cifar_resnet{depth}_{name}": partial(cifar_resnet, depth, shortcut=shortcut)
+    f"cifar_resnet{depth}{ending}": partial(cifar_resnet, depth, shortcut=shortcut)
+    for ending, shortcut in _SHORTCUTS.items()
     for depth in DEPTHS
-    for name, shortcut in (("projection", "projection"), ("noshort", "none"))
 }
 ARCHITECTURES |= {f"cifar_resnet{depth}": partial(cifar_resnet_4, depth) for depth in FOUR_STAGES}
 ARCHITECTURES |= {f"cifar_vgg{depth}_bn": partial(cifar_vgg, depth) for depth in CONFIGURATIONS}

@@ -73,9 +73,11 @@ def _wrong(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     """Which values are no class numbers: fractions, not finite, negative or beyond int64."""
     if values.dtype.kind == "b":
         return np.zeros(values.shape, bool)
+    wrong: npt.NDArray[np.bool_]
     if values.dtype.kind != "f":
-        wrong: npt.NDArray[np.bool_] = (values < 0) | (values > np.iinfo(np.int64).max)
+        wrong = (values < 0) | (values > np.iinfo(np.int64).max)
         return wrong
     with np.errstate(over="ignore"):
         exact = values.astype(np.float64)  # a limit would overflow in float16
-    return ~((exact >= 0) & (exact <= 2.0**53) & (exact == np.floor(exact)))
+    wrong = ~((exact >= 0) & (exact <= 2.0**53) & (exact == np.floor(exact)))
+    return wrong
