@@ -18,6 +18,7 @@ def models(match: str) -> None:
 
     from cwda.extract.zoo import available
 
-    for record in available():
-        if fnmatch.fnmatchcase(record.name, match):
-            click.echo(f"{record.name:<32} {record.state:<13} {record.source}")
+    records = [each for each in available() if fnmatch.fnmatchcase(each.name, match)]
+    width = max((len(each.name) for each in records), default=0)
+    for record in records:
+        click.echo(f"{record.name:<{width}} {record.state:<13} {record.source}")

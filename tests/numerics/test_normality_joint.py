@@ -11,7 +11,6 @@ from cwda.errors import SampleError
 from cwda.numerics import henze_zirkler as module
 from cwda.numerics.henze_zirkler import henze_zirkler
 
-
 EPS = np.finfo(np.float64).eps
 
 
