@@ -7,6 +7,7 @@ from pathlib import Path
 
 from torch import nn
 
+from cwda.errors import SourceError
 from cwda.extract import zoo
 from cwda.extract.fitting import fitted
 from cwda.extract.formats import read_file
