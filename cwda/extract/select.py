@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from cwda.errors import SourceError, UnreadableError
+from cwda.extract.arrange import Layouts, arrange
 from cwda.extract.names import layer_names
 from cwda.extract.parametrised import combine
 from cwda.extract.recognise import is_moving_average, why_not
@@ -37,11 +38,14 @@ class Options:
         Glob patterns of the transposed convolutions' names, separated by commas.
     weights_key : str or None
         Dotted path of the state dict to take, as ``ema`` or ``model.generator``.
+    layout : str, mapping or None
+        Order of the axes of all layers, or by glob pattern of the layer's name.
     """
 
     groups: Mapping[str, int] = field(default_factory=dict)
     transposed: str = ""
     weights_key: str | None = None
+    layout: Layouts | None = None
 
 
 def select(content: Content, name: str, provenance: Provenance, options: Options) -> Network:
@@ -61,6 +65,9 @@ def select(content: Content, name: str, provenance: Provenance, options: Options
         raise UnreadableError(_nothing(content, skipped))
     _require_size(chosen, content.stored)
     names = layer_names(chosen)
+    _check_patterns(names, options)
+    told = [_matches(name, options.transposed) for name in names]
+    chosen = arrange(chosen, names, tensors, options.layout, told, content.format)
     tensors, notes = _settle(chosen, names, options)
     layers = tuple(_layer(t, n) for t, n in zip(tensors, names, strict=True))
     return Network(name, layers, provenance, tuple(skipped), (*content.assumptions, *notes))
@@ -130,7 +137,7 @@ def _convolutions(
         if reason := why_not(tensor, bias):
             left_out.append(Skipped(tensor.path, tensor.shape, reason))
         else:
-            chosen.append(_with_evidence(tensor, bias))
+            chosen.append(tensor)
     raw = [tensor for tensor in chosen if not is_moving_average(tensor)]
     if raw and not averages_wanted:
         reason = "a moving average (EMA); the raw weights are taken, weights_key chooses"
@@ -145,26 +152,10 @@ def _bias_of(tensor: NamedTensor, biases: dict[str, NamedTensor]) -> NamedTensor
     return biases.get(f"{stem}{dot}bias") or biases.get(f"{stem}{dot}b")
 
 
-_TURNED_BY_BIAS = (
-    "transposed, because the bias fits the second axis of the weight and not the first"
-)
-
-
-def _with_evidence(tensor: NamedTensor, bias: NamedTensor | None) -> NamedTensor:
-    """Take a convolution for transposed where only its bias can tell."""
-    if tensor.is_conv or tensor.transposed is not None or bias is None:
-        return tensor
-    if bias.shape == tensor.shape[1:2] and bias.shape != tensor.shape[:1]:
-        note = "; ".join(filter(None, (tensor.assumption, _TURNED_BY_BIAS)))
-        return replace(tensor, transposed=True, assumption=note)
-    return tensor
-
-
 def _settle(
     chosen: list[NamedTensor], names: list[str], options: Options
 ) -> tuple[list[NamedTensor], list[str]]:
     """Groups and transposition of each layer, and in words what was assumed."""
-    _check_patterns(names, options)
     settled: list[NamedTensor] = []
     notes: dict[str, list[str]] = {}
     for index, (tensor, name) in enumerate(zip(chosen, names, strict=True)):
@@ -180,7 +171,7 @@ def _settle_one(
 ) -> tuple[NamedTensor, list[str]]:
     assumed: list[str] = []
     transposed, groups = tensor.transposed, tensor.groups
-    if options.transposed and _matches(name, options.transposed):
+    if _matches(name, options.transposed):
         transposed = True
     for pattern, number in options.groups.items():
         if fnmatch.fnmatchcase(name, pattern):
@@ -206,7 +197,8 @@ def _settle_one(
 
 
 def _check_patterns(names: list[str], options: Options) -> None:
-    patterns = [*options.groups, *_split(options.transposed)]
+    layout = options.layout if isinstance(options.layout, Mapping) else {}
+    patterns = [*options.groups, *layout, *_split(options.transposed)]
     for pattern in patterns:
         if not any(fnmatch.fnmatchcase(name, pattern) for name in names):
             raise SourceError(

@@ -1,0 +1,147 @@
+"""Choose the order of axes of a source's kernels by its header, their names and their shapes.
+
+Files are homogeneous: one order is chosen for all kernels that have one kind of name and one
+number of axes, so that no single layer of an unusual shape is turned by itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence, Set
+from dataclasses import dataclass
+
+from cwda.extract.axis_evidence import Kernel, Verdict, decide
+from cwda.extract.layouts import CHANNELS_FIRST, CHANNELS_LAST, FILTERS_FIRST, Order
+from cwda.extract.recognise import split_leaf
+from cwda.extract.tensors import NamedTensor
+
+__all__ = ["Choice", "choose"]
+
+#: Orders by the library that a file's header names, and the bits that a header is worth.
+_OF_LIBRARY = {
+    "mlx": FILTERS_FIRST,
+    **dict.fromkeys(("flax", "jax", "tf", "tensorflow", "keras"), CHANNELS_LAST),
+    **dict.fromkeys(("pt", "pytorch", "torch"), CHANNELS_FIRST),
+}
+_HEADER = 40.0
+#: TensorFlow, JAX and sparse libraries call a weight ``kernel``; PyTorch never does.
+_KERNEL = re.compile(r"(.*_)?kernel")
+_TENSORFLOW = re.compile(r"(depthwise_)?weights|filters?")
+#: Bits in favour of PyTorch's order of a ``weight``, by the number of axes: the sparse
+#: convolutions of spconv have five.
+_PYTORCH = {3: 6.0, 4: 6.0, 5: 2.0}
+#: Formats in which other libraries than PyTorch keep a ``weight`` too.
+_SHARED = ("safetensors", "sharded", "npz", "npy")
+#: Bits that the order of the kernels with another number of axes is worth.
+_NEIGHBOURS = 4.0
+#: An order that wins by less than this is doubted; one that names exclude has less than that.
+_SURE, _EXCLUDED = 4.0, -5.0
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The order of one kernel's axes, and in words what was assumed; empty if nothing."""
+
+    order: Order
+    note: str = ""
+
+
+def choose(
+    tensors: Sequence[NamedTensor], biases: Sequence[int | None], others: Set[int], format: str
+) -> list[Choice]:
+    """The order of each tensor's axes.
+
+    Parameters
+    ----------
+    tensors : sequence of NamedTensor
+        Weights of convolutions as they are stored.
+    biases : sequence of int or None
+        The size of each one's bias.
+    others : set of int
+        Numbers of channels that other tensors of the source have.
+    format : str
+        Format of the source.
+    """
+    kinds: dict[tuple[str, str, int], list[int]] = {}
+    for index, tensor in enumerate(tensors):
+        kind = (tensor.convention, _family(tensor.name), len(tensor.shape))
+        kinds.setdefault(kind, []).append(index)
+    made: dict[int, Choice] = {}
+    sure: dict[tuple[str, str], dict[Order, float]] = {}
+    for kind, members in sorted(kinds.items(), key=lambda item: -len(item[1])):
+        expected = _expected(*kind, format)
+        known = sure.setdefault(kind[:2], {})
+        for order, bits in known.items():
+            expected[order] = expected.get(order, 0.0) + bits
+        kernels = [Kernel(tensors[i].shape, biases[i]) for i in members]
+        verdict = decide(kernels, others, expected)
+        if verdict.margin > 2 * _SURE:
+            known[verdict.order] = _NEIGHBOURS
+        notes = _notes(verdict, expected, kind)
+        made.update(zip(members, (Choice(verdict.order, note) for note in notes), strict=True))
+    return [made[index] for index in range(len(tensors))]
+
+
+def _family(name: str) -> str:
+    leaf = split_leaf(name)[1]
+    if _KERNEL.fullmatch(leaf):
+        return "kernel"
+    if _TENSORFLOW.fullmatch(leaf):
+        return "weights"
+    return leaf if leaf in ("w", "W") else "weight" if "weight" in leaf else "array"
+
+
+def _expected(convention: str, family: str, ndim: int, format: str) -> dict[Order, float]:
+    """Bits in favour of each order before the shapes are looked at."""
+    bits = dict.fromkeys((CHANNELS_FIRST, CHANNELS_LAST, FILTERS_FIRST), 0.0)
+    if convention in _OF_LIBRARY:
+        bits[_OF_LIBRARY[convention]] += _HEADER
+    if family == "kernel":
+        bits[CHANNELS_LAST] += 10.0
+        bits[FILTERS_FIRST] -= 10.0
+    elif family == "weights":
+        bits[CHANNELS_LAST] += 4.0
+    elif family == "w":
+        bits[CHANNELS_LAST] += 2.0
+    elif family == "weight":
+        bits[CHANNELS_FIRST] += _PYTORCH.get(ndim, 0.0)
+        if ndim < 5 and format not in _SHARED:
+            bits[FILTERS_FIRST] += _EXCLUDED
+    else:
+        bits[CHANNELS_FIRST] += 1.0
+    return bits
+
+
+def _notes(verdict: Verdict, expected: dict[Order, float], kind: tuple[str, str, int]) -> list[str]:
+    """What is said of each kernel."""
+    convention, family, ndim = kind
+    named = verdict.order.named(ndim)
+    usual = f"axes taken as {named}"
+    correct = "layout= corrects it"
+    if verdict.order != CHANNELS_FIRST:
+        usual += f", {_why(verdict, convention, family)}; {correct}"
+    elif rivals := _rivals(verdict, expected):
+        told = " or ".join(rival.named(ndim) for rival in rivals)
+        usual += f", which the shapes do not tell from {told}; {correct}"
+    else:
+        usual = f"{usual}; {correct}" if family == "array" else ""
+    odd = f"axes taken as {named}, although the shape looks like {{}}; {correct}"
+    return [odd.format(other.named(ndim)) if other else usual for other in verdict.misfits]
+
+
+def _why(verdict: Verdict, convention: str, family: str) -> str:
+    if _OF_LIBRARY.get(convention) == verdict.order:
+        return f"as the file's header says (format: {convention})"
+    if family in ("kernel", "weights") and verdict.order == CHANNELS_LAST:
+        return f"as the name ({family}) and the shapes tell"
+    return "as the shapes tell"
+
+
+def _rivals(verdict: Verdict, expected: dict[Order, float]) -> list[Order]:
+    """Orders that might as well be the right one."""
+    return [
+        order
+        for order, behind in verdict.behind.items()
+        if behind < _SURE
+        or (behind - expected[verdict.order] + expected[order] < 1.0 and expected[order] > _EXCLUDED)
+    ]
