@@ -39,6 +39,9 @@ _TF_TRANSPOSED = re.compile(r"(^|[._/,])conv(olution)?\d?_?d?_transpose", re.IGN
 _BY_BIAS = "transposed: outputs and inputs exchanged, because only so the bias fits"
 _BY_NAME = "transposed, by its name"
 _EXCHANGED = "outputs and inputs exchanged, as TensorFlow stores transposed kernels"
+_GROUPED = "grouped, because the layer before has a multiple of the channels that a filter sees"
+#: Channels that a layer may see without another layer before it.
+_FEW = 5
 _DEPTHWISE_NOTE = "depthwise, stored as channels and multiplier, by its name"
 _DEPTHWISE_BY_COLOURS = "depthwise (groups = channels), because another layer sees the image"
 
@@ -239,7 +242,7 @@ def _grouped(tensors: list[NamedTensor], changed: Sequence[int]) -> list[NamedTe
             result[0] = replace(_noted(tensor, _DEPTHWISE_BY_COLOURS), groups=outputs)
         before = tensors[index - 1].shape[0] if index else 0
         groups = before // inputs
-        if inputs > 4 and inputs not in made and groups > 1 and before % inputs == outputs % groups == 0:
-            note = f"{groups} groups, because the layer before it has {before} filters and a filter sees {inputs} channels"
-            result[index] = replace(_noted(tensor, note), groups=groups)
+        chained = groups > 1 and before % inputs == 0 and outputs % groups == 0
+        if chained and inputs >= _FEW and inputs not in made:
+            result[index] = replace(_noted(tensor, _GROUPED), groups=groups)
     return result

@@ -26,16 +26,16 @@ _OF_LIBRARY = {
 _HEADER = 40.0
 #: TensorFlow, JAX and sparse libraries call a weight ``kernel``; PyTorch never does.
 _KERNEL = re.compile(r"(.*_)?kernel")
-_TENSORFLOW = re.compile(r"(depthwise_)?weights|filters?")
+_TENSORFLOW = re.compile(r"((depthwise|pointwise)_)?weights|filters?")
 #: Bits in favour of PyTorch's order of a ``weight``, by the number of axes: the sparse
 #: convolutions of spconv have five.
 _PYTORCH = {3: 6.0, 4: 6.0, 5: 2.0}
 #: Formats in which other libraries than PyTorch keep a ``weight`` too.
 _SHARED = ("safetensors", "sharded", "npz", "npy")
 #: Bits that the order of the kernels with another number of axes is worth.
-_NEIGHBOURS = 4.0
-#: An order that wins by less than this is doubted; one that names exclude has less than that.
-_SURE, _EXCLUDED = 4.0, -5.0
+_NEIGHBOURS = 8.0
+#: An order that wins by less is doubted; one that is expected less is not thought of in a tie.
+_SURE, _EXCLUDED = 4.0, -2.0
 
 
 @dataclass(frozen=True)
@@ -117,15 +117,14 @@ def _notes(verdict: Verdict, expected: dict[Order, float], kind: tuple[str, str,
     convention, family, ndim = kind
     named = verdict.order.named(ndim)
     usual = f"axes taken as {named}"
-    correct = "layout= corrects it"
     if verdict.order != CHANNELS_FIRST:
-        usual += f", {_why(verdict, convention, family)}; {correct}"
+        usual += f", {_why(verdict, convention, family)} (layout= corrects it)"
     elif rivals := _rivals(verdict, expected):
         told = " or ".join(rival.named(ndim) for rival in rivals)
-        usual += f", which the shapes do not tell from {told}; {correct}"
+        usual += f", which the shapes do not tell from {told} (layout= corrects it)"
     else:
-        usual = f"{usual}; {correct}" if family == "array" else ""
-    odd = f"axes taken as {named}, although the shape looks like {{}}; {correct}"
+        usual = f"{usual} (layout= corrects it)" if family == "array" else ""
+    odd = f"axes taken as {named}, although the shape looks like {{}} (layout= corrects it)"
     return [odd.format(other.named(ndim)) if other else usual for other in verdict.misfits]
 
 
@@ -143,5 +142,9 @@ def _rivals(verdict: Verdict, expected: dict[Order, float]) -> list[Order]:
         order
         for order, behind in verdict.behind.items()
         if behind < _SURE
-        or (behind - expected[verdict.order] + expected[order] < 1.0 and expected[order] > _EXCLUDED)
+        or (
+            behind - expected[verdict.order] + expected[order] < 1.0
+            and expected[order] > _EXCLUDED
+            and expected[verdict.order] - expected[order] < _NEIGHBOURS
+        )
     ]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -23,9 +23,12 @@ ORDERS = (CHANNELS_FIRST, CHANNELS_LAST, FILTERS_FIRST)
 
 #: Bits for one side of a kernel; sides that are not listed are rarer.
 _SIDE = {1: 1.0, 2: 4, 3: 1, 4: 4, 5: 3, 6: 6, 7: 3, 8: 5, 9: 5, 11: 5, 14: 5, 16: 5}
+#: Bits for a side that equals the next.
+_SAME = 0.3
 #: Bits for a bias that fits the outputs, the inputs (a transposed layer), neither.
 _BIAS = (0.0, 2.0, 6.0)
-_FEW = 8
+#: Bits for so many channels in a layer that sees the input, and below which they are few.
+_COLOURS, _FEW = {3: 2.0, 4: 3.0}, 8
 #: Most bits that one kernel may count for, and bits from which its order is doubted.
 _LIMIT, _STRANGE = 10.0, 9.0
 #: Kernels that are looked at: more of one network tell nothing new.
@@ -98,8 +101,8 @@ class Shapes:
     def _inputs(self, i: int) -> float:
         if i == 1:
             return 2.0
-        if i in (3, 4) and self._colours[i] <= max(2, len(self.kernels) // 10):
-            return float(i) - 1.0
+        if i < _FEW and self._colours[i] <= max(2, len(self.kernels) // 10):
+            return _COLOURS.get(i, 5.0)
         if i in self._made:
             return 1.0
         if i in self._parts:
@@ -113,21 +116,24 @@ class Shapes:
         return _BIAS[1] if bias == i else _BIAS[2]
 
 
-def _sides(sides: Iterable[int], inputs: int) -> float:
+def _sides(sides: Sequence[int], inputs: int) -> float:
     """Bits for a kernel, from its last side to its first."""
-    *before, last = sides
-    bits = _side(last)
+    if len(sides) == 3 and sides[0] == sides[1] != sides[2] == 1:
+        sides = sides[::-1]  # flat kernels lie along any axis
     # Audio is filtered by long kernels that see one channel.
-    if inputs == 1 and all(side == 1 for side in before):
-        bits = min(bits, 6.0)
+    most = 6.0 if inputs == 1 and sum(side != 1 for side in sides) == 1 else math.inf
+    *before, last = sides
+    bits = min(most, _side(last))
     for number, side in enumerate(reversed(before)):
         if side == last:
-            bits += 0.3
-        elif number == 1 and before[1] == last:
+            bits += _SAME
+        elif number == 1 and before[1] == sides[-1]:
             bits += 1.0 + _side(side)  # time differs from height and width
         else:
-            bits += (3.0 if 1 in (side, last) else 4.0) + _side(side)
+            bits += (3.0 if 1 in (side, last) else 6.0) + min(most, _side(side))
         last = side
+    if len(sides) == 3 and sides[0] == sides[1] != sides[2] != 1:
+        bits += 4.0
     return bits
 
 
@@ -174,19 +180,25 @@ def decide(kernels: Sequence[Kernel], others: Set[int], expected: Mapping[Order,
     """
     told = tuple(kernels[:_ENOUGH])
     bits = {order: Shapes(told, order, others).bits() for order in ORDERS}
-    usual = max(ORDERS, key=lambda order: expected.get(order, 0.0))
+    fewest = [min(each) for each in zip(*bits.values(), strict=True)]
 
     def score(order: Order) -> float:
-        saved = (a - b for a, b in zip(bits[usual], bits[order], strict=True))
-        return sum(max(-_LIMIT, min(_LIMIT, each)) for each in saved) + expected.get(order, 0.0)
+        excess = (
+            min(_LIMIT, own - best)
+            for kernel, own, best in zip(told, bits[order], fewest, strict=True)
+            if sum(size != 1 for size in kernel.shape) > 1
+        )
+        return expected.get(order, 0.0) - sum(excess)
 
     scores = {order: score(order) for order in ORDERS}
     best = max(ORDERS, key=lambda order: scores[order])
     behind = {order: scores[best] - scores[order] for order in ORDERS if order != best}
-    misfits = tuple(_misfit(bits, best, index) for index in range(len(told)))
+    misfits = tuple(
+        _likeliest(bits, index) if bits[best][index] - fewest[index] > _STRANGE else None
+        for index in range(len(told))
+    )
     return Verdict(best, behind, misfits + (None,) * (len(kernels) - len(told)))
 
 
-def _misfit(bits: Mapping[Order, list[float]], order: Order, index: int) -> Order | None:
-    best = min(ORDERS, key=lambda other: bits[other][index])
-    return best if bits[order][index] - bits[best][index] > _STRANGE else None
+def _likeliest(bits: Mapping[Order, list[float]], index: int) -> Order:
+    return min(ORDERS, key=lambda order: bits[order][index])

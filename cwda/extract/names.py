@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from cwda.extract.recognise import LEAF
+from cwda.extract.recognise import LEAF, split_leaf
 from cwda.extract.tensors import NamedTensor
 
 __all__ = ["layer_names"]
@@ -51,8 +51,10 @@ def _shared_container(chosen: list[NamedTensor]) -> int:
 
 
 def _without_leaf(name: str) -> str:
-    stem, dot, leaf = name.rpartition(".")
-    return stem if dot and LEAF.fullmatch(leaf) and leaf not in _KEPT else name
+    stem, leaf = split_leaf(name)
+    if not stem or not LEAF.fullmatch(leaf) or leaf in _KEPT:
+        return name
+    return stem.replace(name[len(stem)], ".")
 
 
 #: Endings that tell two layers of one module apart.

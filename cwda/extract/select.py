@@ -12,9 +12,10 @@ from torch import Tensor
 
 from cwda.errors import SourceError, UnreadableError
 from cwda.extract.arrange import Layouts, arrange
+from cwda.extract.attention import projections
 from cwda.extract.names import layer_names
 from cwda.extract.parametrised import combine
-from cwda.extract.recognise import is_moving_average, why_not
+from cwda.extract.recognise import is_moving_average, split_leaf, why_not
 from cwda.extract.tensors import Content, NamedTensor
 from cwda.layers import ConvLayer, Network, Provenance, Skipped
 
@@ -127,14 +128,17 @@ def _convolutions(
     tensors: list[NamedTensor], skipped: list[Skipped], averages_wanted: bool
 ) -> list[NamedTensor]:
     """The convolution weights in order; other tensors of 3 axes or more go to `skipped`."""
-    biases = {t.path: t for t in tensors if t.name.rpartition(".")[2] in ("bias", "b")}
+    biases = {split_leaf(t.path)[0]: t for t in tensors if split_leaf(t.name)[1] in ("bias", "b")}
+    attention = projections(tensors)
     chosen: list[NamedTensor] = []
     left_out: list[Skipped] = []
     for tensor in tensors:
         if len(tensor.shape) < 3:
             continue
-        bias = _bias_of(tensor, biases)
-        if reason := why_not(tensor, bias):
+        reason = why_not(tensor, biases.get(split_leaf(tensor.path)[0]))
+        if not reason and id(tensor) in attention:
+            reason = "a projection of attention, not a convolution's weight"
+        if reason:
             left_out.append(Skipped(tensor.path, tensor.shape, reason))
         else:
             chosen.append(tensor)
@@ -147,11 +151,6 @@ def _convolutions(
     return chosen
 
 
-def _bias_of(tensor: NamedTensor, biases: dict[str, NamedTensor]) -> NamedTensor | None:
-    stem, dot, _ = tensor.path.rpartition(".")
-    return biases.get(f"{stem}{dot}bias") or biases.get(f"{stem}{dot}b")
-
-
 def _settle(
     chosen: list[NamedTensor], names: list[str], options: Options
 ) -> tuple[list[NamedTensor], list[str]]:
@@ -160,7 +159,7 @@ def _settle(
     notes: dict[str, list[str]] = {}
     for index, (tensor, name) in enumerate(zip(chosen, names, strict=True)):
         current, assumed = _settle_one(tensor, name, options, first=index == 0)
-        for note in filter(None, (current.assumption, *assumed)):
+        for note in filter(None, (*current.assumption.split("; "), *assumed)):
             notes.setdefault(note, []).append(name)
         settled.append(current)
     return settled, [_note(text, layers, len(names)) for text, layers in notes.items()]
