@@ -18,7 +18,7 @@ from torch import Tensor
 from cwda.errors import SourceError
 from cwda.extract.axis_choice import Choice, choose
 from cwda.extract.keras_layout import Layout
-from cwda.extract.layouts import CHANNELS_FIRST, CHANNELS_LAST, Order, arranged, parse_order
+from cwda.extract.layouts import CHANNELS_FIRST, Order, arranged, parse_order
 from cwda.extract.recognise import split_leaf
 from cwda.extract.tensors import NamedTensor
 
@@ -79,9 +79,8 @@ def arrange(
     wanted = _wanted(names, layout)
     biases = _biases(chosen, tensors)
     open_ = [i for i, t in enumerate(chosen) if wanted[i] is None and not _is_known(t)]
-    choices = choose(
-        [chosen[i] for i in open_], [biases[i] for i in open_], _channels(chosen, tensors), format
-    )
+    channels = _channels(chosen, tensors)
+    choices = choose([chosen[i] for i in open_], [biases[i] for i in open_], channels, format)
     orders = dict(zip(open_, choices, strict=True))
     turned = []
     for i, tensor in enumerate(chosen):
@@ -93,7 +92,7 @@ def arrange(
             tensor = _turned(tensor, orders[i], biases[i], transposed[i])
         turned.append(tensor)
     changed = [i for i, choice in orders.items() if choice.order != CHANNELS_FIRST]
-    return _grouped(turned, changed)
+    return _grouped(turned, changed, channels)
 
 
 def _wanted(names: Sequence[str], layout: Layouts | None) -> list[Order | None]:
@@ -111,7 +110,7 @@ def _wanted(names: Sequence[str], layout: Layouts | None) -> list[Order | None]:
     wanted: list[Order | None] = [None] * len(names)
     for pattern, order in orders.items():
         for index, name in enumerate(names):
-            if fnmatch.fnmatchcase(name, pattern):
+            if fnmatch.fnmatchcase(name, str(pattern)):
                 wanted[index] = order
     return wanted
 
@@ -136,7 +135,9 @@ def _biases(chosen: Sequence[NamedTensor], tensors: Sequence[NamedTensor]) -> li
     sizes = {}
     for tensor in tensors:
         stem, leaf = split_leaf(tensor.path)
-        if leaf in ("bias", "b", "biases") and math.prod(tensor.shape) == max(tensor.shape, default=0):
+        if leaf in ("bias", "b", "biases") and math.prod(tensor.shape) == max(
+            tensor.shape, default=0
+        ):
             sizes[stem] = max(tensor.shape)
     return [sizes.get(split_leaf(tensor.path)[0]) for tensor in chosen]
 
@@ -159,7 +160,7 @@ def _turned(tensor: NamedTensor, choice: Choice, bias: int | None, told: bool) -
     ndim, order = len(tensor.shape), choice.order
     axes = order.axes(ndim)
     assert axes is not None
-    last = axes[:2] == CHANNELS_LAST.axes(ndim)[:2]
+    last = axes[:2] == (ndim - 1, ndim - 2)
     if last and _is_depthwise(tensor, bias):
         return _depthwise(_noted(tensor, choice.note))
     turned = _noted(arranged(tensor, axes), choice.note)
@@ -180,9 +181,7 @@ def _exchanged_by_bias(tensor: NamedTensor, bias: int | None) -> NamedTensor:
     return replace(_noted(tensor, _BY_BIAS), transposed=True)
 
 
-def _transposed(
-    tensor: NamedTensor, bias: int | None, told: bool, exchanges: bool
-) -> NamedTensor:
+def _transposed(tensor: NamedTensor, bias: int | None, told: bool, exchanges: bool) -> NamedTensor:
     """A kernel that was not stored in PyTorch's order, with what tells that it is transposed.
 
     TensorFlow and Haiku exchange outputs and inputs of a transposed convolution, as PyTorch
@@ -227,9 +226,11 @@ def _depthwise(tensor: NamedTensor) -> NamedTensor:
     )
 
 
-def _grouped(tensors: list[NamedTensor], changed: Sequence[int]) -> list[NamedTensor]:
+def _grouped(
+    tensors: list[NamedTensor], changed: Sequence[int], channels: Set[int]
+) -> list[NamedTensor]:
     """Groups that the chain of layers tells, for kernels in another library's order."""
-    made = {tensor.shape[0] for tensor in tensors}
+    made = channels | {tensor.shape[0] for tensor in tensors}
     seen = {tensor.shape[1] for tensor in tensors}
     result = list(tensors)
     for index in changed:
@@ -240,9 +241,9 @@ def _grouped(tensors: list[NamedTensor], changed: Sequence[int]) -> list[NamedTe
         if inputs == 1 and index == 0 and 3 in seen:
             # Names in alphabetical order: the layer that sees the colours is the first.
             result[0] = replace(_noted(tensor, _DEPTHWISE_BY_COLOURS), groups=outputs)
-        before = tensors[index - 1].shape[0] if index else 0
-        groups = before // inputs
-        chained = groups > 1 and before % inputs == 0 and outputs % groups == 0
+        before = tensors[index - 1].shape if index else ()
+        groups = before[0] // inputs if len(before) == len(tensor.shape) else 1
+        chained = groups > 1 and before[0] == groups * inputs and outputs % groups == 0
         if chained and inputs >= _FEW and inputs not in made:
             result[index] = replace(_noted(tensor, _GROUPED), groups=groups)
     return result

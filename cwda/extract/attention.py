@@ -1,4 +1,4 @@
-"""Tell the projections of attention, which JAX keeps as kernels of three axes, from convolutions."""
+"""Tell attention's projections, which JAX keeps as kernels of three axes, from convolutions."""
 
 from __future__ import annotations
 

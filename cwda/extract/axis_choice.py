@@ -23,7 +23,7 @@ _OF_LIBRARY = {
     **dict.fromkeys(("flax", "jax", "tf", "tensorflow", "keras"), CHANNELS_LAST),
     **dict.fromkeys(("pt", "pytorch", "torch"), CHANNELS_FIRST),
 }
-_HEADER = 40.0
+_HEADER = 15.0
 #: TensorFlow, JAX and sparse libraries call a weight ``kernel``; PyTorch never does.
 _KERNEL = re.compile(r"(.*_)?kernel")
 _TENSORFLOW = re.compile(r"((depthwise|pointwise)_)?weights|filters?")
@@ -35,7 +35,7 @@ _SHARED = ("safetensors", "sharded", "npz", "npy")
 #: Bits that the order of the kernels with another number of axes is worth.
 _NEIGHBOURS = 8.0
 #: An order that wins by less is doubted; one that is expected less is not thought of in a tie.
-_SURE, _EXCLUDED = 4.0, -2.0
+_SURE, _EXCLUDED, _TIE = 4.0, -2.0, 1.0
 
 
 @dataclass(frozen=True)
@@ -114,37 +114,42 @@ def _expected(convention: str, family: str, ndim: int, format: str) -> dict[Orde
 
 def _notes(verdict: Verdict, expected: dict[Order, float], kind: tuple[str, str, int]) -> list[str]:
     """What is said of each kernel."""
-    convention, family, ndim = kind
-    named = verdict.order.named(ndim)
-    usual = f"axes taken as {named}"
-    if verdict.order != CHANNELS_FIRST:
-        usual += f", {_why(verdict, convention, family)} (layout= corrects it)"
-    elif rivals := _rivals(verdict, expected):
-        told = " or ".join(rival.named(ndim) for rival in rivals)
-        usual += f", which the shapes do not tell from {told} (layout= corrects it)"
-    else:
-        usual = f"{usual} (layout= corrects it)" if family == "array" else ""
+    ndim = kind[2]
+    named, why = verdict.order.named(ndim), _why(verdict, expected, kind)
+    usual = f"axes taken as {named}{why} (layout= corrects it)" if why is not None else ""
     odd = f"axes taken as {named}, although the shape looks like {{}} (layout= corrects it)"
     return [odd.format(other.named(ndim)) if other else usual for other in verdict.misfits]
 
 
-def _why(verdict: Verdict, convention: str, family: str) -> str:
-    if _OF_LIBRARY.get(convention) == verdict.order:
-        return f"as the file's header says (format: {convention})"
-    if family in ("kernel", "weights") and verdict.order == CHANNELS_LAST:
-        return f"as the name ({family}) and the shapes tell"
-    return "as the shapes tell"
+def _why(verdict: Verdict, expected: dict[Order, float], kind: tuple[str, str, int]) -> str | None:
+    """Why the order was chosen, to follow its name; None where nothing need be said."""
+    convention, family, ndim = kind
+    header, chosen = f"the file's header (format: {convention})", verdict.order
+    stated = _OF_LIBRARY.get(convention)
+    if stated not in (None, chosen):
+        return f", as the shapes tell, against {header}"
+    if chosen == CHANNELS_FIRST:
+        rivals = [order for order in verdict.behind if _is_rival(verdict, expected, order)]
+        if rivals:
+            told = " or ".join(order.named(ndim) for order in rivals)
+            return f", which the shapes do not tell from {told}"
+        return "" if family == "array" else None
+    if stated == chosen:
+        return f", as {header} says"
+    if family not in ("kernel", "weights") or chosen != CHANNELS_LAST:
+        return ", as the shapes tell"
+    if _is_untold(verdict, expected, CHANNELS_FIRST):
+        return f", by the name ({family}) alone, since no shape tells"
+    return f", as the name ({family}) and the shapes tell"
 
 
-def _rivals(verdict: Verdict, expected: dict[Order, float]) -> list[Order]:
-    """Orders that might as well be the right one."""
-    return [
-        order
-        for order, behind in verdict.behind.items()
-        if behind < _SURE
-        or (
-            behind - expected[verdict.order] + expected[order] < 1.0
-            and expected[order] > _EXCLUDED
-            and expected[verdict.order] - expected[order] < _NEIGHBOURS
-        )
-    ]
+def _is_rival(verdict: Verdict, expected: dict[Order, float], order: Order) -> bool:
+    """Whether an order might as well be the right one: close, or told apart by no shape."""
+    favour = expected[verdict.order] - expected[order]
+    excluded = favour >= _NEIGHBOURS or expected[order] <= _EXCLUDED
+    untold = _is_untold(verdict, expected, order)
+    return verdict.behind[order] < _SURE or (untold and not excluded)
+
+
+def _is_untold(verdict: Verdict, expected: dict[Order, float], order: Order) -> bool:
+    return verdict.behind[order] - expected[verdict.order] + expected[order] < _TIE

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -183,7 +183,7 @@ def decide(kernels: Sequence[Kernel], others: Set[int], expected: Mapping[Order,
     fewest = [min(each) for each in zip(*bits.values(), strict=True)]
 
     def score(order: Order) -> float:
-        excess = (
+        excess: Iterator[float] = (
             min(_LIMIT, own - best)
             for kernel, own, best in zip(told, bits[order], fewest, strict=True)
             if sum(size != 1 for size in kernel.shape) > 1

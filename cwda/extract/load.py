@@ -106,8 +106,11 @@ def load(
     if isinstance(source, ConvLayer):
         return _single(source, name)
     if isinstance(source, np.ndarray | Tensor):
-        return _array(source, name)
-    if isinstance(source, nn.Module):
+        if layout is None:
+            return _array(source, name)
+        tensor = replace(walk({name or "array": source})[0], is_conv=True)
+        content, kind = Content("array", [tensor]), type(source).__name__
+    elif isinstance(source, nn.Module):
         content, kind = read_module(source), type(source).__name__
     elif isinstance(source, Mapping):
         content, kind = Content("state dict", walk(source)), type(source).__name__

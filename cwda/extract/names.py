@@ -52,13 +52,16 @@ def _shared_container(chosen: list[NamedTensor]) -> int:
 
 def _without_leaf(name: str) -> str:
     stem, leaf = split_leaf(name)
-    if not stem or not LEAF.fullmatch(leaf) or leaf in _KEPT:
+    if not stem or not LEAF.fullmatch(leaf):
         return name
-    return stem.replace(name[len(stem)], ".")
+    kept = name if leaf in _KEPT else stem
+    return kept.replace(name[len(stem)], ".")
 
 
 #: Endings that tell two layers of one module apart.
-_KEPT = frozenset({"depthwise_kernel", "pointwise_kernel"})
+_KEPT = frozenset(
+    {"depthwise_kernel", "pointwise_kernel", "depthwise_weights", "pointwise_weights"}
+)
 
 
 def _unique(names: list[str]) -> list[str]:

@@ -9,7 +9,9 @@ from cwda.extract.tensors import NamedTensor
 __all__ = ["LEAF", "is_moving_average", "split_leaf", "why_not"]
 
 #: Last part of the name of a convolution's weight.
-LEAF = re.compile(r"weights?|kernel|w|W|filters?|(depthwise|pointwise)_(kernel|weights)|weight_orig")
+LEAF = re.compile(
+    r"weights?|kernel|w|W|filters?|(depthwise|pointwise)_(kernel|weights)|weight_orig"
+)
 #: Endings that do as well for four axes or more, where little else has so many.
 _ENDING = re.compile(r".*_(weights?|kernel|w|W)(_\d+)?")
 

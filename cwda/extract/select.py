@@ -15,6 +15,7 @@ from cwda.extract.arrange import Layouts, arrange
 from cwda.extract.attention import projections
 from cwda.extract.names import layer_names
 from cwda.extract.parametrised import combine
+from cwda.extract.positions import with_positions
 from cwda.extract.recognise import is_moving_average, split_leaf, why_not
 from cwda.extract.tensors import Content, NamedTensor
 from cwda.layers import ConvLayer, Network, Provenance, Skipped
@@ -61,7 +62,9 @@ def select(content: Content, name: str, provenance: Provenance, options: Options
     """
     skipped = list(content.skipped)
     tensors = _under_key(content.tensors, options.weights_key, skipped)
-    chosen = _convolutions(combine(tensors), skipped, options.weights_key is not None)
+    chosen = _convolutions(
+        with_positions(combine(tensors)), skipped, options.weights_key is not None
+    )
     if not chosen:
         raise UnreadableError(_nothing(content, skipped))
     _require_size(chosen, content.stored)
@@ -199,7 +202,7 @@ def _check_patterns(names: list[str], options: Options) -> None:
     layout = options.layout if isinstance(options.layout, Mapping) else {}
     patterns = [*options.groups, *layout, *_split(options.transposed)]
     for pattern in patterns:
-        if not any(fnmatch.fnmatchcase(name, pattern) for name in names):
+        if not any(fnmatch.fnmatchcase(name, str(pattern)) for name in names):
             raise SourceError(
                 f"no layer matches {pattern!r}; the first layers are {', '.join(names[:4])}"
             )
