@@ -135,10 +135,10 @@ def _biases(chosen: Sequence[NamedTensor], tensors: Sequence[NamedTensor]) -> li
     sizes = {}
     for tensor in tensors:
         stem, leaf = split_leaf(tensor.path)
-        if leaf in ("bias", "b", "biases") and math.prod(tensor.shape) == max(
-            tensor.shape, default=0
-        ):
-            sizes[stem] = max(tensor.shape)
+        if leaf in ("bias", "b", "biases"):
+            largest = max(tensor.shape, default=0)
+            if math.prod(tensor.shape) == largest:
+                sizes[stem] = largest
     return [sizes.get(split_leaf(tensor.path)[0]) for tensor in chosen]
 
 

@@ -105,7 +105,7 @@ def _expected(convention: str, family: str, ndim: int, format: str) -> dict[Orde
         bits[CHANNELS_LAST] += 2.0
     elif family == "weight":
         bits[CHANNELS_FIRST] += _PYTORCH.get(ndim, 0.0)
-        if ndim < 5 and format not in _SHARED:
+        if ndim < 5 and format not in _SHARED and convention != "numpy":
             bits[FILTERS_FIRST] += _EXCLUDED
     else:
         bits[CHANNELS_FIRST] += 1.0
@@ -133,7 +133,7 @@ def _why(verdict: Verdict, expected: dict[Order, float], kind: tuple[str, str, i
         if rivals:
             told = " or ".join(order.named(ndim) for order in rivals)
             return f", which the shapes do not tell from {told}"
-        return "" if family == "array" else None
+        return {"array": "", "kernel": ", as the shapes tell"}.get(family)
     if stated == chosen:
         return f", as {header} says"
     if family not in ("kernel", "weights") or chosen != CHANNELS_LAST:

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 
 from cwda.extract.layouts import CHANNELS_FIRST, CHANNELS_LAST, FILTERS_FIRST, Order
 
@@ -33,6 +34,8 @@ _COLOURS, _FEW = {3: 2.0, 4: 3.0}, 8
 _LIMIT, _STRANGE = 10.0, 9.0
 #: Kernels that are looked at: more of one network tell nothing new.
 _ENOUGH = 2_000
+#: Numbers of outputs that are tried for groups; networks have fewer different ones.
+_DIFFERENT = 300
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,9 @@ class Shapes:
     @cached_property
     def _parts(self) -> Set[int]:
         """Inputs that divide some layer's outputs, as those of a grouped convolution do."""
-        return {i for _, i, _ in self._turned if any(made % i == 0 for made in self._made)}
+        made = list(islice(self._made, _DIFFERENT))
+        inputs = {i for _, i, _ in self._turned}
+        return {i for i in inputs if any(outputs % i == 0 for outputs in made)}
 
     def _outputs(self, o: int) -> float:
         if o in self.others:

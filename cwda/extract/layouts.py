@@ -54,10 +54,6 @@ class Order:
             letters = letters.replace("K" * (ndim - 2), _KERNEL[5 - ndim :])
         return ", ".join(letters)
 
-    def exchanged(self) -> Order:
-        """The order with outputs and inputs exchanged."""
-        return Order(self.letters.translate(str.maketrans("OI", "IO")))
-
     def _for(self, ndim: int) -> str | None:
         if len(self.letters) == ndim:
             return self.letters

@@ -55,7 +55,7 @@ def split_leaf(name: str) -> tuple[str, str]:
     >>> split_leaf("params,Conv_0,kernel")
     ('params,Conv_0', 'kernel')
     """
-    end = max(name.rfind(mark) for mark in "./,")
+    end = max(name.rfind("."), name.rfind("/"), name.rfind(","))
     return name[: max(end, 0)], name[end + 1 :]
 
 

@@ -48,7 +48,8 @@ class NamedTensor:
     origin : str
         Class that holds it, as ``torch.nn.modules.conv.Conv2d``; empty if unknown.
     convention : str
-        Library in whose order the axes are stored, as ``mlx``; empty if the source does not say.
+        Library that stored the axes in its order, as ``mlx``, or ``numpy`` for arrays in
+        memory or a pickle; empty if the source does not say.
     stored : NamedTensor or None
         The tensor with its axes as stored, where its reader has turned them.
     """
