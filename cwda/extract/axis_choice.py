@@ -29,7 +29,7 @@ _KERNEL = re.compile(r"(.*_)?kernel")
 _TENSORFLOW = re.compile(r"((depthwise|pointwise)_)?weights|filters?")
 #: Bits in favour of PyTorch's order of a ``weight``, by the number of axes: the sparse
 #: convolutions of spconv have five.
-_PYTORCH = {3: 6.0, 4: 6.0, 5: 2.0}
+_PYTORCH = {3: 6.0, 4: 6.0, 5: 3.0}
 #: Formats in which other libraries than PyTorch keep a ``weight`` too.
 _SHARED = ("safetensors", "sharded", "npz", "npy")
 #: Bits that the order of the kernels with another number of axes is worth.

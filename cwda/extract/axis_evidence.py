@@ -32,6 +32,8 @@ _BIAS = (0.0, 2.0, 6.0)
 _COLOURS, _FEW = {3: 2.0, 4: 3.0}, 8
 #: Most bits that one kernel may count for, and bits from which its order is doubted.
 _LIMIT, _STRANGE = 10.0, 9.0
+#: Most bits for a kernel whose sides, inputs and outputs are all of a kernel's size.
+_SMALL = 1.5
 #: Kernels that are looked at: more of one network tell nothing new.
 _ENOUGH = 2_000
 #: Numbers of outputs that are tried for groups; networks have fewer different ones.
@@ -189,7 +191,7 @@ def decide(kernels: Sequence[Kernel], others: Set[int], expected: Mapping[Order,
 
     def score(order: Order) -> float:
         excess: Iterator[float] = (
-            min(_LIMIT, own - best)
+            min(_LIMIT if max(kernel.shape) >= _FEW else _SMALL, own - best)
             for kernel, own, best in zip(told, bits[order], fewest, strict=True)
             if sum(size != 1 for size in kernel.shape) > 1
         )
