@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import sys
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -416,10 +418,16 @@ def test_parsed_orders_name_their_axes():
     ]
 
 
-def test_pickled_sparse_modules_are_read_by_their_shapes(tmp_path):
+def test_pickled_sparse_modules_are_read_by_their_shapes(tmp_path, monkeypatch):
     """A class of spconv is no promise of PyTorch's order."""
-    kind = type("SubMConv3d", (torch.nn.Module,), {"__module__": "spconv.pytorch.conv"})
+    kind = type("SubMConv3d", (torch.nn.Module,), {"__module__": "spconv"})
+    library = ModuleType("spconv")
+    library.SubMConv3d = kind
+    monkeypatch.setitem(sys.modules, "spconv", library)
     module = kind()
     module.weight = torch.nn.Parameter(torch.from_numpy(values(16, 3, 3, 3, 4)))
-    module.kernel_size, module.groups = [3, 3, 3], 1
-    assert load(module).layers[0].weight.shape == (16, 4, 3, 3, 3)
+    module.kernel_size, module.groups, module.transposed = [3, 3, 3], 1, False
+    torch.save(torch.nn.Sequential(module, torch.nn.Conv2d(3, 8, 3)), tmp_path / "m.pt")
+    for source in (tmp_path / "m.pt", module):
+        assert load(source).layers[0].weight.shape == (16, 4, 3, 3, 3)
+    assert load(tmp_path / "m.pt").layers[1].weight.shape == (8, 3, 3, 3)
