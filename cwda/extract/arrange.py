@@ -39,7 +39,7 @@ _TF_TRANSPOSED = re.compile(r"(^|[._/,])conv(olution)?\d?_?d?_transpose", re.IGN
 _BY_BIAS = "transposed: outputs and inputs exchanged, because only so the bias fits"
 _BY_NAME = "transposed, by its name"
 _EXCHANGED = "outputs and inputs exchanged, as TensorFlow stores transposed kernels"
-_GROUPED = "grouped, because the layer before has a multiple of the channels that a filter sees"
+_GROUPED = "grouped, because it and the layer before have a multiple of a filter's channels"
 #: Channels that a layer may see without another layer before it.
 _FEW = 5
 _DEPTHWISE_NOTE = "depthwise, stored as channels and multiplier, by its name"
@@ -243,7 +243,8 @@ def _grouped(
             result[0] = replace(_noted(tensor, _DEPTHWISE_BY_COLOURS), groups=outputs)
         before = tensors[index - 1].shape if index else ()
         groups = before[0] // inputs if len(before) == len(tensor.shape) else 1
-        chained = groups > 1 and before[0] == groups * inputs and outputs % groups == 0
-        if chained and inputs >= _FEW and inputs not in made:
+        chained = groups > 1 and before[0] == groups * inputs == outputs
+        pointwise = math.prod(tensor.shape[2:]) == 1
+        if chained and not pointwise and inputs >= _FEW and inputs not in made:
             result[index] = replace(_noted(tensor, _GROUPED), groups=groups)
     return result
