@@ -13,7 +13,15 @@ from cwda.extract.archives import MAX_EXPANSION
 from cwda.extract.tensors import NameBudget, printable
 from cwda.layers import Skipped
 
-__all__ = ["Dataset", "Stored", "damaged", "list_attribute", "stored_in", "text"]
+__all__ = [
+    "Dataset",
+    "Stored",
+    "attribute_of",
+    "damaged",
+    "list_attribute",
+    "stored_in",
+    "top_groups",
+]
 
 _MAX_DEPTH = 32
 #: Each takes the HDF5 library a fraction of a millisecond to open.
@@ -88,17 +96,25 @@ def damaged(error: Exception) -> UnreadableError:
     return UnreadableError(f"the HDF5 file is damaged ({detail}); download or copy it again")
 
 
-def stored_in(root: Any, size: int) -> Stored:
-    """All datasets of a file of `size` bytes, its layers and lists.
+def stored_in(root: Any, size: int, stored: Stored) -> None:
+    """Add all datasets of a file of `size` bytes, its layers and lists.
 
     Raises
     ------
     UnreadableError
         If it has more groups or deeper ones than any Keras model.
     """
-    stored = Stored()
     stored.datasets += _datasets(root, (), stored, size)
-    return stored
+
+
+def top_groups(root: Any) -> list[Any]:
+    """The file's top and the group of the model's weights, which state names and version."""
+    import h5py
+
+    inside = "model_weights" in root and root.get("model_weights", getlink=True)
+    if isinstance(inside, h5py.HardLink) and isinstance(root["model_weights"], h5py.Group):
+        return [root, root["model_weights"]]
+    return [root]
 
 
 def _datasets(group: Any, path: tuple[str, ...], stored: Stored, size: int) -> Iterator[Dataset]:
@@ -121,7 +137,7 @@ def _datasets(group: Any, path: tuple[str, ...], stored: Stored, size: int) -> I
         item = group[key]
         if isinstance(item, h5py.Group):
             if key == "vars":
-                stored.layers[path] = printable(text(item.attrs.get("name", "")))
+                stored.layers[path] = printable(attribute_of(item, "name"))
             yield from _datasets(item, here, stored, size)
         elif isinstance(item, h5py.Dataset) and item.shape is not None:
             if reason := _unsafe(item, size):
@@ -150,15 +166,19 @@ def _is_bfloat16(data: Any) -> bool:
 def list_attribute(group: Any, name: str) -> list[str]:
     """A list of names, which Keras splits where it is too long for one attribute."""
     if name in group.attrs:
-        return [printable(text(item)) for item in group.attrs[name]]
+        return [printable(_text(item)) for item in group.attrs[name]]
     found: list[str] = []
     for part in range(_MAX_PARTS):
         if f"{name}{part}" not in group.attrs:
             break
-        found += [printable(text(item)) for item in group.attrs[f"{name}{part}"]]
+        found += [printable(_text(item)) for item in group.attrs[f"{name}{part}"]]
     return found
 
 
-def text(value: Any) -> str:
-    """An attribute of a file as text."""
+def attribute_of(group: Any, name: str) -> str:
+    """An attribute as text; empty if there is none."""
+    return _text(group.attrs[name]) if name in group.attrs else ""
+
+
+def _text(value: Any) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

@@ -3,48 +3,23 @@
 from __future__ import annotations
 
 import io
-import re
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cwda.errors import SourceError, UnreadableError
+from cwda.errors import SourceError
 from cwda.extract.archives import Archive
-from cwda.extract.json_text import parse_json
+from cwda.extract.json_text import MAX_BYTES, parse_json
 from cwda.extract.keras_config import Node, model_of
-from cwda.extract.keras_datasets import Dataset, Stored, damaged, list_attribute, stored_in, text
-from cwda.extract.keras_guess import only_as_transposed
-from cwda.extract.keras_kernels import Kernel, Variable, kernels_of
-from cwda.extract.keras_layout import Layout, keras1_ordering
-from cwda.extract.keras_places import Attributes, Names, Place, natural
+from cwda.extract.keras_datasets import Stored, attribute_of, damaged, stored_in, top_groups
+from cwda.extract.keras_kernels import Kernel
+from cwda.extract.keras_layers import StoredLayer, layers_of, layout_of, settle_kinds
+from cwda.extract.keras_layout import Layout
+from cwda.extract.keras_repeats import skip_repeats
 from cwda.extract.tensors import Content, NamedTensor, printable
 
-__all__ = ["read_hdf5", "read_keras_archive"]
-
-#: Groups that hold no weights of the model.
-_BESIDE = re.compile(r"(\w+_)?optimizer(_weights)?|(\w+_)?metrics|\w*loss_tracker")
-
-
-@dataclass(eq=False)
-class _Layer:
-    """A layer of the file: its place in the model and its variables, in order."""
-
-    path: tuple[str, ...]
-    place: Place
-    datasets: list[Dataset] = field(default_factory=list)
-    leaves: list[str] = field(default_factory=list)
-    kernels: dict[int, Kernel] = field(default_factory=dict)
-
-    def variables(self, layout: Layout) -> list[Variable]:
-        """Its variables with the channels last."""
-        pairs = zip(self.leaves, self.datasets, strict=True)
-        shapes = [(leaf, dataset.shape) for leaf, dataset in pairs]
-        return [
-            Variable(leaf, layout.channels_last(shape) if len(shape) >= 3 else shape)
-            for leaf, shape in shapes
-        ]
+__all__ = ["read_hdf5", "read_keras_archive", "read_parts"]
 
 
 def read_hdf5(path: Path) -> Content:
@@ -54,12 +29,20 @@ def read_hdf5(path: Path) -> Content:
     tells the classes of its layers.
     """
     beside = path.parent / "config.json"
+    return read_parts([path], beside if path.name == "model.weights.h5" else None)
+
+
+def read_parts(paths: Sequence[Path], beside: Path | None) -> Content:
+    """Read a Keras model whose weights lie in one or several files of HDF5.
+
+    `beside` is where its configuration may be, if that is not in the files.
+    """
     config = None
-    if path.name == "model.weights.h5" and beside.is_file():
+    if beside is not None and beside.is_file() and beside.stat().st_size <= MAX_BYTES:
         config = _model(beside.read_bytes())
-    content = _read(str(path), path.stat().st_size, config)
+    content = _read([(str(path), path.stat().st_size) for path in paths], config)
     if config is not None:
-        note = "the layers' classes are those of the config.json in the same folder"
+        note = "the classes of the layers are those of the config.json in the same folder"
         content = replace(content, assumptions=[note, *content.assumptions])
     return content
 
@@ -71,7 +54,7 @@ def read_keras_archive(archive: Archive) -> Content:
     config = archive.read(f"{root}config.json") if f"{root}config.json" in archive else None
     data = archive.read(weights)
     model = _model(config) if config is not None else None
-    return replace(_read(io.BytesIO(data), len(data), model), format="keras")
+    return replace(_read([(io.BytesIO(data), len(data))], model), format="keras")
 
 
 def _model(config: bytes) -> Node | None:
@@ -82,135 +65,30 @@ def _model(config: bytes) -> Node | None:
         return None
 
 
-def _read(source: Any, size: int, model: Node | None) -> Content:
+def _read(sources: Sequence[tuple[Any, int]], model: Node | None) -> Content:
     try:
         import h5py
     except ImportError:
         raise SourceError('Keras files need h5py: pip install "cwda[keras]"') from None
     try:
-        root = h5py.File(source, "r")
-        if model is None and "model_config" in root.attrs:
-            model = _model(text(root.attrs["model_config"]).encode())
-        stored = stored_in(root, size)
-        layers = _layers(root, stored, model)
-        layout, assumptions = _layout(root, layers, model)
-        _kinds(layers, layout)
+        roots = [h5py.File(source, "r") for source, _ in sources]
+        groups = [group for root in roots for group in top_groups(root)]
+        stored = Stored()
+        for root, (_, size) in zip(roots, sources, strict=True):
+            stored_in(root, size, stored)
+        for root in roots:
+            model = model or _model(attribute_of(root, "model_config").encode())
+        layers = layers_of(groups, stored, model)
+        layout, assumptions = layout_of(groups, layers, model)
+        settle_kinds(layers, layout)
+        skip_repeats(layers, 4 * sum(size for _, size in sources))
         tensors = [tensor for layer in layers for tensor in _tensors(layer, layout)]
         return Content("keras hdf5", tensors, stored.skipped, assumptions)
     except (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise damaged(error) from None
 
 
-def _layers(root: Any, stored: Stored, model: Node | None) -> list[_Layer]:
-    """The layers of the file in the model's order."""
-    weights = root.get("model_weights")
-    names = list_attribute(root, "layer_names")
-    names = names or ([] if weights is None else list_attribute(weights, "layer_names"))
-    ranks: dict[tuple[str, ...], int] = {}
-    for path, rank in stored.ranks.items():
-        ranks.setdefault(_without_root(path[:-1]), rank)
-    by_attribute = Attributes(model, stored.layers, stored.layers)
-    by_name = Names(model, names, ranks)
-    found: dict[tuple[str, ...], _Layer] = {}
-    for dataset in stored.datasets:
-        path, leaf = dataset.path[:-1], dataset.path[-1].partition(":")[0]
-        if path not in found:
-            in_vars = path[-1:] == ("vars",)
-            place = by_attribute.place(path[:-1]) if in_vars else by_name.place(_without_root(path))
-            found[path] = _Layer(path, place)
-        found[path].datasets.append(dataset)
-        found[path].leaves.append(_leaf(leaf, dataset.path))
-    layers = sorted(found.values(), key=lambda layer: layer.place.order)
-    for layer in layers:
-        _sort_variables(layer)
-    return _distinct(layers)
-
-
-def _without_root(path: tuple[str, ...]) -> tuple[str, ...]:
-    return path[1:] if path[:1] == ("model_weights",) else path
-
-
-def _leaf(leaf: str, path: tuple[str, ...]) -> str:
-    """A variable's name in its layer, without what Keras 1 and earlier put before it."""
-    if len(leaf) > 2 and leaf[-2:] in ("_W", "_b") and len(path) > 1:
-        return leaf[-1]
-    return {"param_0": "W", "param_1": "b"}.get(leaf, leaf)
-
-
-def _sort_variables(layer: _Layer) -> None:
-    """Numbers in their order: 2 before 10."""
-    pairs = sorted(zip(layer.leaves, layer.datasets, strict=True), key=lambda p: natural(p[0]))
-    layer.leaves = [leaf for leaf, _ in pairs]
-    layer.datasets = [dataset for _, dataset in pairs]
-
-
-def _distinct(layers: list[_Layer]) -> list[_Layer]:
-    """Layers whose names would be the same get their whole paths."""
-    count = Counter(layer.place.names for layer in layers)
-    for layer in layers:
-        if count[layer.place.names] > 1:
-            names = tuple(part for part in _without_root(layer.path) if part != "vars")
-            layer.place = replace(layer.place, names=names)
-    return layers
-
-
-def _layout(root: Any, layers: list[_Layer], model: Node | None) -> tuple[Layout, list[str]]:
-    """How an ordinary kernel of the file is stored, and what was assumed about it."""
-    version = ""
-    for group in (root, root.get("model_weights")):
-        if group is not None:
-            version = version or text(group.attrs.get("keras_version", ""))
-    old = [layer for layer in layers if "W" in layer.leaves]
-    if not old and not version.startswith("1."):
-        return Layout(), []
-    kernels = []
-    for layer in old:
-        sizes = dict(zip(layer.leaves, (d.shape for d in layer.datasets), strict=True))
-        bias = sizes.get("b", ())
-        if len(sizes["W"]) >= 4:
-            kernels.append((sizes["W"], bias[0] if len(bias) == 1 else None))
-    nodes = model.inner.values() if model is not None else ()
-    stated = (node.config.get("dim_ordering") for node in nodes)
-    order, why = keras1_ordering(next((s for s in stated if s in ("th", "tf")), None), kernels)
-    axes = "O, I, H, W" if order == "th" else "H, W, I, O"
-    return Layout(order, first=True), [f"kernels of Keras 1 are stored {axes}: {why}"]
-
-
-def _kinds(layers: list[_Layer], layout: Layout) -> None:
-    """Settle what every variable of three axes or more is."""
-    for layer in layers:
-        if not any(_BESIDE.fullmatch(part) for part in layer.path[:1]):
-            layer.kernels = kernels_of(layer.place, layer.variables(layout))
-    if not layout.first:
-        _settle_by_channels(layers)
-
-
-def _settle_by_channels(layers: Iterable[_Layer]) -> None:
-    """Take a kernel for transposed where only so its channels fit the other layers'."""
-    inputs, outputs = Counter[int](), Counter[int]()
-    unclear: list[tuple[_Layer, int, tuple[int, ...]]] = []
-    for layer in layers:
-        for index, variable in enumerate(layer.variables(Layout())):
-            kernel = layer.kernels.get(index)
-            if len(variable.shape) == 2 and index == 0:
-                inputs[variable.shape[0]] += 1
-            if kernel is None or not kernel.role:
-                continue
-            first, last = variable.shape[-2:]
-            turned = kernel.role == "transposed"
-            inputs[last if turned else first] += 1
-            outputs[first * last if kernel.role == "depthwise" else first if turned else last] += 1
-            if kernel.open and first != last:
-                unclear.append((layer, index, variable.shape))
-    for layer, index, shape in unclear:
-        one = Counter([shape[-2]]), Counter([shape[-1]])
-        if only_as_transposed(shape, inputs - one[0], outputs - one[1]):
-            note = "taken for transposed, because only so its channels fit the other layers'"
-            kernel = replace(layer.kernels[index], role="transposed", groups=1, assumption=note)
-            layer.kernels[index] = replace(kernel, open=False)
-
-
-def _tensors(layer: _Layer, layout: Layout) -> Iterator[NamedTensor]:
+def _tensors(layer: StoredLayer, layout: Layout) -> Iterator[NamedTensor]:
     for index, dataset in enumerate(layer.datasets):
         kernel = layer.kernels.get(index)
         leaf = layer.leaves[index] if kernel is None else kernel.leaf

@@ -19,11 +19,11 @@ _CONVOLUTION = re.compile(r".*(conv|cnn).*")
 _TRANSPOSED = frozenset({"up", "upconv", "upsample", "upsampling", "upscale", "tconv", "convt"})
 _DEPTHWISE = frozenset({"dw", "depthwise", "dwconv", "depthconv"})
 #: Words of layers whose kernels may have three axes without being convolutions.
-_DENSE = frozenset(
-    "dense einsum attention attn query key value qkv q k v mha linear fc mlp lstm gru rnn".split()
+_DENSE = re.compile(
+    "dense|einsum|attention|attn|query|key|value|qkv|[qkv]|mha|linear|fc|mlp|lstm|gru|rnn"
 )
 #: Words of tables that are no kernels.
-_TABLE = frozenset("embed embedding embeddings pos position positional table token tokens".split())
+_TABLE = re.compile("embed(ding)?s?|pos(ition(al)?)?|tables?|tokens?")
 _MOST_SIZES = 500
 
 
@@ -116,7 +116,7 @@ def _by_words(shape: tuple[int, ...], words: set[str]) -> Guess:
         return Guess("transposed", "taken for transposed, because its name says so")
     if last == 1 and first > 1 and math.prod(shape[:-2]) > 1:
         return Guess("depthwise", "taken for depthwise, because its last axis has one entry")
-    if words & _TABLE:
+    if any(map(_TABLE.fullmatch, words)):
         return Guess("", "its name is that of a table or embedding, not of a convolution")
     return Guess("conv", "taken for a convolution, because its shape is that of a kernel", True)
 
@@ -125,7 +125,7 @@ def _three_axes(found: Guess, words: set[str], biased: bool) -> Guess:
     """Three axes are also those of a dense layer's kernel with several output axes."""
     if any(_CONVOLUTION.fullmatch(word) for word in words) or found.note.endswith("says so"):
         return found
-    if words & (_DENSE | _TABLE):
+    if any(_DENSE.fullmatch(word) or _TABLE.fullmatch(word) for word in words):
         return Guess("", "its name is that of a dense layer or a table, not of a convolution")
     if biased:
         return Guess(

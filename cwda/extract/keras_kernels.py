@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -153,7 +154,7 @@ def _guessed(
     """The kernels of a layer whose class is not known."""
     shapes = [variables[i].shape for i in big]
     leaves = {variable.leaf for variable in variables}
-    pairs = zip(shapes, shapes[1:], strict=False)
+    pairs = itertools.pairwise(shapes)
     if "recurrent_kernel" in leaves or any(recurrent(one, two) for one, two in pairs):
         return _none(variables, big, "belongs to a recurrent layer, not to a convolution")
     if len(big) == 2 and _separable(*shapes):

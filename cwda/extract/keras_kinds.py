@@ -18,11 +18,11 @@ _CONVOLUTIONS = (
 )
 #: Layers of Keras itself whose weights may have three axes or more.
 _OTHERS = (
-    "BatchNormalization ConvLSTM1D ConvLSTM2D ConvLSTM3D ConvLSTMCell Dense EinsumDense Embedding "
-    "GRU GRUCell GroupNormalization GroupQueryAttention LSTM LSTMCell LayerNormalization "
-    "LocallyConnected1D LocallyConnected2D MultiHeadAttention PReLU RMSNormalization SimpleRNN "
-    "SimpleRNNCell"
-).split()
+    *("BatchNormalization", "GroupNormalization", "LayerNormalization", "RMSNormalization"),
+    *("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "ConvLSTMCell", "GRU", "GRUCell", "LSTM"),
+    *("LSTMCell", "SimpleRNN", "SimpleRNNCell", "Dense", "EinsumDense", "Embedding", "PReLU"),
+    *("GroupQueryAttention", "LocallyConnected1D", "LocallyConnected2D", "MultiHeadAttention"),
+)
 
 
 def snake_case(name: str) -> str:
@@ -94,15 +94,13 @@ def fits(role: str, shape: tuple[int, ...], config: dict[str, Any]) -> bool:
     """Whether a kernel has the shape that the configuration states, where it states one."""
     size = config.get("kernel_size")
     rank = len(shape) - 2
-    space = (size,) * rank if isinstance(size, int) else tuple(size if _listed(size) else ())
+    space = (size,) * rank if isinstance(size, int) else ()
+    if isinstance(size, list | tuple):
+        space = tuple(size)
     if role != "pointwise" and space and space != shape[:-2]:
         return False
     stated = _count(config, "depth_multiplier" if role == "depthwise" else "filters")
     return stated in (0, shape[-2] if role == "transposed" else shape[-1])
-
-
-def _listed(value: Any) -> bool:
-    return isinstance(value, list | tuple)
 
 
 def _count(config: dict[str, Any], key: str) -> int:

@@ -93,10 +93,11 @@ class Attributes:
         self._own = own
         self._layers = set(paths)
         self._children: dict[tuple[str, ...], list[str]] = {}
-        for path in {path[:end] for path in self._layers for end in range(1, len(path) + 1)}:
+        for path in {layer[:end] for layer in self._layers for end in range(1, len(layer) + 1)}:
             self._children.setdefault(path[:-1], []).append(path[-1])
         self._resolved: dict[tuple[str, ...], dict[str, tuple[int, Node]]] = {}
-        self._places = {(): Place(node=model, kind=model.kind if model else "")}
+        root = Place(node=model, kind=model.kind if model else "")
+        self._places: dict[tuple[str, ...], Place] = {(): root}
 
     def place(self, path: tuple[str, ...]) -> Place:
         """The layer under a path, which has no ``vars`` at its end."""
@@ -175,7 +176,9 @@ def _resolve(
         if len(numbers) == len(members):
             found.update({there[n]: m for n, m in zip(numbers, members, strict=True)})
         else:
-            found.update({there[n]: members[n] for n in numbers if n < len(members)})
+            step = 2 if numbers and numbers[-1] >= len(members) else 1
+            ranks = {n: n // step for n in numbers if n // step < len(members)}
+            found.update({there[n]: members[rank] for n, rank in ranks.items()})
     for part in present:  # a name that the file states is better evidence than any count
         if own[part] in by_name:
             found[part] = by_name[own[part]]
