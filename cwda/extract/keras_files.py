@@ -11,6 +11,7 @@ from typing import Any
 from cwda.errors import SourceError
 from cwda.extract.archives import Archive
 from cwda.extract.json_text import MAX_BYTES, parse_json
+from cwda.extract.keras_channels import settle_by_channels
 from cwda.extract.keras_config import Node, model_of
 from cwda.extract.keras_datasets import Stored, attribute_of, damaged, stored_in, top_groups
 from cwda.extract.keras_kernels import Kernel
@@ -81,6 +82,7 @@ def _read(sources: Sequence[tuple[Any, int]], model: Node | None) -> Content:
         layers = layers_of(groups, stored, model)
         layout, assumptions = layout_of(groups, layers, model)
         settle_kinds(layers, layout)
+        settle_by_channels(layers, layout)
         skip_repeats(layers, 4 * sum(size for _, size in sources))
         tensors = [tensor for layer in layers for tensor in _tensors(layer, layout)]
         return Content("keras hdf5", tensors, stored.skipped, assumptions)

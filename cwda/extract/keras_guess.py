@@ -3,17 +3,16 @@
 A layer under an attribute, such as ``blocks/up``, is known by its variables alone. Its bias
 has one value per filter, which tells an ordinary kernel (..., I, O) from a transposed one
 (..., O, I) and a depthwise one (..., C, multiplier) unless the two axes are equal. Words in the
-name and the other layers' channels come after that. What is assumed is said.
+name come after that. What is assumed is said.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-__all__ = ["Guess", "guess", "only_as_transposed", "recurrent"]
+__all__ = ["Guess", "guess", "recurrent"]
 
 _CONVOLUTION = re.compile(r".*(conv|cnn).*")
 _TRANSPOSED = frozenset({"up", "upconv", "upsample", "upsampling", "upscale", "tconv", "convt"})
@@ -24,7 +23,6 @@ _DENSE = re.compile(
 )
 #: Words of tables that are no kernels.
 _TABLE = re.compile("embed(ding)?s?|pos(ition(al)?)?|tables?|tokens?")
-_MOST_SIZES = 500
 
 
 @dataclass(frozen=True)
@@ -71,31 +69,12 @@ def recurrent(first: tuple[int, ...], second: tuple[int, ...]) -> bool:
     return same and first[-1] == 4 * second[-2]
 
 
-def only_as_transposed(
-    shape: tuple[int, ...], inputs: Iterable[int], outputs: Iterable[int]
-) -> bool:
-    """Whether a kernel's channels fit the other layers' only as a transposed one.
-
-    `inputs` and `outputs` are the channels that the other layers take and give. As an
-    ordinary kernel it would need channels that no layer, no pair of layers put together and no
-    grouping gives, and would give channels that no layer takes.
-    """
-    taken, given = set(inputs), set(outputs)
-    if max(len(taken), len(given)) > _MOST_SIZES:
-        return False
-    first, last = shape[-2:]
-    sums = any(first - size in given for size in given)
-    grouped = any(size % first == 0 for size in given) and any(n % 2 for n in shape[:-2])
-    ordinary = first in given or sums or grouped or first <= 4 or last in taken
-    return not ordinary and last in given and first in taken
-
-
 def _by_bias(shape: tuple[int, ...], bias: int, words: set[str]) -> Guess | None:
     first, last = shape[-2:]
     per = "its bias has one value per"
     if bias == first and last == 1 and first > 1:
         return Guess("depthwise", f"taken for depthwise, because {per} input channel")
-    if bias == first * last and last > 1 and (first > 1 or words & _DEPTHWISE):
+    if bias == first * last and first > 1 and last > 1:
         return Guess("depthwise", f"taken for depthwise, because {per} channel and multiplier")
     if bias == first != last:
         return Guess("transposed", f"taken for transposed, because {per} filter, on axis -2")
@@ -110,7 +89,7 @@ def _by_bias(shape: tuple[int, ...], bias: int, words: set[str]) -> Guess | None
 
 def _by_words(shape: tuple[int, ...], words: set[str]) -> Guess:
     first, last = shape[-2:]
-    if words & _DEPTHWISE:
+    if words & _DEPTHWISE and first > 1:
         return Guess("depthwise", "taken for depthwise, because its name says so")
     if _says_transposed(words):
         return Guess("transposed", "taken for transposed, because its name says so")

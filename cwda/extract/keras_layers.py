@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cwda.extract.keras_config import Node
 from cwda.extract.keras_datasets import Dataset, Stored, attribute_of, list_attribute
-from cwda.extract.keras_guess import only_as_transposed
 from cwda.extract.keras_kernels import Kernel, Variable, kernels_of
 from cwda.extract.keras_layout import Layout, keras1_ordering
 from cwda.extract.keras_places import Attributes, Names, Place, natural
@@ -121,30 +120,3 @@ def settle_kinds(layers: list[StoredLayer], layout: Layout) -> None:
     for layer in layers:
         if not any(_BESIDE.fullmatch(part) for part in layer.path[:1]):
             layer.kernels = kernels_of(layer.place, layer.variables(layout))
-    if not layout.first:
-        _settle_by_channels(layers)
-
-
-def _settle_by_channels(layers: Iterable[StoredLayer]) -> None:
-    """Take a kernel for transposed where only so its channels fit the other layers'."""
-    inputs, outputs = Counter[int](), Counter[int]()
-    unclear: list[tuple[StoredLayer, int, tuple[int, ...]]] = []
-    for layer in layers:
-        for index, variable in enumerate(layer.variables(Layout())):
-            kernel = layer.kernels.get(index)
-            if len(variable.shape) == 2 and index == 0:
-                inputs[variable.shape[0]] += 1
-            if kernel is None or not kernel.role:
-                continue
-            first, last = variable.shape[-2:]
-            turned = kernel.role == "transposed"
-            inputs[last if turned else first] += 1
-            outputs[first * last if kernel.role == "depthwise" else first if turned else last] += 1
-            if kernel.open and first != last:
-                unclear.append((layer, index, variable.shape))
-    for layer, index, shape in unclear:
-        one = Counter([shape[-2]]), Counter([shape[-1]])
-        if only_as_transposed(shape, inputs - one[0], outputs - one[1]):
-            note = "taken for transposed, because only so its channels fit the other layers'"
-            kernel = replace(layer.kernels[index], role="transposed", groups=1, assumption=note)
-            layer.kernels[index] = replace(kernel, open=False)

@@ -230,8 +230,7 @@ class Names:
     def place(self, path: tuple[str, ...]) -> Place:
         """The layer under a path, which has no variable at its end."""
         top, rest = self._split(path, self._ranks)
-        if top in rest:  # Keras 3 repeats the whole path, with the models' names before it
-            rest = rest[rest.index(top) + 1 :]
+        rest = _after_repetition(path[: len(path) - len(rest)], rest)
         node = self._find(self._model, top)
         names = [top] if top else []
         while rest:
@@ -265,6 +264,14 @@ class Names:
     @staticmethod
     def _find(node: Node | None, name: str) -> Node | None:
         return node.inner.get(name) if node is not None else None
+
+
+def _after_repetition(top: tuple[str, ...], rest: tuple[str, ...]) -> tuple[str, ...]:
+    """What follows the layer's name where that is repeated, maybe after the model's."""
+    for start in range(len(rest) - len(top) + 1):
+        if top and rest[start : start + len(top)] == top:
+            return rest[start + len(top) :]
+    return rest
 
 
 def _repeats(part: str, before: str, node: Node | None) -> bool:
