@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
+from cwda.extract.keras_guess import says_depthwise
 from cwda.extract.keras_kernels import Kernel
 from cwda.extract.keras_layers import StoredLayer
 from cwda.extract.keras_layout import Layout
@@ -65,22 +66,25 @@ def only_as_transposed(
 
 
 def _settle_singles(channels: _Channels) -> None:
-    """A filter that sees one channel is the first layer's, or one of a depthwise layer's."""
+    """Groups of convolutions whose filters see one channel.
+
+    Such a layer sees a grey image, or it is depthwise, written with as many groups as filters.
+    """
+    depthwise = "depthwise (groups = channels), because a filter sees one channel"
+    alone = len(channels.singles) == 1
     for layer, index, filters in channels.singles:
-        if len(channels.singles) == 1 and layer.path[-1:] != ("vars",):
+        if says_depthwise(layer.place.words):
+            groups, note = filters, f"{depthwise} and its name says so"
+        elif alone and layer.path[-1:] != ("vars",):
             continue  # the file states the layers' order, and so which is the first
-        if len(channels.singles) == 1:
+        elif alone:
             groups, note = 1, "groups = 1, because no other layer's filters see one channel"
+        elif channels.given[1]:
+            groups, note = 1, "groups = 1, because a filter sees one channel and a layer gives one"
         elif channels.given[filters]:
-            groups, note = (
-                filters,
-                "depthwise (groups = channels), because a filter sees one channel",
-            )
+            groups, note = filters, depthwise
         else:
-            groups, note = (
-                1,
-                "groups = 1, because no layer gives as many channels as it has filters",
-            )
+            groups, note = 1, "groups = 1, because no layer gives as many channels as filters"
         kernel = layer.kernels[index]
         notes = "; ".join(filter(None, (kernel.assumption, note)))
         layer.kernels[index] = replace(kernel, groups=groups, assumption=notes)

@@ -95,7 +95,7 @@ def _tensors(layer: StoredLayer, layout: Layout) -> Iterator[NamedTensor]:
         kernel = layer.kernels.get(index)
         leaf = layer.leaves[index] if kernel is None else kernel.leaf
         tensor = NamedTensor(
-            printable(".".join((*layer.place.names, leaf))),
+            printable(".".join((*(layer.place.names or layer.path), leaf))),
             dataset.shape,
             dataset.dtype,
             dataset.read,

@@ -12,9 +12,9 @@ import math
 import re
 from dataclasses import dataclass
 
-__all__ = ["Guess", "guess", "recurrent"]
+__all__ = ["Guess", "guess", "recurrent", "says_depthwise"]
 
-_CONVOLUTION = re.compile(r".*(conv|cnn).*")
+_CONVOLUTION = re.compile(r".*(conv|cnn|1d).*")
 _TRANSPOSED = frozenset({"up", "upconv", "upsample", "upsampling", "upscale", "tconv", "convt"})
 _DEPTHWISE = frozenset({"dw", "depthwise", "dwconv", "depthconv"})
 #: Words of layers whose kernels may have three axes without being convolutions.
@@ -114,9 +114,13 @@ def _three_axes(found: Guess, words: set[str], biased: bool) -> Guess:
         )
     return Guess(
         "",
-        "neither its name nor a bias tells a 1-D convolution from a dense layer's kernel; "
-        "save the whole model as .keras, whose configuration does",
+        "neither its name nor a bias tells a 1-D convolution from a dense layer's kernel",
     )
+
+
+def says_depthwise(name: str) -> bool:
+    """Whether a layer's name says that it is depthwise."""
+    return bool(_words(name) & _DEPTHWISE)
 
 
 def _says_transposed(words: set[str]) -> bool:
@@ -127,4 +131,4 @@ def _words(name: str) -> set[str]:
     """Words in the last part of a layer's name: ``blocks.upConv_1`` has up, conv and upconv."""
     last = name.rpartition(".")[2]
     parts = re.findall(r"[A-Z]?[a-z]+|[A-Z]+", last)
-    return {part.lower() for part in parts} | {re.sub(r"[^a-z]", "", last.lower())}
+    return {part.lower() for part in parts} | {last.lower(), re.sub(r"[^a-z]", "", last.lower())}

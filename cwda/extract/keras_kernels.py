@@ -182,11 +182,11 @@ def _guessed_one(
     after = _after(variables, index)
     if after is not None and len(after.shape) == 2:
         reason = "its bias has 2 axes, as that of a dense layer (EinsumDense)"
-        return Kernel(called, reason=reason)
+        return Kernel(leaf, reason=reason)
     bias = after.shape[0] if after is not None and len(after.shape) == 1 else None
     found = guess(shape, bias, place.words)
     if not found.role:
-        return Kernel(called, reason=found.note)
+        return Kernel(leaf, reason=found.note)
     known = {"depthwise": shape[-2], "transposed": 1}.get(found.role)
     return Kernel(called, found.role, known, before + found.note, open=found.open)
 
