@@ -14,7 +14,7 @@ from cwda.extract.keras_layout import Layout
 __all__ = ["only_as_transposed", "settle_by_channels"]
 
 #: Most different numbers of channels; networks have a few dozen.
-_MOST_SIZES = 500
+_MOST_SIZES = 200
 
 
 @dataclass

@@ -123,6 +123,7 @@ def _datasets(group: Any, path: tuple[str, ...], stored: Stored, size: int) -> I
     if len(path) > _MAX_DEPTH:
         raise UnreadableError(f"groups are nested more than {_MAX_DEPTH} deep; refused")
     for name in list_attribute(group, "weight_names"):
+        stored.names.spend(len(name))
         stored.ranks.setdefault((*path, *name.split("/")), len(stored.ranks))
     for key in group:
         here = (*path, printable(key))

@@ -80,7 +80,7 @@ def _read(sources: Sequence[tuple[Any, int]], model: Node | None) -> Content:
         for root in roots:
             model = model or _model(attribute_of(root, "model_config").encode())
         layers = layers_of(groups, stored, model)
-        layout, assumptions = layout_of(groups, layers, model)
+        layout, assumptions = layout_of(groups, stored, layers, model)
         settle_kinds(layers, layout)
         settle_by_channels(layers, layout)
         skip_repeats(layers, 4 * sum(size for _, size in sources))

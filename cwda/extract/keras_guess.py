@@ -23,6 +23,8 @@ _DENSE = re.compile(
 )
 #: Words of tables that are no kernels.
 _TABLE = re.compile("embed(ding)?s?|pos(ition(al)?)?|tables?|tokens?")
+#: Kernels of two and three dimensions are hardly longer than this.
+_LONGEST = 31
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,8 @@ def _by_bias(shape: tuple[int, ...], bias: int, words: set[str]) -> Guess | None
 
 def _by_words(shape: tuple[int, ...], words: set[str]) -> Guess:
     first, last = shape[-2:]
+    if len(shape) > 3 and max(shape[:-2]) > max(_LONGEST, *shape[-2:]):
+        return Guess("", f"the {max(shape[:-2])} on its first axes is too long for a kernel")
     if words & _DEPTHWISE and first > 1:
         return Guess("depthwise", "taken for depthwise, because its name says so")
     if _says_transposed(words):

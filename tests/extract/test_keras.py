@@ -22,7 +22,7 @@ FILES = json.loads((DATA / "keras_files.json").read_text())
 
 def expected(kind, name, groups, kernel):
     """Filters (filters, channels, *kernel), groups and transposition, by plain loops."""
-    *space, first, last = kernel.shape
+    first, last = kernel.shape[-2:]
     filters = []
     if kind.startswith("Depthwise") or name.endswith("depthwise_kernel"):
         for channel in range(first):
@@ -360,6 +360,14 @@ def test_quantised_kernels_say_so(tmp_path):
     assert entry.reason == "quantised to int8; give the model before that"
 
 
+def test_files_of_other_programs(tmp_path):
+    path = write(tmp_path / "m.h5", {"conv/kernel": (3, 3, 2, 4), "other/weight": (64, 3, 7, 7)})
+    network = load(path)
+    assert [layer.name for layer in network] == ["conv"]
+    assert "which the file does not name" in network.assumptions[0]
+    assert "too long for a kernel" in network.skipped[0].reason
+
+
 # Several files
 
 
@@ -380,7 +388,7 @@ def test_shards(tmp_path):
         assert [layer.name for layer in network] == ["conv2d", "conv2d_transpose"]
         assert network.provenance.format == "sharded"
     (tmp_path / "m_00000.weights.h5").unlink()
-    with pytest.raises(CwdaError, match="m_00000.weights.h5 is missing"):
+    with pytest.raises(CwdaError, match=r"m_00000\.weights\.h5 is missing"):
         load(index)
     for bad in ("../m.h5", "/m.h5"):
         index.write_text(json.dumps({"weight_map": {"/vars": bad}}))
@@ -435,6 +443,17 @@ def test_deeply_nested_configuration_ends(tmp_path):
     with h5py.File(path, "a") as file:
         file.attrs["model_config"] = json.dumps(inner)
     assert load(path)["a"].weight.shape == (4, 2, 3, 3)
+
+
+def test_lists_of_names_that_repeat_without_end(tmp_path):
+    path = write(tmp_path / "m.h5", {"model_weights/conv2d/kernel": (3, 3, 2, 4)})
+    with h5py.File(path, "a") as file:
+        group = file["model_weights/conv2d"]
+        group.attrs["weight_names"] = np.array([b"x"] * 6_000)
+        for number in range(100):
+            file[f"again{number}"] = group
+    with pytest.raises(UnreadableError, match="more than 500,000 tensors"):
+        load(path)
 
 
 def test_links_at_the_top_are_not_followed(tmp_path):
