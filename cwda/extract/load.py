@@ -21,6 +21,7 @@ from cwda.extract.arrange import Layouts
 from cwda.extract.download import HF_FILES
 from cwda.extract.formats import read_file
 from cwda.extract.json_text import parse_json
+from cwda.extract.keras_shards import read_keras_shards
 from cwda.extract.mapped import map_file, sha256
 from cwda.extract.modules import read_module, with_blueprint
 from cwda.extract.select import Options, select
@@ -185,6 +186,8 @@ def one_line(path: Path) -> Iterator[None]:
 def _read(path: Path, name: str | None, options: Options, blueprint: nn.Module | None) -> Network:
     if path.name.endswith(".index.json"):
         content, digest = _shards(path)
+    elif path.name.endswith(".weights.json"):
+        content, digest = read_keras_shards(path)
     else:
         content, digest = read_file(path), sha256(path)
     if blueprint is not None:
@@ -210,7 +213,7 @@ def _one_file(path: Path) -> Path:
     if not path.is_dir():
         return path
     names = {child.name for child in path.iterdir() if child.is_file()}
-    indices = [name for name in names if name.endswith(".index.json")]
+    indices = [name for name in names if name.endswith((".index.json", ".weights.json"))]
     usual = [name for name in HF_FILES if name in names]
     others = [name for name in names if _SUFFIX.search(name) and not name.endswith(".json")]
     candidates = indices or usual[:1] or others
