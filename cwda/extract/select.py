@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from cwda.errors import SourceError, UnreadableError
+from cwda.extract.conventions import usual_names
 from cwda.extract.names import layer_names
 from cwda.extract.parametrised import combine
 from cwda.extract.recognise import is_moving_average, why_not
@@ -56,6 +57,7 @@ def select(content: Content, name: str, provenance: Provenance, options: Options
     """
     skipped = list(content.skipped)
     tensors = _under_key(content.tensors, options.weights_key, skipped)
+    tensors = usual_names(tensors)
     chosen = _convolutions(combine(tensors), skipped, options.weights_key is not None)
     if not chosen:
         raise UnreadableError(_nothing(content, skipped))
