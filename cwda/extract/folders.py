@@ -33,6 +33,8 @@ _PARALLEL = "merge the parts with the program that wrote them, and give the resu
 
 #: What tells a folder by the names in it, what it is, and what to do.
 _KINDS: tuple[tuple[Callable[[set[str]], bool], str, str], ...] = (
+    (lambda names: any(name.endswith(".distcp") for name in names),
+     f"a torch.distributed.checkpoint without its {METADATA}", "copy that file into the folder"),
     (lambda names: "saved_model.pb" in names, "a TensorFlow SavedModel", _TENSORFLOW),
     (lambda names: any(n.endswith(".index") and not n.startswith(".") for n in names)
      and any(".data-00000-of-" in n for n in names), "a folder of TensorFlow checkpoints",

@@ -134,8 +134,7 @@ def _calls(line: str) -> Iterator[_Call]:
             continue
         function = start.group(1)
         transposed = "transpose" in function
-        # input, weight, bias, stride, padding, then what the function has
-        place = 7 if transposed else 6
+        place = 6  # in conv2d and in conv_transpose2d, though what comes before differs
         if function in ("_convolution", "convolution"):
             transposed, place = arguments[6:7] == ["True"], 8
         groups = arguments[place] if len(arguments) > place else "1"
