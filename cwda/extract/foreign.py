@@ -93,10 +93,10 @@ def _line(what: str, remedy: str) -> str:
 
 def _by_magic(data: memoryview) -> _Told | None:
     for offset, magic, what, remedy in _MAGIC:
-        if data[offset : offset + len(magic)] == magic:
+        if bytes(data[offset : offset + len(magic)]) == magic:
             return what, remedy
     # The footer of TensorFlow's tables.
-    if data[-8:] == b"\x57\xfb\x80\x8b\x24\x75\x47\xdb":
+    if bytes(data[-8:]) == b"\x57\xfb\x80\x8b\x24\x75\x47\xdb":
         return "a TensorFlow checkpoint (a table of its variables)", _TF_CHECKPOINT
     return None
 
@@ -133,7 +133,7 @@ def _torch7(data: memoryview) -> _Told | None:
     if len(data) < 24:
         return None
     kind, index, length = struct.unpack("<iii", data[:12])
-    as_object = kind == 4 and length == 3 and data[12:14] == b"V "
+    as_object = kind == 4 and length == 3 and bytes(data[12:14]) == b"V "
     key = int.from_bytes(data[12:16], "little")
     as_table = kind == 3 and 0 < length < 1 << 24 and key in (1, 2, 3, 4)
     if index != 1 or not (as_object or as_table):

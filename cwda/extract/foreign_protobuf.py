@@ -16,9 +16,7 @@ __all__ = ["protobuf_kind"]
 _MAX_FIELDS = 64
 _WORD = re.compile(rb"[A-Za-z_][\w./:>-]{0,200}")
 
-_TENSORFLOW = (
-    "load it with TensorFlow and save the model as .keras, or convert it with tf2onnx"
-)
+_TENSORFLOW = "load it with TensorFlow and save the model as .keras, or convert it with tf2onnx"
 _SAVED_MODEL = ("a TensorFlow SavedModel, whose weights lie in its folder variables/", _TENSORFLOW)
 _GRAPH = ("a frozen TensorFlow graph", "convert it to ONNX with tf2onnx")
 _CORE_ML = (
@@ -66,9 +64,7 @@ def protobuf_kind(data: memoryview, path: Path | None) -> tuple[str, str] | None
     return None
 
 
-def _versioned(
-    fields: list[_Field], data: memoryview, path: Path | None
-) -> tuple[str, str] | None:
+def _versioned(fields: list[_Field], data: memoryview, path: Path | None) -> tuple[str, str] | None:
     """Messages that begin with a version: ONNX, SavedModel, Core ML."""
     if len(fields) < 2 or isinstance(fields[1].value, int):
         return None

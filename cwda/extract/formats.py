@@ -85,7 +85,9 @@ def _read_compressed(file: MappedFile, compression: str) -> Content:
     inside = unpacked(file)
     head = bytes(inside.data[:512])
     if compression_of(head) or head.startswith((HDF5_MAGIC, b"\x08")):
-        raise UnreadableError(f"this is {compression}-compressed; unpack it and give the file inside")
+        raise UnreadableError(
+            f"this is {compression}-compressed; unpack it and give the file inside"
+        )
     try:
         content = _read(file.path, inside)
     except UnreadableError as error:

@@ -23,7 +23,9 @@ _MAX_LINE = 100_000
 
 def require_readable(archive: Archive, root: str) -> None:
     """Refuse archives of compiled engines, which have no weights of their own."""
-    if any(name.startswith(f"{root}code/__torch__/torch/classes/tensorrt") for name in archive.names):
+    if any(
+        name.startswith(f"{root}code/__torch__/torch/classes/tensorrt") for name in archive.names
+    ):
         raise UnreadableError(
             "this is a TorchScript archive with TensorRT engines inside, whose weights are "
             "compiled; give the model it was compiled from"

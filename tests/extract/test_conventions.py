@@ -58,9 +58,7 @@ def test_static_names_of_paddle(tmp_path, protocol):
     network = pickled(tmp_path, state, protocol)
     assert [layer.name for layer in network] == ["conv2d_0", "conv2d_transpose_0"]
     assert torch.equal(network["conv2d_0"].weight, torch.from_numpy(W1))
-    assert torch.equal(
-        network["conv2d_transpose_0"].weight, torch.from_numpy(up).transpose(0, 1)
-    )
+    assert torch.equal(network["conv2d_transpose_0"].weight, torch.from_numpy(up).transpose(0, 1))
     assert {entry.name: entry.reason for entry in network.skipped} == {
         "conv2d_0.w_0_moment1_0": "optimizer state"
     }

@@ -232,5 +232,5 @@ def test_folders_that_are_read(tmp_path, name):
 
 
 def test_an_empty_folder(tmp_path):
-    with pytest.raises(SourceError, match="a folder without a checkpoint; give the file itself$"):
+    with pytest.raises(SourceError, match=r"a folder without a checkpoint; give the file itself$"):
         load(tmp_path)
