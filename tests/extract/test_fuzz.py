@@ -82,7 +82,7 @@ RARER = ["torch tar", "torch early", "torch.export", "torch distributed", "froze
 
 
 @pytest.mark.parametrize("kind", RARER)
-@settings(RELAXED, max_examples=40)
+@settings(RELAXED, max_examples=25)
 @given(edits=EDITS)
 def test_edited_files_of_rarer_formats(tmp_path, kind, edits):
     edit_and_load(tmp_path, kind, edits)
