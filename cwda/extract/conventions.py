@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from cwda.extract.recognise import LEAF
 from cwda.extract.tensors import NamedTensor
 
 __all__ = ["usual_names"]
@@ -47,6 +48,8 @@ def _of_paddle(tensor: NamedTensor) -> NamedTensor:
 _POSITION = re.compile(r"((arr|array|param|params|parameter|p|var|variable|tensor)_?)?\d+")
 #: Longest side of a kernel; images in a list of arrays are larger.
 _MAX_SIDE = 15
+#: Most different numbers of filters; more would take long to compare.
+_MAX_SIZES = 1_000
 _NOTE = "named by its position in a list of arrays, which follow one another as layers do"
 
 
@@ -55,13 +58,15 @@ def _by_position(tensors: list[NamedTensor]) -> list[NamedTensor]:
 
     A kernel chains if the 1-D array after it has one element for each of its filters, or if
     it has as many channels as an earlier kernel has filters, or a divisor of that (groups).
+    Beside kernels with names, only containers of one kernel count, which their keys name.
     """
-    placed = [(n, tensor) for n, tensor in enumerate(tensors) if _is_placed(tensor)]
-    kernels = [n for n, tensor in placed if len(tensor.shape) > 2]
+    kernels = [n for n, t in enumerate(tensors) if len(t.shape) > 2 and _is_placed(t)]
+    lone = _lone_containers([tensors[n] for n in kernels], tensors)
+    if any(_is_named(tensor) for tensor in tensors):
+        kernels = [n for n in kernels if tensors[n].container in lone]
     biases = {n: _bias_after(tensors, n) for n in kernels}
     if not kernels or not _chain([tensors[n] for n in kernels], [biases[n] for n in kernels]):
         return tensors
-    lone = _lone_containers([tensors[n] for n in kernels], tensors)
     renamed = list(tensors)
     for n in kernels:
         stem = _stem(tensors[n], lone)
@@ -69,6 +74,11 @@ def _by_position(tensors: list[NamedTensor]) -> list[NamedTensor]:
         if (bias := biases[n]) is not None:
             renamed[n + 1] = replace(bias, name=f"{stem}bias")
     return renamed
+
+
+def _is_named(tensor: NamedTensor) -> bool:
+    usable = tensor.is_conv is not False and not tensor.reason and len(tensor.shape) > 2
+    return usable and LEAF.fullmatch(tensor.name.rpartition(".")[2]) is not None
 
 
 def _is_placed(tensor: NamedTensor) -> bool:
@@ -89,20 +99,34 @@ def _bias_after(tensors: list[NamedTensor], place: int) -> NamedTensor | None:
 
 
 def _chain(kernels: list[NamedTensor], biases: list[NamedTensor | None]) -> bool:
+    """Whether each kernel fits what comes before it, as O, I, k, k or as k, k, I, O."""
     outputs: set[int] = set()
     for kernel, bias in zip(kernels, biases, strict=True):
-        shape = kernel.shape
-        first, last = max(shape[2:]) <= _MAX_SIDE, max(shape[:-2]) <= _MAX_SIDE
-        if len(shape) > 5 or 0 in shape or not (first or last):
+        ends = _ends(kernel.shape, bias is not None)
+        follows = any(_follows(channels, filters, outputs) for filters, channels in ends)
+        if not ends or (bias is None and outputs and not follows):
             return False
-        ends = {shape[1]} if first else set()  # channels, as O, I, k, k or k, k, I, O
-        ends |= {shape[-2]} if last else set()
-        follows = any(out % channels == 0 for out in outputs for channels in ends)
-        if bias is None and outputs and not follows:
+        outputs |= {filters for filters, _ in ends}
+        if len(outputs) > _MAX_SIZES:
             return False
-        outputs |= {shape[0]} if first else set()
-        outputs |= {shape[-1]} if last else set()
     return len(kernels) > 1 or biases[0] is not None
+
+
+def _ends(shape: tuple[int, ...], has_bias: bool) -> list[tuple[int, int]]:
+    """Filters and channels of a kernel in the orders that its shape allows."""
+    if len(shape) > 5 or 0 in shape:
+        return []
+    ends = [(shape[0], shape[1])] if max(shape[2:]) <= _MAX_SIDE else []
+    # Three axes say little: sequences of vectors would look like kernels.
+    if max(shape[:-2]) <= _MAX_SIDE and (len(shape) > 3 or has_bias):
+        ends.append((shape[-1], shape[-2]))
+    return ends
+
+
+def _follows(channels: int, filters: int, outputs: set[int]) -> bool:
+    if channels == 1:
+        return filters in outputs  # depthwise
+    return any(out % channels == 0 for out in outputs)
 
 
 def _lone_containers(

@@ -221,9 +221,9 @@ def builders(size: int, load_nested: Callable[[bytes], Any]) -> dict[str, Builde
     for root in ("numpy.core", "numpy._core"):
         table[f"{root}.multiarray._reconstruct"] = lambda *_: NumpyArray()
         table[f"{root}.numeric._frombuffer"] = _numpy_buffer
-    table["torch._tensor._rebuild_from_type_v2"] = lambda function, _, args, *rest: (
-        table.get(getattr(function, "path", ""), _dead)(*args)
-    )
+    table["torch._tensor._rebuild_from_type_v2"] = lambda function, _, args, *rest: table.get(
+        getattr(function, "path", ""), _dead
+    )(*args)
 
     def jax_array(function: Any, args: Any, state: Any, *_: Any) -> Any:
         array = table.get(getattr(function, "path", ""), _dead)(*args)

@@ -89,6 +89,7 @@ LISTS = {
     "params": ({"param_0": W1, "param_1": B1, "param_2": W2}, ["param_0", "param_2"]),
     "beside other things": ({"params": [W1, B1, W2], "epoch": 3}, ["0", "2"]),
     "by layer": ({"conv1": [W1, B1], "conv2": {"weights": W2}}, ["conv1", "conv2"]),
+    "depthwise": ([W1, array(16, 1, 3, 3), array(8, 16, 1, 1)], ["0", "1", "2"]),
     "groups": ([array(96, 3, 3, 3), array(64, 48, 3, 3)], ["0", "1"]),
     "pairs": ([("stem.weight", W1), ("stem.bias", B1), ("head.weight", W2)], ["stem", "head"]),
 }
@@ -100,7 +101,7 @@ def test_lists_of_arrays(tmp_path, name, protocol):
     value, names = LISTS[name]
     network = pickled(tmp_path, value, protocol)
     assert [layer.name for layer in network] == names
-    if name != "groups":
+    if name not in ("groups", "depthwise"):
         kernels = [W1, W2]
         for layer, kernel in zip(network, kernels, strict=False):
             assert torch.equal(layer.weight, torch.from_numpy(kernel))
@@ -118,10 +119,40 @@ def test_numbered_state_dicts_in_memory():
     assert [layer.name for layer in network] == ["0", "2"]
 
 
+def test_lists_beside_named_weights_are_other_things(tmp_path):
+    """Such as the Fisher information of each weight, in the order of the weights."""
+    state = {"conv1.weight": W1, "conv2.weight": W2}
+    network = pickled(tmp_path, {"state_dict": state, "fisher": [W1, B1, W2, B2]})
+    assert [layer.name for layer in network] == ["conv1", "conv2"]
+    assert [entry.name for entry in network.skipped] == ["fisher.0", "fisher.2"]
+
+
+def reconstruct_array(*_):
+    """Named as JAX's function in the pickle below."""
+
+
+def test_arrays_of_jax(tmp_path):
+    """A numpy array's parts are the arguments of a function of JAX."""
+
+    class Jax:
+        def __reduce__(self):
+            function, args, state = W1.__reduce__()
+            return reconstruct_array, (function, args, state, {"weak_type": False})
+
+    data = pickle.dumps({"conv.weight": Jax()}, 2)
+    own = f"c{__name__}\nreconstruct_array\n".encode()
+    assert own in data
+    data = data.replace(own, b"cjax._src.array\n_reconstruct_array\n")
+    (tmp_path / "m.pkl").write_bytes(data)
+    assert torch.equal(load(tmp_path / "m.pkl")["conv"].weight, torch.from_numpy(W1))
+
+
 IMAGES = {
     "images and labels": [array(50, 3, 32, 32), np.arange(50)],
     "images and float labels": [array(500, 1, 28, 28), array(500)],
     "training and test images": [array(50, 3, 32, 32), array(50, 10), array(20, 3, 32, 32)],
+    "sequences of vectors": [array(2, 8, 64), array(2, 8, 64)],
+    "feature maps": [array(1, 256, 14, 14), array(1, 512, 7, 7), array(1, 512, 7, 7)],
     "small patches": [array(50, 3, 8, 8), array(20, 3, 8, 8)],
     "one array": [array(50, 3, 3, 3)],
 }
