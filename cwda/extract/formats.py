@@ -98,7 +98,7 @@ def _read_compressed(file: MappedFile, compression: str) -> Content:
 def _read_archive(file: MappedFile) -> Content:
     archive = Archive(file.part, cast(BinaryIO, file.data), file.size)
     ends = {name.rpartition("/")[2] for name in archive.names}
-    if archive.begins:
+    if archive.begins and "archive/data.pkl" in archive:
         raise UnreadableError(
             "this is one shard of a torch.distributed.checkpoint; give its folder, which holds "
             "the file .metadata"
