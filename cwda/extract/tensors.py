@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
 import torch
@@ -46,6 +46,10 @@ class NamedTensor:
         What the reader assumed about it; empty if nothing.
     origin : str
         Class that holds it, as ``torch.nn.modules.conv.Conv2d``; empty if unknown.
+    storage : hashable
+        Where its data lie: the same for two tensors that are one; None where unknown.
+    also : tuple of str
+        Further paths under which the source has it.
     """
 
     name: str
@@ -59,6 +63,8 @@ class NamedTensor:
     reason: str = ""
     assumption: str = ""
     origin: str = ""
+    storage: Hashable = None
+    also: tuple[str, ...] = ()
 
     @property
     def path(self) -> str:

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from cwda.errors import UnreadableError
 from cwda.extract.pickles import Record
 from cwda.extract.tensors import NameBudget, NamedTensor, printable
 from cwda.extract.torch_objects import NumpyArray
-from cwda.extract.torch_storage import Opaque, StridedTensor
+from cwda.extract.torch_storage import QUANTISED, Opaque, StridedTensor
 
-__all__ = ["walk"]
+__all__ = ["walk", "with_aliases"]
 
 MAX_DEPTH = 100
+#: Most further names of tensors that are kept, against files that repeat containers.
+MAX_ALIASES = 10_000
 _CONV = re.compile(r"(Lazy)?Conv(Transpose)?[123]d")
+_LEAVES = (Tensor, np.ndarray, StridedTensor, Opaque, NumpyArray)
 _MODULE_DICTS = ("_parameters", "_buffers", "_modules")
 
 
@@ -37,28 +41,54 @@ def walk(value: object) -> list[NamedTensor]:
     """
     walker = _Walker()
     walker.visit(value, ())
-    return walker.found
+    return with_aliases(walker.found, walker.again)
+
+
+def with_aliases(
+    tensors: list[NamedTensor], again: list[tuple[int, int, str, str]]
+) -> list[NamedTensor]:
+    """Tell the tensors of containers that appear again their further paths.
+
+    Parameters
+    ----------
+    tensors : list of NamedTensor
+    again : list of (start, end, first, further)
+        The container's tensors are ``tensors[start:end]``; the paths that lead to it.
+    """
+    result, left = list(tensors), MAX_ALIASES
+    for start, end, first, further in again:
+        left -= end - start
+        if left < 0:
+            break
+        for index in range(start, end):
+            alias = f"{further}{result[index].path[len(first) :]}"
+            result[index] = replace(result[index], also=(*result[index].also, alias))
+    return result
 
 
 @dataclass
 class _Walker:
     found: list[NamedTensor] = field(default_factory=list)
-    seen: set[int] = field(default_factory=set)
+    #: First and last place in `found` of each container, and its path; no end while inside it.
+    places: dict[int, tuple[int, int | None, str]] = field(default_factory=dict)
+    again: list[tuple[int, int, str, str]] = field(default_factory=list)
     names: NameBudget = field(default_factory=NameBudget)
 
     def visit(self, value: object, container: tuple[str, ...], depth: int = 0) -> None:
         """Walk a container whose keys are no part of a module's name."""
-        if self._passed(value, depth):
+        if self._passed(value, depth, container):
             return
         if isinstance(value, Record):
             self._record(value, container, "", depth)
+            self._leave(value)
             return
-        if isinstance(value, Tensor | np.ndarray | StridedTensor | Opaque | NumpyArray):
+        if isinstance(value, _LEAVES):
             name = container[-1] if container else "tensor"
             self._take(value, name, container[:-1], {})
             return
         for key, item in _items(value):
             self.visit(item, (*container, printable(key)), depth + 1)
+        self._leave(value)
 
     def _record(self, record: Record, container: tuple[str, ...], prefix: str, depth: int) -> None:
         """Walk a pickled module: its own tensors get its class's hints."""
@@ -83,15 +113,17 @@ class _Walker:
         depth: int,
         hints: dict[str, Any],
     ) -> None:
-        if isinstance(value, Tensor | np.ndarray | StridedTensor | Opaque | NumpyArray):
+        if isinstance(value, _LEAVES):
             own = hints if name.rpartition(".")[2].startswith("weight") else {}
             self._take(value, name, container, own)
         elif isinstance(value, Record):
-            if not self._passed(value, depth + 1):
+            if not self._passed(value, depth + 1, (*container, name)):
                 self._record(value, container, f"{name}.", depth + 1)
-        else:
-            for key, item in [] if self._passed(value, depth + 1) else _items(value):
+                self._leave(value)
+        elif not self._passed(value, depth + 1, (*container, name)):
+            for key, item in _items(value):
                 self._member(item, container, f"{name}.{printable(key)}", depth + 1, {})
+            self._leave(value)
 
     def _take(
         self, value: Any, name: str, container: tuple[str, ...], hints: dict[str, Any]
@@ -99,7 +131,7 @@ class _Walker:
         self.names.spend(len(name) + sum(map(len, container)))
         self.found.append(_named(value, name, container, **hints))
 
-    def _passed(self, value: object, depth: int) -> bool:
+    def _passed(self, value: object, depth: int, path: tuple[str, ...]) -> bool:
         """Whether a container was visited before; a leaf may appear under several names."""
         if depth > MAX_DEPTH:
             raise UnreadableError(
@@ -107,10 +139,22 @@ class _Walker:
             )
         if not isinstance(value, Mapping | list | tuple | Record):
             return False
-        if id(value) in self.seen:
-            return True
-        self.seen.add(id(value))
-        return False
+        place = self.places.get(id(value))
+        if place is None:
+            self.places[id(value)] = (len(self.found), None, ".".join(path))
+            return False
+        start, end, first = place
+        if end is not None and end > start and len(self.again) < MAX_ALIASES:
+            further = ".".join(path)
+            self.names.spend(len(further) * (end - start))
+            self.again.append((start, end, first, further))
+        return True
+
+    def _leave(self, value: object) -> None:
+        """Note where the tensors of a container end."""
+        if id(value) in self.places:
+            start, _, path = self.places[id(value)]
+            self.places[id(value)] = (start, len(self.found), path)
 
 
 def _items(value: object) -> list[tuple[object, object]]:
@@ -144,14 +188,12 @@ def _named(
     container: tuple[str, ...],
     **hints: Any,
 ) -> NamedTensor:
+    storage: Hashable = None
     if isinstance(value, np.ndarray):
+        start = value.__array_interface__["data"][0]
+        storage = (start, value.dtype.str, value.shape, value.strides) if value.size else None
         value = _from_numpy(value)
     if isinstance(value, Tensor):
-        reason = ""
-        if value.is_meta:
-            reason = "a meta tensor: it holds no values"
-        elif value.layout != torch.strided or value.is_quantized:
-            reason = "a sparse or quantised tensor"
         tensor = value.detach()
         return NamedTensor(
             name,
@@ -159,13 +201,46 @@ def _named(
             value.dtype,
             lambda: tensor.cpu().clone(memory_format=torch.contiguous_format),
             container,
-            reason=reason,
+            reason=_unreadable(value),
+            storage=storage or _place(value),
             **hints,
         )
     leaf = value.leaf() if isinstance(value, NumpyArray) else value
+    if isinstance(leaf, StridedTensor):
+        storage = id(value) if isinstance(value, NumpyArray) else leaf.place
     return NamedTensor(
-        name, leaf.shape, leaf.dtype, leaf.read, container, reason=leaf.reason, **hints
+        name,
+        leaf.shape,
+        leaf.dtype,
+        leaf.read,
+        container,
+        reason=leaf.reason,
+        storage=storage,
+        **hints,
     )
+
+
+def _unreadable(tensor: Tensor) -> str:
+    """Why a tensor in memory has no values that can be read; empty if it has."""
+    if tensor.is_meta:
+        return "a meta tensor: it holds no values"
+    if tensor.is_quantized:
+        return QUANTISED
+    if tensor.layout != torch.strided:
+        return "a sparse tensor"
+    if is_traceable_wrapper_subclass(tensor):
+        kind = type(tensor).__name__
+        return f"a tensor of type {kind}, whose values are kept in parts; give a plain tensor"
+    return ""
+
+
+def _place(tensor: Tensor) -> Hashable:
+    """Where the elements of a tensor in memory lie."""
+    if _unreadable(tensor) or not tensor.numel():
+        return None
+    start = tensor.untyped_storage().data_ptr()
+    offset = tensor.storage_offset()
+    return (start, str(tensor.device), offset, tensor.dtype, tuple(tensor.shape), tensor.stride())
 
 
 def _from_numpy(array: np.ndarray[Any, Any]) -> Tensor | Opaque:
