@@ -32,7 +32,7 @@ _SCALING = re.compile(r"(?P<stem>(.*\.)?)lora_scaling\.(?P<adapter>[^.]+)")
 _BASES = ("base_layer.weight", "weight", "conv.weight", "original_module.weight", "orig.weight")
 _SIDES = {"A": "down", "a": "down", "down": "down", "B": "up", "b": "up", "up": "up", "mid": "mid"}
 #: Magnitudes beside an adapter (DoRA), with which adding is not enough.
-_MAGNITUDES = ("lora_magnitude_vector", "dora_scale")
+_MAGNITUDES = re.compile(r"(?P<stem>(.*\.)?)(lora_magnitude_vector|dora_scale)(\..*)?")
 
 
 def is_adapter(tensor: NamedTensor) -> bool:
@@ -61,49 +61,62 @@ def add_adapters(tensors: list[NamedTensor]) -> list[NamedTensor]:
     if not found:
         return tensors
     by_path = {(tensor.container, tensor.name): tensor for tensor in tensors}
+    scaled = {
+        (tensor.container, match["stem"])
+        for tensor in tensors
+        if (match := _MAGNITUDES.fullmatch(tensor.name))
+    }
     made: dict[int, NamedTensor] = {}
+    used: set[int] = set()
     for (container, stem), adapter in found.items():
         base = next((b for n in _BASES if (b := by_path.get((container, stem + n)))), None)
-        if base is not None and len(base.shape) >= 3:
-            made[id(base)] = _with_adapter(base, adapter, container, stem, by_path)
+        if base is None or len(base.shape) < 3 or base.reason:
+            continue
+        scale = _scale(adapter, container, stem, by_path)
+        several = (container, stem) in scaled
+        problem = "it has magnitudes of its own (DoRA)" if several else _problem(adapter, scale)
+        change = None if problem else _change(base, adapter.factors)
+        if change is not None and scale is not None:
+            made[id(base)] = _added(base, change, scale)
+            used.update(map(id, adapter.factors.values()))
+        else:
+            made[id(base)] = _alone(base, problem or "its factors do not fit the weight")
     return [
-        made.get(id(tensor), tensor) for tensor in tensors if not _SCALING.fullmatch(tensor.name)
+        made.get(id(tensor), tensor)
+        for tensor in tensors
+        if id(tensor) not in used and not _SCALING.fullmatch(tensor.name)
     ]
 
 
-def _with_adapter(
-    base: NamedTensor,
-    adapter: _Adapter,
-    container: tuple[str, ...],
-    stem: str,
-    by_path: dict[_Key, NamedTensor],
-) -> NamedTensor:
-    name = base.name.removesuffix("base_layer.weight") + "weight"
-    name = name if base.name.endswith("base_layer.weight") else base.name
-    down, up = adapter.factors.get("down"), adapter.factors.get("up")
-    if base.reason or down is None or up is None:
-        return _alone(base, name, "a factor of it is missing")
+def _problem(adapter: _Adapter, scale: object) -> str:
+    """Why an adapter cannot be added; empty if nothing is known to be in the way."""
+    if not {"down", "up"} <= set(adapter.factors):
+        return "a factor of it is missing"
     if len(adapter.adapters) > 1:
-        return _alone(base, name, "the source has several")
-    if any((container, stem + each) in by_path for each in _MAGNITUDES):
-        return _alone(base, name, "it has magnitudes of its own (DoRA)")
-    scale = _scale(adapter, container, stem, by_path)
-    if scale is None:
-        return _alone(base, name, "the source does not state its scale")
-    change = _change(base, down, up, adapter.factors.get("mid"))
-    if change is None:
-        return _alone(base, name, "its factors do not fit the weight")
+        return "the source has several"
+    return "" if scale is not None else "the source does not state its scale"
+
+
+def _plain_name(base: NamedTensor) -> str:
+    """Name of a base weight without the wrapper that an adapter puts around its layer."""
+    return re.sub(r"(^|\.)base_layer\.weight$", r"\1weight", base.name)
+
+
+def _added(
+    base: NamedTensor, change: Callable[[], Tensor], scale: tuple[Callable[[], float], str]
+) -> NamedTensor:
     factor, how = scale
 
     def read() -> Tensor:
         values = base.read()
         return (values.double() + factor() * change()).to(values.dtype)
 
-    return replace(base, name=name, read=read, storage=None, assumption=how)
+    return replace(base, name=_plain_name(base), read=read, storage=None, assumption=how)
 
 
-def _alone(base: NamedTensor, name: str, why: str) -> NamedTensor:
-    return replace(base, name=name, assumption=f"without the low-rank adapter beside it: {why}")
+def _alone(base: NamedTensor, why: str) -> NamedTensor:
+    how = f"without the low-rank adapter beside it: {why}"
+    return replace(base, name=_plain_name(base), assumption=how)
 
 
 _WITH = "with the low-rank adapter beside it added, {}"
@@ -117,24 +130,23 @@ def _scale(
     stated = by_path.get((container, f"{stem}lora_scaling.{label}"))
     if stated is not None:
         return (lambda: float(stated.read()), _WITH.format("as its layer scales it"))
-    down, rank = adapter.factors["down"], adapter.factors["down"].shape[0]
+    down = adapter.factors.get("down")
+    rank = down.shape[0] if down is not None and down.shape else 0
     names = (f"{stem}alpha", f"{stem}lora_alpha")
     alpha = next((a for n in names if (a := by_path.get((container, n)))), None)
     if alpha is not None and math.prod(alpha.shape) == 1 and not alpha.reason and rank:
         return (lambda: float(alpha.read()) / rank, _WITH.format("times alpha / rank"))
-    if down.name.endswith(("lora_down.weight", "lora.down.weight")):
+    if down is not None and down.name.endswith(("lora_down.weight", "lora.down.weight")):
         # The trainers that write these names set alpha = rank where it is not stored.
         return (lambda: 1.0, _WITH.format("times 1, because no alpha is stored"))
     return None
 
 
-def _change(
-    base: NamedTensor, down: NamedTensor, up: NamedTensor, mid: NamedTensor | None
-) -> Callable[[], Tensor] | None:
-    """The product of the factors in the shape of the weight."""
-    factors = [each for each in (down, up, mid) if each is not None]
-    if any(each.reason or each.dtype is None or len(each.shape) < 2 for each in factors):
+def _change(base: NamedTensor, factors: dict[str, NamedTensor]) -> Callable[[], Tensor] | None:
+    """The product of the factors in the shape of the weight; None if they do not fit."""
+    if any(f.reason or f.dtype is None or len(f.shape) < 2 for f in factors.values()):
         return None
+    down, up, mid = factors["down"], factors["up"], factors.get("mid")
     rank = down.shape[0]
     if up.shape[1] != rank or 0 in (*down.shape, *up.shape):
         return None

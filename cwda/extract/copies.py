@@ -18,7 +18,7 @@ CALLBACK = "kept by a callback; the network's own weights are taken, weights_key
 
 #: Parts of a path that name an average and nothing else.
 _PURE = re.compile(
-    r"ema|swa|averaged?|avg|shadow(_params|_state)?|polyak|"
+    r"ema|swa|averaged?|avg|ema_(teacher|target)|(teacher|target)_ema|shadow(_params|_state)?|polyak|"
     r"((exponential|moving|polyak|weight|model|running)_?)+(averag(e|es|ed|ing)|avg)|"
     r"(exponential|stochastic)_?(moving|weight)_?averag(e|ing)|ema\W.*",
     re.IGNORECASE,

@@ -28,6 +28,7 @@ _ABSMAX = "SCB"
 #: A second scale, of a scheme that packs two numbers into a byte.
 _SECOND = "_scale_2"
 
+_AXES = ("filter", "input channel", "position of the kernel")
 _BLOCKS = (16, 32, 64, 128, 256, 512)
 _AS_STORED = "8-bit floats as stored: the source has no scale for them"
 
@@ -133,15 +134,13 @@ def _spread(scale: NamedTensor, shape: tuple[int, ...]) -> tuple[_Spread | None,
     if scale.reason or scale.dtype is None:
         return None, f"its scale cannot be read: {scale.reason or 'a type that torch lacks'}"
     if math.prod(scale.shape) == 1:
-        return lambda values: values.reshape(()), "one for the tensor"
+        return lambda values: values.reshape(()), "one for the whole tensor"
     given = scale.shape
-    if len(given) == 1 or (len(given) < len(shape) and math.prod(given) == given[0]):
-        axis = next((axis for axis in (0, 1) if shape[axis] == given[0]), None)
-        if axis is None:
-            return None, sizes
+    axis = _only_axis(given, shape)
+    if axis is not None:
         full = [1] * len(shape)
-        full[axis] = given[0]
-        return lambda values: values.reshape(full), ("one a filter", "one a channel")[axis]
+        full[axis] = shape[axis]
+        return lambda values: values.reshape(full), f"one per {_AXES[min(axis, 2)]}"
     if len(given) == 2:
         given = (*given, *[1] * (len(shape) - 2))
     if len(given) != len(shape):
@@ -157,7 +156,17 @@ def _spread(scale: NamedTensor, shape: tuple[int, ...]) -> tuple[_Spread | None,
             values = values.repeat_interleave(length, axis).narrow(axis, 0, size)
         return values
 
-    return spread, "one a block of " + " x ".join(map(str, lengths))
+    return spread, "one per block of " + " x ".join(map(str, lengths))
+
+
+def _only_axis(given: tuple[int, ...], shape: tuple[int, ...]) -> int | None:
+    """The axis of a weight that a scale runs along; None if it is not along one alone."""
+    if len(given) == len(shape):
+        axes = [axis for axis, count in enumerate(given) if count != 1]
+        return axes[0] if len(axes) == 1 and given[axes[0]] == shape[axes[0]] else None
+    if math.prod(given) != given[0]:
+        return None
+    return next((axis for axis in (0, 1) if shape[axis] == given[0]), None)
 
 
 def _block(size: int, count: int) -> int | None:

@@ -95,7 +95,10 @@ class _Walker:
         state = record.state
         parts = list(state) if isinstance(state, tuple) else [state]
         hints = _hints(record)
-        for part in (*parts, record.entries):
+        for index, part in enumerate((*parts, record.entries)):
+            if isinstance(part, _LEAVES):  # quantised modules keep a tuple of all they have
+                name = "weight" if ".quantized." in record.type else str(index)
+                self._member(part, container, f"{prefix}{name}", depth, hints)
             for key, item in _items(part):
                 if key in _MODULE_DICTS:
                     for inner, tensor in _items(item):

@@ -112,7 +112,7 @@ def _run(part: _ConvNd) -> UsedWeight:
     except _Seen:
         pass
     except Exception as error:
-        problem = f"{type(error).__name__}: {' '.join(str(error).split())[:60]}"
+        problem = f"{type(error).__name__}: {' '.join(str(error).split())[:80]}"
     stored = part.weight.detach()
     call = watch.best()
     if call is None:
