@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, replace
@@ -81,13 +82,14 @@ class _Place:
 
     `plain` is what is left; `hole` the place where a word for an average stood alone;
     `group` the path up to that word, and None for raw weights; `derived` whether the word
-    was part of another name.
+    was part of another name; `key` whether it was a key of a container.
     """
 
     plain: Parts
     group: Parts | None = None
     hole: int = -1
     derived: bool = False
+    key: bool = False
 
 
 def _place(tensor: NamedTensor, swapped: bool) -> _Place:
@@ -97,13 +99,15 @@ def _place(tensor: NamedTensor, swapped: bool) -> _Place:
     for index, part in enumerate(parts[:-1]):
         pure, stem = _without_average(part)
         if (pure or stem or (swapped and part == "state_dict")) and place.group is None:
-            place = _Place((), parts[: index + 1], len(plain) if pure else -1, not pure)
+            key = index < len(tensor.container)
+            place = _Place((), parts[: index + 1], len(plain) if pure else -1, not pure, key)
         kept = (stem or part).lower()
         if not pure and kept not in _WRAPPERS and kept != _SWAPPED:
             plain.append(kept)
     return replace(place, plain=(*plain, parts[-1]))
 
 
+@functools.lru_cache(maxsize=10_000)
 def _without_average(part: str) -> tuple[bool, str]:
     """Whether a part names only an average, and else what is left without that word."""
     if _PURE.fullmatch(part):
@@ -120,11 +124,12 @@ def _averages(chosen: list[NamedTensor]) -> set[int]:
     """Averages of other weights: of the same remaining name and shape."""
     swapped = any(_SWAPPED in tensor.container for tensor in chosen)
     places = [_place(tensor, swapped) for tensor in chosen]
-    raws: dict[Hashable, int] = {}
+    if all(place.group is None for place in places):
+        return set()
+    raws: set[Hashable] = set()
     for tensor, place in zip(chosen, places, strict=True):
         if place.group is None:
-            for key in _keys(tensor, place.plain):
-                raws[key] = raws.get(key, 0) + 1
+            raws.update(_keys(tensor, place.plain))
     groups: dict[Parts, list[tuple[NamedTensor, _Place]]] = {}
     for tensor, place in zip(chosen, places, strict=True):
         if place.group is not None:
@@ -140,8 +145,16 @@ def _keys(tensor: NamedTensor, plain: Parts) -> Iterable[Hashable]:
         yield (hole, (*plain[:hole], *plain[hole + 1 :]), tensor.shape)
 
 
+def _raw_names(place: _Place) -> list[tuple[int, Parts]]:
+    """What the raw twin of an average may be called, as `_keys` gives it."""
+    names = [(-1, place.plain), (place.hole, place.plain)]
+    if place.key and place.hole > 0:  # kept among other keys than the network itself
+        names += [(-1, place.plain[place.hole :]), (0, place.plain[place.hole :])]
+    return names
+
+
 def _twins(
-    group: list[tuple[NamedTensor, _Place]], raws: dict[Hashable, int], alone: bool
+    group: list[tuple[NamedTensor, _Place]], raws: set[Hashable], alone: bool
 ) -> list[NamedTensor]:
     """The tensors of an average that have a raw twin; none where it is no average.
 
@@ -151,8 +164,7 @@ def _twins(
     twins = [
         (tensor, place)
         for tensor, place in group
-        if (-1, place.plain, tensor.shape) in raws
-        or (place.hole, place.plain, tensor.shape) in raws
+        if any((*name, tensor.shape) in raws for name in _raw_names(place))
     ]
     derived = any(place.derived for _, place in twins)
     whole = 2 * len(twins) > len(group)
@@ -165,25 +177,24 @@ def merge_names(chosen: list[NamedTensor]) -> list[NamedTensor]:
     A tensor that serves one convolution and one transposed convolution is two layers: their
     filters differ.
     """
-    merged: dict[Hashable, NamedTensor] = {}
+    groups: dict[Hashable, list[NamedTensor]] = {}
     for tensor in chosen:
-        key: Hashable = tensor.storage
-        key = id(tensor) if key is None else key
-        first = merged.get((key, None))
-        if first is not None and None not in (first.transposed, tensor.transposed):
-            key = (key, tensor.transposed if tensor.transposed != first.transposed else None)
-        else:
-            key = (key, None)
-        known = merged.get(key)
-        merged[key] = tensor if known is None else _joined(known, tensor)
-    return list(merged.values())
+        key: Hashable = id(tensor) if tensor.storage is None else tensor.storage
+        first = groups.get((key, None))
+        told = tensor.transposed
+        other = first is not None and None not in (first[0].transposed, told)
+        turned = other and first is not None and first[0].transposed != told
+        groups.setdefault((key, told if turned else None), []).append(tensor)
+    return [group[0] if len(group) == 1 else _joined(group) for group in groups.values()]
 
 
-def _joined(first: NamedTensor, other: NamedTensor) -> NamedTensor:
+def _joined(group: list[NamedTensor]) -> NamedTensor:
+    first = group[0]
+    further = (path for tensor in group[1:] for path in (tensor.path, *tensor.also))
     return replace(
         first,
-        is_conv=other.is_conv if first.is_conv is None else first.is_conv,
-        groups=other.groups if first.groups is None else first.groups,
-        transposed=other.transposed if first.transposed is None else first.transposed,
-        also=(*first.also, other.path, *other.also),
+        is_conv=next((t.is_conv for t in group if t.is_conv is not None), None),
+        groups=next((t.groups for t in group if t.groups is not None), None),
+        transposed=next((t.transposed for t in group if t.transposed is not None), None),
+        also=(*first.also, *further),
     )
