@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.autograd import grad_mode
 
 __all__ = ["left_as_it_was", "random_state_kept"]
 
@@ -120,7 +121,7 @@ class _Undo:
         # `alias` keeps the memory of a tensor whose `data` a hook replaces.
         alias, values = tensor.data, tensor.detach().clone()
         # A graph that saved the tensor could not go backward after a new version.
-        version = torch.autograd._unsafe_preserve_version_counter(tensor)
+        version = grad_mode._unsafe_preserve_version_counter(tensor)
 
         def put_back() -> None:
             if tensor.data_ptr() != alias.data_ptr() or tensor.shape != alias.shape:

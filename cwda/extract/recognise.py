@@ -23,6 +23,7 @@ _OPTIMIZER = re.compile(
 _MASK = re.compile(r"(\w+_)?masks?(_dict)?", re.IGNORECASE)
 _GRADIENT = re.compile(r"(\w+_)?(grads?|gradients?)", re.IGNORECASE)
 
+
 def why_not(tensor: NamedTensor, bias: NamedTensor | None) -> str:
     """Why a tensor of three axes or more is no convolution's weight; empty if it is one.
 

@@ -205,7 +205,7 @@ def _named(
             lambda: tensor.cpu().clone(memory_format=torch.contiguous_format),
             container,
             reason=_unreadable(value),
-            storage=storage or _place(value),
+            storage=_place(value) if storage is None else storage,
             **hints,
         )
     leaf = value.leaf() if isinstance(value, NumpyArray) else value

@@ -43,7 +43,7 @@ _INNER = {kind._conv_forward for kind in _KINDS[:3]}
 #: Positions of `groups` among the arguments, and whether the convolution is transposed;
 #: None where an argument tells.
 _CALLS: dict[Any, tuple[int, bool | None]] = {
-    **{call: (6, False) for call in (torch.conv1d, torch.conv2d, torch.conv3d)},
+    **dict.fromkeys((torch.conv1d, torch.conv2d, torch.conv3d), (6, False)),
     torch.conv_transpose1d: (6, True),
     torch.conv_transpose2d: (6, True),
     torch.conv_transpose3d: (6, True),
@@ -81,7 +81,9 @@ def used_weight(part: _ConvNd) -> UsedWeight:
     with left_as_it_was(part), torch.no_grad():
         found = _run(part)
     if not torch.equal(before, torch.get_rng_state()):
-        drawn = "its forward pass draws the weight at random: one draw, from the random state of now"
+        drawn = (
+            "its forward pass draws the weight at random: one draw, from the random state of now"
+        )
         found = UsedWeight(
             found.weight,
             found.groups,
@@ -177,7 +179,9 @@ class _Watch(TorchFunctionMode):
         super().__init__()
         self.calls: list[_Call] = []
         inputs, outputs = part.in_channels, part.out_channels
-        first, second = (inputs, outputs) if isinstance(part, _ConvTransposeNd) else (outputs, inputs)
+        first, second = (
+            (inputs, outputs) if isinstance(part, _ConvTransposeNd) else (outputs, inputs)
+        )
         self.shape = (first, second // part.groups, *part.kernel_size)
         self.others = {
             id(tensor)
@@ -194,7 +198,11 @@ class _Watch(TorchFunctionMode):
         return self.calls[0]
 
     def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
         if func in _CALLS:

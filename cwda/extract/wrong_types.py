@@ -35,6 +35,4 @@ def wrong_type(source: object) -> str:
         return f"cannot load an object of type {kind}; give its module()"
     if callable(source):
         return f"{name} is a function, not a network; call it and give load({name}(...))"
-    return (
-        f"cannot load an object of type {kind}; give a name, path, module, state dict or array"
-    )
+    return f"cannot load an object of type {kind}; give a name, path, module, state dict or array"

@@ -57,7 +57,10 @@ def names(network):
 def test_averages_wherever_the_word_stands(raw, average):
     source = weights(raw) | weights(average)
     network = load(source)
-    assert [entry.name for entry in network.skipped] == [f"{average}c1.weight", f"{average}c2.weight"]
+    assert [entry.name for entry in network.skipped] == [
+        f"{average}c1.weight",
+        f"{average}c2.weight",
+    ]
     assert all("moving average" in entry.reason for entry in network.skipped)
     assert torch.equal(network.layers[0].weight, source[f"{raw}c1.weight"])
     chosen = load(source, weights_key=average.removesuffix("."))
@@ -102,7 +105,8 @@ def test_average_of_one_of_two_networks():
         {f"{i}.{p}.weight": random(8, 8, 3, 3) for i in (5, 7) for p in ("ema.a", "ema.b", "cv1")},
         {"stem.weight": random(8, 3, 3, 3), "ema.conv.weight": random(8, 8, 3, 3)},
         {"cinema.a.weight": random(8, 3, 3, 3), "a.weight": random(8, 3, 3, 3)},
-        weights("model.") | {"ema.c1.weight": random(4, 3, 3, 3), "ema.c2.weight": random(4, 4, 3, 3)},
+        weights("model.")
+        | {"ema.c1.weight": random(4, 3, 3, 3), "ema.c2.weight": random(4, 4, 3, 3)},
         weights("student.") | weights("teacher."),
     ],
 )

@@ -81,7 +81,7 @@ def test_zero_points():
     assert close(network["a"], 0.02)
     assert "less their zero points" in network.assumptions[0]
     del state["a.weight_zero_point"]
-    with pytest.raises(UnreadableError, match="no zero point.*before quantisation"):
+    with pytest.raises(UnreadableError, match=r"no zero point.*before quantisation"):
         load(state)
 
 
@@ -184,7 +184,7 @@ def test_adapters_that_cannot_be_added(more, words):
     ],
 )
 def test_adapters_alone_are_no_network(state):
-    with pytest.raises(UnreadableError, match="low-rank adapter.*merged"):
+    with pytest.raises(UnreadableError, match=r"low-rank adapter.*merged"):
         load(state)
 
 
@@ -211,6 +211,4 @@ def test_adapters_in_memory(merged):
     layer = load(module)["0"]
     x = torch.randn(1, 8, 9, 9, dtype=torch.float64)
     with torch.no_grad():
-        torch.testing.assert_close(
-            F.conv2d(x, layer.weight, module[0].base_layer.bias), module(x)
-        )
+        torch.testing.assert_close(F.conv2d(x, layer.weight, module[0].base_layer.bias), module(x))

@@ -29,7 +29,6 @@ def conv():
     return CONV.clone()
 
 
-
 def names(network):
     return [layer.name for layer in network]
 
@@ -56,7 +55,10 @@ def test_dictionary_for_each_layer():
 
 
 def test_list_of_state_dicts_keeps_all_with_their_index():
-    assert names(load({"state_dict": [{"0.weight": conv()}, {"0.weight": conv()}]})) == ["0.0", "1.0"]
+    assert names(load({"state_dict": [{"0.weight": conv()}, {"0.weight": conv()}]})) == [
+        "0.0",
+        "1.0",
+    ]
 
 
 def test_two_networks_in_one_file_and_weights_key():
@@ -82,7 +84,11 @@ def test_raw_weights_before_moving_averages(key):
 
 def test_training_state_is_skipped_with_its_reason():
     source = {
-        "state_dict": {"a.weight": conv(), "momentum_encoder.weight": conv(), "mask_head.weight": conv()},
+        "state_dict": {
+            "a.weight": conv(),
+            "momentum_encoder.weight": conv(),
+            "mask_head.weight": conv(),
+        },
         "optimizer": {"state": {0: {"momentum_buffer": conv(), "exp_avg": conv()}}},
         "optimizer_states": [{"state": {0: {"exp_avg_sq": conv()}}}],
         "masks": {"a.weight": conv()},
