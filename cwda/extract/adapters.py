@@ -20,6 +20,8 @@ __all__ = ["ADAPTER", "add_adapters", "is_adapter"]
 
 ADAPTER = "a factor of a low-rank adapter (LoRA and its like); give the network with it merged"
 
+#: What each of the names below contains; most sources have none.
+_HINT = re.compile(r"lora|hada_|lokr_|oft_|ia3_")
 #: The part of a path that says so: its role, and perhaps the adapter's name after it.
 _FACTOR = re.compile(
     r"(?P<stem>(.*\.)?)(?P<role>lora_(A|B|a|b|down|up|mid)|lora\.(down|up|mid))"
@@ -37,7 +39,8 @@ _MAGNITUDES = re.compile(r"(?P<stem>(.*\.)?)(lora_magnitude_vector|dora_scale)(\
 
 def is_adapter(tensor: NamedTensor) -> bool:
     """Whether a tensor belongs to an adapter."""
-    return bool(_FACTOR.fullmatch(tensor.name) or _OTHER.fullmatch(tensor.name))
+    name = tensor.name
+    return bool(_HINT.search(name) and (_FACTOR.fullmatch(name) or _OTHER.fullmatch(name)))
 
 
 @dataclass
@@ -53,7 +56,7 @@ def add_adapters(tensors: list[NamedTensor]) -> list[NamedTensor]:
     """Base weights with their adapter added where the scale is known; without it elsewhere."""
     found: dict[_Key, _Adapter] = {}
     for tensor in tensors:
-        match = _FACTOR.fullmatch(tensor.name)
+        match = _HINT.search(tensor.name) and _FACTOR.fullmatch(tensor.name)
         if match:
             adapter = found.setdefault((tensor.container, match["stem"]), _Adapter())
             adapter.factors[_SIDES[re.split(r"[._]", match["role"])[-1]]] = tensor

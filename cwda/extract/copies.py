@@ -17,6 +17,8 @@ AVERAGE = "a moving average (EMA, SWA); the raw weights are taken, weights_key c
 SETTINGS = "kept among the settings; the network's own weights are taken, weights_key chooses"
 CALLBACK = "kept by a callback; the network's own weights are taken, weights_key chooses"
 
+#: What each word for an average contains; most sources have none.
+_HINT = re.compile(r"ema|swa|av(era)?g|polyak|shadow", re.IGNORECASE)
 #: Parts of a path that name an average and nothing else.
 _PURE = re.compile(
     r"ema|swa|averaged?|avg|ema_(teacher|target)|(teacher|target)_ema|shadow(_params|_state)?|polyak|"
@@ -123,6 +125,8 @@ def _without_average(part: str) -> tuple[bool, str]:
 def _averages(chosen: list[NamedTensor]) -> set[int]:
     """Averages of other weights: of the same remaining name and shape."""
     swapped = any(_SWAPPED in tensor.container for tensor in chosen)
+    if not swapped and not any(_HINT.search(tensor.path) for tensor in chosen):
+        return set()
     places = [_place(tensor, swapped) for tensor in chosen]
     if all(place.group is None for place in places):
         return set()

@@ -38,7 +38,13 @@ def combine(tensors: list[NamedTensor]) -> list[NamedTensor]:
                     made[id(present[0])] = weight
                     used.update(id(factor) for factor in present)
                     break
-    kept = [made.get(id(t), t) for t in tensors if id(t) in made or id(t) not in used]
+    # A pickled module has the weight of its last forward pass beside its factors.
+    stale = {(weight.container, weight.name) for weight in made.values()}
+    kept = [
+        made.get(id(t), t)
+        for t in tensors
+        if id(t) in made or (id(t) not in used and (t.container, t.name) not in stale)
+    ]
     return [_unknown(t) if t.name.endswith(_ORIGINALS) and not t.reason else t for t in kept]
 
 
@@ -75,6 +81,7 @@ def _masks_applied(tensors: list[NamedTensor]) -> list[NamedTensor]:
     """Masked tensors in place of their originals and masks, whatever they are factors of."""
     by_path = {(tensor.container, tensor.name): tensor for tensor in tensors}
     result, used = [], set()
+    made: dict[tuple[tuple[str, ...], str], NamedTensor] = {}
     for tensor in tensors:
         stem = tensor.name.removesuffix("_orig")
         mask = by_path.get((tensor.container, f"{stem}_mask"))
@@ -82,8 +89,14 @@ def _masks_applied(tensors: list[NamedTensor]) -> list[NamedTensor]:
         if stem != tensor.name and mask is not None and _readable([tensor, mask]):
             weight = _masked([tensor, mask], stem)
             used.add(id(mask) if weight is not None else 0)
+        if weight is not None:
+            made[weight.container, weight.name] = weight
         result.append(tensor if weight is None else weight)
-    return [tensor for tensor in result if id(tensor) not in used]
+    return [
+        tensor
+        for tensor in result
+        if id(tensor) not in used and made.get((tensor.container, tensor.name), tensor) is tensor
+    ]
 
 
 _Rule = Callable[[list[NamedTensor], str], NamedTensor | None]

@@ -296,6 +296,30 @@ def test_other_modules_with_a_parametrised_weight():
         torch.testing.assert_close(layer.weight, part.weight.detach())
 
 
+def test_pickled_modules_have_one_weight_a_layer(tmp_path):
+    """Old hooks leave the weight of the last forward pass among the module's attributes."""
+    module = nn.Sequential(
+        weight_norm(nn.Conv2d(3, 4, 3)), prune.l1_unstructured(nn.Conv2d(4, 4, 3), "weight", 0.5)
+    )
+    with torch.no_grad():
+        module[0].weight_g.mul_(2)
+    torch.save(module, tmp_path / "m.pt")
+    expected = load(module)
+    for layer, other in zip(load(tmp_path / "m.pt"), expected, strict=True):
+        assert layer.name == other.name
+        torch.testing.assert_close(layer.weight, other.weight)
+
+
+@pytest.mark.parametrize("apply", [parametrised(Clamp), MAKERS["chain"]])
+def test_parametrisations_that_a_state_dict_cannot_tell_are_named(apply):
+    module = nn.Sequential(apply(nn.Conv2d(3, 4, 3)), nn.Conv2d(4, 4, 3))
+    if apply is MAKERS["chain"]:
+        module[0].parametrizations.weight.append(nn.PReLU())
+    network = load(module.state_dict())
+    assert [layer.name for layer in network] == ["1"]
+    assert all("give the module itself" in entry.reason for entry in network.skipped)
+
+
 def test_wrapped_modules():
     def inner():
         return nn.Sequential(weight_norm(nn.Conv2d(3, 4, 3)), nn.Conv2d(4, 4, 3))
