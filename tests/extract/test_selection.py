@@ -240,3 +240,9 @@ def test_objects_of_other_types_are_refused():
 def test_repeated_container_is_walked_once():
     inner = {"a.weight": CONV}
     assert names(load({"one": inner, "two": inner})) == ["a"]
+
+
+@pytest.mark.parametrize("file", ["net.t7", "net.pkl", "net.PTH", "net.th.tar", "net.pdparams"])
+def test_networks_are_named_without_the_ending_of_their_file(tmp_path, file):
+    torch.save({"a.weight": CONV}, tmp_path / file)
+    assert load(tmp_path / file).name == "net"
