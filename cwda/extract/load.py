@@ -28,6 +28,7 @@ from cwda.extract.modules import read_module, with_blueprint
 from cwda.extract.select import Options, select
 from cwda.extract.tensors import Content, printable
 from cwda.extract.tree import walk
+from cwda.extract.wrong_types import wrong_type
 from cwda.layers import ConvLayer, Network, Provenance, layer_from_array
 
 __all__ = ["Source", "load", "looks_like_path", "one_line"]
@@ -38,7 +39,9 @@ Source = (
 
 #: Usual endings of checkpoints: they tell a path from a name, never a file's format.
 _SUFFIX = re.compile(
-    r"(\.(pt|pth|th|tar|bin|ckpt|jit|safetensors|onnx|h5|hdf5|keras|npy|npz|index|json))+$"
+    r"(\.(pt|pt2|ptl|pth|pyth|th|t7|tar|bin|ckpt|chkpt|checkpoint|jit|torch|safetensors|onnx|"
+    r"h5|hdf5|keras|npy|npz|index|json|p|pkl|pickle|pdparams|msgpack|model|mdl|weights|params|dat))+$",
+    re.IGNORECASE,
 )
 
 
@@ -117,10 +120,7 @@ def load(
     elif isinstance(source, Mapping):
         content, kind = Content("state dict", walk(source)), type(source).__name__
     else:
-        raise SourceError(
-            f"cannot load an object of type {type(source).__name__}; give a name, path, module, "
-            "state dict or array"
-        )
+        raise SourceError(wrong_type(source))
     return select(content, name or kind, Provenance(kind, content.format), options)
 
 

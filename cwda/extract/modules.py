@@ -2,46 +2,170 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
-from torch.nn.parameter import UninitializedParameter
+from torch.nn.parameter import is_lazy
 
+from cwda.extract.archives import archive_of_bytes
+from cwda.extract.left_alone import random_state_kept
 from cwda.extract.old_names import current_name
 from cwda.extract.tensors import Content, NamedTensor
-from cwda.extract.tree import walk
+from cwda.extract.torch_files import read_zip
+from cwda.extract.torch_storage import QUANTISED
+from cwda.extract.tree import walk, with_aliases
+from cwda.extract.used_weights import is_plain, parametrised_tensor, used_weight
 from cwda.layers import Skipped
 
 __all__ = ["read_module", "with_blueprint"]
 
 
 def read_module(module: nn.Module) -> Content:
-    """The weights of a module, as its forward pass would use them now."""
-    tensors: list[NamedTensor] = []
-    skipped: list[Skipped] = []
-    for path, part in module.named_modules():
-        prefix = f"{path}." if path else ""
+    """The weights of a module, as its forward pass would use them now.
+
+    The module and the random state are left as they were.
+    """
+    reader = _Reader()
+    with random_state_kept():
+        reader.visit(module, "")
+    tensors = with_aliases(reader.tensors, reader.again)
+    kind = "TorchScript" if isinstance(module, torch.jit.ScriptModule) else "module"
+    return Content(kind, tensors, reader.skipped, _outer_hooks(module))
+
+
+def _outer_hooks(module: nn.Module) -> list[str]:
+    """A line about hooks that need the network's input, which only a forward pass has."""
+    names = [
+        path or type(part).__name__
+        for path, part in module.named_modules()
+        if not isinstance(part, _ConvNd | torch.jit.ScriptModule)
+        and any(isinstance(inner, _ConvNd) for inner in part.modules())
+        and any(map(_is_the_users, part._forward_pre_hooks.values()))
+    ]
+    if not names:
+        return []
+    shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    return [f"the hooks before the forward pass of {shown} were not run: they need its input"]
+
+
+def _is_the_users(hook: object) -> bool:
+    return not (getattr(hook, "__module__", None) or type(hook).__module__).startswith("torch.")
+
+
+@dataclass
+class _Reader:
+    """Walks a module, each part once, in the order of its children."""
+
+    tensors: list[NamedTensor] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    #: First and last place in `tensors` and prefix of each part, and its later prefixes.
+    places: dict[int, tuple[int, int, str]] = field(default_factory=dict)
+    again: list[tuple[int, int, str, str]] = field(default_factory=list)
+
+    def visit(self, part: nn.Module, prefix: str) -> None:
+        if id(part) in self.places:
+            start, end, first = self.places[id(part)]
+            self.again.append((start, end, first, prefix))
+            return
+        start = len(self.tensors)
+        self.places[id(part)] = (start, start, prefix)
+        if not (isinstance(part, torch.jit.ScriptModule) and self._script(part, prefix)):
+            self._own(part, prefix)
+            for name, child in part._modules.items():
+                if child is not None and name != "parametrizations":
+                    self.visit(child, f"{prefix}{name}.")
+        self.places[id(part)] = (start, len(self.tensors), prefix)
+
+    def _own(self, part: nn.Module, prefix: str) -> None:
+        """The tensors of one part."""
         convolution = isinstance(part, _ConvNd)
-        if convolution:
-            weight = part.weight  # for a parametrised module this is the effective weight
-            if isinstance(weight, UninitializedParameter):
-                skipped.append(Skipped(f"{prefix}weight", (), "a lazy layer without weights yet"))
-            else:
-                tensors.append(_of_convolution(part, f"{prefix}weight"))
-        own = dict(part.named_parameters(recurse=False)) | dict(part.named_buffers(recurse=False))
-        for name, value in own.items():
+        if isinstance(part, _ConvNd):
+            self._convolution(part, f"{prefix}weight")
+        elif _is_quantised(part):
+            shape = tuple(part.weight().shape)  # type: ignore[operator]
+            self.skipped.append(Skipped(f"{prefix}weight", shape, QUANTISED))
+        else:
+            self._parametrised(part, prefix)
+        for name, value in (*part._parameters.items(), *part._buffers.items()):
             factor = convolution and name.startswith("weight")
-            inside = re.search(r"(^|\.)parametrizations\.weight(\.|$)", prefix)
-            if not factor and not inside and not isinstance(value, UninitializedParameter):
-                tensors.append(_of_other(part, f"{prefix}{name}", value))
-    return Content("module", tensors, skipped)
+            if value is not None and not factor and not is_lazy(value):
+                self.tensors.append(_of_other(part, f"{prefix}{name}", value))
+        self.tensors += _scaling(part, prefix)
+
+    def _convolution(self, part: _ConvNd, name: str) -> None:
+        try:
+            used = used_weight(part)
+        except Exception as error:
+            reason = f"cannot be computed ({type(error).__name__}: {_line(error)})"
+            self.skipped.append(Skipped(name, (), reason))
+            return
+        if is_lazy(used.weight):
+            self.skipped.append(Skipped(name, (), "a lazy layer without weights yet"))
+            return
+        tensor = walk({name: used.weight})[0]
+        if not is_plain(part):  # its copy may lie where another copy lay before
+            tensor = replace(tensor, storage=None)
+        self.tensors.append(
+            replace(
+                tensor,
+                is_conv=True,
+                groups=used.groups,
+                transposed=used.transposed,
+                assumption=used.assumption or tensor.assumption,
+            )
+        )
+
+    def _parametrised(self, part: nn.Module, prefix: str) -> None:
+        """Tensors that another module than a convolution computes from others."""
+        for name in getattr(part, "parametrizations", {}):
+            try:
+                value = parametrised_tensor(part, name)
+            except Exception as error:
+                reason = f"cannot be computed ({type(error).__name__}: {_line(error)})"
+                self.skipped.append(Skipped(f"{prefix}{name}", (), reason))
+                continue
+            self.tensors.append(replace(_of_other(part, f"{prefix}{name}", value), storage=None))
+
+    def _script(self, part: torch.jit.ScriptModule, prefix: str) -> bool:
+        """A scripted or traced part, read as the file that it would be saved to."""
+        try:
+            content = read_zip(archive_of_bytes(part.save_to_buffer()))
+        except Exception:  # not all parts of a traced module can be saved alone
+            return False
+        self.tensors += [
+            replace(tensor, name=f"{prefix}{tensor.name}") for tensor in content.tensors
+        ]
+        return True
 
 
-def _of_convolution(part: _ConvNd, name: str) -> NamedTensor:
-    tensor = walk({name: part.weight})[0]
-    return replace(tensor, is_conv=True, groups=part.groups, transposed=part.transposed)
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:80]
+
+
+def _is_quantised(part: nn.Module) -> bool:
+    return type(part).__module__.startswith(
+        ("torch.ao.nn.quantized", "torch.nn.quantized", "torch.ao.nn.intrinsic.quantized")
+    ) and callable(getattr(part, "weight", None))
+
+
+def _scaling(part: nn.Module, prefix: str) -> Iterator[NamedTensor]:
+    """The factor of the only active low-rank adapter of a layer, as a tensor beside it."""
+    scaling: Any = getattr(part, "scaling", None)
+    if not ("lora_A" in part._modules or "lora_A" in part._parameters):
+        return
+    if isinstance(scaling, int | float):
+        scaling = {"default": scaling}
+    if not isinstance(scaling, dict):
+        return
+    off = bool(getattr(part, "merged", False) or getattr(part, "disable_adapters", False))
+    active = getattr(part, "active_adapters", list(scaling))
+    for name in scaling if off else active if len(active) == 1 else ():
+        factor = torch.tensor(0.0 if off else float(scaling[name]))
+        yield walk({f"{prefix}lora_scaling.{name}": factor})[0]
 
 
 def _of_other(part: nn.Module, name: str, value: Tensor) -> NamedTensor:

@@ -108,8 +108,9 @@ def _tensor(layer: _Layer) -> NamedTensor:
         is_conv=True,
         groups=first.groups,
         transposed=first.transposed,
-        assumption="; ".join(filter(None, (how(value), _aliases(layer)))),
+        assumption="; ".join(filter(None, (how(value), _uses(layer)))),
         origin=f"onnx.{first.node.operator}",
+        also=_aliases(layer),
     )
 
 
@@ -118,17 +119,19 @@ def _short(name: str) -> str:
     return name.removesuffix(".weight") or name
 
 
-def _aliases(layer: _Layer) -> str:
+def _aliases(layer: _Layer) -> tuple[str, ...]:
     """The other names of a weight that several convolutions use."""
     if not layer.others:
-        return ""
-    own = _short(layer.name)
+        return ()
     names = dict.fromkeys(_short(one.node_name) for one in (layer.first, *layer.others))
-    aliases = [name for name in names if name and name != own]
-    if not aliases:
-        return f"one tensor that {len(layer.others) + 1} operators use"
-    shown = ", ".join(aliases[:_SHOWN]) + (", ..." if len(aliases) > _SHOWN else "")
-    return f"one tensor under several names: {own}, {shown}"
+    return tuple(name for name in names if name and name != _short(layer.name))
+
+
+def _uses(layer: _Layer) -> str:
+    """How often a weight is used, where no name tells it."""
+    if not layer.others or _aliases(layer):
+        return ""
+    return f"one tensor that {len(layer.others) + 1} operators use"
 
 
 def _widened(layers: list[_Layer]) -> int:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
+from cwda.extract.adapters import ADAPTER, is_adapter
 from cwda.extract.tensors import NamedTensor
 
-__all__ = ["LEAF", "is_moving_average", "split_leaf", "why_not"]
+__all__ = ["LEAF", "split_leaf", "why_not"]
 
 #: Last part of the name of a convolution's weight.
 LEAF = re.compile(
@@ -26,17 +27,6 @@ _OPTIMIZER = re.compile(
 )
 _MASK = re.compile(r"(\w+_)?masks?(_dict)?", re.IGNORECASE)
 _GRADIENT = re.compile(r"(\w+_)?(grads?|gradients?)", re.IGNORECASE)
-_AVERAGE = re.compile(
-    r"(\w+_)?ema(_\w+)?|averaged_model|(\w+_)?avg_model|swa_model|shadow(_params)?", re.IGNORECASE
-)
-
-
-def is_moving_average(tensor: NamedTensor) -> bool:
-    """Whether the path says that this is a moving average (EMA, SWA) of other weights."""
-    if tensor.origin.startswith(_GRAPH):
-        return False
-    parts = (*tensor.container, tensor.name.partition(".")[0])
-    return any(_AVERAGE.fullmatch(part) for part in parts)
 
 
 def why_not(tensor: NamedTensor, bias: NamedTensor | None) -> str:
@@ -74,6 +64,8 @@ def _by_place(tensor: NamedTensor) -> str:
         return "a mask"
     if any(_GRADIENT.fullmatch(part) for part in (*tensor.container, parts[-1])):
         return "a gradient"
+    if is_adapter(tensor):
+        return ADAPTER
     if tensor.is_conv is False:
         kind = tensor.origin.rpartition(".")[2]
         return f"belongs to {kind}, not to a convolution" if kind else "not a convolution's weight"

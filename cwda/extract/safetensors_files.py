@@ -81,7 +81,8 @@ def _tensor(file: MappedFile, start: int, key: str, entry: Any) -> NamedTensor:
     storage = Storage(dtype, numel, file.part(start + begin, end - begin))
     stride = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
     tensor = StridedTensor(storage, dtype, 0, shape, tuple(stride))
-    return NamedTensor(name, shape, dtype, tensor.read)
+    place = (id(file), begin, dtype, shape) if numel else None
+    return NamedTensor(name, shape, dtype, tensor.read, storage=place)
 
 
 def _entry_numbers(entry: Any, name: str) -> tuple[tuple[int, ...], tuple[int, int]]:

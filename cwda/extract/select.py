@@ -11,13 +11,17 @@ import torch
 from torch import Tensor
 
 from cwda.errors import SourceError, UnreadableError
+from cwda.extract.adapters import add_adapters
 from cwda.extract.arrange import Layouts, arrange
 from cwda.extract.attention import projections
 from cwda.extract.conventions import usual_names
+from cwda.extract.copies import merge_names, split_copies
+from cwda.extract.depthwise import depthwise
 from cwda.extract.names import layer_names
 from cwda.extract.parametrised import combine
 from cwda.extract.positions import with_positions
-from cwda.extract.recognise import is_moving_average, split_leaf, why_not
+from cwda.extract.recognise import split_leaf, why_not
+from cwda.extract.scales import apply_scales
 from cwda.extract.tensors import Content, NamedTensor
 from cwda.layers import ConvLayer, Network, Provenance, Skipped
 
@@ -63,8 +67,9 @@ def select(content: Content, name: str, provenance: Provenance, options: Options
     """
     skipped = list(content.skipped)
     tensors = _under_key(content.tensors, options.weights_key, skipped)
-    tensors = with_positions(combine(usual_names(tensors)))
-    chosen = _convolutions(tensors, skipped, options.weights_key is not None)
+    tensors = add_adapters(apply_scales(combine(usual_names(tensors))))
+    tensors = with_positions(tensors)
+    chosen = _convolutions(tensors, skipped)
     if not chosen:
         raise UnreadableError(_nothing(content, skipped))
     _require_size(chosen, content.stored)
@@ -127,9 +132,7 @@ def _under_key(
     return inside
 
 
-def _convolutions(
-    tensors: list[NamedTensor], skipped: list[Skipped], averages_wanted: bool
-) -> list[NamedTensor]:
+def _convolutions(tensors: list[NamedTensor], skipped: list[Skipped]) -> list[NamedTensor]:
     """The convolution weights in order; other tensors of 3 axes or more go to `skipped`."""
     biases = {split_leaf(t.path)[0]: t for t in tensors if split_leaf(t.name)[1] in ("bias", "b")}
     attention = projections(tensors)
@@ -145,13 +148,10 @@ def _convolutions(
             left_out.append(Skipped(tensor.path, tensor.shape, reason))
         else:
             chosen.append(tensor)
-    raw = [tensor for tensor in chosen if not is_moving_average(tensor)]
-    if raw and not averages_wanted:
-        reason = "a moving average (EMA); the raw weights are taken, weights_key chooses"
-        left_out += [Skipped(t.path, t.shape, reason) for t in chosen if is_moving_average(t)]
-        chosen = raw
+    chosen, copies = split_copies(chosen)
+    left_out += [Skipped(t.path, t.shape, reason) for t, reason in copies]
     skipped += left_out
-    return chosen
+    return merge_names(chosen)
 
 
 def _settle(
@@ -160,16 +160,30 @@ def _settle(
     """Groups and transposition of each layer, and in words what was assumed."""
     settled: list[NamedTensor] = []
     notes: dict[str, list[str]] = {}
-    for index, (tensor, name) in enumerate(zip(chosen, names, strict=True)):
-        current, assumed = _settle_one(tensor, name, options, first=index == 0)
+    for tensor, name, guess in zip(chosen, names, depthwise(chosen), strict=True):
+        current, assumed = _settle_one(tensor, name, options, guess)
         for note in filter(None, (*current.assumption.split("; "), *assumed)):
             notes.setdefault(note, []).append(name)
         settled.append(current)
-    return settled, [_note(text, layers, len(names)) for text, layers in notes.items()]
+    told = [_note(text, layers, len(names)) for text, layers in notes.items()]
+    return settled, told + _aliases(chosen, names)
+
+
+def _aliases(chosen: list[NamedTensor], names: list[str]) -> list[str]:
+    """In words which layers have several names."""
+    several = [(n, t.also) for t, n in zip(chosen, names, strict=True) if t.also]
+    if not several:
+        return []
+    shown = "; ".join(
+        f"{name} also as {', '.join(path.removesuffix('.weight') for path in also[:3])}"
+        + (", ..." if len(also) > 3 else "")
+        for name, also in several[:8]
+    ) + ("; ..." if len(several) > 8 else "")
+    return [f"one tensor under several names is one layer: {shown}"]
 
 
 def _settle_one(
-    tensor: NamedTensor, name: str, options: Options, first: bool
+    tensor: NamedTensor, name: str, options: Options, guess: tuple[bool, str]
 ) -> tuple[NamedTensor, list[str]]:
     assumed: list[str] = []
     transposed, groups = tensor.transposed, tensor.groups
@@ -182,14 +196,9 @@ def _settle_one(
         transposed = False
         assumed.append("not transposed: the source does not say")
     if groups is None:
-        # The first layer sees the input, whose channels one filter each would not mix.
-        depthwise = tensor.shape[1] == 1 and tensor.shape[0] > 1 and not first
-        groups = tensor.shape[0] if depthwise else 1
-        assumed.append(
-            "depthwise (groups = channels), because a filter sees one channel"
-            if depthwise
-            else "groups = 1: the source does not say"
-        )
+        is_depthwise, why = guess
+        groups = tensor.shape[0] if is_depthwise else 1
+        assumed.append(why or "groups = 1: the source does not say")
     if groups < 1 or tensor.shape[0] % groups:
         raise SourceError(
             f"layer {name!r} of shape {tensor.shape} cannot have {groups} groups; "

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from cwda.brief import brief
 from cwda.errors import SourceError, UnreadableError
-from cwda.extract.recognise import is_moving_average
+from cwda.extract.copies import names_average
 from cwda.extract.tensors import Content, NamedTensor
 
 __all__ = ["State", "StateDict", "state_dicts", "under_prefixes"]
@@ -114,10 +114,5 @@ def under_prefixes(
             if key.startswith(prefix)
         }
         others = tuple(key for key in state if not key.startswith(prefix))
-        first = next(iter(inside.values()))
         place = ".".join(filter(None, (path, prefix.rstrip("."))))
-        yield StateDict(inside, place, others, is_moving_average(first) or _averages(prefix))
-
-
-def _averages(prefix: str) -> bool:
-    return bool(re.search(r"(^|[._])(ema|swa|avg|averaged|shadow)([._]|$)", prefix, re.IGNORECASE))
+        yield StateDict(inside, place, others, any(map(names_average, place.split("."))))

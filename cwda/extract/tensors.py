@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -53,6 +53,10 @@ class NamedTensor:
         memory or a pickle; empty if the source does not say.
     stored : NamedTensor or None
         The tensor with its axes as stored, where its reader has turned them.
+    storage : hashable
+        Where its data lie: the same for two tensors that are one; None where unknown.
+    also : tuple of str
+        Further paths under which the source has it.
     """
 
     name: str
@@ -68,6 +72,8 @@ class NamedTensor:
     origin: str = ""
     convention: str = ""
     stored: NamedTensor | None = None
+    storage: Hashable = None
+    also: tuple[str, ...] = ()
 
     @property
     def path(self) -> str:

@@ -18,6 +18,7 @@ from cwda.errors import UnreadableError
 from cwda.extract.pickles import Builder, Key, Name, Record, Stateful
 from cwda.extract.torch_storage import (
     DTYPES,
+    QUANTISED,
     STORAGES,
     Leaf,
     Opaque,
@@ -316,7 +317,7 @@ def _parameter(data: object = None, *_: object) -> object:
 
 def _quantised(storage: Any, offset: Any, size: Any, *_: Any) -> Opaque:
     dtype = storage.dtype if isinstance(storage, Storage) else None
-    return Opaque(_sizes(size), dtype, "quantised: integers with a scale, not weights as trained")
+    return Opaque(_sizes(size), dtype, QUANTISED)
 
 
 def _sparse(_layout: Any, data: Any, *_: Any) -> Opaque:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,16 @@ from torch import Tensor
 
 from cwda.errors import UnreadableError
 
-__all__ = ["DTYPES", "STORAGES", "Leaf", "Opaque", "Storage", "StridedTensor", "from_buffer"]
+__all__ = [
+    *("DTYPES", "QUANTISED", "STORAGES", "Leaf", "Opaque", "Storage", "StridedTensor"),
+    "from_buffer",
+]
+
+#: Why integers of a quantised network are no layer.
+QUANTISED = (
+    "quantised: integers for fast kernels, not weights as trained; give the model from before "
+    "quantisation"
+)
 
 #: Element types by the name that a file gives them, as ``torch.float32``.
 DTYPES: dict[str, torch.dtype] = {
@@ -119,6 +128,15 @@ class StridedTensor:
         if math.prod(self.shape) > self.storage.nbytes // self.dtype.itemsize:
             return "expanded: it has more elements than the file stores"
         return ""
+
+    @property
+    def place(self) -> Hashable:
+        """Where its elements lie: the same for two tensors of the same elements."""
+        storage, start = self.storage, self.offset * self.dtype.itemsize
+        while storage.base is not None:
+            start += storage.start
+            storage = storage.base
+        return (id(storage), start, self.dtype, self.shape, self.stride)
 
     def check(self) -> None:
         """Raise `UnreadableError` unless every element lies inside the storage."""

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from cwda.errors import UnreadableError
 from cwda.extract.pickles import Record
 from cwda.extract.tensors import NameBudget, NamedTensor, printable
 from cwda.extract.torch_objects import LateTensor, NumpyArray
-from cwda.extract.torch_storage import Opaque, StridedTensor
+from cwda.extract.torch_storage import QUANTISED, Opaque, StridedTensor
 
-__all__ = ["walk"]
+__all__ = ["walk", "with_aliases"]
 
 MAX_DEPTH = 100
+#: Most further names of tensors that are kept, against files that repeat containers.
+MAX_ALIASES = 10_000
 _CONV = re.compile(r"(Lazy)?Conv(Transpose)?[123]d")
 _MODULE_DICTS = ("_parameters", "_buffers", "_modules")
 
@@ -37,22 +40,47 @@ def walk(value: object) -> list[NamedTensor]:
     """
     walker = _Walker()
     walker.visit(value, ())
-    return walker.found
+    return with_aliases(walker.found, walker.again)
+
+
+def with_aliases(
+    tensors: list[NamedTensor], again: list[tuple[int, int, str, str]]
+) -> list[NamedTensor]:
+    """Tell the tensors of containers that appear again their further paths.
+
+    Parameters
+    ----------
+    tensors : list of NamedTensor
+    again : list of (start, end, first, further)
+        The container's tensors are ``tensors[start:end]``; the paths that lead to it.
+    """
+    result, left = list(tensors), MAX_ALIASES
+    for start, end, first, further in again:
+        left -= end - start
+        if left < 0:
+            break
+        for index in range(start, end):
+            alias = f"{further}{result[index].path[len(first) :]}"
+            result[index] = replace(result[index], also=(*result[index].also, alias))
+    return result
 
 
 @dataclass
 class _Walker:
     found: list[NamedTensor] = field(default_factory=list)
-    seen: set[int] = field(default_factory=set)
+    #: First and last place in `found` of each container, and its path; no end while inside it.
+    places: dict[int, tuple[int, int | None, str]] = field(default_factory=dict)
+    again: list[tuple[int, int, str, str]] = field(default_factory=list)
     names: NameBudget = field(default_factory=NameBudget)
 
     def visit(self, value: object, container: tuple[str, ...], depth: int = 0) -> None:
         """Walk a container whose keys are no part of a module's name."""
-        if self._passed(value, depth):
+        if self._passed(value, depth, container):
             return
         value = _bare(value) if container else value
         if isinstance(value, Record):
             self._record(value, container, "", depth)
+            self._leave(value)
             return
         if _is_leaf(value):
             name = container[-1] if container else "tensor"
@@ -60,16 +88,17 @@ class _Walker:
             return
         for key, item in _items(value):
             self.visit(item, (*container, printable(key)), depth + 1)
+        self._leave(value)
 
     def _record(self, record: Record, container: tuple[str, ...], prefix: str, depth: int) -> None:
         """Walk a pickled module: its own tensors get its class's hints."""
         state = record.state
         parts = list(state) if isinstance(state, tuple) else [state]
         hints = _hints(record)
-        for index, part in enumerate(parts):
-            if _is_leaf(part):  # a state of its own, as that of quantised layers
-                self._member(part, container, f"{prefix}{index}", depth, {})
-        for part in (*parts, record.entries):
+        for index, part in enumerate((*parts, record.entries)):
+            if _is_leaf(part):  # quantised modules keep a tuple of all they have
+                name = "weight" if ".quantized." in record.type else str(index)
+                self._member(part, container, f"{prefix}{name}", depth, hints)
             for key, item in _items(part):
                 if key in _MODULE_DICTS:
                     for inner, tensor in _items(item):
@@ -92,11 +121,13 @@ class _Walker:
             own = hints if name.rpartition(".")[2].startswith("weight") else {}
             self._take(value, name, container, own)
         elif isinstance(value, Record):
-            if not self._passed(value, depth + 1):
+            if not self._passed(value, depth + 1, (*container, name)):
                 self._record(value, container, f"{name}.", depth + 1)
-        else:
-            for key, item in [] if self._passed(value, depth + 1) else _items(value):
+                self._leave(value)
+        elif not self._passed(value, depth + 1, (*container, name)):
+            for key, item in _items(value):
                 self._member(item, container, f"{name}.{printable(key)}", depth + 1, {})
+            self._leave(value)
 
     def _take(
         self, value: Any, name: str, container: tuple[str, ...], hints: dict[str, Any]
@@ -104,7 +135,7 @@ class _Walker:
         self.names.spend(len(name) + sum(map(len, container)))
         self.found.append(_named(value, name, container, **hints))
 
-    def _passed(self, value: object, depth: int) -> bool:
+    def _passed(self, value: object, depth: int, path: tuple[str, ...]) -> bool:
         """Whether a container was visited before; a leaf may appear under several names."""
         if depth > MAX_DEPTH:
             raise UnreadableError(
@@ -112,10 +143,22 @@ class _Walker:
             )
         if not isinstance(value, Mapping | list | tuple | Record | LateTensor) or _is_leaf(value):
             return False
-        if id(value) in self.seen:
-            return True
-        self.seen.add(id(value))
-        return False
+        place = self.places.get(id(value))
+        if place is None:
+            self.places[id(value)] = (len(self.found), None, ".".join(path))
+            return False
+        start, end, first = place
+        if end is not None and end > start and len(self.again) < MAX_ALIASES:
+            further = ".".join(path)
+            self.names.spend(len(further) * (end - start))
+            self.again.append((start, end, first, further))
+        return True
+
+    def _leave(self, value: object) -> None:
+        """Note where the tensors of a container end."""
+        if id(value) in self.places:
+            start, _, path = self.places[id(value)]
+            self.places[id(value)] = (start, len(self.found), path)
 
 
 def _items(value: object) -> list[tuple[object, object]]:
@@ -171,14 +214,12 @@ def _named(
 ) -> NamedTensor:
     if isinstance(value, np.ndarray | NumpyArray):
         hints["convention"] = "numpy"  # where every library's weights can end
+    storage: Hashable = None
     if isinstance(value, np.ndarray):
+        start = value.__array_interface__["data"][0]
+        storage = (start, value.dtype.str, value.shape, value.strides) if value.size else None
         value = _from_numpy(value)
     if isinstance(value, Tensor):
-        reason = ""
-        if value.is_meta:
-            reason = "a meta tensor: it holds no values"
-        elif value.layout != torch.strided or value.is_quantized:
-            reason = "a sparse or quantised tensor"
         tensor = value.detach()
         return NamedTensor(
             name,
@@ -186,13 +227,46 @@ def _named(
             value.dtype,
             lambda: tensor.cpu().clone(memory_format=torch.contiguous_format),
             container,
-            reason=reason,
+            reason=_unreadable(value),
+            storage=_place(value) if storage is None else storage,
             **hints,
         )
     leaf = value.leaf() if isinstance(value, LateTensor) else value
+    if isinstance(leaf, StridedTensor):
+        storage = id(value) if isinstance(value, LateTensor) else leaf.place
     return NamedTensor(
-        name, leaf.shape, leaf.dtype, leaf.read, container, reason=leaf.reason, **hints
+        name,
+        leaf.shape,
+        leaf.dtype,
+        leaf.read,
+        container,
+        reason=leaf.reason,
+        storage=storage,
+        **hints,
     )
+
+
+def _unreadable(tensor: Tensor) -> str:
+    """Why a tensor in memory has no values that can be read; empty if it has."""
+    if tensor.is_meta:
+        return "a meta tensor: it holds no values"
+    if tensor.is_quantized:
+        return QUANTISED
+    if tensor.layout != torch.strided:
+        return "a sparse tensor"
+    if is_traceable_wrapper_subclass(tensor):
+        kind = type(tensor).__name__
+        return f"a tensor of type {kind}, whose values are kept in parts; give a plain tensor"
+    return ""
+
+
+def _place(tensor: Tensor) -> Hashable:
+    """Where the elements of a tensor in memory lie."""
+    if _unreadable(tensor) or not tensor.numel():
+        return None
+    start = tensor.untyped_storage().data_ptr()
+    offset = tensor.storage_offset()
+    return (start, str(tensor.device), offset, tensor.dtype, tuple(tensor.shape), tensor.stride())
 
 
 def _from_numpy(array: np.ndarray[Any, Any]) -> Tensor | Opaque:

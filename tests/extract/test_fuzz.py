@@ -214,7 +214,16 @@ def test_entries_over_the_same_bytes_are_counted_together(tmp_path):
 def test_one_tensor_under_many_names(tmp_path):
     path = tmp_path / "m.pth"
     tensor = torch.zeros(64, 64, 8, 8)
-    torch.save({f"{i}.weight": tensor for i in range(600)}, path)
+    torch.save({f"{i}.weight": tensor for i in range(20_000)}, path)
+    assert line_of(path) == ""
+    assert len(load(path)) == 1
+
+
+def test_the_same_data_used_again_and_again(tmp_path):
+    path = tmp_path / "m.pth"
+    data = torch.zeros(64 * 64 * 8 * 8 + 600)
+    views = {f"{i}.weight": data[i : i - 600].view(64, 64, 8, 8) for i in range(600)}
+    torch.save(views, path)
     assert "again and again" in line_of(path)
 
 

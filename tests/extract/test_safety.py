@@ -248,7 +248,7 @@ def test_objects_in_numpy_files_stay_pickled(tmp_path):
 
 def test_control_characters_of_names_are_replaced(tmp_path):
     path = tmp_path / "names.pth"
-    torch.save({"a\x1b[31mb.weight": WEIGHT, "\ud800.weight": WEIGHT}, path)
+    torch.save({"a\x1b[31mb.weight": WEIGHT, "\ud800.weight": WEIGHT + 1}, path)
     network = load(path)
     assert [layer.name for layer in network] == ["a\ufffd[31mb", "\ufffd"]
 

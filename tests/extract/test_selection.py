@@ -24,6 +24,11 @@ def random(*shape):
 CONV = random(8, 3, 3, 3)
 
 
+def conv():
+    """A tensor of its own: names of one tensor are one layer."""
+    return CONV.clone()
+
+
 def names(network):
     return [layer.name for layer in network]
 
@@ -32,25 +37,28 @@ def names(network):
     "prefix", ["", "module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module."]
 )
 def test_prefixes_of_wrappers_are_stripped(prefix):
-    state = {f"{prefix}a.weight": CONV, f"{prefix}b.0.weight": CONV}
+    state = {f"{prefix}a.weight": conv(), f"{prefix}b.0.weight": conv()}
     assert names(load(state)) == ["a", "b.0"]
 
 
 @pytest.mark.parametrize("path", [(), ("state_dict",), ("net",), ("checkpoint", "model", "x")])
 def test_nested_dictionaries(path):
-    source = {"a.weight": CONV, "b.weight": CONV}
+    source = {"a.weight": conv(), "b.weight": conv()}
     for key in reversed(path):
         source = {key: source, "epoch": 3}
     assert names(load(source)) == ["a", "b"]
 
 
 def test_dictionary_for_each_layer():
-    assert names(load({"model": {"a": {"weight": CONV}, "b": {"kernel": CONV}}})) == ["a", "b"]
-    assert names(load({"a": {"weight": CONV}})) == ["a"]
+    assert names(load({"model": {"a": {"weight": conv()}, "b": {"kernel": conv()}}})) == ["a", "b"]
+    assert names(load({"a": {"weight": conv()}})) == ["a"]
 
 
 def test_list_of_state_dicts_keeps_all_with_their_index():
-    assert names(load({"state_dict": [{"0.weight": CONV}, {"0.weight": CONV}]})) == ["0.0", "1.0"]
+    assert names(load({"state_dict": [{"0.weight": conv()}, {"0.weight": conv()}]})) == [
+        "0.0",
+        "1.0",
+    ]
 
 
 def test_two_networks_in_one_file_and_weights_key():
@@ -76,11 +84,15 @@ def test_raw_weights_before_moving_averages(key):
 
 def test_training_state_is_skipped_with_its_reason():
     source = {
-        "state_dict": {"a.weight": CONV, "momentum_encoder.weight": CONV, "mask_head.weight": CONV},
-        "optimizer": {"state": {0: {"momentum_buffer": CONV, "exp_avg": CONV}}},
-        "optimizer_states": [{"state": {0: {"exp_avg_sq": CONV}}}],
-        "masks": {"a.weight": CONV},
-        "grads": {"a.weight": CONV},
+        "state_dict": {
+            "a.weight": conv(),
+            "momentum_encoder.weight": conv(),
+            "mask_head.weight": conv(),
+        },
+        "optimizer": {"state": {0: {"momentum_buffer": conv(), "exp_avg": conv()}}},
+        "optimizer_states": [{"state": {0: {"exp_avg_sq": conv()}}}],
+        "masks": {"a.weight": conv()},
+        "grads": {"a.weight": conv()},
     }
     network = load(source)
     assert names(network) == ["a", "momentum_encoder", "mask_head"]
@@ -199,7 +211,7 @@ def test_pruned_weights_are_masked():
 
 
 def test_colliding_names_stay_unique():
-    source = {"a.weight": CONV, "a.kernel": CONV}
+    source = {"a.weight": conv(), "a.kernel": conv()}
     assert names(load(source)) == ["a", "a#2"]
 
 
@@ -228,3 +240,9 @@ def test_objects_of_other_types_are_refused():
 def test_repeated_container_is_walked_once():
     inner = {"a.weight": CONV}
     assert names(load({"one": inner, "two": inner})) == ["a"]
+
+
+@pytest.mark.parametrize("file", ["net.t7", "net.pkl", "net.PTH", "net.th.tar", "net.pdparams"])
+def test_networks_are_named_without_the_ending_of_their_file(tmp_path, file):
+    torch.save({"a.weight": CONV}, tmp_path / file)
+    assert load(tmp_path / file).name == "net"

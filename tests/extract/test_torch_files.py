@@ -59,7 +59,10 @@ def test_views_and_shared_storages(tmp_path, zipped):
     torch.save(state, path, _use_new_zipfile_serialization=zipped)
     expected = torch.load(path, weights_only=True)
     network = load(path)
-    assert len(network) == 5
+    assert [layer.name for layer in network] == ["whole", "part", "turned", "last"]
+    assert network.assumptions[-1] == (
+        "one tensor under several names is one layer: whole also as tied"
+    )
     for layer in network:
         assert layer.weight.is_contiguous()
         assert torch.equal(layer.weight, expected[f"{layer.name}.weight"])
