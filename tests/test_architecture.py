@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "cwda"
 
 #: From the ground up; rooms of one floor do not know each other.
 FLOORS = (
-    {"errors", "formatting", "_version"},
+    {"errors", "formatting", "progress", "_version"},
     {"files", "layers", "numerics"},
     {"models", "conditions"},
     {"extract", "theory"},
@@ -18,6 +18,7 @@ FLOORS = (
     {"figures"},
     {"study", "reporting"},
     {"cli"},
+    {"__main__"},
 )
 FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 LIBRARIES_OF_NUMERICS = {"__future__", "cwda", "collections", "concurrent", "dataclasses"}

@@ -1,23 +1,27 @@
-"""`cwda models`: the names that --model takes."""
+"""`cwda models`: the names that load."""
 
 from __future__ import annotations
 
 import click
 
-from cwda.cli.failure import one_line_errors
+from cwda.cli.verb import Verb
 
 __all__ = ["models"]
 
 
-@click.command(short_help="List the names of models.")
-@click.option("--match", default="*", metavar="GLOB", help="Only names that match, as 'resnet*'.")
-@one_line_errors
+@click.command(cls=Verb, short_help="List the names of models.")
+@click.option("--match", default="*", metavar="GLOB",
+              help="Only names that match, such as 'resnet*'.")  # fmt: skip
 def models(match: str) -> None:
     """List the names of models: built-in, cached, downloadable."""
     import fnmatch
 
+    from cwda.cli.screen import Screen
+    from cwda.cli.table import Column, Table
     from cwda.extract.zoo import available
 
+    table = Table([Column(head, right=False) for head in ("name", "state", "source")])
     for record in available():
         if fnmatch.fnmatchcase(record.name, match):
-            click.echo(f"{record.name:<32} {record.state:<13} {record.source}")
+            table.add(record.name, record.state, record.source)
+    Screen(more="a wider terminal or a pipe has them").table(table)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -24,6 +24,7 @@ from cwda.errors import CwdaError, nearest
 from cwda.layers import ConvLayer, Network, distinct
 from cwda.numerics.combination import benjamini_hochberg, holm
 from cwda.numerics.device import resolve_device
+from cwda.progress import steps
 
 __all__ = ["CONDITIONS", "DEFAULT_ALPHA", "check", "check_layer", "resolve_margins"]
 
@@ -43,7 +44,6 @@ def check(
     margins: Mapping[str, float] | None = None,
     alpha: float = DEFAULT_ALPHA,
     device: str | torch.device = "auto",
-    on_layer: Callable[[Network, ConvLayer], None] | None = None,
 ) -> CheckResult:
     """Test the conditions of CWDA on every layer of one or several networks.
 
@@ -65,8 +65,6 @@ def check(
         Intervals have level 1 - 2 alpha, so that each verdict is a test at level alpha.
     device : str or torch.device
         "auto" (CUDA if there is one), "cpu", "cuda", ...
-    on_layer : callable, optional
-        Called with network and layer after each layer, for progress bars.
 
     Returns
     -------
@@ -98,10 +96,8 @@ def check(
     results: list[ConditionResult] = []
     for network in many:
         rows: list[ConditionResult] = []
-        for layer in network:
+        for layer in steps(network.layers, f"testing {network.name}"):
             rows += _check_layer(layer, chosen, allowed, alpha, where, network.name)
-            if on_layer:
-                on_layer(network, layer)
         results += _adjust(rows)
     return CheckResult(tuple(results), tuple(many), alpha)
 

@@ -12,7 +12,7 @@ from torch import nn
 from cwda.errors import SourceError, UnreadableError
 from cwda.extract import zoo
 from cwda.extract.formats import read_file
-from cwda.extract.load import looks_like_path, one_line
+from cwda.extract.load import is_path, one_line
 from cwda.extract.tensors import Content, NamedTensor
 from cwda.models import build, cifar_resnet, cifar_vgg16
 
@@ -55,13 +55,10 @@ def load_model(source: str | Path, arch: str | None = None) -> nn.Module:
     >>> load_model("resnet20-cifar10").linear
     Linear(in_features=64, out_features=10, bias=True)
     """
-    text = str(source)
-    named = isinstance(source, str) and arch is None
-    if not named or (looks_like_path(text) and not zoo.is_prefixed(text)):
+    if arch is not None or is_path(source):
         return _from_path(Path(source).expanduser(), arch)
+    text = str(source)
     found = zoo.find(text)
-    if found is None and Path(text).exists():
-        return _from_path(Path(text), arch)
     if found is None:
         raise zoo.unknown(text)
     if found.module is not None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from cwda.errors import CriterionError, CwdaError, nearest
 from cwda.layers import Source, as_network
+from cwda.progress import steps
 from cwda.theory.model import FittedLayer, fit_or_reason
 from cwda.theory.moments import CRITERIA
 
@@ -173,7 +174,7 @@ def predict_layers(
         raise CwdaError(f"level must lie between 0 and 1, not {level}")
     network = as_network(source)
     results: list[PredictedCorrelation] = []
-    for layer in network:
+    for layer in steps(network.layers, "predicting"):
         nothing = [Forecast(NAN, NAN, NAN, NAN)] * len(pairs)
         fitted, reason = fit_or_reason(layer, device=device)
         for rung in ladder:
