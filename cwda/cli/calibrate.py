@@ -95,9 +95,7 @@ def _show(study: Study, screen: Screen) -> None:
     from cwda.cli.table import Column, Table
 
     heads = ("nominal", "ok", "?", "low", "high", "from", "to")
-    shown = Table(
-        [Column("procedure"), Column("measure", right=False), *map(Column, heads)], gap=2
-    )
+    shown = Table([Column("procedure"), Column("measure", right=False), *map(Column, heads)], gap=2)
     for _, row in summary(study.table).iterrows():
         shown.add(
             *(row["procedure"], row["measure"], f"{row['nominal']:g}"),
@@ -106,6 +104,4 @@ def _show(study: Study, screen: Screen) -> None:
         )
     screen.line("Cells within the domain, by verdict", "bold")
     screen.table(shown)
-    screen.remark(
-        "?: undecided; low, high: error too low (conservative), too high (liberal)"
-    )
+    screen.remark("?: undecided; low, high: error too low (conservative), too high (liberal)")

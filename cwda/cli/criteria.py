@@ -9,7 +9,6 @@ from cwda.cli.verb import Verb
 __all__ = ["criteria"]
 
 
-
 @click.command(cls=Verb, short_help="List the pruning criteria.")
 def criteria() -> None:
     """List the pruning criteria: name, what each needs beyond the weights, score of a filter.
@@ -22,14 +21,14 @@ def criteria() -> None:
     from cwda.pruning.registry import criteria as known
     from cwda.pruning.registry import get_criterion
 
+    rows = [("name", "needs", "score of filter j")]
+    rows += [(name, _needs(get_criterion(name).needs), text) for name, text in known().items()]
+    first, second = (max(len(row[at]) for row in rows) for at in (0, 1))
     screen = Screen()
-    names = list(known())
-    needs = [_needs(get_criterion(name).needs) for name in names]
-    first, second = max(map(len, names)), max(map(len, needs))
-    for name, need, formula in zip(names, needs, known().values(), strict=True):
-        screen.remark(
-            f"{name:{first}} {need:{second}} {formula}", first="", rest=" " * (first + second + 2)
-        )
+    for name, needs, text in rows:
+        start = f"{name:{first}} {needs:{second}} "
+        style = "bold" if name == "name" else ""
+        screen.remark(start + text, style, first="", rest=" " * len(start))
 
 
 def _needs(statistics: frozenset[str]) -> str:

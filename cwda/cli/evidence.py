@@ -65,7 +65,9 @@ class Evidence:
         demanding = [each for each in criteria if each.needs]
         of_data = [each.name for each in demanding if each.needs - _OF_THE_MODEL]
         if of_data and not data:
-            raise CriterionError(f"{' and '.join(of_data)}: images are needed; give --data PATH")
+            raise CriterionError(
+                f"to score {' and '.join(of_data)}, images are needed; give --data PATH"
+            )
         images = _sample(data, normalisation, samples) if data and of_data else None
         return cls(demanding, sources, arch, images, device)
 
@@ -81,13 +83,15 @@ class Evidence:
             return network, None
         names = " and ".join(each.name for each in self.demanding)
         if self.sources.how.get("weights_key"):
-            raise SourceError(f"{names} need the network whole, which --weights-key does not give")
+            raise SourceError(
+                f"to score {names}, a whole network is needed: leave --weights-key out"
+            )
         try:
             module = self.sources.origin(network).load_model(self.arch)
         except CwdaError as error:
             raise SourceError(
-                f"{network.name}: {names} need the network itself, not its weights alone, and "
-                f"{str(error).replace('give arch=NAME', 'give --arch NAME')}"
+                f"{network.name}: to score {names}, the network itself is needed, not its weights "
+                f"alone, and {str(error).replace('give arch=NAME', 'give --arch NAME')}"
             ) from error
         needs = frozenset[str]().union(*(each.needs for each in self.demanding))
         found = collect(module, self.images, needs, self.device)

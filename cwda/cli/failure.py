@@ -17,6 +17,7 @@ BAD_INPUT = 1
 CONDITION_FAILS = 3
 INTERRUPTED = 130
 
+
 @contextmanager
 def one_line_errors(debug: bool = False) -> Iterator[None]:
     """End with one line and an exit code instead of a traceback; `debug` lets it through.

@@ -86,7 +86,8 @@ def _display() -> Progress:
     from rich.console import Console
     from rich.progress import Progress, TimeRemainingColumn
 
-    columns = (*Progress.get_default_columns()[:-1], TimeRemainingColumn(elapsed_when_finished=True))
-    return Progress(
-        *columns, console=Console(stderr=True), transient=True, redirect_stdout=False
+    columns = (
+        *Progress.get_default_columns()[:-1],
+        TimeRemainingColumn(elapsed_when_finished=True),
     )
+    return Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False)

@@ -61,9 +61,11 @@ Examples:
 @click.option("--subset", type=click.IntRange(min=1), metavar="N",
               help="Fine-tune on N training images and test on N test images.")  # fmt: skip
 @click.option("--precision", default="float32", show_default=True,
-              type=click.Choice(["float32", "mixed"]), help="Precision in which accuracies are computed.")  # fmt: skip
+              type=click.Choice(["float32", "mixed"]),
+              help="Precision in which accuracies are computed.")  # fmt: skip
 @click.option("--finetune-precision", default="mixed", show_default=True,
-              type=click.Choice(["float32", "mixed"]), help="Precision of fine-tuning.")  # fmt: skip
+              type=click.Choice(["float32", "mixed"]),
+              help="Precision of fine-tuning.")  # fmt: skip
 @click.option("--folder", type=click.Path(path_type=Path), metavar="DIR",
               help="Keeps every cell; the same command goes on there. Default: "
               "prune-MODEL.")  # fmt: skip
@@ -101,7 +103,8 @@ def prune(
 ) -> None:
     """Prune by each criterion, fine-tune, and measure the accuracy (figure 3 of the paper).
 
-    One row per strategy, criterion, ratio, seed and stage, and how alike the criteria select. A run that was stopped goes on with the same command.
+    One row per strategy, criterion, ratio, seed and stage, and how alike the criteria select.
+    A run that was stopped goes on with the same command.
     """
     import cwda
     from cwda.cli.figure_file import require_drawable

@@ -21,7 +21,7 @@ MOST_REMARKS = 8
 
 
 def terminal_width() -> int | None:
-    """The width of COLUMNS or of the terminal; None in a pipe, where lines are as long as needed."""
+    """The width of COLUMNS or of the terminal; None in a pipe, where lines may be long."""
     stated = os.environ.get("COLUMNS", "")
     if stated.isdecimal() and int(stated) > 0:
         return int(stated)

@@ -115,7 +115,9 @@ def _remarks(network: Network, rows: Sequence[ConditionResult]) -> list[str]:
 
 def _untested(rows: Sequence[ConditionResult]) -> list[str]:
     """Reasons, each once for all the conditions that it keeps from the same number of layers."""
-    counted = Counter((row.reason, row.condition) for row in rows if row.verdict == "not applicable")
+    counted = Counter(
+        (row.reason, row.condition) for row in rows if row.verdict == "not applicable"
+    )
     together: dict[tuple[str, int], list[str]] = {}
     for (reason, condition), n in counted.most_common():
         together.setdefault((reason, n), []).append(condition)

@@ -35,9 +35,7 @@ def show_experiment(result: ExperimentResult, screen: Screen) -> None:
         )
         screen.table(_agreement(alike))
     told = result.table.loc[result.table["reason"] != "", ["criterion", "ratio", "reason"]]
-    screen.remarks(
-        [f"{row.criterion} at {row.ratio:g}: {row.reason}" for row in told.itertuples()]
-    )
+    screen.remarks([f"{row.criterion} at {row.ratio:g}: {row.reason}" for row in told.itertuples()])
 
 
 def _accuracies(rows: pd.DataFrame) -> Table:

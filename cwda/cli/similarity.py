@@ -76,6 +76,4 @@ def similarity(
         network, statistics = evidence.collect(network)
         return cwda.similarity(network, names, device=device, alpha=alpha, data=statistics)
 
-    table_of_each(
-        sources, output, measure, functools.partial(show_similarity, layers=not summary)
-    )
+    table_of_each(sources, output, measure, functools.partial(show_similarity, layers=not summary))

@@ -229,4 +229,4 @@ def _layout(texts: Sequence[str]) -> str | dict[str, str]:
         )
     if not by_pattern:
         return bare[0]
-    return by_pattern | {"*": order for order in bare}
+    return by_pattern | ({"*": bare[0]} if bare else {})

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -110,7 +110,14 @@ class _Lines(logging.Handler):
         print(f"{record.levelname.lower()}: {message}", file=sys.stderr)
 
 
-def _log_warning(message: Warning | str, category: type[Warning], filename: str, *_: Any) -> None:
+def _log_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
     """Warnings of this package are for the user, those of libraries for the curious."""
     ours = filename.startswith(_PACKAGE) and not issubclass(category, DeprecationWarning)
     logging.getLogger("cwda").log(logging.WARNING if ours else logging.INFO, "%s", message)
