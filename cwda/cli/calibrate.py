@@ -13,8 +13,8 @@ from cwda.cli.progress import progress
 from cwda.cli.verb import Verb
 
 if TYPE_CHECKING:
-    from cwda.cli.screen import Screen
     from cwda.calibration import Study
+    from cwda.cli.screen import Screen
 
 __all__ = ["calibrate"]
 
@@ -62,9 +62,9 @@ def calibrate(
     Each test and interval is applied to layers drawn from laws whose true effects are known. The
     study is seeded, and goes on where it was cut off.
     """
-    from cwda.cli.screen import Screen
     from cwda.calibration import calibrate as run
     from cwda.calibration import to_markdown
+    from cwda.cli.screen import Screen
     from cwda.errors import CalibrationError
     from cwda.files import whole_file
 

@@ -35,6 +35,9 @@ def one_line_errors(debug: bool = False) -> Iterator[None]:
         raise SystemExit(0) from None
     except KeyboardInterrupt:
         note("interrupted")
+        # One that came through exec(text), as in an import, leaves a mark, and the interpreter
+        # would end by the signal instead of the exit code; the next exec(text) takes it away.
+        exec("")
         raise SystemExit(INTERRUPTED) from None
     except (CwdaError, OSError) as error:
         if debug:

@@ -127,6 +127,8 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
 
 def _print_csv(table: pd.DataFrame) -> None:
     """The bytes of the file, whatever characters the terminal has."""
+    if sys.stdout is None:
+        raise CwdaError("standard output is closed; name a file with --output")
     text = table.to_csv(index=False)
     sys.stdout.flush()
     buffer = getattr(sys.stdout, "buffer", None)

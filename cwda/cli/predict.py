@@ -25,7 +25,7 @@ __all__ = ["predict"]
     epilog="""\b
 Examples:
   cwda predict
-  cwda predict mine.pth --criteria l1,l2 --simulate --draws 500 --output predicted.csv
+  cwda predict mine.pth --simulate --draws 500 --output predicted.csv
 """,
 )
 @source_options

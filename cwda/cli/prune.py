@@ -34,8 +34,9 @@ __all__ = ["prune"]
 Examples:
   cwda prune resnet20-cifar10 --data cifar10.npz
   cwda prune resnet56.th --normalisation imagenet --data cifar10.npz \\
-      --criteria l1,l2,taylor_l1,random --finetune 1 --finetune-at .5 --seeds 3 \\
-      --folder runs/resnet56 --output accuracy.csv --figure accuracy.svg
+      --criteria l1,l2,taylor_l1,random --finetune 1 --finetune-at .5 \\
+      --seeds 3 --folder runs/resnet56 --output accuracy.csv \\
+      --figure accuracy.svg
 """,
 )
 @source_arguments

@@ -63,7 +63,13 @@ class Screen:
         text = encodable(text, self.encoding)
         folded = [first + text]
         if self.width and len(folded[0]) > self.width:
-            folded = textwrap.wrap(text, self.width, initial_indent=first, subsequent_indent=rest)
+            folded = textwrap.wrap(
+                text,
+                self.width,
+                initial_indent=first,
+                subsequent_indent=rest,
+                break_on_hyphens=False,
+            )
         self._print(*(Text(part, style) for part in folded))
 
     def remarks(self, lines: Sequence[str]) -> None:

@@ -39,7 +39,7 @@ def show(result: CheckResult, screen: Screen, *, layers: bool = True) -> None:
             screen.table(_one_condition(rows, result.alpha))
         elif layers:
             screen.table(_all_conditions(rows, own))
-            screen.remark(_legend(result.alpha))
+            screen.remark(_legend(result.alpha), rest="  ")
         screen.remarks(_remarks(network, rows))
         screen.line()
 

@@ -43,7 +43,9 @@ def test_a_reader_who_has_seen_enough_is_no_error(arguments):
 def test_files_are_written_though_nobody_reads_the_screen(tmp_path):
     reader, writer = os.pipe()
     os.close(reader)
-    process = start(*WORK, "-q", "--output", str(tmp_path / "t.csv"), "--output", "-", stdout=writer)
+    process = start(
+        *WORK, "-q", "--output", str(tmp_path / "t.csv"), "--output", "-", stdout=writer
+    )
     os.close(writer)
     process.communicate(timeout=120)
     assert process.returncode == 0

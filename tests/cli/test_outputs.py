@@ -3,8 +3,10 @@
 import io
 import logging
 
+import numpy as np
 import pandas as pd
 import pytest
+import torch
 from click.testing import CliRunner
 
 import cwda
@@ -40,8 +42,6 @@ def test_standard_output_is_csv_and_nothing_else(verb):
 
 
 def test_csv_is_utf8_in_any_locale(tmp_path):
-    import torch
-
     path = tmp_path / "réseau.pth"
     torch.save({"couché.weight": torch.ones(16, 3, 3, 3).cumsum(0)}, path)
     runner = CliRunner(charset="ascii")
@@ -74,8 +74,7 @@ def test_verbose_tells_what_is_read_and_leaves_logging_as_it_was():
 def test_reports_of_both_formats_in_one_call(tmp_path, monkeypatch):
     from cwda.reporting import build
 
-    kinds = {suffix: lambda document, suffix=suffix: suffix.encode() for suffix in build.FORMATS}
-    monkeypatch.setattr(build, "FORMATS", kinds)
+    monkeypatch.setattr(build, "report", lambda result, path, **how: path.write_text(path.suffix))
     paths = [tmp_path / "net.pdf", tmp_path / "net.html"]
     result = run("report", *LAYERS, "--output", paths[0], "--output", paths[1])
     assert result.exit_code == 0, result.output
@@ -116,8 +115,6 @@ def test_long_work_says_how_far_it_is():
 
 
 def test_running_a_network_says_how_far_it_is():
-    import torch
-
     images = torch.zeros(5, 3, 8, 8)
     model = cwda.load_model("resnet20-cifar10")
     told = heard(lambda: cwda.collect(model, images, "activations", "cpu", batch_size=2))
@@ -151,10 +148,10 @@ def test_bn_gamma_of_a_checkpoint_is_scored():
 
 @pytest.fixture
 def images(tmp_path):
-    import numpy as np
-
     rng = np.random.default_rng(0)
-    arrays = {f"x_{part}": rng.integers(0, 256, (12, 32, 32, 3), np.uint8) for part in ("train", "test")}
+    arrays = {
+        f"x_{part}": rng.integers(0, 256, (12, 32, 32, 3), np.uint8) for part in ("train", "test")
+    }
     arrays |= {f"y_{part}": np.arange(12) % 10 for part in ("train", "test")}
     np.savez(tmp_path / "images.npz", **arrays)
     return tmp_path / "images.npz"
@@ -172,21 +169,23 @@ def test_criteria_that_need_images_are_scored(images):
     [
         (["--criteria", "l1,apoz"], "give --data PATH"),
         (["--criteria", "l1,bn_gamma", "plain.pth"], "give --arch NAME"),
-        (["--criteria", "l1,bn_gamma", "--arch", "vgg13", "vgg.pth"], "no BatchNorm"),
-        (["--criteria", "l1,bn_gamma", "--weights-key", "ema"], "leave --weights-key out"),
+        (["--criteria", "l1,bn_gamma", "--arch", "squeezenet1_1", "bare.pth"], "no BatchNorm"),
+        (["--criteria", "l1,bn_gamma", "--weights-key", "ema", "ema.pth"], "--weights-key out"),
         (["--criteria", "l1,apoz", "--data", "mine.csv"], "mine.csv: neither a .npz file nor"),
         (["--criteria", "l1,apoz", "--data", "none.npz"], "none.npz: no such file"),
         (["--criteria", "l1,bn_gama"], "did you mean 'bn_gamma'"),
     ],
 )
 def test_what_is_missing_is_told_in_one_line(tmp_path, monkeypatch, arguments, words):
-    import torch
-
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.csv").write_text("a,b\n")
-    torch.save({"conv.weight": torch.ones(16, 3, 3, 3)}, "plain.pth")
-    if "vgg.pth" in arguments:
-        torch.save(cwda.models.build("vgg13", 10).state_dict(), "vgg.pth")
+    state = {"conv.weight": torch.ones(16, 3, 3, 3)}
+    torch.save(state, "plain.pth")
+    torch.save({"ema": state}, "ema.pth")
+    if "bare.pth" in arguments:
+        model = cwda.models.build("squeezenet1_1", 10)
+        torch.save({name: torch.ones(each.shape) for name, each in model.state_dict().items()},
+                   "bare.pth")  # fmt: skip
     result = run("similarity", *arguments)
     assert result.exit_code == 1, result.output
     assert words in result.stderr

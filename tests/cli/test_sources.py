@@ -25,7 +25,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_arguments_and_names_are_mixed(folder):
-    result = run("net.pth", "--model", "resnet20-cifar10:init", "--summary", "plain")
+    result = run("net.pth", "--model", "resnet20-cifar10:init", "plain", "--conditions", "mean")
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
     places = [lines.index(name) for name in ("net", "plain", "resnet20-cifar10:init")]

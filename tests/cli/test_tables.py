@@ -1,6 +1,7 @@
 """Printed tables: no cell is cut, no layer confused with another, at any width and encoding."""
 
 import io
+import itertools
 import re
 import sys
 
@@ -53,12 +54,23 @@ def network(names):
 
 
 def experiment():
+    cells = itertools.product(
+        ("layerwise", "global"), ("l1", "taylor_image_l1"), (0.1, 0.3, 0.5, 0.7, 0.9), (0, 1)
+    )
     rows = [
-        dict(strategy=strategy, criterion=criterion, ratio=ratio, seed=seed, stage="pruned",
-             accuracy=100.0 - 61.37 * ratio * (seed + 1), accuracy_se=0.43, images=1000, reason="")
-        for strategy in ("layerwise", "global") for criterion in ("l1", "taylor_image_l1")
-        for ratio in (0.1, 0.3, 0.5, 0.7, 0.9) for seed in (0, 1)
-    ]  # fmt: skip
+        {
+            "strategy": strategy,
+            "criterion": criterion,
+            "ratio": ratio,
+            "seed": seed,
+            "accuracy": 100.0 - 61.37 * ratio * (seed + 1),
+            "accuracy_se": 0.43,
+            "stage": "pruned",
+            "images": 1000,
+            "reason": "",
+        }
+        for strategy, criterion, ratio, seed in cells
+    ]
     first = {**rows[0], "strategy": "none", "criterion": "none", "ratio": 0.0, "stage": "unpruned"}
     pairs = pd.DataFrame(columns=["strategy", "stage", "ratio"])
     return ExperimentResult(pd.DataFrame([first, *rows]), pairs, "net", None)
@@ -142,7 +154,7 @@ def require_whole(table, width, encoding):
         words = lines[place].split()
         assert words[len(words) - len(expected) :] == expected
         name = " ".join(words[: len(words) - len(expected)])
-        while below and (not name or cell_len(name) < cell_len(row[0]) and place > 0):
+        while below and (not name or (cell_len(name) < cell_len(row[0]) and place > 0)):
             place -= 1
             name = lines[place] + name
         names.append(name)
@@ -238,4 +250,6 @@ def test_shortened_names_fit_are_distinct_and_cut_no_number(names, room, cut):
             assert name.startswith(head)
             assert name.endswith(tail)
             numbers = re.findall(r"\d+", name)
-            assert all(each in numbers for each in re.findall(r"\d+", head) + re.findall(r"\d+", tail))
+            assert all(
+                each in numbers for each in re.findall(r"\d+", head) + re.findall(r"\d+", tail)
+            )
