@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cwda.cli.options import Means
 from cwda.cli.sources import Sources
 from cwda.errors import CriterionError, CwdaError, SourceError
 from cwda.extract import load
@@ -49,10 +50,7 @@ class Evidence:
         cls,
         criteria: Sequence[Criterion],
         sources: Sources,
-        arch: str | None,
-        data: str | None,
-        normalisation: str | None,
-        samples: int,
+        means: Means,
         device: str,
     ) -> Evidence:
         """The evidence that criteria need, with the images read if they need any.
@@ -64,12 +62,12 @@ class Evidence:
         """
         demanding = [each for each in criteria if each.needs]
         of_data = [each.name for each in demanding if each.needs - _OF_THE_MODEL]
-        if of_data and not data:
+        if of_data and not means.data:
             raise CriterionError(
                 f"to score {' and '.join(of_data)}, images are needed; give --data PATH"
             )
-        images = _sample(data, normalisation, samples) if data and of_data else None
-        return cls(demanding, sources, arch, images, device)
+        images = _images(means) if of_data else None
+        return cls(demanding, sources, means.arch, images, device)
 
     def collect(self, network: Network) -> tuple[Network, Collected | None]:
         """The network and its statistics; None if the criteria need nothing but weights.
@@ -110,6 +108,6 @@ class Evidence:
                     )
 
 
-def _sample(data: str, normalisation: str | None, samples: int) -> Images:
-    images = read_images(data, normalisation=normalisation).train
-    return images if samples >= len(images) else images.sample(samples)
+def _images(means: Means) -> Images:
+    images = read_images(str(means.data), normalisation=means.normalisation).train
+    return images if means.samples >= len(images) else images.sample(means.samples)

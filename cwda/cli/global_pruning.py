@@ -48,8 +48,15 @@ def global_pruning(
     """
     import cwda
     from cwda.cli.show_predictions import show_global_pruning
+    from cwda.errors import CriterionError
+    from cwda.pruning.registry import resolve
 
     names, shares = names_of(criteria), numbers_of(ratios, "--ratios")
+    demanding = [each.name for each in resolve(names) if each.needs]
+    if demanding:
+        raise CriterionError(
+            f"a global ranking is of criteria of the weights alone, not {' and '.join(demanding)}"
+        )
     table_of_each(
         sources,
         output,

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import click
 
-from cwda.cli.completion import complete_criteria
+from cwda.cli.completion import complete_criteria, complete_models
 
 __all__ = [
     "CRITERIA",
     "Assignment",
+    "Means",
     "arch_option",
     "criteria_option",
     "data_options",
     "device_option",
+    "means_options",
     "names_of",
     "numbers_of",
     "summary_option",
@@ -33,6 +37,7 @@ summary_option = click.option("--summary", is_flag=True, help="Show no table of 
 arch_option = click.option(
     "--arch",
     metavar="NAME",
+    shell_complete=complete_models,
     help="Architecture of a checkpoint, where its keys do not tell.",
 )
 
@@ -68,6 +73,47 @@ def data_options(*, required: bool) -> Decorator:
         return command
 
     return decorate
+
+
+@dataclass(frozen=True)
+class Means:
+    """What criteria that need more than weights are scored with.
+
+    Attributes
+    ----------
+    arch : str or None
+        Architecture of checkpoints whose keys do not tell.
+    data : str or None
+        Path of images.
+    normalisation : str or None
+        Of the images.
+    samples : int
+        At most so many of them.
+    """
+
+    arch: str | None
+    data: str | None
+    normalisation: str | None
+    samples: int
+
+
+def means_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --arch and the options of the images, handed on as `means`."""
+
+    @arch_option
+    @data_options(required=False)
+    @functools.wraps(command)
+    def with_means(
+        *args: Any,
+        arch: str | None,
+        data: str | None,
+        normalisation: str | None,
+        samples: int,
+        **kwargs: Any,
+    ) -> Any:
+        return command(*args, means=Means(arch, data, normalisation, samples), **kwargs)
+
+    return with_means
 
 
 class Assignment(click.ParamType[tuple[str, float]]):

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from cwda.cli.options import (
-    arch_option,
+    Means,
     criteria_option,
-    data_options,
     device_option,
+    means_options,
     names_of,
     summary_option,
 )
@@ -40,8 +40,7 @@ Examples:
 @criteria_option("Two or more, separated by commas.")
 @click.option("--alpha", default=0.05, show_default=True, metavar="LEVEL",
               help="Intervals have level 1 - alpha.")  # fmt: skip
-@arch_option
-@data_options(required=False)
+@means_options
 @device_option
 @output_option
 @summary_option
@@ -49,10 +48,7 @@ def similarity(
     sources: Sources,
     criteria: str,
     alpha: float,
-    arch: str | None,
-    data: str | None,
-    normalisation: str | None,
-    samples: int,
+    means: Means,
     device: str,
     output: Outputs,
     summary: bool,
@@ -70,7 +66,7 @@ def similarity(
 
     found = resolve(names_of(criteria), fewest=2)
     names = [each.name for each in found]
-    evidence = Evidence.of(found, sources, arch, data, normalisation, samples, device)
+    evidence = Evidence.of(found, sources, means, device)
 
     def measure(network: Network) -> SimilarityResult:
         network, statistics = evidence.collect(network)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -35,6 +36,8 @@ CONDITIONS: Mapping[str, Condition] = {
 }
 
 DEFAULT_ALPHA = 0.05
+
+_LOG = logging.getLogger(__name__)
 
 
 def check(
@@ -95,6 +98,7 @@ def check(
     many = distinct([networks] if isinstance(networks, Network) else networks)
     results: list[ConditionResult] = []
     for network in many:
+        _LOG.info("testing %d layers of %s on %s", len(network), network.name, where)
         rows: list[ConditionResult] = []
         for layer in steps(network.layers, f"testing {network.name}"):
             rows += _check_layer(layer, chosen, allowed, alpha, where, network.name)
@@ -179,6 +183,7 @@ def _check_layer(
     device: torch.device,
     network: str,
 ) -> list[ConditionResult]:
+    _LOG.debug("testing %r", layer)
     reason = unfit(layer)
     names = {condition.name for condition in conditions}
     space = Workspace(

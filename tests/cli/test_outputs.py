@@ -164,6 +164,23 @@ def test_criteria_that_need_images_are_scored(images):
     assert pd.read_csv(io.StringIO(result.stdout))["spearman"].notna().all()
 
 
+def test_applicability_of_bn_gamma_is_that_of_the_function():
+    result = run("applicability", *LAYERS, "--criteria", "bn_gamma", "--output", "-")
+    assert result.exit_code == 0, result.output
+    swaps = pd.read_csv(io.StringIO(result.stdout))["cv"]
+    expected = cwda.applicability(cwda.load_model("resnet20-cifar10"), ["bn_gamma"]).table
+    chosen = expected["layer"].str.startswith("layer3.2.")
+    assert swaps.tolist() == pytest.approx(expected.loc[chosen, "cv"].tolist(), abs=1e-12)
+
+
+def test_a_global_ranking_refuses_what_it_cannot_score():
+    failed = run("global", "--criteria", "l1,bn_gamma")
+    assert failed.exit_code == 1
+    assert failed.stderr == (
+        "error: a global ranking is of criteria of the weights alone, not bn_gamma\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
