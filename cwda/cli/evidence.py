@@ -89,7 +89,7 @@ class Evidence:
         except CwdaError as error:
             raise SourceError(
                 f"{network.name}: to score {names}, the network itself is needed, not its weights "
-                f"alone, and {str(error).replace('give arch=NAME', 'give --arch NAME')}"
+                f"alone, and {error}"
             ) from error
         needs = frozenset[str]().union(*(each.needs for each in self.demanding))
         found = collect(module, self.images, needs, self.device)

@@ -18,10 +18,13 @@ def models(match: str) -> None:
 
     from cwda.cli.screen import Screen
     from cwda.cli.table import Column, Table
+    from cwda.errors import CwdaError
     from cwda.extract.zoo import available
 
     table = Table([Column(head, right=False) for head in ("name", "state", "source")])
     for record in available():
         if fnmatch.fnmatchcase(record.name, match):
             table.add(record.name, record.state, record.source)
+    if not table.rows:
+        raise CwdaError(f"no model is called {match!r}; `cwda models` lists all of them")
     Screen(more="a wider terminal or a pipe has them").table(table)

@@ -63,7 +63,11 @@ class Entry:
         """
         from cwda.extract import load_model
 
-        return load_model(self._source(), arch)
+        source = self._source()
+        try:
+            return load_model(source, arch)
+        except CwdaError as error:
+            raise type(error)(str(error).replace("arch=", "--arch ").rstrip()) from error
 
     def _source(self) -> str:
         from cwda.extract import ModelName

@@ -200,7 +200,7 @@ def test_what_is_missing_is_told_in_one_line(tmp_path, monkeypatch, arguments, w
     torch.save(state, "plain.pth")
     torch.save({"ema": state}, "ema.pth")
     if "bare.pth" in arguments:
-        model = cwda.models.build("squeezenet1_1", 10)
+        model = cwda.models.build("squeezenet1_1")
         torch.save({name: torch.ones(each.shape) for name, each in model.state_dict().items()},
                    "bare.pth")  # fmt: skip
     result = run("similarity", *arguments)

@@ -30,6 +30,8 @@ from cwda.layers import ConvLayer, Network, Provenance
 
 WIDTHS = (40, 60, 80, 200, None)
 
+SCREENS = [(width, "utf-8") for width in WIDTHS] + [(60, "ascii"), (80, "ascii"), (None, "ascii")]
+
 #: Names that differ at the end, at the beginning, in the middle, by a number or hardly at all.
 NAMES = {
     "short": [f"conv{i}" for i in range(6)],
@@ -169,8 +171,7 @@ def ascii_of(word):
     return word.translate({ord(a): b for a, b in zip("✓✗–±", ["+", "x", "-", "+/-"], strict=True)})
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
-@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize(("width", "encoding"), SCREENS)
 def test_no_screen_cuts_a_cell_or_a_name(shown, printed, width, encoding):
     for show in shown.values():
         text, screen = printed(show, width, encoding)
@@ -195,8 +196,7 @@ def test_layers_are_told_apart_however_they_are_called(layer_tables, style):
             require_whole(named, width, "utf-8")
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
-@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize(("width", "encoding"), SCREENS)
 def test_accuracies_and_calibration_are_whole(printed, width, encoding):
     study = run_calibration(["mean"], 2, designs="iid,t5", sizes=[Size(16, 3, 9)])
     result = experiment()

@@ -82,6 +82,7 @@ def test_simulated_predictions_have_a_seed(checkpoint, tmp_path):
         (["applicability", "--criteria", "fermaat"], "did you mean 'fermat'"),
         (["applicability", "--ratio", "1.5"], "between 0 and 1"),
         (["global", "--ratios", ".1,1.2"], "between 0 and 1"),
+        (["models", "--match", "resnut*"], "no model is called 'resnut*'"),
         (["train", "--data", "x", "--output", "y", "--depth", "19"], "6n + 2"),
         (["train", "--data", "x", "--output", "y", "--optimizer", "lion"], "choose from sgd"),
         (["report", "--output", "report.doc"], "unknown format"),
