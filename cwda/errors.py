@@ -110,8 +110,12 @@ class CalibrationError(CwdaError):
     """A calibration study cannot be read, continued or run as asked."""
 
 
+#: Most known names in one message.
+_SHOWN = 20
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The end of a message about an unknown name: the nearest known one, or all of them.
+    """The end of a message about an unknown name: the nearest known one, or the first twenty.
 
     Examples
     --------
@@ -121,4 +125,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """
     known = list(known)
     close = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(known)}"
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    more = ", ..." if len(known) > _SHOWN else ""
+    return f"; known are {', '.join(known[:_SHOWN])}{more}"

@@ -10,21 +10,17 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from cwda.errors import SourceError
+from cwda.errors import LayerError, nearest
 
 __all__ = [
     "ConvLayer",
     "Network",
     "Provenance",
     "Skipped",
-    "Source",
-    "as_layer",
-    "as_network",
     "distinct",
     "layer_from_array",
 ]
@@ -220,12 +216,25 @@ class Network:
         return iter(self.layers)
 
     def __getitem__(self, key: str | int) -> ConvLayer:
+        """The layer of a name, or of a position counted from 0.
+
+        Raises
+        ------
+        LayerError
+            If there is none; the message names the nearest.
+        """
         if isinstance(key, int):
+            if not -len(self) <= key < len(self):
+                raise LayerError(
+                    f"{self.name} has {len(self)} convolutions, 0 to {len(self) - 1}; "
+                    f"there is no {key}"
+                )
             return self.layers[key]
         for layer in self.layers:
             if layer.name == key:
                 return layer
-        raise KeyError(f"no layer {key!r} in {self.name}")
+        names = [layer.name for layer in self.layers]
+        raise LayerError(f"{self.name} has no layer {str(key)!r}{nearest(str(key), names)}")
 
     @property
     def n_weights(self) -> int:
@@ -235,14 +244,26 @@ class Network:
     def select(self, pattern: str) -> Network:
         """The network with only those layers whose name matches a glob pattern.
 
-        Several patterns may be given, separated by commas, as ``"conv1,layer3.*"``.
+        Several patterns may be given, separated by commas, such as ``"conv1,layer3.*"``.
+
+        Raises
+        ------
+        LayerError
+            If no layer matches.
         """
-        patterns = [part.strip() for part in pattern.split(",")]
+        patterns = [part.strip() for part in str(pattern).split(",")]
         kept = tuple(
             layer
             for layer in self.layers
-            if any(fnmatch.fnmatchcase(layer.name, part) for part in patterns)
+            # A name that is spelled out wins over its reading as a pattern, as "[mask].conv".
+            if any(layer.name == part or fnmatch.fnmatchcase(layer.name, part) for part in patterns)
         )
+        if not kept:
+            some = ", ".join(layer.name for layer in self.layers[:3])
+            raise LayerError(
+                f"{self.name}: no layer matches {pattern!r}; its layers are called {some}"
+                + (", ..." if len(self) > 3 else "")
+            )
         return replace(self, layers=kept)
 
     def __repr__(self) -> str:
@@ -291,42 +312,3 @@ def layer_from_array(array: npt.NDArray[Any] | Tensor, name: str = "array") -> C
     kernel = (side, side) if side * side == positions else (positions,)
     weight = tensor.permute(2, 0, 1).reshape(n_filters, channels, *kernel)
     return ConvLayer(name, weight)
-
-
-def as_layer(source: object) -> ConvLayer:
-    """A layer as it is, or of an array N x k^2 x N'.
-
-    Raises
-    ------
-    SourceError
-        If the source is neither, or the array has the wrong shape.
-    """
-    if isinstance(source, Tensor | np.ndarray):
-        try:
-            return layer_from_array(source)
-        except ValueError as error:
-            raise SourceError(str(error)) from error
-    if not isinstance(source, ConvLayer):
-        raise SourceError(
-            f"a Network, a ConvLayer or an array N x k^2 x N' is needed, not "
-            f"{type(source).__name__}; cwda.load(...) makes a Network of names and files"
-        )
-    return source
-
-
-#: What stands for a network: all of it, one layer, or an array N x k^2 x N'.
-Source = Network | ConvLayer | Tensor | npt.NDArray[Any]
-
-
-def as_network(source: Source) -> Network:
-    """A network of whatever stands for one: a layer or an array N x k^2 x N' is one layer.
-
-    Raises
-    ------
-    SourceError
-        If the source is none of these, or the array has the wrong shape.
-    """
-    if isinstance(source, Network):
-        return source
-    layer = as_layer(source)
-    return Network(layer.name, (layer,), Provenance(layer.name, "array"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import socket
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,9 @@ import torch
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"
+
+#: Names and addresses of this machine.
+_HERE = (None, "", "localhost", "127.0.0.1", "::1", "0.0.0.0")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -26,6 +31,27 @@ def shared_data() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"{SHARED} is absent: real checkpoints are not part of the project")
     return SHARED
+
+
+@pytest.fixture(autouse=True)
+def _no_network(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch):
+    """Tests see this machine alone, whatever it is connected to; marked ones see the network."""
+    if "network" in request.keywords:
+        return
+    resolve, connect = socket.getaddrinfo, socket.socket.connect
+
+    def getaddrinfo(host, *args, **kwargs):
+        if host not in _HERE:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return resolve(host, *args, **kwargs)
+
+    def local_connect(self, address):
+        if isinstance(address, tuple) and address[0] not in _HERE:
+            raise OSError(errno.ENETUNREACH, "Network is unreachable")
+        return connect(self, address)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(socket.socket, "connect", local_connect)
 
 
 @pytest.fixture(autouse=True)

@@ -10,9 +10,11 @@ PACKAGE = Path(__file__).resolve().parent.parent / "cwda"
 #: From the ground up; rooms of one floor do not know each other.
 FLOORS = (
     {"errors", "formatting", "progress", "_version"},
-    {"files", "layers", "numerics"},
-    {"models", "conditions"},
-    {"extract", "theory"},
+    {"arguments", "files", "layers", "numerics"},
+    {"models"},
+    {"extract"},
+    {"conditions"},
+    {"theory"},
     {"pruning"},
     {"comparison", "calibration", "experiment"},
     {"figures"},

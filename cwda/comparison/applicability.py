@@ -12,12 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cwda.arguments import require_between
 from cwda.errors import SelectionError
+from cwda.extract.sources import Source
 from cwda.models.batches import Data
 from cwda.numerics.lowest import lowest_count
 from cwda.numerics.spread import constant
 from cwda.pruning.dispersion import measure_dispersion
-from cwda.pruning.gather import Measurable, gather
+from cwda.pruning.gather import gather
 from cwda.pruning.norms import NORM_BASED
 from cwda.pruning.registry import resolve
 from cwda.pruning.scoring import LayerScores, score_network
@@ -114,7 +116,7 @@ _VERDICTS = ("discriminates", "weakly", "cannot discriminate", "not applicable")
 
 
 def applicability(
-    source: Measurable,
+    source: Source,
     criteria: Iterable[str] = NORM_BASED,
     ratio: float = 0.5,
     device: torch.device | str = "auto",
@@ -131,8 +133,9 @@ def applicability(
 
     Parameters
     ----------
-    source : Network, ConvLayer, array or Module
-        What to measure; an array is N x k^2 x N'.
+    source : Network, or anything that `cwda.load` takes
+        What to measure: a name, file, Module, layer or array N x k^2 x N'; criteria beyond the
+        weights need a name, file or Module that runs.
     criteria : iterable of str
         Names of `cwda.pruning.criteria()`. l1, l2, gm and fermat have a theory; of others the
         dispersion is measured alone.
@@ -175,8 +178,7 @@ def applicability(
     """
     import pandas as pd
 
-    if not 0 < ratio < 1:
-        raise SelectionError(f"a pruning ratio lies between 0 and 1, not {ratio}")
+    require_between(ratio, 0, 1, "a pruning ratio", SelectionError)
     chosen = resolve(criteria)
     network, statistics = gather(source, chosen, device, data, batch_size)
     rows: list[dict[str, Any]] = []

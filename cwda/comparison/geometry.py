@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from cwda.arguments import require_between
 from cwda.errors import ComparisonError
-from cwda.layers import ConvLayer, Source, as_network
+from cwda.extract.sources import Source, network_of
+from cwda.layers import ConvLayer
 from cwda.numerics.concentration import Concentration, concentration
 from cwda.numerics.device import resolve_device
 from cwda.theory.geometry import concentration_limits, predict_concentration
@@ -105,8 +107,8 @@ def geometry(
 
     Parameters
     ----------
-    source : Network, ConvLayer or array
-        What to measure; an array is N x k^2 x N'.
+    source : Network, or anything that `cwda.load` takes
+        What to measure: a name, file, Module, layer or array N x k^2 x N'.
     rungs : sequence of str, optional
         Any of isotropic, diagonal, block, scale, shape; all by default.
     level : float
@@ -136,9 +138,8 @@ def geometry(
     """
     import pandas as pd
 
-    if not 0 < level < 1:
-        raise ComparisonError(f"level must lie between 0 and 1, not {level}")
-    network, ladder, where = as_network(source), choose_rungs(rungs), resolve_device(device)
+    require_between(level, 0, 1, "level", ComparisonError)
+    network, ladder, where = network_of(source), choose_rungs(rungs), resolve_device(device)
     rows: list[dict[str, Any]] = []
     statements: list[dict[str, Any]] = []
     for layer in network:

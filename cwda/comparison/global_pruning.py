@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 import torch
 
+from cwda.arguments import require_ratios
 from cwda.comparison.global_result import GlobalPruning
-from cwda.errors import CwdaError, SelectionError, nearest
-from cwda.layers import Network, Source, as_network
+from cwda.extract.sources import Source, network_of
+from cwda.layers import Network
 from cwda.numerics.lowest import lowest_count
 from cwda.progress import steps
 from cwda.pruning import Plan, overlap
@@ -28,7 +29,7 @@ from cwda.theory.global_pruning import (
 )
 from cwda.theory.model import FittedLayer, fit_or_reason
 from cwda.theory.moments import CRITERIA
-from cwda.theory.prediction import RUNGS
+from cwda.theory.prediction import choose_rungs
 from cwda.theory.score_law import ScoreLaw, score_law
 from cwda.theory.similarity import log_score_correlation
 
@@ -91,8 +92,8 @@ def global_pruning(
 
     Parameters
     ----------
-    source : Network, ConvLayer or array
-        What to rank; an array is N x k^2 x N'.
+    source : Network, or anything that `cwda.load` takes
+        What to rank: a name, file, Module, layer or array N x k^2 x N'.
     criteria : iterable of str
         Names of `cwda.pruning.criteria()`; l1, l2, gm and fermat have a theory.
     ratios : float or iterable of float
@@ -142,18 +143,10 @@ def global_pruning(
     """
     import pandas as pd
 
-    ratios = (ratios,) if isinstance(ratios, int | float) else tuple(ratios)
-    rungs = (rungs,) if isinstance(rungs, str) else tuple(rungs)
-    if not ratios:
-        raise SelectionError("one ratio or more is needed")
-    for ratio in ratios:
-        if not 0 < ratio < 1:
-            raise SelectionError(f"a pruning ratio lies between 0 and 1, not {ratio}")
-        check_request(ratio, "global", normalise)
-    for rung in rungs:
-        if rung not in RUNGS:
-            raise CwdaError(f"unknown rung {rung!r}{nearest(str(rung), RUNGS)}")
-    network = as_network(source)
+    ratios = require_ratios(ratios)
+    check_request(ratios[0], "global", normalise)
+    rungs = tuple(choose_rungs(rungs))
+    network = network_of(source)
     chosen = resolve(criteria)
     names = [each.name for each in chosen]
     scored = list(score_network(network, chosen, device, {}))

@@ -92,7 +92,8 @@ def compare(
 
 def _several(given: Result | Iterable[Result], kind: type[Result], maker: str) -> list[Result]:
     found = [given] if isinstance(given, kind) else given
-    found = list(found) if isinstance(found, Iterable) else [found]
+    several = isinstance(found, Iterable) and not isinstance(found, str | np.ndarray)
+    found = list(found) if several else [found]  # type: ignore[arg-type, list-item]
     wrong = [type(each).__name__ for each in found if not isinstance(each, kind)]
     if wrong or not found:
         raise ComparisonError(

@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from cwda.arguments import choose, require_between
 from cwda.conditions.definition import Condition
 from cwda.conditions.epsilon import EPSILON
 from cwda.conditions.gaussianity import GAUSSIANITY
@@ -21,8 +22,9 @@ from cwda.conditions.results import NAN, ConditionResult, decide
 from cwda.conditions.table import CheckResult
 from cwda.conditions.variance import VARIANCE
 from cwda.conditions.workspace import Workspace, unfit
-from cwda.errors import CwdaError, nearest
-from cwda.layers import ConvLayer, Network, distinct
+from cwda.errors import CwdaError
+from cwda.extract.sources import Source, networks_of
+from cwda.layers import ConvLayer
 from cwda.numerics.combination import benjamini_hochberg, holm
 from cwda.numerics.device import resolve_device
 from cwda.progress import steps
@@ -41,7 +43,7 @@ _LOG = logging.getLogger(__name__)
 
 
 def check(
-    networks: Network | Iterable[Network],
+    networks: Source | Iterable[Source],
     conditions: Sequence[str] | None = None,
     *,
     margins: Mapping[str, float] | None = None,
@@ -57,8 +59,8 @@ def check(
 
     Parameters
     ----------
-    networks : Network or iterable of Network
-        What `cwda.load` returns.
+    networks : Network, or anything that `cwda.load` takes, or an iterable of such
+        One network or several: loaded, or as a name, file, module, state dict, layer or array.
     conditions : sequence of str, optional
         Any of gaussianity, variance, mean, epsilon, independence, homogeneity; all six
         by default.
@@ -77,7 +79,8 @@ def check(
     Raises
     ------
     CwdaError
-        If a condition is unknown, or a margin, alpha or the device is impossible.
+        If a source cannot be read, a condition is unknown, or a margin, alpha or the device is
+        impossible.
 
     References
     ----------
@@ -95,7 +98,7 @@ def check(
     allowed = resolve_margins(margins)
     require_alpha(alpha)
     where = resolve_device(device)
-    many = distinct([networks] if isinstance(networks, Network) else networks)
+    many = networks_of(networks)
     results: list[ConditionResult] = []
     for network in many:
         _LOG.info("testing %d layers of %s on %s", len(network), network.name, where)
@@ -130,12 +133,11 @@ def resolve_margins(margins: Mapping[str, float] | None) -> dict[str, float]:
         If a name is unknown or a margin is not a positive number.
     """
     resolved = {name: condition.margin for name, condition in CONDITIONS.items()}
+    if not isinstance(margins, Mapping | None):
+        raise CwdaError(f"margins are given by condition, such as {{'mean': 0.1}}, not {margins!r}")
     for name, value in (margins or {}).items():
-        if name not in resolved:
-            raise CwdaError(_unknown(name))
-        if not (math.isfinite(value) and value > 0):
-            raise CwdaError(f"the margin of {name} must be a positive number, not {value}")
-        resolved[name] = float(value)
+        choose([name], resolved, "condition")
+        resolved[name] = require_between(value, 0, math.inf, f"the margin of {name}")
     return resolved
 
 
@@ -147,20 +149,7 @@ def choose_conditions(names: Sequence[str] | None) -> list[Condition]:
     CwdaError
         If one is unknown, or none is given.
     """
-    if names is None:
-        return list(CONDITIONS.values())
-    if isinstance(names, str):
-        names = [names]
-    unknown = [name for name in names if name not in CONDITIONS]
-    if unknown:
-        raise CwdaError(_unknown(unknown[0]))
-    if not names:
-        raise CwdaError(f"no condition given; choose from {', '.join(CONDITIONS)}")
-    return [condition for name, condition in CONDITIONS.items() if name in names]
-
-
-def _unknown(name: str) -> str:
-    return f"unknown condition {name!r}{nearest(name, CONDITIONS)}"
+    return [CONDITIONS[name] for name in choose(names, CONDITIONS, "condition")]
 
 
 def require_alpha(alpha: float) -> None:
@@ -171,8 +160,7 @@ def require_alpha(alpha: float) -> None:
     CwdaError
         If it does not lie between 0 and 0.5.
     """
-    if not 0 < alpha < 0.5:
-        raise CwdaError(f"alpha must lie between 0 and 0.5, not {alpha}")
+    require_between(alpha, 0, 0.5, "alpha")
 
 
 def _check_layer(

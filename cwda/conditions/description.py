@@ -11,10 +11,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from cwda.arguments import choose
 from cwda.conditions.covariance import energy_shares
 from cwda.conditions.workspace import Workspace, unfit
 from cwda.errors import CwdaError, WeightsError
-from cwda.layers import ConvLayer, Network
+from cwda.extract.sources import Source, layer_of, network_of
+from cwda.layers import ConvLayer
 from cwda.numerics.device import resolve_device
 from cwda.numerics.henze_zirkler import henze_zirkler
 from cwda.numerics.normality import marginals, unit_norm_allowed
@@ -60,13 +62,14 @@ class BlockCovariance:
     sampling_level: float
 
 
-def block_covariance(layer: ConvLayer, *, device: Device = "auto") -> BlockCovariance:
+def block_covariance(layer: Source, *, device: Device = "auto") -> BlockCovariance:
     """Estimate F F^T / N' by blocks, without forming a d x d matrix.
 
     Parameters
     ----------
-    layer : ConvLayer
-        One layer; weights must be finite, not constant, with 8 filters or more.
+    layer : ConvLayer or array
+        One layer, or a source with a single one; weights must be finite, not constant, with 8
+        filters or more.
     device : str or torch.device
         Where to compute, in float64.
 
@@ -86,6 +89,7 @@ def block_covariance(layer: ConvLayer, *, device: Device = "auto") -> BlockCovar
     >>> found.blocks.shape, found.diagonal.shape, round(found.sampling_level, 3)
     ((16, 9, 9), (144,), 0.199)
     """
+    layer = layer_of(layer)
     space = _workspace(layer, device)
     n = layer.n_filters
     scaled = space.blocks.double() / space.scale
@@ -116,7 +120,7 @@ def _mean_abs_correlation(blocks: Tensor) -> float:
     return float((x.T @ x).abs()[apart].mean())
 
 
-def describe(network: Network, *, device: Device = "auto") -> pd.DataFrame:
+def describe(network: Source, *, device: Device = "auto") -> pd.DataFrame:
     """The classical numbers of each layer, as a tidy table.
 
     Columns: network, layer, n_filters, dim, n_weights, weight_mean, weight_sd, the smallest,
@@ -126,8 +130,8 @@ def describe(network: Network, *, device: Device = "auto") -> pd.DataFrame:
 
     Parameters
     ----------
-    network : Network
-        What `cwda.load` returns.
+    network : Network, or anything that `cwda.load` takes
+        What to describe.
     device : str or torch.device
         Where to compute, in float64.
 
@@ -144,6 +148,7 @@ def describe(network: Network, *, device: Device = "auto") -> pd.DataFrame:
     """
     import pandas as pd
 
+    network = network_of(network)
     return pd.DataFrame([_describe(network.name, layer, device) for layer in network])
 
 
@@ -175,7 +180,7 @@ def _describe(network: str, layer: ConvLayer, device: Device) -> dict[str, Any]:
 
 
 def normality(
-    layer: ConvLayer,
+    layer: Source,
     scope: Scope = "position",
     *,
     unit_norm: bool = False,
@@ -189,8 +194,8 @@ def normality(
 
     Parameters
     ----------
-    layer : ConvLayer
-        One layer.
+    layer : ConvLayer or array
+        One layer, or a source with a single one.
     scope : str
         "position", "filter" or "layer".
     unit_norm : bool
@@ -224,8 +229,8 @@ def normality(
     """
     import pandas as pd
 
-    if scope not in get_args(Scope):
-        raise CwdaError(f"unknown scope {scope!r}; take position, filter or layer")
+    choose([scope], get_args(Scope), "scope")
+    layer = layer_of(layer)
     space = _workspace(layer, device)
     filters = space.filters
     if unit_norm:
@@ -252,13 +257,14 @@ def normality(
     return pd.DataFrame(columns).rename_axis(scope)
 
 
-def joint_normality(layer: ConvLayer, *, device: Device = "auto") -> pd.DataFrame:
+def joint_normality(layer: Source, *, device: Device = "auto") -> pd.DataFrame:
     """Henze-Zirkler test of joint normality of the k^2 weights of each input channel.
 
     Parameters
     ----------
-    layer : ConvLayer
-        One layer with kernels of 2 to 49 positions and more filters than positions.
+    layer : ConvLayer or array
+        One layer, or a source with a single one, with kernels of 2 to 49 positions and more
+        filters than positions.
     device : str or torch.device
         Where to compute, in float64.
 
@@ -285,7 +291,7 @@ def joint_normality(layer: ConvLayer, *, device: Device = "auto") -> pd.DataFram
     """
     import pandas as pd
 
-    statistic, pvalue = henze_zirkler(_workspace(layer, device).blocks)
+    statistic, pvalue = henze_zirkler(_workspace(layer_of(layer), device).blocks)
     table = pd.DataFrame({"statistic": statistic.cpu().numpy(), "pvalue": pvalue.cpu().numpy()})
     return table.rename_axis("channel")
 

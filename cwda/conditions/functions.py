@@ -2,42 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, overload
 
+import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cwda.conditions.check import DEFAULT_ALPHA, check, check_layer
 from cwda.conditions.results import ConditionResult
 from cwda.conditions.table import CheckResult
-from cwda.layers import ConvLayer, Network, as_layer
+from cwda.extract.sources import Source, layer_of
+from cwda.layers import ConvLayer, Network
 
 __all__ = ["epsilon", "gaussianity", "homogeneity", "independence", "mean", "variance"]
 
 Layer = ConvLayer | Tensor | npt.NDArray[Any]
+#: What leads to a network, whose layers are tested one by one.
+Whole = str | Path | nn.Module | Mapping[str, Any] | Network
 Device = str | torch.device
 
 
 def _run(
-    source: Network | Layer, condition: str, margin: float | None, alpha: float, device: Device
+    source: Source, condition: str, margin: float | None, alpha: float, device: Device
 ) -> CheckResult | ConditionResult:
-    if isinstance(source, Network):
-        margins = None if margin is None else {condition: margin}
-        return check(source, [condition], margins=margins, alpha=alpha, device=device)
-    return check_layer(as_layer(source), condition, margin=margin, alpha=alpha, device=device)
+    if isinstance(source, ConvLayer | Tensor | np.ndarray):
+        return check_layer(layer_of(source), condition, margin=margin, alpha=alpha, device=device)
+    margins = None if margin is None else {condition: margin}
+    return check(source, [condition], margins=margins, alpha=alpha, device=device)
 
 
 @overload
 def gaussianity(
-    source: Network, *, margin: float | None = ..., alpha: float = ..., device: Device = ...
+    source: Whole, *, margin: float | None = ..., alpha: float = ..., device: Device = ...
 ) -> CheckResult: ...
 @overload
 def gaussianity(
     source: Layer, *, margin: float | None = ..., alpha: float = ..., device: Device = ...
 ) -> ConditionResult: ...
 def gaussianity(
-    source: Network | Layer,
+    source: Whole | Layer,
     *,
     margin: float | None = None,
     alpha: float = DEFAULT_ALPHA,
@@ -52,8 +58,8 @@ def gaussianity(
 
     Parameters
     ----------
-    source : Network, ConvLayer, ndarray or Tensor
-        A network, one of its layers, or an array N x k^2 x N'.
+    source : Network, ConvLayer, array, or anything else that `cwda.load` takes
+        A network, one of its layers, an array N x k^2 x N', a name, file, module or state dict.
     margin : float, optional
         Largest effect that counts as negligible; `cwda.CONDITIONS` has the default.
     alpha : float
@@ -63,7 +69,7 @@ def gaussianity(
 
     Returns
     -------
-    CheckResult for a network, ConditionResult for one layer.
+    CheckResult, or ConditionResult for one layer or array.
 
     Raises
     ------
@@ -86,14 +92,14 @@ def gaussianity(
 
 @overload
 def variance(
-    source: Network, *, margin: float | None = ..., alpha: float = ..., device: Device = ...
+    source: Whole, *, margin: float | None = ..., alpha: float = ..., device: Device = ...
 ) -> CheckResult: ...
 @overload
 def variance(
     source: Layer, *, margin: float | None = ..., alpha: float = ..., device: Device = ...
 ) -> ConditionResult: ...
 def variance(
-    source: Network | Layer,
+    source: Whole | Layer,
     *,
     margin: float | None = None,
     alpha: float = DEFAULT_ALPHA,
@@ -107,8 +113,8 @@ def variance(
 
     Parameters
     ----------
-    source : Network, ConvLayer, ndarray or Tensor
-        A network, one of its layers, or an array N x k^2 x N'.
+    source : Network, ConvLayer, array, or anything else that `cwda.load` takes
+        A network, one of its layers, an array N x k^2 x N', a name, file, module or state dict.
     margin : float, optional
         Largest effect that counts as negligible; `cwda.CONDITIONS` has the default.
     alpha : float
@@ -118,7 +124,7 @@ def variance(
 
     Returns
     -------
-    CheckResult for a network, ConditionResult for one layer.
+    CheckResult, or ConditionResult for one layer or array.
 
     Raises
     ------
@@ -141,14 +147,14 @@ def variance(
 
 @overload
 def mean(
-    source: Network, *, margin: float | None = ..., alpha: float = ..., device: Device = ...
+    source: Whole, *, margin: float | None = ..., alpha: float = ..., device: Device = ...
 ) -> CheckResult: ...
 @overload
 def mean(
     source: Layer, *, margin: float | None = ..., alpha: float = ..., device: Device = ...
 ) -> ConditionResult: ...
 def mean(
-    source: Network | Layer,
+    source: Whole | Layer,
     *,
     margin: float | None = None,
     alpha: float = DEFAULT_ALPHA,
@@ -162,8 +168,8 @@ def mean(
 
     Parameters
     ----------
-    source : Network, ConvLayer, ndarray or Tensor
-        A network, one of its layers, or an array N x k^2 x N'.
+    source : Network, ConvLayer, array, or anything else that `cwda.load` takes
+        A network, one of its layers, an array N x k^2 x N', a name, file, module or state dict.
     margin : float, optional
         Largest effect that counts as negligible; `cwda.CONDITIONS` has the default.
     alpha : float
@@ -173,7 +179,7 @@ def mean(
 
     Returns
     -------
-    CheckResult for a network, ConditionResult for one layer.
+    CheckResult, or ConditionResult for one layer or array.
 
     Raises
     ------
@@ -196,14 +202,14 @@ def mean(
 
 @overload
 def epsilon(
-    source: Network, *, margin: float | None = ..., alpha: float = ..., device: Device = ...
+    source: Whole, *, margin: float | None = ..., alpha: float = ..., device: Device = ...
 ) -> CheckResult: ...
 @overload
 def epsilon(
     source: Layer, *, margin: float | None = ..., alpha: float = ..., device: Device = ...
 ) -> ConditionResult: ...
 def epsilon(
-    source: Network | Layer,
+    source: Whole | Layer,
     *,
     margin: float | None = None,
     alpha: float = DEFAULT_ALPHA,
@@ -217,8 +223,8 @@ def epsilon(
 
     Parameters
     ----------
-    source : Network, ConvLayer, ndarray or Tensor
-        A network, one of its layers, or an array N x k^2 x N'.
+    source : Network, ConvLayer, array, or anything else that `cwda.load` takes
+        A network, one of its layers, an array N x k^2 x N', a name, file, module or state dict.
     margin : float, optional
         Largest effect that counts as negligible; `cwda.CONDITIONS` has the default.
     alpha : float
@@ -228,7 +234,7 @@ def epsilon(
 
     Returns
     -------
-    CheckResult for a network, ConditionResult for one layer.
+    CheckResult, or ConditionResult for one layer or array.
 
     Raises
     ------
@@ -251,14 +257,14 @@ def epsilon(
 
 @overload
 def independence(
-    source: Network, *, margin: float | None = ..., alpha: float = ..., device: Device = ...
+    source: Whole, *, margin: float | None = ..., alpha: float = ..., device: Device = ...
 ) -> CheckResult: ...
 @overload
 def independence(
     source: Layer, *, margin: float | None = ..., alpha: float = ..., device: Device = ...
 ) -> ConditionResult: ...
 def independence(
-    source: Network | Layer,
+    source: Whole | Layer,
     *,
     margin: float | None = None,
     alpha: float = DEFAULT_ALPHA,
@@ -272,8 +278,8 @@ def independence(
 
     Parameters
     ----------
-    source : Network, ConvLayer, ndarray or Tensor
-        A network, one of its layers, or an array N x k^2 x N'.
+    source : Network, ConvLayer, array, or anything else that `cwda.load` takes
+        A network, one of its layers, an array N x k^2 x N', a name, file, module or state dict.
     margin : float, optional
         Largest effect that counts as negligible; `cwda.CONDITIONS` has the default.
     alpha : float
@@ -283,7 +289,7 @@ def independence(
 
     Returns
     -------
-    CheckResult for a network, ConditionResult for one layer.
+    CheckResult, or ConditionResult for one layer or array.
 
     Raises
     ------
@@ -306,14 +312,14 @@ def independence(
 
 @overload
 def homogeneity(
-    source: Network, *, margin: float | None = ..., alpha: float = ..., device: Device = ...
+    source: Whole, *, margin: float | None = ..., alpha: float = ..., device: Device = ...
 ) -> CheckResult: ...
 @overload
 def homogeneity(
     source: Layer, *, margin: float | None = ..., alpha: float = ..., device: Device = ...
 ) -> ConditionResult: ...
 def homogeneity(
-    source: Network | Layer,
+    source: Whole | Layer,
     *,
     margin: float | None = None,
     alpha: float = DEFAULT_ALPHA,
@@ -328,8 +334,8 @@ def homogeneity(
 
     Parameters
     ----------
-    source : Network, ConvLayer, ndarray or Tensor
-        A network, one of its layers, or an array N x k^2 x N'.
+    source : Network, ConvLayer, array, or anything else that `cwda.load` takes
+        A network, one of its layers, an array N x k^2 x N', a name, file, module or state dict.
     margin : float, optional
         Largest effect that counts as negligible; `cwda.CONDITIONS` has the default.
     alpha : float
@@ -339,7 +345,7 @@ def homogeneity(
 
     Returns
     -------
-    CheckResult for a network, ConditionResult for one layer.
+    CheckResult, or ConditionResult for one layer or array.
 
     Raises
     ------

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from cwda.arguments import choose
 from cwda.conditions.results import COLUMNS, ConditionResult
 from cwda.layers import Network
 
@@ -86,9 +87,16 @@ class CheckResult:
         return pd.DataFrame([row.row() for row in self.results], columns=list(COLUMNS))
 
     def condition(self, name: str) -> pd.DataFrame:
-        """Rows of one condition with its further numbers as columns."""
+        """Rows of one condition with its further numbers as columns.
+
+        Raises
+        ------
+        CwdaError
+            If the condition was not tested; the message names the nearest.
+        """
         import pandas as pd
 
+        choose([name], dict.fromkeys(row.condition for row in self.results), "condition")
         rows = [{**row.row(), **row.details} for row in self.results if row.condition == name]
         return pd.DataFrame(rows)
 

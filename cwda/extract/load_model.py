@@ -55,6 +55,11 @@ def load_model(source: str | Path, arch: str | None = None) -> nn.Module:
     >>> load_model("resnet20-cifar10").linear
     Linear(in_features=64, out_features=10, bias=True)
     """
+    if not isinstance(source, str | Path):
+        raise SourceError(
+            f"cannot make a model of an object of type {type(source).__name__}; give a name, or "
+            "the path of a checkpoint"
+        )
     if arch is not None or is_path(source):
         return _from_path(Path(source).expanduser(), arch)
     text = str(source)

@@ -47,9 +47,10 @@ class Message:
             has more fields than any model.
         """
         data, position, end = self.data, 0, len(self.data)
+        budget = self.budget
         while position < end:
-            self.budget.left -= 1
-            if self.budget.left < 0:
+            budget.left -= 1
+            if budget.left < 0:
                 raise UnreadableError(f"more than {MAX_FIELDS:,} fields, which no model needs")
             tag, position = _varint(data, position)
             number, wire = tag >> 3, tag & 7
@@ -67,7 +68,7 @@ class Message:
                 raise _damaged()
             part = data[position : position + length]
             position += length
-            yield number, Message(part, self.budget) if wire == 2 else _fixed(part)
+            yield number, Message(part, budget) if wire == 2 else _fixed(part)
 
     def text(self) -> str:
         """The bytes as text."""
@@ -111,6 +112,8 @@ def _fixed(part: memoryview) -> int:
 
 
 def _varint(data: memoryview, position: int) -> tuple[int, int]:
+    if position < len(data) and data[position] < 0x80:  # nearly all are of one byte
+        return data[position], position + 1
     result = 0
     for shift in range(0, 70, 7):
         if position >= len(data):

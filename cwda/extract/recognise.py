@@ -13,6 +13,9 @@ LEAF = re.compile(r"weights?|kernel|w|W|filters?|(depthwise|pointwise)_kernel|we
 #: Endings that do as well for four axes or more, where little else has so many.
 _ENDING = re.compile(r".*_(weights?|kernel|w|W)(_\d+)?")
 
+#: Origin of weights that a graph uses: whatever their names are, they are no copies.
+_GRAPH = "onnx."
+
 _OPTIMIZER = re.compile(
     r"(\w+_)?optim(s|izers?)?(_(state|states|weights|dict|state_dict|type))*|opt_state|"
     r"(\w+_)?momentum(_buffers?)?|exp_avg(_sq)?|max_exp_avg_sqs?|square_avg|acc_delta|"
@@ -28,6 +31,8 @@ _AVERAGE = re.compile(
 
 def is_moving_average(tensor: NamedTensor) -> bool:
     """Whether the path says that this is a moving average (EMA, SWA) of other weights."""
+    if tensor.origin.startswith(_GRAPH):
+        return False
     parts = (*tensor.container, tensor.name.partition(".")[0])
     return any(_AVERAGE.fullmatch(part) for part in parts)
 
@@ -46,6 +51,8 @@ def why_not(tensor: NamedTensor, bias: NamedTensor | None) -> str:
 
 
 def _by_place(tensor: NamedTensor) -> str:
+    if tensor.origin.startswith(_GRAPH):
+        return ""
     parts = (*tensor.container, *tensor.name.split("."))
     if any(_OPTIMIZER.fullmatch(part) for part in parts):
         return "optimizer state"

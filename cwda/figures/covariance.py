@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from torch import Tensor
 
+from cwda.arguments import as_indices
 from cwda.errors import FigureError
+from cwda.extract.sources import Source, layer_of
 from cwda.figures.heat import colour_bar
 from cwda.figures.style import (
     DIVERGING,
@@ -22,7 +23,7 @@ from cwda.figures.style import (
     say,
     size_in_points,
 )
-from cwda.layers import ConvLayer, as_layer
+from cwda.layers import ConvLayer
 from cwda.numerics.device import resolve_device
 from cwda.numerics.energy_image import energy_image
 from cwda.pruning import Filters
@@ -36,11 +37,9 @@ _BAR = 21.0
 # Distance of grid lines, in points, below which they hide what they divide.
 _CLOSEST = 4.0
 
-Layer = ConvLayer | Tensor | np.ndarray
-
 
 def covariance(
-    layer: Layer, ax: Axes | None = None, *, device: str | torch.device = "auto"
+    layer: Source, ax: Axes | None = None, *, device: str | torch.device = "auto"
 ) -> Axes:
     """Picture of F F^T / N', the second moments of the weights (paper, figure 2a).
 
@@ -53,7 +52,7 @@ def covariance(
     Parameters
     ----------
     layer : ConvLayer or array
-        One layer; an array is N x k^2 x N'.
+        One layer, an array N x k^2 x N', or a source with a single layer.
     ax : Axes, optional
         Where to draw; a new figure of 100 mm by default.
     device : str or torch.device
@@ -76,7 +75,7 @@ def covariance(
     >>> ax.get_images()[0].get_array().shape
     (144, 144)
     """
-    layer = as_layer(layer)
+    layer = layer_of(layer)
     filters = Filters.of(layer, resolve_device(device)).values
     energy = float(filters.square().mean())
     cell = cell_size(layer)
@@ -135,7 +134,7 @@ def _frame(ax: Axes, layer: ConvLayer) -> None:
 
 
 def covariance_blocks(
-    layer: Layer, channels: Sequence[int] | None = None, ax: Axes | None = None
+    layer: Source, channels: int | Sequence[int] | None = None, ax: Axes | None = None
 ) -> Axes:
     """F F^T / N' among some input channels, element by element, with sign (paper, figure 2b).
 
@@ -144,8 +143,8 @@ def covariance_blocks(
     Parameters
     ----------
     layer : ConvLayer or array
-        One layer; an array is N x k^2 x N'.
-    channels : sequence of int, optional
+        One layer, an array N x k^2 x N', or a source with a single layer.
+    channels : int or sequence of int, optional
         Input channels from 0; the first four by default.
     ax : Axes, optional
         Where to draw; a new figure by default.
@@ -169,13 +168,10 @@ def covariance_blocks(
     >>> ax.get_images()[0].get_array().shape
     (18, 18)
     """
-    layer = as_layer(layer)
+    layer = layer_of(layer)
     filters = Filters.of(layer).values
-    chosen = list(range(min(4, layer.channels)) if channels is None else channels)
-    for channel in chosen:
-        _require_index("input channel", channel, layer.channels, layer.name)
-    if not chosen:
-        raise FigureError("no input channel given; take some, as channels=[0, 1]")
+    wanted = range(min(4, layer.channels)) if channels is None else channels
+    chosen = as_indices(wanted, layer.channels, "input channel", layer.name, FigureError)
     with canvas(ax, 89, 74, Margins(12, _BAR, 10, 8)) as ax:
         energy = float(filters.square().mean())
         if energy == 0:
@@ -208,7 +204,7 @@ def covariance_blocks(
         return ax
 
 
-def filter_image(layer: Layer, index: int = 0, ax: Axes | None = None) -> Axes:
+def filter_image(layer: Source, index: int = 0, ax: Axes | None = None) -> Axes:
     """One filter: its kernels, channel by channel in rows (paper, figure 2c).
 
     Kernels with one axis are drawn as a row, those with three as their planes one below
@@ -217,7 +213,7 @@ def filter_image(layer: Layer, index: int = 0, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     layer : ConvLayer or array
-        One layer; an array is N x k^2 x N'.
+        One layer, an array N x k^2 x N', or a source with a single layer.
     index : int
         The filter, from 0.
     ax : Axes, optional
@@ -241,8 +237,8 @@ def filter_image(layer: Layer, index: int = 0, ax: Axes | None = None) -> Axes:
     >>> filter_image(cwda.load("resnet20-cifar10")["conv1"], 3).get_title(loc="left")
     'conv1: filter 3, 3 kernels 3×3'
     """
-    layer = as_layer(layer)
-    _require_index("filter", index, layer.n_filters, layer.name)
+    layer = layer_of(layer)
+    index = as_indices([index], layer.n_filters, "filter", layer.name, FigureError)[0]
     kernels = Filters.of(layer).values[index].view(layer.channels, -1, layer.kernel[-1]).numpy()
     channels, height, width = kernels.shape
     square = round((channels * (height + 1) / (width + 1)) ** 0.5)
@@ -274,8 +270,3 @@ def filter_image(layer: Layer, index: int = 0, ax: Axes | None = None) -> Axes:
         ax.set_title(as_label(f"{layer.name}: filter {index}, {channels} kernels {kernel}"))
         colour_bar(ax, shown, "weight")
         return ax
-
-
-def _require_index(what: str, index: int, count: int, layer: str) -> None:
-    if not 0 <= index < count:
-        raise FigureError(f"{layer} has {count} of them: there is no {what} {index}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -11,14 +11,16 @@ import numpy.typing as npt
 import torch
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from torch import Tensor
 
 from cwda.errors import FigureError
+from cwda.extract.sources import Source, layer_of, network_of
 from cwda.figures.matrices import three_digits
 from cwda.figures.style import (
     DARK,
     SMALL,
     TEXT_WIDTH,
+    Panels,
+    Shown,
     as_label,
     canvas,
     criterion_style,
@@ -28,9 +30,8 @@ from cwda.figures.style import (
     say,
     styled,
 )
-from cwda.layers import ConvLayer, Network, as_layer
+from cwda.layers import ConvLayer
 from cwda.numerics.device import resolve_device
-from cwda.pruning.filters import find_layer
 from cwda.pruning.registry import resolve
 from cwda.pruning.scoring import LayerScores, score_layer
 from cwda.theory import CRITERIA
@@ -52,7 +53,7 @@ Array = npt.NDArray[np.float64]
 
 
 def score_histogram(
-    layer: ConvLayer | Tensor | npt.NDArray[np.float64],
+    layer: Source,
     criterion: str = "l2",
     ax: Axes | None = None,
     *,
@@ -66,7 +67,7 @@ def score_histogram(
     Parameters
     ----------
     layer : ConvLayer or array
-        One layer; an array is N x k^2 x N'.
+        One layer, an array N x k^2 x N', or a source with a single layer.
     criterion : str
         A name of `cwda.pruning.criteria()`; only l1, l2, gm and fermat have a prediction.
     ax : Axes, optional
@@ -91,7 +92,7 @@ def score_histogram(
     >>> ax.get_xlabel()
     'l1 score'
     """
-    layer = as_layer(layer)
+    layer = layer_of(layer)
     scored, fitted = _prepare(layer, [criterion], device)
     with canvas(ax, 85, 60) as ax:
         _draw(ax, scored, 0, fitted)
@@ -101,18 +102,18 @@ def score_histogram(
 
 
 def score_histograms(
-    source: Network | ConvLayer,
-    layers: Sequence[str | int] | None = None,
+    source: Source,
+    layers: str | int | Sequence[str | int] | None = None,
     criteria: Sequence[str] = CRITERIA,
     *,
     device: str | torch.device = "auto",
-) -> npt.NDArray[np.object_]:
+) -> Panels:
     """Histograms of several layers (rows) and criteria (columns); see `score_histogram`.
 
     Parameters
     ----------
-    source : Network or ConvLayer
-        What `cwda.load` returns, or one of its layers.
+    source : Network, or anything that `cwda.load` takes
+        What to draw: a name, file, Module, layer or array N x k^2 x N'.
     layers : sequence of str or int, optional
         Names or positions; six, evenly spaced in depth, by default.
     criteria : sequence of str
@@ -148,7 +149,7 @@ def score_histograms(
     height = 36.0 * rows + 8
     with styled():
         figure = empty_figure(TEXT_WIDTH, height)
-        axes = figure.subplots(rows, columns, squeeze=False)
+        axes = figure.subplots(rows, columns, squeeze=False, subplot_kw={"axes_class": Shown})
         figure.subplots_adjust(
             left=10 / TEXT_WIDTH,
             right=1 - 2 / TEXT_WIDTH,
@@ -177,18 +178,20 @@ def score_histograms(
         lines = [Line2D([], [], color=DARK, linewidth=1, linestyle=line) for *_, line in _LAWS]
         names = [label for _, label, _ in _LAWS]
         figure.legend(lines, names, loc="upper right", ncols=len(_LAWS))
-    return axes
+    return axes.view(Panels)
 
 
-def _layers(source: object, layers: Sequence[str | int] | None) -> list[ConvLayer]:
-    if not isinstance(source, Network):
-        return [as_layer(source)]
+def _layers(source: Source, layers: str | int | Sequence[str | int] | None) -> list[ConvLayer]:
+    network = network_of(source)
     if layers is None:
-        at = np.linspace(0, len(source) - 1, min(FEW, len(source))).round().astype(int)
+        at = np.linspace(0, len(network) - 1, min(FEW, len(network))).round().astype(int)
         layers = [int(i) for i in at]
-    if not layers:
-        raise FigureError("no layer to draw; name some, as layers=['conv1']")
-    return [find_layer(source, layer) for layer in layers]
+    if isinstance(layers, str | int) or not isinstance(layers, Iterable):
+        layers = [layers]
+    chosen = [network[layer] for layer in layers]
+    if not chosen:
+        raise FigureError("no layer to draw; name some, such as layers=['conv1']")
+    return chosen
 
 
 def _prepare(

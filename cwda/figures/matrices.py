@@ -141,7 +141,7 @@ def _require(sim: SimilarityResult, coefficient: str) -> SimilarityResult:
         )
     if sim.table.empty:
         raise FigureError("the network has no layers: there is nothing to draw")
-    if coefficient not in sim.table.columns:
+    if not isinstance(coefficient, str) or coefficient not in sim.table.columns:
         raise FigureError(
             f"no coefficient {coefficient!r}; take spearman, kendall, rbo or overlap_10"
         )

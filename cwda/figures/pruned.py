@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 
-from cwda.errors import FigureError
 from cwda.figures.layers_axis import label_layers, layer_margins, tall
 from cwda.figures.style import GREY, SMALL, TEXT_WIDTH, canvas, criterion_style, legend_above, say
 from cwda.figures.tables import choose, tidy, unique
@@ -19,7 +18,9 @@ if TYPE_CHECKING:
 __all__ = ["global_shares"]
 
 
-def global_shares(source: object, ratio: float | None = None, ax: Axes | None = None) -> Axes:
+def global_shares(
+    source: object, ratio: float | None = None, rung: str | None = None, ax: Axes | None = None
+) -> Axes:
     """Share of each layer's filters that one global ranking prunes, predicted and measured.
 
     Lines with bands are predictions with their intervals, points are measurements, a colour a
@@ -32,14 +33,16 @@ def global_shares(source: object, ratio: float | None = None, ax: Axes | None = 
         A table of global pruning; columns ``layer, criterion, ratio, share_predicted,
         share_low, share_high, share_measured, danger, reason``.
     ratio : float, optional
-        The pruning ratio; may be left out where the table has one only.
+        The pruning ratio; by default that of the table which is nearest to one half.
+    rung : str, optional
+        The model that predicts; by default the last of the table, which knows most.
     ax : Axes, optional
         Where to draw; a new figure of 160 mm, as high as the layers need, by default.
 
     Raises
     ------
     FigureError
-        If it is no such table, holds several networks or rungs, lacks the ratio, or has several.
+        If it is no such table, holds several networks, or lacks the ratio or rung.
 
     Examples
     --------
@@ -54,18 +57,12 @@ def global_shares(source: object, ratio: float | None = None, ax: Axes | None = 
     shares = ("share_predicted", "share_low", "share_high", "share_measured")
     columns = ("layer", "criterion", "ratio", *shares, "danger", "reason")
     table = tidy(source, columns, "global pruning")
-    ratios = unique(table["ratio"])
-    if ratio is None and len(ratios) > 1:
-        there = ", ".join(f"{each:g}" for each in ratios)
-        raise FigureError(f"the table has several ratios; choose one of {there}")
-    rungs = unique(table["rung"]) if "rung" in table.columns else []
-    if len(rungs) > 1:
-        raise FigureError(
-            f"the table holds {len(rungs)} rungs; draw one at a time, as "
-            f"table[table['rung'] == {rungs[-1]!r}]"
-        )
-    ratio = ratios[0] if ratio is None else ratio
+    if "rung" in table.columns:
+        rung = unique(table["rung"])[-1] if rung is None else rung
+        table = choose(table, "rung", rung)
+    ratio = min(unique(table["ratio"]), key=lambda r: abs(r - 0.5)) if ratio is None else ratio
     rows = choose(table, "ratio", ratio)
+    predicted = f" predicted, model {rung}" if rung else " predicted"
     names, criteria = unique(rows["layer"]), unique(rows["criterion"])
     space = layer_margins(names, right=13, top=12)
     with canvas(ax, TEXT_WIDTH, tall(len(names)) + space.bottom + space.top, space) as ax:
@@ -80,7 +77,7 @@ def global_shares(source: object, ratio: float | None = None, ax: Axes | None = 
             y = part["layer"].map(place).to_numpy(dtype=np.float64)
             percent = 100 * part[list(shares)].to_numpy(dtype=np.float64)
             ax.fill_betweenx(y, percent[:, 1], percent[:, 2], color=colour, alpha=0.15, linewidth=0)
-            ax.plot(percent[:, 0], y, color=colour, linewidth=1, label=f"{criterion} predicted")
+            ax.plot(percent[:, 0], y, color=colour, linewidth=1, label=f"{criterion}{predicted}")
             ax.plot(
                 percent[:, 3],
                 y + offsets[j],

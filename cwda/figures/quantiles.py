@@ -11,10 +11,12 @@ from matplotlib.axes import Axes
 from scipy import special
 from torch import Tensor
 
+from cwda.arguments import as_indices
 from cwda.conditions.workspace import unfit
 from cwda.errors import FigureError, WeightsError
+from cwda.extract.sources import Source, layer_of
 from cwda.figures.style import CYCLE, GREY, LINES, as_label, canvas, legend, say
-from cwda.layers import ConvLayer, as_layer
+from cwda.layers import ConvLayer
 from cwda.numerics.normal_band import FEWEST, LEVEL, normal_band
 from cwda.numerics.sorting import sort_rows
 from cwda.numerics.standard_normal import standardise_sorted
@@ -26,8 +28,8 @@ ENDS, BETWEEN = 50, 300
 
 
 def qq(
-    layer: ConvLayer | Tensor | npt.NDArray[np.float64],
-    filters: Sequence[int] | None = None,
+    layer: Source,
+    filters: int | Sequence[int] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
     """Normal Q-Q plot of a layer's weights, or of single filters, with a 95 % band.
@@ -42,8 +44,8 @@ def qq(
     Parameters
     ----------
     layer : ConvLayer or array
-        One layer; an array is N x k^2 x N'.
-    filters : sequence of int, optional
+        One layer, an array N x k^2 x N', or a source with a single layer.
+    filters : int or sequence of int, optional
         Filters from 0, a curve each; all weights pooled by default.
     ax : Axes, optional
         Where to draw; a new figure of 85 mm by default.
@@ -68,7 +70,7 @@ def qq(
     >>> ax.get_title(loc="left")
     'layer3.0.conv1: 18,432 weights'
     """
-    layer = as_layer(layer)
+    layer = layer_of(layer)
     samples, names = _samples(layer, filters)
     ordered = standardise_sorted(sort_rows(samples))
     n = samples.shape[1]
@@ -96,7 +98,7 @@ def qq(
         return ax
 
 
-def _samples(layer: ConvLayer, filters: Sequence[int] | None) -> tuple[Tensor, list[str]]:
+def _samples(layer: ConvLayer, filters: int | Sequence[int] | None) -> tuple[Tensor, list[str]]:
     """One sample a row, and its label."""
     reason = unfit(layer)
     if reason and not reason.endswith("needed"):  # few filters may still have many weights
@@ -105,12 +107,8 @@ def _samples(layer: ConvLayer, filters: Sequence[int] | None) -> tuple[Tensor, l
     if filters is None:
         rows, names = rows.reshape(1, -1), ["all weights"]
     else:
-        for index in filters:
-            if not 0 <= index < layer.n_filters:
-                raise FigureError(f"{layer.name} has {layer.n_filters} filters, no filter {index}")
-        if not len(filters):
-            raise FigureError("no filter given; take some, as filters=[0, 1]")
-        rows, names = rows[list(filters)], [f"filter {index}" for index in filters]
+        chosen = as_indices(filters, layer.n_filters, "filter", layer.name, FigureError)
+        rows, names = rows[chosen], [f"filter {index}" for index in chosen]
     if rows.shape[1] < FEWEST:
         raise FigureError(f"{layer.name}: {rows.shape[1]} weights a sample; {FEWEST} are needed")
     return rows.to(torch.float64) if rows.dtype == torch.float16 else rows, names

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from cwda.arguments import as_list
 from cwda.errors import FigureError
 from cwda.figures.layers_axis import elide
 from cwda.figures.matrices import MOST, fisher, unfisher
@@ -94,7 +95,8 @@ def predicted_measured(
             f"table[table['method'] == {methods[0]!r}]"
         )
     table["pair"] = _pair(table["criterion_a"], table["criterion_b"])
-    rows = choose(table, "pair", "-".join(sorted(pair)))
+    names = as_list(pair, "criterion", FigureError)
+    rows = choose(table, "pair", "-".join(sorted(names)))
     defined = rows.dropna(subset=["measured", "predicted"]).copy()
     numbers = ["measured", *_PREDICTED]
     defined[numbers] = defined[numbers].clip(-MOST, MOST)
@@ -124,7 +126,7 @@ def predicted_measured(
         worst = defined[departs].sort_values("z", key=abs, ascending=False)[:NAMED]
         points = defined[["measured", "predicted"]].to_numpy(dtype=np.float64)
         _name(ax, worst["measured"], worst["predicted"], worst["layer"], points)
-        ax.set_xlabel(f"measured Spearman's ρ of {pair[0]} and {pair[1]}")
+        ax.set_xlabel(f"measured Spearman's ρ of {names[0]} and {names[1]}")
         ax.set_ylabel(f"predicted with interval, model {rung}")
         legend_above(ax, 2)
         return ax

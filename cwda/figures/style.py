@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -39,6 +40,8 @@ __all__ = [
     "VALUES",
     "VERDICTS",
     "Margins",
+    "Panels",
+    "Shown",
     "VerdictStyle",
     "as_label",
     "canvas",
@@ -152,6 +155,22 @@ class Picture(Figure):
         return buffer.getvalue()
 
 
+class Shown(Axes):
+    """`Axes` that show their `Picture` where they are the last value of a notebook's cell."""
+
+    def _repr_png_(self) -> bytes:
+        assert isinstance(self.figure, Picture)
+        return self.figure._repr_png_()
+
+
+class Panels(np.ndarray[tuple[int, ...], np.dtype[np.object_]]):
+    """An array of Axes of one `Picture`, shown as it."""
+
+    def _repr_png_(self) -> bytes | None:
+        first = self.flat[0] if self.size else None
+        return first._repr_png_() if isinstance(first, Shown) else None
+
+
 @dataclass(frozen=True)
 class Margins:
     """Space round the Axes of a new figure, in mm."""
@@ -182,7 +201,7 @@ def canvas(
     with styled():
         if ax is None:
             figure = empty_figure(width, height)
-            ax = figure.add_subplot()
+            ax = figure.add_subplot(axes_class=Shown)
             space = margins or Margins()
             figure.subplots_adjust(
                 left=space.left / width,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +58,8 @@ def choose(table: pd.DataFrame, column: str, value: object) -> pd.DataFrame:
     FigureError
         If there are none; the message names the values there are.
     """
-    found = table[table[column] == value]
+    plain = isinstance(value, str | numbers.Number)
+    found = table[table[column] == value] if plain else table[:0]
     if found.empty:
         there = ", ".join(map(str, unique(table[column])[:8]))
         raise FigureError(f"the table has no {column} {value!r}; it has {there}")

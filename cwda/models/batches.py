@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from cwda.arguments import require_count
 from cwda.errors import DataError
 from cwda.models.data import ImageData, Images
 
@@ -43,8 +44,7 @@ def as_batches(data: Data, batch_size: int = 128) -> Iterator[Batch]:
     >>> [len(x) for x, _ in as_batches((torch.zeros(5, 3, 8, 8), torch.zeros(5).long()), 2)]
     [2, 2, 1]
     """
-    if batch_size < 1:
-        raise DataError(f"a batch has 1 image or more, not {batch_size}")
+    require_count(batch_size, 1, "batch_size, the images of a batch,", DataError)
     if isinstance(data, ImageData):
         data = data.train
     if isinstance(data, Images):

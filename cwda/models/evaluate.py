@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from cwda.errors import DataError
 from cwda.models.batches import Data, as_batches
-from cwda.models.memory import Chunks
+from cwda.models.memory import Chunks, is_out_of_memory
 from cwda.numerics.device import resolve_device
 
 __all__ = ["accuracy", "evaluation_mode"]
@@ -61,6 +61,11 @@ def accuracy(
     >>> accuracy(torch.nn.Identity(), (torch.eye(4), torch.tensor([0, 1, 2, 0])))
     75.0
     """
+    if not isinstance(model, nn.Module):
+        raise DataError(
+            f"accuracy needs a model that runs, not {type(model).__name__}; "
+            "cwda.load_model makes one of a name or file"
+        )
     if device is not None:
         model.to(resolve_device(device))
     chunks, correct, total = Chunks(), 0, 0
@@ -82,7 +87,16 @@ def accuracy(
 def _correct(model: nn.Module, images: Tensor, labels: Tensor, size: int) -> int:
     correct = 0
     for x, y in zip(images.split(size), labels.split(size), strict=True):
-        outputs = model(x)
+        try:
+            outputs = model(x)
+        except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise
+            reason = str(error).splitlines()[0]
+            shape = tuple(x.shape[1:])
+            raise DataError(f"the model does not take images of {shape} ({reason})") from error
+        if not isinstance(outputs, Tensor) or outputs.ndim != 2:
+            raise DataError("the model gives no row of class scores for each image")
         if not 0 <= int(y.min()) <= int(y.max()) < outputs.shape[1]:
             raise DataError(
                 f"labels run from {int(y.min())} to {int(y.max())}, but the model has "

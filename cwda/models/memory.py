@@ -10,7 +10,7 @@ import torch
 
 from cwda.errors import DataError
 
-__all__ = ["Chunks"]
+__all__ = ["Chunks", "is_out_of_memory"]
 
 T = TypeVar("T")
 
@@ -47,7 +47,7 @@ class Chunks:
             try:
                 return work(size)
             except RuntimeError as error:
-                if not _is_out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
             # Outside the handler, so that the traceback no longer holds the tensors.
             if size == 1:
@@ -62,6 +62,7 @@ class Chunks:
             )
 
 
-def _is_out_of_memory(error: RuntimeError) -> bool:
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether an error says that memory ran out."""
     # The CPU allocator has no exception class of its own.
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

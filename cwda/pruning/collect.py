@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, fx, nn
 from torch.nn.modules.conv import _ConvNd
 
 from cwda.errors import DataError
+from cwda.extract.sources import model_of
 from cwda.models.batches import Data, as_batches, count
 from cwda.models.memory import Chunks
 from cwda.numerics.device import resolve_device
@@ -36,7 +38,7 @@ _WITHOUT_DATA = frozenset({"batchnorm"})
 
 
 def collect(
-    model: nn.Module,
+    model: nn.Module | str | Path,
     data: Data | None = None,
     needs: str | Iterable[str] = tuple(NEEDS),
     device: torch.device | str = "auto",
@@ -51,8 +53,8 @@ def collect(
 
     Parameters
     ----------
-    model : nn.Module
-        A model that `torch.fx` can trace.
+    model : nn.Module, str or Path
+        A model that `torch.fx` can trace, or a name or file that `cwda.load_model` reads.
     data : Images, ImageData, tensors or iterable of batches
         See `cwda.models.batches.as_batches`. Gradients need labels.
     needs : str or iterable of str
@@ -80,7 +82,7 @@ def collect(
     Collected(19 layers, 8 images: activations)
     """
     wanted = validated_needs(needs)
-    replica = _replica(model, resolve_device(device))
+    replica = _replica(model_of(model), resolve_device(device))
     graph = trace(replica)
     units = find_units(graph)
     passing = wanted - _WITHOUT_DATA

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cwda.errors import SourceError
+from cwda.extract.sources import Source
 from cwda.layers import ConvLayer, Network
 from cwda.models.batches import Data
 from cwda.numerics.spread import Spread, constant, spread
-from cwda.pruning.gather import Measurable, gather
+from cwda.pruning.gather import gather
 from cwda.pruning.norms import NORM_BASED
 from cwda.pruning.registry import resolve
 from cwda.pruning.scoring import score_network
@@ -29,7 +31,7 @@ Scores = Sequence[float]
 
 
 def dispersion(
-    source: Measurable | Scores | Mapping[str, Scores],
+    source: Source | Scores | Mapping[str, Scores],
     criteria: Iterable[str] = NORM_BASED,
     device: torch.device | str = "auto",
     data: Data | Collected | None = None,
@@ -39,7 +41,7 @@ def dispersion(
 
     Parameters
     ----------
-    source : Network, ConvLayer, array, Module, list of scores, or mapping of names to such lists
+    source : anything that `cwda.load` takes, list of scores, or mapping of names to such lists
         What to measure. An array N x k^2 x N' is a layer; one axis alone is a list of scores.
     criteria : iterable of str
         Names of `cwda.pruning.criteria()`; lists of scores have no use for them.
@@ -87,7 +89,7 @@ def dispersion(
         rows.append({"network": "", "layer": name, **found, "n_filters": len(values), "dim": 0})
     if not lists:
         chosen = resolve(criteria)
-        network, statistics = gather(cast(Measurable, source), chosen, device, data, batch_size)
+        network, statistics = gather(cast(Source, source), chosen, device, data, batch_size)
         for each in score_network(network, chosen, device, statistics):
             layer = {"n_filters": each.layer.n_filters, "dim": each.layer.dim}
             start = {"network": network.name, "layer": each.layer.name}
@@ -145,9 +147,11 @@ def undefined_dispersion(scores: Tensor, criterion: str) -> str:
 
 def _lists_of_scores(source: object) -> dict[str, Tensor]:
     """Named lists of scores; empty if the source is something else."""
-    if isinstance(source, Network | ConvLayer):
+    if isinstance(source, str | Path | nn.Module | Network | ConvLayer):
         return {}
     if isinstance(source, Mapping):
+        if any(isinstance(v, Mapping) or getattr(v, "ndim", 1) != 1 for v in source.values()):
+            return {}  # a state dict
         return {str(name): _scores(values, str(name)) for name, values in source.items()}
     if isinstance(source, Tensor | np.ndarray) and source.ndim != 1:
         return {}

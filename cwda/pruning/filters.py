@@ -9,8 +9,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from cwda.errors import CriterionError, LayerError, WeightsError, nearest
-from cwda.layers import ConvLayer, Network
+from cwda.errors import CriterionError, WeightsError
+from cwda.layers import ConvLayer
 from cwda.numerics.geometry import Geometry
 from cwda.pruning.statistics import (
     Activations,
@@ -20,7 +20,7 @@ from cwda.pruning.statistics import (
     LayerStatistics,
 )
 
-__all__ = ["Filters", "find_layer"]
+__all__ = ["Filters"]
 
 T = TypeVar("T")
 
@@ -115,25 +115,3 @@ class Filters:
         if statistic is None:
             raise CriterionError(self.statistics.why_not(need))
         return statistic
-
-
-def find_layer(network: Network, layer: str | int) -> ConvLayer:
-    """The layer of a name, or of a position counted from 0 as in ``network[...]``.
-
-    Raises
-    ------
-    LayerError
-        If there is none; the message names the nearest.
-    """
-    try:
-        return network[layer]
-    except IndexError:
-        raise LayerError(
-            f"{network.name} has {len(network)} convolutions, 0 to {len(network) - 1}; "
-            f"there is no {layer}"
-        ) from None
-    except KeyError:
-        names = [each.name for each in network]
-        raise LayerError(
-            f"{network.name} has no layer {str(layer)!r}{nearest(str(layer), names)}"
-        ) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
@@ -10,7 +11,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from cwda.errors import SelectionError, nearest
+from cwda.arguments import choose, require_count
+from cwda.errors import SelectionError
+from cwda.extract.sources import model_of
 from cwda.models.batches import Data
 from cwda.pruning.cost import Example
 from cwda.pruning.coupling import Coupling, as_coupling
@@ -26,7 +29,7 @@ Scores = Mapping[str, Tensor | npt.NDArray[Any]]
 
 
 def make_plan(
-    model: nn.Module,
+    model: nn.Module | str | Path,
     criterion: str | Scores,
     ratio: float,
     example: Example | Coupling,
@@ -45,8 +48,9 @@ def make_plan(
 
     Parameters
     ----------
-    model : nn.Module
-        What to prune; it stays as it is.
+    model : nn.Module, str or Path
+        What to prune: a module, which stays as it is, or a name or file that
+        `cwda.load_model` reads.
     criterion : str or dict of str to array
         A name of `cwda.pruning.criteria()`, or scores of the filters of each layer by the
         layer's path: what has the lowest score goes first. Layers left out are not pruned.
@@ -100,7 +104,13 @@ def make_plan(
     """
     check_request(ratio, strategy, normalise)
     _check_options(measure, combine, minimum)
+    model = model_of(model)
     coupling = as_coupling(model, example)
+    if not isinstance(criterion, str | Mapping):
+        raise SelectionError(
+            "a criterion is a name, or scores by layer such as {'conv1': [...]}, not an object of "
+            f"type {type(criterion).__name__}"
+        )
     if isinstance(criterion, str):
         label = criterion
         _, given, skipped = criterion_scores(model, criterion, device, data, batch_size)
@@ -158,12 +168,9 @@ def _share(coupling: Coupling, measure: Measure) -> Callable[[npt.NDArray[np.boo
 
 
 def _check_options(measure: str, combine: str, minimum: int) -> None:
-    if measure not in get_args(Measure):
-        raise SelectionError(f"no measure {measure!r}{nearest(measure, get_args(Measure))}")
-    if combine not in COMBINE:
-        raise SelectionError(f"no way to combine {combine!r}{nearest(combine, COMBINE)}")
-    if minimum < 0:
-        raise SelectionError(f"minimum is a number of filters, 0 or more, not {minimum}")
+    choose([measure], get_args(Measure), "measure", SelectionError)
+    choose([combine], COMBINE, "way to combine", SelectionError)
+    require_count(minimum, 0, "minimum, the number of filters that stay,", SelectionError)
 
 
 def _given(scores: Scores, coupling: Coupling) -> dict[str, Tensor]:

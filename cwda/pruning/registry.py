@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from cwda.arguments import as_list
 from cwda.errors import CriterionError, nearest
 from cwda.pruning.filters import Filters
 from cwda.pruning.statistics import validated_needs
@@ -131,10 +132,10 @@ def get_criterion(name: str) -> Criterion:
     CriterionError
         If there is none; the message names the nearest.
     """
-    try:
-        return _REGISTER[name]
-    except KeyError:
-        raise CriterionError(f"no criterion {name!r}{nearest(str(name), _REGISTER)}") from None
+    (name,) = as_list([name], "criterion", CriterionError)
+    if name not in _REGISTER:
+        raise CriterionError(f"no criterion {name!r}{nearest(name, _REGISTER)}")
+    return _REGISTER[name]
 
 
 def resolve(names: Iterable[str], fewest: int = 1) -> list[Criterion]:
@@ -145,7 +146,7 @@ def resolve(names: Iterable[str], fewest: int = 1) -> list[Criterion]:
     CriterionError
         If one is unknown or named twice, or there are fewer than `fewest`.
     """
-    names = [names] if isinstance(names, str) else list(names)
+    names = as_list(names, "criterion", CriterionError)
     found = [get_criterion(name) for name in names]
     if len(set(names)) < len(names):
         raise CriterionError(f"a criterion is named twice: {', '.join(names)}")

@@ -6,16 +6,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from cwda.errors import CriterionError, WeightsError
+from cwda.extract.sources import Source
 from cwda.layers import ConvLayer, Network
 from cwda.models.batches import Data
 from cwda.numerics.device import resolve_device
 from cwda.progress import steps
 from cwda.pruning.filters import Filters
-from cwda.pruning.gather import Measurable, gather
+from cwda.pruning.gather import gather
 from cwda.pruning.norms import NORM_BASED
 from cwda.pruning.registry import Criterion, resolve
 from cwda.pruning.statistics import Collected, LayerStatistics
@@ -87,7 +89,7 @@ def score_network(
 
 
 def scores(
-    source: Measurable,
+    source: Source,
     criteria: Iterable[str] = NORM_BASED,
     device: torch.device | str = "auto",
     data: Data | Collected | None = None,
@@ -97,8 +99,9 @@ def scores(
 
     Parameters
     ----------
-    source : Network, ConvLayer, array or Module
-        What to score; an array is N x k^2 x N'.
+    source : Network, or anything that `cwda.load` takes
+        What to score: a name, file, Module, layer or array N x k^2 x N'; criteria beyond the
+        weights need a name, file or Module that runs.
     criteria : iterable of str
         Names of `cwda.pruning.criteria()`.
     device : torch.device or str
@@ -112,7 +115,7 @@ def scores(
     Returns
     -------
     pandas.DataFrame
-        Of a network or module: a row per layer, criterion and filter with the columns
+        A row per layer, criterion and filter with the columns
         ``network, layer, criterion, filter, score, reason``. A layer without scores, as
         one with weights that are not finite or without BatchNorm, keeps its rows, with NaN and
         the reason.
@@ -141,10 +144,10 @@ def scores(
     """
     found = resolve(criteria)
     network, statistics = gather(source, found, device, data, batch_size)
-    if isinstance(source, Network | nn.Module):
-        return _tidy(network.name, score_network(network, found, device, statistics))
-    filters = Filters.of(network.layers[0], resolve_device(device))
-    return _wide({each.name: each(filters) for each in found})
+    if isinstance(source, ConvLayer | np.ndarray | Tensor):
+        filters = Filters.of(network.layers[0], resolve_device(device))
+        return _wide({each.name: each(filters) for each in found})
+    return _tidy(network.name, score_network(network, found, device, statistics))
 
 
 def _tidy(network: str, scored: Iterable[LayerScores]) -> pd.DataFrame:

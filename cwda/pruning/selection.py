@@ -13,13 +13,15 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from cwda.errors import SelectionError, nearest
-from cwda.layers import Network, Source, as_network
+from cwda.arguments import choose, require_between, require_count
+from cwda.errors import SelectionError
+from cwda.extract.sources import Source, network_of
+from cwda.layers import Network
 from cwda.models.batches import Data
 from cwda.numerics.device import resolve_device
 from cwda.numerics.ranks import ascending
-from cwda.pruning.filters import Filters, find_layer
-from cwda.pruning.gather import Measurable, gather
+from cwda.pruning.filters import Filters
+from cwda.pruning.gather import gather
 from cwda.pruning.plan import Plan
 from cwda.pruning.plan_content import Strategy
 from cwda.pruning.ranking import Ranking
@@ -46,7 +48,7 @@ NORMALISERS: dict[str, Callable[[Tensor], Tensor]] = {
 
 #: What `select` returns.
 def select(
-    source: Measurable,
+    source: Source,
     criterion: str,
     ratio: float,
     strategy: Strategy = "layerwise",
@@ -59,8 +61,9 @@ def select(
 
     Parameters
     ----------
-    source : Network, ConvLayer, array or Module
-        What to prune; an array is N x k^2 x N'.
+    source : Network, or anything that `cwda.load` takes
+        What to prune: a name, file, Module, layer or array N x k^2 x N'; a criterion beyond the
+        weights needs a name, file or Module that runs.
     criterion : str
         A name of `cwda.pruning.criteria()`.
     ratio : float
@@ -129,7 +132,7 @@ def lowest(
 
 
 def criterion_scores(
-    source: Measurable,
+    source: Source,
     criterion: str,
     device: torch.device | str,
     data: Data | Collected | None,
@@ -155,13 +158,10 @@ def check_request(ratio: float, strategy: str, normalise: str | None) -> None:
     SelectionError
         If the ratio, the strategy or the way to normalise is impossible.
     """
-    if not 0 <= ratio <= 1:
-        raise SelectionError(f"a pruning ratio lies between 0 and 1, not {ratio}")
-    if strategy not in ("layerwise", "global"):
-        known = nearest(strategy, ("layerwise", "global"))
-        raise SelectionError(f"no strategy {strategy!r}{known}")
-    if normalise is not None and normalise not in NORMALISERS:
-        raise SelectionError(f"no way to normalise {normalise!r}{nearest(normalise, NORMALISERS)}")
+    require_between(ratio, 0, 1, "a pruning ratio", SelectionError, inclusive=True)
+    choose([strategy], ("layerwise", "global"), "strategy", SelectionError)
+    if normalise is not None:
+        choose([normalise], NORMALISERS, "way to normalise", SelectionError)
 
 
 def finite_rows(
@@ -192,7 +192,7 @@ def pruned_indices(
 
     Parameters
     ----------
-    source : Network, ConvLayer or array
+    source : Network, or anything that `cwda.load` takes
         The network.
     layer : str or int
         Name of the layer, or its position counted from 0 as in ``net[...]``: the first
@@ -216,9 +216,8 @@ def pruned_indices(
     >>> pruned_indices(np.array([[[3.0, 0.0, 1.0], [4.0, 1.0, 0.5]]]), 0, "l2", top=2)
     [1, 2]
     """
-    if top < 1:
-        raise SelectionError(f"top is the number of filters, 1 or more, not {top}")
+    require_count(top, 1, "top, the number of filters,", SelectionError)
     score = get_criterion(criterion)
-    filters = Filters.of(find_layer(as_network(source), layer), resolve_device(device))
+    filters = Filters.of(network_of(source)[layer], resolve_device(device))
     indices: list[int] = ascending(score(filters))[:top].tolist()
     return indices

@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from cwda.arguments import require_between, require_ratios
 from cwda.errors import SelectionError
+from cwda.extract.sources import Source
 from cwda.layers import Network
 from cwda.models.batches import Data
 from cwda.numerics.lowest import lowest_count, lowest_overlap, rank_biased_overlap
 from cwda.numerics.rank_intervals import FEWEST_FOR_INTERVAL, spearman_interval
 from cwda.numerics.ranks import kendall, spearman
 from cwda.numerics.spread import constant
-from cwda.pruning.filters import find_layer
-from cwda.pruning.gather import Measurable, gather
+from cwda.pruning.gather import gather
 from cwda.pruning.norms import NORM_BASED
 from cwda.pruning.registry import resolve
 from cwda.pruning.scoring import LayerScores, score_network
@@ -82,7 +83,7 @@ class SimilarityResult:
             pairs = ["criterion_a", "criterion_b"]
             rows = self.table.groupby(pairs, sort=False)[coefficient].mean().reset_index()
         else:
-            rows = self.table[self.table["layer"] == find_layer(self.network, layer).name]
+            rows = self.table[self.table["layer"] == self.network[layer].name]
         names = pd.Index(self.criteria, name="criterion")
         matrix = pd.DataFrame(float("nan"), index=names, columns=names)
         for a, b, value in zip(
@@ -144,9 +145,9 @@ class SimilarityResult:
 
 
 def similarity(
-    source: Measurable,
+    source: Source,
     criteria: Iterable[str] = NORM_BASED,
-    ratios: Iterable[float] = (0.1, 0.3, 0.5, 0.7),
+    ratios: float | Iterable[float] = (0.1, 0.3, 0.5, 0.7),
     device: torch.device | str = "auto",
     alpha: float = 0.05,
     data: Data | Collected | None = None,
@@ -156,11 +157,12 @@ def similarity(
 
     Parameters
     ----------
-    source : Network, ConvLayer, array or Module
-        What to measure; an array is N x k^2 x N'.
+    source : Network, or anything that `cwda.load` takes
+        What to measure: a name, file, Module, layer or array N x k^2 x N'; criteria beyond the
+        weights need a name, file or Module that runs.
     criteria : iterable of str
         Two names of `cwda.pruning.criteria()` or more.
-    ratios : iterable of float
+    ratios : float or iterable of float
         Pruning ratios between 0 and 1 at which the pruned sets are compared (Jaccard index).
     device : torch.device or str
         Where to compute, in float64; "auto" is CUDA where there is one.
@@ -195,10 +197,8 @@ def similarity(
     >>> sim.table.loc[0, ["spearman", "overlap_50"]].astype(float).round(3).tolist()
     [0.922, 0.778]
     """
-    ratios = tuple(ratios)
-    for value in (*ratios, alpha):
-        if not 0 < value < 1:
-            raise SelectionError(f"ratios and alpha lie between 0 and 1, not {value}")
+    ratios = require_ratios(ratios)
+    require_between(alpha, 0, 1, "alpha", SelectionError)
     found = resolve(criteria, fewest=2)
     names = tuple(each.name for each in found)
     network, statistics = gather(source, found, device, data, batch_size)

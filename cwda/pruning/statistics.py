@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from torch import Tensor
 
+from cwda.arguments import as_list
 from cwda.errors import CriterionError, nearest
 
 __all__ = [
@@ -192,7 +193,7 @@ def validated_needs(needs: str | Iterable[str]) -> frozenset[str]:
     CriterionError
         If one is no key of `NEEDS`.
     """
-    found = frozenset([needs] if isinstance(needs, str) else needs)
+    found = frozenset(as_list(needs, "need", CriterionError))
     for need in sorted(found - set(NEEDS)):
         raise CriterionError(f"nothing called {need!r} can be collected{nearest(need, NEEDS)}")
     return found

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Literal
 
 from cwda._version import __version__
+from cwda.arguments import as_path
 from cwda.conditions.check import check
 from cwda.conditions.table import CheckResult
 from cwda.errors import CwdaError
+from cwda.extract.sources import Source
 from cwda.files import require_writable, whole_file
 from cwda.formatting import many
-from cwda.layers import Network
 from cwda.progress import steps
 from cwda.reporting.blocks import Block, Name
 from cwda.reporting.chapters.appendix import appendix
@@ -43,7 +44,7 @@ FORMATS = {".pdf": pdf_bytes, ".html": html_bytes}
 
 
 def report(
-    source: CheckResult | Network | Iterable[Network],
+    source: CheckResult | Source | Iterable[Source],
     path: str | os.PathLike[str],
     *,
     detail: bool = False,
@@ -59,8 +60,8 @@ def report(
 
     Parameters
     ----------
-    source : CheckResult, Network or iterable of Network
-        What `cwda.check` returns, or networks to check.
+    source : CheckResult, or anything that `cwda.check` takes
+        A result, or one network or several to check: loaded, or as names, files, modules.
     path : path
         Where to write; ``.pdf`` (PDF/UA-1) or ``.html`` (one file that needs no other).
     detail : bool
@@ -99,7 +100,7 @@ def report(
     ...     cwda.report(net, f"{folder}/resnet20.pdf").name
     'resnet20.pdf'
     """
-    where = Path(path)
+    where = as_path(path)
     require_writable(where, tuple(FORMATS))
     if paper not in ("a4", "us-letter"):
         raise CwdaError(f"paper is a4 or us-letter, not {paper!r}")
@@ -117,7 +118,7 @@ def report(
         title=_title(subjects, trajectory),
         subtitle="Do its convolution weights follow the Convolution Weight Distribution "
         "Assumption, and what does that imply for pruning?",
-        facts=list(_facts(subjects, source.alpha, command)),
+        facts=list(_facts(subjects, source.alpha, str(command))),
         blocks=_blocks(subjects, detail, trajectory),
         paper=paper,
         date=str(date),

@@ -27,10 +27,10 @@ import torch
 from scipy import special
 
 from cwda.errors import CwdaError
-from cwda.layers import ConvLayer, Network
+from cwda.extract.sources import Source, network_of
 from cwda.theory.model import FittedLayer, fit_or_reason
 from cwda.theory.moments import CRITERIA
-from cwda.theory.prediction import RUNGS
+from cwda.theory.prediction import RUNGS, choose_rungs
 from cwda.theory.score_law import ScoreLaw, score_law
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ def discrimination(swap: float) -> Discrimination:
 
 
 def predict_dispersion(
-    source: Network | ConvLayer,
+    source: Source,
     rungs: Sequence[str] = RUNGS,
     *,
     device: str | torch.device = "auto",
@@ -201,8 +201,8 @@ def predict_dispersion(
 
     Parameters
     ----------
-    source : Network or ConvLayer
-        What `cwda.load` returns, or one of its layers.
+    source : Network, or anything that `cwda.load` takes
+        What to predict for: a name, file, Module, layer or array N x k^2 x N'.
     rungs : sequence of str
         Any of isotropic, diagonal, block (CWDA), scale, shape.
     device : str or torch.device
@@ -221,6 +221,7 @@ def predict_dispersion(
 
     Examples
     --------
+    >>> from cwda.layers import ConvLayer
     >>> rng = torch.Generator().manual_seed(0)
     >>> layer = ConvLayer("conv", torch.randn(64, 64, 3, 3, generator=rng))
     >>> predict_dispersion(layer, ["isotropic"])["cv"].round(4).tolist()
@@ -228,22 +229,19 @@ def predict_dispersion(
     """
     import pandas as pd
 
-    rungs = [rungs] if isinstance(rungs, str) else rungs
-    for rung in rungs:
-        if rung not in RUNGS:
-            raise CwdaError(f"unknown rung {rung!r}; choose from {', '.join(RUNGS)}")
-    network = source.name if isinstance(source, Network) else ""
+    ladder = choose_rungs(rungs)
+    network = network_of(source)
     columns = ("mean", "sd", "cv", "q90_q10", "gini", "reliability")
     rows = []
-    for layer in source if isinstance(source, Network) else [source]:
+    for layer in network:
         fitted, reason = fit_or_reason(layer, device=device)
         for criterion in CRITERIA:
-            for rung in rungs:
+            for rung in ladder:
                 law = score_law(fitted, criterion, rung) if fitted else None
                 found = {name: getattr(law, name, math.nan) for name in columns}
                 rows.append(
                     {
-                        "network": network,
+                        "network": network.name,
                         "layer": layer.name,
                         "criterion": criterion,
                         "rung": rung,

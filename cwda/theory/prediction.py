@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from cwda.errors import CriterionError, CwdaError, nearest
-from cwda.layers import Source, as_network
+from cwda.arguments import choose, require_between
+from cwda.errors import CriterionError
+from cwda.extract.sources import Source, network_of
 from cwda.progress import steps
 from cwda.theory.model import FittedLayer, fit_or_reason
 from cwda.theory.moments import CRITERIA
@@ -165,14 +166,13 @@ def predict_layers(
     CwdaError
         If a rung is unknown, the level impossible or the source of the wrong type.
     """
-    chosen = _choose("criterion", criteria, CRITERIA, CriterionError)
+    chosen = choose(criteria, CRITERIA, "criterion", CriterionError)
     ladder = choose_rungs(rungs)
     pairs = list(itertools.combinations(chosen, 2))
     if not pairs:
         raise CriterionError(f"2 criteria or more are needed, not {len(chosen)}")
-    if not 0 < level < 1:
-        raise CwdaError(f"level must lie between 0 and 1, not {level}")
-    network = as_network(source)
+    require_between(level, 0, 1, "level")
+    network = network_of(source)
     results: list[PredictedCorrelation] = []
     for layer in steps(network.layers, "predicting"):
         nothing = [Forecast(NAN, NAN, NAN, NAN)] * len(pairs)
@@ -195,7 +195,7 @@ def predict_layers(
     return PredictedSimilarity(tuple(results), level, method)
 
 
-def choose_rungs(names: Sequence[str] | None) -> list[str]:
+def choose_rungs(names: Iterable[str] | None) -> list[str]:
     """The rungs asked for, all by default, in the order of the ladder.
 
     Raises
@@ -203,15 +203,4 @@ def choose_rungs(names: Sequence[str] | None) -> list[str]:
     CwdaError
         If one is unknown; the message names the nearest.
     """
-    return _choose("rung", names, RUNGS, CwdaError)
-
-
-def _choose(
-    kind: str, names: Sequence[str] | None, known: Sequence[str], error: type[CwdaError]
-) -> list[str]:
-    """Those of `known` that are asked for, in its order."""
-    asked = [names] if isinstance(names, str) else names
-    for name in asked or ():
-        if name not in known:
-            raise error(f"unknown {kind} {name!r}{nearest(str(name), known)}")
-    return [name for name in known if asked is None or name in asked]
+    return choose(names, RUNGS, "rung")

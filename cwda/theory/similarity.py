@@ -29,7 +29,7 @@ import numpy.typing as npt
 import torch
 from scipy import special
 
-from cwda.layers import Source
+from cwda.extract.sources import Source
 from cwda.theory.model import FittedLayer, Impurity
 from cwda.theory.moments import CRITERIA, NormMoments, expected_spearman
 from cwda.theory.prediction import (
@@ -57,8 +57,8 @@ def predict_similarity(
 
     Parameters
     ----------
-    source : Network, ConvLayer or array
-        What to predict for; an array is N x k^2 x N'.
+    source : Network, or anything that `cwda.load` takes
+        What to predict for: a name, file, Module, layer or array N x k^2 x N'.
     criteria : sequence of str, optional
         Two or more of l1, l2, gm, fermat; all by default.
     rungs : sequence of str, optional

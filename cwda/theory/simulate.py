@@ -17,8 +17,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from cwda.arguments import require_between, require_count
 from cwda.errors import CwdaError
-from cwda.layers import Source
+from cwda.extract.sources import Source
 from cwda.numerics.device import resolve_device
 from cwda.numerics.geometry import Geometry
 from cwda.theory.model import FittedLayer
@@ -53,8 +54,8 @@ def simulate_similarity(
 
     Parameters
     ----------
-    source : Network, ConvLayer or array
-        What to predict for; an array is N x k^2 x N'.
+    source : Network, or anything that `cwda.load` takes
+        What to predict for: a name, file, Module, layer or array N x k^2 x N'.
     criteria : sequence of str, optional
         Two or more of l1, l2, gm, fermat; all by default.
     rungs : sequence of str, optional
@@ -90,8 +91,9 @@ def simulate_similarity(
     >>> bool(found["low"][0] < 0.93 < found["high"][0])
     True
     """
-    if not 0 < level < 1:
-        raise CwdaError(f"level must lie between 0 and 1, not {level}")
+    require_between(level, 0, 1, "level")
+    require_count(draws, 1, "draws")
+    require_count(seed, 0, "seed")
     fewest = math.ceil(2 / (1 - level) - 1 - 1e-9)
     if draws < fewest:
         raise CwdaError(f"a level of {level} needs {fewest} draws or more, not {draws}")

@@ -101,7 +101,7 @@ def test_shown_as_text_and_html():
     ("options", "message"),
     [
         ({"rungs": ["blok"]}, r"unknown rung 'blok'; did you mean 'block'\?"),
-        ({"level": 1.0}, "level must lie between 0 and 1"),
+        ({"level": 1.0}, "level lies between 0 and 1"),
     ],
 )
 def test_bad_parameters(options, message):
@@ -110,5 +110,5 @@ def test_bad_parameters(options, message):
 
 
 def test_bad_source():
-    with pytest.raises(CwdaError, match="a Network, a ConvLayer or an array"):
-        geometry("resnet18")
+    with pytest.raises(CwdaError, match="cannot load an object of type int"):
+        geometry(18)

@@ -127,7 +127,7 @@ def test_no_layer_can_be_predicted():
     [
         ({"criteria": ["fermatt"]}, CriterionError, "did you mean 'fermat'"),
         ({"ratios": [0.5, 1.0]}, SelectionError, "lies between 0 and 1"),
-        ({"ratios": []}, SelectionError, "one ratio or more"),
+        ({"ratios": []}, SelectionError, "no pruning ratio given"),
         ({"normalise": "means"}, SelectionError, "did you mean 'mean'"),
         ({"rungs": ["blocks"]}, CwdaError, "did you mean 'block'"),
     ],

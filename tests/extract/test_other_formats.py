@@ -1,4 +1,4 @@
-"""Safetensors, ONNX, Keras and numpy files, written by their own libraries."""
+"""Safetensors, Keras and numpy files, written by their own libraries."""
 
 from __future__ import annotations
 
@@ -111,103 +111,6 @@ def test_huge_safetensors_headers_are_refused(tmp_path, length):
     path.write_bytes(struct.pack("<Q", length) + b"{}      ")
     with pytest.raises(UnreadableError, match=r"bytes long|cut off"):
         load(path)
-
-
-# ONNX
-
-
-def onnx_model(tensors, nodes):
-    onnx = pytest.importorskip("onnx")
-    graph = onnx.helper.make_graph(nodes, "g", [], [], initializer=tensors)
-    return onnx.helper.make_model(graph, ir_version=8)
-
-
-def onnx_node(operator, weight, **attributes):
-    onnx = pytest.importorskip("onnx")
-    return onnx.helper.make_node(operator, ["x", weight], [f"y{weight}"], **attributes)
-
-
-@pytest.mark.parametrize("raw", [True, False])
-@pytest.mark.parametrize("dtype", ["float32", "float16", "float64"])
-def test_onnx_types_groups_and_transposition(tmp_path, raw, dtype):
-    onnx = pytest.importorskip("onnx")
-    weights = {
-        "a.weight": random(4, 3, 3, 3).numpy().astype(dtype),
-        "g.weight": random(6, 2, 3, 3).numpy().astype(dtype),
-        "up.weight": random(4, 3, 2, 2).numpy().astype(dtype),
-        "other": random(4, 4, 4).numpy().astype(dtype),
-    }
-    tensors = []
-    for name, value in weights.items():
-        if raw:
-            tensors.append(onnx.numpy_helper.from_array(value, name))
-        else:
-            kind = onnx.helper.np_dtype_to_tensor_dtype(value.dtype)
-            tensors.append(onnx.helper.make_tensor(name, kind, value.shape, value.ravel()))
-    nodes = [
-        onnx_node("Conv", "a.weight"),
-        onnx_node("Conv", "g.weight", group=3),
-        onnx_node("ConvTranspose", "up.weight", group=2),
-        onnx_node("MatMul", "other"),
-    ]
-    onnx.save(onnx_model(tensors, nodes), tmp_path / "m.bin")
-    network = load(tmp_path / "m.bin")
-    assert [layer.name for layer in network] == ["a", "g", "up"]
-    assert [layer.groups for layer in network] == [1, 3, 2]
-    assert [layer.transposed for layer in network] == [False, False, True]
-    assert (network["a"].weight.numpy() == weights["a.weight"]).all()
-    assert network["up"].weight.shape == (6, 2, 2, 2)
-    assert [entry.name for entry in network.skipped] == ["other"]
-    assert network.assumptions == ()
-
-
-def test_onnx_constants_casts_and_what_is_computed(tmp_path):
-    onnx = pytest.importorskip("onnx")
-    weight = random(4, 3, 3, 3).numpy()
-    constant = onnx.numpy_helper.from_array(weight, "")
-    packed = onnx.numpy_helper.from_array(np.ones((4, 3, 3, 3), np.int8), "packed")
-    half = onnx.numpy_helper.from_array(weight.astype("float16"), "onnx::Conv_7")
-    nodes = [
-        onnx.helper.make_node("Constant", [], ["c"], value=constant),
-        onnx_node("Conv", "c"),
-        onnx.helper.make_node("Cast", ["onnx::Conv_7"], ["wide"], to=1),
-        onnx.helper.make_node("Conv", ["x", "wide"], ["y"], name="/layer1/conv1/Conv"),
-        onnx.helper.make_node("ConvInteger", ["x", "packed"], ["z"]),
-        onnx.helper.make_node("Relu", ["c"], ["positive"]),
-        onnx.helper.make_node("Conv", ["x", "positive"], ["v"], name="computed"),
-    ]
-    onnx.save(onnx_model([half, packed], nodes), tmp_path / "m.onnx")
-    network = load(tmp_path / "m.onnx")
-    assert {layer.name for layer in network} == {"c", "layer1.conv1.Conv"}
-    reasons = {entry.name: entry.reason for entry in network.skipped}
-    assert "quantised" in reasons["packed"]
-    assert "computed" in reasons["computed"]
-
-
-def test_onnx_external_data_stays_in_its_folder(tmp_path):
-    onnx = pytest.importorskip("onnx")
-    weight = random(64, 32, 3, 3).numpy()
-    folder = tmp_path / "model"
-    folder.mkdir()
-
-    def write(name):
-        tensor = onnx.numpy_helper.from_array(weight, "a.weight")
-        model = onnx_model([tensor], [onnx_node("Conv", "a.weight")])
-        onnx.save(model, folder / name, save_as_external_data=True, location="data.bin")
-        return folder / name
-
-    path = write("m.onnx")
-    assert (load(path)["a"].weight.numpy() == weight).all()
-    (folder / "data.bin").rename(tmp_path / "data.bin.x")
-    with pytest.raises(UnreadableError, match="missing"):
-        load(path)
-    (folder / "data.bin").symlink_to(tmp_path / "data.bin.x")
-    with pytest.raises(UnreadableError, match="outside"):
-        load(path)
-    for place in (b"/etc/pwd", b"../d.bin"):
-        (folder / "bad.onnx").write_bytes(path.read_bytes().replace(b"data.bin", place))
-        with pytest.raises(UnreadableError, match="outside"):
-            load(folder / "bad.onnx")
 
 
 # numpy

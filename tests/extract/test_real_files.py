@@ -45,7 +45,7 @@ FILES = {
     "quirks/silero_vad.jit": (
         10, "TorchScript", "_model.encoder.0.reparam_conv", (128, 129, 3),
     ),
-    "quirks/SqueezeNet_fp16.onnx": (26, "onnx", "conv10_w_0", (1000, 512, 1, 1)),
+    "quirks/SqueezeNet_fp16.onnx": (26, "onnx", "conv1_w_0", (64, 3, 3, 3)),
     "quirks/DenseNet-Fast-40-12-CIFAR10.h5": (39, "keras hdf5", "initial_conv2D", (16, 3, 3, 3)),
     "quirks/mlcommons-tiny-resnet8.h5": (9, "keras hdf5", "conv2d", (16, 3, 3, 3)),
     "quirks/mcunet-320kb-1mb_imagenet.pth": (

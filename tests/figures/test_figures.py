@@ -231,6 +231,15 @@ def test_dispersion_has_the_points():
     np.testing.assert_array_equal(line.get_ydata(), table["cv_predicted"])
 
 
+def test_global_shares_choose_the_ratio_near_one_half_and_the_last_rung():
+    ladder = [pruned().assign(rung=each) for each in ("block", "scale")]
+    ax = figures.global_shares(pd.concat([*ladder, *(each.assign(ratio=0.9) for each in ladder)]))
+    assert "ratio of 40 %" in ax.get_xlabel()
+    labels = ax.get_legend_handles_labels()[1]
+    assert any("model scale" in label for label in labels)
+    assert not any("block" in label for label in labels)
+
+
 def test_global_shares_have_the_measurements():
     table = pruned()
     ax = figures.global_shares(table, 0.4)
@@ -331,17 +340,11 @@ BROKEN = ConvLayer("broken", torch.full((16, 4, 3, 3), float("nan")))
             "several strategies",
         ),
         (lambda: figures.accuracy_curves(accuracies(), "local"), FigureError, "it has global"),
+        (lambda: figures.global_shares(pruned(), 0.7), FigureError, "it has 0.4"),
         (
-            lambda: figures.global_shares(pd.concat([pruned(), pruned().assign(ratio=0.5)])),
+            lambda: figures.global_shares(pruned().assign(rung="scale"), rung="no"),
             FigureError,
-            "choose one of 0.4, 0.5",
-        ),
-        (
-            lambda: figures.global_shares(
-                pd.concat([pruned().assign(rung=each) for each in ("block", "scale")])
-            ),
-            FigureError,
-            "2 rungs",
+            "scale",
         ),
         (lambda: figures.trajectory({}), FigureError, "by epoch"),
         (lambda: figures.trajectory(trained(), layer="conv"), FigureError, "needs a condition"),
@@ -356,16 +359,16 @@ BROKEN = ConvLayer("broken", torch.full((16, 4, 3, 3), float("nan")))
         (lambda: figures.score_histograms(network(), []), FigureError, "no layer to draw"),
         (lambda: figures.covariance(BROKEN), WeightsError, "NaN"),
         (lambda: figures.qq(BROKEN), WeightsError, "NaN"),
-        (lambda: figures.qq(layer(), [48]), FigureError, "no filter 48"),
+        (lambda: figures.qq(layer(), [48]), FigureError, "has no filter 48"),
         (
             lambda: figures.qq(ConvLayer("c", torch.arange(18.0).reshape(9, 1, 1, 2)), [0]),
             FigureError,
             "8 are",
         ),
-        (lambda: figures.covariance_blocks(layer(), [12]), FigureError, "channel 12"),
+        (lambda: figures.covariance_blocks(layer(), [12]), FigureError, "has no input channel 12"),
         (lambda: figures.covariance_blocks(layer(), []), FigureError, "no input channel"),
-        (lambda: figures.filter_image(layer(), 48), FigureError, "filter 48"),
-        (lambda: figures.covariance("conv1"), CwdaError, "cwda.load"),
+        (lambda: figures.filter_image(layer(), 48), FigureError, "has no filter 48"),
+        (lambda: figures.covariance("conv1"), CwdaError, "no known model"),
     ],
 )
 def test_bad_input_is_one_line(draw, error, words):

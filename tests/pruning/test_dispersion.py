@@ -33,7 +33,7 @@ def test_lists_of_scores():
         assert found["cv"][0] == pytest.approx(stats.variation(x, ddof=1), rel=1e-12)
 
 
-@pytest.mark.parametrize("source", ["resnet", [], [1.0, math.nan], [[1.0], [2.0]], None, 3.0])
+@pytest.mark.parametrize("source", [[], [1.0, math.nan], [[1.0], [2.0]], None, 3.0])
 def test_what_is_no_list_of_scores(source):
     with pytest.raises(SourceError, match="no list of finite scores"):
         dispersion(source)

@@ -1,0 +1,201 @@
+"""Arguments of public functions: what is impossible is refused in one line."""
+
+from __future__ import annotations
+
+import math
+import numbers
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import SupportsFloat
+
+from cwda.errors import CwdaError, SelectionError, nearest
+
+__all__ = [
+    "as_indices",
+    "as_list",
+    "as_path",
+    "choose",
+    "require_between",
+    "require_count",
+    "require_ratios",
+]
+
+
+def as_indices(
+    values: object, count: int, what: str, owner: str, error: type[CwdaError] = CwdaError
+) -> list[int]:
+    """One index or several, each from 0 to `count` - 1.
+
+    Raises
+    ------
+    CwdaError
+        If there is none, or one is no whole number or too large; of the class `error`.
+
+    Examples
+    --------
+    >>> as_indices(2, 16, "filter", "conv1"), as_indices([0, 5], 16, "filter", "conv1")
+    ([2], [0, 5])
+    """
+    several = isinstance(values, Iterable) and not isinstance(values, str | bytes)
+    numbered = f"they are numbered 0 to {count - 1}"
+    found: list[int] = []
+    for index in values if several else [values]:  # type: ignore[attr-defined]
+        whole = isinstance(index, numbers.Integral) and not isinstance(index, bool)
+        if not whole or not 0 <= int(index) < count:
+            raise error(f"{owner} has no {what} {_shown(index)}; {numbered}")
+        found.append(int(index))
+    if not found:
+        raise error(f"no {what} of {owner} given; {numbered}")
+    return found
+
+
+def as_list(values: object, what: str, error: type[CwdaError] = CwdaError) -> list[str]:
+    """One name or several, as a list of texts.
+
+    Raises
+    ------
+    CwdaError
+        If they are of another type; of the class `error`.
+
+    Examples
+    --------
+    >>> as_list("l1", "criterion"), as_list(("l1", "gm"), "criterion")
+    (['l1'], ['l1', 'gm'])
+    """
+    if isinstance(values, str):
+        return [values]
+    if isinstance(values, Iterable):
+        names = list(values)
+        if all(isinstance(name, str) for name in names):
+            return names
+    raise error(f"a {what} is named by a text, several by a list of texts, not {_shown(values)}")
+
+
+def as_path(value: object) -> Path:
+    """A path given as a text or a path, with the home folder for ``~``.
+
+    Raises
+    ------
+    CwdaError
+        If it is of another type.
+
+    Examples
+    --------
+    >>> as_path("reports/net.pdf").name
+    'net.pdf'
+    """
+    if not isinstance(value, str | os.PathLike):
+        raise CwdaError(f"a path is needed, not {_shown(value)}")
+    return Path(value).expanduser()
+
+
+def choose(
+    names: object, known: Iterable[str], what: str, error: type[CwdaError] = CwdaError
+) -> list[str]:
+    """Those of `known` that are asked for, in its order; all of them for None.
+
+    Raises
+    ------
+    CwdaError
+        If a name is unknown or none is given; of the class `error`.
+
+    Examples
+    --------
+    >>> choose(["scale", "block"], ["block", "scale", "shape"], "rung")
+    ['block', 'scale']
+    """
+    known = list(known)
+    if names is None:
+        return known
+    asked = as_list(names, what, error)
+    for name in asked:
+        if name not in known:
+            raise error(f"unknown {what} {name!r}{nearest(name, known)}")
+    if not asked:
+        raise error(f"no {what} given; choose from {', '.join(known)}")
+    return [name for name in known if name in asked]
+
+
+def require_between(
+    value: object,
+    low: float,
+    high: float,
+    what: str,
+    error: type[CwdaError] = CwdaError,
+    *,
+    inclusive: bool = False,
+) -> float:
+    """A number between two limits, themselves excluded unless `inclusive`.
+
+    Raises
+    ------
+    CwdaError
+        If it is no number or lies outside; of the class `error`.
+
+    Examples
+    --------
+    >>> require_between(0.5, 0, 1, "a pruning ratio")
+    0.5
+    """
+    number = _number(value)
+    inside = low <= number <= high if inclusive else low < number < high
+    if not inside:
+        place = f"between {low:g} and {high:g}" if math.isfinite(high) else f"above {low:g}"
+        raise error(f"{what} lies {place}, not {_shown(value)}")
+    return number
+
+
+def require_count(value: object, least: int, what: str, error: type[CwdaError] = CwdaError) -> int:
+    """A whole number that is not smaller than `least`.
+
+    Raises
+    ------
+    CwdaError
+        If it is no whole number or too small; of the class `error`.
+
+    Examples
+    --------
+    >>> require_count(8, 1, "top, the number of filters,")
+    8
+    """
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < least:
+        raise error(f"{what} is a whole number, {least} or more, not {_shown(value)}")
+    return int(value)
+
+
+def require_ratios(values: object) -> tuple[float, ...]:
+    """Pruning ratios, one or several, each between 0 and 1.
+
+    Raises
+    ------
+    SelectionError
+        If there is none, or one is no number between 0 and 1.
+
+    Examples
+    --------
+    >>> require_ratios(0.5), require_ratios([0.1, 0.3])
+    ((0.5,), (0.1, 0.3))
+    """
+    several = isinstance(values, Iterable) and not isinstance(values, str)
+    ratios = tuple(values) if several else (values,)  # type: ignore[arg-type]
+    if not ratios:
+        raise SelectionError("no pruning ratio given; one or more between 0 and 1 are needed")
+    return tuple(require_between(each, 0, 1, "a pruning ratio", SelectionError) for each in ratios)
+
+
+def _number(value: object) -> float:
+    """The value as a float; NaN, which lies nowhere, if it is no number."""
+    if isinstance(value, SupportsFloat) and not isinstance(value, str | bytes | bool):
+        try:
+            return float(value)
+        except (TypeError, ValueError, RuntimeError):
+            return math.nan
+    return math.nan
+
+
+def _shown(value: object) -> str:
+    """A value in a message: small ones as they are, others by their type."""
+    if value is None or isinstance(value, str | bool | numbers.Number):
+        return repr(value)[:60]
+    return f"an object of type {type(value).__name__}"

@@ -1,0 +1,249 @@
+"""Every public function takes whatever `cwda.load` takes, and refuses the rest in one line."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+import cwda
+from cwda import figures
+from cwda.layers import Network, Provenance
+
+RNG = torch.Generator().manual_seed(0)
+WEIGHTS = {
+    "0.weight": torch.randn(16, 8, 3, 3, generator=RNG),
+    "1.weight": torch.randn(16, 16, 3, 3, generator=RNG),
+}
+ONE = {"conv.weight": WEIGHTS["0.weight"]}
+
+#: Functions that go through the layers of a network, with what else they need.
+OF_A_NETWORK = {
+    "applicability": {"criteria": ["l2"]},
+    "check": {"conditions": ["mean", "epsilon"]},
+    "describe": {},
+    "dispersion": {"criteria": ["l2"]},
+    "epsilon": {},
+    "gaussianity": {},
+    "geometry": {"rungs": ["block"]},
+    "global_pruning": {"criteria": ["l2"], "ratios": 0.5, "rungs": ["block"]},
+    "homogeneity": {},
+    "independence": {},
+    "mean": {},
+    "predict_similarity": {"rungs": ["block"]},
+    "scores": {"criteria": ["l1", "l2"]},
+    "similarity": {"criteria": ["l1", "l2"], "ratios": 0.5},
+    "simulate_similarity": {"criteria": ["l1", "l2"], "rungs": ["block"], "draws": 39},
+    "variance": {},
+}
+OF_A_LAYER = {
+    "block_covariance": cwda.block_covariance,
+    "joint_normality": cwda.joint_normality,
+    "normality": cwda.normality,
+    "covariance": figures.covariance,
+    "covariance_blocks": figures.covariance_blocks,
+    "filter_image": figures.filter_image,
+    "qq": figures.qq,
+    "score_histogram": figures.score_histogram,
+}
+
+
+def module():
+    with torch.random.fork_rng():
+        model = nn.Sequential(nn.Conv2d(8, 16, 3, bias=False), nn.Conv2d(16, 16, 3, bias=False))
+    model.load_state_dict(WEIGHTS)
+    return model
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory):
+    """The same network through every door."""
+    path = tmp_path_factory.mktemp("doors") / "net.pth"
+    torch.save(WEIGHTS, path)
+    return {
+        "path": str(path),
+        "Path": path,
+        "module": module(),
+        "state dict": WEIGHTS,
+        "nested state dict": {"model": WEIGHTS, "epoch": 3},
+    }
+
+
+def table_of(result):
+    table = getattr(result, "table", result)
+    return table.drop(columns="network")
+
+
+@pytest.mark.parametrize("name", OF_A_NETWORK)
+def test_functions_of_a_network_take_every_source(name, sources):
+    function, options = getattr(cwda, name), OF_A_NETWORK[name]
+    expected = table_of(function(cwda.load(WEIGHTS), **options))
+    assert len(expected)
+    for kind, source in sources.items():
+        pd.testing.assert_frame_equal(table_of(function(source, **options)), expected, obj=kind)
+
+
+def test_select_and_pruned_indices_take_every_source(sources):
+    net = cwda.load(WEIGHTS)
+    plan, first = cwda.select(net, "l2", 0.5), cwda.pruned_indices(net, "1", "gm")
+    for source in sources.values():
+        assert cwda.select(source, "l2", 0.5).pruned == plan.pruned
+        assert cwda.pruned_indices(source, "1", "gm") == first
+
+
+def test_names_lead_to_networks_and_models():
+    built_in = cwda.load("resnet20-cifar10")
+    assert cwda.describe("resnet20-cifar10").equals(cwda.describe(built_in))
+    gamma = cwda.scores("resnet20-cifar10", ["bn_gamma"])  # a model is needed, not weights alone
+    model = cwda.load_model("resnet20-cifar10")
+    rows = gamma[gamma["layer"] == "layer1.0.conv1"]
+    assert np.allclose(rows["score"], model.layer1[0].bn1.weight.detach().abs().numpy())
+    assert set(gamma["network"]) == {"resnet20-cifar10"}
+    plan = cwda.make_plan("resnet20-cifar10", "l2", 0.5, (1, 3, 32, 32))
+    assert plan == cwda.make_plan(model, "l2", 0.5, (1, 3, 32, 32))
+
+
+def test_several_sources_at_once(sources):
+    res = cwda.check([sources["path"], sources["module"], WEIGHTS], ["mean"])
+    assert [net.name for net in res.networks] == ["net", "Sequential", "dict"]
+    res = cwda.check([WEIGHTS, WEIGHTS], ["mean"])
+    assert [net.name for net in res.networks] == ["dict", "dict (2)"]
+
+
+@pytest.mark.parametrize("name", OF_A_LAYER)
+def test_functions_of_a_layer_take_what_has_one(name):
+    function = OF_A_LAYER[name]
+    layer = cwda.load(ONE)["conv"]
+    for source in (layer, layer.array, ONE, cwda.load(ONE)):
+        function(source)
+    with pytest.raises(cwda.CwdaError, match=r"has 2; choose one of .* net\['0'\]"):
+        function(WEIGHTS)
+
+
+class Odd:
+    """A type that nobody expects."""
+
+
+#: What stands for no network, no name, no number.
+WRONG = [
+    None, 3, math.nan, True, Odd(), Odd, "", "no-such-model", Path("nofile.pth"), b"bytes",
+    [], {}, set(), [None], ["no-such-model"], {"a": 1}, nn.Identity(), lambda: 0,
+    np.zeros((2, 2)), np.zeros((0, 9, 4)), np.array("x"), np.array([[["x"]]]), torch.zeros(0),
+]  # fmt: skip
+WRONG_VALUES = [None, "x", -1, 0.5, math.nan, Odd(), [], ["x"], {}, (1, 2), b"b"]
+
+
+def refusal(function, *args, **kwargs):
+    """The message of a refusal, checked to be one line; empty where the call goes through."""
+    message = ""
+    try:
+        function(*args, **kwargs)
+    except cwda.CwdaError as error:
+        message = str(error) or "an empty message\n"
+    assert "\n" not in message, function
+    return message
+
+
+@pytest.mark.parametrize("name", [*OF_A_NETWORK, *OF_A_LAYER])
+def test_wrong_sources_are_refused_in_one_line(name):
+    function = OF_A_LAYER.get(name) or getattr(cwda, name)
+    options = OF_A_NETWORK.get(name, {})
+    for source in WRONG:
+        assert refusal(function, source, **options), source
+
+
+#: Each public function, and how arguments that work are made.
+CALLS = {
+    **{
+        name: lambda name=name: (getattr(cwda, name), (cwda.load(WEIGHTS),), OF_A_NETWORK[name])
+        for name in OF_A_NETWORK
+    },
+    **{
+        name: lambda function=function: (function, (cwda.load(ONE),), {})
+        for name, function in OF_A_LAYER.items()
+    },
+    "select": lambda: (cwda.select, (WEIGHTS, "l2", 0.5), {}),
+    "pruned_indices": lambda: (cwda.pruned_indices, (WEIGHTS, 0, "l2"), {}),
+    "compare": lambda: (cwda.compare, similarities(), {}),
+    "overview": lambda: (figures.overview, (cwda.check(WEIGHTS),), {}),
+    "effects": lambda: (figures.effects, (cwda.check(WEIGHTS), "mean"), {}),
+    "criteria_matrix": lambda: (figures.criteria_matrix, similarities()[:1], {}),
+    "similarity_map": lambda: (figures.similarity_map, similarities()[:1], {}),
+    "score_histograms": lambda: (figures.score_histograms, (WEIGHTS, ["0"], ["l2"]), {}),
+    "global_shares": lambda: (figures.global_shares, (cwda.global_pruning(WEIGHTS),), {}),
+    "dispersion (figure)": lambda: (figures.dispersion, (cwda.applicability(WEIGHTS),), {}),
+    "predicted_measured": lambda: (
+        figures.predicted_measured,
+        (cwda.compare(*similarities()),),
+        {},
+    ),
+}
+
+
+def similarities():
+    return cwda.similarity(WEIGHTS), cwda.predict_similarity(WEIGHTS)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_wrong_values_are_refused_in_one_line(name):
+    """No argument of any public function ends in a traceback."""
+    function, args, options = CALLS[name]()
+    refused = 0
+    for place, parameter in enumerate(inspect.signature(function).parameters.values()):
+        if parameter.name in ("ax", "on_layer"):
+            continue
+        for value in WRONG_VALUES:
+            if place < len(args):
+                given = (*args[:place], value, *args[place + 1 :])
+                refused += bool(refusal(function, *given, **options))
+            else:
+                refused += bool(refusal(function, *args, **{**options, parameter.name: value}))
+    assert refused
+
+
+@pytest.mark.parametrize("function", [cwda.load_model, cwda.make_plan, cwda.collect])
+def test_models_are_needed_not_weights(function):
+    rest = ("l2", 0.5, (1, 8, 9, 9)) if function is cwda.make_plan else ()
+    for source in (*WRONG[:14], cwda.load(WEIGHTS), WEIGHTS):
+        assert refusal(function, source, *rest), source
+
+
+def test_accuracy_says_what_it_needs():
+    images = torch.zeros(2, 3, 8, 8), torch.tensor([0, 1])
+    assert "cwda.load_model" in refusal(cwda.accuracy, "resnet20-cifar10", images)
+    assert "does not take images" in refusal(cwda.accuracy, nn.LayerNorm(5), images)
+    assert "no row of class scores" in refusal(cwda.accuracy, nn.Identity(), images)
+
+
+def test_selections_that_are_empty_are_told():
+    net = cwda.load(WEIGHTS)
+    assert "its layers are called 0, 1" in refusal(net.select, "foo*")
+    assert "has no layer 'conv1'" in refusal(lambda: net["conv1"])
+    assert "0 to 1" in refusal(lambda: net[7])
+    res = cwda.check(net, ["epsilon", "mean"])
+    assert "did you mean 'epsilon'" in refusal(res.condition, "eps")
+    assert "such as {'mean': 0.1}" in refusal(cwda.check, net, margins=0.1)
+    odd = cwda.load({"[mask].conv.weight": WEIGHTS["0.weight"]})
+    assert len(odd.select("[mask].conv")) == 1  # a name that looks like a pattern
+
+
+def test_a_network_without_layers_is_a_table_without_rows():
+    empty = Network("empty", (), Provenance("", "array"))
+    assert len(cwda.check(empty).table) == 0
+    assert len(cwda.scores(empty)) == 0
+
+
+def test_figures_show_themselves():
+    net = cwda.load(ONE)
+    for shown in (
+        figures.overview(cwda.check(net)),
+        figures.score_histograms(net, criteria=["l1", "l2"]),
+        figures.global_shares(cwda.global_pruning(WEIGHTS)),
+    ):
+        assert shown._repr_png_().startswith(b"\x89PNG")
