@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "cwda"
 
 #: From the ground up; rooms of one floor do not know each other.
 FLOORS = (
-    {"errors", "formatting", "progress", "_version"},
+    {"brief", "errors", "formatting", "progress", "_version"},
     {"arguments", "files", "layers", "numerics"},
     {"models"},
     {"extract"},

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cwda._version import __version__
+from cwda.brief import brief
 from cwda.calibration.cells import Cell, Key
 from cwda.calibration.designs import Size
 from cwda.calibration.judgement import tabulate
@@ -41,6 +42,8 @@ class Study:
     seed: int = 0
     versions: dict[str, str] = field(default_factory=lambda: _versions())
     cells: dict[Key, Cell] = field(default_factory=dict)
+
+    __repr__ = brief
 
     @property
     def table(self) -> pd.DataFrame:

@@ -80,12 +80,9 @@ class Evidence:
         if not self.demanding:
             return network, None
         names = " and ".join(each.name for each in self.demanding)
-        if self.sources.how.get("weights_key"):
-            raise SourceError(
-                f"to score {names}, a whole network is needed: leave --weights-key out"
-            )
         try:
-            module = self.sources.origin(network).load_model(self.arch)
+            key = self.sources.how.get("weights_key")
+            module = self.sources.origin(network).load_model(self.arch, key)
         except CwdaError as error:
             raise SourceError(
                 f"{network.name}: to score {names}, the network itself is needed, not its weights "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_MODEL", "Entry", "Sources", "source_arguments", "source_options"]
 
 DEFAULT_MODEL = "resnet20-cifar10"
+
+#: How the library asks for an architecture, and whether a name follows.
+_ARCH = re.compile(r"\barch=(\w?)")
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ class Entry:
 
         return load(self._source(), **how)
 
-    def load_model(self, arch: str | None) -> nn.Module:
+    def load_model(self, arch: str | None, weights_key: str | None = None) -> nn.Module:
         """The network as a module that can run.
 
         Raises
@@ -65,9 +69,11 @@ class Entry:
 
         source = self._source()
         try:
-            return load_model(source, arch)
+            return load_model(source, arch, weights_key)
         except CwdaError as error:
-            raise type(error)(str(error).replace("arch=", "--arch ").rstrip()) from error
+            raise type(error)(
+                _ARCH.sub(lambda found: "--arch " + found[1] if found[1] else "--arch", str(error))
+            ) from error
 
     def _source(self) -> str:
         from cwda.extract import ModelName
@@ -233,4 +239,4 @@ def _layout(texts: Sequence[str]) -> str | dict[str, str]:
         )
     if not by_pattern:
         return bare[0]
-    return by_pattern | ({"*": bare[0]} if bare else {})
+    return ({"*": bare[0]} if bare else {}) | by_pattern  # the last that matches counts

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from cwda.arguments import choose
+from cwda.brief import brief
 from cwda.conditions.covariance import energy_shares
 from cwda.conditions.workspace import Workspace, unfit
 from cwda.errors import CwdaError, WeightsError
@@ -60,6 +61,8 @@ class BlockCovariance:
     shares: dict[str, float]
     mean_abs_correlation: float
     sampling_level: float
+
+    __repr__ = brief
 
 
 def block_covariance(layer: Source, *, device: Device = "auto") -> BlockCovariance:

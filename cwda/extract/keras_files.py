@@ -247,18 +247,31 @@ def _tensor(variable: _Variable, order: str) -> NamedTensor:
         except (OSError, RuntimeError, ValueError) as error:
             detail = (str(error).splitlines() or [""])[0][:80]
             raise UnreadableError(_DAMAGED.format(detail)) from None
-        return layout.turn(torch.from_numpy(values.astype(values.dtype.newbyteorder("="))))
+        return torch.from_numpy(values.astype(values.dtype.newbyteorder("=")))
+
+    def turned_values() -> torch.Tensor:
+        return layout.turn(read())
 
     turned = layout.shape(shape) if is_conv else shape
+    name, dtype = ".".join(variable.path), _dtype(variable.data.dtype)
     return NamedTensor(
-        ".".join(variable.path),
+        name,
         turned,
-        _dtype(variable.data.dtype),
-        read,
+        dtype,
+        turned_values,
         is_conv=is_conv,
         groups=turned[0] // max(shape[-1], 1) if layout.depthwise else variable.groups,
         transposed=layout.transposed if is_conv else None,
         origin=variable.kind,
+        stored=NamedTensor(
+            name,
+            shape,
+            dtype,
+            read,
+            is_conv=is_conv,
+            groups=variable.groups,
+            transposed=layout.transposed if is_conv else None,
+        ),
     )
 
 

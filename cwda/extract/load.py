@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from cwda.errors import CwdaError, SourceError, UnreadableError
 from cwda.extract import zoo
+from cwda.extract.arrange import Layouts
 from cwda.extract.download import HF_FILES
 from cwda.extract.formats import read_file
 from cwda.extract.json_text import parse_json
@@ -57,6 +58,7 @@ def load(
     groups: Mapping[str, int] | None = None,
     transposed: str | None = None,
     weights_key: str | None = None,
+    layout: Layouts | None = None,
 ) -> Network:
     """The convolution weights of a trained network, with what was left out and assumed.
 
@@ -81,6 +83,11 @@ def load(
         Glob patterns of transposed convolutions, separated by commas, as ``"up*,dec*"``.
     weights_key : str, optional
         Dotted path of the state dict to take where a file holds several, as ``ema``.
+    layout : str or mapping, optional
+        Order in which the kernels' axes are stored, where it is not recognised: ``"OIHW"``
+        (PyTorch), ``"HWIO"`` (TensorFlow, JAX), ``"OHWI"`` (MLX), or any text with one O, one
+        I and one to three letters of the kernel; or such texts by glob pattern of layer names,
+        as ``{"backbone_3d.*": "ODHWI"}``.
 
     Returns
     -------
@@ -103,7 +110,7 @@ def load(
     >>> net.assumptions
     ('the layer: not transposed: the source does not say', 'the layer: groups = 1: ...')
     """
-    options = Options(groups or {}, transposed or "", weights_key)
+    options = Options(groups or {}, transposed or "", weights_key, layout)
     if isinstance(source, str | Path):
         return _named(source, name, options)
     if isinstance(source, Network):
@@ -111,8 +118,11 @@ def load(
     if isinstance(source, ConvLayer):
         return _single(source, name)
     if isinstance(source, np.ndarray | Tensor):
-        return _array(source, name)
-    if isinstance(source, nn.Module):
+        if layout is None:
+            return _array(source, name)
+        tensor = replace(walk({name or "array": source})[0], is_conv=True)
+        content, kind = Content("array", [tensor]), type(source).__name__
+    elif isinstance(source, nn.Module):
         content, kind = read_module(source), type(source).__name__
     elif isinstance(source, Mapping):
         content, kind = Content("state dict", walk(source)), type(source).__name__

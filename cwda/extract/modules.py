@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.parameter import UninitializedParameter
 
+from cwda.extract.old_names import current_name
 from cwda.extract.tensors import Content, NamedTensor
 from cwda.extract.tree import walk
 from cwda.layers import Skipped
@@ -58,10 +59,7 @@ def with_blueprint(content: Content, module: nn.Module) -> Content:
     }
 
     def informed(tensor: NamedTensor) -> NamedTensor:
-        # Old DenseNet files write "conv.1" for what the module calls "conv1".
-        part = known.get(tensor.name) or known.get(
-            re.sub(r"\.(\d)\.weight$", r"\1.weight", tensor.name)
-        )
+        part = known.get(current_name(tensor.name, known))
         if part is None or tuple(part.weight.shape) != tensor.shape:
             return tensor
         return replace(tensor, is_conv=True, groups=part.groups, transposed=part.transposed)

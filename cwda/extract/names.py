@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from cwda.extract.recognise import LEAF
+from cwda.extract.recognise import LEAF, split_leaf
 from cwda.extract.tensors import NamedTensor
 
 __all__ = ["layer_names"]
@@ -51,12 +51,17 @@ def _shared_container(chosen: list[NamedTensor]) -> int:
 
 
 def _without_leaf(name: str) -> str:
-    stem, dot, leaf = name.rpartition(".")
-    return stem if dot and LEAF.fullmatch(leaf) and leaf not in _KEPT else name
+    stem, leaf = split_leaf(name)
+    if not stem or not LEAF.fullmatch(leaf):
+        return name
+    kept = name if leaf in _KEPT else stem
+    return kept.replace(name[len(stem)], ".")
 
 
 #: Endings that tell two layers of one module apart.
-_KEPT = frozenset({"depthwise_kernel", "pointwise_kernel"})
+_KEPT = frozenset(
+    {"depthwise_kernel", "pointwise_kernel", "depthwise_weights", "pointwise_weights"}
+)
 
 
 def _unique(names: list[str]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 import tokenize
 import warnings
 from collections.abc import Callable
@@ -22,8 +23,9 @@ __all__ = ["MAGIC", "read_npy", "read_npz"]
 
 MAGIC = b"\x93NUMPY"
 _MAX_HEADER = 65_536
+#: Arrays of three axes that are no kernels, as in transformers.
+_EMBEDDING = re.compile(r"embed|token|(^|\.)cls$", re.IGNORECASE)
 _PAPER = "an array of three axes is taken as N x k^2 x N' (channels, positions, filters)"
-_STORED = "an array of four or five axes is taken as (N', N, *kernel)"
 
 
 def read_npy(file: MappedFile) -> Content:
@@ -53,17 +55,16 @@ def _array(
     leaf = _leaf(shape, fortran, dtype, start, len(data), fetch or (lambda: data))
     if isinstance(leaf, Opaque) or len(shape) < 3:
         return NamedTensor(name, shape, leaf.dtype, leaf.read, reason=leaf.reason)
-    if len(shape) == 3 and not LEAF.fullmatch(name.rpartition(".")[2]):
-        return _paper_array(name, leaf)
     plain = not LEAF.fullmatch(name.rpartition(".")[2])
+    if plain and len(shape) == 3 and not _EMBEDDING.search(name):
+        return _paper_array(name, leaf)
     return NamedTensor(
         name,
         shape,
         leaf.dtype,
         leaf.read,
-        is_conv=True if plain and leaf.dtype.is_floating_point else None,
+        is_conv=True if plain and len(shape) > 3 and leaf.dtype.is_floating_point else None,
         reason=leaf.reason,
-        assumption=_STORED if plain else "",
     )
 
 
@@ -86,6 +87,7 @@ def _paper_array(name: str, leaf: StridedTensor) -> NamedTensor:
         transposed=False,
         reason=leaf.reason,
         assumption=_PAPER,
+        stored=NamedTensor(name, leaf.shape, leaf.dtype, leaf.read, is_conv=True),
     )
 
 

@@ -6,10 +6,12 @@ import re
 
 from cwda.extract.tensors import NamedTensor
 
-__all__ = ["LEAF", "is_moving_average", "why_not"]
+__all__ = ["LEAF", "is_moving_average", "split_leaf", "why_not"]
 
 #: Last part of the name of a convolution's weight.
-LEAF = re.compile(r"weights?|kernel|w|W|filters?|(depthwise|pointwise)_kernel|weight_orig")
+LEAF = re.compile(
+    r"weights?|kernel|w|W|filters?|(depthwise|pointwise)_(kernel|weights)|weight_orig"
+)
 #: Endings that do as well for four axes or more, where little else has so many.
 _ENDING = re.compile(r".*_(weights?|kernel|w|W)(_\d+)?")
 
@@ -50,6 +52,18 @@ def why_not(tensor: NamedTensor, bias: NamedTensor | None) -> str:
     )
 
 
+def split_leaf(name: str) -> tuple[str, str]:
+    """The name of a tensor's layer and the tensor's own, which a dot, slash or comma divides.
+
+    Examples
+    --------
+    >>> split_leaf("params,Conv_0,kernel")
+    ('params,Conv_0', 'kernel')
+    """
+    end = max(name.rfind("."), name.rfind("/"), name.rfind(","))
+    return name[: max(end, 0)], name[end + 1 :]
+
+
 def _by_place(tensor: NamedTensor) -> str:
     if tensor.origin.startswith(_GRAPH):
         return ""
@@ -83,7 +97,7 @@ def _by_type(tensor: NamedTensor) -> str:
 def _by_name(tensor: NamedTensor, bias: NamedTensor | None) -> str:
     if bias is not None and bias.shape == tensor.shape:
         return "a normalisation: its bias has the same shape"
-    leaf = tensor.name.rpartition(".")[2].rpartition("/")[2]
+    leaf = split_leaf(tensor.name)[1]
     if LEAF.fullmatch(leaf) or (len(tensor.shape) > 3 and _ENDING.fullmatch(leaf)):
         return ""
     return "not named as a convolution's weight"

@@ -7,6 +7,7 @@ the tensors that are wanted are ever read.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -51,13 +52,20 @@ def read_safetensors(file: MappedFile) -> Content:
         raise UnreadableError(_DAMAGED.format(str(error)[:80])) from None
     if not isinstance(header, dict):
         raise UnreadableError(_DAMAGED.format("it is no JSON object"))
+    convention = _convention(header.get("__metadata__"))
     tensors = [
-        _tensor(file, 8 + length, key, entry)
+        replace(_tensor(file, 8 + length, key, entry), convention=convention)
         for key, entry in header.items()
         if key != "__metadata__"
     ]
     # The header's order is the writer's; the data's order is by type and name.
     return Content("safetensors", tensors)
+
+
+def _convention(metadata: Any) -> str:
+    """The library that wrote the file, as ``pt``, ``flax`` or ``mlx``; empty if it does not say."""
+    stated = metadata.get("format") if isinstance(metadata, dict) else None
+    return printable(stated)[:20].lower() if isinstance(stated, str) else ""
 
 
 def _tensor(file: MappedFile, start: int, key: str, entry: Any) -> NamedTensor:

@@ -11,9 +11,12 @@ import torch
 from torch import Tensor
 
 from cwda.errors import SourceError, UnreadableError
+from cwda.extract.arrange import Layouts, arrange
+from cwda.extract.attention import projections
 from cwda.extract.names import layer_names
 from cwda.extract.parametrised import combine
-from cwda.extract.recognise import is_moving_average, why_not
+from cwda.extract.positions import with_positions
+from cwda.extract.recognise import is_moving_average, split_leaf, why_not
 from cwda.extract.tensors import Content, NamedTensor
 from cwda.layers import ConvLayer, Network, Provenance, Skipped
 
@@ -37,11 +40,14 @@ class Options:
         Glob patterns of the transposed convolutions' names, separated by commas.
     weights_key : str or None
         Dotted path of the state dict to take, as ``ema`` or ``model.generator``.
+    layout : str, mapping or None
+        Order of the axes of all layers, or by glob pattern of the layer's name.
     """
 
     groups: Mapping[str, int] = field(default_factory=dict)
     transposed: str = ""
     weights_key: str | None = None
+    layout: Layouts | None = None
 
 
 def select(content: Content, name: str, provenance: Provenance, options: Options) -> Network:
@@ -56,11 +62,16 @@ def select(content: Content, name: str, provenance: Provenance, options: Options
     """
     skipped = list(content.skipped)
     tensors = _under_key(content.tensors, options.weights_key, skipped)
-    chosen = _convolutions(combine(tensors), skipped, options.weights_key is not None)
+    chosen = _convolutions(
+        with_positions(combine(tensors)), skipped, options.weights_key is not None
+    )
     if not chosen:
         raise UnreadableError(_nothing(content, skipped))
     _require_size(chosen, content.stored)
     names = layer_names(chosen)
+    _check_patterns(names, options)
+    told = [_matches(name, options.transposed) for name in names]
+    chosen = arrange(chosen, names, tensors, options.layout, told, content.format)
     tensors, notes = _settle(chosen, names, options)
     layers = tuple(_layer(t, n) for t, n in zip(tensors, names, strict=True))
     return Network(name, layers, provenance, tuple(skipped), (*content.assumptions, *notes))
@@ -120,17 +131,20 @@ def _convolutions(
     tensors: list[NamedTensor], skipped: list[Skipped], averages_wanted: bool
 ) -> list[NamedTensor]:
     """The convolution weights in order; other tensors of 3 axes or more go to `skipped`."""
-    biases = {t.path: t for t in tensors if t.name.rpartition(".")[2] in ("bias", "b")}
+    biases = {split_leaf(t.path)[0]: t for t in tensors if split_leaf(t.name)[1] in ("bias", "b")}
+    attention = projections(tensors)
     chosen: list[NamedTensor] = []
     left_out: list[Skipped] = []
     for tensor in tensors:
         if len(tensor.shape) < 3:
             continue
-        bias = _bias_of(tensor, biases)
-        if reason := why_not(tensor, bias):
+        reason = why_not(tensor, biases.get(split_leaf(tensor.path)[0]))
+        if not reason and id(tensor) in attention:
+            reason = "a projection of attention, not a convolution's weight"
+        if reason:
             left_out.append(Skipped(tensor.path, tensor.shape, reason))
         else:
-            chosen.append(_with_evidence(tensor, bias))
+            chosen.append(tensor)
     raw = [tensor for tensor in chosen if not is_moving_average(tensor)]
     if raw and not averages_wanted:
         reason = "a moving average (EMA); the raw weights are taken, weights_key chooses"
@@ -140,36 +154,15 @@ def _convolutions(
     return chosen
 
 
-def _bias_of(tensor: NamedTensor, biases: dict[str, NamedTensor]) -> NamedTensor | None:
-    stem, dot, _ = tensor.path.rpartition(".")
-    return biases.get(f"{stem}{dot}bias") or biases.get(f"{stem}{dot}b")
-
-
-_TURNED_BY_BIAS = (
-    "transposed, because the bias fits the second axis of the weight and not the first"
-)
-
-
-def _with_evidence(tensor: NamedTensor, bias: NamedTensor | None) -> NamedTensor:
-    """Take a convolution for transposed where only its bias can tell."""
-    if tensor.is_conv or tensor.transposed is not None or bias is None:
-        return tensor
-    if bias.shape == tensor.shape[1:2] and bias.shape != tensor.shape[:1]:
-        note = "; ".join(filter(None, (tensor.assumption, _TURNED_BY_BIAS)))
-        return replace(tensor, transposed=True, assumption=note)
-    return tensor
-
-
 def _settle(
     chosen: list[NamedTensor], names: list[str], options: Options
 ) -> tuple[list[NamedTensor], list[str]]:
     """Groups and transposition of each layer, and in words what was assumed."""
-    _check_patterns(names, options)
     settled: list[NamedTensor] = []
     notes: dict[str, list[str]] = {}
     for index, (tensor, name) in enumerate(zip(chosen, names, strict=True)):
         current, assumed = _settle_one(tensor, name, options, first=index == 0)
-        for note in filter(None, (current.assumption, *assumed)):
+        for note in filter(None, (*current.assumption.split("; "), *assumed)):
             notes.setdefault(note, []).append(name)
         settled.append(current)
     return settled, [_note(text, layers, len(names)) for text, layers in notes.items()]
@@ -180,7 +173,7 @@ def _settle_one(
 ) -> tuple[NamedTensor, list[str]]:
     assumed: list[str] = []
     transposed, groups = tensor.transposed, tensor.groups
-    if options.transposed and _matches(name, options.transposed):
+    if _matches(name, options.transposed):
         transposed = True
     for pattern, number in options.groups.items():
         if fnmatch.fnmatchcase(name, pattern):
@@ -206,9 +199,10 @@ def _settle_one(
 
 
 def _check_patterns(names: list[str], options: Options) -> None:
-    patterns = [*options.groups, *_split(options.transposed)]
+    layout = options.layout if isinstance(options.layout, Mapping) else {}
+    patterns = [*options.groups, *layout, *_split(options.transposed)]
     for pattern in patterns:
-        if not any(fnmatch.fnmatchcase(name, pattern) for name in names):
+        if not any(fnmatch.fnmatchcase(name, str(pattern)) for name in names):
             raise SourceError(
                 f"no layer matches {pattern!r}; the first layers are {', '.join(names[:4])}"
             )

@@ -29,7 +29,8 @@ class NamedTensor:
         Dotted path inside its state dict, as ``layer1.0.conv1.weight``.
     shape : tuple of int
         Shape in PyTorch's layout: (N', N / groups, *kernel) for a convolution,
-        (N, N' / groups, *kernel) for a transposed one.
+        (N, N' / groups, *kernel) for a transposed one. Where the source does not say which
+        axis is which, the stored shape, until `arrange` has decided.
     dtype : torch.dtype or None
         Type of the elements; None where torch has none for them.
     read : callable
@@ -46,6 +47,11 @@ class NamedTensor:
         What the reader assumed about it; empty if nothing.
     origin : str
         Class that holds it, as ``torch.nn.modules.conv.Conv2d``; empty if unknown.
+    convention : str
+        Library that stored the axes in its order, as ``mlx``, or ``numpy`` for arrays in
+        memory or a pickle; empty if the source does not say.
+    stored : NamedTensor or None
+        The tensor with its axes as stored, where its reader has turned them.
     """
 
     name: str
@@ -59,6 +65,8 @@ class NamedTensor:
     reason: str = ""
     assumption: str = ""
     origin: str = ""
+    convention: str = ""
+    stored: NamedTensor | None = None
 
     @property
     def path(self) -> str:

@@ -144,6 +144,8 @@ def _named(
     container: tuple[str, ...],
     **hints: Any,
 ) -> NamedTensor:
+    if isinstance(value, np.ndarray | NumpyArray):
+        hints["convention"] = "numpy"  # where every library's weights can end
     if isinstance(value, np.ndarray):
         value = _from_numpy(value)
     if isinstance(value, Tensor):

@@ -5,15 +5,24 @@ from __future__ import annotations
 import difflib
 import importlib.resources
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from cwda.brief import brief
 from cwda.errors import SourceError
 from cwda.extract.download import from_hugging_face, from_url, hub_path
+from cwda.models.torchvision_models import (
+    as_trained,
+    builder_options,
+    is_quantized,
+    torchvision_names,
+)
 
 __all__ = ["Found", "ZooEntry", "available", "find", "is_known", "is_prefixed", "unknown"]
 
@@ -57,12 +66,17 @@ class Found:
         The architecture without values, which tells groups and transposition.
     module : Module or None
         A network in memory, in place of a file.
+    finish : callable or None
+        Sets on a module what its library sets beside these weights.
     """
 
     origin: str
     path: Path | None = None
     blueprint: nn.Module | None = None
     module: nn.Module | None = None
+    finish: Callable[[nn.Module], None] | None = None
+
+    __repr__ = brief
 
 
 def available() -> list[ZooEntry]:
@@ -77,7 +91,7 @@ def available() -> list[ZooEntry]:
         ZooEntry(BUILT_IN, "built-in", "ready", "CIFAR-10 ResNet-20, trained"),
         ZooEntry(f"{BUILT_IN}:init", "built-in", "ready", "the same network before training"),
     ]
-    for name in _torchvision_names():
+    for name in torchvision_names():
         for weights in _torchvision_weights(name):
             state = "cached" if hub_path(weights.url).exists() else "to download"
             label = f"{name}:{weights.name}"
@@ -100,7 +114,7 @@ def is_known(text: str) -> bool:
     """Whether a name stands for a network, without looking whether its weights can be had."""
     if is_prefixed(text) or text in (BUILT_IN, f"{BUILT_IN}:init"):
         return True
-    return text.partition(":")[0] in _torchvision_names()
+    return text.partition(":")[0] in torchvision_names()
 
 
 def find(text: str) -> Found | None:
@@ -116,7 +130,7 @@ def find(text: str) -> Found | None:
 
 def unknown(text: str) -> SourceError:
     """The error for a name that nobody knows, with the nearest ones."""
-    names = [BUILT_IN, f"{BUILT_IN}:init", *_torchvision_names()]
+    names = [BUILT_IN, f"{BUILT_IN}:init", *torchvision_names()]
     near = difflib.get_close_matches(text, names, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else f"built in is {BUILT_IN};"
     return SourceError(
@@ -144,7 +158,12 @@ def _built_in(text: str) -> Found:
 
 def _torchvision(text: str) -> Found | None:
     name, _, wanted = text.partition(":")
-    if name not in _torchvision_names():
+    if is_quantized(name):
+        raise SourceError(
+            f"{name}: torchvision's quantised networks hold packed integers, which are not read; "
+            f"take {name.removeprefix('quantized_')}"
+        )
+    if name not in torchvision_names():
         return None
     from torchvision import models
 
@@ -155,15 +174,9 @@ def _torchvision(text: str) -> Found | None:
     chosen = members[wanted if wanted in members else default]
     builder = models.get_model_builder(name)
     # Drawing initial weights would cost seconds; on the meta device they are nothing anyway.
-    extra = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
-    blueprint = _on_meta(lambda: builder(weights=None, **extra))
-    return Found(chosen.url, from_url(chosen.url), blueprint)
-
-
-def _torchvision_names() -> list[str]:
-    from torchvision import models
-
-    return list(models.list_models(module=models))
+    blueprint = _on_meta(lambda: builder(weights=None, **builder_options(name)))
+    finish = partial(as_trained, name=name, weights=chosen.name)
+    return Found(chosen.url, from_url(chosen.url), blueprint, finish=finish)
 
 
 def _torchvision_weights(name: str) -> list[Any]:

@@ -4,7 +4,7 @@ from cwda.models.build import ARCHITECTURES, build
 from cwda.models.data import ImageData, Images, read_images
 from cwda.models.evaluate import accuracy
 from cwda.models.resnet import DEPTHS, CifarResNet, cifar_resnet, initialise
-from cwda.models.vgg import CifarVGG, cifar_vgg16
+from cwda.models.vgg import CifarVGG, cifar_vgg
 
 __all__ = [
     "ARCHITECTURES",
@@ -16,7 +16,7 @@ __all__ = [
     "accuracy",
     "build",
     "cifar_resnet",
-    "cifar_vgg16",
+    "cifar_vgg",
     "initialise",
     "read_images",
 ]

@@ -10,6 +10,7 @@ from torch import Tensor
 from cwda.arguments import require_count
 from cwda.errors import DataError
 from cwda.models.data import ImageData, Images
+from cwda.models.labels import class_labels
 
 __all__ = ["Batch", "Data", "as_batches", "count"]
 
@@ -111,9 +112,4 @@ def _validated(images: Tensor, labels: Tensor | None) -> Batch:
         raise DataError("some pixels are NaN or infinite; remove those images")
     if labels is None:
         return images, None
-    if labels.shape != images.shape[:1] or labels.is_floating_point():
-        raise DataError(
-            f"{len(images)} images need as many class labels, whole numbers, not {labels.dtype} "
-            f"of shape {tuple(labels.shape)}"
-        )
-    return images, labels.long()
+    return images, class_labels(labels, len(images))

@@ -11,21 +11,22 @@ import torch
 from torch import nn
 
 from cwda.errors import SourceError
-from cwda.models.resnet import DEPTHS, cifar_resnet
-from cwda.models.vgg import cifar_vgg16
+from cwda.models.resnet import DEPTHS, FOUR_STAGES, Shortcut, cifar_resnet, cifar_resnet_4
+from cwda.models.torchvision_models import builder_options, torchvision_names
+from cwda.models.vgg import CONFIGURATIONS, cifar_vgg
 
 __all__ = ["ARCHITECTURES", "build"]
 
+_SHORTCUTS: dict[str, Shortcut] = {"": "padding", "_projection": "projection", "_noshort": "none"}
+
 #: The built-in architectures for 32 x 32 images.
 ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
-    **{f"cifar_resnet{depth}": partial(cifar_resnet, depth) for depth in DEPTHS},
-    "cifar_vgg16_bn": cifar_vgg16,
+    f"cifar_resnet{depth}{ending}": partial(cifar_resnet, depth, shortcut=shortcut)
+    for ending, shortcut in _SHORTCUTS.items()
+    for depth in DEPTHS
 }
-
-# Auxiliary outputs serve training alone, and drawing the weights of these two takes seconds.
-_EXTRA: dict[str, dict[str, Any]] = {
-    name: {"init_weights": False} for name in ("googlenet", "inception_v3")
-}
+ARCHITECTURES |= {f"cifar_resnet{depth}": partial(cifar_resnet_4, depth) for depth in FOUR_STAGES}
+ARCHITECTURES |= {f"cifar_vgg{depth}_bn": partial(cifar_vgg, depth) for depth in CONFIGURATIONS}
 
 
 def build(name: str, num_classes: int | None = None) -> nn.Module:
@@ -34,14 +35,16 @@ def build(name: str, num_classes: int | None = None) -> nn.Module:
     Parameters
     ----------
     name : str
-        A key of `ARCHITECTURES`, a name of torchvision, or ``timm:NAME``.
+        A key of `ARCHITECTURES`, a name of torchvision (classification, detection,
+        segmentation, video or optical flow), or ``timm:NAME``. Segmentation networks come with
+        the auxiliary output that their published weights have.
     num_classes : int, optional
         Number of outputs; by default 10 for the built-in ones, else what the library says.
 
     Raises
     ------
     SourceError
-        If nobody knows the name.
+        If nobody knows the name, or the network has no classes.
 
     Examples
     --------
@@ -73,10 +76,12 @@ def _timm(name: str, options: dict[str, Any]) -> nn.Module:
 def _torchvision(name: str, options: dict[str, Any]) -> nn.Module:
     from torchvision import models
 
-    known = models.list_models(module=models)
+    known = torchvision_names()
     if name not in known:
         close = difflib.get_close_matches(name, [*ARCHITECTURES, *known], n=2, cutoff=0.6)
-        hint = f"did you mean {' or '.join(close or ARCHITECTURES)}?"
+        hint = f"did you mean {' or '.join(close or list(ARCHITECTURES)[:3])}?"
         raise SourceError(f"no architecture {name!r}; {hint}")
-    model: nn.Module = models.get_model(name, weights=None, **options, **_EXTRA.get(name, {}))
+    if options and name.startswith("raft_"):
+        raise SourceError(f"{name} gives optical flow, not classes; leave num_classes out")
+    model: nn.Module = models.get_model(name, weights=None, **options, **builder_options(name))
     return model

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from cwda.errors import DataError, nearest
+from cwda.models.labels import class_labels
 
 __all__ = [
     "CIFAR10_MEAN",
@@ -48,9 +50,14 @@ class Images:
     pixels : Tensor
         uint8, (n, channels, height, width).
     labels : Tensor
-        int64 class labels, (n,).
+        Class labels 0, 1, ..., C - 1, (n,); int64.
     mean, std : tuple of float
         Per channel, of pixels in [0, 1].
+
+    Raises
+    ------
+    DataError
+        If labels are not whole numbers from 0, or not one per image.
 
     Examples
     --------
@@ -66,8 +73,14 @@ class Images:
     mean: Channels = CIFAR10_MEAN
     std: Channels = CIFAR10_STD
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "labels", class_labels(self.labels, len(self.pixels)))
+
     def __len__(self) -> int:
         return len(self.pixels)
+
+    def __repr__(self) -> str:
+        return f"Images: {len(self):,} of {_size(self.pixels)}, {_classes(self.labels)}"
 
     def sample(self, samples: int, seed: int = 0) -> Images:
         """A simple random sample without replacement, as for calibration.
@@ -90,7 +103,7 @@ class Images:
             yield normalise(pixels, self.mean, self.std), labels
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ImageData:
     """Training and test images.
 
@@ -99,9 +112,14 @@ class ImageData:
     x_train, x_test : Tensor
         uint8 images, (n, channels, height, width).
     y_train, y_test : Tensor
-        int64 class labels, (n,).
+        Class labels 0, 1, ..., C - 1, (n,); int64.
     mean, std : tuple of float
         Per channel, of pixels in [0, 1].
+
+    Raises
+    ------
+    DataError
+        If labels are not whole numbers from 0, or not one per image.
     """
 
     x_train: Tensor
@@ -110,6 +128,17 @@ class ImageData:
     y_test: Tensor
     mean: Channels = CIFAR10_MEAN
     std: Channels = CIFAR10_STD
+
+    def __post_init__(self) -> None:
+        for part in ("train", "test"):
+            images, labels = getattr(self, f"x_{part}"), getattr(self, f"y_{part}")
+            object.__setattr__(self, f"y_{part}", class_labels(labels, len(images)))
+
+    def __repr__(self) -> str:
+        return (
+            f"ImageData: {len(self.x_train):,} training and {len(self.x_test):,} test images of "
+            f"{_size(self.x_train)}, {_classes(self.y_train)}"
+        )
 
     @property
     def num_classes(self) -> int:
@@ -127,11 +156,19 @@ class ImageData:
         return Images(self.x_test, self.y_test, self.mean, self.std)
 
 
+def _size(images: Tensor) -> str:
+    return f"{images.shape[1]} channels, {' x '.join(map(str, images.shape[2:]))} pixels"
+
+
+def _classes(labels: Tensor) -> str:
+    return f"labels up to {int(labels.max())}" if len(labels) else "no labels"
+
+
 def read_images(
     source: str | Path,
     download: bool = False,
     dataset: str = "cifar10",
-    normalisation: str | None = None,
+    normalisation: str | tuple[Sequence[float], Sequence[float]] | None = None,
     size: int | None = None,
     samples: int | None = None,
     seed: int = 0,
@@ -148,9 +185,10 @@ def read_images(
         Let torchvision download the data set into the folder.
     dataset : {"cifar10", "cifar100"}
         Which data set of torchvision.
-    normalisation : str, optional
-        A key of `NORMALISATIONS`: the one the model was trained with. By default "imagenet"
-        for image folders, else as `dataset`. (Many published CIFAR networks, as those of
+    normalisation : str or pair of sequences, optional
+        The one the model was trained with: a key of `NORMALISATIONS`, or mean and standard
+        deviation of each channel, of pixels in [0, 1]. By default "imagenet" for image
+        folders, else as `dataset`. (Many published CIFAR networks, such as those of
         akamaster/pytorch_resnet_cifar10, were trained with "imagenet".)
     size : int, optional
         For image folders: scale the shorter side to 8/7 of this and cut out the middle, as is
@@ -168,7 +206,8 @@ def read_images(
     Raises
     ------
     DataError
-        If the source is missing, damaged or has other arrays or shapes.
+        If the source is missing, damaged or has other arrays or shapes, or labels are not
+        whole numbers from 0.
     """
     path = Path(source)
     if dataset not in _DATASETS:
@@ -188,20 +227,33 @@ def read_images(
     else:
         raise DataError(f"{path}: no such file or folder; give a .npz file or a folder of images")
     x_train, y_train, x_test, y_test = arrays
-    _require_matching(path, x_train, y_train)
-    _require_matching(path, x_test, y_test)
-    train = Images(_channels_first(x_train), _labels(y_train))
+    for name, images in (("x_train", x_train), ("x_test", x_test)):
+        _require_images(path, name, images)
+    train = Images(_channels_first(x_train), _labels(path, "y_train", y_train, len(x_train)))
     if samples is not None:
         train = train.sample(samples, seed)
-    return ImageData(
-        train.pixels, train.labels, _channels_first(x_test), _labels(y_test), mean, std
-    )
+    test_labels = _labels(path, "y_test", y_test, len(x_test))
+    return ImageData(train.pixels, train.labels, _channels_first(x_test), test_labels, mean, std)
 
 
-def _normalisation(name: str) -> tuple[Channels, Channels]:
-    if name not in NORMALISATIONS:
-        raise DataError(f"no normalisation {name!r}{nearest(name, NORMALISATIONS)}")
-    return NORMALISATIONS[name]
+def _normalisation(
+    wanted: str | tuple[Sequence[float], Sequence[float]],
+) -> tuple[Channels, Channels]:
+    if isinstance(wanted, str):
+        if wanted not in NORMALISATIONS:
+            raise DataError(f"no normalisation {wanted!r}{nearest(wanted, NORMALISATIONS)}")
+        return NORMALISATIONS[wanted]
+    try:
+        mean, std = (tuple(float(value) for value in part) for part in wanted)
+    except (TypeError, ValueError):
+        mean, std = (), ()
+    fits = len(mean) == len(std) > 0 and all(map(math.isfinite, mean + std)) and min(std) > 0
+    if not fits:
+        raise DataError(
+            "a normalisation is a name or a pair (means, standard deviations), one number per "
+            f"channel and the second positive, not {str(wanted)[:80]}"
+        )
+    return mean, std
 
 
 def _read_npz(path: Path) -> list[np.ndarray]:
@@ -232,22 +284,23 @@ def _read_torchvision(path: Path, download: bool, dataset: str) -> list[np.ndarr
     return [train.data, np.asarray(train.targets), test.data, np.asarray(test.targets)]
 
 
-def _require_matching(path: Path, images: np.ndarray, labels: np.ndarray) -> None:
-    if images.ndim != 4 or images.dtype != np.uint8:
+def _require_images(path: Path, name: str, images: np.ndarray) -> None:
+    if images.ndim != 4 or images.dtype != np.uint8 or len(images) == 0:
         raise DataError(
-            f"{path}: images must be uint8, n x height x width x channels, "
+            f"{path}: {name}: images must be uint8, n x height x width x channels, "
             f"not {images.dtype} of shape {images.shape}"
         )
-    if labels.shape != (len(images),) or len(images) == 0:
-        raise DataError(f"{path}: {len(images)} images but labels of shape {labels.shape}")
 
 
 def _channels_first(images: np.ndarray) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
 
 
-def _labels(labels: np.ndarray) -> Tensor:
-    return torch.from_numpy(labels.astype(np.int64))
+def _labels(path: Path, name: str, labels: np.ndarray, images: int) -> Tensor:
+    try:
+        return class_labels(labels, images)
+    except DataError as error:
+        raise DataError(f"{path}: {name}: {error}") from None
 
 
 def normalise(images: Tensor, mean: Channels = CIFAR10_MEAN, std: Channels = CIFAR10_STD) -> Tensor:

@@ -1,25 +1,37 @@
 """Residual networks for 32 x 32 images (He et al. 2016, section 4.2).
 
 The family has 6n + 2 layers: one stem convolution, three stages of n basic blocks
-with 16, 32 and 64 filters, and one linear layer. Its shortcuts have no parameters
-(option A of the paper): where a stage begins, the identity is subsampled by two and
-padded with zero channels.
+with 16, 32 and 64 filters, and one linear layer. Where a stage begins, the shortcut has no
+parameters (option A of the paper: the identity subsampled by two and padded with zero
+channels) or is a 1 x 1 convolution (option B). Public checkpoints name the parts in several
+ways, so names are a part of a network's plan.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cwda.brief import brief
 from cwda.errors import TrainingError
 
 __all__ = [
     "DEPTHS",
+    "FOUR_STAGES",
     "INITIALISATIONS",
-    "BasicBlock",
+    "Block",
     "CifarResNet",
+    "Convolution",
+    "Names",
+    "ResNetPlan",
+    "Shortcut",
     "cifar_resnet",
+    "cifar_resnet_4",
     "initialise",
 ]
 
@@ -28,76 +40,165 @@ DEPTHS = (20, 32, 44, 56, 110)
 INITIALISATIONS = ("kaiming_normal", "kaiming_uniform", "orthogonal")
 
 
-class BasicBlock(nn.Module):
-    """Two 3 x 3 convolutions with BatchNorm, beside a shortcut without parameters."""
+Shortcut = Literal["padding", "projection", "none"]
 
-    def __init__(self, in_channels: int, channels: int, stride: int) -> None:
+
+@dataclass(frozen=True)
+class Convolution:
+    """Sizes of a convolution that keeps the image's size, or divides it by the stride."""
+
+    inputs: int
+    filters: int
+    kernel: int = 3
+    stride: int = 1
+    groups: int = 1
+    bias: bool = False
+
+    def module(self) -> nn.Conv2d:
+        """The layer, with PyTorch's default initial weights."""
+        return nn.Conv2d(
+            self.inputs,
+            self.filters,
+            self.kernel,
+            self.stride,
+            padding=self.kernel // 2,
+            groups=self.groups,
+            bias=self.bias,
+        )
+
+
+@dataclass(frozen=True)
+class Block:
+    """Convolutions on the residual path, and the one on the shortcut where there is one."""
+
+    path: tuple[Convolution, ...]
+    projection: Convolution | None = None
+
+
+@dataclass(frozen=True)
+class Names:
+    """What a network calls its parts; counted names are templates, filled with 1, 2, ..."""
+
+    stem: tuple[str, str] = ("conv1", "bn1")
+    stage: str = "layer{}"
+    path: tuple[tuple[str, str], ...] = (("conv1", "bn1"), ("conv2", "bn2"), ("conv3", "bn3"))
+    projection: tuple[str, str] = ("shortcut.0", "shortcut.1")
+    head: str = "linear"
+    first_stage: int = 1
+
+    def of_stage(self, index: int) -> str:
+        """Name of a stage, counted from 0."""
+        return self.stage.format(index + self.first_stage)
+
+
+@dataclass(frozen=True)
+class ResNetPlan:
+    """Sizes and names of a residual network for small images.
+
+    Attributes
+    ----------
+    stem : Convolution
+    stages : tuple of tuple of Block
+    num_classes : int
+    shortcut : {"padding", "projection", "none"}
+        What stands beside a block that changes the size: the input subsampled and padded with
+        zero channels, or a 1 x 1 convolution; "none" if no block has any shortcut.
+    names : Names
+    """
+
+    stem: Convolution
+    stages: tuple[tuple[Block, ...], ...]
+    num_classes: int
+    shortcut: Shortcut = "padding"
+    names: Names = field(default_factory=Names)
+
+    __repr__ = brief
+
+    @property
+    def depth(self) -> int:
+        """Number of layers with weights, those on shortcuts not counted."""
+        return 2 + sum(len(block.path) for stage in self.stages for block in stage)
+
+
+class ResidualBlock(nn.Module):
+    """Convolutions with BatchNorm, beside a shortcut."""
+
+    def __init__(self, block: Block, shortcut: Shortcut, names: Names) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(in_channels, channels, 3, stride, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(channels)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(channels)
-        self.stride = stride
-        self.extra_channels = channels - in_channels
+        self._pairs = names.path[: len(block.path)]
+        for (convolution, norm), sizes in zip(self._pairs, block.path, strict=True):
+            _attach(self, convolution, sizes.module())
+            _attach(self, norm, nn.BatchNorm2d(sizes.filters))
+        self._projection = names.projection if block.projection is not None else None
+        if block.projection is not None:
+            _attach(self, names.projection[0], block.projection.module())
+            _attach(self, names.projection[1], nn.BatchNorm2d(block.projection.filters))
+        self._residual = shortcut != "none"
+        self._stride = block.path[0].stride if len(block.path) < 3 else block.path[1].stride
+        self._extra_channels = block.path[-1].filters - block.path[0].inputs
 
     def _shortcut(self, x: Tensor) -> Tensor:
-        if self.stride == 1 and self.extra_channels == 0:
+        if self._projection is not None:
+            convolution, norm = map(self.get_submodule, self._projection)
+            projected: Tensor = norm(convolution(x))
+            return projected
+        if self._stride == 1 and self._extra_channels == 0:
             return x
-        before = self.extra_channels // 2
-        after = self.extra_channels - before
-        return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, before, after))
+        before = self._extra_channels // 2
+        after = self._extra_channels - before
+        return F.pad(x[:, :, :: self._stride, :: self._stride], (0, 0, 0, 0, before, after))
 
     def forward(self, x: Tensor) -> Tensor:
-        y = F.relu(self.bn1(self.conv1(x)))
-        y = self.bn2(self.conv2(y))
-        return F.relu(y + self._shortcut(x))
+        y = x
+        for index, (convolution, norm) in enumerate(self._pairs):
+            y = F.relu(y) if index else y
+            y = self.get_submodule(norm)(self.get_submodule(convolution)(y))
+        return F.relu(y + self._shortcut(x) if self._residual else y)
 
 
 class CifarResNet(nn.Module):
-    """A ResNet of depth 6n + 2 for images of 32 x 32 pixels.
+    """A residual network for images of 32 x 32 pixels: no pooling before the last layer.
 
     Parameters
     ----------
-    blocks_per_stage : int
-        n, the number of basic blocks in each of the three stages.
-    num_classes : int
-        Number of outputs of the linear layer.
-    width : int
-        Number of filters of the stem and of the first stage; the second and third
-        stage have two and four times as many.
-    in_channels : int
-        Channels of the input image.
+    plan : ResNetPlan
+        Its sizes and the names of its parts; see `cifar_resnet` for the usual ones.
     """
 
-    def __init__(
-        self,
-        blocks_per_stage: int,
-        num_classes: int = 10,
-        width: int = 16,
-        in_channels: int = 3,
-    ) -> None:
+    def __init__(self, plan: ResNetPlan) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(in_channels, width, 3, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(width)
-        self.layer1 = self._stage(width, width, blocks_per_stage, stride=1)
-        self.layer2 = self._stage(width, 2 * width, blocks_per_stage, stride=2)
-        self.layer3 = self._stage(2 * width, 4 * width, blocks_per_stage, stride=2)
-        self.linear = nn.Linear(4 * width, num_classes)
-
-    @staticmethod
-    def _stage(in_channels: int, channels: int, blocks: int, stride: int) -> nn.Sequential:
-        first = BasicBlock(in_channels, channels, stride)
-        rest = [BasicBlock(channels, channels, 1) for _ in range(blocks - 1)]
-        return nn.Sequential(first, *rest)
+        self.plan = plan
+        _attach(self, plan.names.stem[0], plan.stem.module())
+        _attach(self, plan.names.stem[1], nn.BatchNorm2d(plan.stem.filters))
+        for index, stage in enumerate(plan.stages):
+            blocks = (ResidualBlock(block, plan.shortcut, plan.names) for block in stage)
+            _attach(self, plan.names.of_stage(index), nn.Sequential(*blocks))
+        last = plan.stages[-1][-1].path[-1].filters
+        _attach(self, plan.names.head, nn.Linear(last, plan.num_classes))
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.relu(self.bn1(self.conv1(x)))
-        x = self.layer3(self.layer2(self.layer1(x)))
-        logits: Tensor = self.linear(x.mean(dim=(2, 3)))
+        names = self.plan.names
+        convolution, norm = map(self.get_submodule, names.stem)
+        x = F.relu(norm(convolution(x)))
+        for index in range(len(self.plan.stages)):
+            x = self.get_submodule(names.of_stage(index))(x)
+        logits: Tensor = self.get_submodule(names.head)(x.mean(dim=(2, 3)))
         return logits
 
 
-def cifar_resnet(depth: int, num_classes: int = 10, width: int = 16) -> CifarResNet:
+def _attach(module: nn.Module, name: str, part: nn.Module) -> None:
+    """Give a module a part of a dotted name; containers on the way are made."""
+    *path, last = name.split(".")
+    for step in path:
+        if step not in dict(module.named_children()):
+            module.add_module(step, nn.Module())
+        module = module.get_submodule(step)
+    module.add_module(last, part)
+
+
+def cifar_resnet(
+    depth: int, num_classes: int = 10, width: int = 16, shortcut: Shortcut = "padding"
+) -> CifarResNet:
     """Build the ResNet of He et al. (2016, section 4.2) of a given depth.
 
     Parameters
@@ -108,7 +209,11 @@ def cifar_resnet(depth: int, num_classes: int = 10, width: int = 16) -> CifarRes
     num_classes : int
         Number of classes.
     width : int
-        Filters of the first stage (16 in the paper).
+        Filters of the first stage (16 in the paper); the second and third stage have two and
+        four times as many.
+    shortcut : {"padding", "projection", "none"}
+        Where a stage begins: the input padded with zero channels (option A of the paper), or a
+        1 x 1 convolution with BatchNorm (option B). "none": a plain network.
 
     Returns
     -------
@@ -125,12 +230,76 @@ def cifar_resnet(depth: int, num_classes: int = 10, width: int = 16) -> CifarRes
     >>> from cwda.models import cifar_resnet
     >>> sum(p.numel() for p in cifar_resnet(20).parameters())
     269722
+    >>> sum(p.numel() for p in cifar_resnet(20, 100, shortcut="projection").parameters())
+    278324
     """
     if depth < 8 or (depth - 2) % 6:
-        raise ValueError(f"depth must be 6n + 2 with n >= 1 (as 20, 32, 56), not {depth}")
+        raise ValueError(f"depth must be 6n + 2 with n >= 1 (such as 20, 32, 56), not {depth}")
+    stages = _stages(width, [(depth - 2) // 6] * 3, shortcut, bottleneck=False)
+    return _built(ResNetPlan(Convolution(3, width), stages, num_classes, shortcut))
+
+
+#: Blocks of each stage of the four-stage networks, and whether they are bottlenecks.
+FOUR_STAGES = {
+    18: ((2, 2, 2, 2), False),
+    34: ((3, 4, 6, 3), False),
+    50: ((3, 4, 6, 3), True),
+}
+
+
+def cifar_resnet_4(depth: int, num_classes: int = 10, width: int = 64) -> CifarResNet:
+    """Build ResNet-18, 34 or 50 for 32 x 32 images: ImageNet's stages behind a 3 x 3 stem.
+
+    There is no pooling behind the stem, and stages that change the number of channels begin
+    with a 1 x 1 convolution on the shortcut.
+
+    Examples
+    --------
+    >>> from cwda.models.resnet import cifar_resnet_4
+    >>> sum(p.numel() for p in cifar_resnet_4(18).parameters())
+    11173962
+    """
+    counts, bottleneck = FOUR_STAGES[depth]
+    stages = _stages(width, counts, "projection", bottleneck)
+    return _built(ResNetPlan(Convolution(3, width), stages, num_classes, "projection"))
+
+
+def _built(plan: ResNetPlan) -> CifarResNet:
     # Layers draw initial weights from the global generator; its state is given back.
     with torch.random.fork_rng(devices=[]):
-        return CifarResNet((depth - 2) // 6, num_classes=num_classes, width=width)
+        return CifarResNet(plan)
+
+
+def _stages(
+    width: int, counts: Sequence[int], shortcut: Shortcut, bottleneck: bool
+) -> tuple[tuple[Block, ...], ...]:
+    stages: list[tuple[Block, ...]] = []
+    inputs = width
+    for index, count in enumerate(counts):
+        filters, blocks = width << index, []
+        for position in range(count):
+            stride = 2 if index and position == 0 else 1
+            blocks.append(_block(inputs, filters, stride, shortcut, bottleneck))
+            inputs = blocks[-1].path[-1].filters
+        stages.append(tuple(blocks))
+    return tuple(stages)
+
+
+def _block(inputs: int, filters: int, stride: int, shortcut: Shortcut, bottleneck: bool) -> Block:
+    path: tuple[Convolution, ...] = (
+        Convolution(inputs, filters, 3, stride),
+        Convolution(filters, filters),
+    )
+    if bottleneck:
+        path = (
+            Convolution(inputs, filters, 1),
+            Convolution(filters, filters, 3, stride),
+            Convolution(filters, 4 * filters, 1),
+        )
+    changed = stride > 1 or path[-1].filters != inputs
+    projected = shortcut == "projection" and changed
+    projection = Convolution(inputs, path[-1].filters, 1, stride) if projected else None
+    return Block(path, projection)
 
 
 def initialise(model: nn.Module, seed: int, scheme: str = "kaiming_normal") -> None:

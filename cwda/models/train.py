@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from cwda.brief import brief
 from cwda.errors import DivergedError, TrainingError
 from cwda.files import whole_file
 from cwda.models.data import ImageData, augment, normalise
@@ -146,6 +147,8 @@ class Epoch:
     loss: float
     model: nn.Module
     data: ImageData
+
+    __repr__ = brief
 
     def accuracy(self) -> float:
         """Accuracy on the test images in percent."""

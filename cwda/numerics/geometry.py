@@ -12,6 +12,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from cwda.brief import brief
 from cwda.numerics.median_refinement import refined_weights
 
 __all__ = ["GeometricMedian", "Geometry"]
@@ -54,6 +55,8 @@ class GeometricMedian:
     subgradient: Tensor
     steps: int
 
+    __repr__ = brief
+
 
 @dataclass(frozen=True, eq=False)
 class Geometry:
@@ -76,6 +79,8 @@ class Geometry:
     """
 
     points: Tensor
+
+    __repr__ = brief
 
     @cached_property
     def centred(self) -> Tensor:

@@ -34,6 +34,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from cwda.brief import brief
 from cwda.numerics.gram import PanelGram
 
 __all__ = ["PairKernels", "pair_kernels"]
@@ -76,6 +77,8 @@ class PairKernels:
     total: Tensor | None
     within: Tensor | None
     between: Tensor | None
+
+    __repr__ = brief
 
 
 def pair_kernels(

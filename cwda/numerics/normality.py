@@ -9,6 +9,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from cwda.brief import brief
 from cwda.errors import SampleError
 from cwda.numerics.anderson_darling import (
     adjusted_statistic,
@@ -75,6 +76,8 @@ class MarginalStatistics:
     k_squared: Tensor | None = None
     k_squared_pvalue: Tensor | None = None
     ks: Tensor | None = None
+
+    __repr__ = brief
 
 
 def marginals(

@@ -9,6 +9,7 @@ import torch
 from scipy import special
 from torch import Tensor
 
+from cwda.brief import brief
 from cwda.errors import SampleError
 from cwda.numerics.sorting import sort_rows
 from cwda.numerics.standard_normal import Standardised, standardise_sorted, upper_tail
@@ -48,6 +49,8 @@ class PooledKS:
     low: float
     high: float
     leave_one_out: Tensor
+
+    __repr__ = brief
 
 
 def pooled_ks(filters: Tensor, alpha: float = 0.05) -> PooledKS:

@@ -16,6 +16,8 @@ import torch
 from scipy import special
 from torch import Tensor
 
+from cwda.brief import brief
+
 __all__ = ["Denominator", "UStatistic", "infer", "mean_energy", "mean_energy_product"]
 
 Array = npt.NDArray[np.float64]
@@ -30,6 +32,8 @@ class Denominator:
 
     value: float
     without: Array
+
+    __repr__ = brief
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from cwda.pruning.dispersion import dispersion
 from cwda.pruning.export import export
 from cwda.pruning.filters import Filters
 from cwda.pruning.masks import Masks, masked
-from cwda.pruning.norms import NORM_BASED, fermat, gm, l1, l2, random
+from cwda.pruning.norms import NORM_BASED, fermat, gm, gm_cityblock, l1, l2, random
 from cwda.pruning.plan import Plan, overlap
 from cwda.pruning.planning import make_plan
 from cwda.pruning.registry import Criterion, criteria, criterion, get_criterion
@@ -62,6 +62,7 @@ __all__ = [
     "fermat",
     "get_criterion",
     "gm",
+    "gm_cityblock",
     "hrank",
     "l1",
     "l2",

@@ -9,6 +9,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from cwda.brief import brief
 from cwda.errors import CriterionError, WeightsError
 from cwda.layers import ConvLayer
 from cwda.numerics.geometry import Geometry
@@ -51,6 +52,8 @@ class Filters:
     values: Tensor
     name: str = "array"
     statistics: LayerStatistics = field(default_factory=LayerStatistics)
+
+    __repr__ = brief
 
     @classmethod
     def of(

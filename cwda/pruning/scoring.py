@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cwda.brief import brief
 from cwda.errors import CriterionError, WeightsError
 from cwda.extract.sources import Source
 from cwda.layers import ConvLayer, Network
@@ -48,6 +49,8 @@ class LayerScores:
     criteria: tuple[str, ...]
     values: Tensor
     reasons: tuple[str, ...]
+
+    __repr__ = brief
 
 
 def score_layer(

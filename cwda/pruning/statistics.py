@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from cwda.arguments import as_list
+from cwda.brief import brief
 from cwda.errors import CriterionError, nearest
 
 __all__ = [
@@ -45,6 +46,8 @@ class BatchNorm:
     gamma: Tensor
     beta: Tensor
 
+    __repr__ = brief
+
 
 @dataclass(frozen=True, eq=False)
 class Activations:
@@ -68,6 +71,8 @@ class Activations:
     zeros: Tensor
     image_means: Tensor
 
+    __repr__ = brief
+
 
 @dataclass(frozen=True, eq=False)
 class Gradients:
@@ -88,6 +93,8 @@ class Gradients:
     l1: Tensor
     l2: Tensor
 
+    __repr__ = brief
+
 
 @dataclass(frozen=True, eq=False)
 class ImageGradients:
@@ -104,6 +111,8 @@ class ImageGradients:
     mean_square: Tensor
     l1: Tensor
     l2: Tensor
+
+    __repr__ = brief
 
     def __add__(self, other: ImageGradients) -> ImageGradients:
         return ImageGradients(
@@ -135,6 +144,8 @@ class LayerStatistics:
     gradients: Gradients | None = None
     image_gradients: ImageGradients | None = None
     missing: Mapping[str, str] = field(default_factory=dict)
+
+    __repr__ = brief
 
     def to(self, device: torch.device) -> LayerStatistics:
         """The same statistics on a device."""

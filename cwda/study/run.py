@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from torch.nn.functional import cosine_similarity
 
+from cwda.brief import brief
 from cwda.conditions.check import check
 from cwda.errors import DivergedError, StudyError
 from cwda.extract.load import load
@@ -66,6 +67,8 @@ class StudyResult:
     runs: pd.DataFrame
     summary: pd.DataFrame
     layers: pd.DataFrame
+
+    __repr__ = brief
 
 
 def run_study(

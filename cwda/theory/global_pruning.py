@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
+from cwda.brief import brief
 from cwda.errors import CwdaError
 from cwda.numerics.bivariate_normal import bivariate_normal_cdf
 from cwda.numerics.proportions import binomial_quantile
@@ -71,6 +72,8 @@ class Shares:
     low: Array
     high: Array
     emptied: Array
+
+    __repr__ = brief
 
 
 def predict_shares(

@@ -18,6 +18,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from cwda.brief import brief
 from cwda.conditions.workspace import Workspace, unfit
 from cwda.errors import CwdaError
 from cwda.layers import ConvLayer
@@ -108,6 +109,8 @@ class FittedLayer:
     impurity: Impurity
     effective_dim: float
     unit: float
+
+    __repr__ = brief
 
     @property
     def variances(self) -> Tensor:

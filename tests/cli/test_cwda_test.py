@@ -123,7 +123,7 @@ def test_layers_selects_by_name():
         (["--conditions", "normality"], 2, "unknown condition 'normality'"),
         (["--margin", "mean"], 2, "NAME=VALUE"),
         (["--margin", "means=1"], 2, "unknown condition 'means'"),
-        (["--margin", "mean=-1"], 2, "positive"),
+        (["--margin", "mean=-1"], 2, "above 0"),
         (["--alpha", "0.7"], 2, "alpha"),
         (["--nonsense"], 2, "--nonsense"),
     ],

@@ -187,7 +187,7 @@ def test_a_global_ranking_refuses_what_it_cannot_score():
         (["--criteria", "l1,apoz"], "give --data PATH"),
         (["--criteria", "l1,bn_gamma", "plain.pth"], "give --arch NAME"),
         (["--criteria", "l1,bn_gamma", "--arch", "squeezenet1_1", "bare.pth"], "no BatchNorm"),
-        (["--criteria", "l1,bn_gamma", "--weights-key", "ema", "ema.pth"], "--weights-key out"),
+        (["--criteria", "l1,bn_gamma", "--weights-key", "ema", "ema.pth"], "give --arch NAME"),
         (["--criteria", "l1,apoz", "--data", "mine.csv"], "mine.csv: neither a .npz file nor"),
         (["--criteria", "l1,apoz", "--data", "none.npz"], "none.npz: no such file"),
         (["--criteria", "l1,bn_gama"], "did you mean 'bn_gamma'"),

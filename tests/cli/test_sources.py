@@ -89,7 +89,7 @@ def test_an_error_of_all_networks_is_told_once(folder):
         ([], None),
         (["HWIO"], "HWIO"),
         (["stem*=HWIO"], {"stem*": "HWIO"}),
-        (["OHWI", "stem*=HWIO"], {"stem*": "HWIO", "*": "OHWI"}),
+        (["stem*=HWIO", "OHWI"], {"*": "OHWI", "stem*": "HWIO"}),
     ],
 )
 def test_layouts_are_handed_to_load(folder, monkeypatch, options, layout):
@@ -105,6 +105,7 @@ def test_layouts_are_handed_to_load(folder, monkeypatch, options, layout):
     given = [part for option in options for part in ("--layout", option)]
     assert run("net.pth", "--summary", *given).exit_code == 0
     assert seen == [layout]
+    assert not isinstance(layout, dict) or list(seen[0]) == list(layout)
 
 
 def test_two_orders_for_all_layers_are_bad_usage(folder):

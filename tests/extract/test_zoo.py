@@ -6,6 +6,7 @@ import functools
 import hashlib
 import http.server
 import json
+import re
 import threading
 from typing import ClassVar
 
@@ -17,8 +18,9 @@ import torchvision
 from safetensors.torch import save_file
 
 from cwda.errors import SourceError, UnreadableError
-from cwda.extract import available, download, load, zoo
+from cwda.extract import available, download, load, load_model, zoo
 from cwda.models import cifar_resnet, initialise
+from cwda.models.torchvision_models import builder_options, torchvision_names
 
 
 @pytest.fixture
@@ -77,7 +79,8 @@ def server(tmp_path):
 
 def write_weights(folder, name, model):
     """Weights in a file that carries the beginning of its hash, as torchvision's do."""
-    torch.save(model.state_dict(), folder / "partial")
+    state = model if isinstance(model, dict) else model.state_dict()
+    torch.save(state, folder / "partial")
     digest = hashlib.sha256((folder / "partial").read_bytes()).hexdigest()
     path = folder / f"{name}-{digest[:8]}.pth"
     (folder / "partial").rename(path)
@@ -314,3 +317,70 @@ def test_blueprints_are_built_without_warnings_or_values():
         module = zoo._on_meta(lambda builder=builder, extra=extra: builder(weights=None, **extra))
         assert module is not None, name
         assert all(parameter.is_meta for parameter in module.parameters())
+
+
+# Earlier names that torchvision's published files have: pattern and what was there.
+EARLIER = (
+    (r"(_blocks\.\d+)\.0(\.\w+)$", r"\1\2"),
+    (r"(rpn\.head\.conv)\.0\.0(\.\w+)$", r"\1\2"),
+    (r"(mask_head)\.(\d)\.0(\.\w+)$", lambda m: f"{m[1]}.mask_fcn{int(m[2]) + 1}{m[3]}"),
+    (r"(_head\.conv)\.(\d)\.0(\.\w+)$", lambda m: f"{m[1]}.{2 * int(m[2])}{m[3]}"),
+)
+
+
+def earlier(state):
+    for pattern, old in EARLIER:
+        state = {re.sub(pattern, old, key): value for key, value in state.items()}
+    return state
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("maskrcnn_resnet50_fpn", {"weights_backbone": None}),
+        ("lraspp_mobilenet_v3_large", {"weights_backbone": None}),
+        ("deeplabv3_mobilenet_v3_large", {"weights_backbone": None, "aux_loss": True}),
+        ("s3d", {}),
+        ("raft_small", {}),
+    ],
+)
+def test_networks_of_other_tasks_by_name(name, options, hub, server, monkeypatch):
+    folder, url = server
+    model = torchvision.models.get_model(name, weights=None, **options)
+    state = earlier(model.state_dict())
+    assert name != "maskrcnn_resnet50_fpn" or state.keys() != model.state_dict().keys()
+    path = write_weights(folder, name, state)
+    at_url(monkeypatch, f"{url}/{path.name}")
+    network = load(name)
+    assert network.assumptions == ()
+    expected = [
+        m.weight for m in model.modules() if isinstance(m, torch.nn.Conv2d | torch.nn.Conv3d)
+    ]
+    expected += [m.weight for m in model.modules() if isinstance(m, torch.nn.ConvTranspose2d)]
+    assert len(network) == len(expected)
+    found = load_model(name)
+    for key, value in model.state_dict().items():
+        assert torch.equal(found.state_dict()[key], value), key
+    eps = {part.eps for part in found.modules() if isinstance(part, torch.nn.BatchNorm2d)}
+    assert name != "maskrcnn_resnet50_fpn" or eps == {0.0}  # as torchvision sets it
+
+
+def test_quantised_networks_are_refused_and_others_listed(hub):
+    with pytest.raises(SourceError, match="packed integers, which are not read; take resnet18"):
+        load("quantized_resnet18")
+    names = {entry.name for entry in available()}
+    assert {"fcn_resnet50:COCO_WITH_VOC_LABELS_V1", "s3d:KINETICS400_V1"} <= names
+    assert not any(name.startswith("quantized") for name in names)
+    with pytest.raises(SourceError, match="did you mean fcn_resnet50"):
+        load("fcn_resnet5")
+
+
+def test_blueprints_of_every_task_are_built_without_warnings_or_downloads(hub):
+    for name in torchvision_names():
+        if name.startswith(("fasterrcnn_m", "ssd300", "deeplabv3_r", "mvit", "raft_s", "s3d")):
+            builder = torchvision.models.get_model_builder(name)
+            options = builder_options(name)
+            module = zoo._on_meta(lambda b=builder, o=options: b(weights=None, **o))
+            assert module is not None, name
+            assert all(parameter.is_meta for parameter in module.parameters())
+    assert list(hub.iterdir()) == []

@@ -109,8 +109,10 @@ def test_an_architecture_by_name_takes_the_classes_of_the_checkpoint(tmp_path):
 def test_weights_that_do_not_fit_are_told_in_one_line(shared_data, tmp_path):
     checkpoints = shared_data / "checkpoints"
     with pytest.raises(SourceError, match="fit no built-in architecture; give arch=NAME"):
-        load_model(checkpoints / "resnet20-advrob-standard.pth")
-    with pytest.raises(SourceError, match=r"do not fit CifarResNet: 180 are missing, as layer1.3"):
+        load_model(checkpoints / "quirks" / "facenet-onet.pt")
+    with pytest.raises(
+        SourceError, match=r"do not fit CifarResNet: 180 are missing, such as layer1.3"
+    ):
         load_model(checkpoints / "resnet20-12fca82f.th", arch="cifar_resnet56")
     state = cifar_resnet(8).state_dict()
     state["layer1.0.bn1.weight"] = torch.zeros(3)
@@ -122,3 +124,31 @@ def test_weights_that_do_not_fit_are_told_in_one_line(shared_data, tmp_path):
     (tmp_path / "text.pt").write_text("no checkpoint at all")
     with pytest.raises(UnreadableError, match="text file"):
         load_model(tmp_path / "text.pt", arch="resnet18")
+
+
+@pytest.mark.parametrize(
+    ("name", "classes"),
+    [
+        ("deeplabv3_mobilenet_v3_large", 4),
+        ("lraspp_mobilenet_v3_large", 3),
+        ("fasterrcnn_mobilenet_v3_large_fpn", 6),
+        ("s3d", 7),
+        ("squeezenet1_1", 5),
+    ],
+)
+def test_every_kind_of_head_tells_the_number_of_classes(name, classes, tmp_path):
+    model = build(name, classes)
+    path = tmp_path / "own.pt"
+    state = model.state_dict()
+    if name.startswith("deeplab"):  # trained without the auxiliary output
+        state = {key: value for key, value in state.items() if not key.startswith("aux_")}
+    torch.save({"state_dict": {f"model.{key}": value for key, value in state.items()}}, path)
+    found = load_model(path, arch=name).state_dict()
+    assert found.keys() == state.keys()
+    assert all(torch.equal(found[key], value) for key, value in state.items())
+
+
+def test_optical_flow_has_no_classes():
+    assert build("raft_small") is not None
+    with pytest.raises(SourceError, match="gives optical flow, not classes"):
+        build("raft_small", 3)

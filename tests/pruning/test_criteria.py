@@ -16,6 +16,7 @@ from cwda.pruning import (
     fermat,
     get_criterion,
     gm,
+    gm_cityblock,
     l1,
     l2,
     random,
@@ -52,6 +53,22 @@ def test_gm_counts_every_other_filter_once():
     np.testing.assert_allclose(gm(filters), cdist(rows, rows).sum(0), rtol=1e-12)
 
 
+@pytest.mark.parametrize("options", [{}, {"filters": 70, "scale": 1e-4}, {"filters": 1}])
+def test_gm_cityblock_equals_a_loop_over_pairs(options, monkeypatch):
+    filters, rows = _both(**options)
+    expected = [sum(float(np.abs(a - b).sum()) for a in rows) for b in rows]
+    np.testing.assert_allclose(gm_cityblock(filters), expected, rtol=1e-12)
+    monkeypatch.setattr("cwda.numerics.cityblock._CHUNK", 100)  # many parts give the same
+    np.testing.assert_allclose(gm_cityblock(filters), expected, rtol=1e-12)
+
+
+def test_gm_cityblock_with_ties_and_values_of_all_sizes():
+    rng = np.random.default_rng(3)
+    rows = rng.integers(-2, 3, (60, 40)) * 10.0 ** rng.integers(-8, 8, (60, 1)) + 1000
+    found = gm_cityblock(Filters(torch.from_numpy(rows)))
+    np.testing.assert_allclose(found, cdist(rows, rows, "cityblock").sum(0), rtol=1e-10)
+
+
 def test_fermat_equals_a_general_optimiser():
     filters, rows = _both(filters=12, channels=1, kernel=(2,))
     total = minimize(
@@ -79,13 +96,13 @@ def test_distances_survive_a_mean_that_dominates_in_float32():
 
 def test_norms_scale_and_distances_do_not_see_a_shift():
     rows = Filters.of(random_layer()).values
-    for score in map(get_criterion, NORM_BASED):
+    for score in map(get_criterion, (*NORM_BASED, "gm_cityblock")):
         torch.testing.assert_close(score(Filters(-3 * rows)), 3 * score(Filters(rows)))
-    for score in (gm, fermat):
+    for score in (gm, gm_cityblock, fermat):
         torch.testing.assert_close(score(Filters(rows + 5)), score(Filters(rows)))
 
 
-@pytest.mark.parametrize("name", NORM_BASED)
+@pytest.mark.parametrize("name", [*NORM_BASED, "gm_cityblock"])
 def test_equal_filters_tie_and_one_filter_has_a_score(name):
     score = get_criterion(name)
     rows = Filters.of(random_layer(filters=21)).values

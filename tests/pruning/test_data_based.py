@@ -297,8 +297,11 @@ def test_one_collection_serves_scores_similarity_and_selection():
     [
         ((torch.zeros(2, 1, 12, 10), torch.zeros(2).long()), "1 x 12 x 10 do not fit the model"),
         ((torch.zeros(2, 3, 12, 10), torch.tensor([0, 3])), "labels run from 0 to 3.*3 classes"),
-        ((torch.zeros(2, 3, 12, 10), torch.tensor([0, -1])), "labels run from -1"),
-        ((torch.zeros(2, 3, 12, 10), torch.zeros(3).long()), "2 images need as many"),
+        ((torch.zeros(2, 3, 12, 10), torch.tensor([0, -1])), "1 of 2 are not, such as -1"),
+        (
+            (torch.zeros(2, 3, 12, 10), torch.zeros(3).long()),
+            r"2 images but labels of shape \(3,\)",
+        ),
         (torch.zeros(2, 3, 12, 10), "gradients need labels"),
         (torch.zeros(0, 3, 12, 10), "no images"),
         ([], "hold no images"),

@@ -1,0 +1,155 @@
+"""Choose the order of axes of a source's kernels by its header, their names and their shapes.
+
+Files are homogeneous: one order is chosen for all kernels that have one kind of name and one
+number of axes, so that no single layer of an unusual shape is turned by itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence, Set
+from dataclasses import dataclass
+
+from cwda.extract.axis_evidence import Kernel, Verdict, decide
+from cwda.extract.layouts import CHANNELS_FIRST, CHANNELS_LAST, FILTERS_FIRST, Order
+from cwda.extract.recognise import split_leaf
+from cwda.extract.tensors import NamedTensor
+
+__all__ = ["Choice", "choose"]
+
+#: Orders by the library that a file's header names, and the bits that a header is worth.
+_OF_LIBRARY = {
+    "mlx": FILTERS_FIRST,
+    **dict.fromkeys(("flax", "jax", "tf", "tensorflow", "keras"), CHANNELS_LAST),
+    **dict.fromkeys(("pt", "pytorch", "torch"), CHANNELS_FIRST),
+}
+_HEADER = 15.0
+#: TensorFlow, JAX and sparse libraries call a weight ``kernel``; PyTorch never does.
+_KERNEL = re.compile(r"(.*_)?kernel")
+_TENSORFLOW = re.compile(r"((depthwise|pointwise)_)?weights|filters?")
+#: Bits in favour of PyTorch's order of a ``weight``, by the number of axes: the sparse
+#: convolutions of spconv have five.
+_PYTORCH = {3: 6.0, 4: 6.0, 5: 3.0}
+#: Formats in which other libraries than PyTorch keep a ``weight`` too.
+_SHARED = ("safetensors", "sharded", "npz", "npy")
+#: Bits that the order of the kernels with another number of axes is worth.
+_NEIGHBOURS = 8.0
+#: An order that wins by less is doubted; one that is expected less is not thought of in a tie.
+_SURE, _EXCLUDED, _TIE = 4.0, -2.0, 1.0
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The order of one kernel's axes, and in words what was assumed; empty if nothing."""
+
+    order: Order
+    note: str = ""
+
+
+def choose(
+    tensors: Sequence[NamedTensor], biases: Sequence[int | None], others: Set[int], format: str
+) -> list[Choice]:
+    """The order of each tensor's axes.
+
+    Parameters
+    ----------
+    tensors : sequence of NamedTensor
+        Weights of convolutions as they are stored.
+    biases : sequence of int or None
+        The size of each one's bias.
+    others : set of int
+        Numbers of channels that other tensors of the source have.
+    format : str
+        Format of the source.
+    """
+    kinds: dict[tuple[str, str, int], list[int]] = {}
+    for index, tensor in enumerate(tensors):
+        kind = (tensor.convention, _family(tensor.name), len(tensor.shape))
+        kinds.setdefault(kind, []).append(index)
+    made: dict[int, Choice] = {}
+    sure: dict[tuple[str, str], dict[Order, float]] = {}
+    for kind, members in sorted(kinds.items(), key=lambda item: -len(item[1])):
+        expected = _expected(*kind, format)
+        known = sure.setdefault(kind[:2], {})
+        for order, bits in known.items():
+            expected[order] = expected.get(order, 0.0) + bits
+        kernels = [Kernel(tensors[i].shape, biases[i]) for i in members]
+        verdict = decide(kernels, others, expected)
+        if verdict.margin > 2 * _SURE:
+            known[verdict.order] = _NEIGHBOURS
+        notes = _notes(verdict, expected, kind)
+        made.update(zip(members, (Choice(verdict.order, note) for note in notes), strict=True))
+    return [made[index] for index in range(len(tensors))]
+
+
+def _family(name: str) -> str:
+    leaf = split_leaf(name)[1]
+    if _KERNEL.fullmatch(leaf):
+        return "kernel"
+    if _TENSORFLOW.fullmatch(leaf):
+        return "weights"
+    return leaf if leaf in ("w", "W") else "weight" if "weight" in leaf else "array"
+
+
+def _expected(convention: str, family: str, ndim: int, format: str) -> dict[Order, float]:
+    """Bits in favour of each order before the shapes are looked at."""
+    bits = dict.fromkeys((CHANNELS_FIRST, CHANNELS_LAST, FILTERS_FIRST), 0.0)
+    if convention in _OF_LIBRARY:
+        bits[_OF_LIBRARY[convention]] += _HEADER
+    if family == "kernel":
+        bits[CHANNELS_LAST] += 10.0
+        bits[FILTERS_FIRST] -= 10.0
+    elif family == "weights":
+        bits[CHANNELS_LAST] += 4.0
+    elif family == "w":
+        bits[CHANNELS_LAST] += 2.0
+    elif family == "weight":
+        bits[CHANNELS_FIRST] += _PYTORCH.get(ndim, 0.0)
+        if ndim < 5 and format not in _SHARED and convention != "numpy":
+            bits[FILTERS_FIRST] += _EXCLUDED
+    else:
+        bits[CHANNELS_FIRST] += 1.0
+    return bits
+
+
+def _notes(verdict: Verdict, expected: dict[Order, float], kind: tuple[str, str, int]) -> list[str]:
+    """What is said of each kernel."""
+    ndim = kind[2]
+    named, why = verdict.order.named(ndim), _why(verdict, expected, kind)
+    usual = f"axes taken as {named}{why} (layout= corrects it)" if why is not None else ""
+    odd = f"axes taken as {named}, although the shape looks like {{}} (layout= corrects it)"
+    return [odd.format(other.named(ndim)) if other else usual for other in verdict.misfits]
+
+
+def _why(verdict: Verdict, expected: dict[Order, float], kind: tuple[str, str, int]) -> str | None:
+    """Why the order was chosen, to follow its name; None where nothing need be said."""
+    convention, family, ndim = kind
+    header, chosen = f"the file's header (format: {convention})", verdict.order
+    stated = _OF_LIBRARY.get(convention)
+    if stated not in (None, chosen):
+        return f", as the shapes tell, against {header}"
+    if chosen == CHANNELS_FIRST:
+        rivals = [order for order in verdict.behind if _is_rival(verdict, expected, order)]
+        if rivals:
+            told = " or ".join(order.named(ndim) for order in rivals)
+            return f", which the shapes do not tell from {told}"
+        return {"array": "", "kernel": ", as the shapes tell"}.get(family)
+    if stated == chosen:
+        return f", as {header} says"
+    if family not in ("kernel", "weights") or chosen != CHANNELS_LAST:
+        return ", as the shapes tell"
+    if _is_untold(verdict, expected, CHANNELS_FIRST):
+        return f", by the name ({family}) alone, since no shape tells"
+    return f", as the name ({family}) and the shapes tell"
+
+
+def _is_rival(verdict: Verdict, expected: dict[Order, float], order: Order) -> bool:
+    """Whether an order might as well be the right one: close, or told apart by no shape."""
+    favour = expected[verdict.order] - expected[order]
+    excluded = favour >= _NEIGHBOURS or expected[order] <= _EXCLUDED
+    untold = _is_untold(verdict, expected, order)
+    return verdict.behind[order] < _SURE or (untold and not excluded)
+
+
+def _is_untold(verdict: Verdict, expected: dict[Order, float], order: Order) -> bool:
+    return verdict.behind[order] - expected[verdict.order] + expected[order] < _TIE
