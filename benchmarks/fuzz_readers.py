@@ -2,7 +2,7 @@
 
     python -m benchmarks.fuzz_readers zip --seconds 120 [--corpus FOLDER]
 
-Readers: pickle, zip, safetensors, npy, onnx, index. A finding is anything but tensors or one
+Readers are the keys of the table below. A finding is anything but tensors or one
 clear line; atheris then writes the input to a file and stops. Needs ``pip install atheris``.
 """
 
@@ -32,6 +32,14 @@ READERS = {
     "npz": ("npz", "m.npz"),
     "onnx": ("ONNX", "m.onnx"),
     "index": ("sharded", "m.safetensors.index.json"),
+    "tar": ("torch tar", "m.tar"),
+    "early": ("torch early", "m.pth"),
+    "export": ("torch.export", "m.pt2"),
+    "frozen": ("frozen TorchScript", "m.pt"),
+    "metadata": ("torch distributed", ".metadata"),
+    "objects": ("npy of objects", "m.npy"),
+    "list": ("list", "m.pkl"),
+    "compressed": ("compressed pickle", "m.pkl.gz"),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import pickle
@@ -15,6 +16,7 @@ import numpy as np
 import torch
 
 from benchmarks.hostile.formats import State, file_of
+from benchmarks.hostile.torch_formats import archive_of_program, tar_of
 
 __all__ = ["ATTACKS", "CANARY", "MASSES"]
 
@@ -53,6 +55,15 @@ def _malicious(kind: str) -> Callable[[Rng, Path, State], Path]:
             path.write_bytes(
                 pickle.dumps({"x": _call(rng, folder), **arrays}, protocol=int(rng.integers(0, 6)))
             )
+        elif kind == "torch tar":
+            path.write_bytes(tar_of(content))
+        elif kind == "npy of objects":
+            path = folder / "m.npy"
+            arrays = {f"{n}.weight": v for n, v in state.items()}
+            np.save(path, {"x": _call(rng, folder), **arrays})  # type: ignore[arg-type]
+        elif kind == "compressed pickle":
+            arrays = {f"{n}.weight": v for n, v in state.items()}
+            path.write_bytes(gzip.compress(pickle.dumps({"x": _call(rng, folder), **arrays})))
         elif kind == "npz":
             objects = np.empty(1, dtype=object)
             objects[0] = _call(rng, folder)
@@ -107,6 +118,74 @@ def _huge_npy(rng: Rng, folder: Path, _: State) -> Path:
         b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + b"\0" * 64
     )
     return folder / "m.npy"
+
+
+def _huge_tar(rng: Rng, folder: Path, _: State) -> Path:
+    (folder / "m.tar").write_bytes(tar_of({"conv.weight": torch.zeros(2, 2, 3, 3)}, _large(rng)))
+    return folder / "m.tar"
+
+
+def _huge_program(rng: Rng, folder: Path, _: State) -> Path:
+    sizes = [{"as_int": int(rng.choice([0, 1, 3, 2**40]))} for _ in range(3)]
+    state = {"conv": np.zeros((2, 2, 3, 3), np.float32)}
+    changes = {"sizes": [{"as_int": _large(rng)}, *sizes]}
+    return archive_of_program(folder, state, changes)
+
+
+def _distributed(folder: Path, size: int, where: dict[str, object]) -> Path:
+    """Metadata of one tensor of `size` filters, whose only chunk lies at `where`."""
+    from torch.distributed.checkpoint import metadata
+    from torch.distributed.checkpoint.filesystem import _StorageInfo
+
+    path = file_of("torch distributed", folder, {"conv": np.zeros((2, 2, 3, 3), np.float32)})
+    shape = torch.Size([size, 2, 3, 3])
+    start = torch.Size([0, 0, 0, 0])
+    chunk = metadata.ChunkStorageMetadata(offsets=start, sizes=shape)
+    kept = metadata.TensorProperties(dtype=torch.float32)
+    tensors = {"conv.weight": metadata.TensorStorageMetadata(kept, shape, [chunk])}
+    info = {"relative_path": "__0_0.distcp", "offset": 0, "length": 100} | where
+    places = {metadata.MetadataIndex("conv.weight", start): _StorageInfo(**info)}  # type: ignore[arg-type]
+    whole = metadata.Metadata(state_dict_metadata=tensors, storage_data=places)  # type: ignore[arg-type]
+    path.write_bytes(pickle.dumps(whole))
+    return path
+
+
+def _huge_distributed(rng: Rng, folder: Path, _: State) -> Path:
+    return _distributed(folder, _large(rng), {"length": int(rng.choice([1, 100, 2**40, 2**62]))})
+
+
+def _paths_distributed(rng: Rng, folder: Path, _: State) -> Path:
+    _traps(folder)
+    return _distributed(folder, 2, {"relative_path": _PLACES[int(rng.integers(0, len(_PLACES)))]})
+
+
+def _gzip_bomb(rng: Rng, folder: Path, _: State) -> Path:
+    inside = b"\x80\x02" + b"\0" * int(rng.choice([1 << 24, 1 << 27]))
+    (folder / "m.gz").write_bytes(
+        gzip.compress(gzip.compress(inside) if rng.random() < 0.3 else inside)
+    )
+    return folder / "m.gz"
+
+
+#: Beginnings of formats that are named and refused.
+_FOREIGN = (
+    b"\x08\x01\x12\x20\x0a\x10\x22\x05serve",
+    b"\x08\x04\x12\x08\x0a\x06\x0a\x04data\xa2\x1f\x04",
+    b"\x0a\x18\x0a\x05input\x12\x0bPlaceholder\x2a\x02\x0a\x00",
+    b"\x0a\x03VGG\xa2\x06\x10\x0a\x05conv1", b"\x81\xa6params\x81\xa4conv",
+    b"\x04\0\0\0\1\0\0\0\3\0\0\0V 1\x0d\0\0\0nn.Sequential",
+    b"\0" * 16 + b"\x0a\0\0\0\x08\x05\x10\x10\x10\x03", b"\0\0\0\0\2\0\0\0\5\0\0\0",
+    b"\x1c\0\0\0TFL3", b"GGUF\3\0\0\0", b"ftrt", b"MATLAB 5.0 MAT-file",
+    b"\x78\x9c", b"BZh9", b"\xfd7zXZ\0",
+)  # fmt: skip
+
+
+def _foreign(rng: Rng, folder: Path, _: State) -> Path:
+    names = ("m.pth", "m.pb", "m.weights", "m.engine", "m.bin", "m.data-00000-of-00001", "m.npz")
+    path = folder / names[int(rng.integers(0, len(names)))]
+    head = _FOREIGN[int(rng.integers(0, len(_FOREIGN)))]
+    path.write_bytes(head + rng.bytes(int(rng.choice([0, 9, 200, 100_000]))))
+    return path
 
 
 def _huge_onnx(rng: Rng, folder: Path, _: State) -> Path:
@@ -264,7 +343,14 @@ def _many_filters(rng: Rng, folder: Path, state: State) -> Path:
 #: By format and kind; the writer and whether the file must load, must not, or may do either.
 ATTACKS: dict[tuple[str, str], tuple[Callable[[Rng, Path, State], Path], str]] = {
     **{(k, "malicious pickle"): (_malicious(k), "same")
-       for k in ("torch zip", "torch legacy", "pickle", "npz", "sharded")},
+       for k in ("torch zip", "torch legacy", "pickle", "npz", "sharded", "torch tar",
+                 "npy of objects", "compressed pickle")},
+    ("torch tar", "huge shape"): (_huge_tar, "refused"),
+    ("torch.export", "huge shape"): (_huge_program, "refused"),
+    ("torch distributed", "huge shape"): (_huge_distributed, "refused"),
+    ("torch distributed", "path trick"): (_paths_distributed, "refused"),
+    ("compressed pickle", "zip bomb"): (_gzip_bomb, "refused"),
+    ("any file", "other format"): (_foreign, "refused"),
     ("torch zip", "huge shape"): (_huge_zip, "refused"),
     ("safetensors", "huge shape"): (_huge_safetensors, "refused"),
     ("npy", "huge shape"): (_huge_npy, "refused"),

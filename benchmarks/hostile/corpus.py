@@ -12,6 +12,7 @@ from benchmarks.hostile.attacks import ATTACKS, MASSES
 from benchmarks.hostile.damage import DAMAGES
 from benchmarks.hostile.formats import (
     FORMATS,
+    NAMES,
     State,
     file_of,
     healthy,
@@ -116,7 +117,7 @@ def _with_weights(case: Case, folder: Path, rng: np.random.Generator) -> Built:
         bad = frozenset({name})
     elif case.kind == "empty tensors":
         shape = [(0, 3, 3, 3), (8, 0, 3, 3), (8, 3, 0, 0)][int(rng.integers(0, 3))]
-        if case.format != "npy" and case.format not in ("pickled module", "TorchScript"):
+        if case.format not in (*NAMES, "pickled module", "TorchScript", "torch tar"):
             state["empty"] = np.zeros(shape, value.dtype)
     else:
         # Powers of two: nothing is rounded, unless the numbers become denormal.
@@ -130,7 +131,8 @@ def _with_weights(case: Case, folder: Path, rng: np.random.Generator) -> Built:
         wide, shift = state[name].astype("float64"), 0
         shift = -int(np.frexp(np.abs(wide).max())[1])
         reference[name] = np.ldexp(wide, shift)
-    if case.format == "npy":
-        reference = {"array": reference[name]}
-        bad = frozenset({"array"} if bad else ())
+    if case.format in NAMES:
+        new = dict(zip(reference, NAMES[case.format], strict=False))
+        reference = {new[key]: value for key, value in reference.items() if key in new}
+        bad = frozenset(new[key] for key in bad)
     return Built(path, "same", reference, bad)

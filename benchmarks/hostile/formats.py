@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import pickle
@@ -15,13 +16,31 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-__all__ = ["CHECKSUMMED", "FORMATS", "State", "file_of", "healthy", "healthy_file", "main_file"]
+from benchmarks.hostile import torch_formats
+
+__all__ = [
+    "CHECKSUMMED",
+    "FORMATS",
+    "NAMES",
+    "State",
+    "file_of",
+    "healthy",
+    "healthy_file",
+    "main_file",
+]
 
 State = dict[str, npt.NDArray[np.generic]]
 """Weights (N', N, k, k) by the name of their layer."""
 
 #: Formats whose values are protected by checksums: what loads must be what was written.
-CHECKSUMMED = {"torch zip", "TorchScript", "npz"}
+CHECKSUMMED = {"torch zip", "TorchScript", "frozen TorchScript", "torch.export", "npz"}
+
+#: Names of the first two layers in formats that keep none.
+NAMES = {
+    "npy": ("array",),
+    "list": ("0", "1"),
+    "frozen TorchScript": ("c0", "c1"),
+}
 
 
 def file_of(kind: str, folder: Path, state: State) -> Path:
@@ -54,7 +73,8 @@ def healthy(dtype: str = "float32") -> State:
 
 def main_file(path: Path) -> Path:
     """The file that damage should meet: the first shard where the path is an index."""
-    return next(path.parent.glob("*-1.safetensors"), path)
+    shards = (*path.parent.glob("*-1.safetensors"), *path.parent.glob("*.distcp"))
+    return next(iter(shards), path)
 
 
 def _tensors(state: State) -> dict[str, torch.Tensor]:
@@ -99,6 +119,24 @@ def _pickle(folder: Path, state: State) -> Path:
     content = {f"{name}.weight": value for name, value in state.items()}
     (folder / "m.pkl").write_bytes(pickle.dumps({"state_dict": content}))
     return folder / "m.pkl"
+
+
+def _list(folder: Path, state: State) -> Path:
+    (folder / "m.pkl").write_bytes(pickle.dumps(list(state.values()), protocol=2))
+    return folder / "m.pkl"
+
+
+def _compressed(folder: Path, state: State) -> Path:
+    path = _pickle(folder, state)
+    (folder / "m.pkl.gz").write_bytes(gzip.compress(path.read_bytes(), mtime=0))
+    path.unlink()
+    return folder / "m.pkl.gz"
+
+
+def _objects(folder: Path, state: State) -> Path:
+    content = {f"{name}.weight": value for name, value in state.items()}
+    np.save(folder / "m.npy", content)  # type: ignore[arg-type]
+    return folder / "m.npy"
 
 
 def _safetensors(folder: Path, state: State) -> Path:
@@ -195,7 +233,15 @@ FORMATS: dict[str, Callable[[Path, State], Path]] = {
     "torch legacy": _legacy,
     "pickled module": _pickled_module,
     "TorchScript": _script,
+    "frozen TorchScript": torch_formats.frozen,
+    "torch tar": torch_formats.tar,
+    "torch early": torch_formats.early,
+    "torch.export": torch_formats.program,
+    "torch distributed": torch_formats.distributed,
     "pickle": _pickle,
+    "list": _list,
+    "compressed pickle": _compressed,
+    "npy of objects": _objects,
     "safetensors": _safetensors,
     "sharded": _sharded,
     "npz": _npz,

@@ -92,7 +92,7 @@ def _one(number: int, seed: int, watch: _Watch) -> dict[str, Any]:
 
 
 def _measured(kind: str, built: Built, watch: _Watch) -> dict[str, Any]:
-    size = sum(p.stat().st_size for p in built.path.parent.glob("m*") if p.is_file())
+    size = sum(p.stat().st_size for p in built.path.parent.iterdir() if p.is_file())
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
     before = _memory("VmRSS")
     watch.heard, watch.on = "", True

@@ -57,6 +57,11 @@ class Archive:
         self._entries = {info.filename: info for info in self._zip.infolist()}
 
     @property
+    def begins(self) -> int:
+        """Where its first entry lies: after 0 where something comes before the archive."""
+        return min((info.header_offset for info in self._entries.values()), default=0)
+
+    @property
     def names(self) -> list[str]:
         """Names of all entries, in order."""
         return list(self._entries)

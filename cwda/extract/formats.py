@@ -9,31 +9,24 @@ from typing import BinaryIO, cast
 from cwda.errors import UnreadableError
 from cwda.extract import numpy_files
 from cwda.extract.archives import Archive
+from cwda.extract.compressed import compression_of, unpacked
+from cwda.extract.exported_programs import holds_exported_program, read_exported_program
+from cwda.extract.foreign import describe, describe_protobuf
+from cwda.extract.foreign_archives import describe_archive
 from cwda.extract.mapped import MappedFile, map_file
 from cwda.extract.numpy_files import read_npy, read_npz
 from cwda.extract.onnx_files import read_onnx
 from cwda.extract.safetensors_files import looks_like_safetensors, read_safetensors
-from cwda.extract.tensors import Content, printable
-from cwda.extract.torch_files import read_legacy, read_zip
+from cwda.extract.tar_files import looks_like_tar, read_tar
+from cwda.extract.tensors import Content
+from cwda.extract.torch_files import MAGIC, read_legacy, read_zip
 
 __all__ = ["read_file"]
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
-#: Beginnings of files that are no checkpoints: what they are, and what to do.
-_OTHERS: tuple[tuple[bytes, str], ...] = (
-    (b"version https://git-lfs", "a Git LFS pointer, not the weights; run `git lfs pull`"),
-    (b"\x89PNG", "a PNG image; give a file with trained weights"),
-    (b"\xff\xd8\xff", "a JPEG image; give a file with trained weights"),
-    (b"GIF8", "a GIF image; give a file with trained weights"),
-    (b"%PDF", "a PDF document; give a file with trained weights"),
-    (b"\x1f\x8b", "gzip-compressed; unpack it and give the file inside"),
-    (b"BZh", "bzip2-compressed; unpack it and give the file inside"),
-    (b"\xfd7zXZ", "xz-compressed; unpack it and give the file inside"),
-    (b"7z\xbc\xaf", "a 7z archive; unpack it and give the file inside"),
-    (b"\x28\xb5\x2f\xfd", "zstd-compressed; unpack it and give the file inside"),
-    (b"GGUF", "a GGUF file, which this program does not read; give the original weights"),
-)
+#: How a file of torch.save begins in the protocols 0 and 1.
+_OLD_PROTOCOL = b"L%dL\n." % MAGIC
 _SUPPORTED = "give a file of PyTorch, safetensors, ONNX, Keras or numpy"
 
 
@@ -60,20 +53,58 @@ def _read(path: Path, file: MappedFile) -> Content:
         from cwda.extract.keras_files import read_hdf5
 
         return read_hdf5(path)
+    if looks_like_tar(head):
+        return read_tar(file)
+    if compression := compression_of(head):
+        return _read_compressed(file, compression)
     if looks_like_safetensors(head):
         return read_safetensors(file)
     if head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05":
-        return read_legacy(file)
+        return _read_pickle(file)
     if head[:1] == b"\x08" and len(head) > 4 and 0 < head[1] < 64:
+        if line := describe_protobuf(memoryview(file.data), path):
+            raise UnreadableError(line)
         return read_onnx(file)
-    if head[:1] in b"(]}c" and file.data[-1:] == b".":
+    if head.startswith(_OLD_PROTOCOL) or (head[:1] in b"(]}c" and file.data[-1:] == b"."):
+        return _read_pickle(file)
+    raise UnreadableError(describe(memoryview(file.data), path) or _unknown(head))
+
+
+def _read_pickle(file: MappedFile) -> Content:
+    try:
         return read_legacy(file)
-    raise UnreadableError(_describe(head))
+    except UnreadableError:
+        if file.data.find(b"joblib.numpy_pickle", 0) >= 0:  # with bare data between its operations
+            raise UnreadableError(
+                "this is a joblib file; load it with joblib and save the arrays with numpy.savez"
+            ) from None
+        raise
+
+
+def _read_compressed(file: MappedFile, compression: str) -> Content:
+    inside = unpacked(file)
+    head = bytes(inside.data[:512])
+    if compression_of(head) or head.startswith((HDF5_MAGIC, b"\x08")):
+        raise UnreadableError(
+            f"this is {compression}-compressed; unpack it and give the file inside"
+        )
+    try:
+        content = _read(file.path, inside)
+    except UnreadableError as error:
+        raise UnreadableError(f"inside {compression} data: {error}") from None
+    return replace(content, stored=inside.size)
 
 
 def _read_archive(file: MappedFile) -> Content:
     archive = Archive(file.part, cast(BinaryIO, file.data), file.size)
     ends = {name.rpartition("/")[2] for name in archive.names}
+    if archive.begins and "archive/data.pkl" in archive:
+        raise UnreadableError(
+            "this is one shard of a torch.distributed.checkpoint; give its folder, which holds "
+            "the file .metadata"
+        )
+    if holds_exported_program(archive):
+        return read_exported_program(archive)
     if "data.pkl" in ends:
         return read_zip(archive)
     if "model.weights.h5" in ends:
@@ -82,29 +113,11 @@ def _read_archive(file: MappedFile) -> Content:
         return read_keras_archive(archive)
     if any(name.endswith(".npy") for name in archive.names):
         return read_npz(archive)
-    if "model.json" in ends and any("tensors/" in name for name in archive.names):
-        raise UnreadableError(
-            "this is a TorchScript archive from before PyTorch 1.4; save it again with a later one"
-        )
-    inside = printable(", ".join(sorted(ends)[:3]))[:80] or "nothing"
-    raise UnreadableError(
-        f"this is a zip archive without weights (it holds {inside}); "
-        "unpack it if a checkpoint is inside"
-    )
+    raise UnreadableError(describe_archive(archive.names))
 
 
-def _describe(head: bytes) -> str:
-    """What a file that is no checkpoint seems to be, and what to do."""
-    for magic, meaning in _OTHERS:
-        if head.startswith(magic):
-            return f"this is {meaning}"
-    if head[257:262] == b"ustar":
-        return "this is a tar archive; unpack it and give the file inside"
-    if head[4:8] == b"TFL3":
-        return "this is a TensorFlow Lite file, whose weights are fused; give the original weights"
-    beginning = head.lstrip().lower()
-    if beginning.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
-        return "this is a web page, not the weights; download the file itself"
+def _unknown(head: bytes) -> str:
+    """What a file that nothing tells apart may be, and what to do."""
     if _is_text(head):
         return f"this is a text file, not a checkpoint; {_SUPPORTED}"
     return f"this is no checkpoint that is known, or its beginning is damaged; {_SUPPORTED}"

@@ -2,7 +2,8 @@
 
 Keras stores H, W, I, O since version 2, whatever the backend and `data_format` are; a
 transposed convolution H, W, O, I; a depthwise one H, W, I, multiplier. Keras 1 stored
-O, I, H, W where its `dim_ordering` was ``th`` and H, W, I, O where it was ``tf``.
+O, I, H, W where its `dim_ordering` was ``th`` and H, W, I, O where it was ``tf``, transposed
+convolutions included.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-__all__ = ["CONVOLUTION", "Layout", "keras1_ordering", "layout_of"]
+__all__ = ["CONVOLUTION", "Layout", "keras1_ordering"]
 
 #: Class names of Keras' convolution layers, those of Keras 1 included.
 CONVOLUTION = re.compile(
@@ -33,36 +34,40 @@ class Layout:
     order : {"th", "tf"}
         Channels first or last.
     depthwise, transposed : bool
+    first : bool
+        Whether Keras 1 stored it.
     """
 
     order: str = "tf"
     depthwise: bool = False
     transposed: bool = False
+    first: bool = False
 
     def turn(self, kernel: Tensor) -> Tensor:
         """The kernel in PyTorch's layout."""
         if self.order == "th":
-            return kernel
+            kernel = kernel.permute(*range(2, kernel.ndim), 1, 0)
         space = range(kernel.ndim - 2)
         if self.depthwise:
             moved = kernel.permute(-2, -1, *space)
             return moved.reshape(-1, 1, *moved.shape[2:]).contiguous()
+        if self.transposed and self.first:
+            return kernel.permute(-2, -1, *space).contiguous()
         # The last axis is first in PyTorch for both: O of a convolution, I of a transposed one.
         return kernel.permute(-1, -2, *space).contiguous()
 
+    def channels_last(self, stored: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape with the channels last, as ``tf`` has it."""
+        return (*stored[2:], stored[1], stored[0]) if self.order == "th" else stored
+
     def shape(self, stored: tuple[int, ...]) -> tuple[int, ...]:
         """The shape in PyTorch's layout."""
-        if self.order == "th":
-            return stored
-        *space, first, second = stored
-        return (first * second, 1, *space) if self.depthwise else (second, first, *space)
-
-
-def layout_of(kind: str, leaf: str, order: str) -> Layout:
-    """Layout of the variable `leaf` of a layer of class `kind` (empty if unknown)."""
-    depthwise = leaf == "depthwise_kernel" or (kind.startswith("Depthwise") and leaf == "kernel")
-    transposed = "Transpose" in kind or kind.startswith("Deconvolution")
-    return Layout(order, depthwise, transposed)
+        *space, first, second = self.channels_last(stored)
+        if self.depthwise:
+            return (first * second, 1, *space)
+        if self.transposed and self.first:
+            return (first, second, *space)
+        return (second, first, *space)
 
 
 def keras1_ordering(

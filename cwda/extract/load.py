@@ -20,9 +20,11 @@ from torch import Tensor, nn
 from cwda.errors import CwdaError, SourceError, UnreadableError
 from cwda.extract import zoo
 from cwda.extract.arrange import Layouts
-from cwda.extract.download import HF_FILES
+from cwda.extract.distributed import METADATA
+from cwda.extract.folders import checkpoint_in
 from cwda.extract.formats import read_file
 from cwda.extract.json_text import parse_json
+from cwda.extract.keras_shards import read_keras_shards
 from cwda.extract.mapped import map_file, sha256
 from cwda.extract.modules import read_module, with_blueprint
 from cwda.extract.select import Options, select
@@ -178,7 +180,7 @@ def _from_path(
 ) -> Network:
     """The network of a file, or of the shards that an index names."""
     with one_line(path):
-        path = _one_file(path)
+        path = checkpoint_in(path) if path.is_dir() else path
         with _collector_paused():
             return _read(path, name, options, blueprint)
 
@@ -214,13 +216,27 @@ def one_line(path: Path) -> Iterator[None]:
 def _read(path: Path, name: str | None, options: Options, blueprint: nn.Module | None) -> Network:
     if path.name.endswith(".index.json"):
         content, digest = _shards(path)
+    elif path.name.endswith(".weights.json"):
+        content, digest = read_keras_shards(path)
     else:
-        content, digest = read_file(path), sha256(path)
+        content = read_file(path)
+        digest = _digest(path, content.files)
     if blueprint is not None:
         content = with_blueprint(content, blueprint)
-    stem = printable(_SUFFIX.sub("", path.name))
+    stem = _SUFFIX.sub("", path.parent.name if path.name == METADATA else path.name)
+    stem = printable(stem)
     _LOG.info("%s: %s, %d tensors", path, content.format, len(content.tensors))
     return select(content, name or stem, Provenance(str(path), content.format, digest), options)
+
+
+def _digest(path: Path, others: list[Path]) -> str:
+    """SHA-256 of a file, or of it followed by the digests of the shards it names."""
+    if not others:
+        return sha256(path)
+    digest = hashlib.sha256(map_file(path).data[:])
+    for other in others:
+        digest.update(sha256(other).encode())
+    return digest.hexdigest()
 
 
 @contextlib.contextmanager
@@ -233,23 +249,6 @@ def _collector_paused() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
-
-
-def _one_file(path: Path) -> Path:
-    """The file itself, or the index or only checkpoint in a folder."""
-    if not path.is_dir():
-        return path
-    names = {child.name for child in path.iterdir() if child.is_file()}
-    indices = [name for name in names if name.endswith(".index.json")]
-    usual = [name for name in HF_FILES if name in names]
-    others = [name for name in names if _SUFFIX.search(name) and not name.endswith(".json")]
-    candidates = indices or usual[:1] or others
-    if len(candidates) == 1:
-        return path / candidates[0]
-    if candidates:
-        shown = ", ".join(sorted(candidates)[:4])
-        raise SourceError(f"a folder with {len(candidates)} checkpoints ({shown}); name one")
-    raise SourceError("a folder without a checkpoint; give the file itself")
 
 
 def _shards(index: Path) -> tuple[Content, str]:

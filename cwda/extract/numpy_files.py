@@ -1,4 +1,4 @@
-"""``.npy`` and ``.npz`` files; pickled objects in them are left unread."""
+"""``.npy`` and ``.npz`` files; pickled objects in them are read as data, and never loaded."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from cwda.extract.archives import Archive
 from cwda.extract.mapped import MappedFile
 from cwda.extract.recognise import LEAF
 from cwda.extract.tensors import Content, NamedTensor, printable
+from cwda.extract.torch_files import objects_of
 from cwda.extract.torch_storage import Opaque, Storage, StridedTensor
 
 __all__ = ["MAGIC", "read_npy", "read_npz"]
@@ -30,28 +31,48 @@ _PAPER = "an array of three axes is taken as N x k^2 x N' (channels, positions, 
 
 def read_npy(file: MappedFile) -> Content:
     """Read a file with one array."""
-    tensor = _array(memoryview(file.data), "array")
-    return Content("npy", [tensor])
+    return Content("npy", _arrays(memoryview(file.data), "array", ()))
 
 
 def read_npz(archive: Archive) -> Content:
     """Read a zip archive of arrays."""
     names = [name for name in archive.names if name.endswith(".npy")]
-    tensors = [_array_of_entry(archive, name) for name in names]
+    tensors: list[NamedTensor] = []
+    for name in names:
+        tensors += _of_entry(archive, name)
     return Content("npz", tensors)
 
 
-def _array_of_entry(archive: Archive, entry: str) -> NamedTensor:
+def _of_entry(archive: Archive, entry: str) -> list[NamedTensor]:
     name = printable(entry.removesuffix(".npy").replace("/", "."))
     # The values are unfolded again when they are wanted, and not kept until then.
     fetch = archive.fetch(entry)
-    return _array(fetch(), name, fetch)
+    return _arrays(fetch(), name, (name,), fetch)
 
 
-def _array(
-    data: memoryview, name: str, fetch: Callable[[], memoryview] | None = None
-) -> NamedTensor:
+def _arrays(
+    data: memoryview,
+    name: str,
+    container: tuple[str, ...],
+    fetch: Callable[[], memoryview] | None = None,
+) -> list[NamedTensor]:
+    """The array, or the arrays inside an array of objects."""
     shape, fortran, dtype, start = _header(data)
+    if dtype.hasobject:
+        inside = objects_of(bytes(data[start:]), container)
+        return inside or [_numbers(data, name, shape, fortran, dtype, start, None)]
+    return [_numbers(data, name, shape, fortran, dtype, start, fetch)]
+
+
+def _numbers(
+    data: memoryview,
+    name: str,
+    shape: tuple[int, ...],
+    fortran: bool,
+    dtype: np.dtype[np.generic],
+    start: int,
+    fetch: Callable[[], memoryview] | None,
+) -> NamedTensor:
     leaf = _leaf(shape, fortran, dtype, start, len(data), fetch or (lambda: data))
     if isinstance(leaf, Opaque) or len(shape) < 3:
         return NamedTensor(name, shape, leaf.dtype, leaf.read, reason=leaf.reason)

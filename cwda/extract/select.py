@@ -13,6 +13,7 @@ from torch import Tensor
 from cwda.errors import SourceError, UnreadableError
 from cwda.extract.arrange import Layouts, arrange
 from cwda.extract.attention import projections
+from cwda.extract.conventions import usual_names
 from cwda.extract.names import layer_names
 from cwda.extract.parametrised import combine
 from cwda.extract.positions import with_positions
@@ -62,9 +63,8 @@ def select(content: Content, name: str, provenance: Provenance, options: Options
     """
     skipped = list(content.skipped)
     tensors = _under_key(content.tensors, options.weights_key, skipped)
-    chosen = _convolutions(
-        with_positions(combine(tensors)), skipped, options.weights_key is not None
-    )
+    tensors = with_positions(combine(usual_names(tensors)))
+    chosen = _convolutions(tensors, skipped, options.weights_key is not None)
     if not chosen:
         raise UnreadableError(_nothing(content, skipped))
     _require_size(chosen, content.stored)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -90,6 +91,8 @@ class Content:
         What the reader assumed about the file as a whole.
     stored : int
         Bytes of its files; 0 for a source in memory.
+    files : list of Path
+        Files beside the one that was named which hold its data.
     """
 
     format: str
@@ -97,6 +100,7 @@ class Content:
     skipped: list[Skipped] = field(default_factory=list)
     assumptions: list[str] = field(default_factory=list)
     stored: int = 0
+    files: list[Path] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -125,6 +129,8 @@ def printable(key: object) -> str:
     """
     if isinstance(key, int) and key.bit_length() <= 64:
         return str(key)
+    if isinstance(key, bytes):  # a name that Python 2 wrote
+        key = key[:MAX_NAME].decode("utf-8", "replace")
     if not isinstance(key, str):
         return f"<{type(key).__name__}>"
     if key.isprintable() and len(key) <= MAX_NAME:

@@ -7,21 +7,22 @@ never calls ``torch.load``.
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import IO, Any
 
 from cwda.errors import UnreadableError
 from cwda.extract.archives import Archive, archive_of_bytes
+from cwda.extract.distributed import assemble, is_distributed
 from cwda.extract.mapped import MappedFile
 from cwda.extract.pickles import Name, unpickle
 from cwda.extract.tensors import Content, NamedTensor
 from cwda.extract.torch_objects import builders, storage_from_id
-from cwda.extract.torch_storage import Storage
+from cwda.extract.torch_script import of_constants, packed, require_readable, with_groups
+from cwda.extract.torch_storage import Leaf, Opaque, Storage, StridedTensor
 from cwda.extract.tree import walk
 
-__all__ = ["read_legacy", "read_zip"]
+__all__ = ["MAGIC", "objects_of", "read_legacy", "read_zip", "tensor_of_bytes"]
 
 #: First object of a legacy file.
 MAGIC = 0x1950A86A20F9469CFC6C
@@ -37,17 +38,25 @@ def read_zip(archive: Archive) -> Content:
     script = f"{root}constants.pkl" in archive or any(
         name.startswith(f"{root}code/") for name in archive.names
     )
+    if not script:
+        return Content("torch zip", walk(_unpickle_entry(archive, root, "data", 0)))
+    require_readable(archive, root)
     tensors = walk(_unpickle_entry(archive, root, "data", 0))
-    if script and f"{root}constants.pkl" in archive:
-        constants = walk(_unpickle_entry(archive, root, "constants", 0))
-        tensors += [
-            replace(tensor, container=("constants", *tensor.container), is_conv=False)
-            for tensor in constants
-        ]
-    if script:
-        texts: dict[str, dict[str, int]] = {}
-        tensors = [_with_script_groups(tensor, archive, root, texts) for tensor in tensors]
-    return Content("TorchScript" if script else "torch zip", tensors)
+    texts: dict[str, dict[str, int]] = {}
+    tensors = [with_groups(tensor, archive, root, texts) for tensor in tensors]
+    if f"{root}constants.pkl" in archive:
+        constants = _constants(_unpickle_entry(archive, root, "constants", 0))
+        tensors += of_constants(constants, archive, root)
+    return Content("TorchScript", tensors, packed(archive, root))
+
+
+def _constants(value: object) -> list[NamedTensor]:
+    """Constants of TorchScript, each named by its number; objects give several."""
+    return [
+        replace(tensor, name=str(number), container=("constants",))
+        for number, constant in enumerate(value if isinstance(value, tuple | list) else ())
+        for tensor in walk(constant)
+    ]
 
 
 def read_legacy(file: MappedFile) -> Content:
@@ -55,7 +64,25 @@ def read_legacy(file: MappedFile) -> Content:
     file.data.seek(0)
     # A memory map gives what pickletools needs of a file: read, readline and tell.
     value, format_name = _load_stream(file.data, file.part, file.size, 0)  # type: ignore[arg-type]
+    if is_distributed(value):
+        return assemble(value, file, tensor_of_bytes)
     return Content(format_name, walk(value))
+
+
+def objects_of(data: bytes, container: tuple[str, ...]) -> list[NamedTensor]:
+    """All tensors inside a pickle, under the keys of `container`."""
+    value: object = _load_bytes(data, 0)
+    for key in reversed(container):
+        value = {key: value}
+    return walk(value)
+
+
+def tensor_of_bytes(data: bytes) -> Leaf:
+    """The one tensor of a file of ``torch.save``."""
+    value = _load_bytes(data, 0)
+    if not isinstance(value, StridedTensor | Opaque):
+        raise UnreadableError("a shard holds no tensor where one was announced; copy it again")
+    return value
 
 
 def _unpickle_entry(archive: Archive, root: str, folder: str, depth: int) -> Any:
@@ -165,37 +192,3 @@ def _load_bytes(data: bytes, depth: int) -> Any:
         return lambda: view[start : start + length]
 
     return _load_stream(io.BytesIO(data), part, len(data), depth)[0]
-
-
-#: Groups in the text of a class: a constant where it was scripted, an argument where traced.
-_CLASS = re.compile(r"^class (\w+)\(Module\):$")
-_SCRIPTED = re.compile(r"  groups : Final\[int\] = (\d{1,9})")
-_TRACED = re.compile(r"(?:True|False), \[[\d, ]{0,80}\], (\d{1,9}), ")
-
-
-def _with_script_groups(
-    tensor: NamedTensor, archive: Archive, root: str, texts: dict[str, dict[str, int]]
-) -> NamedTensor:
-    """Add the groups that the text of a TorchScript class states; it is searched, not run."""
-    module, _, name = tensor.origin.rpartition(".")
-    entry = f"{root}code/{module.replace('.', '/')}.py"
-    if not tensor.is_conv or tensor.groups is not None or entry not in archive:
-        return tensor
-    if entry not in texts:  # many classes may share one text
-        texts[entry] = _script_groups(archive.read(entry).decode("utf-8", "replace"))
-    groups = texts[entry].get(name)
-    return tensor if groups is None else replace(tensor, groups=groups)
-
-
-def _script_groups(text: str) -> dict[str, int]:
-    """Groups by class, line by line: no search may take more than linear time."""
-    found: dict[str, int] = {}
-    name = ""
-    for line in text.splitlines():
-        if start := _CLASS.match(line):
-            name = start.group(1)
-        elif stated := _SCRIPTED.fullmatch(line):
-            found.setdefault(name, int(stated.group(1)))
-        elif "torch._convolution(" in line and (traced := _TRACED.findall(line)):
-            found.setdefault(name, int(traced[-1]))
-    return found

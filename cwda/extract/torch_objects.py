@@ -25,7 +25,21 @@ from cwda.extract.torch_storage import (
     StridedTensor,
 )
 
-__all__ = ["NumpyArray", "builders", "storage_from_id"]
+__all__ = ["LateTensor", "NumpyArray", "builders", "rebuild_tensor", "storage_from_id"]
+
+
+class LateTensor(Stateful):
+    """A tensor whose data the stream sets on it after it has been made."""
+
+    __slots__ = ()
+
+    def leaf(self) -> Leaf:
+        """The tensor, not yet read."""
+        raise NotImplementedError
+
+    def objects(self) -> list[object] | None:
+        """What it holds where its elements are objects, not numbers; else None."""
+        return None
 
 
 @dataclass(eq=False, slots=True)
@@ -47,13 +61,14 @@ class _NumpyDtype(Stateful):
 
 
 @dataclass(eq=False, slots=True)
-class NumpyArray(Stateful):
+class NumpyArray(LateTensor):
     """A pickled numpy array, not yet read."""
 
     shape: tuple[int, ...] = ()
     code: _NumpyDtype | None = None
     fortran: bool = False
     data: bytes = b""
+    elements: list[object] | None = None
 
     def set_state(self, state: object) -> None:
         if not (isinstance(state, tuple) and len(state) == 5):
@@ -64,6 +79,12 @@ class NumpyArray(Stateful):
         if isinstance(code, _NumpyDtype) and isinstance(data, bytes | bytearray):
             self.shape, self.code = _sizes(shape), code
             self.fortran, self.data = bool(fortran), bytes(data)
+        elif isinstance(code, _NumpyDtype) and code.code[:1] == "O" and isinstance(data, list):
+            self.shape, self.elements = _sizes(shape), data
+
+    def objects(self) -> list[object] | None:
+        """The elements of an array of objects."""
+        return self.elements
 
     def leaf(self) -> Leaf:
         """The array as a lazy tensor."""
@@ -88,6 +109,31 @@ class NumpyArray(Stateful):
             stride[axis] = step
             step *= max(self.shape[axis], 1)
         return StridedTensor(storage, dtype, 0, self.shape, tuple(stride))
+
+
+@dataclass(eq=False, slots=True)
+class _EarlyTensor(LateTensor):
+    """A tensor or variable of PyTorch 0.1: a class called without data, then a state.
+
+    The state of a tensor is (storage, offset, size, stride); that of a variable begins with its
+    tensor, or does not matter where the tensor was an argument of the class.
+    """
+
+    data: object = None
+
+    def set_state(self, state: object) -> None:
+        """Take the data, if the state has them."""
+        if isinstance(state, tuple) and len(state) == 4 and isinstance(state[0], Storage):
+            self.data = rebuild_tensor(*state)
+        elif isinstance(state, tuple) and len(state) == 5:
+            self.data = state[0]
+
+    def leaf(self) -> Leaf:
+        """The tensor."""
+        data = self.data.data if isinstance(self.data, _EarlyTensor) else self.data  # a variable's
+        if isinstance(data, StridedTensor | Opaque):
+            return data
+        return Opaque((), None, "a tensor without data")
 
 
 @dataclass(eq=False)
@@ -140,13 +186,14 @@ def builders(size: int, load_nested: Callable[[bytes], Any]) -> dict[str, Builde
         return budget.once(data, lambda: load_nested(bytes(data)))
 
     table: dict[str, Builder] = {
-        "torch._utils._rebuild_tensor": _tensor,
-        "torch._utils._rebuild_tensor_v2": _tensor,
+        "torch._utils._rebuild_tensor": rebuild_tensor,
+        "torch._utils._rebuild_tensor_v2": rebuild_tensor,
         "torch._utils._rebuild_tensor_v3": _tensor_v3,
         "torch._utils._rebuild_parameter": _first,
         "torch._utils._rebuild_parameter_with_state": _first,
         "torch.nn.parameter.Parameter": _parameter,
         "torch.nn.parameter.Buffer": _parameter,
+        "torch.autograd.variable.Variable": _parameter,
         "torch._utils._rebuild_qtensor": _quantised,
         "torch._utils._rebuild_sparse_tensor": _sparse,
         "torch._utils._rebuild_meta_tensor_no_storage": _meta,
@@ -157,9 +204,18 @@ def builders(size: int, load_nested: Callable[[bytes], Any]) -> dict[str, Builde
         "collections.OrderedDict": _dict,
         "collections.Counter": _dict,
         "collections.defaultdict": lambda *_: {},
+        "copy_reg._reconstructor": _instance,
+        "copyreg._reconstructor": _instance,
         "numpy.dtype": lambda code, *_: _NumpyDtype(str(code)),
         "_codecs.encode": encode,
     }
+    for holder in _HOLDERS:
+        table[holder] = _first
+    for builtins in ("builtins", "__builtin__"):
+        table[f"{builtins}.tuple"] = _tuple
+        table[f"{builtins}.list"] = table[f"{builtins}.set"] = lambda items=(): list(_tuple(items))
+    for kind in _EARLY_TENSORS:
+        table[f"torch.{kind}Tensor"] = table[f"torch.cuda.{kind}Tensor"] = _EarlyTensor
     for kind in ("int", "tensor", "double", "bool"):
         table[f"torch.jit._pickle.build_{kind}list"] = _first
     for root in ("numpy.core", "numpy._core"):
@@ -168,7 +224,39 @@ def builders(size: int, load_nested: Callable[[bytes], Any]) -> dict[str, Builde
     table["torch._tensor._rebuild_from_type_v2"] = lambda function, _, args, *rest: table.get(
         getattr(function, "path", ""), _dead
     )(*args)
+
+    def jax_array(function: Any, args: Any, state: Any, *_: Any) -> Any:
+        array = table.get(getattr(function, "path", ""), _dead)(*args)
+        if isinstance(array, NumpyArray):
+            array.set_state(state)
+        return array
+
+    table["jax._src.array._reconstruct_array"] = jax_array
     return table
+
+
+#: Classes of PyTorch's first tensors: ``torch.FloatTensor``, ``torch.cuda.FloatTensor``.
+_EARLY_TENSORS = ("Float", "Double", "Half", "Long", "Int", "Short", "Char", "Byte")
+#: Functions of other libraries whose first argument is the array or the dictionary itself.
+_HOLDERS = (
+    "theano.sandbox.cuda.type.CudaNdarray_unpickler",
+    "theano.gpuarray.type.GpuArray_unpickler",
+    "cupy.core.core.array",
+    "cupy._core.core.array",
+    "flax.core.frozen_dict.FrozenDict",
+    "haiku._src.data_structures.FlatMapping",
+    "haiku._src.data_structures.to_immutable_dict",
+)
+
+
+def _tuple(items: Any = ()) -> tuple[Any, ...]:
+    return tuple(items) if isinstance(items, list | tuple) else ()
+
+
+def _instance(kind: Any, _base: Any = None, state: Any = None, *_: Any) -> Record:
+    """An instance as protocols 0 and 1 make them; its state follows."""
+    path = kind.path if isinstance(kind, Name) else "object"
+    return Record(path, () if state is None else (state,))
 
 
 def _first(value: object, *_: object) -> object:
@@ -197,7 +285,8 @@ def _sizes(values: Any) -> tuple[int, ...]:
     return tuple(int(n) for n in values)
 
 
-def _tensor(storage: Any, offset: int, size: Any, stride: Any, *_: Any) -> object:
+def rebuild_tensor(storage: Any, offset: int, size: Any, stride: Any, *_: Any) -> Leaf:
+    """A view into a storage, as ``torch._utils._rebuild_tensor`` takes its arguments."""
     if not isinstance(storage, Storage):
         return Opaque(_sizes(size), None, "its data are kept in an unknown way")
     return _strided(storage, offset, size, stride, storage.dtype or torch.uint8)
@@ -222,7 +311,7 @@ def _strided(storage: Storage, offset: int, size: Any, stride: Any, dtype: torch
 
 
 def _parameter(data: object = None, *_: object) -> object:
-    return Record("torch.nn.parameter.Parameter") if data is None else data
+    return _EarlyTensor() if data is None else data
 
 
 def _quantised(storage: Any, offset: Any, size: Any, *_: Any) -> Opaque:

@@ -14,7 +14,7 @@ from torch import Tensor
 from cwda.errors import UnreadableError
 from cwda.extract.pickles import Record
 from cwda.extract.tensors import NameBudget, NamedTensor, printable
-from cwda.extract.torch_objects import NumpyArray
+from cwda.extract.torch_objects import LateTensor, NumpyArray
 from cwda.extract.torch_storage import Opaque, StridedTensor
 
 __all__ = ["walk"]
@@ -50,10 +50,11 @@ class _Walker:
         """Walk a container whose keys are no part of a module's name."""
         if self._passed(value, depth):
             return
+        value = _bare(value) if container else value
         if isinstance(value, Record):
             self._record(value, container, "", depth)
             return
-        if isinstance(value, Tensor | np.ndarray | StridedTensor | Opaque | NumpyArray):
+        if _is_leaf(value):
             name = container[-1] if container else "tensor"
             self._take(value, name, container[:-1], {})
             return
@@ -65,6 +66,9 @@ class _Walker:
         state = record.state
         parts = list(state) if isinstance(state, tuple) else [state]
         hints = _hints(record)
+        for index, part in enumerate(parts):
+            if _is_leaf(part):  # a state of its own, as that of quantised layers
+                self._member(part, container, f"{prefix}{index}", depth, {})
         for part in (*parts, record.entries):
             for key, item in _items(part):
                 if key in _MODULE_DICTS:
@@ -83,7 +87,8 @@ class _Walker:
         depth: int,
         hints: dict[str, Any],
     ) -> None:
-        if isinstance(value, Tensor | np.ndarray | StridedTensor | Opaque | NumpyArray):
+        value = _bare(value)
+        if _is_leaf(value):
             own = hints if name.rpartition(".")[2].startswith("weight") else {}
             self._take(value, name, container, own)
         elif isinstance(value, Record):
@@ -105,7 +110,7 @@ class _Walker:
             raise UnreadableError(
                 f"containers are nested more than {MAX_DEPTH} deep; save the state dict alone"
             )
-        if not isinstance(value, Mapping | list | tuple | Record):
+        if not isinstance(value, Mapping | list | tuple | Record | LateTensor) or _is_leaf(value):
             return False
         if id(value) in self.seen:
             return True
@@ -117,9 +122,29 @@ def _items(value: object) -> list[tuple[object, object]]:
     """Keys and values of a container; nothing for anything else."""
     if isinstance(value, Mapping):
         return list(value.items())
+    if isinstance(value, LateTensor):
+        value = value.objects()
     if isinstance(value, list | tuple):
-        return list(enumerate(value))
+        return [(item[0], item[1]) if _is_pair(item) else (n, item) for n, item in enumerate(value)]
     return []
+
+
+def _is_leaf(value: object) -> bool:
+    if isinstance(value, LateTensor):
+        return value.objects() is None
+    return isinstance(value, Tensor | np.ndarray | StridedTensor | Opaque)
+
+
+def _is_pair(value: object) -> bool:
+    """Whether this is a tensor with its name before it, as in lists of pairs and in Paddle."""
+    pair = isinstance(value, list | tuple) and len(value) == 2
+    return pair and isinstance(value[0], str | bytes) and _is_leaf(value[1])  # type: ignore[index]
+
+
+def _bare(value: object) -> object:
+    """The tensor of a pair, which its key names already; anything else as it is."""
+    inner = value[0] if isinstance(value, tuple) and len(value) == 1 else value
+    return inner[1] if _is_pair(inner) else value  # type: ignore[index]
 
 
 def _hints(record: Record) -> dict[str, Any]:
@@ -139,7 +164,7 @@ def _hints(record: Record) -> dict[str, Any]:
 
 
 def _named(
-    value: Tensor | np.ndarray[Any, Any] | StridedTensor | Opaque | NumpyArray,
+    value: Tensor | np.ndarray[Any, Any] | StridedTensor | Opaque | LateTensor,
     name: str,
     container: tuple[str, ...],
     **hints: Any,
@@ -164,7 +189,7 @@ def _named(
             reason=reason,
             **hints,
         )
-    leaf = value.leaf() if isinstance(value, NumpyArray) else value
+    leaf = value.leaf() if isinstance(value, LateTensor) else value
     return NamedTensor(
         name, leaf.shape, leaf.dtype, leaf.read, container, reason=leaf.reason, **hints
     )

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 import cwda
+from benchmarks.hostile.formats import healthy_file
 from cwda.errors import CwdaError, UnreadableError
 from cwda.extract import load
 from cwda.extract.json_text import parse_json
@@ -57,19 +58,37 @@ def healthy(kind, tmp_path):
     elif kind == "npy":
         with path.open("wb") as file:
             np.save(file, WEIGHT.numpy())
+    else:
+        path = healthy_file(kind, tmp_path)
     return path.read_bytes()
+
+
+EDITS = st.lists(
+    st.tuples(st.floats(0, 1, exclude_max=True), st.binary(max_size=9), st.integers(0, 40)),
+    min_size=1,
+    max_size=4,
+)
 
 
 @pytest.mark.parametrize("kind", ["zip", "legacy", "pickle", "safetensors", "npy"])
 @RELAXED
-@given(
-    edits=st.lists(
-        st.tuples(st.floats(0, 1, exclude_max=True), st.binary(max_size=9), st.integers(0, 40)),
-        min_size=1,
-        max_size=4,
-    )
-)
+@given(edits=EDITS)
 def test_edited_files_end_in_a_table_or_one_line(tmp_path, kind, edits):
+    edit_and_load(tmp_path, kind, edits)
+
+
+RARER = ["torch tar", "torch early", "torch.export", "torch distributed", "frozen TorchScript",
+         "list", "compressed pickle", "npy of objects"]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", RARER)
+@settings(RELAXED, max_examples=25)
+@given(edits=EDITS)
+def test_edited_files_of_rarer_formats(tmp_path, kind, edits):
+    edit_and_load(tmp_path, kind, edits)
+
+
+def edit_and_load(tmp_path, kind, edits):
     data = healthy(kind, tmp_path)
     for place, inserted, dropped in edits:
         start = int(place * len(data))
@@ -78,9 +97,17 @@ def test_edited_files_end_in_a_table_or_one_line(tmp_path, kind, edits):
     line_of(tmp_path / "m")
 
 
+HEADS = [
+    b"", b"\x80\x02", b"PK\x03\x04", b"\x08", b"\x0a\x05\x0a\x03abc", b"\x08\x01\x12\x03\x0a",
+    b"\x81\xa3abc", b"\x1f\x8b\x08", b"BZh9", b"\x78\x9c", b"\xfd7zXZ\0", b"\0" * 16,
+    b"\4\0\0\0\1\0\0\0\3\0\0\0V 1", b"\0" * 257 + b"ustar\0" + b"\0" * 249,
+]  # fmt: skip
+
+
 @RELAXED
 @given(
-    data=st.binary(max_size=64), head=st.sampled_from([b"", b"\x80\x02", b"PK\x03\x04", b"\x08"])
+    data=st.binary(max_size=64),
+    head=st.sampled_from(HEADS),
 )
 def test_any_bytes_at_all(tmp_path, head, data):
     (tmp_path / "m").write_bytes(head + data)

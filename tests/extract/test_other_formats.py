@@ -212,7 +212,7 @@ def test_keras_three_archive(tmp_path):
             archive.writestr("model.weights.h5", weights.getvalue())
         network = load(tmp_path / "m.keras")
         assert network.provenance.format == "keras"
-        assert [layer.name for layer in network] == ["conv2d"]
+        assert [layer.name for layer in network] == ["first"]
         assert (network.layers[0].weight.numpy() == kernel.transpose(3, 2, 0, 1)).all()
         assert [entry.reason for entry in network.skipped] == ["optimizer state"]
 
