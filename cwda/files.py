@@ -66,4 +66,4 @@ def whole_file(path: Path) -> Iterator[Path]:
         with replacement(path) as partial:
             yield partial
     except OSError as error:
-        raise CwdaError(f"{path}: cannot be written ({error.strerror})") from error
+        raise CwdaError(f"{path}: cannot be written ({error.strerror or error})") from error

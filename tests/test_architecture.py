@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "cwda"
 
 #: From the ground up; rooms of one floor do not know each other.
 FLOORS = (
-    {"brief", "errors", "formatting", "_version"},
+    {"brief", "errors", "formatting", "progress", "_version"},
     {"arguments", "files", "layers", "numerics"},
     {"models"},
     {"extract"},
@@ -20,6 +20,7 @@ FLOORS = (
     {"figures"},
     {"study", "reporting"},
     {"cli"},
+    {"__main__"},
 )
 FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 LIBRARIES_OF_NUMERICS = {"__future__", "cwda", "collections", "concurrent", "dataclasses"}

@@ -183,10 +183,25 @@ def _mapping(workers: int) -> Iterator[Callable[..., Iterator[dict[str, tuple[Tr
         yield map
         return
     pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_start_worker)
+    with _interruption_ignored():  # from the first moment on: a child inherits it
+        pool.submit(int)
     try:
         yield pool.map
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _interruption_ignored() -> Iterator[None]:
+    """No Ctrl-C, where that can be said: only the main thread may."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _start_worker() -> None:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from cwda.cli.failure import one_line_errors
+from cwda.cli.completion import complete_conditions
+from cwda.cli.messages import is_quiet, note
+from cwda.cli.progress import progress
+from cwda.cli.verb import Verb
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from cwda.calibration import Study
+    from cwda.cli.screen import Screen
 
 __all__ = ["calibrate"]
 
 
 @click.command(
+    cls=Verb,
     short_help="Type I error, power and coverage of the tests.",
     epilog="""\b
 Examples:
@@ -29,22 +31,22 @@ Examples:
 )
 @click.option("--replicates", default=400, show_default=True, type=click.IntRange(min=1),
               help="Layers drawn per cell; cells that have more keep them.")  # fmt: skip
-@click.option("--conditions", metavar="NAMES",
+@click.option("--conditions", metavar="NAMES", shell_complete=complete_conditions,
               help="Comma-separated names of conditions, or of the other tests and intervals "
               "as the summary prints them. Default: all.")  # fmt: skip
 @click.option("--designs", default="*", show_default=True, metavar="GLOB",
-              help="Only designs whose name matches, as 'iid,mean *'.")  # fmt: skip
+              help="Only designs whose name matches, such as 'iid,mean *'.")  # fmt: skip
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
               default="calibration.json", show_default=True,
               help="The file that holds the study; if it exists, the study goes on from "
               "there.")  # fmt: skip
 @click.option("--markdown", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
               help="Write the tables as a page of documentation.")  # fmt: skip
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0),
+              help="Seed of all draws.")  # fmt: skip
 @click.option("--device", default="cpu", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(min=1),
               help="Number of processes.")  # fmt: skip
-@one_line_errors
 def calibrate(
     replicates: int,
     conditions: str | None,
@@ -60,24 +62,17 @@ def calibrate(
     Each test and interval is applied to layers drawn from laws whose true effects are known. The
     study is seeded, and goes on where it was cut off.
     """
-    from rich.console import Console
-    from rich.progress import Progress, TimeRemainingColumn
-
     from cwda.calibration import calibrate as run
     from cwda.calibration import to_markdown
+    from cwda.cli.screen import Screen
     from cwda.errors import CalibrationError
+    from cwda.files import whole_file
 
     for path in (output, markdown):
         if path and not path.parent.is_dir():
             raise CalibrationError(f"{path}: the folder {path.parent} does not exist")
     names = [name.strip() for name in conditions.split(",")] if conditions else None
-    with Progress(
-        *Progress.get_default_columns()[:-1],
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=not sys.stderr.isatty(),
-    ) as bar:
-        task = bar.add_task("layers", total=None)
+    with progress("layers") as (bar,):
         study = run(
             names,
             replicates,
@@ -86,30 +81,27 @@ def calibrate(
             seed=seed,
             device=device,
             workers=workers,
-            on_progress=lambda done, total: bar.update(task, completed=done, total=total),
+            on_progress=bar.update,
         )
-    _show(study, Console(highlight=False))
+    _show(study, Screen(more="--markdown FILE has them all", silent=is_quiet()))
     if markdown:
-        try:
-            markdown.write_text(to_markdown(study), encoding="utf-8")
-        except OSError as error:
-            raise CalibrationError(f"{markdown}: cannot be written ({error.strerror})") from error
-    click.echo(f"wrote {', '.join(str(path) for path in (output, markdown) if path)}", err=True)
+        with whole_file(markdown) as partial:
+            partial.write_text(to_markdown(study), encoding="utf-8")
+    note(f"wrote {', '.join(str(path) for path in (output, markdown) if path)}")
 
 
-def _show(study: Study, console: Console) -> None:
-    from rich.table import Table
-
+def _show(study: Study, screen: Screen) -> None:
     from cwda.calibration import summary
+    from cwda.cli.table import Column, Table
 
-    shown = Table(title="Cells within the domain, by verdict", title_justify="left")
-    for name in ("procedure", "measure", "nominal", "ok", "?", "low", "high", "from", "to"):
-        shown.add_column(name, justify="left" if name in ("procedure", "measure") else "right")
+    heads = ("nominal", "ok", "?", "low", "high", "from", "to")
+    shown = Table([Column("procedure"), Column("measure", right=False), *map(Column, heads)], gap=2)
     for _, row in summary(study.table).iterrows():
-        shown.add_row(
+        shown.add(
             *(row["procedure"], row["measure"], f"{row['nominal']:g}"),
             *(str(row[name]) for name in ("ok", "undecided", "too_conservative", "too_liberal")),
             *(f"{row[name]:.3f}" for name in ("lowest", "highest")),
         )
-    console.print(shown)
-    console.print("?: undecided; low, high: error too low (conservative), too high (liberal)")
+    screen.line("Cells within the domain, by verdict", "bold")
+    screen.table(shown)
+    screen.remark("?: undecided; low, high: error too low (conservative), too high (liberal)")

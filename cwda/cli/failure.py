@@ -1,43 +1,70 @@
-"""How commands end when something is wrong: one line on standard error."""
+"""How commands end: one line for what is wrong, nothing for a reader who has seen enough."""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+import io
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
-import click
-
+from cwda.cli.messages import note, say
 from cwda.errors import CwdaError
 
-__all__ = ["BAD_INPUT", "CONDITION_FAILS", "one_line_errors", "say"]
+__all__ = ["BAD_INPUT", "CONDITION_FAILS", "INTERRUPTED", "flush_output", "one_line_errors"]
 
 BAD_INPUT = 1
 CONDITION_FAILS = 3
-
-P = ParamSpec("P")
-R = TypeVar("R")
+INTERRUPTED = 130
 
 
-def say(error: Exception) -> None:
-    """Write the error as one line to standard error."""
-    message = " ".join(str(error).split())
-    click.echo(f"error: {message}", err=True)
+@contextmanager
+def one_line_errors(debug: bool = False) -> Iterator[None]:
+    """End with one line and an exit code instead of a traceback; `debug` lets it through.
+
+    Raises
+    ------
+    SystemExit
+        With 0 if the reader of a pipe has left, `BAD_INPUT` for bad input and a full disk,
+        `INTERRUPTED` after Ctrl-C.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        _abandon_output()
+        raise SystemExit(0) from None
+    except KeyboardInterrupt:
+        note("interrupted")
+        # One that came through exec(text), as in an import, leaves a mark, and the interpreter
+        # would end by the signal instead of the exit code; the next exec(text) takes it away.
+        exec("")
+        raise SystemExit(INTERRUPTED) from None
+    except (CwdaError, OSError) as error:
+        if debug:
+            raise
+        say(_of_system(error) if isinstance(error, OSError) else error)
+        _abandon_output()
+        raise SystemExit(BAD_INPUT) from None
 
 
-def one_line_errors(command: Callable[P, R]) -> Callable[P, R]:
-    """Turn errors of the input into one line and exit code 1; --debug shows the traceback."""
+def _of_system(error: OSError) -> str:
+    """What the system answered, such as that the disk is full, and of which file."""
+    return f"{error.filename or 'standard output'}: {error.strerror or error}"
 
-    @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-    @functools.wraps(command)
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-        debug = kwargs.pop("debug")
-        try:
-            return command(*args, **kwargs)
-        except CwdaError as error:
-            if debug:
-                raise
-            say(error)
-            raise SystemExit(BAD_INPUT) from None
 
-    return guarded
+def flush_output() -> None:
+    """Write what is left in the buffer, while an error can still be told."""
+    with one_line_errors():
+        if sys.stdout is not None and not sys.stdout.closed:
+            sys.stdout.flush()
+
+
+def _abandon_output() -> None:
+    """Throw the rest of standard output away: the interpreter would try again as it ends."""
+    with suppress(AttributeError, OSError, ValueError, io.UnsupportedOperation):
+        sys.stdout.flush()
+        return
+    with suppress(AttributeError, OSError, ValueError, io.UnsupportedOperation):
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, sys.stdout.fileno())
+        os.close(nothing)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import click
-
+from cwda.cli.messages import note
 from cwda.files import require_writable, whole_file
 
 __all__ = ["require_drawable", "write_figure"]
@@ -31,4 +30,4 @@ def write_figure(figure: Any, path: Path) -> None:
 
     with whole_file(path) as partial:
         save(figure, partial, path.suffix, dpi=200)
-    click.echo(f"drew {path}", err=True)
+    note(f"drew {path}")

@@ -2,66 +2,64 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+import functools
 
 import click
 
-from cwda.cli.failure import one_line_errors
-from cwda.cli.options import CRITERIA, device_option, names_of, numbers_of
-from cwda.cli.output import output_option, table_of_each
+from cwda.cli.options import criteria_option, device_option, names_of, numbers_of, summary_option
+from cwda.cli.output import Outputs, output_option, table_of_each
 from cwda.cli.sources import Sources, source_options
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from cwda.layers import Network
+from cwda.cli.verb import Verb
 
 __all__ = ["global_pruning"]
 
 
 @click.command(
     "global",
+    cls=Verb,
     short_help="What each layer loses to one ranking of all filters.",
     epilog="""\b
 Examples:
   cwda global --ratios .3,.5
-  cwda global --criteria l1,l2 --normalise mean --output shares.csv
+  cwda global mine.pth --criteria l1,l2 --normalise mean --output shares.csv
 """,
 )
 @source_options
-@click.option("--criteria", default=CRITERIA, show_default=True, metavar="NAMES")
+@criteria_option("Criteria, separated by commas.")
 @click.option("--ratios", default=".1,.3,.5,.7", show_default=True, metavar="NUMBERS",
               help="Shares of all filters pruned.")  # fmt: skip
 @click.option("--normalise", type=click.Choice(["mean", "zscore"]),
               help="Scale the scores of each layer first.")  # fmt: skip
 @device_option
 @output_option
-@click.option("--summary", is_flag=True, help="Show the criteria only, not the layers.")
-@one_line_errors
+@summary_option
 def global_pruning(
     sources: Sources,
     criteria: str,
     ratios: str,
     normalise: str | None,
     device: str,
-    output: Path | None,
+    output: Outputs,
     summary: bool,
 ) -> None:
     """Predict and measure what each layer loses when all filters are ranked together.
 
     Layers lie in another order under l1 than under l2, and whole layers may go first.
     """
-    from rich.console import Console
-
     import cwda
     from cwda.cli.show_predictions import show_global_pruning
+    from cwda.errors import CriterionError
+    from cwda.pruning.registry import resolve
 
     names, shares = names_of(criteria), numbers_of(ratios, "--ratios")
-
-    def show(network: Network) -> pd.DataFrame:
-        result = cwda.global_pruning(network, names, shares, normalise, device=device)
-        show_global_pruning(network, result, Console(highlight=False), layers=not summary)
-        return result.table
-
-    table_of_each(sources, output, show)
+    demanding = [each.name for each in resolve(names) if each.needs]
+    if demanding:
+        raise CriterionError(
+            f"a global ranking is of criteria of the weights alone, not {' and '.join(demanding)}"
+        )
+    table_of_each(
+        sources,
+        output,
+        lambda network: cwda.global_pruning(network, names, shares, normalise, device=device),
+        functools.partial(show_global_pruning, layers=not summary),
+    )

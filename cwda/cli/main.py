@@ -9,6 +9,7 @@ import click
 from cwda._version import __version__
 from cwda.cli.applicability import applicability
 from cwda.cli.calibrate import calibrate
+from cwda.cli.criteria import criteria
 from cwda.cli.global_pruning import global_pruning
 from cwda.cli.models import models
 from cwda.cli.predict import predict
@@ -18,11 +19,12 @@ from cwda.cli.similarity import similarity
 from cwda.cli.study import study
 from cwda.cli.test import cwda_test
 from cwda.cli.train import train
+from cwda.cli.verb import Group
 
 __all__ = ["cwda", "cwda_test"]
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="cwda")
 def cwda() -> None:
     """Do a network's convolution weights follow the CWDA of Huang et al. (2021)?
@@ -30,6 +32,7 @@ def cwda() -> None:
     \b
     Shell completion (bash; zsh and fish likewise):
       eval "$(_CWDA_COMPLETE=bash_source cwda)"
+      eval "$(_CWDA_TEST_COMPLETE=bash_source cwda-test)"
     """
 
 
@@ -42,6 +45,7 @@ cwda.add_command(applicability)
 cwda.add_command(global_pruning)
 cwda.add_command(report)
 cwda.add_command(models)
+cwda.add_command(criteria)
 cwda.add_command(calibrate)
 cwda.add_command(study)
 cwda.add_command(train)

@@ -1,24 +1,30 @@
-"""`cwda models`: the names that --model takes."""
+"""`cwda models`: the names that load."""
 
 from __future__ import annotations
 
 import click
 
-from cwda.cli.failure import one_line_errors
+from cwda.cli.verb import Verb
 
 __all__ = ["models"]
 
 
-@click.command(short_help="List the names of models.")
-@click.option("--match", default="*", metavar="GLOB", help="Only names that match, as 'resnet*'.")
-@one_line_errors
+@click.command(cls=Verb, short_help="List the names of models.")
+@click.option("--match", default="*", metavar="GLOB",
+              help="Only names that match, such as 'resnet*'.")  # fmt: skip
 def models(match: str) -> None:
     """List the names of models: built-in, cached, downloadable."""
     import fnmatch
 
+    from cwda.cli.screen import Screen
+    from cwda.cli.table import Column, Table
+    from cwda.errors import CwdaError
     from cwda.extract.zoo import available
 
-    records = [each for each in available() if fnmatch.fnmatchcase(each.name, match)]
-    width = max((len(each.name) for each in records), default=0)
-    for record in records:
-        click.echo(f"{record.name:<{width}} {record.state:<13} {record.source}")
+    table = Table([Column(head, right=False) for head in ("name", "state", "source")])
+    for record in available():
+        if fnmatch.fnmatchcase(record.name, match):
+            table.add(record.name, record.state, record.source)
+    if not table.rows:
+        raise CwdaError(f"no model is called {match!r}; `cwda models` lists all of them")
+    Screen(more="a wider terminal or a pipe has them").table(table)

@@ -1,41 +1,96 @@
-"""Writing a table to a file: format by suffix, checked before the work, atomic."""
+"""Writing tables to files and to standard output: checked before the work, whole or not at all."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
 
+from cwda.cli.messages import is_quiet, note
 from cwda.errors import CwdaError
 from cwda.files import require_writable, whole_file
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from cwda.cli.screen import Screen
     from cwda.cli.sources import Sources
     from cwda.layers import Network
 
-__all__ = [
-    "FORMATS",
-    "output_option",
-    "require_table",
-    "table_of_each",
-    "write_table",
-    "write_tables",
-]
+__all__ = ["FORMATS", "Outputs", "output_option", "require_table", "table_of_each", "write_table"]
 
 FORMATS = (".csv", ".json", ".parquet")
+
+STANDARD_OUTPUT = Path("-")
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Where the table of a command goes.
+
+    Attributes
+    ----------
+    paths : tuple of Path
+        Files, and ``-`` for standard output.
+    """
+
+    paths: tuple[Path, ...] = ()
+
+    def require(self) -> None:
+        """Raise unless a table can be written to each; called before any long work.
+
+        Raises
+        ------
+        CwdaError
+            If not.
+        """
+        for path in self.paths:
+            if path != STANDARD_OUTPUT:
+                require_table(path)
+
+    def screen(self) -> Screen:
+        """What the tables for readers are printed on: nothing where CSV goes."""
+        from cwda.cli.screen import Screen
+
+        files = [path for path in self.paths if path != STANDARD_OUTPUT]
+        silent = is_quiet() or len(files) < len(self.paths)
+        return Screen(silent=silent, patient=bool(files))
+
+    def write(self, tables: Sequence[pd.DataFrame]) -> None:
+        """Write the tables of several networks as one: files first, then standard output.
+
+        Raises
+        ------
+        CwdaError
+            If one cannot be written.
+        """
+        import pandas as pd
+
+        if not self.paths or not tables:
+            return
+        whole = pd.concat(tables, ignore_index=True)
+        for path in dict.fromkeys(self.paths):
+            if path != STANDARD_OUTPUT:
+                write_table(whole, path)
+                note(f"wrote {len(whole)} rows to {path}")
+        if STANDARD_OUTPUT in self.paths:
+            _print_csv(whole)
 
 
 def output_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add --output FILE, the table that the command writes."""
     return click.option(
         "--output",
-        type=click.Path(path_type=Path),
+        multiple=True,
+        type=click.Path(path_type=Path, allow_dash=True),
         metavar="FILE",
-        help="Write the table to FILE.csv, FILE.json or FILE.parquet.",
+        callback=lambda context, option, paths: Outputs(paths),
+        help="Write the table to FILE.csv, FILE.json or FILE.parquet; - prints it as CSV "
+        "instead of the tables for readers. Repeatable.",
     )(command)
 
 
@@ -59,7 +114,7 @@ def require_table(path: Path) -> None:
 def write_table(table: pd.DataFrame, path: Path) -> None:
     """Write `table` with full precision, whole or not at all.
 
-    JSON is a list of objects, one a row; numbers that are not defined are null.
+    JSON is a list of objects, one per row; numbers that are not defined are null.
     """
     with whole_file(path) as partial:
         if path.suffix == ".csv":
@@ -70,30 +125,55 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
             table.to_parquet(partial, index=False)
 
 
+def _print_csv(table: pd.DataFrame) -> None:
+    """The bytes of the file, whatever characters the terminal has."""
+    if sys.stdout is None:
+        raise CwdaError("standard output is closed; name a file with --output")
+    text = table.to_csv(index=False)
+    sys.stdout.flush()
+    buffer = getattr(sys.stdout, "buffer", None)
+    if buffer is None:
+        sys.stdout.write(text)
+    else:
+        buffer.write(text.encode("utf-8"))
+        buffer.flush()
+
+
+class HasTable(Protocol):
+    """A result with a table."""
+
+    @property
+    def table(self) -> pd.DataFrame: ...
+
+
+R = TypeVar("R", bound=HasTable)
+
+
 def table_of_each(
-    sources: Sources, output: Path | None, table_of: Callable[[Network], pd.DataFrame]
+    sources: Sources,
+    output: Outputs,
+    measure: Callable[[Network], R],
+    show: Callable[[Network, R, Screen], None],
 ) -> None:
-    """Load the networks, show each by `table_of`, and write the tables that it returns.
+    """Load the networks, measure and show each, and write their tables.
 
     Raises
     ------
     CwdaError
         If the table could not be written; told before the work.
     SystemExit
-        If a network could not be read, after the others are done.
+        If a network could not be read or measured, after the others are done.
     """
-    if output:
-        require_table(output)
-    tables = [table_of(network) for network in sources.load()]
-    if output:
-        write_tables(tables, output)
+    output.require()
+    screen = output.screen()
+    tables = []
+    for network in sources.load():
+        try:
+            result = measure(network)
+        except CwdaError as error:
+            sources.fail(error)
+            continue
+        show(network, result, screen)
+        tables.append(result.table)
+    output.write(tables)
     sources.finish()
-
-
-def write_tables(tables: Sequence[pd.DataFrame], path: Path) -> None:
-    """Write the tables of several networks as one, and say so."""
-    import pandas as pd
-
-    whole = pd.concat(tables, ignore_index=True)
-    write_table(whole, path)
-    click.echo(f"wrote {len(whole)} rows to {path}", err=True)

@@ -8,26 +8,28 @@ from pathlib import Path
 
 import click
 
-from cwda.cli.failure import one_line_errors
-from cwda.cli.options import device_option
-from cwda.cli.sources import Assignment, Progress, Sources, source_options
+from cwda.cli.messages import note
+from cwda.cli.options import Assignment, device_option
+from cwda.cli.sources import Sources, source_options
+from cwda.cli.verb import Verb
 
 __all__ = ["command_line", "report"]
 
 
 @click.command(
+    cls=Verb,
     short_help="Write the statistical report, PDF or HTML.",
     epilog="""\b
 Examples:
   cwda report --output resnet20.pdf
-  cwda report --model resnet18 --model resnet34 --output both.html
-  cwda report --checkpoint epoch-0.pth --checkpoint epoch-9.pth --trajectory \\
-      --output training.pdf
+  cwda report resnet18 resnet34 --output both.html --output both.pdf
+  cwda report epoch-*.pth --trajectory --output training.pdf
 """,
 )
 @source_options
-@click.option("--output", required=True, type=click.Path(path_type=Path), metavar="FILE",
-              help="FILE.pdf or FILE.html.")  # fmt: skip
+@click.option("--output", "outputs", required=True, multiple=True, metavar="FILE",
+              type=click.Path(path_type=Path),
+              help="FILE.pdf or FILE.html; repeatable.")  # fmt: skip
 @click.option("--detail", is_flag=True, help="Add a page per layer.")
 @click.option("--trajectory", is_flag=True,
               help="The checkpoints are of one training run; the last number in a name is the "
@@ -40,10 +42,9 @@ Examples:
 @click.option("--margin", "margins", multiple=True, type=Assignment("NAME=VALUE", "epsilon=0.25"),
               help="Largest effect that counts as negligible; repeatable.")  # fmt: skip
 @device_option
-@one_line_errors
 def report(
     sources: Sources,
-    output: Path,
+    outputs: tuple[Path, ...],
     detail: bool,
     trajectory: bool,
     paper: str,
@@ -63,23 +64,21 @@ def report(
     from cwda.reporting.build import FORMATS
     from cwda.reporting.build import report as write
 
-    require_writable(output, tuple(FORMATS))
-    networks = sources.load()
-    with Progress(sum(len(network) for network in networks)) as advance:
-        result = check(
-            networks, alpha=alpha, margins=dict(margins), device=device, on_layer=advance
+    for output in outputs:
+        require_writable(output, tuple(FORMATS))
+    result = check(sources.load(), alpha=alpha, margins=dict(margins), device=device)
+    for output in dict.fromkeys(outputs):
+        write(
+            result,
+            output,
+            detail=detail,
+            trajectory=trajectory,
+            paper="us-letter" if paper == "us-letter" else "a4",
+            date="" if no_date else date,
+            command=command_line("cwda report"),
+            device=device,
         )
-    write(
-        result,
-        output,
-        detail=detail,
-        trajectory=trajectory,
-        paper="us-letter" if paper == "us-letter" else "a4",
-        date="" if no_date else date,
-        command=command_line("cwda report"),
-        device=device,
-    )
-    click.echo(f"wrote {output}", err=True)
+        note(f"wrote {output}")
     sources.finish()
 
 

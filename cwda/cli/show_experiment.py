@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
-from cwda.cli.format import plain_table, say_lines
+from cwda.cli.screen import Screen
+from cwda.cli.table import Column, Table
 from cwda.formatting import number
 
 if TYPE_CHECKING:
@@ -17,34 +16,35 @@ if TYPE_CHECKING:
 __all__ = ["show_experiment"]
 
 
-def show_experiment(result: ExperimentResult, console: Console | None = None) -> None:
+def show_experiment(result: ExperimentResult, screen: Screen) -> None:
     """Print the accuracies of an experiment."""
-    console = console or Console()
     first = result.table.iloc[0]
-    console.print(
+    screen.line(
         f"{result.network}: {first['accuracy']:.2f} ± {first['accuracy_se']:.2f} % unpruned, "
-        f"on {first['images']:,} images",
-        highlight=False,
+        f"on {first['images']:,} images"
     )
     for (strategy, stage), rows in result.summary().groupby(["strategy", "stage"], sort=False):
-        console.print(_accuracies(rows, f"{strategy}, {stage}"))
-        console.print()
+        screen.line(f"{strategy}, {stage}", "bold")
+        screen.table(_accuracies(rows))
+        screen.line()
     alike = result.agreement()
     if len(alike):
-        console.print("Rank correlation over pairs of criteria of their likeness with the", end="")
-        console.print(" difference in accuracy (negative: alike criteria are close)")
-        console.print(_agreement(alike))
+        screen.line(
+            "Rank correlation over pairs of criteria of their likeness with the difference in "
+            "accuracy (negative: alike criteria are close)"
+        )
+        screen.table(_agreement(alike))
     told = result.table.loc[result.table["reason"] != "", ["criterion", "ratio", "reason"]]
-    say_lines([f"{row.criterion} at {row.ratio:g}: {row.reason}" for row in told.itertuples()],
-              console)  # fmt: skip
+    screen.remarks([f"{row.criterion} at {row.ratio:g}: {row.reason}" for row in told.itertuples()])
 
 
-def _accuracies(rows: pd.DataFrame, title: str) -> object:
+def _accuracies(rows: pd.DataFrame) -> Table:
     ratios = list(dict.fromkeys(rows["ratio"]))
-    shown = plain_table(title, numbers=[f"{100 * ratio:g} %" for ratio in ratios], space=2)
+    heads = [f"{100 * ratio:g} %" for ratio in ratios]
+    shown = Table([Column("criterion"), *map(Column, heads)], gap=2)
     for criterion, group in rows.groupby("criterion", sort=False):
         by_ratio = group.set_index("ratio")
-        shown.add_row(criterion, *(_cell(by_ratio.loc[ratio]) for ratio in ratios))
+        shown.add(criterion, *(_cell(by_ratio.loc[ratio]) for ratio in ratios))
     return shown
 
 
@@ -55,11 +55,12 @@ def _cell(row: pd.Series) -> str:
     return f"{row['accuracy']:.2f}" + (f" ± {half:.2f}" if row["seeds"] > 1 else "")
 
 
-def _agreement(alike: pd.DataFrame) -> object:
-    columns = {"overlap": "overlap", "spearman": "Sp", "spearman_predicted": "Sp predicted"}
-    shown = plain_table("strategy", "stage", numbers=("ratio", *columns.values()), space=2)
+def _agreement(alike: pd.DataFrame) -> Table:
+    columns = {"overlap": "overlap", "spearman": "Sp", "spearman_predicted": "Sp\npredicted"}
+    heads = [Column("stage", right=False), *map(Column, ("ratio", *columns.values()))]
+    shown = Table([Column("strategy"), *heads], gap=2)
     for row in alike.to_dict("records"):
-        shown.add_row(
+        shown.add(
             row["strategy"],
             row["stage"],
             f"{100 * row['ratio']:g} %",

@@ -4,27 +4,36 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
-from cwda.cli.format import layer_cells, layer_table, plain_table, reasons, say_lines, title
+from cwda.cli.screen import Screen
+from cwda.cli.show import layer_cells, layer_table, reasons, title
+from cwda.cli.table import Column, Table
 from cwda.formatting import number, percent
 
 if TYPE_CHECKING:
+    from cwda.layers import Network
     from cwda.pruning import SimilarityResult
 
 __all__ = ["show_similarity"]
 
-#: As many pairs of criteria as have room beside a layer's name.
-MOST_PAIRS = 6
 
-
-def show_similarity(result: SimilarityResult, console: Console, *, layers: bool = True) -> None:
+def show_similarity(
+    network: Network, result: SimilarityResult, screen: Screen, *, layers: bool
+) -> None:
     """Print the similarity of criteria in one network."""
-    title(result.network, console)
-    pairs = plain_table("pair", numbers=("layers", "median", "lowest", "over .9"), space=2)
-    pairs.add_column("lowest in")
+    title(network, screen)
+    screen.table(_pairs(result))
+    if layers:
+        screen.table(_layers(result))
+        screen.remark("Spearman's rank correlation of the scores; – undefined")
+    screen.remarks(reasons(result.table))
+    screen.line()
+
+
+def _pairs(result: SimilarityResult) -> Table:
+    heads = [Column(head) for head in ("layers", "median", "lowest", "over .9")]
+    table = Table([Column("pair"), *heads, Column("lowest in", right=False)], gap=2)
     for row in result.summary().itertuples():
-        pairs.add_row(
+        table.add(
             f"{row.criterion_a}-{row.criterion_b}",
             str(row.layers),
             number(row.median),
@@ -32,16 +41,13 @@ def show_similarity(result: SimilarityResult, console: Console, *, layers: bool 
             percent(row.share_above_90),
             row.lowest_layer,
         )
-    console.print(pairs)
-    names = list(
-        dict.fromkeys(zip(result.table.criterion_a, result.table.criterion_b, strict=True))
-    )
-    if layers and len(names) <= MOST_PAIRS:
-        table = layer_table(*("-".join(name[:4] for name in pair) for pair in names))
-        for _, group in result.table.groupby("layer", sort=False):
-            rows = list(group.itertuples())
-            table.add_row(*layer_cells(rows[0]), *(number(row.spearman) for row in rows))
-        console.print(table)
-        console.print("  Spearman's rank correlation of the scores; – undefined", highlight=False)
-    say_lines(reasons(result.table), console)
-    console.print()
+    return table
+
+
+def _layers(result: SimilarityResult) -> Table:
+    pairs = zip(result.table.criterion_a, result.table.criterion_b, strict=True)
+    table = layer_table([Column(f"{a}-\n{b}") for a, b in dict.fromkeys(pairs)])
+    for _, group in result.table.groupby("layer", sort=False):
+        rows = list(group.itertuples())
+        table.add(*layer_cells(rows[0]), *(number(row.spearman) for row in rows))
+    return table

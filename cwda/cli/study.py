@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
-from cwda.cli.failure import one_line_errors
+from cwda.cli.messages import note
 from cwda.cli.options import names_of
-from cwda.cli.sources import Sources
+from cwda.cli.progress import progress
+from cwda.cli.sources import Entry, Sources, source_arguments
+from cwda.cli.verb import Verb
 
 __all__ = ["study"]
 
 
 @click.command(
+    cls=Verb,
     short_help="Train along one factor at a time, and test.",
     epilog="""\b
 Examples:
@@ -42,16 +44,7 @@ The second tabulates what the first has done so far.
               help="Average the images over squares of this side; 1 leaves them.  [2]")  # fmt: skip
 @click.option("--budget", default=60.0, show_default=True, type=click.FloatRange(min=0),
               metavar="MINUTES", help="Time after which training stops.")  # fmt: skip
-@click.option(
-    "--model",
-    "models",
-    multiple=True,
-    metavar="NAME",
-    help="A trained network to set beside the study; repeatable. See `cwda models`.",
-)
-@click.option("--checkpoint", "checkpoints", multiple=True, metavar="PATH",
-              help="The same, from a file of weights; repeatable.")  # fmt: skip
-@one_line_errors
+@source_arguments
 def study(
     data: str,
     folder: Path,
@@ -61,18 +54,15 @@ def study(
     images: int | None,
     pooling: int | None,
     budget: float,
-    models: tuple[str, ...],
-    checkpoints: tuple[str, ...],
+    entries: list[Entry],
 ) -> None:
     """When does the assumption hold? A study over training factors.
 
     A base recipe (ResNet-20, SGD) is changed one factor at a time; each network is tested
     before, during and after its training. Ordered such that it may be cut off anywhere.
+    SOURCE is a trained network to set beside the study: a file or a name.
     """
     from dataclasses import replace
-
-    from rich.console import Console
-    from rich.progress import Progress
 
     from cwda.models.data import read_images
     from cwda.study.arms import Run, plan
@@ -86,29 +76,25 @@ def study(
         pooling=pooling or BASE_RECIPE.pooling,
     )
     runs = plan(base, names_of(factors) if factors else None, seeds)
-    sources = Sources(models, checkpoints, layers=None, how={})
-    networks = sources.load() if models or checkpoints else []
-    console = Console(stderr=True, highlight=False)
-    with Progress(console=console, disable=not sys.stderr.isatty()) as bar:
-        whole = bar.add_task("study", total=len(runs))
-        current = bar.add_task("run")
+    sources = Sources(entries)
+    networks = sources.load() if entries else []
+    with progress("study", "run") as (whole, current):
 
         def on_run(place: int, run: Run, status: str) -> None:
-            bar.update(whole, completed=place + 1)
+            whole.update(place + 1, len(runs))
             if status != "not begun":
                 name = f"{run.arm.factor} {run.arm.level} seed {run.seed}"
-                console.print(f"{place + 1:3d}/{len(runs)} {name}: {status}")
+                note(f"{place + 1:3d}/{len(runs)} {name}: {status}")
 
         def on_epoch(run: Run, done: int) -> None:
-            name = f"{run.arm.factor} {run.arm.level}"
-            bar.update(current, description=name, completed=done, total=run.recipe.epochs)
+            current.update(done, run.recipe.epochs, f"{run.arm.factor} {run.arm.level}")
 
         result = run_study(
             read_images(data), folder, runs, budget=60 * budget, on_run=on_run, on_epoch=on_epoch
         )
     left = int(result.runs["status"].isin(["cut off", "not begun"]).sum())
     if left:
-        click.echo(f"{left} of {len(runs)} runs are left; the same command goes on", err=True)
+        note(f"{left} of {len(runs)} runs are left; the same command goes on")
     evidence = measure_networks(networks) if networks else None
     for path in write_report(result, folder, evidence):
         click.echo(str(path))

@@ -7,32 +7,37 @@ from pathlib import Path
 import click
 
 from cwda._version import __version__
-from cwda.cli.failure import CONDITION_FAILS, one_line_errors
-from cwda.cli.options import device_option, names_of
-from cwda.cli.output import output_option
-from cwda.cli.sources import Assignment, Progress, Sources, source_options
+from cwda.cli.completion import complete_conditions
+from cwda.cli.failure import CONDITION_FAILS
+from cwda.cli.messages import note
+from cwda.cli.options import Assignment, device_option, names_of, summary_option
+from cwda.cli.output import Outputs, output_option
+from cwda.cli.sources import Sources, source_options
+from cwda.cli.verb import Verb
 from cwda.errors import CwdaError
 
 __all__ = ["cwda_test"]
 
 
 @click.command(
+    cls=Verb,
     short_help="Test the six conditions of CWDA.",
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
+    context_settings={"help_option_names": ["-h", "--help"]},
     epilog="""\b
 Examples:
   cwda-test
-  cwda-test --model resnet18 --output resnet18.csv --report resnet18.pdf
-  cwda-test --checkpoint mine.pth --checkpoint theirs.safetensors
+  cwda-test mine.pth theirs.safetensors resnet18
+  cwda-test resnet18 --output resnet18.csv --report resnet18.pdf
   cwda-test --conditions epsilon --layers 'layer3.*' --margin epsilon=0.25
+  cwda-test mine.pth --output - | head
 
-\b
-Exit codes: 0 done; 1 bad input; 2 bad usage; 3 with --strict, if a condition
-fails in any layer.
+SOURCE is a file, a folder or the name of a model; the built-in network if there
+is none.
 """,
+    codes="3 with --strict, if a condition fails in any layer; ",
 )
 @source_options
-@click.option("--conditions", metavar="NAMES",
+@click.option("--conditions", metavar="NAMES", shell_complete=complete_conditions,
               help="Comma-separated: gaussianity, variance, mean, epsilon, independence, "
               "homogeneity. Default: all.")  # fmt: skip
 @click.option("--alpha", default=0.05, show_default=True, metavar="LEVEL",
@@ -43,17 +48,16 @@ fails in any layer.
 @output_option
 @click.option("--report", type=click.Path(path_type=Path), metavar="FILE",
               help="Write the statistical report to FILE.pdf or FILE.html.")  # fmt: skip
-@click.option("--summary", is_flag=True, help="Show the counts only, not the layers.")
+@summary_option
 @click.option("--strict", is_flag=True, help="Exit with 3 if a condition fails in any layer.")
 @click.version_option(__version__, prog_name="cwda-test")
-@one_line_errors
 def cwda_test(
     sources: Sources,
     conditions: str | None,
     alpha: float,
     margins: tuple[tuple[str, float], ...],
     device: str,
-    output: Path | None,
+    output: Outputs,
     report: Path | None,
     summary: bool,
     strict: bool,
@@ -65,9 +69,6 @@ def cwda_test(
     (independence), and all filters share one scale (homogeneity). Each effect comes with
     an interval, and is judged against a margin: it holds, fails, or is inconclusive.
     """
-    from rich.console import Console
-
-    from cwda.cli.output import require_table, write_tables
     from cwda.cli.report import command_line
     from cwda.cli.show_check import show
     from cwda.conditions.check import check, choose_conditions, require_alpha, resolve_margins
@@ -80,26 +81,21 @@ def cwda_test(
         require_alpha(alpha)
     except CwdaError as error:
         raise click.UsageError(str(error)) from error
-    if output:
-        require_table(output)
+    output.require()
     if report:
         from cwda.reporting.build import FORMATS
 
         require_writable(report, tuple(FORMATS))
 
-    networks = sources.load()
-    with Progress(sum(len(network) for network in networks)) as advance:
-        result = check(
-            networks, names, margins=dict(margins), alpha=alpha, device=device, on_layer=advance
-        )
-    show(result, Console(highlight=False), layers=not summary)
-    if output:
-        write_tables([result.table], output)
+    networks, screen = sources.load(), output.screen()
+    result = check(networks, names, margins=dict(margins), alpha=alpha, device=device)
+    show(result, screen, layers=not summary)
+    output.write([result.table])
     if report:
         from cwda.reporting import report as write
 
         write(result, report, command=command_line("cwda-test"), device=device)
-        click.echo(f"wrote {report}", err=True)
+        note(f"wrote {report}")
     sources.finish()
     if strict and any(row.verdict == "fails" for row in result):
         raise SystemExit(CONDITION_FAILS)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
-from cwda.cli.failure import one_line_errors
+from cwda.cli.messages import note
+from cwda.cli.progress import progress
+from cwda.cli.verb import Verb
 
 __all__ = ["train"]
 
 
 @click.command(
+    cls=Verb,
     short_help="Train a CIFAR ResNet.",
     epilog="""\b
 Example, the recipe of the built-in weights:
@@ -39,7 +41,6 @@ Example, the recipe of the built-in weights:
 @click.option("--augment/--no-augment", default=True, show_default=True,
               help="Shift and mirror the images.")  # fmt: skip
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))
-@one_line_errors
 def train(
     data: str,
     download: bool,
@@ -56,9 +57,6 @@ def train(
     seed: int,
 ) -> None:
     """Train a CIFAR ResNet: seeded, resumable, with a checkpoint each epoch."""
-    from rich.console import Console
-    from rich.progress import Progress, TimeRemainingColumn
-
     from cwda.models.data import read_images
     from cwda.models.train import Recipe
     from cwda.models.train import train as run
@@ -76,24 +74,13 @@ def train(
         seed=seed,
     )
     images = read_images(data, download=download)
-    console = Console(stderr=True)
-    with Progress(
-        *Progress.get_default_columns()[:-1],
-        TimeRemainingColumn(),
-        console=console,
-        disable=not sys.stderr.isatty(),
-    ) as bar:
-        task = bar.add_task("epoch")
-
-        def on_step(done: int, steps: int) -> None:
-            bar.update(task, completed=done, total=steps)
+    with progress("epoch") as (bar,):
 
         def on_epoch(epoch: int, loss: float, accuracy: float) -> None:
-            console.print(
+            note(
                 f"epoch {epoch:3d}/{epochs}  training loss {loss:.4f}  "
-                f"test accuracy {accuracy:.2f} %",
-                highlight=False,
+                f"test accuracy {accuracy:.2f} %"
             )
 
-        written = run(recipe, images, folder, on_epoch, on_step)
+        written = run(recipe, images, folder, on_epoch, bar.update)
     click.echo(str(written))

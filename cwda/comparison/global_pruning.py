@@ -13,6 +13,7 @@ from cwda.comparison.global_result import GlobalPruning
 from cwda.extract.sources import Source, network_of
 from cwda.layers import Network
 from cwda.numerics.lowest import lowest_count
+from cwda.progress import steps
 from cwda.pruning import Plan, overlap
 from cwda.pruning.dispersion import measure_dispersion
 from cwda.pruning.norms import NORM_BASED
@@ -160,14 +161,18 @@ def global_pruning(
         rungs,
         normalise,
         measured,
-        {layer.name: fit_or_reason(layer, device=device) for layer in network},
+        {
+            layer.name: fit_or_reason(layer, device=device)
+            for layer in steps(network.layers, "fitting")
+        },
         {
             (name, ratio): _selection(network, scored, place, ratio, normalise)
             for place, name in enumerate(names)
             for ratio in ratios
         },
     )
-    predicted = {(name, rung): _predict(inputs, name, rung) for name in names for rung in rungs}
+    keys = list(itertools.product(names, rungs))
+    predicted = {key: _predict(inputs, *key) for key in steps(keys, "predicting")}
     rows = itertools.chain.from_iterable(_rows(inputs, *key, predicted[key]) for key in predicted)
     overlaps = itertools.chain.from_iterable(
         _overlaps(inputs, a, b, rung, predicted[a, rung], predicted[b, rung])

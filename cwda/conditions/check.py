@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -23,9 +24,10 @@ from cwda.conditions.variance import VARIANCE
 from cwda.conditions.workspace import Workspace, unfit
 from cwda.errors import CwdaError
 from cwda.extract.sources import Source, networks_of
-from cwda.layers import ConvLayer, Network
+from cwda.layers import ConvLayer
 from cwda.numerics.combination import benjamini_hochberg, holm
 from cwda.numerics.device import resolve_device
+from cwda.progress import steps
 
 __all__ = ["CONDITIONS", "DEFAULT_ALPHA", "check", "check_layer", "resolve_margins"]
 
@@ -37,6 +39,8 @@ CONDITIONS: Mapping[str, Condition] = {
 
 DEFAULT_ALPHA = 0.05
 
+_LOG = logging.getLogger(__name__)
+
 
 def check(
     networks: Source | Iterable[Source],
@@ -45,7 +49,6 @@ def check(
     margins: Mapping[str, float] | None = None,
     alpha: float = DEFAULT_ALPHA,
     device: str | torch.device = "auto",
-    on_layer: Callable[[Network, ConvLayer], None] | None = None,
 ) -> CheckResult:
     """Test the conditions of CWDA on every layer of one or several networks.
 
@@ -67,8 +70,6 @@ def check(
         Intervals have level 1 - 2 alpha, so that each verdict is a test at level alpha.
     device : str or torch.device
         "auto" (CUDA if there is one), "cpu", "cuda", ...
-    on_layer : callable, optional
-        Called with network and layer after each layer, for progress bars.
 
     Returns
     -------
@@ -100,11 +101,10 @@ def check(
     many = networks_of(networks)
     results: list[ConditionResult] = []
     for network in many:
+        _LOG.info("testing %d layers of %s on %s", len(network), network.name, where)
         rows: list[ConditionResult] = []
-        for layer in network:
+        for layer in steps(network.layers, f"testing {network.name}"):
             rows += _check_layer(layer, chosen, allowed, alpha, where, network.name)
-            if on_layer:
-                on_layer(network, layer)
         results += _adjust(rows)
     return CheckResult(tuple(results), tuple(many), alpha)
 
@@ -171,6 +171,7 @@ def _check_layer(
     device: torch.device,
     network: str,
 ) -> list[ConditionResult]:
+    _LOG.debug("testing %r", layer)
     reason = unfit(layer)
     names = {condition.name for condition in conditions}
     space = Workspace(

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from cwda.conditions.results import Measurement
 from cwda.errors import WeightsError
+from cwda.formatting import many
 from cwda.layers import ConvLayer
 from cwda.numerics.dispersion import tau_squared
 from cwda.numerics.kernels import PairKernels, pair_kernels
@@ -58,7 +59,7 @@ def unfit(layer: ConvLayer) -> str:
     if bool(lowest == highest):
         return "all weights are equal"
     if layer.n_filters < FEWEST_FILTERS:
-        return f"{layer.n_filters} filters; {FEWEST_FILTERS} are needed"
+        return f"{many(layer.n_filters, 'filter')}; {FEWEST_FILTERS} are needed"
     if layer.n_filters > MOST_FILTERS_AT_ALL:
         return f"{layer.n_filters:,} filters; {MOST_FILTERS_AT_ALL:,} are the most"
     # The first two tell in nearly every case, without a pass over all weights.

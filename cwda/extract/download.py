@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import logging
 import os
 import re
 import sys
@@ -16,6 +17,8 @@ from cwda.extract.http import HashMismatchError, fetch
 from cwda.extract.mapped import sha256
 
 __all__ = ["HF_FILES", "from_hugging_face", "from_url", "hub_path"]
+
+_LOG = logging.getLogger(__name__)
 
 #: Files that hold a whole model on the Hugging Face hub, by preference.
 HF_FILES = (
@@ -66,7 +69,9 @@ def from_url(url: str) -> Path:
 def _download(url: str, path: Path, prefix: str | None) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        fetch(url, path, prefix, progress=sys.stderr.isatty())
+        _LOG.info("downloading %s to %s", url, path)
+        told = sys.stderr.isatty() and _LOG.isEnabledFor(logging.WARNING)  # not if all is quiet
+        fetch(url, path, prefix, progress=told)
     except HashMismatchError:
         raise UnreadableError(
             f"{url}: the download's SHA-256 does not begin with {prefix}; it was removed, "

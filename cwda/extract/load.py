@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import gc
 import hashlib
+import logging
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -31,7 +33,16 @@ from cwda.extract.tree import walk
 from cwda.extract.wrong_types import wrong_type
 from cwda.layers import ConvLayer, Network, Provenance, layer_from_array
 
-__all__ = ["Source", "load", "looks_like_path", "one_line"]
+__all__ = ["ModelName", "Source", "is_path", "load", "one_line"]
+
+_LOG = logging.getLogger(__name__)
+
+
+class ModelName(str):
+    """The name of a model, also where a file is called so."""
+
+    __slots__ = ()
+
 
 Source = (
     str | Path | nn.Module | Mapping[str, Any] | npt.NDArray[Any] | Tensor | ConvLayer | Network
@@ -65,8 +76,9 @@ def load(
         ``resnet18:IMAGENET1K_V1``, ``timm:NAME``, ``hf:ORG/REPO`` or
         ``hf:ORG/REPO/FILE``); a file of PyTorch, TorchScript, safetensors, ONNX, Keras or
         numpy, or a folder or index of sharded weights; a module; a state dict; an array
-        N x k^2 x N' (channels, kernel positions, filters). A bare word that names a model
-        is never taken for a path: write ``./resnet18`` for one.
+        N x k^2 x N' (channels, kernel positions, filters). A file in the working directory
+        comes before a model of the same name, and a line of the log says so; a model comes
+        before a folder: write ``./resnet18`` for the folder.
     name : str, optional
         Name of the network; by default the model's name or the file's stem.
     groups : mapping, optional
@@ -125,12 +137,10 @@ def load(
 
 
 def _named(source: str | Path, name: str | None, options: Options) -> Network:
-    text = str(source)
-    if isinstance(source, Path) or (looks_like_path(text) and not zoo.is_prefixed(text)):
+    if is_path(source):
         return _from_path(Path(source).expanduser(), name, options)
+    text = str(source)
     found = zoo.find(text)
-    if found is None and Path(text).exists():
-        return _from_path(Path(text), name, options)
     if found is None:
         raise zoo.unknown(text)
     if found.module is not None:
@@ -141,8 +151,27 @@ def _named(source: str | Path, name: str | None, options: Options) -> Network:
     return replace(network, provenance=replace(network.provenance, source=found.origin))
 
 
-def looks_like_path(text: str) -> bool:
-    """Whether a text is a path rather than the name of a model."""
+def is_path(source: str | Path) -> bool:
+    """Whether a source is a path rather than the name of a model; where it is both, a file is.
+
+    Which of the two is taken is logged as a warning.
+    """
+    if not isinstance(source, str):
+        return True
+    if isinstance(source, ModelName):
+        return False
+    is_file, is_folder = os.path.isfile(source), os.path.isdir(source)
+    if (is_file or is_folder) and not _looks_like_path(source) and zoo.is_known(source):
+        taken, left = ("file", "model") if is_file else ("model", "folder")
+        _LOG.warning(
+            "%s: the %s of this name is read, not the %s%s",
+            *(printable(source), taken, left, "" if is_file else f"; write ./{source} for it"),
+        )
+        return is_file
+    return is_file or is_folder or (_looks_like_path(source) and not zoo.is_prefixed(source))
+
+
+def _looks_like_path(text: str) -> bool:
     return bool(re.search(r"[/\\]|^~|^\.", text) or _SUFFIX.search(text))
 
 
@@ -195,6 +224,8 @@ def _read(path: Path, name: str | None, options: Options, blueprint: nn.Module |
     if blueprint is not None:
         content = with_blueprint(content, blueprint)
     stem = _SUFFIX.sub("", path.parent.name if path.name == METADATA else path.name)
+    stem = printable(stem)
+    _LOG.info("%s: %s, %d tensors", path, content.format, len(content.tensors))
     return select(content, name or stem, Provenance(str(path), content.format, digest), options)
 
 

@@ -11,7 +11,7 @@ from cwda.errors import SourceError
 from cwda.extract import zoo
 from cwda.extract.fitting import fitted
 from cwda.extract.formats import read_file
-from cwda.extract.load import looks_like_path, one_line
+from cwda.extract.load import is_path, one_line
 
 __all__ = ["load_model"]
 
@@ -56,13 +56,10 @@ def load_model(
             f"cannot make a model of an object of type {type(source).__name__}; give a name, or "
             "the path of a checkpoint"
         )
-    text = str(source)
-    named = isinstance(source, str) and arch is None
-    if not named or (looks_like_path(text) and not zoo.is_prefixed(text)):
+    if arch is not None or is_path(source):
         return _from_path(Path(source).expanduser(), arch, weights_key)
+    text = str(source)
     found = zoo.find(text)
-    if found is None and Path(text).exists():
-        return _from_path(Path(text), arch, weights_key)
     if found is None:
         raise zoo.unknown(text)
     if found.module is not None:

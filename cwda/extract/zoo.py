@@ -24,7 +24,7 @@ from cwda.models.torchvision_models import (
     torchvision_names,
 )
 
-__all__ = ["Found", "ZooEntry", "available", "find", "is_prefixed", "unknown"]
+__all__ = ["Found", "ZooEntry", "available", "find", "is_known", "is_prefixed", "unknown"]
 
 BUILT_IN = "resnet20-cifar10"
 _PREFIXES = ("timm:", "hf:")
@@ -108,6 +108,13 @@ def available() -> list[ZooEntry]:
 def is_prefixed(text: str) -> bool:
     """Whether a name says which library it belongs to."""
     return text.startswith(_PREFIXES)
+
+
+def is_known(text: str) -> bool:
+    """Whether a name stands for a network, without looking whether its weights can be had."""
+    if is_prefixed(text) or text in (BUILT_IN, f"{BUILT_IN}:init"):
+        return True
+    return text.partition(":")[0] in torchvision_names()
 
 
 def find(text: str) -> Found | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from typing import Any
 
 from torch import Tensor
@@ -12,7 +12,7 @@ from cwda.errors import DataError
 from cwda.models.data import ImageData, Images
 from cwda.models.labels import class_labels
 
-__all__ = ["Batch", "Data", "as_batches"]
+__all__ = ["Batch", "Data", "as_batches", "count"]
 
 #: Images ready for a model, and their labels where there are some.
 Batch = tuple[Tensor, Tensor | None]
@@ -59,6 +59,25 @@ def as_batches(data: Data, batch_size: int = 128) -> Iterator[Batch]:
             f"data are images, tensors or an iterable of batches, not {type(data).__name__}"
         )
     return map(_one, data)
+
+
+def count(data: Data, batch_size: int) -> int | None:
+    """How many batches `as_batches` makes of data; None where only a pass would tell.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from cwda.models.batches import count
+    >>> count(torch.zeros(5, 3, 8, 8), 2), count(iter([]), 2)
+    (3, None)
+    """
+    if isinstance(data, tuple | list) and len(data) == 2 and all(map(_is_tensor, data)):
+        data = data[0]
+    if isinstance(data, ImageData):
+        data = data.train
+    if isinstance(data, Images | Tensor):
+        return -(-len(data) // batch_size)
+    return len(data) if isinstance(data, Sized) else None
 
 
 def _is_tensor(value: object) -> bool:

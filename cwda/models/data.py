@@ -222,6 +222,8 @@ def read_images(
         arrays = _read_npz(path)
     elif path.is_dir() or download:
         arrays = _read_torchvision(path, download, dataset)
+    elif path.exists():
+        raise DataError(f"{path}: neither a .npz file nor a folder of images; give one of them")
     else:
         raise DataError(f"{path}: no such file or folder; give a .npz file or a folder of images")
     x_train, y_train, x_test, y_test = arrays
@@ -255,6 +257,8 @@ def _normalisation(
 
 
 def _read_npz(path: Path) -> list[np.ndarray]:
+    if not path.exists():
+        raise DataError(f"{path}: no such file; check the path")
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             missing = [name for name in _ARRAYS if name not in archive]

@@ -14,9 +14,10 @@ from torch.nn.modules.conv import _ConvNd
 
 from cwda.errors import DataError
 from cwda.extract.sources import model_of
-from cwda.models.batches import Data, as_batches
+from cwda.models.batches import Data, as_batches, count
 from cwda.models.memory import Chunks
 from cwda.numerics.device import resolve_device
+from cwda.progress import steps
 from cwda.pruning.graph import trace
 from cwda.pruning.recorder import BatchRecord, Recorder
 from cwda.pruning.statistics import (
@@ -144,7 +145,8 @@ def _pass(
         enabled=True, benchmark=False, deterministic=True, allow_tf32=False
     )
     with exact:
-        for images, labels in as_batches(data, batch_size):
+        batches = as_batches(data, batch_size)
+        for images, labels in steps(batches, "running the network", count(data, batch_size)):
             x = images.to(where)
             y = None if labels is None else labels.to(where.device)
             record = chunks.run(len(x), lambda size, x=x, y=y: recorder.record(x, y, size))  # type: ignore[misc]

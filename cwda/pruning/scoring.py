@@ -16,6 +16,7 @@ from cwda.extract.sources import Source
 from cwda.layers import ConvLayer, Network
 from cwda.models.batches import Data
 from cwda.numerics.device import resolve_device
+from cwda.progress import steps
 from cwda.pruning.filters import Filters
 from cwda.pruning.gather import gather
 from cwda.pruning.norms import NORM_BASED
@@ -84,7 +85,10 @@ def score_network(
 ) -> Iterator[LayerScores]:
     """The scores of one layer after the other; the device is checked at once."""
     where = resolve_device(device)
-    return (score_layer(each, criteria, where, statistics.get(each.name)) for each in network)
+    return (
+        score_layer(each, criteria, where, statistics.get(each.name))
+        for each in steps(network.layers, "scoring filters")
+    )
 
 
 def scores(

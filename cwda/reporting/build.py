@@ -6,7 +6,8 @@ import datetime
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +19,7 @@ from cwda.errors import CwdaError
 from cwda.extract.sources import Source
 from cwda.files import require_writable, whole_file
 from cwda.formatting import many
+from cwda.progress import steps
 from cwda.reporting.blocks import Block, Name
 from cwda.reporting.chapters.appendix import appendix
 from cwda.reporting.chapters.applicability import applicability
@@ -35,6 +37,8 @@ from cwda.reporting.subject import Subject
 from cwda.reporting.typesetting import html_bytes, pdf_bytes
 
 __all__ = ["FORMATS", "epochs_of", "report"]
+
+Chapter = Callable[[], Sequence[Block]]
 
 FORMATS = {".pdf": pdf_bytes, ".html": html_bytes}
 
@@ -119,8 +123,9 @@ def report(
         paper=paper,
         date=str(date),
     )
-    with whole_file(where) as partial:
-        partial.write_bytes(FORMATS[where.suffix](document))
+    with whole_file(where) as unfinished:
+        for make in steps([FORMATS[where.suffix]], "typesetting"):
+            unfinished.write_bytes(make(document))
     return where
 
 
@@ -155,22 +160,26 @@ def _versions() -> str:
 
 
 def _blocks(subjects: Sequence[Subject], detail: bool, trajectory: bool) -> list[Block]:
-    blocks: list[Block] = []
+    several: list[Chapter] = []
     if trajectory:
         epochs = epochs_of([subject.network.name for subject in subjects])
-        blocks += along_training(subjects, epochs)
+        several.append(partial(along_training, subjects, epochs))
     if len(subjects) > 1:
-        blocks += side_by_side(subjects)
+        several.append(partial(side_by_side, subjects))
     if trajectory:  # the chapters would repeat themselves: they tell of the end of the training
         subjects = [subjects[epochs.index(max(epochs))]]
-    blocks = [*summary(subjects), *blocks, *assumption()]
-    for name in dict.fromkeys(name for subject in subjects for name in subject.conditions):
-        blocks += condition(name, subjects)
-    blocks += covariance(subjects)
-    blocks += similarity(subjects) + applicability(subjects) + global_pruning(subjects)
-    if detail:
-        blocks += layer_by_layer(subjects)
-    return blocks + appendix(subjects)
+    tested = dict.fromkeys(name for subject in subjects for name in subject.conditions)
+    chapters: list[Chapter] = [
+        partial(summary, subjects),
+        *several,
+        assumption,
+        *(partial(condition, name, subjects) for name in tested),
+        *(partial(make, subjects) for make in (covariance, similarity, applicability)),
+        partial(global_pruning, subjects),
+        *([partial(layer_by_layer, subjects)] if detail else []),
+        partial(appendix, subjects),
+    ]
+    return [block for make in steps(chapters, "writing chapters") for block in make()]
 
 
 def epochs_of(names: Sequence[str]) -> list[float]:

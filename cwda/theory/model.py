@@ -28,6 +28,10 @@ from cwda.theory.moments import NormMoments, norm_moments
 
 __all__ = ["FittedLayer", "Impurity", "fit_layer", "fit_or_reason", "mean_signal"]
 
+#: Largest variance of the log norms that a log-normal law is fitted to: beyond it, filters with
+#: norms next to zero are mixed with living ones, and moments of the law leave the range of floats.
+WIDEST = 20.0
+
 #: Squared norms below this part of the median count as this part: filters may be zero.
 FLOOR = 1e-12
 
@@ -198,6 +202,12 @@ def fit_layer(layer: ConvLayer, *, device: torch.device | str = "auto") -> Fitte
     total = float(work.kernels.mean.sum())
     fitted_noise = norm_moments(covariances).l2_relative
     log_energies = energy.log().cpu().numpy()
+    log_scale_variance = max(_robust_variance(log_energies / 2) - fitted_noise, 0.0)
+    if log_scale_variance > WIDEST:
+        raise CwdaError(
+            f"layer {layer.name!r} cannot be fitted: the norms of its filters spread over too many "
+            "orders of magnitude"
+        )
     return FittedLayer(
         name=layer.name,
         n_filters=layer.n_filters,
@@ -207,7 +217,7 @@ def fit_layer(layer: ConvLayer, *, device: torch.device | str = "auto") -> Fitte
         mean_signal=signal,
         mean_energy=max(total / (layer.n_filters * (layer.n_filters - 1)), 0.0),
         tau_squared=work.tau_squared,
-        log_scale_variance=max(_robust_variance(log_energies / 2) - fitted_noise, 0.0),
+        log_scale_variance=log_scale_variance,
         log_energies=log_energies,
         log_ratio_variance=float(log_ratios.var(correction=1)),
         impurity=_impurity(energy),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from cwda.arguments import choose, require_between
 from cwda.errors import CriterionError
 from cwda.extract.sources import Source, network_of
+from cwda.progress import steps
 from cwda.theory.model import FittedLayer, fit_or_reason
 from cwda.theory.moments import CRITERIA
 
@@ -173,7 +174,7 @@ def predict_layers(
     require_between(level, 0, 1, "level")
     network = network_of(source)
     results: list[PredictedCorrelation] = []
-    for layer in network:
+    for layer in steps(network.layers, "predicting"):
         nothing = [Forecast(NAN, NAN, NAN, NAN)] * len(pairs)
         fitted, reason = fit_or_reason(layer, device=device)
         for rung in ladder:

@@ -30,7 +30,7 @@ def checkpoint(tmp_path):
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_screen_fits_80_columns_and_tells_the_reasons(verb, checkpoint):
-    result = run(verb, "--checkpoint", checkpoint)
+    result = run(verb, checkpoint)
     assert result.exit_code == 0, result.output
     assert max(len(line.rstrip()) for line in result.output.splitlines()) <= 80
     words = " ".join(result.output.split())
@@ -42,7 +42,7 @@ def test_screen_fits_80_columns_and_tells_the_reasons(verb, checkpoint):
 @pytest.mark.parametrize("verb", VERBS)
 def test_output_is_the_table_of_the_function(verb, checkpoint, tmp_path):
     path = tmp_path / "table.csv"
-    result = run(verb, "--checkpoint", checkpoint, "--output", path, "--device", "cpu")
+    result = run(verb, checkpoint, "--output", path, "--device", "cpu")
     assert result.exit_code == 0, result.output
     net = cwda.load(checkpoint)
     expected = {
@@ -65,7 +65,7 @@ def test_output_is_the_table_of_the_function(verb, checkpoint, tmp_path):
 def test_simulated_predictions_have_a_seed(checkpoint, tmp_path):
     tables = []
     for name in ("a.csv", "b.csv"):
-        arguments = ["predict", "--checkpoint", checkpoint, "--simulate", "--draws", "40"]
+        arguments = ["predict", checkpoint, "--simulate", "--draws", "40"]
         arguments += ["--rungs", "block", "--criteria", "l1,l2", "--output", tmp_path / name]
         assert run(*arguments).exit_code == 0
         tables.append((tmp_path / name).read_text())
@@ -82,6 +82,7 @@ def test_simulated_predictions_have_a_seed(checkpoint, tmp_path):
         (["applicability", "--criteria", "fermaat"], "did you mean 'fermat'"),
         (["applicability", "--ratio", "1.5"], "between 0 and 1"),
         (["global", "--ratios", ".1,1.2"], "between 0 and 1"),
+        (["models", "--match", "resnut*"], "no model is called 'resnut*'"),
         (["train", "--data", "x", "--output", "y", "--depth", "19"], "6n + 2"),
         (["train", "--data", "x", "--output", "y", "--optimizer", "lion"], "choose from sgd"),
         (["report", "--output", "report.doc"], "unknown format"),
@@ -97,7 +98,7 @@ def test_mistakes_are_one_line(arguments, words):
 
 
 def test_a_bad_file_does_not_lose_the_others(checkpoint, tmp_path):
-    result = run("similarity", "--checkpoint", tmp_path / "none.pth", "--checkpoint", checkpoint)
+    result = run("similarity", tmp_path / "none.pth", checkpoint)
     assert result.exit_code == 1
     assert "none.pth" in result.stderr
     assert "conv2" in result.output
@@ -106,13 +107,13 @@ def test_a_bad_file_does_not_lose_the_others(checkpoint, tmp_path):
 @pytest.mark.parametrize("suffix", ["pdf", "html"])
 def test_reports_are_written(checkpoint, tmp_path, suffix):
     path = tmp_path / f"net.{suffix}"
-    result = run("report", "--checkpoint", checkpoint, "--output", path, "--no-date")
+    result = run("report", checkpoint, "--output", path, "--no-date")
     assert result.exit_code == 0, result.output
     assert path.stat().st_size > 50_000
 
 
 def test_testing_can_write_a_report(checkpoint, tmp_path):
     path = tmp_path / "net.pdf"
-    result = run("--checkpoint", checkpoint, "--report", path, command=cwda_test)
+    result = run(checkpoint, "--report", path, command=cwda_test)
     assert result.exit_code == 0, result.output
     assert path.read_bytes().startswith(b"%PDF")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from cwda.comparison import global_pruning
+from cwda.comparison import applicability, global_pruning
 from cwda.errors import CriterionError, CwdaError, SelectionError
 from cwda.extract import load
 from cwda.layers import ConvLayer
@@ -88,6 +88,21 @@ def test_bad_layers_have_reasons_and_stop_nothing():
     assert rows["share_predicted"].notna().sum() == 4
     missing = found["share_predicted"].isna()
     assert (found.loc[missing, "reason"] != "").all()
+
+
+@pytest.mark.parametrize("decades", [20, 100, 300])
+def test_a_layer_of_living_and_dying_filters_has_a_reason(decades):
+    dying = random_layer("dying")
+    weight = dying.weight.double().clone()
+    weight[: 2 * len(weight) // 5] *= 10.0**-decades
+    dying = ConvLayer("dying", weight)
+    net = network(dying, *made_up())
+    criteria = ["l2", "gm"]
+    for found in (global_pruning(net, criteria, [0.5]), applicability(net, criteria)):
+        table = found.table
+        reasons = table.loc[table["layer"] == "dying", "reason"]
+        assert reasons.str.contains("spread over too many orders of magnitude").all()
+        assert (table.loc[table["layer"] != "dying", "reason"] == "").all()
 
 
 def test_criteria_without_a_theory():

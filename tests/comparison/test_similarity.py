@@ -178,7 +178,7 @@ def test_undefined_coefficients_have_their_reasons():
     )
     reasons = found.table.set_index("layer")["reason"]
     assert (
-        reasons["single"] == "measured: 1 filter; 3 are needed; predicted: 1 filters; 8 are needed"
+        reasons["single"] == "measured: 1 filter; 3 are needed; predicted: 1 filter; 8 are needed"
     )
     assert reasons["few"] == "predicted: 5 filters; 8 are needed"
     assert (

@@ -77,7 +77,7 @@ def test_batches_of_everything_that_stands_for_images():
         assert torch.equal(torch.cat([part for part, _ in found]), x)
         assert torch.equal(torch.cat([labels for _, labels in found]), y)
     assert [labels for _, labels in as_batches(x, 4)] == [None, None]
-    with pytest.raises(DataError, match="1 image or more"):
+    with pytest.raises(DataError, match="1 or more"):
         as_batches(x, 0)
 
 

@@ -1,0 +1,231 @@
+"""Where tables, remarks and errors go: files, standard output, standard error, nowhere."""
+
+import io
+import logging
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from click.testing import CliRunner
+
+import cwda
+from cwda.cli.main import cwda as group
+from cwda.cli.main import cwda_test
+from cwda.progress import listening
+from cwda.pruning import registry
+
+LAYERS = ("--layers", "layer3.2.*")
+
+
+def run(*arguments, command=group, **env):
+    return CliRunner().invoke(command, [str(a) for a in arguments], env={"COLUMNS": "80", **env})
+
+
+def test_several_files_and_standard_output_hold_the_same(tmp_path):
+    paths = [tmp_path / "a.csv", tmp_path / "b.csv", tmp_path / "c.json"]
+    outputs = [part for path in (*paths, "-") for part in ("--output", path)]
+    result = run("similarity", *LAYERS, *outputs)
+    assert result.exit_code == 0, result.output
+    assert result.stdout_bytes == paths[0].read_bytes() == paths[1].read_bytes()
+    assert len(pd.read_json(paths[2])) == len(pd.read_csv(io.BytesIO(result.stdout_bytes)))
+    assert [line.split(" to ")[1] for line in result.stderr.splitlines()] == list(map(str, paths))
+
+
+@pytest.mark.parametrize("verb", ["test", "similarity", "predict", "applicability", "global"])
+def test_standard_output_is_csv_and_nothing_else(verb):
+    result = run(verb, *LAYERS, "--output", "-")
+    assert result.exit_code == 0, result.output
+    table = pd.read_csv(io.StringIO(result.stdout))
+    assert set(table["layer"].dropna()) == {"layer3.2.conv1", "layer3.2.conv2"}
+    assert result.stderr == ""
+
+
+def test_csv_is_utf8_in_any_locale(tmp_path):
+    path = tmp_path / "réseau.pth"
+    torch.save({"couché.weight": torch.ones(16, 3, 3, 3).cumsum(0)}, path)
+    runner = CliRunner(charset="ascii")
+    result = runner.invoke(group, ["similarity", str(path), "--output", "-"])
+    assert "couché" in result.stdout_bytes.decode("utf-8")
+    result = runner.invoke(group, ["similarity", str(path)])
+    assert result.exit_code == 0, result.output
+    assert "couch\\xe9" in result.stdout_bytes.decode("ascii")
+
+
+def test_quiet_leaves_errors_and_what_was_asked_for(tmp_path):
+    path = tmp_path / "table.csv"
+    result = run("test", *LAYERS, "resnet20-cifar10", "none.pth", "-q", "--output", path)
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert result.stderr == "error: none.pth: no such file; check the path\n"
+    assert len(pd.read_csv(path)) == 12
+    assert run("test", *LAYERS, "-q", "--output", "-").stdout_bytes == path.read_bytes()
+
+
+def test_verbose_tells_what_is_read_and_leaves_logging_as_it_was():
+    logger = logging.getLogger("cwda")
+    before = logger.level, logger.propagate, list(logger.handlers)
+    result = run("test", *LAYERS, "--summary", "--verbose")
+    assert "info: " in result.stderr
+    assert "resnet20-cifar10.safetensors" in result.stderr
+    assert (logger.level, logger.propagate, logger.handlers) == before
+
+
+def test_reports_of_both_formats_in_one_call(tmp_path, monkeypatch):
+    from cwda.reporting import build
+
+    monkeypatch.setattr(build, "report", lambda result, path, **how: path.write_text(path.suffix))
+    paths = [tmp_path / "net.pdf", tmp_path / "net.html"]
+    result = run("report", *LAYERS, "--output", paths[0], "--output", paths[1])
+    assert result.exit_code == 0, result.output
+    assert [path.read_text() for path in paths] == [".pdf", ".html"]
+
+
+def heard(work):
+    """What a listener is told of some work: what is done, and in how many steps."""
+    told = []
+
+    class Step:
+        def __init__(self, what, total):
+            self.record = [what, total, 0]
+            told.append(self.record)
+
+        def __enter__(self):
+            return self.advance
+
+        def advance(self):
+            self.record[2] += 1
+
+        def __exit__(self, *exception):
+            pass
+
+    with listening(Step):
+        work()
+    return told
+
+
+def test_long_work_says_how_far_it_is():
+    net = cwda.load("resnet20-cifar10").select("layer3.2.*")
+    told = heard(lambda: cwda.simulate_similarity(net, ["l1", "l2"], ["block"], draws=40))
+    assert told == [["predicting", 2, 2]]
+    assert ["testing resnet20-cifar10", 2, 2] in heard(lambda: cwda.check(net, ["mean"]))
+    told = heard(lambda: cwda.global_pruning(net, ["l1"], [0.5]))
+    assert [what for what, _, _ in told] == ["scoring filters", "fitting", "predicting"]
+    assert all(total == done for _, total, done in told)
+
+
+def test_running_a_network_says_how_far_it_is():
+    images = torch.zeros(5, 3, 8, 8)
+    model = cwda.load_model("resnet20-cifar10")
+    told = heard(lambda: cwda.collect(model, images, "activations", "cpu", batch_size=2))
+    assert told == [["running the network", 3, 3]]
+
+
+def test_bars_are_drawn_on_a_terminal_only(monkeypatch):
+    from cwda.cli import progress
+
+    drawn = []
+    monkeypatch.setattr(progress, "_is_terminal", lambda: True)
+    monkeypatch.setattr(progress._Bars, "listen", lambda self, what, total: drawn.append(what))
+    with progress.bars(enabled=True) as listener:
+        listener("work", 3)
+    with progress.bars(enabled=False) as listener:
+        assert listener is None
+    monkeypatch.undo()
+    with progress.bars(enabled=True) as listener:
+        assert listener is None
+    assert drawn == ["work"]
+
+
+def test_bn_gamma_of_a_checkpoint_is_scored():
+    result = run("similarity", *LAYERS, "--criteria", "l1,bn_gamma", "--output", "-")
+    assert result.exit_code == 0, result.output
+    rho = pd.read_csv(io.StringIO(result.stdout))["spearman"]
+    expected = cwda.similarity(cwda.load_model("resnet20-cifar10"), ["l1", "bn_gamma"]).table
+    chosen = expected["layer"].str.startswith("layer3.2.")
+    assert rho.tolist() == pytest.approx(expected.loc[chosen, "spearman"].tolist(), abs=1e-12)
+
+
+@pytest.fixture
+def images(tmp_path):
+    rng = np.random.default_rng(0)
+    arrays = {
+        f"x_{part}": rng.integers(0, 256, (12, 32, 32, 3), np.uint8) for part in ("train", "test")
+    }
+    arrays |= {f"y_{part}": np.arange(12) % 10 for part in ("train", "test")}
+    np.savez(tmp_path / "images.npz", **arrays)
+    return tmp_path / "images.npz"
+
+
+def test_criteria_that_need_images_are_scored(images):
+    given = ["--criteria", "l1,apoz,taylor_l1", "--data", images, "--samples", 8]
+    result = run("similarity", *LAYERS, *given, "--output", "-")
+    assert result.exit_code == 0, result.output
+    assert pd.read_csv(io.StringIO(result.stdout))["spearman"].notna().all()
+
+
+def test_applicability_of_bn_gamma_is_that_of_the_function():
+    result = run("applicability", *LAYERS, "--criteria", "bn_gamma", "--output", "-")
+    assert result.exit_code == 0, result.output
+    swaps = pd.read_csv(io.StringIO(result.stdout))["cv"]
+    expected = cwda.applicability(cwda.load_model("resnet20-cifar10"), ["bn_gamma"]).table
+    chosen = expected["layer"].str.startswith("layer3.2.")
+    assert swaps.tolist() == pytest.approx(expected.loc[chosen, "cv"].tolist(), abs=1e-12)
+
+
+def test_a_global_ranking_refuses_what_it_cannot_score():
+    failed = run("global", "--criteria", "l1,bn_gamma")
+    assert failed.exit_code == 1
+    assert failed.stderr == (
+        "error: a global ranking is of criteria of the weights alone, not bn_gamma\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--criteria", "l1,apoz"], "give --data PATH"),
+        (["--criteria", "l1,bn_gamma", "plain.pth"], "give --arch NAME"),
+        (["--criteria", "l1,bn_gamma", "--arch", "squeezenet1_1", "bare.pth"], "no BatchNorm"),
+        (["--criteria", "l1,bn_gamma", "--weights-key", "ema", "ema.pth"], "give --arch NAME"),
+        (["--criteria", "l1,apoz", "--data", "mine.csv"], "mine.csv: neither a .npz file nor"),
+        (["--criteria", "l1,apoz", "--data", "none.npz"], "none.npz: no such file"),
+        (["--criteria", "l1,bn_gama"], "did you mean 'bn_gamma'"),
+    ],
+)
+def test_what_is_missing_is_told_in_one_line(tmp_path, monkeypatch, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.csv").write_text("a,b\n")
+    state = {"conv.weight": torch.ones(16, 3, 3, 3)}
+    torch.save(state, "plain.pth")
+    torch.save({"ema": state}, "ema.pth")
+    if "bare.pth" in arguments:
+        model = cwda.models.build("squeezenet1_1")
+        torch.save({name: torch.ones(each.shape) for name, each in model.state_dict().items()},
+                   "bare.pth")  # fmt: skip
+    result = run("similarity", *arguments)
+    assert result.exit_code == 1, result.output
+    assert words in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert result.stdout == ""
+
+
+def test_criteria_are_listed_with_needs_and_formulas():
+    result = run("criteria", COLUMNS="60")
+    assert result.exit_code == 0
+    words = result.stdout.split()
+    for name, formula in registry.criteria().items():
+        assert name in words
+        assert formula.split()[-1] in words
+    assert max(map(len, result.stdout.splitlines())) <= 60
+
+
+@pytest.mark.parametrize("command", [cwda_test, *group.commands.values()], ids=lambda c: c.name)
+def test_every_verb_documents_its_exit_codes_and_shared_options(command):
+    for charset in ("utf-8", "ascii"):
+        result = CliRunner(charset=charset).invoke(command, ["--help"])
+        assert result.exit_code == 0
+        words = " ".join(result.stdout.split())
+        for each in ("0 done", "1 bad input", "2 bad usage", "130 interrupted", "-q", "-v"):
+            assert each in words
+    assert max(map(len, result.stdout.splitlines())) <= 80

@@ -1,0 +1,121 @@
+"""Networks on the command line: files and names as arguments, names by --model."""
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+import cwda
+from cwda.cli.main import cwda as group
+from cwda.cli.main import cwda_test
+
+
+def run(*arguments, command=cwda_test):
+    return CliRunner().invoke(command, [str(a) for a in arguments], env={"COLUMNS": "80"})
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The working directory, with files called as models are."""
+    generator = torch.Generator().manual_seed(0)
+    weights = {"only.weight": torch.randn(16, 3, 3, 3, generator=generator)}
+    for name in ("resnet18", "resnet20-cifar10", "net.pth", "plain"):
+        torch.save(weights, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_arguments_and_names_are_mixed(folder):
+    result = run("net.pth", "--model", "resnet20-cifar10:init", "plain", "--conditions", "mean")
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    places = [lines.index(name) for name in ("net", "plain", "resnet20-cifar10:init")]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet20-cifar10"])
+def test_a_file_beats_a_model_and_a_line_says_so(folder, name):
+    result = run(name, "--summary")
+    assert result.exit_code == 0, result.output
+    assert "1 convolution," in result.stdout
+    assert result.stderr == f"warning: {name}: the file of this name is read, not the model\n"
+
+
+def test_a_name_given_as_a_model_is_no_file(folder):
+    result = run("--model", "resnet20-cifar10", "--summary")
+    assert result.exit_code == 0, result.output
+    assert "19 convolutions" in result.stdout
+    assert result.stderr == ""
+    failed = run("--model", "net.pth")
+    assert failed.exit_code == 1
+    assert failed.stderr == (
+        "error: net.pth is a file, not the name of a model; leave --model out\n"
+    )
+
+
+def test_a_model_beats_a_folder_and_a_line_says_so(tmp_path, monkeypatch, caplog):
+    (tmp_path / "resnet20-cifar10").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert len(cwda.load("resnet20-cifar10")) == 19
+    assert "write ./resnet20-cifar10" in caplog.text
+    with pytest.raises(cwda.CwdaError, match="a folder without a checkpoint"):
+        cwda.load("./resnet20-cifar10")
+
+
+def test_load_model_takes_the_file_as_load_does(folder):
+    with pytest.raises(cwda.CwdaError, match="resnet20-cifar10: its keys fit no"):
+        cwda.load_model("resnet20-cifar10")
+
+
+@pytest.mark.parametrize("verb", ["similarity", "predict", "applicability", "global"])
+def test_every_verb_takes_arguments_and_does_the_others(folder, verb):
+    result = run(verb, "none.pth", "net.pth", "-", "", command=group)
+    assert result.exit_code == 1
+    assert "1 convolution," in result.stdout
+    assert [line.split(":")[1].strip() for line in result.stderr.splitlines()] == [
+        "none.pth", "'-' is not a source; give a file, a folder or a name",
+        "'' is not a source; give a file, a folder or a name",
+    ]  # fmt: skip
+
+
+def test_an_error_of_all_networks_is_told_once(folder):
+    result = run("applicability", "net.pth", "plain", "--ratio", "2", command=group)
+    assert result.exit_code == 1
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "layout"),
+    [
+        ([], None),
+        (["HWIO"], "HWIO"),
+        (["stem*=HWIO"], {"stem*": "HWIO"}),
+        (["stem*=HWIO", "OHWI"], {"*": "OHWI", "stem*": "HWIO"}),
+    ],
+)
+def test_layouts_are_handed_to_load(folder, monkeypatch, options, layout):
+    import cwda.extract
+
+    load, seen = cwda.extract.load, []
+
+    def spy(source, *, layout=None, **how):
+        seen.append(layout)
+        return load(source, **how)
+
+    monkeypatch.setattr(cwda.extract, "load", spy)
+    given = [part for option in options for part in ("--layout", option)]
+    assert run("net.pth", "--summary", *given).exit_code == 0
+    assert seen == [layout]
+    assert not isinstance(layout, dict) or list(seen[0]) == list(layout)
+
+
+def test_two_orders_for_all_layers_are_bad_usage(folder):
+    failed = run("net.pth", "--layout", "HWIO", "--layout", "OHWI")
+    assert failed.exit_code == 2
+    assert "GLOB=ORDER" in failed.stderr
+
+
+def test_prune_takes_one_network(folder):
+    for given in ([], ["net.pth", "plain"], ["net.pth", "--model", "resnet18"]):
+        failed = run("prune", *given, "--data", "images.npz", command=group)
+        assert failed.exit_code == 2
+        assert "one SOURCE is pruned" in failed.stderr
