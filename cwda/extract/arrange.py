@@ -127,7 +127,8 @@ def _require(tensor: NamedTensor, order: Order, name: str) -> NamedTensor:
 def _is_known(tensor: NamedTensor) -> bool:
     """Whether its class or its reader tells the axes."""
     told = bool(tensor.is_conv) and tensor.transposed is not None
-    return told and not tensor.origin.startswith(_SPARSE)
+    turned = tensor.stored is not None
+    return turned or (told and not tensor.origin.startswith(_SPARSE))
 
 
 def _biases(chosen: Sequence[NamedTensor], tensors: Sequence[NamedTensor]) -> list[int | None]:

@@ -36,6 +36,8 @@ _SHARED = ("safetensors", "sharded", "npz", "npy")
 _NEIGHBOURS = 8.0
 #: An order that wins by less is doubted; one that is expected less is not thought of in a tie.
 _SURE, _EXCLUDED, _TIE = 4.0, -2.0, 1.0
+#: Bits against other orders in files that PyTorch wrote.
+_FOREIGN = -14.0
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,10 @@ def _expected(convention: str, family: str, ndim: int, format: str) -> dict[Orde
     elif family == "weight":
         bits[CHANNELS_FIRST] += _PYTORCH.get(ndim, 0.0)
         if ndim < 5 and format not in _SHARED and convention != "numpy":
-            bits[FILTERS_FIRST] += _EXCLUDED
+            # A file of PyTorch, where only long chains of odd shapes speak for another library:
+            # texts seen as images have kernels as wide as a word's vector.
+            bits[FILTERS_FIRST] += _FOREIGN
+            bits[CHANNELS_LAST] += _FOREIGN
     else:
         bits[CHANNELS_FIRST] += 1.0
     return bits

@@ -127,8 +127,8 @@ def _sides(sides: Sequence[int], inputs: int) -> float:
     """Bits for a kernel, from its last side to its first."""
     if len(sides) == 3 and sides[0] == sides[1] != sides[2] == 1:
         sides = sides[::-1]  # flat kernels lie along any axis
-    # Audio is filtered by long kernels that see one channel.
-    most = 6.0 if inputs == 1 and sum(side != 1 for side in sides) == 1 else math.inf
+    # Audio is filtered by long kernels that see one channel; those of texts span a word's vector.
+    most = 6.0 if inputs == 1 and sum(side != 1 for side in sides) <= 2 else math.inf
     *before, last = sides
     bits = min(most, _side(last))
     for number, side in enumerate(reversed(before)):

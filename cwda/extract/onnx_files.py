@@ -26,8 +26,6 @@ __all__ = ["read_onnx"]
 
 #: Elements that may be computed for all weights: this many, and 16 for each byte of the files.
 _EFFORT = 1 << 26
-#: Aliases of a weight that are shown.
-_SHOWN = 4
 
 
 @dataclass

@@ -431,7 +431,7 @@ def test_one_tensor_of_several_convolutions_is_one_layer(tmp_path):
     network = network_of(tmp_path, nodes, tensors)
     assert [layer.name for layer in network] == ["a", "q"]
     text = " ".join(network.assumptions)
-    assert "one tensor under several names: a, b" in text
+    assert "one tensor under several names is one layer: a also as b" in text
     assert "one tensor that 2 operators use" in text
 
 
