@@ -10,6 +10,7 @@ from typing import Any
 
 from cwda.errors import SourceError
 from cwda.extract.archives import Archive
+from cwda.extract.hdf5_heaps import require_sound_heaps
 from cwda.extract.json_text import MAX_BYTES, parse_json
 from cwda.extract.keras_channels import settle_by_channels
 from cwda.extract.keras_config import Node, model_of
@@ -18,6 +19,7 @@ from cwda.extract.keras_kernels import Kernel
 from cwda.extract.keras_layers import StoredLayer, layers_of, layout_of, settle_kinds
 from cwda.extract.keras_layout import Layout
 from cwda.extract.keras_repeats import skip_repeats
+from cwda.extract.mapped import map_file
 from cwda.extract.tensors import Content, NamedTensor, printable
 
 __all__ = ["read_hdf5", "read_keras_archive", "read_parts"]
@@ -41,6 +43,8 @@ def read_parts(paths: Sequence[Path], beside: Path | None) -> Content:
     config = None
     if beside is not None and beside.is_file() and beside.stat().st_size <= MAX_BYTES:
         config = _model(beside.read_bytes())
+    for path in paths:
+        require_sound_heaps(map_file(path).data)
     content = _read([(str(path), path.stat().st_size) for path in paths], config)
     if config is not None:
         note = "the classes of the layers are those of the config.json in the same folder"
@@ -54,6 +58,7 @@ def read_keras_archive(archive: Archive) -> Content:
     root = weights.removesuffix("model.weights.h5")
     config = archive.read(f"{root}config.json") if f"{root}config.json" in archive else None
     data = archive.read(weights)
+    require_sound_heaps(data)
     model = _model(config) if config is not None else None
     return replace(_read([(io.BytesIO(data), len(data))], model), format="keras")
 

@@ -51,6 +51,19 @@ FILES = {
     "quirks/mcunet-320kb-1mb_imagenet.pth": (
         54, "torch legacy", "first_conv.conv", (16, 3, 3, 3),
     ),
+    "cifar100-resnet20.pth": (21, "torch zip", "conv1", (16, 3, 3, 3)),
+    "cifar100-resnet32.pth": (33, "torch zip", "conv1", (16, 3, 3, 3)),
+    "cifar100-resnet44.pth": (45, "torch zip", "conv1", (16, 3, 3, 3)),
+    "cifar100-resnet56-f2eff4c8.pt": (57, "torch zip", "conv1", (16, 3, 3, 3)),
+    "resnet56-depgraph-2.55x.pth": (57, "torch zip", "conv1", (12, 3, 3, 3)),
+    "resnet56-losslandscape.t7": (57, "torch legacy", "conv1", (16, 3, 3, 3)),
+    "resnet56-noshort-losslandscape.t7": (55, "torch legacy", "conv1", (16, 3, 3, 3)),
+    "tasks/alike-n-keypoints.pth": (16, "torch zip", "block1.conv1", (16, 3, 3, 3)),
+    "tasks/espnet-segmentation.pth": (85, "torch legacy", "encoder.level1.conv", (16, 3, 3, 3)),
+    "tasks/lprnet-plates.pth": (16, "torch legacy", "backbone.0", (64, 3, 3, 3)),
+    "tasks/rlfn-superresolution.pth": (39, "torch zip", "conv_1", (46, 3, 3, 3)),
+    "tasks/yunet-n-faces.onnx": (59, "onnx", "Conv_0", (16, 3, 3, 3)),
+    "vgg16-torchvision-features0-12.safetensors": (6, "safetensors", "features.0", (64, 3, 3, 3)),
 }  # fmt: skip
 
 
@@ -96,7 +109,7 @@ def test_equals_torch_load_with_weights_only(shared_data, name):
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        if "distiller" in name or "vdsr" in name:
+        if any(word in name for word in ("distiller", "vdsr", "depgraph")):
             pytest.skip(f"torch.load refuses it: {type(error).__name__}")
         raise
     expected = {key: value for key, value in tensors_of_torch(loaded) if value.ndim >= 3}

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import zipfile
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -267,3 +268,23 @@ def test_sharded_index_stays_in_its_folder(tmp_path):
         index.write_text('{"weight_map": {"conv.weight": "%s"}}' % shard)  # noqa: UP031
         with pytest.raises(CwdaError, match="outside"):
             load(index)
+
+
+def test_heaps_of_hdf5_that_never_end_are_damage(tmp_path):
+    """A free object of size 0, on which the HDF5 library turns for ever."""
+    path = tmp_path / "net.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["model_config"] = "x" * 6000  # a text that lies in a heap
+        file.create_dataset("conv/kernel:0", data=np.zeros((3, 3, 4, 8), "float32"))
+    assert len(load(path).layers) == 1
+    data = bytearray(path.read_bytes())
+    heap = data.index(b"GCOL")
+    size = int.from_bytes(data[heap + 8 : heap + 16], "little")
+    text = int.from_bytes(data[heap + 24 : heap + 32], "little")
+    free = heap + 32 + -(-text // 8) * 8
+    assert data[free : free + 2] == b"\0\0"
+    assert free < heap + size
+    data[free + 8 : free + 16] = bytes(8)
+    path.write_bytes(data)
+    with pytest.raises(UnreadableError, match="a heap of texts"):
+        load(path)
