@@ -11,6 +11,7 @@ from typing import Any
 from cwda.errors import SourceError
 from cwda.extract.archives import Archive
 from cwda.extract.hdf5_heaps import require_sound_heaps
+from cwda.extract.hdf5_trial import require_readable
 from cwda.extract.json_text import MAX_BYTES, parse_json
 from cwda.extract.keras_channels import settle_by_channels
 from cwda.extract.keras_config import Node, model_of
@@ -45,6 +46,7 @@ def read_parts(paths: Sequence[Path], beside: Path | None) -> Content:
         config = _model(beside.read_bytes())
     for path in paths:
         require_sound_heaps(map_file(path).data)
+        require_readable(path)
     content = _read([(str(path), path.stat().st_size) for path in paths], config)
     if config is not None:
         note = "the classes of the layers are those of the config.json in the same folder"
@@ -59,6 +61,7 @@ def read_keras_archive(archive: Archive) -> Content:
     config = archive.read(f"{root}config.json") if f"{root}config.json" in archive else None
     data = archive.read(weights)
     require_sound_heaps(data)
+    require_readable(data)
     model = _model(config) if config is not None else None
     return replace(_read([(io.BytesIO(data), len(data))], model), format="keras")
 

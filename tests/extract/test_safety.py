@@ -18,7 +18,7 @@ import pytest
 import torch
 
 from cwda.errors import CwdaError, UnreadableError
-from cwda.extract import load
+from cwda.extract import hdf5_trial, load
 from cwda.extract.pickles import Record, unpickle
 from cwda.extract.torch_objects import builders
 
@@ -287,4 +287,21 @@ def test_heaps_of_hdf5_that_never_end_are_damage(tmp_path):
     data[free + 8 : free + 16] = bytes(8)
     path.write_bytes(data)
     with pytest.raises(UnreadableError, match="a heap of texts"):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [("import os; os.abort()", "crashes"), ("import time; time.sleep(60)", "hangs")],
+)
+def test_hdf5_is_tried_in_another_process(tmp_path, monkeypatch, program, words):
+    """Where the library crashes or hangs on a file, this process does not."""
+    path, probe = tmp_path / "net.h5", tmp_path / "probe.py"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("conv/kernel:0", data=np.zeros((3, 3, 4, 8), "float32"))
+    assert len(load(path).layers) == 1
+    probe.write_text(program)
+    monkeypatch.setattr(hdf5_trial, "_PROBE", probe)
+    monkeypatch.setattr(hdf5_trial, "_SECONDS", 5.0 if words == "crashes" else 0.5)
+    with pytest.raises(UnreadableError, match=words):
         load(path)
