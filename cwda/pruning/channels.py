@@ -7,11 +7,14 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-__all__ = ["Channels", "along", "compact", "spread"]
+__all__ = ["Channels", "along", "compact", "spread", "varies"]
 
 
 class Channels:
-    """Numbers of channels, from 1; those tied to one another are united."""
+    """Numbers of channels, from 1; those tied to one another are united.
+
+    Number 0 stands for a constant: what is of no channel.
+    """
 
     def __init__(self) -> None:
         self._parent = [0]
@@ -32,16 +35,24 @@ class Channels:
         return number
 
     def tie(self, a: Tensor, b: Tensor) -> None:
-        """Unite channels that meet element by element."""
+        """Unite channels that meet element by element; constants tie nothing."""
         pairs = torch.unique(a.abs().flatten() * len(self._parent) + b.abs().flatten())
         for pair in pairs.tolist():
             first, second = map(self.find, divmod(pair, len(self._parent)))
-            self._parent[max(first, second)] = min(first, second)
+            if first and second:
+                self._parent[max(first, second)] = min(first, second)
 
     def fix(self, numbers: Tensor, reason: str) -> None:
         """Channels that must stay, and why; the first reason counts."""
         for number in torch.unique(numbers.abs()).tolist():
-            self._reasons.setdefault(number, reason)
+            if number:
+                self._reasons.setdefault(number, reason)
+
+    def united(self, numbers: Tensor) -> Tensor:
+        """The same numbers with one for all channels that are tied; signs are kept."""
+        known, places = torch.unique(numbers, return_inverse=True)
+        signed = [(-1 if each < 0 else 1) * self.find(abs(each)) for each in known.tolist()]
+        return torch.tensor(signed)[places].reshape(numbers.shape)
 
     def reasons(self) -> Iterator[tuple[int, str]]:
         """The united channels that must stay, and why."""
@@ -54,6 +65,13 @@ def along(numbers: Tensor, axis: int) -> Tensor | None:
         return None
     flat = numbers.movedim(axis, 0).flatten(1) if numbers.ndim > 1 else numbers[:, None]
     return flat[:, 0] if bool((flat == flat[:, :1]).all()) else None
+
+
+def varies(numbers: Tensor, axis: int) -> bool:
+    """Whether numbers differ along an axis."""
+    if numbers.shape[axis] < 2 or numbers.stride(axis) == 0:
+        return False
+    return bool((numbers != numbers.narrow(axis, 0, 1)).any())
 
 
 def spread(numbers: Tensor, value: Tensor, axis: int) -> Tensor:
