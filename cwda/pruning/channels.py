@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-__all__ = ["Channels", "along", "compact", "spread", "varies"]
+__all__ = ["Channels", "along", "compact", "constant", "spread", "varies"]
 
 
 class Channels:
@@ -60,11 +60,17 @@ class Channels:
 
 
 def along(numbers: Tensor, axis: int) -> Tensor | None:
-    """One number for each place of an axis; None if they differ along the others."""
+    """One number for each place of an axis; None if channels differ along the others.
+
+    A channel of which a part is not zero is not zero.
+    """
     if not -numbers.ndim <= axis < numbers.ndim or not numbers.numel():
         return None
     flat = numbers.movedim(axis, 0).flatten(1) if numbers.ndim > 1 else numbers[:, None]
-    return flat[:, 0] if bool((flat == flat[:, :1]).all()) else None
+    first = flat[:, :1]
+    if bool((flat == first).all()):
+        return flat[:, 0]
+    return flat.amin(1) if bool((flat.abs() == first.abs()).all()) else None
 
 
 def varies(numbers: Tensor, axis: int) -> bool:
@@ -72,6 +78,11 @@ def varies(numbers: Tensor, axis: int) -> bool:
     if numbers.shape[axis] < 2 or numbers.stride(axis) == 0:
         return False
     return bool((numbers != numbers.narrow(axis, 0, 1)).any())
+
+
+def constant(shape: torch.Size) -> Tensor:
+    """Numbers of a value that is of no channel."""
+    return torch.zeros((), dtype=torch.int64).expand(shape)
 
 
 def spread(numbers: Tensor, value: Tensor, axis: int) -> Tensor:
@@ -83,5 +94,8 @@ def spread(numbers: Tensor, value: Tensor, axis: int) -> Tensor:
 
 def compact(numbers: Tensor) -> Tensor:
     """The same numbers; in little memory where they depend on the channel alone."""
-    channels = along(numbers, 1) if numbers.ndim > 2 else None
+    if numbers.ndim < 3 or bool((numbers != numbers.flatten(2)[:, :, :1].reshape(
+        *numbers.shape[:2], *[1] * (numbers.ndim - 2))).any()):
+        return numbers
+    channels = along(numbers, 1)
     return numbers if channels is None else spread(channels, numbers, 1)

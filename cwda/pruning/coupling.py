@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
-from cwda.errors import PlanError
+from cwda.errors import PlanError, TracingError
 from cwda.pruning.cost import Cost, Example, count, example_input
 from cwda.pruning.graph import duplicate, evaluation_mode, reproducible, trace
 from cwda.pruning.numbering import numbered
@@ -231,7 +231,13 @@ def couple(model: nn.Module, example: Example) -> Coupling:
     cost = count(twin, image)
     run = Propagation(graph, twin)
     with evaluation_mode(twin), reproducible(), torch.no_grad():
-        run.run(image)
+        try:
+            run.run(image)
+        except Exception as error:  # an operation may refuse what the rules make of it
+            reason = str(error).strip().partition("\n")[0]
+            raise TracingError(
+                f"the channels of {type(model).__name__} cannot be followed ({reason})"
+            ) from error
     found = numbered(run, twin)
     reasons = dict(found.fixed)
     lively = survivors(

@@ -56,8 +56,9 @@ def _resize(module: nn.Module, site: Site, marked: Marks) -> None:
     rows = int((~marked[site.rows]).sum())
     columns = rows if site.columns is None else int((~marked[site.columns]).sum())
     if isinstance(module, _ConvNd):
-        if site.columns is None:
-            module.groups = rows
+        if site.columns is None:  # depthwise, with as many filters for each channel as before
+            columns = rows * module.groups // module.out_channels
+            module.groups = columns
         module.in_channels, module.out_channels = columns, rows
     elif isinstance(module, nn.Linear):
         module.in_features, module.out_features = columns, rows

@@ -62,7 +62,7 @@ def trace(model: nn.Module, example: Tensor | None = None) -> fx.GraphModule:
         # A forward pass may raise anything when it meets a symbolic value.
         except Exception as error:
             raise TracingError(_why_not(model, example, error)) from error
-    return fx.GraphModule(tracer.root, graph, name)
+        return fx.GraphModule(tracer.root, graph, name)
 
 
 def _why_not(model: nn.Module, example: Tensor | None, error: Exception) -> str:

@@ -246,10 +246,10 @@ class Layers:
         groups = 1 if columns is None else layer.groups
         first = Use(layer.kind, rows, columns, groups, kernel, 0)
         known = self.uses.setdefault(layer.name, first)
+        if known.rows.shape != rows.shape or known.kind != layer.kind:
+            # The weights of one layer in another operation, as transposed in a decoder.
+            known = self.uses.setdefault(f"{layer.name} in {layer.node}", first)
         known.positions += positions
-        if known.rows.shape != rows.shape:  # two operations of one layer
-            self.channels.fix(torch.cat([known.rows, rows]), f"{layer.name} has two outputs")
-            return rows
         self.channels.tie(known.rows, rows)
         if known.columns is not None and columns is not None:
             self.channels.tie(known.columns, columns)
@@ -259,7 +259,8 @@ class Layers:
         """A masked channel must reach the layers that read it as zeros."""
         self.readings.append(Reading(layer.node, layer.name, axis, numbers.abs()))
         reason = f"a zeroed channel would not be zero where {layer.name} reads it"
-        self.channels.fix(numbers[numbers < 0], f"{reason}, as behind a sigmoid")
+        why = "as behind a sigmoid or a constant that is added"
+        self.channels.fix(numbers[numbers < 0], f"{reason}, {why}")
 
 
 def _stays_zero(signs: dict[str, Tensor]) -> Tensor:

@@ -20,6 +20,7 @@ __all__ = [
     "ACTIVATIONS",
     "ADDITIVE",
     "COPYING",
+    "CREATING",
     "DIVIDING",
     "ELEMENTWISE",
     "FILLING",
@@ -57,13 +58,15 @@ FLATTEN = "axes merged"
 RESHAPING = "axes merged or split to sizes given"
 PADDING = "elements added round a value"
 SHUFFLING = "channels rearranged in groups of a size given"
+CREATING = "a new value in the form of another"
 FORM = "the form of a value, not its elements"
 
 _NAMES: dict[str, str] = {
     ADDITIVE: "add sub subtract rsub maximum minimum fmax fmin",
     MULTIPLICATIVE: "mul multiply logical_and and",
     DIVIDING: "div divide truediv true_divide floordiv",
-    SELECTING: "where",
+    SELECTING: "where masked_fill",
+    CREATING: "empty_like rand_like randn_like randint_like new_zeros new_ones new_full new_empty",
     ELEMENTWISE: (
         "relu relu6 leaky_relu rrelu elu selu celu gelu silu mish hardswish hardtanh softsign"
         " softplus softshrink hardshrink tanhshrink threshold tanh sigmoid hardsigmoid"
@@ -112,6 +115,7 @@ _LAYERS: dict[str, tuple[type[nn.Module], ...]] = {
         *(nn.LPPool1d, nn.LPPool2d, nn.Upsample, nn.ZeroPad1d, nn.ZeroPad2d, nn.ZeroPad3d),
         *(nn.ReflectionPad1d, nn.ReflectionPad2d, nn.ReflectionPad3d),
         *(nn.ReplicationPad1d, nn.ReplicationPad2d, nn.ReplicationPad3d),
+        *(nn.ConstantPad1d, nn.ConstantPad2d, nn.ConstantPad3d),
         *(nn.CircularPad1d, nn.CircularPad2d, nn.CircularPad3d),
     ),
     NORM: (_BatchNorm, _InstanceNorm, nn.PReLU),

@@ -14,8 +14,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
+from torch.nn.modules.conv import _ConvNd
 
-from cwda.pruning.channels import Channels, compact, spread
+from cwda.pruning.channels import Channels, compact, constant, spread
 from cwda.pruning.layers import Layers, applied
 from cwda.pruning.operations import (
     ADDITIVE,
@@ -65,6 +66,7 @@ class Propagation(fx.Interpreter):
         self.refused: dict[str, str] = {}
         self._numbers: dict[fx.Node, Numbers] = {}
         self._columns: dict[fx.Node, tuple[str, ...]] = {}
+        self._mixed: set[fx.Node] = set()  # made of the columns of weights
         tensors = [*model.named_parameters(), *model.named_buffers()]
         self._names = {id(tensor): name for name, tensor in tensors}
 
@@ -77,11 +79,13 @@ class Propagation(fx.Interpreter):
             self._fix_inputs(n, "it reaches the output of the network")
             return value
         numbers = self._of_result(n, value)
+        which = ""
+        if isinstance(numbers, str):
+            numbers, which = None, f", which {numbers}"
         if numbers is None and n.all_input_nodes and kind(n, self.module) != FORM:
-            self._fix_inputs(n, f"it enters {_describe(n, self.module)}")
+            self._fix_inputs(n, f"it enters {_describe(n, self.module)}{which}")
             if n.op == "call_module":
-                self.refused[str(n.target)] = "its weights are computed, or it is fed in a way "\
-                    "that no rule follows"
+                self.refused[str(n.target)] = _refusal(self.fetch_attr(str(n.target)))
         if numbers is None:
             numbers = self._unknown(n, value)
         self._numbers[n] = numbers
@@ -99,9 +103,10 @@ class Propagation(fx.Interpreter):
         if n.op == "get_attr":
             return self._of_parameter(n, value)
         if not any(_tensors(self.env[each]) for each in n.all_input_nodes):
-            return _mapped(value, lambda each: torch.zeros(1, dtype=torch.int64).expand(each.shape))
+            return _mapped(value, lambda each: constant(each.shape))
         args = list(fx.node.map_arg(n.args, self._number_or_value))
         kwargs = dict(fx.node.map_arg(n.kwargs, self._number_or_value))
+        kwargs.pop("out", None)  # is written, not read
         return self._by_rule(n, value, args, kwargs)
 
     def _by_rule(self, n: fx.Node, value: Any, args: list[Any], kwargs: dict[str, Any]) -> Numbers:
@@ -140,11 +145,12 @@ class Propagation(fx.Interpreter):
         axis = next((axis for axis, size in enumerate(value.shape) if size > 1), None)
         owned = id(value) in self._names and value.is_floating_point()
         if axis is None or not owned:
-            return torch.zeros(1, dtype=torch.int64).expand(value.shape)
+            return constant(value.shape)
         name = self._names[id(value)]
         known = self.layers.held.get((name, axis))
         numbers = self.channels.fresh(value.shape[axis]) if known is None else known.numbers
-        self._columns[n] = (name,)
+        if value[0].numel() > 1:
+            self._columns[n] = (name,)
         return spread(self.layers.hold(name, axis, numbers, zeroed=True), value, axis)
 
     def _columns_of(self, n: fx.Node) -> tuple[str, ...]:
@@ -153,18 +159,19 @@ class Propagation(fx.Interpreter):
 
     def _keep_columns(self, n: fx.Node, value: Any) -> None:
         """Weights scaled row by row have the columns of the weights that they are made of."""
-        if kind(n, self.module) not in _KEEPS_COLUMNS or not isinstance(value, Tensor):
+        weights = [each for each in n.all_input_nodes if each in self._columns]
+        mixed = [each for each in n.all_input_nodes if each in self._mixed]
+        if not weights and not mixed:
             return
-        names: set[str] = set()
-        for each in n.all_input_nodes:
-            given = self.env[each]
-            if not isinstance(given, Tensor) or given.shape[1:].numel() == 1:
-                continue
-            if given.shape != value.shape or each not in self._columns:
-                return
-            names.update(self._columns[each])
-        if names and value.ndim > 1:
+        scaled = kind(n, self.module) in _KEEPS_COLUMNS and isinstance(value, Tensor)
+        others = {*n.all_input_nodes} - {*weights}
+        by_row = all(self.env[each][:1].numel() == 1 for each in others if _tensors(self.env[each]))
+        same = all(self.env[each].shape == value.shape for each in weights) if scaled else False
+        if scaled and same and by_row and not mixed:
+            names = {name for each in weights for name in self._columns[each]}
             self._columns[n] = tuple(sorted(names))
+        else:
+            self._mixed.add(n)
 
     def _unknown(self, n: fx.Node, value: Any) -> Numbers:
         reason = f"it comes out of {_describe(n, self.module)}"
@@ -189,7 +196,7 @@ class Propagation(fx.Interpreter):
         return lambda args, kwargs: getattr(self, n.op)(n.target, tuple(args), kwargs)
 
     def _compacted(self, numbers: Numbers) -> Numbers:
-        return None if numbers is None else _mapped(numbers, compact)
+        return numbers if numbers is None or isinstance(numbers, str) else _mapped(numbers, compact)
 
     # Values changed in place
 
@@ -218,6 +225,12 @@ class Propagation(fx.Interpreter):
         for numbers in _tensors(self._numbers[each]):
             self.channels.fix(numbers, reason)
         self._numbers[each] = _mapped(self.env[each], lambda leaf: self._fixed(leaf, reason))
+
+
+def _refusal(layer: nn.Module) -> str:
+    if "weight" in layer._parameters:
+        return "it is fed in a way that no rule follows"
+    return "its weights are computed from other parameters or masks"
 
 
 def _storage(tensor: Tensor) -> int:
@@ -275,7 +288,10 @@ def _last(tensor: Tensor) -> int:
 
 def _describe(n: fx.Node, root: nn.Module) -> str:
     if n.op == "call_module":
-        return f"{n.target} ({type(root.get_submodule(str(n.target))).__name__})"
+        layer = root.get_submodule(str(n.target))
+        known = not isinstance(layer, _ConvNd | nn.Linear) or "weight" in layer._parameters
+        computed = "" if known else ", whose weights are computed from other parameters or masks"
+        return f"{n.target} ({type(layer).__name__}){computed}"
     if n.target is getattr:
         return str(n.args[1])
     return getattr(n.target, "__name__", str(n.target))

@@ -1,7 +1,8 @@
 """What operations without weights do to channel numbers.
 
 Every rule takes the call of an operation, in which channel numbers stand in the place of
-tensors, and gives the numbers of its result, or None where it does not hold.
+tensors, and gives the numbers of its result, None where it does not hold, or a text that says why
+it does not.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from cwda.pruning.channels import Channels, along, spread, varies
+from cwda.pruning.channels import Channels, along, constant, spread, varies
 from cwda.pruning.operations import (
     ADDITIVE,
     COPYING,
+    CREATING,
     DIVIDING,
     ELEMENTWISE,
     FILLING,
@@ -36,8 +38,12 @@ from cwda.pruning.operations import (
 
 __all__ = ["RULES", "Call", "Numbers", "leaves"]
 
-#: Channel numbers of a tensor, or of each tensor in a tuple.
+#: Channel numbers of a tensor, or of each tensor in a tuple; a text says why there are none.
 Numbers = Any
+
+_PART = "takes a part of the channels, at places written into the code"
+_ELEMENTS = "takes elements by the values of others"
+_SIZE = "is given the number of channels as a number written into the code"
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,24 +118,27 @@ def _meet(channels: Channels, values: list[Tensor]) -> list[Tensor]:
     """
     ndim = max(each.ndim for each in values)
     values = [each.reshape([1] * (ndim - each.ndim) + [*each.shape]) for each in values]
-    axes = [axis for axis in range(ndim) if any(varies(each, axis) for each in values)]
+    axes = _varying(values)
     met = []
     for each in values:
-        if any(each.shape[axis] == 1 for axis in axes) and bool(each.any()):
-            if any(s > 1 for s in each.shape) or each.numel() == 1:
-                channels.fix(each, "it is broadcast over the channels of another layer")
-                each = torch.zeros_like(each)
+        if any(each.shape[axis] == 1 for axis in axes):
+            channels.fix(each, "it is broadcast over the channels of another layer")
+            each = torch.zeros_like(each)
         met.append(each)
+    axes = _varying(met)
     for constant in met:
         if not constant.any() and any(constant.shape[axis] > 1 for axis in axes):
             for other in met:
                 channels.fix(other, "it meets a constant with a place for each channel")
     met = list(torch.broadcast_tensors(*met))
-    for other in met[1:]:
-        channels.tie(met[0], other)
-    for one, other in zip(met[1:], met[2:], strict=False):
-        channels.tie(one, other)
+    for place, one in enumerate(met):
+        for other in met[place + 1 :]:
+            channels.tie(one, other)
     return met
+
+
+def _varying(values: list[Tensor]) -> list[int]:
+    return [axis for axis in range(values[0].ndim) if any(varies(each, axis) for each in values)]
 
 
 def _joined(met: list[Tensor], zeroed: Tensor) -> Tensor:
@@ -170,6 +179,10 @@ def _dividing(call: Call) -> Numbers:
 def _selecting(call: Call) -> Numbers:
     if len(call.args) < 3:
         return None
+    if operation(call.node) == "maskedfill":
+        met = _meet(call.channels, [each for each in call.args if isinstance(each, Tensor)])
+        kept = met[0] > 0 if not isinstance(call.args[2], Tensor) and call.args[2] == 0 else False
+        return _joined(met, torch.zeros_like(met[0], dtype=torch.bool) | kept)
     chosen = [call.args[0], call.args[2]] if call.node.op == "call_method" else call.args[1:3]
     zero = [not isinstance(each, Tensor) and each == 0 for each in chosen]
     met = _meet(call.channels, call.tensors())
@@ -183,12 +196,25 @@ def _selecting(call: Call) -> Numbers:
     return _joined(met, zeroed)
 
 
+def _creating(call: Call) -> Numbers:
+    """New elements: of the channels in the form of which they are made, or of none."""
+    if operation(call.node).endswith("like"):
+        return -call.args[0].abs()
+    return constant(call.value.shape)
+
+
 def _per_channel(call: Call) -> Numbers:
     given = call.args[0]
     numbers = along(given, 1) if given.ndim > 1 else None
     if not isinstance(call.value, Tensor) or numbers is None or call.value.ndim < 2:
         return None
+    if call.node.op == "call_module" and getattr(_module(call), "value", 0):  # a padding of others
+        numbers = -numbers.abs()
     return spread(numbers, call.value, 1) if call.value.shape[1] == len(numbers) else None
+
+
+def _module(call: Call) -> Any:
+    return call.root.get_submodule(str(call.node.target))
 
 
 def _reducing(call: Call) -> Numbers:
@@ -206,7 +232,9 @@ def _reducing(call: Call) -> Numbers:
 def _moving(call: Call) -> Numbers:
     given = call.args[0]
     if isinstance(given, Tensor) and not _takes_whole_channels(call):
-        return None
+        if operation(call.node) in ("expand", "broadcastto"):
+            return _SIZE
+        return _ELEMENTS if len(call.tensors()) > 1 else _PART
     return call.carry_out(call.args, call.kwargs)
 
 
@@ -277,7 +305,7 @@ def _parts(call: Call) -> Numbers:
         return parts
     equal = len({each.shape[axis] for each in call.value}) == 1
     if not equal or (operation(call.node) not in ("chunk", "tensorsplit") and _sizes_written(call)):
-        return None
+        return _PART
     _tie_parts(call.channels, given, axis, len(parts))
     return parts
 
@@ -299,7 +327,7 @@ def _copying(call: Call) -> Numbers:
 def _filling(call: Call) -> Numbers:
     base, index, item = call.args
     if not _indexes_whole_channels(call):
-        return None
+        return _ELEMENTS if any(isinstance(each, Tensor) for each in leaves(index)) else _PART
     result = base.clone()
     result[index] = _overwritten(call, base[index], item)
     return result
@@ -321,14 +349,14 @@ def _reshaping(call: Call) -> Numbers:
         return moved
     if [s for s in value.shape if s > 1] == [s for s in given.shape if s > 1]:
         varying = [axis for axis in range(value.ndim) if varies(moved, axis)]
-        return None if any(_is_written(call, 1 + axis) for axis in varying) else moved
+        return _SIZE if any(_is_written(call, 1 + axis) for axis in varying) else moved
     axes = [axis for axis in range(value.ndim) if varies(moved, axis)]
     before = [axis for axis in range(given.ndim) if varies(given, axis)]
     written = [axis for axis in axes if _is_written(call, 1 + axis)]
     if len(axes) < 2 or len(before) >= len(axes):
-        return None if written else moved
+        return _SIZE if written else moved
     if len(written) != len(axes) - 1:
-        return None
+        return "divides the channels in a way that is not followed"
     for axis in written:
         _tie_parts(call.channels, moved, axis, value.shape[axis])
     return call.channels.united(moved)
@@ -366,7 +394,7 @@ def _shuffling(call: Call) -> Numbers:
 
 def _number(call: Call, name: str) -> int:
     if call.node.op == "call_module":
-        return int(getattr(call.root.get_submodule(str(call.node.target)), name))
+        return int(getattr(_module(call), name))
     return int(call.kwargs.get(name, call.args[-1]))
 
 
@@ -397,6 +425,7 @@ def _padding(call: Call) -> Numbers:
 RULES: dict[str, Callable[[Call], Numbers]] = {
     ADDITIVE: _elementwise,
     COPYING: _copying,
+    CREATING: _creating,
     DIVIDING: _dividing,
     ELEMENTWISE: _elementwise,
     FILLING: _filling,

@@ -174,8 +174,12 @@ class Symbol(fx.Proxy):
 
     @property  # type: ignore[misc]
     def __class__(self) -> type:
-        """What `isinstance` is told: the type of the value."""
-        return type(self.__dict__["value"])
+        """What `isinstance` is told: the type of the value, of numbers and tuples.
+
+        Not of tensors: torch itself asks, and then takes the memory for a tensor's.
+        """
+        value = self.__dict__["value"]
+        return Symbol if isinstance(value, Tensor) else type(value)
 
     def __getattr__(self, name: str) -> Any:
         value = self.__dict__["value"]
