@@ -232,7 +232,7 @@ def couple(model: nn.Module, example: Example) -> Coupling:
     run = Propagation(graph, twin)
     with evaluation_mode(twin), reproducible(), torch.no_grad():
         try:
-            run.run(image)
+            run.follow(image)
         except Exception as error:  # an operation may refuse what the rules make of it
             reason = str(error).strip().partition("\n")[0]
             raise TracingError(

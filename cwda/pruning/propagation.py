@@ -28,6 +28,7 @@ from cwda.pruning.operations import (
     kind,
 )
 from cwda.pruning.rules import RULES, Call, Numbers, leaves
+from cwda.pruning.sizes import Sizes
 
 __all__ = ["Propagation"]
 
@@ -64,11 +65,17 @@ class Propagation(fx.Interpreter):
         self.layers = Layers(self.channels)
         self.paddings: dict[str, tuple[Tensor, int, int, int]] = {}
         self.refused: dict[str, str] = {}
+        self.sizes = Sizes(self.channels)
         self._numbers: dict[fx.Node, Numbers] = {}
         self._columns: dict[fx.Node, tuple[str, ...]] = {}
         self._mixed: set[fx.Node] = set()  # made of the columns of weights
         tensors = [*model.named_parameters(), *model.named_buffers()]
         self._names = {id(tensor): name for name, tensor in tensors}
+
+    def follow(self, image: Tensor) -> None:
+        """Run the graph on an example."""
+        self.run(image)
+        self.sizes.settle()
 
     def run_node(self, n: fx.Node) -> Any:
         """Compute one node, and the numbers of its result."""
@@ -89,6 +96,7 @@ class Propagation(fx.Interpreter):
         if numbers is None:
             numbers = self._unknown(n, value)
         self._numbers[n] = numbers
+        self.sizes.note(n, value, self._numbers)
         changed = {each for each, known in versions.items() if known != _versions(self.env[each])}
         if changed:
             self._follow(n, value, changed)
