@@ -39,6 +39,7 @@ __all__ = [
     "SHUFFLING",
     "is_torch_layer",
     "kind",
+    "layer_name",
     "operation",
 ]
 
@@ -168,7 +169,7 @@ def operation(n: fx.Node, root: nn.Module | None = None) -> str:
     if n.op == "call_method":
         return _plain(str(n.target)) if hasattr(Tensor, str(n.target)) else ""
     if n.op == "call_module" and root is not None:
-        return _layer_name(root.get_submodule(str(n.target)))
+        return layer_name(root.get_submodule(str(n.target)))
     return ""
 
 
@@ -187,7 +188,8 @@ def is_torch_layer(layer: nn.Module) -> bool:
     return next(homes, "").startswith("torch.nn.") and "forward" not in vars(layer)
 
 
-def _layer_name(layer: nn.Module) -> str:
+def layer_name(layer: nn.Module) -> str:
+    """The name of the class in torch.nn that a layer is of, or derives from."""
     classes = (each for each in type(layer).__mro__ if each.__module__.startswith("torch.nn."))
     return next(classes, nn.Module).__name__.lower()
 

@@ -93,6 +93,9 @@ class Propagation(fx.Interpreter):
             self._fix_inputs(n, f"it enters {_describe(n, self.module)}{which}")
             if n.op == "call_module":
                 self.refused[str(n.target)] = _refusal(self.fetch_attr(str(n.target)))
+            elif n.meta.get("nn_module_stack"):  # a layer into which the trace went
+                path = [*n.meta["nn_module_stack"].values()][-1][0]
+                self.refused.setdefault(path, "its forward pass computes its weights")
         if numbers is None:
             numbers = self._unknown(n, value)
         self._numbers[n] = numbers

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, fx, nn
-from torch.utils import _pytree as pytree
 
 from cwda.errors import RemovalError
 from cwda.pruning.cost import Cost, Example, count, example_input, latency
 from cwda.pruning.coupling import Coupling, as_coupling
+from cwda.pruning.comparing import compare
 from cwda.pruning.cutting import cut
-from cwda.pruning.graph import duplicate, evaluation_mode, reproducible, trace
+from cwda.pruning.graph import duplicate, trace
 from cwda.pruning.masks import Masks, masked
 from cwda.pruning.plan import Plan
 from cwda.pruning.sites import Marks, Padding
@@ -49,8 +49,9 @@ class Removal:
     before, after : Cost
         Parameters and multiply-adds, counted on both networks.
     difference : float
-        Largest difference between the outputs of the masked and the slim network in float64, on
-        the example and on random input, divided by the largest output.
+        Largest difference between the masked and the slim network, in float64, on the example and
+        on random input: of their outputs and of what each of their layers reads, divided by the
+        largest value there.
     """
 
     model: nn.Module
@@ -120,13 +121,13 @@ def remove(
     _require_channels_left(coupling, marked)
     twin = masked(model, plan, coupling)
     slim = _slim(duplicate(model), coupling, marked)
-    image = example_input(model, example)
-    difference = _proved(coupling, twin, slim, image)
+    image = example_input(model, example)[:1]
+    difference = _proved(coupling, twin, slim, image, marked)
     # Weights that are 0, as the scales at the end of new residual branches, prove nothing.
     others = duplicate(model)
     scramble(others)
     with Masks(duplicate(others), plan, coupling) as masks:
-        _proved(coupling, masks.model, _slim(others, coupling, marked), image)
+        _proved(coupling, masks.model, _slim(others, coupling, marked), image, marked)
     return Removal(slim, model, plan, coupling.cost, count(slim, example), difference)
 
 
@@ -159,25 +160,28 @@ def _cannot(coupling: Coupling, error: Exception) -> str:
     )
 
 
-def _proved(coupling: Coupling, masked: nn.Module, slim: nn.Module, image: Tensor) -> float:
-    """The difference of a masked and a slim network.
+def _proved(
+    coupling: Coupling, masked: nn.Module, slim: nn.Module, image: Tensor, marked: Marks
+) -> float:
+    """The difference of a masked and a slim network, of outputs and of what each layer reads.
 
     Raises
     ------
     RemovalError
         If the slim network does not run, or computes something else.
     """
-    wanted = [_outputs(masked, x) for x in _inputs(image)]
     try:
-        found = [_outputs(slim, x) for x in _inputs(image)]
+        differences = [
+            compare(masked, slim, x, coupling.reads, marked) for x in (image, random_like(image))
+        ]
     except Exception as error:  # a forward pass may raise anything
         raise RemovalError(_cannot(coupling, error)) from error
-    difference = max(map(_difference, wanted, found))
+    difference = max(differences)
     if not difference <= TOLERANCE:
         raise RemovalError(
             f"the slim network's outputs differ from the masked network's by {difference:.1e}; "
-            f"{coupling.network} uses the number of its channels in a way that is not followed; "
-            "apply the plan as masks instead"
+            f"{coupling.network} draws random numbers, or uses the number of its channels in a way "
+            "that is not followed; apply the plan as masks instead"
         )
     return difference
 
@@ -207,26 +211,3 @@ def _with_paddings(model: nn.Module, coupling: Coupling, marked: Marks) -> fx.Gr
             node.update_kwarg("pad", tuple(pad))
     module.recompile()
     return module
-
-
-def _inputs(image: Tensor) -> list[Tensor]:
-    """The example and another input, in float64."""
-    return [image[:1].double(), random_like(image[:1]).double()]
-
-
-def _difference(first: list[Tensor], second: list[Tensor]) -> float:
-    """Largest difference of two networks' outputs, relative to the largest output."""
-    if [x.shape for x in first] != [y.shape for y in second]:
-        return float("inf")
-    pairs = [(x.double(), y.double()) for x, y in zip(first, second, strict=True) if x.numel()]
-    if not pairs or all(torch.equal(x, y) for x, y in pairs):
-        return 0.0
-    scale = max(float(x.abs().max()) for x, _ in pairs)
-    largest = max(float((x - y).abs().max()) for x, y in pairs)
-    return largest / scale if scale else largest
-
-
-def _outputs(model: nn.Module, image: Tensor) -> list[Tensor]:
-    twin = duplicate(model).double()
-    with evaluation_mode(twin), reproducible(), torch.no_grad():
-        return [leaf for leaf in pytree.tree_leaves(twin(image)) if isinstance(leaf, Tensor)]
