@@ -94,8 +94,12 @@ def spread(numbers: Tensor, value: Tensor, axis: int) -> Tensor:
 
 def compact(numbers: Tensor) -> Tensor:
     """The same numbers; in little memory where they depend on the channel alone."""
-    if numbers.ndim < 3 or bool((numbers != numbers.flatten(2)[:, :, :1].reshape(
-        *numbers.shape[:2], *[1] * (numbers.ndim - 2))).any()):
+    if numbers.ndim < 3 or bool(
+        (
+            numbers
+            != numbers.flatten(2)[:, :, :1].reshape(*numbers.shape[:2], *[1] * (numbers.ndim - 2))
+        ).any()
+    ):
         return numbers
     channels = along(numbers, 1)
     return numbers if channels is None else spread(channels, numbers, 1)

@@ -240,9 +240,7 @@ def couple(model: nn.Module, example: Example) -> Coupling:
             ) from error
     found = numbered(run, twin)
     reasons = dict(found.fixed)
-    lively = survivors(
-        twin, graph, image, found.slots, found.reads, [*reasons], found.n_channels
-    )
+    lively = survivors(twin, graph, image, found.slots, found.reads, [*reasons], found.n_channels)
     for channel, layer in lively.items():
         reasons[channel] = f"masked, it is not zero where {layer} reads it"
     return Coupling(

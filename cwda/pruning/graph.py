@@ -106,7 +106,8 @@ def _required(model: nn.Module) -> int:
 def _refusal(model: nn.Module, example: Tensor) -> str:
     """What the model itself says of an input; empty if it takes it."""
     try:
-        duplicate(model)(example)
+        with reproducible():
+            duplicate(model)(example)
     except Exception as error:  # a forward pass may raise anything
         return _first_line(error)
     return ""

@@ -127,9 +127,12 @@ _LAYERS: dict[str, tuple[type[nn.Module], ...]] = {
 
 #: Operations that are activations, by name.
 ACTIVATIONS = frozenset(
-    "relu relu6 leakyrelu prelu rrelu elu selu celu gelu silu mish softplus softsign tanh sigmoid"
-    " logsigmoid hardswish hardtanh hardsigmoid hardshrink softshrink tanhshrink threshold clamp"
-    " clampmin clip".split()
+    {
+        *("relu", "relu6", "leakyrelu", "prelu", "rrelu", "elu", "selu", "celu", "gelu", "silu"),
+        *("mish", "softplus", "softsign", "tanh", "sigmoid", "logsigmoid", "hardswish"),
+        *("hardtanh", "hardsigmoid", "hardshrink", "softshrink", "tanhshrink", "threshold"),
+        *("clamp", "clampmin", "clip"),
+    }
 )
 #: Activations that can also weigh another value.
 GATES = frozenset({"sigmoid", "hardsigmoid"})

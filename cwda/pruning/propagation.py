@@ -132,7 +132,14 @@ class Propagation(fx.Interpreter):
             if rule is None:
                 return None
             call = Call(
-                n, value, args, kwargs, self.channels, self._carry_out(n), self.paddings, self.module
+                n,
+                value,
+                args,
+                kwargs,
+                self.channels,
+                self._carry_out(n),
+                self.paddings,
+                self.module,
             )
             found = self._compacted(rule(call))
         # Called in a way that the rule does not foresee.
@@ -176,7 +183,7 @@ class Propagation(fx.Interpreter):
             return
         scaled = kind(n, self.module) in _KEEPS_COLUMNS and isinstance(value, Tensor)
         others = {*n.all_input_nodes} - {*weights}
-        by_row = all(self.env[each][:1].numel() == 1 for each in others if _tensors(self.env[each]))
+        by_row = all(_is_by_row(self.env[each]) for each in others)
         same = all(self.env[each].shape == value.shape for each in weights) if scaled else False
         if scaled and same and by_row and not mixed:
             names = {name for each in weights for name in self._columns[each]}
@@ -238,6 +245,11 @@ class Propagation(fx.Interpreter):
         self._numbers[each] = _mapped(self.env[each], lambda leaf: self._fixed(leaf, reason))
 
 
+def _is_by_row(value: Any) -> bool:
+    """Whether a factor of a weight has one number for each of its rows, or is no tensor."""
+    return not isinstance(value, Tensor) or value.shape[1:].numel() == 1
+
+
 def _refusal(layer: nn.Module) -> str:
     if "weight" in layer._parameters:
         return "it is fed in a way that no rule follows"
@@ -245,7 +257,7 @@ def _refusal(layer: nn.Module) -> str:
 
 
 def _storage(tensor: Tensor) -> int:
-    return tensor.untyped_storage()._cdata
+    return int(tensor.untyped_storage()._cdata)
 
 
 def _versions(value: Any) -> list[int]:

@@ -10,13 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor, fx, nn
 
 from cwda.errors import RemovalError
+from cwda.pruning.comparing import compare
 from cwda.pruning.cost import Cost, Example, count, example_input, latency
 from cwda.pruning.coupling import Coupling, as_coupling
-from cwda.pruning.comparing import compare
 from cwda.pruning.cutting import cut
 from cwda.pruning.graph import duplicate, trace
 from cwda.pruning.masks import Masks, masked

@@ -126,8 +126,8 @@ def _meet(channels: Channels, values: list[Tensor]) -> list[Tensor]:
             each = torch.zeros_like(each)
         met.append(each)
     axes = _varying(met)
-    for constant in met:
-        if not constant.any() and any(constant.shape[axis] > 1 for axis in axes):
+    for one in met:
+        if not one.any() and any(one.shape[axis] > 1 for axis in axes):
             for other in met:
                 channels.fix(other, "it meets a constant with a place for each channel")
     met = list(torch.broadcast_tensors(*met))
@@ -208,7 +208,10 @@ def _per_channel(call: Call) -> Numbers:
     numbers = along(given, 1) if given.ndim > 1 else None
     if not isinstance(call.value, Tensor) or numbers is None or call.value.ndim < 2:
         return None
-    if call.node.op == "call_module" and getattr(_module(call), "value", 0):  # a padding of others
+    fill = getattr(_module(call), "value", 0.0) if call.node.op == "call_module" else 0.0
+    if fill:  # a padding that is not zero
+        getattr(_module(call), "value", False)
+    ):  # a padding of others
         numbers = -numbers.abs()
     return spread(numbers, call.value, 1) if call.value.shape[1] == len(numbers) else None
 

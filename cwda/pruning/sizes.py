@@ -14,13 +14,29 @@ from torch import Tensor, fx
 from torch.nn import functional as F
 
 from cwda.pruning.channels import Channels, varies
-from cwda.pruning.operations import FILLING, FLATTEN, FORM, MOVING, PARTS, RESHAPING, kind, operation
+from cwda.pruning.operations import (
+    FILLING,
+    FLATTEN,
+    FORM,
+    MOVING,
+    PARTS,
+    RESHAPING,
+    kind,
+    operation,
+)
 
 __all__ = ["Sizes"]
 
 _SHAPING = {RESHAPING, FLATTEN}
 _CUTTING = {MOVING, PARTS, FILLING}
-_GROUPED = {F.conv1d, F.conv2d, F.conv3d, F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d}
+_GROUPED = {
+    F.conv1d,
+    F.conv2d,
+    F.conv3d,
+    F.conv_transpose1d,
+    F.conv_transpose2d,
+    F.conv_transpose3d,
+}
 
 
 class Sizes:

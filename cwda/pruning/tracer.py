@@ -8,11 +8,12 @@ so on the image, is still refused.
 
 from __future__ import annotations
 
+import inspect
 import operator
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, fx, nn
@@ -110,7 +111,9 @@ class ExampleTracer(LayerTracer):
             return forward(*args, **kwargs)
         return super().call_module(m, forward, args, kwargs)
 
-    def create_proxy(self, kind: str, target: Any, args: Any, kwargs: Any, *r: Any, **k: Any) -> Any:
+    def create_proxy(
+        self, kind: str, target: Any, args: Any, kwargs: Any, *r: Any, **k: Any
+    ) -> Any:
         """Record an operation, carry it out, and give a symbol that knows the result."""
         if kind == "call_method" and target in _SETTLED:
             return self._carried_out(kind, target, args, kwargs)
@@ -139,13 +142,18 @@ class ExampleTracer(LayerTracer):
     def trace(self, root: Any, concrete_args: Any = None) -> fx.Graph:
         """The graph of a model."""
         made = {name: getattr(torch, name) for name in _FACTORIES}
+        spaces = _namespaces(root)
         try:
             for name, function in made.items():
                 setattr(torch, name, self._recorded(function))
+            for space in spaces:
+                space["isinstance"] = _is_of
             return super().trace(root, concrete_args)
         finally:
             for name, function in made.items():
                 setattr(torch, name, function)
+            for space in spaces:
+                del space["isinstance"]
 
     def _recorded(self, function: Callable[..., Any]) -> Callable[..., Any]:
         def make(*args: Any, **kwargs: Any) -> Any:
@@ -191,12 +199,13 @@ class Symbol(fx.Proxy):
         return self._attribute(name) if isinstance(held, Tensor) else held
 
     def _attribute(self, name: str) -> Symbol:
-        found: Symbol = self.tracer.create_proxy("call_function", getattr, (self, name), {})
-        return found
+        found: Any = self.tracer.create_proxy("call_function", getattr, (self, name), {})
+        return cast("Symbol", found)
 
     def parts(self) -> tuple[Any, ...]:
         """A symbol for each part of a value that has parts."""
-        return tuple(self[place] for place in range(len(self.value)))
+        at: Any = self
+        return tuple(at[place] for place in range(len(self.value)))
 
     def concrete(self) -> Any:
         """The value, where Python asks for it.
@@ -270,6 +279,26 @@ def _in_place(name: str) -> Any:
 for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and", "or", "xor"):
     if hasattr(operator, f"i{_name}") and hasattr(operator, _name):
         setattr(Symbol, f"__i{_name}__", _in_place(_name))
+
+
+def _namespaces(root: nn.Module) -> list[dict[str, Any]]:
+    """Where the code of a model looks up names: there `isinstance` must know symbols.
+
+    Elsewhere it must not: torch itself would take the memory of a symbol for a tensor's.
+    """
+    found: dict[int, dict[str, Any]] = {}
+    for part in root.modules():
+        space = getattr(inspect.unwrap(type(part).forward), "__globals__", {})
+        home = str(space.get("__name__", "torch"))
+        if home.partition(".")[0] not in ("torch", "cwda") and "isinstance" not in space:
+            found[id(space)] = space
+    return [*found.values()]
+
+
+def _is_of(value: Any, kinds: Any) -> bool:
+    """`isinstance`, by the value of a symbol."""
+    known = value.value if type(value) is Symbol else value
+    return isinstance(known, kinds)
 
 
 def place_in_forward(error: BaseException) -> str:
@@ -349,4 +378,3 @@ def _is_plain(m: nn.Module) -> bool:
 def _home(kind: type, method: str) -> str:
     """The module in which the class is that defines a method."""
     return next((each.__module__ for each in kind.__mro__ if method in vars(each)), "")
-

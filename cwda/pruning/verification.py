@@ -20,7 +20,14 @@ from cwda.errors import TracingError
 from cwda.pruning.graph import evaluation_mode, reproducible
 from cwda.pruning.sites import Marks, Read, Slot
 
-__all__ = ["alive", "places_to_zero", "random_like", "require_same_outputs", "scramble", "survivors"]
+__all__ = [
+    "alive",
+    "places_to_zero",
+    "random_like",
+    "require_same_outputs",
+    "scramble",
+    "survivors",
+]
 
 #: A tensor of a module, an axis, and indices along it.
 Place = tuple[nn.Module, str, int, Tensor]
