@@ -210,8 +210,6 @@ def _per_channel(call: Call) -> Numbers:
         return None
     fill = getattr(_module(call), "value", 0.0) if call.node.op == "call_module" else 0.0
     if fill:  # a padding that is not zero
-        getattr(_module(call), "value", False)
-    ):  # a padding of others
         numbers = -numbers.abs()
     return spread(numbers, call.value, 1) if call.value.shape[1] == len(numbers) else None
 
