@@ -20,7 +20,9 @@ __all__ = ["duplicate", "evaluation_mode", "reproducible", "trace"]
 Model = TypeVar("Model", bound=nn.Module)
 
 
-def trace(model: nn.Module, example: Tensor | None = None) -> fx.GraphModule:
+def trace(
+    model: nn.Module, example: Tensor | None = None, *, whole: bool = False
+) -> fx.GraphModule:
     """The graph of `model` as it computes in evaluation mode.
 
     Nodes of kind ``call_module`` name convolutions, BatchNorms and other layers of
@@ -36,6 +38,8 @@ def trace(model: nn.Module, example: Tensor | None = None) -> fx.GraphModule:
         An input. With it the graph is that of inputs of this size: Python code that looks at
         shapes can be followed, and layers that compute more than their class in torch.nn are
         gone into.
+    whole : bool
+        Keep convolutions and BatchNorms as one node each, also with an example.
 
     Raises
     ------
@@ -55,7 +59,7 @@ def trace(model: nn.Module, example: Tensor | None = None) -> fx.GraphModule:
         raise TracingError(f"{name} only wraps a model; give its .module")
     if isinstance(model, torch.jit.ScriptModule):
         raise TracingError(f"{name} is TorchScript, without Python code; give the model it is from")
-    tracer = LayerTracer() if example is None else ExampleTracer(example)
+    tracer = LayerTracer() if example is None else ExampleTracer(example, whole=whole)
     with _left_alone(model), evaluation_mode(model), reproducible(), torch.no_grad():
         try:
             graph = tracer.trace(model)

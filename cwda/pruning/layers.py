@@ -201,7 +201,7 @@ class Layers:
         return spread(torch.where(_stays_zero(signs), rows.abs(), -rows.abs()), value, 1)
 
     def _vector(self, layer: Applied, name: str, rows: Tensor) -> Tensor | bool:
-        """A vector with a place for each channel: its numbers, True if absent, False if it is not."""
+        """Numbers of a vector with a place for each channel; True if absent, False if unfit."""
         if name in layer.names:
             return self.hold(layer.names[name], 0, rows, name != "running_var")
         given = layer.given.get(name)

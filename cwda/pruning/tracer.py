@@ -83,15 +83,16 @@ class ExampleTracer(LayerTracer):
     hooks, is followed into its own forward pass.
     """
 
-    def __init__(self, example: Tensor) -> None:
+    def __init__(self, example: Tensor, *, whole: bool = False) -> None:
         super().__init__()
         self.proxy_buffer_attributes = True
+        self._whole = whole
         self._example = example
         self._carrying_out = False
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         """Whether a layer is one node of the graph."""
-        if _computes_weights(m):
+        if _computes_weights(m) or (self._whole and isinstance(m, _ConvNd | _BatchNorm)):
             return True
         if _hooked(m):
             return False

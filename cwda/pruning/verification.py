@@ -192,7 +192,7 @@ def scramble(model: nn.Module) -> None:
         for tensor in {id(t): t for t in (*model.parameters(), *model.buffers())}.values():
             if not tensor.is_floating_point():
                 continue
-            drawn = torch.rand(tensor.shape, generator=generator, dtype=torch.float64).to(tensor)
+            drawn = torch.rand(tensor.shape, generator=generator).to(tensor)
             inputs = max(1, tensor[0].numel()) if tensor.ndim > 1 else 100
             small = (drawn + 0.1) / inputs
             tensor.copy_(torch.where(tensor == 0, small, tensor * (drawn + 0.5)))

@@ -1,6 +1,7 @@
 """Whatever a forward pass does: pruned channels are zero where they are read, or cannot go."""
 
 import copy
+import warnings
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from cwda.errors import PlanError, RemovalError, SelectionError, TracingError
-from cwda.pruning import count, couple, make_plan, masked, remove
+from cwda.pruning import collect, count, couple, make_plan, masked, remove
 from tests.pruning.forward_passes import (
     FIXED,
     FOLLOWED,
@@ -189,8 +190,20 @@ def test_what_is_no_network_to_prune_is_refused_in_one_line():
         make_plan(built(lambda: nn.Sequential(nn.Conv2d(3, 4, 1))), "l2", 0.5, IMAGE)
     with pytest.raises(SelectionError, match="one example input is needed"):
         couple(built(layer(nn.Identity)), (torch.zeros(IMAGE), torch.zeros(IMAGE)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # deprecated, but people have such models
+        scripted = torch.jit.script(nn.Flatten())
     with pytest.raises(TracingError, match="TorchScript"):
-        couple(torch.jit.script(nn.Flatten()), IMAGE)
+        couple(scripted, IMAGE)
+
+
+def test_statistics_of_a_network_whose_code_looks_at_sizes():
+    model = built(FOLLOWED["chunks"])  # it makes a list of the parts of a tensor
+    found = collect(model, _images(), needs="activations", device="cpu")
+    wanted = F.relu(model.first(_images())).double().mean((0, 2, 3))
+    assert torch.allclose(found.layers["first"].activations.mean, wanted)
+    plan = make_plan(model, "mean_activation", 0.5, IMAGE, data=_images(), device="cpu")
+    assert len(plan.pruned["first"]) == 4
 
 
 def test_cuts_equal_those_of_torch_pruning():
