@@ -261,8 +261,11 @@ def couple(model: nn.Module, example: Example) -> Coupling:
 def _unfollowed(model: nn.Module, sites: Iterable[Site], run: Propagation) -> dict[str, str]:
     """The convolutions that are none of the sites, and why."""
     followed = {site.layer for site in sites}
+    used = {name.rpartition(".")[0] for name, _ in run.layers.held}
+    unused = "the forward pass in evaluation mode does not use it"
+    elsewhere = "its weights are used outside of its own forward pass"
     return {
-        name: run.refused.get(name, "the forward pass in evaluation mode does not use it")
+        name: run.refused.get(name, elsewhere if name in used else unused)
         for name, module in model.named_modules()
         if isinstance(module, _ConvNd) and name not in followed
     }

@@ -341,5 +341,5 @@ def _owner(n: fx.Node, root: nn.Module, names: dict[str, str]) -> str:
     module = root.get_submodule(inside)
     if isinstance(module, _ConvNd | _BatchNorm | _InstanceNorm | nn.Linear | nn.PReLU):
         return inside
-    held = names.get("weight") or names.get("running_mean") or ""
+    held = next((names[name] for name in ("weight", "running_mean", "bias") if name in names), "")
     return held.rpartition(".")[0] or (held or n.name)

@@ -41,7 +41,7 @@ __all__ = ["RULES", "Call", "Numbers", "leaves"]
 #: Channel numbers of a tensor, or of each tensor in a tuple; a text says why there are none.
 Numbers = Any
 
-_PART = "takes a part of the channels, at places written into the code"
+_PART = "takes a part of the channels, which would be another part without some of them"
 _ELEMENTS = "takes elements by the values of others"
 _SIZE = "is given the number of channels as a number written into the code"
 

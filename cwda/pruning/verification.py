@@ -61,12 +61,13 @@ class _Reader(fx.Interpreter):
         super().__init__(graph)
         self.alive: dict[int, str] = {}
         self._marked = marked
+        self._poisoned = False
         self._reads = {read.node: read for read in reads if marked[read.channels].any()}
 
     def run_node(self, n: fx.Node) -> Any:
         """Run one node, once what it reads has been looked at."""
         read = self._reads.get(n.name)
-        if read is not None:
+        if read is not None and not self._poisoned:
             args, kwargs = self.fetch_args_kwargs_from_env(n)
             self._look(read, args[0] if args else kwargs["input"])
         return super().run_node(n)
@@ -78,6 +79,7 @@ class _Reader(fx.Interpreter):
         lively = (planes != 0).any(1).cpu().numpy()
         for channel in read.channels[places[lively]].tolist():
             self.alive.setdefault(channel, read.layer)
+        self._poisoned = bool(planes.isnan().any())  # and so is what comes after it
 
 
 def survivors(

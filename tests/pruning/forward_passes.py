@@ -319,6 +319,7 @@ def _elements_filled(y):
 
 NOT_ZERO = "would not be zero where second reads it"
 WRITTEN = "written into the code"
+PART = "takes a part of the channels"
 
 #: No filter of `first` can be pruned, and why.
 FIXED = {
@@ -335,14 +336,18 @@ FIXED = {
     "chunk": (between(copied(_chunk_sum)), NOT_ZERO),
     "data": (between(copied(lambda y: y.data.add_(1))), NOT_ZERO),
     "plane filled": (between(copied(_plane_filled)), NOT_ZERO),
-    "channels filled": (between(copied(_channels_filled)), WRITTEN),
+    "channels filled": (between(copied(_channels_filled)), PART),
     "elements filled": (between(copied(_elements_filled)), "by the values of others"),
-    "split": (between(lambda m, x: torch.cat(x.split([3, 5], 1), 1)), WRITTEN),
+    "split": (between(lambda m, x: torch.cat(x.split([3, 5], 1), 1)), PART),
     "view of a size": (between(lambda m, x: x.view(-1, 8, 10, 10)), WRITTEN),
     "einsum": (between(lambda m, x: torch.einsum("bchw,bchw->bchw", x, x)), "enters einsum"),
     "factor": (between(lambda m, x: x * (x.shape[1] / 8)), "its number of channels enters mul"),
     "mean over channels": (between(lambda m, x: x * x.mean(1, keepdim=True)), "enters mean"),
     "weight as a factor": (between(lambda m, x: x * m.first.weight.mean()), "enters mean"),
     "item": (between(lambda m, x: x * x.mean().item()), "enters mean"),
+    "nothing by nothing": (
+        between(lambda m, x: x / x.sum((2, 3), keepdim=True)),
+        "masked, it is not zero where second reads it",
+    ),
     "group norm": (layer(lambda: nn.GroupNorm(2, 8)), "enters layer (GroupNorm)"),
 }
