@@ -57,6 +57,8 @@ def trace(
     name = type(model).__name__
     if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
         raise TracingError(f"{name} only wraps a model; give its .module")
+    if "_orig_mod" in model._modules:
+        raise TracingError(f"{name} is compiled; give the model it was made from, ._orig_mod")
     if isinstance(model, torch.jit.ScriptModule):
         raise TracingError(f"{name} is TorchScript, without Python code; give the model it is from")
     tracer = LayerTracer() if example is None else ExampleTracer(example, whole=whole)
