@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,9 +13,9 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn.modules.conv import _ConvNd
 
-from cwda.errors import DataError
+from cwda.errors import DataError, TracingError
 from cwda.extract.sources import model_of
-from cwda.models.batches import Data, as_batches, count
+from cwda.models.batches import Batch, Data, as_batches, count
 from cwda.models.memory import Chunks
 from cwda.numerics.device import resolve_device
 from cwda.progress import steps
@@ -83,18 +84,33 @@ def collect(
     """
     wanted = validated_needs(needs)
     replica = _replica(model_of(model), resolve_device(device))
-    graph = trace(replica)
-    units = find_units(graph)
     passing = wanted - _WITHOUT_DATA
+    batches = iter(as_batches(data, batch_size) if data is not None and passing else ())
+    first = list(itertools.islice(batches, 1))
+    graph = _graph(replica, first)
+    units = find_units(graph)
     sums = _Sums()
     if data is not None and passing:
-        sums = _pass(graph, units, data, passing, batch_size)
+        every = itertools.chain(first, batches)
+        total = count(data, batch_size)
+        sums = _pass(graph, units, steps(every, "running the network", total), passing)
     layers = {
         name: _statistics(graph, conv, units.get(name), wanted, sums)
         for name, conv in replica.named_modules()
         if isinstance(conv, _ConvNd)
     }
     return Collected(layers, wanted, sums.images, sums.batches)
+
+
+def _graph(replica: nn.Module, first: list[Batch]) -> fx.GraphModule:
+    """The graph of a model; where its code looks at sizes, that for the first image."""
+    try:
+        return trace(replica)
+    except TracingError:
+        if not first:
+            raise
+        where = next(replica.parameters(), torch.empty(0))
+        return trace(replica, first[0][0][:1].to(where), whole=True)
 
 
 def _replica(model: nn.Module, device: torch.device) -> nn.Module:
@@ -134,9 +150,8 @@ class _Sums:
 def _pass(
     graph: fx.GraphModule,
     units: Mapping[str, Unit],
-    data: Data,
+    batches: Iterable[Batch],
     needs: frozenset[str],
-    batch_size: int,
 ) -> _Sums:
     recorder, chunks, sums = Recorder(graph, units, needs), Chunks(), _Sums()
     where = next((p for p in graph.parameters()), torch.empty(0))
@@ -145,8 +160,7 @@ def _pass(
         enabled=True, benchmark=False, deterministic=True, allow_tf32=False
     )
     with exact:
-        batches = as_batches(data, batch_size)
-        for images, labels in steps(batches, "running the network", count(data, batch_size)):
+        for images, labels in batches:
             x = images.to(where)
             y = None if labels is None else labels.to(where.device)
             record = chunks.run(len(x), lambda size, x=x, y=y: recorder.record(x, y, size))  # type: ignore[misc]

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from cwda.errors import SelectionError
-from cwda.pruning.graph import evaluation_mode
+from cwda.pruning.graph import evaluation_mode, reproducible
 
 __all__ = ["Cost", "Example", "Latency", "count", "example_input", "latency"]
 
@@ -79,9 +79,11 @@ def example_input(model: nn.Module, example: Example) -> Tensor:
     reference = next(model.parameters(), torch.empty(0))
     if not isinstance(example, Tensor):
         shape = tuple(example)
+        if any(isinstance(size, Tensor) for size in shape):
+            raise SelectionError("one example input is needed, a tensor or its shape, not several")
         if len(shape) < 2 or not all(isinstance(size, int) and size > 0 for size in shape):
             raise SelectionError(
-                f"an example input has a shape as (1, 3, 32, 32), batch first, not {shape}"
+                f"an example input has a shape such as (1, 3, 32, 32), batch first, not {shape}"
             )
         example = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     return example.to(device=reference.device, dtype=reference.dtype)
@@ -107,7 +109,7 @@ def count(model: nn.Module, example: Example) -> Cost:
     from torch.utils.flop_counter import FlopCounterMode  # its imports take a while
 
     counter = FlopCounterMode(display=False)
-    with evaluation_mode(model), torch.no_grad(), counter:
+    with evaluation_mode(model), reproducible(), torch.no_grad(), counter:
         model(example_input(model, example)[:1])
     parameters = sum(each.numel() for each in model.parameters())
     # The counter takes a multiply-add for two operations.

@@ -7,6 +7,7 @@ decided by the operations of the graph, never by names.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,12 +17,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 
 from cwda.errors import PlanError, TracingError
 from cwda.pruning.cost import Cost, Example, count, example_input
-from cwda.pruning.graph import evaluation_mode, trace
+from cwda.pruning.graph import duplicate, evaluation_mode, reproducible, trace
+from cwda.pruning.numbering import numbered
 from cwda.pruning.propagation import Propagation
-from cwda.pruning.sites import ChannelArray, Padding, Site, site_of
+from cwda.pruning.sites import ChannelArray, Marks, Padding, Read, Site, Slot
+from cwda.pruning.verification import require_same_outputs, survivors
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,6 +51,16 @@ class Coupling:
         Operations that add channels of zeros, as the shortcuts of CIFAR ResNets do.
     cost : Cost
         Of the whole model.
+    slots : tuple of Slot
+        The axes of parameters and buffers that belong to channels.
+    reads : tuple of Read
+        Where layers read channels.
+    unfollowed : dict of str to str
+        Convolutions that the graph does not show as layers, and why.
+    shapes : dict of str to tuple of int
+        The shape of each parameter.
+    example : Tensor
+        The input with which all this was found.
 
     Examples
     --------
@@ -65,6 +79,11 @@ class Coupling:
     fixed: Mapping[int, str]
     paddings: tuple[Padding, ...]
     cost: Cost
+    slots: tuple[Slot, ...]
+    reads: tuple[Read, ...]
+    unfollowed: Mapping[str, str]
+    shapes: Mapping[str, tuple[int, ...]]
+    example: Tensor
 
     @cached_property
     def filters(self) -> dict[str, ChannelArray]:
@@ -102,15 +121,19 @@ class Coupling:
         reasons = [self.fixed.get(channel, "") for channel in self._rows(layer).tolist()]
         return reasons[0] if all(reasons) else ""
 
-    def without(self, pruned: npt.NDArray[np.bool_]) -> Cost:
+    def without(self, pruned: Marks) -> Cost:
         """The cost once the channels marked are removed, counted anew over all layers."""
         none = np.zeros(self.n_channels, dtype=bool)
-        parameters, flops = self.cost.parameters, self.cost.flops
-        for site in self.sites:
-            full, left = site.cost(none), site.cost(pruned)
-            parameters -= full.parameters - left.parameters
-            flops -= full.flops - left.flops
-        return Cost(parameters, flops)
+        flops = sum(site.flops(none) - site.flops(pruned) for site in self.sites)
+        left: dict[str, list[int]] = {}
+        for slot in self.slots:
+            if slot.name in self.shapes:
+                sizes = left.setdefault(slot.name, [*self.shapes[slot.name]])
+                sizes[slot.axis] = int((~pruned[slot.channels]).sum())
+        parameters = sum(
+            math.prod(self.shapes[name]) - math.prod(sizes) for name, sizes in left.items()
+        )
+        return Cost(self.cost.parameters - parameters, self.cost.flops - flops)
 
     def channels(self, pruned: Mapping[str, Iterable[int]]) -> npt.NDArray[np.bool_]:
         """Mark the channels of pruned filters.
@@ -181,10 +204,13 @@ class Coupling:
 def couple(model: nn.Module, example: Example) -> Coupling:
     """Find the filters of a model that must be pruned together.
 
+    What the rules find is tried: channels are masked, and those that some layer does not read
+    as exact zeros are fixed.
+
     Parameters
     ----------
     model : nn.Module
-        The network. It runs once in evaluation mode, and stays as it is.
+        The network. A copy of it runs a few times in evaluation mode; it stays as it is.
     example : Tensor or sequence of int
         An input or its shape, batch first; only sizes matter.
 
@@ -198,33 +224,51 @@ def couple(model: nn.Module, example: Example) -> Coupling:
     TracingError
         If the graph cannot be traced, or the model does not take the example.
     """
-    graph = trace(model)
     image = example_input(model, example)[:1]
-    run = Propagation(graph)
-    with evaluation_mode(model), torch.no_grad():
+    twin = duplicate(model)
+    graph = trace(twin, image)
+    require_same_outputs(twin, graph, image)
+    cost = count(twin, image)
+    run = Propagation(graph, twin)
+    with evaluation_mode(twin), reproducible(), torch.no_grad():
         try:
-            run.run(image)
-        except (RuntimeError, TypeError, ValueError) as error:
+            run.follow(image)
+        except Exception as error:  # an operation may refuse what the rules make of it
+            reason = str(error).strip().partition("\n")[0]
             raise TracingError(
-                f"{type(model).__name__} does not take an input of shape {tuple(image.shape)} "
-                f"({str(error).splitlines()[0]}); give an example as the network expects it"
+                f"the channels of {type(model).__name__} cannot be followed ({reason})"
             ) from error
-    numbering: dict[int, int] = {}
-
-    def numbers(tied: Tensor) -> ChannelArray:
-        found = [run.channels.find(number) for number in tied.tolist()]
-        return np.array([numbering.setdefault(each, len(numbering)) for each in found], np.int64)
-
-    sites = tuple(site_of(layer, use, numbers) for layer, use in run.uses.items())
-    paddings = tuple(
-        Padding(node, numbers(tied), *amounts) for node, (tied, *amounts) in run.paddings.items()
+    found = numbered(run, twin)
+    reasons = dict(found.fixed)
+    lively = survivors(twin, graph, image, found.slots, found.reads, [*reasons], found.n_channels)
+    for channel, layer in lively.items():
+        reasons[channel] = f"masked, it is not zero where {layer} reads it"
+    return Coupling(
+        type(model).__name__,
+        found.sites,
+        found.n_channels,
+        reasons,
+        found.paddings,
+        cost,
+        found.slots,
+        found.reads,
+        _unfollowed(model, found.sites, run),
+        {name: tuple(each.shape) for name, each in model.named_parameters()},
+        image,
     )
-    reasons: dict[int, str] = {}
-    for number, reason in run.channels.reasons():
-        if number in numbering:
-            reasons.setdefault(numbering[number], reason)
-    cost = count(model, image)
-    return Coupling(type(model).__name__, sites, len(numbering), reasons, paddings, cost)
+
+
+def _unfollowed(model: nn.Module, sites: Iterable[Site], run: Propagation) -> dict[str, str]:
+    """The convolutions that are none of the sites, and why."""
+    followed = {site.layer for site in sites}
+    used = {name.rpartition(".")[0] for name, _ in run.layers.held}
+    unused = "the forward pass in evaluation mode does not use it"
+    elsewhere = "its weights are used outside of its own forward pass"
+    return {
+        name: run.refused.get(name, elsewhere if name in used else unused)
+        for name, module in model.named_modules()
+        if isinstance(module, _ConvNd) and name not in followed
+    }
 
 
 def as_coupling(model: nn.Module, example: Example | Coupling) -> Coupling:

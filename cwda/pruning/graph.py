@@ -2,36 +2,49 @@
 
 from __future__ import annotations
 
-from torch import fx, nn
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.conv import _ConvNd
+import copy
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import torch
+from torch import Tensor, fx, nn
 
 from cwda.errors import TracingError
 from cwda.models.evaluate import evaluation_mode
+from cwda.pruning.tracer import DataDependentError, ExampleTracer, LayerTracer, place_in_forward
 
-__all__ = ["evaluation_mode", "trace"]
+__all__ = ["duplicate", "evaluation_mode", "reproducible", "trace"]
 
-
-class _Tracer(fx.Tracer):
-    """Convolutions and BatchNorms stay whole, also where a library subclasses them."""
-
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        whole = isinstance(m, _ConvNd | _BatchNorm)
-        return whole or super().is_leaf_module(m, module_qualified_name)
+Model = TypeVar("Model", bound=nn.Module)
 
 
-def trace(model: nn.Module) -> fx.GraphModule:
+def trace(
+    model: nn.Module, example: Tensor | None = None, *, whole: bool = False
+) -> fx.GraphModule:
     """The graph of `model` as it computes in evaluation mode.
 
     Nodes of kind ``call_module`` name convolutions, BatchNorms and other layers of
     `torch.nn` by their path in `model`. The graph shares these layers, and so all
-    weights, with `model`; their training flags stay as they were.
+    weights, with `model`; their training flags stay as they were. Arguments of the forward
+    pass beyond the first have their defaults.
+
+    Parameters
+    ----------
+    model : nn.Module
+        The network.
+    example : Tensor, optional
+        An input. With it the graph is that of inputs of this size: Python code that looks at
+        shapes can be followed, and layers that compute more than their class in torch.nn are
+        gone into.
+    whole : bool
+        Keep convolutions and BatchNorms as one node each, also with an example.
 
     Raises
     ------
     TracingError
-        If the forward pass cannot be traced, as when it depends on the values or the
-        size of its input.
+        If the forward pass cannot be traced, as when it depends on the values of its input.
 
     Examples
     --------
@@ -44,16 +57,117 @@ def trace(model: nn.Module) -> fx.GraphModule:
     name = type(model).__name__
     if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
         raise TracingError(f"{name} only wraps a model; give its .module")
-    tracer = _Tracer()
-    with evaluation_mode(model):
+    if "_orig_mod" in model._modules:
+        raise TracingError(f"{name} is compiled; give the model it was made from, ._orig_mod")
+    if isinstance(model, torch.jit.ScriptModule):
+        raise TracingError(f"{name} is TorchScript, without Python code; give the model it is from")
+    tracer = LayerTracer() if example is None else ExampleTracer(example, whole=whole)
+    with _left_alone(model), evaluation_mode(model), reproducible(), torch.no_grad():
         try:
             graph = tracer.trace(model)
         # A forward pass may raise anything when it meets a symbolic value.
         except Exception as error:
-            lines = str(error).strip().splitlines()
-            reason = lines[0] if lines else type(error).__name__
-            raise TracingError(
-                f"the forward pass of {name} cannot be traced by torch.fx ({reason}); write it "
-                "without branches or loops that depend on the input"
-            ) from error
-    return fx.GraphModule(tracer.root, graph, name)
+            raise TracingError(_why_not(model, example, error)) from error
+        return fx.GraphModule(tracer.root, graph, name)
+
+
+def _why_not(model: nn.Module, example: Tensor | None, error: Exception) -> str:
+    """Why a model could not be traced: the example, its inputs, or what its code does."""
+    name, place = type(model).__name__, place_in_forward(error)
+    where = f" ({place})" if place else ""
+    if isinstance(error, DataDependentError):
+        return (
+            f"the forward pass of {name} depends on the values of its input{where}, so that it "
+            "has no fixed graph; write it with torch.where or without that branch"
+        )
+    if example is not None:
+        wanted = _required(model)
+        if wanted > 1:
+            return (
+                f"{name} takes {wanted} inputs; only networks of one input can be followed, so "
+                "give the others defaults or wrap the network in one that makes them"
+            )
+        refused = _refusal(model, example)
+        if refused:
+            return (
+                f"{name} does not take an input of shape {tuple(example.shape)} ({refused}); "
+                "give an example as the network expects it"
+            )
+    return (
+        f"the forward pass of {name} cannot be traced by torch.fx ({_first_line(error)}{where}); "
+        "write it without branches or loops that depend on the input"
+    )
+
+
+def _required(model: nn.Module) -> int:
+    """How many arguments a forward pass needs."""
+    try:
+        parameters = inspect.signature(model.forward).parameters.values()
+    except (TypeError, ValueError):
+        return 1
+    kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return sum(each.default is each.empty and each.kind not in kinds for each in parameters)
+
+
+def _refusal(model: nn.Module, example: Tensor) -> str:
+    """What the model itself says of an input; empty if it takes it."""
+    try:
+        with reproducible():
+            duplicate(model)(example)
+    except Exception as error:  # a forward pass may raise anything
+        return _first_line(error)
+    return ""
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+@contextmanager
+def reproducible() -> Iterator[None]:
+    """Random numbers that are the same each time, and leave the global state as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        yield
+
+
+@contextmanager
+def _left_alone(model: nn.Module) -> Iterator[None]:
+    """Give every part of a model the attributes back that it had."""
+    held = ("_parameters", "_buffers", "_modules")
+    before = [
+        (part, dict(vars(part)), [(vars(part)[name], dict(vars(part)[name])) for name in held])
+        for part in model.modules()
+    ]
+    try:
+        yield
+    finally:
+        for part, attributes, tables in before:
+            vars(part).clear()
+            vars(part).update(attributes)
+            for table, entries in tables:
+                table.clear()
+                table.update(entries)
+
+
+def duplicate(model: Model) -> Model:
+    """A copy of a model, also where it keeps results of its last forward pass.
+
+    Raises
+    ------
+    TracingError
+        If something in it cannot be copied.
+    """
+    memo = {
+        id(value): value.detach().clone()
+        for part in model.modules()
+        for value in vars(part).values()
+        if isinstance(value, Tensor) and not value.is_leaf
+    }
+    try:
+        return copy.deepcopy(model, memo)
+    except Exception as error:  # whatever a part of the model cannot do
+        raise TracingError(
+            f"{type(model).__name__} cannot be copied ({_first_line(error)})"
+        ) from error

@@ -6,21 +6,19 @@ its channel passes: what follows reads zeros, exactly as if the channel were rem
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from typing import TypeVar
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvNd
 
 from cwda.errors import PlanError
-from cwda.pruning.cost import Example
+from cwda.pruning.cost import Example, example_input
 from cwda.pruning.coupling import Coupling, as_coupling
+from cwda.pruning.graph import duplicate, trace
 from cwda.pruning.plan import Plan
-from cwda.pruning.sites import Site
+from cwda.pruning.sites import Marks
+from cwda.pruning.verification import alive, places_to_zero, random_like
 
 __all__ = ["Masks", "masked"]
 
@@ -61,15 +59,13 @@ class Masks:
     """
 
     def __init__(self, model: nn.Module, plan: Plan, example: Example | Coupling) -> None:
+        self.model = model
         coupling = as_coupling(model, example)
         marked = coupling.channels(plan.pruned)
-        self._places = [
-            (module, name, axis, index)
-            for site in coupling.sites
-            if marked[site.rows].any()
-            for module in [_layer(model, site)]
-            for name, axis, index in _zeros(module, site, marked)
-        ]
+        try:
+            self._places = places_to_zero(model, coupling.slots, marked)
+        except AttributeError as error:
+            raise PlanError(f"the plan does not fit the model: {error}") from None
         self._before: list[Tensor] = []
 
     def enforce(self) -> None:
@@ -119,29 +115,34 @@ def masked(model: Model, plan: Plan, example: Example | Coupling) -> Model:
     PlanError
         If the plan does not fit the model, or prunes a filter without those tied to it.
     """
-    twin = copy.deepcopy(model)
-    Masks(twin, plan, example).enforce()
+    coupling = as_coupling(model, example)
+    twin = duplicate(model)
+    Masks(twin, plan, coupling).enforce()
+    _require_zeros(twin, coupling, coupling.channels(plan.pruned))
     return twin
 
 
-def _layer(model: nn.Module, site: Site) -> nn.Module:
-    try:
-        return model.get_submodule(site.layer)
-    except AttributeError:
-        raise PlanError(f"{type(model).__name__} has no layer {site.layer!r}") from None
+def _require_zeros(model: nn.Module, coupling: Coupling, marked: Marks) -> None:
+    """Look whether a masked model reads zeros, on the example and on another input.
 
-
-def _zeros(
-    module: nn.Module, site: Site, marked: npt.NDArray[np.bool_]
-) -> list[tuple[str, int, Tensor]]:
-    """Tensors of a layer to zero: name, axis of its outputs, and indices along that axis."""
-    index = torch.from_numpy(np.flatnonzero(marked[site.rows]))
-    if isinstance(module, nn.PReLU):
-        return []  # of a slope for negative inputs, and 0 has none
-    names = [
-        name
-        for name in ("weight", "bias", "running_mean")
-        if getattr(module, name, None) is not None
-    ]
-    turned = isinstance(module, _ConvNd) and module.transposed and site.columns is not None
-    return [(name, int(turned and name == "weight"), index) for name in names]
+    Raises
+    ------
+    PlanError
+        If it does not.
+    """
+    image = example_input(model, coupling.example)
+    graph = trace(model, image)
+    for x in (image, random_like(image)):
+        try:
+            found = alive(graph, x, coupling.reads, marked)
+        except KeyError:
+            raise PlanError(
+                f"{type(model).__name__} computes something else than when it was coupled; call "
+                "couple(model, example) anew"
+            ) from None
+        if found:
+            layer = next(iter(found.values()))
+            raise PlanError(
+                f"{len(found)} pruned channels are not zero where {layer} reads them; the model "
+                "has changed since it was coupled: call couple(model, example) anew"
+            )

@@ -1,4 +1,8 @@
-"""Which kind of operation a node of a graph is, as far as channels are concerned."""
+"""What each operation of a graph does to channels: one table, for whoever reads a graph.
+
+An operation has one name whether it is written as a layer, a function, a method or in place:
+`nn.ReLU`, `F.relu`, `x.relu()` and `torch.relu_` are "relu".
+"""
 
 from __future__ import annotations
 
@@ -7,101 +11,193 @@ from functools import cache
 from typing import Any
 
 import torch
-from torch import fx, nn
+from torch import Tensor, fx, nn
 from torch.nn import functional as F
-from torch.nn.modules import pooling
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.instancenorm import _InstanceNorm
 
 __all__ = [
+    "ACTIVATIONS",
     "ADDITIVE",
+    "COPYING",
+    "CREATING",
+    "DIVIDING",
     "ELEMENTWISE",
+    "FILLING",
     "FLATTEN",
+    "FORM",
+    "GATES",
     "MOVING",
     "MULTIPLICATIVE",
+    "NORM",
     "PADDING",
+    "PARTS",
     "PER_CHANNEL",
     "REDUCING",
     "RESHAPING",
+    "SELECTING",
+    "SHUFFLING",
+    "is_torch_layer",
     "kind",
+    "layer_name",
+    "operation",
 ]
 
 ADDITIVE = "sum of two values: 0 where both are"
 MULTIPLICATIVE = "product of two values: 0 where one is"
+DIVIDING = "quotient: 0 where the first value is"
+SELECTING = "one of two values by a third: 0 where both are"
 ELEMENTWISE = "function of each element"
 PER_CHANNEL = "function of each channel's plane that keeps zeros"
+NORM = "scale and shift of each channel"
 REDUCING = "reduction along axes that keeps zeros"
 MOVING = "elements moved, not changed"
+PARTS = "a value divided into parts along an axis"
+COPYING = "elements overwritten by others"
+FILLING = "part of a value overwritten"
 FLATTEN = "axes merged"
 RESHAPING = "axes merged or split to sizes given"
 PADDING = "elements added round a value"
+SHUFFLING = "channels rearranged in groups of a size given"
+CREATING = "a new value in the form of another"
+FORM = "the form of a value, not its elements"
 
-_MODULES: dict[str, tuple[type[nn.Module], ...]] = {
+_NAMES: dict[str, str] = {
+    ADDITIVE: "add sub subtract rsub maximum minimum fmax fmin",
+    MULTIPLICATIVE: "mul multiply logical_and and",
+    DIVIDING: "div divide truediv true_divide floordiv",
+    SELECTING: "where masked_fill",
+    CREATING: "empty_like rand_like randn_like randint_like new_zeros new_ones new_full new_empty",
     ELEMENTWISE: (
-        *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.RReLU, nn.PReLU, nn.ELU, nn.CELU, nn.SELU, nn.GELU),
-        *(nn.SiLU, nn.Mish, nn.Hardswish, nn.Tanh, nn.Hardtanh, nn.Softsign, nn.Softplus),
-        *(nn.Sigmoid, nn.Hardsigmoid, nn.LogSigmoid, nn.Identity),
-        *(nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout),
+        "relu relu6 leaky_relu rrelu elu selu celu gelu silu mish hardswish hardtanh softsign"
+        " softplus softshrink hardshrink tanhshrink threshold tanh sigmoid hardsigmoid"
+        " logsigmoid clamp clamp_min clamp_max clip abs neg negative pow square sqrt rsqrt exp"
+        " expm1 log log1p sin cos erf reciprocal sign round floor ceil sgn nan_to_num"
+        " gt ge lt le eq ne clone detach contiguous float double half bfloat16 bool int long to"
+        " type type_as cpu cuda requires_grad_ fill zero identity zeros_like ones_like full_like"
+        " dropout dropout1d dropout2d dropout3d alpha_dropout feature_dropout"
+        " feature_alpha_dropout stochastic_depth"
     ),
     PER_CHANNEL: (
-        *(pooling._MaxPoolNd, pooling._AvgPoolNd, pooling._AdaptiveAvgPoolNd),
-        *(pooling._AdaptiveMaxPoolNd, pooling._LPPoolNd, nn.Upsample),
-        *(nn.ZeroPad1d, nn.ZeroPad2d, nn.ZeroPad3d, nn.ReflectionPad1d, nn.ReflectionPad2d),
-        *(nn.ReflectionPad3d, nn.ReplicationPad1d, nn.ReplicationPad2d, nn.ReplicationPad3d),
+        "max_pool1d max_pool2d max_pool3d avg_pool1d avg_pool2d avg_pool3d lp_pool1d lp_pool2d"
+        " adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d"
+        " adaptive_max_pool2d adaptive_max_pool3d interpolate upsample"
     ),
-    FLATTEN: (nn.Flatten,),
+    NORM: "batch_norm instance_norm prelu",
+    REDUCING: "mean sum amax amin var std",
+    MOVING: (
+        "cat concat concatenate stack permute transpose swapaxes swapdims movedim moveaxis t"
+        " squeeze unsqueeze getitem expand expand_as broadcast_to narrow select roll unbind"
+        " repeat pixel_unshuffle data"
+    ),
+    PARTS: "chunk split tensor_split split_with_sizes",
+    COPYING: "copy",
+    FILLING: "setitem",
+    FLATTEN: "flatten",
+    RESHAPING: "view reshape unflatten view_as reshape_as",
+    PADDING: "pad",
+    SHUFFLING: "pixel_shuffle channel_shuffle native_channel_shuffle",
+    FORM: "shape size numel nelement stride storage_offset len",
 }
 
-_METHODS: dict[str, tuple[str, ...]] = {
-    ADDITIVE: ("add", "add_", "sub", "sub_"),
-    MULTIPLICATIVE: ("mul", "mul_"),
+_LAYERS: dict[str, tuple[type[nn.Module], ...]] = {
     ELEMENTWISE: (
-        *("relu", "relu_", "sigmoid", "tanh", "clamp", "clamp_", "abs", "neg", "div", "pow"),
-        *("clone", "detach", "float", "to"),
+        *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.RReLU, nn.ELU, nn.CELU, nn.SELU, nn.GELU),
+        *(nn.SiLU, nn.Mish, nn.Hardswish, nn.Tanh, nn.Hardtanh, nn.Softsign, nn.Softplus),
+        *(nn.Softshrink, nn.Hardshrink, nn.Tanhshrink, nn.Threshold),
+        *(nn.Sigmoid, nn.Hardsigmoid, nn.LogSigmoid, nn.Identity),
+        *(nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout),
+        nn.FeatureAlphaDropout,
     ),
-    REDUCING: ("mean", "sum", "amax", "amin"),
-    MOVING: ("permute", "transpose", "squeeze", "unsqueeze", "contiguous"),
-    FLATTEN: ("flatten",),
-    RESHAPING: ("view", "reshape"),
+    PER_CHANNEL: (
+        *(nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d),
+        *(nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d),
+        *(nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d),
+        *(nn.LPPool1d, nn.LPPool2d, nn.Upsample, nn.ZeroPad1d, nn.ZeroPad2d, nn.ZeroPad3d),
+        *(nn.ReflectionPad1d, nn.ReflectionPad2d, nn.ReflectionPad3d),
+        *(nn.ReplicationPad1d, nn.ReplicationPad2d, nn.ReplicationPad3d),
+        *(nn.ConstantPad1d, nn.ConstantPad2d, nn.ConstantPad3d),
+        *(nn.CircularPad1d, nn.CircularPad2d, nn.CircularPad3d),
+    ),
+    NORM: (_BatchNorm, _InstanceNorm, nn.PReLU),
+    MOVING: (nn.PixelUnshuffle,),
+    FLATTEN: (nn.Flatten,),
+    SHUFFLING: (nn.PixelShuffle, nn.ChannelShuffle),
 }
+
+#: Operations that are activations, by name.
+ACTIVATIONS = frozenset(
+    {
+        *("relu", "relu6", "leakyrelu", "prelu", "rrelu", "elu", "selu", "celu", "gelu", "silu"),
+        *("mish", "softplus", "softsign", "tanh", "sigmoid", "logsigmoid", "hardswish"),
+        *("hardtanh", "hardsigmoid", "hardshrink", "softshrink", "tanhshrink", "threshold"),
+        *("clamp", "clampmin", "clip"),
+    }
+)
+#: Activations that can also weigh another value.
+GATES = frozenset({"sigmoid", "hardsigmoid"})
+
+_IN_PLACE = frozenset({"iadd", "isub", "imul", "itruediv", "ifloordiv", "ipow", "iand"})
+
+
+@cache
+def _kinds() -> dict[str, str]:
+    """The kind of each operation by its name."""
+    return {_plain(name): kind for kind, names in _NAMES.items() for name in names.split()}
 
 
 @cache
 def _functions() -> dict[Any, str]:
+    """The names of functions: by identity, for others may bear the same name."""
     from torchvision.ops import stochastic_depth
 
-    table: dict[str, tuple[Any, ...]] = {
-        ADDITIVE: (operator.add, operator.iadd, operator.sub, operator.isub, torch.add, torch.sub),
-        MULTIPLICATIVE: (operator.mul, operator.imul, torch.mul),
-        ELEMENTWISE: (
-            *(F.relu, F.relu_, F.relu6, F.leaky_relu, F.elu, F.selu, F.celu, F.gelu, F.silu),
-            *(F.mish, F.hardswish, F.hardtanh, F.hardsigmoid, F.sigmoid, F.tanh, F.softplus),
-            *(torch.relu, torch.relu_, torch.sigmoid, torch.tanh, torch.clamp, torch.abs),
-            *(F.dropout, F.dropout2d, F.dropout3d, stochastic_depth),
-            *(operator.neg, operator.truediv, operator.pow, torch.div, torch.pow),
-        ),
-        PER_CHANNEL: (
-            *(F.max_pool1d, F.max_pool2d, F.max_pool3d, F.avg_pool1d, F.avg_pool2d, F.avg_pool3d),
-            *(F.adaptive_avg_pool1d, F.adaptive_avg_pool2d, F.adaptive_avg_pool3d),
-            *(F.adaptive_max_pool1d, F.adaptive_max_pool2d, F.adaptive_max_pool3d, F.interpolate),
-        ),
-        REDUCING: (torch.mean, torch.sum, torch.amax, torch.amin),
-        MOVING: (
-            *(torch.cat, torch.concat, torch.concatenate, torch.permute, torch.transpose),
-            *(torch.squeeze, torch.unsqueeze, operator.getitem),
-        ),
-        FLATTEN: (torch.flatten,),
-        RESHAPING: (torch.reshape,),
-        PADDING: (F.pad, torch.nn.functional.pad),
-    }
-    return {function: name for name, functions in table.items() for function in functions}
+    found: dict[Any, str] = {stochastic_depth: "stochasticdepth"}
+    for place in (torch, F, operator):
+        for spelled in dir(place):
+            name = _plain(spelled)
+            if name in _kinds() and callable(getattr(place, spelled)):
+                found[getattr(place, spelled)] = name
+    return found
+
+
+def operation(n: fx.Node, root: nn.Module | None = None) -> str:
+    """The name of a node's operation, in lower case and without underscores; or empty.
+
+    A layer has the name of its class in torch.nn, also where a library derives from it.
+    """
+    if n.op == "call_function":
+        if n.target is getattr:
+            return _plain(str(n.args[1]))
+        return _functions().get(n.target, "")
+    if n.op == "call_method":
+        return _plain(str(n.target)) if hasattr(Tensor, str(n.target)) else ""
+    if n.op == "call_module" and root is not None:
+        return layer_name(root.get_submodule(str(n.target)))
+    return ""
 
 
 def kind(n: fx.Node, root: nn.Module | None = None) -> str:
     """The kind of a node's operation; empty if it is none of those known."""
-    if n.op == "call_function":
-        return _functions().get(n.target, "")
-    if n.op == "call_method":
-        return next((name for name, known in _METHODS.items() if n.target in known), "")
     if n.op == "call_module" and root is not None:
-        module = root.get_submodule(str(n.target))
-        return next((name for name, known in _MODULES.items() if isinstance(module, known)), "")
-    return ""
+        layer = root.get_submodule(str(n.target))
+        found = (name for name, known in _LAYERS.items() if isinstance(layer, known))
+        return next(found, "") if is_torch_layer(layer) else ""
+    return _kinds().get(operation(n, root), "")
+
+
+def is_torch_layer(layer: nn.Module) -> bool:
+    """Whether a layer computes what its class in torch.nn does."""
+    homes = (each.__module__ for each in type(layer).__mro__ if "forward" in vars(each))
+    return next(homes, "").startswith("torch.nn.") and "forward" not in vars(layer)
+
+
+def layer_name(layer: nn.Module) -> str:
+    """The name of the class in torch.nn that a layer is of, or derives from."""
+    classes = (each for each in type(layer).__mro__ if each.__module__.startswith("torch.nn."))
+    return next(classes, nn.Module).__name__.lower()
+
+
+def _plain(name: str) -> str:
+    """A name without underscores and without the mark of in-place work."""
+    plain = name.replace("_", "").lower()
+    return plain[1:] if plain in _IN_PLACE else plain

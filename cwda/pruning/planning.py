@@ -156,9 +156,10 @@ def _skipped(
             skipped[layer] = known.get(layer, "no scores")
         elif not usable[channels].any():
             skipped[layer] = coupling.reason(layer) or "tied to a layer without scores"
-    unused = ({*scored, *known}) - {*coupling.filters}
-    reason = "no plain layer of the graph: unused in evaluation mode, or its weights are computed"
-    return skipped | dict.fromkeys(sorted(unused), reason)
+    other = "the forward pass shows no convolution of this name"
+    for layer in sorted({*scored, *known} - {*coupling.filters}):
+        skipped[layer] = coupling.unfollowed.get(layer, other)
+    return skipped
 
 
 def _share(coupling: Coupling, measure: Measure) -> Callable[[npt.NDArray[np.bool_]], float] | None:

@@ -4,122 +4,196 @@ Every element of every value in the graph carries the number of the channel that
 An addition ties the channels that meet in it; an operation that only moves elements is carried
 out on the numbers themselves, so that its index mapping is exact. The sign tells what a mask
 does: +c where the element is exactly 0 once channel c is zeroed, -c where it is not, as behind
-a sigmoid. What the rules do not know fixes the channels that enter it: they are not prunable.
+a sigmoid; 0 is a constant. What the rules do not know fixes the channels that enter it: they are
+not prunable. Parameters outside layers are values too: the places of a scale are its channels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
-from torch.nn.modules.instancenorm import _InstanceNorm
 
-from cwda.pruning.channels import Channels, along, compact, spread
+from cwda.pruning.channels import Channels, compact, constant, spread
+from cwda.pruning.layers import Layers, applied
 from cwda.pruning.operations import (
     ADDITIVE,
+    DIVIDING,
     ELEMENTWISE,
-    FLATTEN,
-    MOVING,
+    FILLING,
+    FORM,
     MULTIPLICATIVE,
-    PADDING,
-    PER_CHANNEL,
-    REDUCING,
-    RESHAPING,
     kind,
 )
+from cwda.pruning.rules import RULES, Call, Numbers, leaves
+from cwda.pruning.sizes import Sizes
 
-__all__ = ["Propagation", "Use"]
+__all__ = ["Propagation"]
 
-
-@dataclass
-class Use:
-    """How a layer's weights use channels: those of its rows (outputs) and columns (inputs).
-
-    `columns` is None where each output sees only its own channel. `positions` is the number
-    of times that each weight is used for one image.
-    """
-
-    module: nn.Module
-    rows: Tensor
-    columns: Tensor | None
-    positions: int
+_KEEPS_COLUMNS = {ADDITIVE, DIVIDING, ELEMENTWISE, MULTIPLICATIVE}
 
 
 class Propagation(fx.Interpreter):
     """Carries channel numbers through a graph while it computes an example.
 
+    Parameters
+    ----------
+    graph : fx.GraphModule
+        The traced model.
+    model : nn.Module
+        The model itself, for the layers into which the trace went.
+
     Attributes
     ----------
     channels : Channels
         All channels met.
-    uses : dict of str to Use
-        Layers with weights, by path.
+    layers : Layers
+        What layers do with them.
     paddings : dict of str to (Tensor, int, int, int)
         Nodes that add zero channels: the numbers of all their channels, how many are new
         before and after the others, and where these amounts stand in the argument.
+    refused : dict of str to str
+        Layers that no rule follows, and why.
     """
 
-    def __init__(self, graph: fx.GraphModule) -> None:
+    def __init__(self, graph: fx.GraphModule, model: nn.Module) -> None:
         super().__init__(graph)
+        self.model = model
         self.channels = Channels()
-        self.uses: dict[str, Use] = {}
+        self.layers = Layers(self.channels)
         self.paddings: dict[str, tuple[Tensor, int, int, int]] = {}
-        self._numbers: dict[fx.Node, Tensor] = {}
-        self._rules: dict[str, Callable[[fx.Node, Tensor, list[Any], dict[str, Any]], Any]] = {
-            ADDITIVE: self._arithmetic,
-            ELEMENTWISE: self._elementwise,
-            FLATTEN: self._reshape,
-            MOVING: self._move,
-            MULTIPLICATIVE: self._arithmetic,
-            PADDING: self._pad,
-            PER_CHANNEL: self._per_channel,
-            REDUCING: self._reduce,
-            RESHAPING: self._reshape,
-        }
+        self.refused: dict[str, str] = {}
+        self.sizes = Sizes(self.channels)
+        self._numbers: dict[fx.Node, Numbers] = {}
+        self._columns: dict[fx.Node, tuple[str, ...]] = {}
+        self._mixed: set[fx.Node] = set()  # made of the columns of weights
+        tensors = [*model.named_parameters(), *model.named_buffers()]
+        self._names = {id(tensor): name for name, tensor in tensors}
+
+    def follow(self, image: Tensor) -> None:
+        """Run the graph on an example."""
+        self.run(image)
+        self.sizes.settle()
 
     def run_node(self, n: fx.Node) -> Any:
         """Compute one node, and the numbers of its result."""
+        self._numbers = {each: self._numbers[each] for each in self.env if each in self._numbers}
+        versions = {each: _versions(value) for each, value in self.env.items()}
         value = super().run_node(n)
         if n.op == "output":
             self._fix_inputs(n, "it reaches the output of the network")
-        elif isinstance(value, Tensor):
-            numbers = self._of_result(n, value)
-            if numbers is None:
-                self._fix_inputs(n, f"it enters {_describe(n, self.module)}")
-                numbers = self._fixed(value, f"it comes out of {_describe(n, self.module)}")
-            self._numbers[n] = compact(numbers)
-        elif _holds_tensor(value):
-            self._fix_inputs(n, f"it enters {_describe(n, self.module)}")
+            return value
+        numbers = self._of_result(n, value)
+        which = ""
+        if isinstance(numbers, str):
+            numbers, which = None, f", which {numbers}"
+        if numbers is None and n.all_input_nodes and kind(n, self.module) != FORM:
+            self._fix_inputs(n, f"it enters {_describe(n, self.module)}{which}")
+            if n.op == "call_module":
+                self.refused[str(n.target)] = _refusal(self.fetch_attr(str(n.target)))
+            elif n.meta.get("nn_module_stack"):  # a layer into which the trace went
+                path = [*n.meta["nn_module_stack"].values()][-1][0]
+                self.refused.setdefault(path, "its forward pass computes its weights")
+        if numbers is None:
+            numbers = self._unknown(n, value)
+        self._numbers[n] = numbers
+        self.sizes.note(n, value, self._numbers)
+        changed = {each for each, known in versions.items() if known != _versions(self.env[each])}
+        if changed:
+            self._follow(n, value, changed)
         return value
 
-    def _of_result(self, n: fx.Node, value: Tensor) -> Tensor | None:
+    # Numbers of results
+
+    def _of_result(self, n: fx.Node, value: Any) -> Numbers:
         """Numbers of a result; None where no rule holds."""
         if n.op == "placeholder":
             return self._fixed(value, "it is tied to the input of the network")
         if n.op == "get_attr":
-            return self._fixed(value, "it is tied to a parameter outside a layer")
+            return self._of_parameter(n, value)
+        if not any(_tensors(self.env[each]) for each in n.all_input_nodes):
+            return _mapped(value, lambda each: constant(each.shape))
         args = list(fx.node.map_arg(n.args, self._number_or_value))
         kwargs = dict(fx.node.map_arg(n.kwargs, self._number_or_value))
-        tensors = (each for each in n.all_input_nodes if _holds_tensor(self.env[each]))
-        if any(each not in self._numbers for each in tensors):
-            return None  # part of a tuple that no rule follows
-        if n.op == "call_module":
-            layer = self._layer(n, value, args)
-            if layer is not None:
-                return layer
-        rule = self._rules.get(kind(n, self.module))
-        try:
-            return rule(n, value, args, kwargs) if rule else None
-        except (AttributeError, IndexError, RuntimeError, TypeError, ValueError):
-            return None  # called in a way that the rule does not foresee
+        kwargs.pop("out", None)  # is written, not read
+        return self._by_rule(n, value, args, kwargs)
 
-    def _number_or_value(self, n: fx.Node) -> Any:
-        return self._numbers[n] if n in self._numbers else self.env[n]
+    def _by_rule(self, n: fx.Node, value: Any, args: list[Any], kwargs: dict[str, Any]) -> Numbers:
+        rule = RULES.get(kind(n, self.module))
+        values = {"args": args, "kwargs": kwargs}
+        try:
+            layer = applied(n, self._owner(n), values)
+            if layer is not None:
+                for name, held in [*layer.names.items()]:
+                    layer.names[name] = self._canonical(held)
+                return self._compacted(self.layers.apply(layer, value, self._columns_of(n)))
+            if rule is None:
+                return None
+            call = Call(
+                n,
+                value,
+                args,
+                kwargs,
+                self.channels,
+                self._carry_out(n),
+                self.paddings,
+                self.module,
+            )
+            found = self._compacted(rule(call))
+        # Called in a way that the rule does not foresee.
+        except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError):
+            return None
+        self._keep_columns(n, value)
+        return found
+
+    def _owner(self, n: fx.Node) -> nn.Module:
+        return self.module if n.op == "call_module" else self.model
+
+    def _canonical(self, name: str) -> str:
+        """The first name of a parameter: one that is shared has several."""
+        owner, _, attribute = name.rpartition(".")
+        tensor = getattr(self.model.get_submodule(owner), attribute)
+        return self._names.get(id(tensor), name)
+
+    def _of_parameter(self, n: fx.Node, value: Any) -> Numbers:
+        """A parameter has a channel for each place of its first axis with several places."""
+        name = str(n.target)
+        axis = next((axis for axis, size in enumerate(value.shape) if size > 1), None)
+        owned = id(value) in self._names and value.is_floating_point()
+        if axis is None or not owned:
+            return constant(value.shape)
+        name = self._names[id(value)]
+        known = self.layers.held.get((name, axis))
+        numbers = self.channels.fresh(value.shape[axis]) if known is None else known.numbers
+        if value[0].numel() > 1:
+            self._columns[n] = (name,)
+        return spread(self.layers.hold(name, axis, numbers, zeroed=True), value, axis)
+
+    def _columns_of(self, n: fx.Node) -> tuple[str, ...]:
+        weight = n.args[1] if len(n.args) > 1 else n.kwargs.get("weight")
+        return self._columns.get(weight, ()) if isinstance(weight, fx.Node) else ()
+
+    def _keep_columns(self, n: fx.Node, value: Any) -> None:
+        """Weights scaled row by row have the columns of the weights that they are made of."""
+        weights = [each for each in n.all_input_nodes if each in self._columns]
+        mixed = [each for each in n.all_input_nodes if each in self._mixed]
+        if not weights and not mixed:
+            return
+        scaled = kind(n, self.module) in _KEEPS_COLUMNS and isinstance(value, Tensor)
+        others = {*n.all_input_nodes} - {*weights}
+        by_row = all(_is_by_row(self.env[each]) for each in others)
+        same = all(self.env[each].shape == value.shape for each in weights) if scaled else False
+        if scaled and same and by_row and not mixed:
+            names = {name for each in weights for name in self._columns[each]}
+            self._columns[n] = tuple(sorted(names))
+        else:
+            self._mixed.add(n)
+
+    def _unknown(self, n: fx.Node, value: Any) -> Numbers:
+        reason = f"it comes out of {_describe(n, self.module)}"
+        return _mapped(value, lambda each: self._fixed(each, reason))
 
     def _fixed(self, value: Tensor, reason: str) -> Tensor:
         number = self.channels.fresh(1)
@@ -128,215 +202,119 @@ class Propagation(fx.Interpreter):
 
     def _fix_inputs(self, n: fx.Node, reason: str) -> None:
         for each in n.all_input_nodes:
-            if each in self._numbers:
-                self.channels.fix(self._numbers[each], reason)
+            for numbers in _tensors(self._numbers.get(each)):
+                self.channels.fix(numbers, reason)
 
-    # Layers with weights
+    def _number_or_value(self, n: fx.Node) -> Any:
+        numbers = self._numbers.get(n)
+        return self.env[n] if numbers is None else numbers
 
-    def _layer(self, n: fx.Node, value: Tensor, args: list[Any]) -> Tensor | None:
-        name = str(n.target)
-        module = self.fetch_attr(name)
-        if not args or not isinstance(args[0], Tensor) or not _has_plain_weights(module):
-            return None
-        if isinstance(module, _ConvNd) and value.ndim == module.weight.ndim:
-            return self._convolution(name, module, value, args[0])
-        if isinstance(module, nn.Linear):
-            return self._linear(name, module, value, args[0])
-        per_channel = isinstance(module, nn.PReLU) and module.num_parameters > 1
-        if per_channel or isinstance(module, _BatchNorm | _InstanceNorm):
-            return self._norm(name, module, value, args[0])
-        return None
+    def _carry_out(self, n: fx.Node) -> Any:
+        """The operation of a node, for other arguments."""
+        return lambda args, kwargs: getattr(self, n.op)(n.target, tuple(args), kwargs)
 
-    def _convolution(self, name: str, module: _ConvNd, value: Tensor, x: Tensor) -> Tensor | None:
-        columns = along(x, 1)
-        if columns is None:
-            return None
-        places = x if module.transposed else value
-        positions = places[0, 0].numel()
-        if module.groups == module.in_channels > 1:  # depthwise: filter c sees channel c alone
-            repeats = module.out_channels // module.groups
-            if repeats > 1:
-                self.channels.fix(columns, f"{name} has {repeats} filters for each channel")
-            rows = columns.abs().repeat_interleave(repeats)
-            rows = self._use(name, module, rows, None, positions)
-        else:
-            self._consume(name, columns)
-            rows = self.channels.fresh(module.out_channels)
-            if module.transposed and module.groups > 1:
-                for numbers in (rows, columns):
-                    self.channels.fix(numbers, f"{name} is a transposed convolution in groups")
-            for numbers in (rows, columns):  # each group must keep as many channels
-                by_group = numbers.reshape(module.groups, -1)
-                self.channels.tie(by_group[:1].expand_as(by_group), by_group)
-            rows = self._use(name, module, rows, columns, positions)
-        return spread(rows, value, 1)
+    def _compacted(self, numbers: Numbers) -> Numbers:
+        return numbers if numbers is None or isinstance(numbers, str) else _mapped(numbers, compact)
 
-    def _linear(self, name: str, module: nn.Linear, value: Tensor, x: Tensor) -> Tensor | None:
-        columns = along(x, -1)
-        if columns is None:
-            return None
-        self._consume(name, columns)
-        positions = value.numel() // module.out_features
-        rows = self.channels.fresh(module.out_features)
-        return spread(self._use(name, module, rows, columns, positions), value, -1)
+    # Values changed in place
 
-    def _norm(self, name: str, module: nn.Module, value: Tensor, x: Tensor) -> Tensor | None:
-        rows = along(x, 1)
-        if rows is None:
-            return None
-        self._use(name, module, rows.abs(), None, 0)
-        if not isinstance(module, nn.PReLU) and module.affine:
-            rows = rows.abs()  # scale and shift of a masked channel are 0, whatever enters
-        return spread(rows, value, 1)
+    def _follow(self, n: fx.Node, value: Any, changed: set[fx.Node]) -> None:
+        """Carry a change in place over to all values that share its memory."""
+        target, numbers = value, self._numbers[n]
+        if kind(n, self.module) == FILLING and isinstance(n.args[0], fx.Node):
+            target = self.env[n.args[0]]
+        storages = {_storage(leaf) for each in changed for leaf in _tensors(self.env[each])}
+        for each in [*self._numbers]:
+            shares = [_storage(leaf) in storages for leaf in _tensors(self.env.get(each))]
+            if each is n or not any(shares):
+                continue
+            if each.op == "get_attr" or not isinstance(numbers, Tensor):
+                self._fix_changed(each, n)
+                continue
+            try:
+                self._numbers[each] = _mapped_pairs(
+                    self.env[each], self._numbers[each], target, numbers
+                )
+            except (RuntimeError, TypeError, ValueError, AttributeError):
+                self._fix_changed(each, n)
 
-    def _use(
-        self, name: str, module: nn.Module, rows: Tensor, columns: Tensor | None, positions: int
-    ) -> Tensor:
-        """Note the use of a layer; one that is used again ties the channels of its uses."""
-        columns = None if columns is None else columns.abs()
-        known = self.uses.setdefault(name, Use(module, rows, columns, 0))
-        known.positions += positions
-        self.channels.tie(known.rows, rows)
-        if known.columns is not None and columns is not None:
-            self.channels.tie(known.columns, columns)
-        return rows
-
-    def _consume(self, name: str, numbers: Tensor) -> None:
-        """A masked channel must reach the layers that read it as zeros."""
-        alive = numbers[numbers < 0]
-        self.channels.fix(
-            alive, f"a zeroed channel would not be zero where {name} reads it, as behind a sigmoid"
-        )
-
-    # Operations without weights
-
-    def _per_channel(
-        self, n: fx.Node, value: Tensor, args: list[Any], kwargs: dict[str, Any]
-    ) -> Tensor | None:
-        numbers = along(args[0], 1) if args[0].ndim > 1 else None
-        if numbers is None or value.ndim < 2 or value.shape[1] != len(numbers):
-            return None
-        return spread(numbers, value, 1)
-
-    def _elementwise(
-        self, n: fx.Node, value: Tensor, args: list[Any], kwargs: dict[str, Any]
-    ) -> Tensor | None:
-        tensors = [each for each in (*args, *kwargs.values()) if isinstance(each, Tensor)]
-        if not isinstance(args[0], Tensor) or len(tensors) > 1 or value.shape != args[0].shape:
-            return None
-        numbers: Tensor = args[0]
-        zero = self._call(n, [value.new_zeros(1, 1, 1, 1), *args[1:]], kwargs)
-        return numbers if bool((zero == 0).all()) else -numbers.abs()
-
-    def _arithmetic(
-        self, n: fx.Node, value: Tensor, args: list[Any], kwargs: dict[str, Any]
-    ) -> Tensor | None:
-        if len(args) < 2:
-            return None
-        if not isinstance(args[0], Tensor):  # as in 1 - x
-            numbers: Tensor = args[1]
-            zero = self._call(n, [args[0], value.new_zeros(1)], kwargs)
-            return numbers if bool((zero == 0).all()) else -numbers.abs()
-        if not isinstance(args[1], Tensor):
-            return self._elementwise(n, value, args, kwargs)
-        a, b = torch.broadcast_tensors(args[0], args[1])
-        self.channels.tie(a, b)
-        one = kind(n, self.module) == MULTIPLICATIVE
-        zeroed = (a > 0) | (b > 0) if one else (a > 0) & (b > 0)
-        return torch.where(zeroed, a.abs(), -a.abs())
-
-    def _move(
-        self, n: fx.Node, value: Tensor, args: list[Any], kwargs: dict[str, Any]
-    ) -> Tensor | None:
-        if isinstance(args[0], Tensor) and len(args) > 1 and not _keeps_channels(n, *args[:2]):
-            return None
-        moved: Tensor = self._call(n, args, kwargs)
-        return moved
-
-    def _reduce(
-        self, n: fx.Node, value: Tensor, args: list[Any], kwargs: dict[str, Any]
-    ) -> Tensor | None:
-        numbers, *rest = args
-        axes = kwargs.get("dim", rest[0] if rest else tuple(range(numbers.ndim)))
-        keep = kwargs.get("keepdim", rest[1] if len(rest) > 1 else False)
-        lowest, highest = numbers.amin(axes, keep), numbers.amax(axes, keep)
-        return lowest if torch.equal(lowest, highest) else None
-
-    def _reshape(
-        self, n: fx.Node, value: Tensor, args: list[Any], kwargs: dict[str, Any]
-    ) -> Tensor | None:
-        x = args[0]
-        # A size written into the code would be wrong once channels are gone.
-        written = any(isinstance(each, int) and each > 1 for each in _leaves(n.args[1:]))
-        if written and kind(n, self.module) == RESHAPING:
-            return None
-        flat = value.ndim == 2 and x.ndim >= 2 and value.shape[0] == x.shape[0]
-        if flat and along(x, 1) is None:
-            return None
-        same = [s for s in value.shape if s > 1] == [s for s in x.shape if s > 1]
-        return x.reshape(value.shape) if flat or same else None
-
-    def _pad(
-        self, n: fx.Node, value: Tensor, args: list[Any], kwargs: dict[str, Any]
-    ) -> Tensor | None:
-        x, pad, mode, fill = (*args, *[None] * 4)[:4]
-        pad, mode, fill = (
-            kwargs.get(name, given)
-            for name, given in (("pad", pad), ("mode", mode), ("value", fill))
-        )
-        numbers = along(x, 1) if x.ndim > 1 else None
-        place = 2 * (x.ndim - 2)  # pairs go from the last axis to the first
-        before, after = (*pad, *[0] * (2 * x.ndim))[place : place + 2]
-        zeros = mode in (None, "constant") and not fill
-        if numbers is None or min(before, after) < 0:
-            return None
-        if before or after:
-            if not zeros or any(isinstance(each, fx.Node) for each in _leaves(n.args[1:])):
-                return None
-            fresh = self.channels.fresh
-            numbers = torch.cat([fresh(before), numbers, fresh(after)])
-            self.paddings[n.name] = numbers.abs(), before, after, place
-        filled = mode in (None, "constant") and bool(fill)
-        return spread(-numbers.abs() if filled else numbers, value, 1)
-
-    def _call(self, n: fx.Node, args: list[Any], kwargs: dict[str, Any]) -> Any:
-        """Carry the operation of a node out on other arguments."""
-        return getattr(self, n.op)(n.target, tuple(args), kwargs)
+    def _fix_changed(self, each: fx.Node, n: fx.Node) -> None:
+        reason = f"it is changed in place by {_describe(n, self.module)}"
+        for numbers in _tensors(self._numbers[each]):
+            self.channels.fix(numbers, reason)
+        self._numbers[each] = _mapped(self.env[each], lambda leaf: self._fixed(leaf, reason))
 
 
-def _has_plain_weights(module: nn.Module) -> bool:
-    """Whether the weights are parameters of the module, and not computed from others."""
-    return "weight" in module._parameters or getattr(module, "affine", True) is False
+def _is_by_row(value: Any) -> bool:
+    """Whether a factor of a weight has one number for each of its rows, or is no tensor."""
+    return not isinstance(value, Tensor) or value.shape[1:].numel() == 1
 
 
-def _keeps_channels(n: fx.Node, numbers: Tensor, index: Any) -> bool:
-    """Whether an index takes a part only along axes on which the channel does not change."""
-    if kind(n) != MOVING or not _is_indexing(n):
-        return True
-    items = index if isinstance(index, tuple) else (index,)
-    if not all(isinstance(each, int | slice) for each in items):
-        return False
-    return all(
-        item == slice(None) or bool((numbers == numbers.narrow(axis, 0, 1)).all())
-        for axis, item in enumerate(items)
-    )
+def _refusal(layer: nn.Module) -> str:
+    if "weight" in layer._parameters:
+        return "it is fed in a way that no rule follows"
+    return "its weights are computed from other parameters or masks"
 
 
-def _is_indexing(n: fx.Node) -> bool:
-    return getattr(n.target, "__name__", "") == "getitem"
+def _storage(tensor: Tensor) -> int:
+    return int(tensor.untyped_storage()._cdata)
 
 
-def _leaves(value: Any) -> list[Any]:
+def _versions(value: Any) -> list[int]:
+    return [leaf._version for leaf in _tensors(value)]
+
+
+def _tensors(value: Any) -> list[Tensor]:
+    return [leaf for leaf in leaves(value) if isinstance(leaf, Tensor)]
+
+
+def _mapped(value: Any, function: Any) -> Any:
+    """A function of each tensor in a value, nested as they are; None for anything else."""
+    if isinstance(value, Tensor):
+        return function(value)
+    if isinstance(value, list | tuple) and _tensors(value):
+        return tuple(_mapped(each, function) for each in value)
+    return None
+
+
+def _mapped_pairs(value: Any, numbers: Numbers, target: Tensor, new: Tensor) -> Numbers:
+    """The numbers of a value of which the part that lies in `target` has new numbers."""
+    if isinstance(value, Tensor):
+        return _written_through(value, numbers, target, new)
     if isinstance(value, list | tuple):
-        return [leaf for each in value for leaf in _leaves(each)]
-    return [value]
+        pairs = zip(value, numbers, strict=True)
+        return tuple(_mapped_pairs(each, known, target, new) for each, known in pairs)
+    return numbers
 
 
-def _holds_tensor(value: Any) -> bool:
-    return any(isinstance(leaf, Tensor) for leaf in _leaves(value))
+def _written_through(value: Tensor, numbers: Tensor, target: Tensor, new: Tensor) -> Tensor:
+    if _storage(value) != _storage(target):
+        return numbers
+    if _geometry(value) == _geometry(target):
+        return new
+    size = 1 + max(_last(value), _last(target))
+    memory = torch.zeros(size, dtype=torch.int64)
+    memory.as_strided(*_geometry(value)).copy_(numbers)
+    memory.as_strided(*_geometry(target)).copy_(new)
+    return compact(memory.as_strided(*_geometry(value)).clone())
+
+
+def _geometry(tensor: Tensor) -> tuple[tuple[int, ...], tuple[int, ...], int]:
+    return tuple(tensor.shape), tensor.stride(), int(tensor.storage_offset())
+
+
+def _last(tensor: Tensor) -> int:
+    """The place in memory of the last element."""
+    steps = zip(tensor.shape, tensor.stride(), strict=True)
+    return int(tensor.storage_offset()) + sum((n - 1) * stride for n, stride in steps)
 
 
 def _describe(n: fx.Node, root: nn.Module) -> str:
     if n.op == "call_module":
-        return f"{n.target} ({type(root.get_submodule(str(n.target))).__name__})"
+        layer = root.get_submodule(str(n.target))
+        known = not isinstance(layer, _ConvNd | nn.Linear) or "weight" in layer._parameters
+        computed = "" if known else ", whose weights are computed from other parameters or masks"
+        return f"{n.target} ({type(layer).__name__}){computed}"
+    if n.target is getattr:
+        return str(n.args[1])
     return getattr(n.target, "__name__", str(n.target))

@@ -1,31 +1,27 @@
-"""Physical removal of pruned channels, through Torch-Pruning's dependency graph.
+"""Physical removal of pruned channels, proved on the outputs.
 
-Two independent analyses must agree before a weight is cut: ours, which made the plan, and
-Torch-Pruning's. Where channels pass an operation that pads the channel axis with zeros, as the
-shortcuts of CIFAR ResNets do, Torch-Pruning maps indices without the offset (version 1.6.1);
-there ours alone is used, with Torch-Pruning's functions for the layers.
+Weights are cut by the same coupling that made the plan. That the result is right is not taken
+from a second analysis of the graph but from numbers: the slim network must compute what the
+masked one computes, on two inputs, with the weights as they are and with others.
 """
 
 from __future__ import annotations
 
-import copy
-import importlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-import torch
 from torch import Tensor, fx, nn
-from torch.utils import _pytree as pytree
 
 from cwda.errors import RemovalError
+from cwda.pruning.comparing import compare
 from cwda.pruning.cost import Cost, Example, count, example_input, latency
 from cwda.pruning.coupling import Coupling, as_coupling
-from cwda.pruning.graph import evaluation_mode, trace
-from cwda.pruning.masks import masked
+from cwda.pruning.cutting import cut
+from cwda.pruning.graph import duplicate, trace
+from cwda.pruning.masks import Masks, masked
 from cwda.pruning.plan import Plan
-from cwda.pruning.sites import Padding
+from cwda.pruning.sites import Marks, Padding
+from cwda.pruning.verification import random_like, scramble
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,10 +30,6 @@ __all__ = ["TOLERANCE", "Removal", "remove"]
 
 #: Largest difference of masked and slim outputs, relative to the largest output.
 TOLERANCE = 1e-5
-
-Marks = npt.NDArray[np.bool_]
-#: For layers and sides ("rows" are outputs, "columns" inputs) the indices to cut.
-Cuts = dict[tuple[str, str], set[int]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,8 +48,9 @@ class Removal:
     before, after : Cost
         Parameters and multiply-adds, counted on both networks.
     difference : float
-        Largest difference between the outputs of the masked and the slim network on random
-        input in float64, divided by the largest output.
+        Largest difference between the masked and the slim network, in float64, on the example and
+        on random input: of their outputs and of what each of their layers reads, divided by the
+        largest value there.
     """
 
     model: nn.Module
@@ -119,102 +112,77 @@ def remove(
     PlanError
         If the plan does not fit the model.
     RemovalError
-        If the extra ``prune`` is missing, the plan empties a layer, Torch-Pruning ties other
-        channels than the plan, or the slim network computes something else than the masked one.
+        If the plan empties a layer, or the slim network does not run or computes something else
+        than the masked one.
     """
-    tp = _torch_pruning()
     coupling = as_coupling(model, coupling or example)
     marked = coupling.channels(plan.pruned)
-    cuts = _cuts(coupling, marked)
-    slim = copy.deepcopy(model)
-    wanted = {name: each.requires_grad for name, each in slim.named_parameters()}
-    padded = any(marked[padding.channels].any() for padding in coupling.paddings)
-    if not padded:
-        _compare(cuts, _torch_pruning_cuts(tp, slim, plan, example_input(model, example)))
-    layers = dict(slim.named_modules())
-    if any(_rewritten(padding, marked) for padding in coupling.paddings):
-        slim = _with_paddings(slim, coupling, marked)
-    for (layer, side), indices in cuts.items():
-        _cut(tp, layers[layer], side, sorted(indices))
-    for name, each in slim.named_parameters():
-        each.requires_grad_(wanted[name])
-    difference = _difference(masked(model, plan, coupling), slim, example_input(model, example))
-    if not difference <= TOLERANCE:
-        raise RemovalError(
-            f"the slim network's outputs differ from the masked network's by {difference:.1e}; "
-            f"{coupling.network} uses the number of its channels in a way that is not followed"
-        )
+    _require_channels_left(coupling, marked)
+    twin = masked(model, plan, coupling)
+    slim = _slim(duplicate(model), coupling, marked)
+    image = example_input(model, example)[:1]
+    difference = _proved(coupling, twin, slim, image, marked)
+    # Weights that are 0, as the scales at the end of new residual branches, prove nothing.
+    others = duplicate(model)
+    scramble(others)
+    with Masks(duplicate(others), plan, coupling) as masks:
+        _proved(coupling, masks.model, _slim(others, coupling, marked), image, marked)
     return Removal(slim, model, plan, coupling.cost, count(slim, example), difference)
 
 
-def _torch_pruning() -> Any:
-    try:
-        return importlib.import_module("torch_pruning")
-    except ImportError as error:
-        raise RemovalError(
-            'removing channels needs torch-pruning; pip install "cwda[prune]"'
-        ) from error
-
-
-def _cuts(coupling: Coupling, marked: Marks) -> Cuts:
-    """What to cut by our analysis."""
-    cuts: Cuts = {}
+def _require_channels_left(coupling: Coupling, marked: Marks) -> None:
     for site in coupling.sites:
-        for side, channels in (("rows", site.rows), ("columns", site.columns)):
-            if channels is None or not marked[channels].any():
-                continue
-            if marked[channels].all():
+        for side, channels in (("outputs", site.rows), ("inputs", site.columns)):
+            if channels is not None and len(channels) and marked[channels].all():
                 raise RemovalError(
-                    f"the plan leaves {site.layer} no {'outputs' if side == 'rows' else 'inputs'}; "
-                    "plan with minimum=1 or more"
+                    f"the plan leaves {site.layer} no {side}; plan with minimum=1 or more"
                 )
-            cuts[site.layer, side] = set(np.flatnonzero(marked[channels]).tolist())
-    return cuts
 
 
-def _torch_pruning_cuts(tp: Any, model: nn.Module, plan: Plan, image: Tensor) -> Cuts:
-    """What to cut by Torch-Pruning's dependency graph, from the filters of the plan alone."""
-    for each in model.parameters():
-        each.requires_grad_(True)  # its graph is that of the gradients
-    with evaluation_mode(model), torch.enable_grad():
-        try:
-            graph = tp.DependencyGraph().build_dependency(model, image[:1], verbose=False)
-        except Exception as error:  # its analysis may fail in any way
-            raise RemovalError(
-                f"Torch-Pruning cannot follow {type(model).__name__} ({type(error).__name__}: "
-                f"{error}); apply the plan as masks instead"
-            ) from error
-    names = {module: name for name, module in model.named_modules()}
-    cuts: Cuts = {}
-    for layer, pruned in plan.pruned.items():
-        if not pruned:
-            continue
-        root = model.get_submodule(layer)
-        group = graph.get_pruning_group(root, tp.prune_conv_out_channels, sorted(pruned))
-        for dependency, indices in group:
-            module = dependency.target.module
-            if module not in names or not any(True for _ in module.parameters(recurse=False)):
-                continue  # an operation without weights
-            rows = graph.is_out_channel_pruning_fn(dependency.handler)
-            cuts.setdefault((names[module], "rows" if rows else "columns"), set()).update(indices)
-    return cuts
+def _slim(model: nn.Module, coupling: Coupling, marked: Marks) -> nn.Module:
+    """The model, cut in place, or its graph where paddings must be rewritten."""
+    slim = model
+    if any(_rewritten(padding, marked) for padding in coupling.paddings):
+        slim = _with_paddings(model, coupling, marked)
+    try:
+        cut(model, coupling.sites, coupling.slots, marked, also=slim)
+    except (AttributeError, IndexError, RuntimeError, TypeError) as error:
+        raise RemovalError(_cannot(coupling, error)) from error
+    return slim
 
 
-def _compare(ours: Cuts, theirs: Cuts) -> None:
-    for place in ours.keys() | theirs.keys():
-        if ours.get(place, set()) != theirs.get(place, set()):
-            layer, side = place
-            kind = "outputs" if side == "rows" else "inputs"
-            raise RemovalError(
-                f"Torch-Pruning would cut {len(theirs.get(place, ()))} {kind} of {layer}, the plan "
-                f"{len(ours.get(place, ()))} or others; apply the plan as masks instead"
-            )
+def _cannot(coupling: Coupling, error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return (
+        f"{coupling.network} cannot run without the pruned channels ({lines[0] if lines else ''}): "
+        "it uses their number in a way that is not followed; apply the plan as masks instead"
+    )
 
 
-def _cut(tp: Any, layer: nn.Module, side: str, indices: list[int]) -> None:
-    """Cut rows or columns off a layer, by Torch-Pruning's function for its kind."""
-    function = tp.pruner.function.PrunerBox[tp.ops.module2type(layer)]
-    function(layer, indices, to_output=side == "rows")
+def _proved(
+    coupling: Coupling, masked: nn.Module, slim: nn.Module, image: Tensor, marked: Marks
+) -> float:
+    """The difference of a masked and a slim network, of outputs and of what each layer reads.
+
+    Raises
+    ------
+    RemovalError
+        If the slim network does not run, or computes something else.
+    """
+    try:
+        differences = [
+            compare(masked, slim, x, coupling.reads, marked) for x in (image, random_like(image))
+        ]
+    except Exception as error:  # a forward pass may raise anything
+        raise RemovalError(_cannot(coupling, error)) from error
+    difference = max(differences)
+    if not difference <= TOLERANCE:
+        raise RemovalError(
+            f"the slim network's outputs differ from the masked network's by {difference:.1e}; "
+            f"{coupling.network} draws random numbers, or uses the number of its channels in a way "
+            "that is not followed; apply the plan as masks instead"
+        )
+    return difference
 
 
 def _rewritten(padding: Padding, marked: Marks) -> bool:
@@ -229,7 +197,7 @@ def _added(padding: Padding, marked: Marks) -> tuple[int, int]:
 
 def _with_paddings(model: nn.Module, coupling: Coupling, marked: Marks) -> fx.GraphModule:
     """The graph of a model in which paddings add the channels that are left of theirs."""
-    module = trace(model)
+    module = trace(model, example_input(model, coupling.example))
     nodes = {node.name: node for node in module.graph.nodes}
     for padding in coupling.paddings:
         node = nodes[padding.node]
@@ -242,22 +210,3 @@ def _with_paddings(model: nn.Module, coupling: Coupling, marked: Marks) -> fx.Gr
             node.update_kwarg("pad", tuple(pad))
     module.recompile()
     return module
-
-
-def _difference(one: nn.Module, other: nn.Module, image: Tensor) -> float:
-    """Largest difference of two networks' outputs on random input, in float64."""
-    generator = torch.Generator().manual_seed(0)
-    shape = (2, *image.shape[1:])
-    batch = torch.randn(shape, generator=generator, dtype=torch.float64).to(image.device)
-    first, second = (_outputs(model, batch) for model in (one, other))
-    if [x.shape for x in first] != [y.shape for y in second]:
-        return float("inf")
-    scale = max(float(x.abs().max()) for x in first)
-    largest = max(float((x - y).abs().max()) for x, y in zip(first, second, strict=True))
-    return largest / scale if scale else largest
-
-
-def _outputs(model: nn.Module, batch: Tensor) -> list[Tensor]:
-    twin = copy.deepcopy(model).double()
-    with evaluation_mode(twin), torch.no_grad():
-        return [leaf for leaf in pytree.tree_leaves(twin(batch)) if isinstance(leaf, Tensor)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -12,12 +11,12 @@ import numpy.typing as npt
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
-from cwda.pruning.cost import Cost
-from cwda.pruning.propagation import Use
+from cwda.pruning.layers import Use
 
-__all__ = ["ChannelArray", "Padding", "Site", "site_of"]
+__all__ = ["ChannelArray", "Marks", "Padding", "Read", "Site", "Slot", "site_of"]
 
 ChannelArray = npt.NDArray[np.int64]
+Marks = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,8 +27,9 @@ class Site:
     ----------
     layer : str
         Path of the layer in the model.
-    kind : {"convolution", "linear", "norm"}
-        What it is; BatchNorm, InstanceNorm and PReLU are norms here.
+    kind : {"convolution", "linear", "norm", "function"}
+        What it is; BatchNorm, InstanceNorm and PReLU are norms here, and a convolution by a
+        layer of another class is a function.
     rows : array of int
         Channel of each output, (N',).
     columns : array of int or None
@@ -37,27 +37,67 @@ class Site:
         depthwise convolutions and norms.
     groups, kernel : int
         Groups of a convolution (1 if depthwise) and k^2, the positions of its kernel.
-    extra : int
-        Parameters of each output beside k^2 a column: bias, scale and shift.
     positions : int
         How often each weight is used for one image.
     """
 
     layer: str
-    kind: Literal["convolution", "linear", "norm"]
+    kind: Literal["convolution", "linear", "norm", "function"]
     rows: ChannelArray
     columns: ChannelArray | None
     groups: int
     kernel: int
-    extra: int
     positions: int
 
-    def cost(self, pruned: npt.NDArray[np.bool_]) -> Cost:
-        """Parameters and multiply-adds without the channels marked in `pruned`."""
+    def flops(self, pruned: Marks) -> int:
+        """Multiply-adds without the channels marked in `pruned`."""
         rows = int((~pruned[self.rows]).sum())
         columns = 1 if self.columns is None else int((~pruned[self.columns]).sum()) // self.groups
-        weights = rows * columns * self.kernel
-        return Cost(weights + rows * self.extra, weights * self.positions)
+        return rows * columns * self.kernel * self.positions
+
+
+@dataclass(frozen=True, eq=False)
+class Slot:
+    """One axis of a parameter or buffer, and the channel to which each of its places belongs.
+
+    Attributes
+    ----------
+    name : str
+        Path of the parameter; of one that several layers share, the first.
+    axis : int
+        Which axis.
+    channels : array of int
+        Channel of each place.
+    zeroed : bool
+        Whether masks zero it, as rows of weights; columns are only cut.
+    """
+
+    name: str
+    axis: int
+    channels: ChannelArray
+    zeroed: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Read:
+    """Where a layer reads channels.
+
+    Attributes
+    ----------
+    node : str
+        Name of the graph's node that applies the layer.
+    layer : str
+        Path of the layer.
+    axis : int
+        Axis of the channels in what it is given.
+    channels : array of int
+        The channel of each place on that axis.
+    """
+
+    node: str
+    layer: str
+    axis: int
+    channels: ChannelArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,17 +123,15 @@ class Padding:
     place: int
 
 
-def site_of(layer: str, use: Use, numbers: Callable[[Tensor], ChannelArray]) -> Site:
+def site_of(
+    layer: str, use: Use, model: nn.Module, numbers: Callable[[Tensor], ChannelArray]
+) -> Site:
     """The site of a layer, with its channels numbered anew."""
-    module, rows = use.module, numbers(use.rows)
+    kind: Literal["convolution", "linear", "norm", "function"] = "norm"
+    module = dict(model.named_modules()).get(layer)
+    if use.kind == "convolution":
+        kind = "convolution" if isinstance(module, _ConvNd) else "function"
+    elif use.kind == "linear":
+        kind = "linear" if isinstance(module, nn.Linear) else "function"
     columns = None if use.columns is None else numbers(use.columns)
-    parameters = sum(each.numel() for each in module.parameters(recurse=False))
-    if isinstance(module, _ConvNd):
-        kernel = math.prod(module.kernel_size)
-        groups = 1 if columns is None else module.groups
-        extra = 0 if module.bias is None else 1
-        return Site(layer, "convolution", rows, columns, groups, kernel, extra, use.positions)
-    if isinstance(module, nn.Linear):
-        extra = 0 if module.bias is None else 1
-        return Site(layer, "linear", rows, columns, 1, 1, extra, use.positions)
-    return Site(layer, "norm", rows, None, 1, 0, parameters // len(rows), 0)
+    return Site(layer, kind, numbers(use.rows), columns, use.groups, use.kernel, use.positions)

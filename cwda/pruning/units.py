@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from heapq import heappop, heappush
 
@@ -10,22 +9,24 @@ from torch import fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
+from cwda.pruning.operations import (
+    ACTIVATIONS,
+    ADDITIVE,
+    DIVIDING,
+    ELEMENTWISE,
+    GATES,
+    MULTIPLICATIVE,
+    NORM,
+    PER_CHANNEL,
+    kind,
+    layer_name,
+    operation,
+)
+
 __all__ = ["Unit", "find_units"]
 
-# Operations are told by what they compute: type of the layer, name of the function or method.
-_ACTIVATIONS = re.compile(
-    r"relu6?|leaky_?relu|[pr]relu|[sc]?elu|gelu|silu|mish|softplus|softsign|tanh|sigmoid|logsigmoid"
-    r"|hard(swish|tanh|sigmoid|shrink)|softshrink|tanhshrink|threshold|clamp(_min)?"
-)
-_GATES = re.compile("(hard)?sigmoid")
-_SUMS = re.compile("i?(add|sub)")
-_PRODUCTS = re.compile("i?mul")
 # Channel j of the output comes from channel j of the input.
-_KEEP_CHANNELS = re.compile(
-    f"{_SUMS.pattern}|{_PRODUCTS.pattern}|{_GATES.pattern}"
-    r"|identity|(feature_?)?(alpha_?)?dropout[123]?d?|(max|avg)_?pool[123]d|contiguous|clone"
-    r"|stochastic_depth"
-)
+_KEEP_CHANNELS = {ADDITIVE, DIVIDING, ELEMENTWISE, MULTIPLICATIVE, NORM, PER_CHANNEL}
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +89,7 @@ def _first_activation(graph: fx.GraphModule, start: fx.Node) -> tuple[fx.Node | 
     waiting = [(order[start], start.name, start)]
     while waiting:
         node = heappop(waiting)[2]
-        after_sum = reached[node] or bool(_SUMS.fullmatch(_kind(graph, node)))
+        after_sum = reached[node] or kind(node, graph) == ADDITIVE
         if _is_activation(graph, node):
             return node, after_sum
         if node is not start and not _keeps_channels(graph, node):
@@ -101,16 +102,15 @@ def _first_activation(graph: fx.GraphModule, start: fx.Node) -> tuple[fx.Node | 
 
 
 def _is_activation(graph: fx.GraphModule, node: fx.Node) -> bool:
-    kind = _kind(graph, node)
-    if _PRODUCTS.fullmatch(kind):  # x sigmoid(x), written out
+    if kind(node, graph) == MULTIPLICATIVE:  # x sigmoid(x), written out
         return bool(_own_gates(graph, node))
     layer = _layer(graph, node)
     if isinstance(layer, _BatchNorm):  # some libraries put the activation into the BatchNorm
-        return any(_ACTIVATIONS.fullmatch(_type_name(child)) for child in layer.children())
-    return bool(_ACTIVATIONS.fullmatch(kind)) and not any(
+        return any(layer_name(child) in ACTIVATIONS for child in layer.children())
+    return operation(node, graph) in ACTIVATIONS and not any(
         node in _own_gates(graph, user)
         for user in node.users
-        if _PRODUCTS.fullmatch(_kind(graph, user))
+        if kind(user, graph) == MULTIPLICATIVE
     )
 
 
@@ -120,30 +120,13 @@ def _own_gates(graph: fx.GraphModule, product: fx.Node) -> list[fx.Node]:
     return [
         each
         for each in factors
-        if _GATES.fullmatch(_kind(graph, each)) and any(x in factors for x in each.all_input_nodes)
+        if operation(each, graph) in GATES and any(x in factors for x in each.all_input_nodes)
     ]
 
 
 def _keeps_channels(graph: fx.GraphModule, node: fx.Node) -> bool:
-    kind = _kind(graph, node)
-    return isinstance(_layer(graph, node), _BatchNorm) or bool(_KEEP_CHANNELS.fullmatch(kind))
+    return isinstance(_layer(graph, node), _BatchNorm) or kind(node, graph) in _KEEP_CHANNELS
 
 
 def _layer(graph: fx.GraphModule, node: fx.Node) -> nn.Module | None:
     return graph.get_submodule(str(node.target)) if node.op == "call_module" else None
-
-
-def _kind(graph: fx.GraphModule, node: fx.Node) -> str:
-    """What a node computes, in lower case and without the underscore of in-place work."""
-    layer = _layer(graph, node)
-    if layer is not None:
-        return _type_name(layer)
-    if node.op == "call_function":
-        return str(getattr(node.target, "__name__", "")).strip("_")
-    return str(node.target).strip("_") if node.op == "call_method" else ""
-
-
-def _type_name(layer: nn.Module) -> str:
-    """The layer of torch.nn that this is, or that it derives from."""
-    kinds = (kind for kind in type(layer).__mro__ if kind.__module__.startswith("torch.nn."))
-    return next(kinds, nn.Module).__name__.lower()

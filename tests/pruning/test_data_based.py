@@ -328,7 +328,7 @@ def test_a_model_that_cannot_be_traced_is_told_in_one_line():
 
     with torch.random.fork_rng(devices=[]):
         model = Branching()
-    with pytest.raises(TracingError, match=r"Branching cannot be traced.*without branches") as told:
+    with pytest.raises(TracingError, match="Branching depends on the values of its input") as told:
         scores(model, ["apoz"], data=torch.zeros(1, 3, 4, 4))
     assert "\n" not in str(told.value)
     assert scores(model, ["l1"])["score"].notna().all()

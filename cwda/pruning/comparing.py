@@ -1,0 +1,92 @@
+"""How far a masked and a slim network differ, in their outputs and in what each layer reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, fx, nn
+from torch.utils._pytree import tree_leaves
+
+from cwda.errors import TracingError
+from cwda.pruning.graph import duplicate, evaluation_mode, reproducible, trace
+from cwda.pruning.sites import Marks, Read
+
+__all__ = ["compare"]
+
+
+def compare(
+    masked: nn.Module, slim: nn.Module, image: Tensor, reads: Sequence[Read], marked: Marks
+) -> float:
+    """The largest difference, relative to the largest value of the same output or input.
+
+    In float64, where the networks compute in it. Outputs alone would say little of a network
+    whose signal fades from layer to layer, as it may before training.
+    """
+    dtype = torch.float64 if _runs(masked, image.double()) else image.dtype
+    found = [_outputs(model, image.to(dtype)) for model in (masked, slim)]
+    largest = _largest(*found)
+    if not np.isfinite(largest):
+        return largest
+    try:
+        seen = [_seen(model, image.to(dtype), reads) for model in (masked, slim)]
+    except TracingError:  # the slim network takes another way through its code
+        return largest
+    for read in reads:
+        if not all(read.node in each for each in seen):
+            continue
+        kept = torch.from_numpy(np.flatnonzero(~marked[read.channels])).to(image.device)
+        wanted = seen[0][read.node].index_select(read.axis, kept)
+        largest = max(largest, _largest([wanted], [seen[1][read.node]]))
+    return largest
+
+
+def _runs(model: nn.Module, image: Tensor) -> bool:
+    try:
+        _outputs(model, image)
+    except (RuntimeError, TypeError, ValueError):  # as where a constant is float32
+        return False
+    return True
+
+
+def _outputs(model: nn.Module, image: Tensor) -> list[Tensor]:
+    twin = duplicate(model).to(image.dtype)
+    with evaluation_mode(twin), reproducible(), torch.no_grad():
+        return [leaf for leaf in tree_leaves(twin(image)) if isinstance(leaf, Tensor)]
+
+
+def _largest(first: list[Tensor], second: list[Tensor]) -> float:
+    if [x.shape for x in first] != [y.shape for y in second]:
+        return float("inf")
+    pairs = [(x.double(), y.double()) for x, y in zip(first, second, strict=True) if x.numel()]
+    if all(torch.equal(x, y) for x, y in pairs):
+        return 0.0
+    scale = max(float(x.abs().max()) for x, _ in pairs)
+    largest = max(float((x - y).abs().max()) for x, y in pairs)
+    return largest / scale if scale else largest
+
+
+def _seen(model: nn.Module, image: Tensor, reads: Sequence[Read]) -> dict[str, Tensor]:
+    twin = duplicate(model).to(image.dtype)
+    run = _Reader(trace(twin, image), {read.node for read in reads})
+    with evaluation_mode(twin), reproducible(), torch.no_grad():
+        run.run(image)
+    return run.seen
+
+
+class _Reader(fx.Interpreter):
+    """Keeps what layers read."""
+
+    def __init__(self, graph: fx.GraphModule, nodes: set[str]) -> None:
+        super().__init__(graph)
+        self.seen: dict[str, Tensor] = {}
+        self._nodes = nodes
+
+    def run_node(self, n: fx.Node) -> Any:
+        """Run one node, once what it reads has been copied."""
+        if n.name in self._nodes:
+            args, kwargs = self.fetch_args_kwargs_from_env(n)
+            self.seen[n.name] = (args[0] if args else kwargs["input"]).clone()
+        return super().run_node(n)
