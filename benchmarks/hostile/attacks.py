@@ -17,6 +17,7 @@ import torch
 
 from benchmarks.hostile.formats import State, file_of
 from benchmarks.hostile.torch_formats import archive_of_program, tar_of
+from cwda.extract.select import MAX_LAYERS
 
 __all__ = ["ATTACKS", "CANARY", "MASSES"]
 
@@ -372,7 +373,7 @@ ATTACKS: dict[tuple[str, str], tuple[Callable[[Rng, Path, State], Path], str]] =
     ("npy", "very many filters"): (_many_filters, "any"),
 }  # fmt: skip
 
-_MANY = 100_000
+_MANY = MAX_LAYERS
 
 
 def _mass(kind: str) -> Callable[[Rng, Path, State], Path]:

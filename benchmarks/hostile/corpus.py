@@ -19,6 +19,7 @@ from benchmarks.hostile.formats import (
     healthy_file,
     main_file,
 )
+from cwda.extract.select import MAX_LAYERS
 
 __all__ = ["Built", "Case", "build", "case_of"]
 
@@ -79,7 +80,7 @@ def case_of(number: int, seed: int) -> Case:
     """Case `number` of a seed; the first ones are the masses of layers."""
     masses = list(MASSES)
     if number < len(masses):
-        return Case(number, seed, masses[number], "mass", "100,000 layers")
+        return Case(number, seed, masses[number], "mass", f"{MAX_LAYERS:,} layers")
     schedule = _schedule()
     form, family, kind = schedule[(number - len(masses)) % len(schedule)]
     return Case(number, seed, form, family, kind)

@@ -24,6 +24,8 @@ from benchmarks.hostile.corpus import Built, build, case_of
 from benchmarks.hostile.formats import CHECKSUMMED, FORMATS, file_of, healthy
 from cwda.conditions.results import decide
 from cwda.errors import CwdaError
+from cwda.extract import hdf5_trial
+from cwda.extract.select import MAX_LAYERS
 from cwda.layers import ConvLayer, Network, Provenance
 
 __all__ = ["CHECKED_LAYERS", "work"]
@@ -45,10 +47,11 @@ class _Watch:
     def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
         if not self.on:
             return
-        mode = arguments[1] if event == "open" else ""
+        mode = arguments[1] if event == "open" and not isinstance(arguments[0], int) else ""
         writes = isinstance(mode, str) and set(mode) & set("wax+")
         attack = event == "import" and arguments[0] == "antigravity"
-        if event in _FORBIDDEN or writes or attack:
+        trial = event == "subprocess.Popen" and str(hdf5_trial.PROBE) in arguments[1]
+        if (event in _FORBIDDEN and not trial) or writes or attack:
             self.heard = self.heard or f"{event} {arguments!r}"[:100]
 
 
@@ -138,8 +141,8 @@ def _wrong(kind: str, built: Built, network: Network, table: list[Any], total: i
     """What is wrong with a table; empty if nothing."""
     if built.expected == "refused":
         return "a table where a refusal is due"
-    if built.expected == "mass" and total != 100_000:
-        return f"{total} layers of 100,000"
+    if built.expected == "mass" and total != MAX_LAYERS:
+        return f"{total} layers of {MAX_LAYERS:,}"
     if len(table) != 6 * len(network):
         return f"{len(table)} rows for {len(network)} layers"
     if built.expected == "same" and {layer.name for layer in network} != set(built.reference):

@@ -171,6 +171,8 @@ def _turned(tensor: NamedTensor, choice: Choice, bias: int | None, told: bool) -
 
 
 def _noted(tensor: NamedTensor, note: str) -> NamedTensor:
+    if not note:
+        return tensor
     return replace(tensor, assumption="; ".join(filter(None, (tensor.assumption, note))))
 
 

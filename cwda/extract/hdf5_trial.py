@@ -13,9 +13,10 @@ from pathlib import Path
 
 from cwda.errors import UnreadableError
 
-__all__ = ["require_readable"]
+__all__ = ["PROBE", "require_readable"]
 
-_PROBE = Path(__file__).with_name("hdf5_probe.py")
+#: The program of the other process.
+PROBE = Path(__file__).with_name("hdf5_probe.py")
 #: Seconds for starting and for small files, and bytes a second beyond.
 _SECONDS, _SPEED = 30.0, 20e6
 
@@ -33,7 +34,7 @@ def require_readable(source: Path | bytes) -> None:
     """
     size = len(source) if isinstance(source, bytes) else source.stat().st_size
     # -P: the folder of the program is not searched for modules.
-    command = [sys.executable or "python3", "-P", str(_PROBE), str(size)]
+    command = [sys.executable or "python3", "-P", str(PROBE), str(size)]
     command += [] if isinstance(source, bytes) else [str(source.absolute())]
     given = source if isinstance(source, bytes) else b""
     with contextlib.suppress(OSError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
 from cwda.extract.adapters import ADAPTER, is_adapter
@@ -42,6 +43,7 @@ def why_not(tensor: NamedTensor, bias: NamedTensor | None) -> str:
     )
 
 
+@functools.lru_cache(maxsize=200_000)  # asked several times for each tensor
 def split_leaf(name: str) -> tuple[str, str]:
     """The name of a tensor's layer and the tensor's own, which a dot, slash or comma divides.
 

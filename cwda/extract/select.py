@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -30,7 +30,7 @@ __all__ = ["Options", "select", "turn"]
 
 #: Most convolutions of a network, and most bytes that they may have beyond their file's, as
 #: where it is compressed or where weights are tied.
-MAX_LAYERS, MAX_REPEATED = 100_000, 1 << 29
+MAX_LAYERS, MAX_REPEATED = 20_000, 1 << 29
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,11 @@ def select(content: Content, name: str, provenance: Provenance, options: Options
     _check_patterns(names, options)
     told = [_matches(name, options.transposed) for name in names]
     chosen = arrange(chosen, names, tensors, options.layout, told, content.format)
-    tensors, notes = _settle(chosen, names, options)
-    layers = tuple(_layer(t, n) for t, n in zip(tensors, names, strict=True))
+    settled, notes = _settle(chosen, names, options)
+    layers = tuple(
+        _layer(tensor, name, *kind)
+        for tensor, name, kind in zip(chosen, names, settled, strict=True)
+    )
     return Network(name, layers, provenance, tuple(skipped), (*content.assumptions, *notes))
 
 
@@ -156,15 +159,15 @@ def _convolutions(tensors: list[NamedTensor], skipped: list[Skipped]) -> list[Na
 
 def _settle(
     chosen: list[NamedTensor], names: list[str], options: Options
-) -> tuple[list[NamedTensor], list[str]]:
+) -> tuple[list[tuple[int, bool]], list[str]]:
     """Groups and transposition of each layer, and in words what was assumed."""
-    settled: list[NamedTensor] = []
+    settled: list[tuple[int, bool]] = []
     notes: dict[str, list[str]] = {}
     for tensor, name, guess in zip(chosen, names, depthwise(chosen), strict=True):
-        current, assumed = _settle_one(tensor, name, options, guess)
-        for note in filter(None, (*current.assumption.split("; "), *assumed)):
+        kind, assumed = _settle_one(tensor, name, options, guess)
+        for note in filter(None, (*tensor.assumption.split("; "), *assumed)):
             notes.setdefault(note, []).append(name)
-        settled.append(current)
+        settled.append(kind)
     told = [_note(text, layers, len(names)) for text, layers in notes.items()]
     return settled, told + _aliases(chosen, names)
 
@@ -184,7 +187,7 @@ def _aliases(chosen: list[NamedTensor], names: list[str]) -> list[str]:
 
 def _settle_one(
     tensor: NamedTensor, name: str, options: Options, guess: tuple[bool, str]
-) -> tuple[NamedTensor, list[str]]:
+) -> tuple[tuple[int, bool], list[str]]:
     assumed: list[str] = []
     transposed, groups = tensor.transposed, tensor.groups
     if _matches(name, options.transposed):
@@ -204,7 +207,7 @@ def _settle_one(
             f"layer {name!r} of shape {tensor.shape} cannot have {groups} groups; "
             "the first axis must be a multiple"
         )
-    return replace(tensor, groups=groups, transposed=transposed), assumed
+    return (groups, transposed), assumed
 
 
 def _check_patterns(names: list[str], options: Options) -> None:
@@ -232,15 +235,13 @@ def _note(text: str, layers: list[str], total: int) -> str:
     return f"{len(layers)} of {total} layers ({shown}): {text}"
 
 
-def _layer(tensor: NamedTensor, name: str) -> ConvLayer:
-    assert tensor.groups is not None
-    assert tensor.transposed is not None
+def _layer(tensor: NamedTensor, name: str, groups: int, transposed: bool) -> ConvLayer:
     weight = tensor.read()
     if weight.is_floating_point() and weight.dtype.itemsize == 1:
         weight = weight.to(torch.float32)  # numpy has no 8-bit floats; float32 holds them exactly
-    if tensor.transposed:
-        weight = turn(weight, tensor.groups)
-    return ConvLayer(name, weight, tensor.groups, tensor.transposed)
+    if transposed:
+        weight = turn(weight, groups)
+    return ConvLayer(name, weight, groups, transposed)
 
 
 def _count(number: int, what: str) -> str:

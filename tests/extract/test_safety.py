@@ -301,7 +301,7 @@ def test_hdf5_is_tried_in_another_process(tmp_path, monkeypatch, program, words)
         file.create_dataset("conv/kernel:0", data=np.zeros((3, 3, 4, 8), "float32"))
     assert len(load(path).layers) == 1
     probe.write_text(program)
-    monkeypatch.setattr(hdf5_trial, "_PROBE", probe)
+    monkeypatch.setattr(hdf5_trial, "PROBE", probe)
     monkeypatch.setattr(hdf5_trial, "_SECONDS", 5.0 if words == "crashes" else 0.5)
     with pytest.raises(UnreadableError, match=words):
         load(path)
