@@ -207,11 +207,40 @@ def test_wrong_values_are_refused_in_one_line(name):
     assert refused
 
 
-@pytest.mark.parametrize("function", [cwda.load_model, cwda.make_plan, cwda.collect])
-def test_models_are_needed_not_weights(function):
-    rest = ("l2", 0.5, (1, 8, 9, 9)) if function is cwda.make_plan else ()
+SHAPE = (1, 8, 9, 9)
+#: Functions of a model that runs, with arguments that work after it.
+OF_A_MODEL = {
+    "load_model": lambda folder: (),
+    "collect": lambda folder: (),
+    "couple": lambda folder: (SHAPE,),
+    "make_plan": lambda folder: ("l2", 0.5, SHAPE),
+    "masked": lambda folder: (cwda.make_plan(module(), "l2", 0.5, SHAPE), SHAPE),
+    "remove": lambda folder: (cwda.make_plan(module(), "l2", 0.5, SHAPE), SHAPE),
+    "export": lambda folder: (folder / "net.safetensors", SHAPE),
+}
+
+
+@pytest.mark.parametrize("name", OF_A_MODEL)
+def test_models_are_needed_not_weights(name, tmp_path):
+    function, rest = getattr(cwda, name), OF_A_MODEL[name](tmp_path)
     for source in (*WRONG[:14], cwda.load(WEIGHTS), WEIGHTS):
         assert refusal(function, source, *rest), source
+    for place in range(len(rest)):
+        for value in WRONG_VALUES:
+            refusal(function, module(), *rest[:place], value, *rest[place + 1 :])
+
+
+def test_models_are_read_where_a_name_is_given(tmp_path):
+    name, shape = "resnet20-cifar10", (1, 3, 32, 32)
+    model = cwda.load_model(name)
+    plan = cwda.make_plan(name, "l2", 0.25, shape)
+    assert cwda.couple(name, shape).table.equals(cwda.couple(model, shape).table)
+    twin = cwda.masked(name, plan, shape)
+    assert twin.conv1.weight.equal(cwda.masked(model, plan, shape).conv1.weight)
+    assert cwda.remove(name, plan, shape).after == plan.after
+    assert len(cwda.load(cwda.export(name, tmp_path / "net.safetensors", shape))) == 19
+    assert "make_plan" in refusal(cwda.masked, model, {"conv1": [0]}, shape)
+    assert "make_plan" in refusal(cwda.overlap, plan, None)
 
 
 def test_accuracy_says_what_it_needs():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TypeVar, overload
 
 import numpy as np
 from torch import Tensor, nn
@@ -12,6 +13,8 @@ from cwda.errors import SourceError
 from cwda.extract.load import Source, load
 from cwda.extract.load_model import load_model
 from cwda.layers import ConvLayer, Network, distinct, layer_from_array
+
+Model = TypeVar("Model", bound=nn.Module)
 
 __all__ = ["Source", "layer_of", "model_of", "network_of", "networks_of"]
 
@@ -70,6 +73,10 @@ def layer_of(source: Source) -> ConvLayer:
     return network.layers[0]
 
 
+@overload
+def model_of(source: Model) -> Model: ...
+@overload
+def model_of(source: str | Path) -> nn.Module: ...
 def model_of(source: nn.Module | str | Path) -> nn.Module:
     """A model that runs: a module as it is, or that of a name or file.
 

@@ -77,6 +77,11 @@ def example_input(model: nn.Module, example: Example) -> Tensor:
         If it is not a batch of images.
     """
     reference = next(model.parameters(), torch.empty(0))
+    if not isinstance(example, Tensor | Sequence) or isinstance(example, str):
+        raise SelectionError(
+            "an example input is a tensor or its shape, such as (1, 3, 32, 32), not an object of "
+            f"type {type(example).__name__}"
+        )
     if not isinstance(example, Tensor):
         shape = tuple(example)
         if any(isinstance(size, Tensor) for size in shape):

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
 from cwda.errors import PlanError, TracingError
+from cwda.extract.sources import model_of
 from cwda.pruning.cost import Cost, Example, count, example_input
 from cwda.pruning.graph import duplicate, evaluation_mode, reproducible, trace
 from cwda.pruning.numbering import numbered
@@ -201,7 +203,7 @@ class Coupling:
         )
 
 
-def couple(model: nn.Module, example: Example) -> Coupling:
+def couple(model: nn.Module | str | Path, example: Example) -> Coupling:
     """Find the filters of a model that must be pruned together.
 
     What the rules find is tried: channels are masked, and those that some layer does not read
@@ -209,8 +211,9 @@ def couple(model: nn.Module, example: Example) -> Coupling:
 
     Parameters
     ----------
-    model : nn.Module
-        The network. A copy of it runs a few times in evaluation mode; it stays as it is.
+    model : nn.Module, str or Path
+        The network, or a name or file that `cwda.load_model` reads. A copy of it runs a few
+        times in evaluation mode; it stays as it is.
     example : Tensor or sequence of int
         An input or its shape, batch first; only sizes matter.
 
@@ -224,6 +227,7 @@ def couple(model: nn.Module, example: Example) -> Coupling:
     TracingError
         If the graph cannot be traced, or the model does not take the example.
     """
+    model = model_of(model)
     image = example_input(model, example)[:1]
     twin = duplicate(model)
     graph = trace(twin, image)

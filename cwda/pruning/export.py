@@ -11,7 +11,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from cwda.arguments import as_path
 from cwda.errors import ExportError, nearest
+from cwda.extract.sources import model_of
 from cwda.pruning.cost import Example, example_input
 
 __all__ = ["export"]
@@ -68,18 +70,18 @@ _WRITERS: dict[str, Callable[[nn.Module, Tensor, Path], None]] = {
 }
 
 
-def export(model: nn.Module, path: str | Path, example: Example) -> Path:
+def export(model: nn.Module | str | Path, path: str | Path, example: Example) -> Path:
     """Write a network, as it computes in evaluation mode.
 
     Parameters
     ----------
-    model : nn.Module
-        The network; it stays as it is.
+    model : nn.Module, str or Path
+        The network, which stays as it is, or a name or file that `cwda.load_model` reads.
     path : str or Path
         Its ending says what is written: ``.safetensors`` the state dict; ``.pt`` TorchScript
         (deprecated by PyTorch in favour of the next); ``.pt2`` a program of `torch.export`;
         ``.onnx`` an ONNX model (extra ``onnx``). The batch size is free, but in TorchScript as
-        the model's code makes it. `cwda.load` reads all but ``.pt2``.
+        the model's code makes it. `cwda.load` reads them all.
     example : Tensor or sequence of int
         An input of the model or its shape, batch first.
 
@@ -102,7 +104,7 @@ def export(model: nn.Module, path: str | Path, example: Example) -> Path:
     ...     cwda.load(export(cifar_resnet(20), folder + "/slim.safetensors", (1, 3, 32, 32)))
     Network('slim', 19 convolutions, 267,696 weights)
     """
-    path = Path(path)
+    model, path = model_of(model), as_path(path)
     if path.suffix not in _WRITERS:
         known = nearest(path.suffix, _WRITERS)
         raise ExportError(f"no format goes with the ending of {path.name!r}{known}")

@@ -7,16 +7,18 @@ its channel passes: what follows reads zeros, exactly as if the channel were rem
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TypeVar
+from pathlib import Path
+from typing import TypeVar, overload
 
 import torch
 from torch import Tensor, nn
 
 from cwda.errors import PlanError
+from cwda.extract.sources import model_of
 from cwda.pruning.cost import Example, example_input
 from cwda.pruning.coupling import Coupling, as_coupling
 from cwda.pruning.graph import duplicate, trace
-from cwda.pruning.plan import Plan
+from cwda.pruning.plan import Plan, require_plan
 from cwda.pruning.sites import Marks
 from cwda.pruning.verification import alive, places_to_zero, random_like
 
@@ -59,7 +61,8 @@ class Masks:
     """
 
     def __init__(self, model: nn.Module, plan: Plan, example: Example | Coupling) -> None:
-        self.model = model
+        self.model = model_of(model)
+        require_plan(plan)
         coupling = as_coupling(model, example)
         marked = coupling.channels(plan.pruned)
         try:
@@ -98,13 +101,17 @@ class Masks:
         self._before = []
 
 
-def masked(model: Model, plan: Plan, example: Example | Coupling) -> Model:
+@overload
+def masked(model: Model, plan: Plan, example: Example | Coupling) -> Model: ...
+@overload
+def masked(model: str | Path, plan: Plan, example: Example | Coupling) -> nn.Module: ...
+def masked(model: nn.Module | str | Path, plan: Plan, example: Example | Coupling) -> nn.Module:
     """A copy of a model in which a plan is applied as masks.
 
     Parameters
     ----------
-    model : nn.Module
-        Stays as it is.
+    model : nn.Module, str or Path
+        Stays as it is; a name or file is read by `cwda.load_model`.
     plan : Plan
         Made by `make_plan` for this model.
     example : Tensor, sequence of int, or Coupling
@@ -115,6 +122,8 @@ def masked(model: Model, plan: Plan, example: Example | Coupling) -> Model:
     PlanError
         If the plan does not fit the model, or prunes a filter without those tied to it.
     """
+    model = model_of(model)
+    require_plan(plan)
     coupling = as_coupling(model, example)
     twin = duplicate(model)
     Masks(twin, plan, coupling).enforce()

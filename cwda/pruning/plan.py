@@ -15,7 +15,7 @@ from cwda.pruning.plan_content import FORMAT, Measure, Strategy, validated
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Plan", "overlap"]
+__all__ = ["Plan", "overlap", "require_plan"]
 
 
 @dataclass(frozen=True)
@@ -186,11 +186,28 @@ class Plan:
         )
 
 
+def require_plan(plan: object) -> None:
+    """Refuse what is no plan.
+
+    Raises
+    ------
+    PlanError
+        If it is of another type.
+    """
+    if not isinstance(plan, Plan):
+        raise PlanError(
+            f"a Plan is needed, as cwda.make_plan gives it, not an object of type "
+            f"{type(plan).__name__}"
+        )
+
+
 def overlap(a: Plan, b: Plan) -> float:
     """Jaccard index of the filters that two plans prune; NaN if both prune none.
 
     Raises
     ------
+    PlanError
+        If one is no plan.
     SelectionError
         If they are plans for networks with different layers.
 
@@ -202,6 +219,8 @@ def overlap(a: Plan, b: Plan) -> float:
     >>> round(overlap(select(array, "l1", 0.5), select(array, "l2", 0.5)), 3)
     0.778
     """
+    require_plan(a)
+    require_plan(b)
     first = {(name, index) for name, pruned in a.pruned.items() for index in pruned}
     second = {(name, index) for name, pruned in b.pruned.items() for index in pruned}
     if _layers(a) != _layers(b):

@@ -8,18 +8,20 @@ masked one computes, on two inputs, with the weights as they are and with others
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from torch import Tensor, fx, nn
 
 from cwda.errors import RemovalError
+from cwda.extract.sources import model_of
 from cwda.pruning.comparing import compare
 from cwda.pruning.cost import Cost, Example, count, example_input, latency
 from cwda.pruning.coupling import Coupling, as_coupling
 from cwda.pruning.cutting import cut
 from cwda.pruning.graph import duplicate, trace
 from cwda.pruning.masks import Masks, masked
-from cwda.pruning.plan import Plan
+from cwda.pruning.plan import Plan, require_plan
 from cwda.pruning.sites import Marks, Padding
 from cwda.pruning.verification import random_like, scramble
 
@@ -87,14 +89,18 @@ class Removal:
 
 
 def remove(
-    model: nn.Module, plan: Plan, example: Example, *, coupling: Coupling | None = None
+    model: nn.Module | str | Path,
+    plan: Plan,
+    example: Example,
+    *,
+    coupling: Coupling | None = None,
 ) -> Removal:
     """Remove what a plan prunes from a copy of a model.
 
     Parameters
     ----------
-    model : nn.Module
-        Stays as it is.
+    model : nn.Module, str or Path
+        Stays as it is; a name or file is read by `cwda.load_model`.
     plan : Plan
         Made by `make_plan` for this model.
     example : Tensor or sequence of int
@@ -115,6 +121,8 @@ def remove(
         If the plan empties a layer, or the slim network does not run or computes something else
         than the masked one.
     """
+    model = model_of(model)
+    require_plan(plan)
     coupling = as_coupling(model, coupling or example)
     marked = coupling.channels(plan.pruned)
     _require_channels_left(coupling, marked)
