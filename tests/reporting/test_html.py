@@ -1,19 +1,15 @@
 """The HTML report: one file, and what a browser makes of it."""
 
 import html as entities
-import json
 import re
-import shutil
-import subprocess
 from html.parser import HTMLParser
 
 import pytest
 
+import cwda
 from cwda.formatting import number
-
-BROWSER = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
+from tests.browser import PHONE, needs_browser, title_after_load, too_wide
+from tests.reporting.conftest import weights
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +43,7 @@ def test_tables_have_heads_and_pictures_alternatives(page):
     assert "<math" in page
 
 
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
+@needs_browser
 def test_a_browser_shows_it_and_sorts_its_tables(page, tmp_path):
     probe = """<script>
     const errors = [];
@@ -60,26 +56,27 @@ def test_a_browser_shows_it_and_sorts_its_tables(page, tmp_path):
       button.click(); const up = shown();
       button.click(); const down = shown();
       const images = [...document.images].every((image) => image.complete && image.naturalWidth);
-      const fits = document.documentElement.scrollWidth <= document.documentElement.clientWidth;
-      document.title = JSON.stringify({errors, up, down, images, fits});
+      document.title = JSON.stringify({errors, up, down, images});
     });</script></head>"""
     probed = tmp_path / "probed.html"
     probed.write_text(page.replace("</head>", probe, 1))
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--window-size=500,900"]
-    options += [f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom"]
-    run = subprocess.run(
-        [BROWSER, *options, probed.as_uri()],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    title = re.search(r"<title>(.*?)</title>", run.stdout, re.DOTALL)[1]
-    found = json.loads(entities.unescape(title))
+    found = title_after_load(probed, tmp_path)
     assert found["errors"] == []
     assert found["images"]
-    assert found["fits"]  # no scrolling sideways on a narrow screen
     known = [float(cell) for cell in found["up"] if cell != "–"]
     assert known == sorted(known)
     assert [cell for cell in found["down"] if cell != "–"] == [
         cell for cell in reversed(found["up"]) if cell != "–"
     ]
+
+
+@needs_browser
+def test_no_page_scrolls_sideways_on_a_telephone(html, folder, tmp_path):
+    """Wide tables and formulas scroll in boxes of their own; long names are broken."""
+    name = "module.features.a_block_of_a_long_name.with_squeeze_excitation.convolution_bn_relu"
+    layers = {f"{name}.{i}.weight": weights(i, 16, 4, 3, 3) for i in range(2)}
+    layers[f"{'x' * 150}.weight"] = weights(2, 16, 4, 3, 3)
+    long = cwda.report(
+        cwda.load(layers, name="a_name_without_an_end_" * 6), folder / "long.html", detail=True
+    )
+    assert too_wide([html, long], PHONE, tmp_path) == {}
