@@ -7,14 +7,20 @@ from __future__ import annotations
 
 import html
 import re
+from pathlib import Path
 from typing import Any
 
 from latex2mathml.converter import convert
 from mkdocs.exceptions import PluginError
+from mkdocs.structure.files import File, Files
 
-#: What pymdownx.arithmatex makes of a formula in a line and of one on lines of its own.
+#: The font of the HTML report, which site.css names.
+FONT = Path(__file__).resolve().parents[2] / "cwda/reporting/template/stix-two-math.woff"
+
+#: What pymdownx.arithmatex makes of a formula in a line and of one on lines of its own; the first
+#: with the bracket and the punctuation that no end of a line may take from it.
 FORMULA = re.compile(
-    r'<span class="arithmatex">\\\((?P<inline>.*?)\\\)</span>'
+    r'(?P<before>\(?)<span class="arithmatex">\\\((?P<inline>.*?)\\\)</span>(?P<after>[,.;:)]*)'
     r'|<div class="arithmatex">\s*\\\[(?P<block>.*?)\\\]\s*</div>',
     re.DOTALL,
 )
@@ -38,8 +44,19 @@ PRIME = '<mo lspace="0" rspace="0">′</mo>'
 UPRIGHT = re.compile(r"<mi>([Α-Ω])</mi>|<mo>([A-Za-z])</mo>")
 NAMES = re.compile(r"<mo>([A-Za-z]{2,})</mo>")
 
-#: After the name of a function a space, unless a bracket or an index follows.
-APPLIED = re.compile(r"(<mi>(?:arcsin|artanh|exp|log|ln|sin|tr|Cov|Var)</mi>)(?=<m(?!o|space))")
+#: The name of a function has a space before it, after a factor, and behind it, unless a bracket or
+#: an index follows.
+FUNCTION = "<mi>(?:arcsin|artanh|exp|log|ln|sin|tr|Cov|Var)</mi>"
+FACTOR = r'</mi>|</mn>|</msu[bp]>|</mfrac>|<mo stretchy="false">\)</mo>'
+MULTIPLIED = re.compile(f"({FACTOR})(?={FUNCTION})")
+APPLIED = re.compile(f"({FUNCTION})(?=<m(?!o|space))")
+SPACE = '<mspace width="0.167em" />'
+
+
+def on_files(files: Files, config: Any) -> Files:
+    """Add the font."""
+    files.append(File.generated(config, FONT.name, abs_src_path=str(FONT)))
+    return files
 
 
 def on_page_content(content: str, page: Any, **_: Any) -> str:
@@ -48,13 +65,15 @@ def on_page_content(content: str, page: Any, **_: Any) -> str:
     def typeset(found: re.Match[str]) -> str:
         latex = html.unescape(found["inline"] or found["block"])
         try:
-            return mathml(latex.strip(), block=found["block"] is not None)
+            made = mathml(latex.strip(), block=found["block"] is not None)
         except ValueError as error:
             raise PluginError(f"{page.file.src_uri}: {error}") from error
+        before, after = found["before"] or "", found["after"] or ""
+        if before or after:
+            return f'<span class="tied">{before}{made}{after}</span>'
+        return made
 
-    content = FORMULA.sub(typeset, content)
-    # No line ends between a formula and the punctuation or bracket beside it (U+2060).
-    return re.sub(r"(?<=</math>)(?=[,.;:)])|(?<=\()(?=<math)", "\u2060", content)
+    return FORMULA.sub(typeset, content)
 
 
 def mathml(latex: str, *, block: bool = False) -> str:
@@ -69,7 +88,8 @@ def mathml(latex: str, *, block: bool = False) -> str:
     made = PRIMED.sub(rf"<mrow>\1{PRIME}</mrow>", made)
     made = PRIMED_INDEXED.sub(rf"<mrow><msub>\1</msub>{PRIME}</mrow>", made)
     made = UPRIGHT.sub(lambda found: f'<mi mathvariant="normal">{found[1] or found[2]}</mi>', made)
-    made = APPLIED.sub(r'\1<mspace width="0.167em" />', NAMES.sub(r"<mi>\1</mi>", made))
+    made = NAMES.sub(r"<mi>\1</mi>", made)
+    made = APPLIED.sub(rf"\1{SPACE}", MULTIPLIED.sub(rf"\1{SPACE}", made))
     if "\\" in made or "<mi>&" in made or not balanced(latex):
         raise ValueError(f"not a formula that latex2mathml can typeset: ${latex}$")
     return f'<div class="formula">{made}</div>' if block else made

@@ -1,10 +1,14 @@
 """The HTML report: one file, and what a browser makes of it."""
 
+import base64
 import html as entities
+import io
 import re
+import unicodedata
 from html.parser import HTMLParser
 
 import pytest
+from fontTools.ttLib import TTFont
 
 import cwda
 from cwda.formatting import number
@@ -40,7 +44,19 @@ def test_every_row_of_the_table_is_in_it(page, result):
 def test_tables_have_heads_and_pictures_alternatives(page):
     assert page.count("<thead>") > 8
     assert all('alt="' in image for image in re.findall(r"<img[^>]*>", page))
-    assert "<math" in page
+
+
+def test_its_font_has_every_sign_of_the_equations(page):
+    found = re.search(r"data:font/woff;base64,([^\"]+)", page)[1]
+    with TTFont(io.BytesIO(base64.b64decode(found))) as font:
+        drawn = font.getBestCmap()
+        assert "MATH" in font
+    formulas = "".join(re.findall(r"<math.*?</math>", page, re.DOTALL))
+    signs = {*entities.unescape(re.sub("<[^>]*>", "", formulas))}
+    assert len(signs) > 40
+    assert not any(map(unicodedata.combining, signs))  # MathML places accents by itself
+    # U+FE00 chooses a form of the letter before it.
+    assert {sign for sign in signs - {"\ufe00"} if ord(sign) not in drawn and sign.strip()} == set()
 
 
 @needs_browser
