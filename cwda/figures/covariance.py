@@ -18,9 +18,9 @@ from cwda.figures.style import (
     LINES,
     SEQUENTIAL,
     Margins,
-    as_label,
     canvas,
     say,
+    set_title,
     size_in_points,
 )
 from cwda.layers import ConvLayer
@@ -130,7 +130,7 @@ def _frame(ax: Axes, layer: ConvLayer) -> None:
     parts = f"{layer.channels} blocks of {size}" if size > 1 else f"{layer.channels} channels"
     ax.set_xlabel(f"position in the filter; {parts}")
     ax.set_ylabel("position")
-    ax.set_title(as_label(f"{layer.name}: F Fᵀ / N′,  N′ = {layer.n_filters}"))
+    set_title(ax, layer.name, f": F Fᵀ / N′,  N′ = {layer.n_filters}")
 
 
 def covariance_blocks(
@@ -199,7 +199,7 @@ def covariance_blocks(
         ax.tick_params(length=0)
         ax.set_xlabel(f"input channel, {size} position{'s' * (size > 1)} each")
         ax.set_ylabel("input channel")
-        ax.set_title(as_label(f"{layer.name}: blocks of F Fᵀ / N′"))
+        set_title(ax, layer.name, ": blocks of F Fᵀ / N′")
         colour_bar(ax, shown, "element / mean variance", ticks=(-1, -0.5, 0, 0.5, 1))
         return ax
 
@@ -267,6 +267,6 @@ def filter_image(layer: Source, index: int = 0, ax: Axes | None = None) -> Axes:
         ax.set_ylabel("first input channel of the row")
         ax.set_xlabel(f"{across} kernel{'s' * (across > 1)} a row")
         kernel = "×".join(map(str, layer.kernel))
-        ax.set_title(as_label(f"{layer.name}: filter {index}, {channels} kernels {kernel}"))
+        set_title(ax, layer.name, f": filter {index}, {channels} kernels {kernel}")
         colour_bar(ax, shown, "weight")
         return ax

@@ -28,6 +28,7 @@ from cwda.figures.style import (
     legend,
     plain,
     say,
+    set_title,
     styled,
 )
 from cwda.layers import ConvLayer
@@ -96,7 +97,7 @@ def score_histogram(
     scored, fitted = _prepare(layer, [criterion], device)
     with canvas(ax, 85, 60) as ax:
         _draw(ax, scored, 0, fitted)
-        ax.set_title(as_label(f"{layer.name}, {layer.n_filters} filters"))
+        set_title(ax, layer.name, f", {layer.n_filters} filters")
         legend(ax, loc="upper right", frameon=True, framealpha=0.8, edgecolor="none")
         return ax
 

@@ -13,7 +13,7 @@ from matplotlib.colors import FuncNorm, Normalize
 from cwda.errors import FigureError
 from cwda.figures.heat import colour_bar, heat
 from cwda.figures.layers_axis import label_layers, layer_margins, tall
-from cwda.figures.style import TEXT_WIDTH, VALUES, Margins, as_label, canvas, say, text_width
+from cwda.figures.style import TEXT_WIDTH, VALUES, Margins, canvas, say, set_title, text_width
 from cwda.pruning import SimilarityResult
 
 __all__ = ["criteria_matrix", "fisher", "similarity_map", "unfisher"]
@@ -74,7 +74,7 @@ def similarity_map(
         label_layers(ax, names)
         ax.set_xticks(np.arange(len(pairs)) + 0.5, pairs, rotation=90 if upright else 0)
         ax.xaxis.tick_top()
-        ax.set_title(as_label(sim.network.name))
+        set_title(ax, sim.network.name, "")
         return ax if np.isfinite(values).any() else say(ax, _undefined(sim.table))
 
 
@@ -130,7 +130,7 @@ def criteria_matrix(
         ax.set_yticks(at, names)
         ax.set_xticks(at, names, rotation=90 if upright else 0)
         ax.xaxis.tick_top()
-        ax.set_title(as_label(title))
+        set_title(ax, title, "")
         return ax if np.isfinite(values).any() else say(ax, _undefined(rows))
 
 

@@ -15,7 +15,7 @@ from cwda.arguments import as_indices
 from cwda.conditions.workspace import unfit
 from cwda.errors import FigureError, WeightsError
 from cwda.extract.sources import Source, layer_of
-from cwda.figures.style import CYCLE, GREY, LINES, as_label, canvas, legend, say
+from cwda.figures.style import CYCLE, GREY, LINES, canvas, legend, say, set_title
 from cwda.layers import ConvLayer
 from cwda.numerics.normal_band import FEWEST, LEVEL, normal_band
 from cwda.numerics.sorting import sort_rows
@@ -91,9 +91,7 @@ def qq(
             ax.plot(x, values, ".", color=colour, markersize=2.5, label=label)
         ax.set_xlabel("standard normal quantile")
         ax.set_ylabel("weight, standardised")
-        ax.set_title(
-            as_label(f"{layer.name}: {n:,} weights" + (" each" if len(samples) > 1 else ""))
-        )
+        set_title(ax, layer.name, f": {n:,} weights" + (" each" if len(samples) > 1 else ""))
         legend(ax, loc="upper left", markerscale=2.5)
         return ax
 

@@ -52,6 +52,7 @@ __all__ = [
     "plain",
     "printable",
     "say",
+    "set_title",
     "size_in_points",
     "styled",
     "text_width",
@@ -65,6 +66,9 @@ TEXT_WIDTH = 160.0
 
 #: Axes narrower than this, in points, have room for one entry of a legend a line.
 _NARROW = 190.0
+
+#: A title may be so much wider than its Axes, in mm; a name in it keeps so many characters.
+_BESIDE, _SHORTEST = 6.0, 12
 
 #: Size of text and of tick labels, in points.
 SIZE, SMALL = 8.0, 7.0
@@ -274,6 +278,18 @@ def printable(text: str, font: str = FONT) -> str:
 def as_label(text: str) -> str:
     """A name as the text of an artist: printable, and its dollar signs are no formulae."""
     return printable(text).replace("$", r"\$")
+
+
+def set_title(ax: Axes, name: str, rest: str) -> None:
+    """A name and what is said of it; without the name's middle where the Axes are narrower."""
+    name = printable(name)
+    size = float(ax.set_title("").get_fontsize())
+    room = size_in_points(ax)[0] / 72 / MM + _BESIDE
+    shown, length = name, len(name)
+    while length > _SHORTEST and (width := text_width([shown + rest], size)) > room:
+        length = max(_SHORTEST, min(length - 1, int(length * room / width)))
+        shown = f"{name[: length // 3]}…{name[len(name) - (length - length // 3 - 1) :]}"
+    ax.set_title(as_label(shown + rest))
 
 
 @cache

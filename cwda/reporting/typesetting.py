@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,11 @@ __all__ = ["html_bytes", "pdf_bytes"]
 STANDARD = "ua-1"
 
 
+#: Typst writes accents as marks that combine with a letter before them, but MathML places accents
+#: by itself, and a mark would come to stand beside the letter.
+ACCENTS = {"\u0302": "^", "\u0304": "¯"}
+
+
 def pdf_bytes(document: Document) -> bytes:
     """The document as PDF/UA-1; equal documents give equal bytes."""
     return _compile(document, format="pdf", pdf_standards=[STANDARD], timestamp=0)
@@ -22,7 +29,9 @@ def pdf_bytes(document: Document) -> bytes:
 def html_bytes(document: Document) -> bytes:
     """The document as one HTML file that needs no other; tables sort by a click on a head."""
     page = _compile(document, format="html").decode()
-    style, script = _template("page.css"), _template("page.js")
+    style, script = _font() + _template("page.css"), _template("page.js")
+    for mark, accent in ACCENTS.items():
+        page = page.replace(f"<mo>{mark}</mo>", f"<mo>{accent}</mo>")
     page = page.replace("</head>", f"<style>\n{style}</style></head>", 1)
     before, _, after = page.rpartition("</body>")
     return f"{before}<script>\n{script}</script></body>{after}".encode()
@@ -45,5 +54,19 @@ def _compile(document: Document, **options: Any) -> bytes:
     return compiled
 
 
+def _font() -> str:
+    """The font of the equations, within the page: many machines have none for mathematics.
+
+    It is STIX Two Math, reduced to the signs of formulas such as these (`fontTools.subset`).
+    """
+    font = b64encode(_file("stix-two-math.woff").read_bytes()).decode()
+    source = f'url("data:font/woff;base64,{font}") format("woff")'
+    return f'@font-face {{ font-family: "STIX Two Math"; src: {source}; }}\n'
+
+
 def _template(name: str) -> str:
-    return resources.files("cwda.reporting").joinpath("template", name).read_text("utf-8")
+    return _file(name).read_text("utf-8")
+
+
+def _file(name: str) -> Traversable:
+    return resources.files("cwda.reporting").joinpath("template", name)

@@ -1,4 +1,4 @@
-"""One picture of each figure, from fixed numbers, and the stored pictures to compare with.
+"""One picture of each figure, from fixed numbers: for the tests to compare with, and for docs/.
 
     python -m tests.figures.gallery
 
@@ -25,6 +25,10 @@ from cwda.pruning import similarity
 
 BASELINE = Path(__file__).parent / "baseline"
 DPI = 50
+
+#: The same figures with their text, as docs/figures.md shows them.
+SHOWN = Path(__file__).parents[2] / "docs" / "images" / "figures"
+SHOWN_DPI = 130
 
 CONDITIONS = {
     "gaussianity": 0.05,
@@ -196,22 +200,31 @@ GALLERY: dict[str, Callable[[], Axes]] = {
 
 def render(ax: Axes) -> np.ndarray:
     """The figure without its text, red, green and blue from 0 to 1, height x width x 3."""
-    figure = ax.figure
-    figure.set_dpi(DPI)
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()  # makes the ticks
-    for text in figure.findobj(Text):
+    drawn(ax, DPI)  # makes the ticks
+    for text in ax.figure.findobj(Text):
         text.set_visible(False)  # its pixels differ from one build of FreeType to the next
+    return drawn(ax, DPI) / 255.0
+
+
+def drawn(ax: Axes, dpi: int) -> np.ndarray:
+    """The figure with its text, red, green and blue from 0 to 255, height x width x 3."""
+    ax.figure.set_dpi(dpi)
+    canvas = FigureCanvasAgg(ax.figure)
     canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[:, :, :3] / 255.0
+    return np.array(canvas.buffer_rgba())[:, :, :3]
+
+
+def store(pixels: np.ndarray, path: Path, colours: int) -> None:
+    """As a PNG of few colours, which is a third of the size."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).quantize(colours).save(path, optimize=True)
 
 
 def main() -> None:
-    BASELINE.mkdir(exist_ok=True)
     for name, draw in GALLERY.items():
-        picture = Image.fromarray((255 * render(draw())).round().astype(np.uint8))
-        # 256 colours are enough for the comparison, at a third of the size.
-        picture.quantize(256).save(BASELINE / f"{name}.png", optimize=True)
+        ax = draw()
+        store(drawn(ax, SHOWN_DPI), SHOWN / f"{name}.png", 128)
+        store((255 * render(ax)).round().astype(np.uint8), BASELINE / f"{name}.png", 256)
         print(name)
 
 

@@ -130,6 +130,18 @@ def test_long_names_keep_their_ends_and_stay_different():
     assert elide(same) == same
 
 
+@pytest.mark.parametrize("name", ["conv1", "backbone.stage4.block2.conv3.weight" * 4, "x" * 300])
+def test_titles_are_no_wider_than_their_panels_allow(name):
+    ax = figures.qq(layer(name))
+    ax.figure.set_dpi(300)  # hinting widens text at few dots per inch
+    ax.figure.canvas.draw()
+    [title] = [text for text in ax.get_children() if "weights" in getattr(text, "get_text", str)()]
+    room = 7 / 25.4 * ax.figure.dpi
+    assert title.get_window_extent().x1 < ax.get_window_extent().x1 + room
+    assert title.get_text().startswith(name[:4])
+    assert title.get_text().endswith(name[-4:] + ": 5,184 weights")
+
+
 def test_effects_have_the_intervals():
     table = checked(24)
     rows = table[(table["condition"] == "epsilon") & (table["verdict"] == "fails")]

@@ -1,19 +1,19 @@
 """The HTML report: one file, and what a browser makes of it."""
 
+import base64
 import html as entities
-import json
+import io
 import re
-import shutil
-import subprocess
+import unicodedata
 from html.parser import HTMLParser
 
 import pytest
+from fontTools.ttLib import TTFont
 
+import cwda
 from cwda.formatting import number
-
-BROWSER = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
+from tests.browser import PHONE, needs_browser, title_after_load, too_wide
+from tests.reporting.conftest import weights
 
 
 @pytest.fixture(scope="module")
@@ -44,10 +44,22 @@ def test_every_row_of_the_table_is_in_it(page, result):
 def test_tables_have_heads_and_pictures_alternatives(page):
     assert page.count("<thead>") > 8
     assert all('alt="' in image for image in re.findall(r"<img[^>]*>", page))
-    assert "<math" in page
 
 
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
+def test_its_font_has_every_sign_of_the_equations(page):
+    found = re.search(r"data:font/woff;base64,([^\"]+)", page)[1]
+    with TTFont(io.BytesIO(base64.b64decode(found))) as font:
+        drawn = font.getBestCmap()
+        assert "MATH" in font
+    formulas = "".join(re.findall(r"<math.*?</math>", page, re.DOTALL))
+    signs = {*entities.unescape(re.sub("<[^>]*>", "", formulas))}
+    assert len(signs) > 40
+    assert not any(map(unicodedata.combining, signs))  # MathML places accents by itself
+    # U+FE00 chooses a form of the letter before it.
+    assert {sign for sign in signs - {"\ufe00"} if ord(sign) not in drawn and sign.strip()} == set()
+
+
+@needs_browser
 def test_a_browser_shows_it_and_sorts_its_tables(page, tmp_path):
     probe = """<script>
     const errors = [];
@@ -60,26 +72,27 @@ def test_a_browser_shows_it_and_sorts_its_tables(page, tmp_path):
       button.click(); const up = shown();
       button.click(); const down = shown();
       const images = [...document.images].every((image) => image.complete && image.naturalWidth);
-      const fits = document.documentElement.scrollWidth <= document.documentElement.clientWidth;
-      document.title = JSON.stringify({errors, up, down, images, fits});
+      document.title = JSON.stringify({errors, up, down, images});
     });</script></head>"""
     probed = tmp_path / "probed.html"
     probed.write_text(page.replace("</head>", probe, 1))
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--window-size=500,900"]
-    options += [f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom"]
-    run = subprocess.run(
-        [BROWSER, *options, probed.as_uri()],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    title = re.search(r"<title>(.*?)</title>", run.stdout, re.DOTALL)[1]
-    found = json.loads(entities.unescape(title))
+    found = title_after_load(probed, tmp_path)
     assert found["errors"] == []
     assert found["images"]
-    assert found["fits"]  # no scrolling sideways on a narrow screen
     known = [float(cell) for cell in found["up"] if cell != "–"]
     assert known == sorted(known)
     assert [cell for cell in found["down"] if cell != "–"] == [
         cell for cell in reversed(found["up"]) if cell != "–"
     ]
+
+
+@needs_browser
+def test_no_page_scrolls_sideways_on_a_telephone(html, folder, tmp_path):
+    """Wide tables and formulas scroll in boxes of their own; long names are broken."""
+    name = "module.features.a_block_of_a_long_name.with_squeeze_excitation.convolution_bn_relu"
+    layers = {f"{name}.{i}.weight": weights(i, 16, 4, 3, 3) for i in range(2)}
+    layers[f"{'x' * 150}.weight"] = weights(2, 16, 4, 3, 3)
+    long = cwda.report(
+        cwda.load(layers, name="a_name_without_an_end_" * 6), folder / "long.html", detail=True
+    )
+    assert too_wide([html, long], PHONE, tmp_path) == {}
