@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 __all__ = [
     "CalibrationError",
+    "CannotFit",
     "ComparisonError",
     "CriterionError",
     "CwdaError",
@@ -80,6 +81,14 @@ class LayerError(CwdaError):
 
 class WeightsError(CwdaError):
     """The weights of a layer give no scores, as when they are not finite."""
+
+
+class CannotFit(CwdaError):  # noqa: N818 (it says what is the case)
+    """The models of the theory cannot be fitted to a layer; `reason` says why, for a table."""
+
+    def __init__(self, layer: str, reason: str) -> None:
+        super().__init__(f"layer {layer!r} cannot be fitted: {reason}")
+        self.reason = reason
 
 
 class CriterionError(CwdaError):

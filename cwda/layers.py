@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from cwda.errors import LayerError, nearest
+from cwda.errors import LayerError, SourceError, nearest
 
 __all__ = [
     "ConvLayer",
@@ -66,8 +66,13 @@ class ConvLayer:
     transposed: bool = False
 
     def __post_init__(self) -> None:
+        if not isinstance(self.weight, Tensor):
+            raise SourceError(
+                f"layer {self.name!r}: weights are a tensor, not {type(self.weight).__name__}; "
+                "cwda.load takes arrays"
+            )
         if self.weight.ndim < 3:
-            raise ValueError(
+            raise SourceError(
                 f"layer {self.name!r}: a convolution's weight has 3 axes or more "
                 f"(filters, channels, kernel), not shape {tuple(self.weight.shape)}"
             )

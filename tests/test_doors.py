@@ -276,3 +276,31 @@ def test_figures_show_themselves():
         figures.global_shares(cwda.global_pruning(WEIGHTS)),
     ):
         assert shown._repr_png_().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", ["predict_similarity", "applicability", "global_pruning"])
+def test_a_device_that_is_not_there_is_no_fault_of_the_layers(name):
+    for device in ("warp", None, -1, []):
+        assert "device" in refusal(getattr(cwda, name), WEIGHTS, device=device)
+
+
+def test_experiments_and_images_say_what_they_need(tmp_path):
+    assert "ImageData" in refusal(cwda.run_experiment, module(), None)
+    assert "a model that runs" in refusal(cwda.run_experiment, WEIGHTS, None)
+    for value in (None, 0.5, [], "x", math.nan):
+        assert "epochs" in refusal(cwda.FineTuning, epochs=value)
+        assert "batch_size" in refusal(cwda.FineTuning, batch_size=value)
+    for value in (None, "x", -1, {}):
+        assert "momentum" in refusal(cwda.FineTuning, momentum=value)
+    for source in (np.zeros(3), module(), {}, [], None):
+        assert "a path is needed" in refusal(cwda.read_images, source)
+    assert "samples" in refusal(cwda.read_images, tmp_path, samples=["x"])
+    assert "data set" in refusal(cwda.read_images, tmp_path, dataset=1)
+
+
+def test_tables_and_other_things_are_no_sources():
+    table = pd.DataFrame({"a": [1.0], "b": [2.0]})
+    assert "DataFrame" in refusal(cwda.check, table)
+    assert "DataFrame" in refusal(cwda.check, WEIGHTS, margins=table)
+    assert "weights are a tensor" in refusal(cwda.ConvLayer, "a", [1])
+    assert "Axes" in refusal(figures.qq, ONE, ax=3)

@@ -147,16 +147,7 @@ class Sources:
         CwdaError
             If there are none.
         """
-        if not self.layers:
-            return network
-        chosen = network.select(self.layers)
-        if not len(chosen):
-            some = ", ".join(layer.name for layer in network.layers[:3])
-            raise CwdaError(
-                f"{network.name}: no layer matches {self.layers!r}; its layers are called "
-                f"{some}, ..."
-            )
-        return chosen
+        return network if self.layers is None else network.select(self.layers)
 
     def fail(self, error: CwdaError) -> None:
         """Say what is wrong with one source, once, and remember it for `finish`."""

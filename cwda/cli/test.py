@@ -74,7 +74,7 @@ def cwda_test(
     from cwda.conditions.check import check, choose_conditions, require_alpha, resolve_margins
     from cwda.files import require_writable
 
-    names = names_of(conditions) if conditions else None
+    names = names_of(conditions) if conditions is not None else None
     try:
         resolve_margins(dict(margins))
         choose_conditions(names)

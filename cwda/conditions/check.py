@@ -134,7 +134,10 @@ def resolve_margins(margins: Mapping[str, float] | None) -> dict[str, float]:
     """
     resolved = {name: condition.margin for name, condition in CONDITIONS.items()}
     if not isinstance(margins, Mapping | None):
-        raise CwdaError(f"margins are given by condition, such as {{'mean': 0.1}}, not {margins!r}")
+        raise CwdaError(
+            f"margins are given by condition, such as {{'mean': 0.1}}, "
+            f"not an object of type {type(margins).__name__}"
+        )
     for name, value in (margins or {}).items():
         choose([name], resolved, "condition")
         resolved[name] = require_between(value, 0, math.inf, f"the margin of {name}")

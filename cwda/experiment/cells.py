@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from cwda.errors import ExperimentError, nearest
+from cwda.arguments import require_count
+from cwda.errors import ExperimentError
 from cwda.pruning.registry import resolve
 
 __all__ = ["BASELINE", "Cell", "Grid"]
@@ -64,15 +65,7 @@ class Grid:
         for what, values in (("ratio", self.ratios), ("strategy", self.strategies)):
             if not values or len({*values}) < len(values):
                 raise ExperimentError(f"give each {what} once, and at least one, not {values}")
-        for ratio in self.ratios:
-            if not 0 < ratio < 1:
-                raise ExperimentError(f"a pruning ratio lies between 0 and 1, not {ratio:g}")
-        for strategy in self.strategies:
-            known = ("layerwise", "global")
-            if strategy not in known:
-                raise ExperimentError(f"no strategy {strategy!r}{nearest(strategy, known)}")
-        if self.seeds < 1:
-            raise ExperimentError(f"seeds is how many there are, 1 or more, not {self.seeds}")
+        require_count(self.seeds, 1, "seeds, how many there are,", ExperimentError)
         for ratio in self.finetune_at:
             if ratio not in self.ratios:
                 there = ", ".join(f"{each:g}" for each in self.ratios)

@@ -9,11 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
+from cwda.arguments import choose, require_between, require_count
 from cwda.errors import ExperimentError
 from cwda.files import whole_file
 from cwda.models.data import Images, augment, normalise
@@ -58,13 +59,12 @@ class FineTuning:
     precision: Precision = "mixed"
 
     def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch_size < 2:
-            raise ExperimentError(
-                "fine-tuning needs 1 epoch and 2 images a batch at least, not "
-                f"{self.epochs} and {self.batch_size}"
-            )
-        if not 0 < self.learning_rate < math.inf:
-            raise ExperimentError(f"a learning rate is positive, not {self.learning_rate:g}")
+        require_count(self.epochs, 1, "epochs", ExperimentError)
+        require_count(self.batch_size, 2, "batch_size, the images of a step,", ExperimentError)
+        require_between(self.learning_rate, 0, math.inf, "a learning rate", ExperimentError)
+        for what in ("momentum", "weight_decay"):
+            require_between(getattr(self, what), 0, 1, what, ExperimentError, inclusive=True)
+        choose([self.precision], get_args(Precision), "precision", ExperimentError)
 
 
 @dataclass(frozen=True)

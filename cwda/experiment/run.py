@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from cwda.errors import DataError
+from cwda.arguments import as_list, choose, require_count, require_ratios
+from cwda.errors import CriterionError, DataError, ExperimentError
 from cwda.experiment.bench import Bench, OnProgress
 from cwda.experiment.cells import Grid
 from cwda.experiment.finetune import FineTuning, Precision
@@ -20,6 +21,7 @@ from cwda.experiment.pairs import compare_pairs
 from cwda.experiment.result import ExperimentResult, rows_table
 from cwda.experiment.store import Store
 from cwda.experiment.subject import Scope, Subject, data_digest, weights_digest
+from cwda.extract.sources import model_of
 from cwda.models.data import ImageData, Images
 from cwda.numerics.device import resolve_device
 from cwda.pruning.norms import NORM_BASED
@@ -28,10 +30,10 @@ __all__ = ["run_experiment"]
 
 
 def run_experiment(
-    model: nn.Module,
+    model: nn.Module | str | Path,
     data: ImageData,
     criteria: Sequence[str] = NORM_BASED,
-    ratios: Sequence[float] = (0.1, 0.3, 0.5, 0.7),
+    ratios: float | Sequence[float] = (0.1, 0.3, 0.5, 0.7),
     strategies: Sequence[str] = ("layerwise", "global"),
     *,
     finetuning: FineTuning | None = None,
@@ -50,8 +52,8 @@ def run_experiment(
 
     Parameters
     ----------
-    model : nn.Module
-        A trained network; it stays as it is.
+    model : nn.Module, str or Path
+        A trained network, which stays as it is, or a name or file that `cwda.load_model` reads.
     data : ImageData
         What it was trained and is tested on, with its normalisation.
     criteria : sequence of str
@@ -125,10 +127,21 @@ def run_experiment(
     >>> found.table[["criterion", "stage", "accuracy", "filters_pruned"]].values.tolist()
     [['none', 'unpruned', 10.0, 0], ['l1', 'pruned', 10.0, 56], ['l2', 'pruned', 10.0, 56]]
     """
-    at = tuple(ratios if finetune_at is None else finetune_at) if finetuning else ()
-    grid = Grid(tuple(criteria), tuple(ratios), tuple(strategies), seeds, at)
-    if subset is not None and subset < 1:
-        raise DataError(f"a subset has 1 image or more, not {subset}")
+    model = model_of(model)
+    if not isinstance(data, ImageData):
+        raise DataError(
+            "an experiment needs ImageData, as cwda.read_images gives it, not an object of type "
+            f"{type(data).__name__}"
+        )
+    names = tuple(as_list(criteria, "criterion", CriterionError))
+    chosen = tuple(as_list(strategies, "strategy", ExperimentError))
+    choose(chosen, ("layerwise", "global"), "strategy", ExperimentError)
+    ratios = require_ratios(ratios)
+    at = require_ratios(ratios if finetune_at is None else finetune_at) if finetuning else ()
+    grid = Grid(names, ratios, chosen, seeds, at)
+    if subset is not None:
+        require_count(subset, 1, "subset, a number of images,", DataError)
+    require_count(samples, 1, "samples", DataError)
     test = _sampled(data.test, subset)
     subject = Subject.of(model, data, test, scope, precision, resolve_device(device))
     network = name or type(model).__name__

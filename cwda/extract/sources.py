@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, KeysView, ValuesView
 from pathlib import Path
 from typing import TypeVar, overload
 
@@ -18,7 +18,8 @@ Model = TypeVar("Model", bound=nn.Module)
 
 __all__ = ["Source", "layer_of", "model_of", "network_of", "networks_of"]
 
-_ONE = (str, Path, nn.Module, Mapping, np.ndarray, Tensor, ConvLayer, Network)
+#: What holds several sources; anything else, such as a table with columns, is one.
+_SEVERAL = (list, tuple, set, frozenset, Iterator, KeysView, ValuesView)
 
 
 def network_of(source: Source) -> Network:
@@ -40,8 +41,8 @@ def networks_of(sources: Source | Iterable[Source]) -> list[Network]:
     SourceError
         If there is none, or one cannot be read.
     """
-    if isinstance(sources, _ONE) or not isinstance(sources, Iterable):
-        return [network_of(sources)]
+    if not isinstance(sources, _SEVERAL):
+        return [network_of(sources)]  # type: ignore[arg-type]
     networks = [network_of(source) for source in sources]
     if not networks:
         raise SourceError("no network given; give one or more, such as cwda.load('model.pth')")

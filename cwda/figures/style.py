@@ -22,6 +22,7 @@ from matplotlib.font_manager import FontProperties, findfont
 from matplotlib.ft2font import FT2Font
 from matplotlib.textpath import text_to_path
 
+from cwda.errors import FigureError
 from cwda.formatting import MARKS
 
 __all__ = [
@@ -202,6 +203,8 @@ def canvas(
     ax: Axes | None, width: float, height: float, margins: Margins | None = None
 ) -> Iterator[Axes]:
     """The Axes given, or those of a new figure of a size in mm; in the style of this room."""
+    if ax is not None and not isinstance(ax, Axes):
+        raise FigureError(f"ax is matplotlib's Axes to draw on, not {type(ax).__name__}")
     with styled():
         if ax is None:
             figure = empty_figure(width, height)

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cwda.arguments import as_path, choose, require_count
 from cwda.errors import DataError, nearest
 from cwda.models.labels import class_labels
 
@@ -209,9 +210,12 @@ def read_images(
         If the source is missing, damaged or has other arrays or shapes, or labels are not
         whole numbers from 0.
     """
-    path = Path(source)
-    if dataset not in _DATASETS:
-        raise DataError(f"no data set {dataset!r}{nearest(dataset, _DATASETS)}")
+    path = as_path(source)
+    choose([dataset], _DATASETS, "data set", DataError)
+    for what, value in (("samples", samples), ("size", size)):
+        if value is not None:
+            require_count(value, 1, what, DataError)
+    require_count(seed, 0, "seed", DataError)
     if path.suffix != ".npz" and (path / "train").is_dir():
         from cwda.models.folders import read_folders
 

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from cwda.brief import brief
 from cwda.conditions.workspace import Workspace, unfit
-from cwda.errors import CwdaError
+from cwda.errors import CannotFit, CwdaError
 from cwda.layers import ConvLayer
 from cwda.numerics.device import resolve_device
 from cwda.numerics.spread import NORMAL_IQR
@@ -185,16 +185,14 @@ def fit_layer(layer: ConvLayer, *, device: torch.device | str = "auto") -> Fitte
     """
     reason = unfit(layer)
     if reason:
-        raise CwdaError(f"layer {layer.name!r} cannot be fitted: {reason}")
+        raise CannotFit(layer.name, reason)
     work = Workspace(layer, resolve_device(device), alpha=0.05)
     filters = work.blocks.double() / work.scale
     energy, l1 = filters.square().sum(dim=(1, 2)), filters.abs().sum(dim=(1, 2))
     alive = energy > 0
     log_ratios = l1[alive].log() - energy[alive].log() / 2
     if 2 * int(alive.sum()) <= len(energy):
-        raise CwdaError(
-            f"layer {layer.name!r} cannot be fitted: half of its filters or more are zero"
-        )
+        raise CannotFit(layer.name, "half of its filters or more are zero")
     energy = energy.clamp(min=FLOOR * float(energy[alive].median()))
     average = filters.mean(dim=0)
     covariances = _covariances(filters - average, work)
@@ -204,9 +202,8 @@ def fit_layer(layer: ConvLayer, *, device: torch.device | str = "auto") -> Fitte
     log_energies = energy.log().cpu().numpy()
     log_scale_variance = max(_robust_variance(log_energies / 2) - fitted_noise, 0.0)
     if log_scale_variance > WIDEST:
-        raise CwdaError(
-            f"layer {layer.name!r} cannot be fitted: the norms of its filters spread over too many "
-            "orders of magnitude"
+        raise CannotFit(
+            layer.name, "the norms of its filters spread over too many orders of magnitude"
         )
     return FittedLayer(
         name=layer.name,
@@ -236,10 +233,13 @@ def fit_or_reason(
     >>> fit_or_reason(ConvLayer("conv", torch.ones(16, 3, 3, 3)))
     (None, 'all weights are equal')
     """
+    where = resolve_device(device)  # that there is no such device is not the layer's fault
     try:
-        return fit_layer(layer, device=device), ""
+        return fit_layer(layer, device=where), ""
+    except CannotFit as error:
+        return None, error.reason
     except CwdaError as error:
-        return None, str(error).split("cannot be fitted: ")[-1]
+        return None, str(error)
 
 
 def _covariances(centred: Tensor, work: Workspace) -> Tensor:

@@ -13,7 +13,7 @@ import pytest
 import scipy.stats
 import torch
 
-from cwda.errors import CriterionError, DataError, ExperimentError
+from cwda.errors import CriterionError, DataError, ExperimentError, SelectionError
 from cwda.experiment import FineTuning, run_experiment
 from cwda.experiment.finetune import fine_tune
 from cwda.models import accuracy
@@ -310,7 +310,7 @@ def test_data_that_do_not_fit(model, data, change, message):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"ratios": [1.5]}, ExperimentError, "between 0 and 1, not 1.5"),
+        ({"ratios": [1.5]}, SelectionError, "between 0 and 1, not 1.5"),
         ({"ratios": []}, ExperimentError, "at least one"),
         ({"strategies": ["locl"]}, ExperimentError, "no strategy 'locl'"),
         ({"seeds": 0}, ExperimentError, "1 or more"),
