@@ -311,13 +311,13 @@ def test_data_that_do_not_fit(model, data, change, message):
     ("options", "error", "message"),
     [
         ({"ratios": [1.5]}, SelectionError, "between 0 and 1, not 1.5"),
-        ({"ratios": []}, ExperimentError, "at least one"),
-        ({"strategies": ["locl"]}, ExperimentError, "no strategy 'locl'"),
+        ({"ratios": []}, SelectionError, "no pruning ratio"),
+        ({"strategies": ["locl"]}, ExperimentError, "unknown strategy 'locl'"),
         ({"seeds": 0}, ExperimentError, "1 or more"),
         ({"finetuning": FINE, "finetune_at": [0.3]}, ExperimentError, "the ratios are 0.5"),
         ({"criteria": ["l3"]}, CriterionError, "no criterion 'l3'"),
         ({"scope": "tied"}, ExperimentError, "'free' or 'all'"),
-        ({"subset": 0}, DataError, "1 image or more"),
+        ({"subset": 0}, DataError, "a number of images, is a whole number, 1 or more"),
     ],
 )
 def test_impossible_requests(model, data, options, error, message):
