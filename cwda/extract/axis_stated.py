@@ -1,0 +1,73 @@
+"""When an order of axes that a file states is impossible, and which order speaks against it.
+
+A header, or PyTorch's own format, is believed even where another order would tell the shapes
+more shortly: kernels as wide as a word's vector, a spectrum or a time series look like
+another library's. Only several layers which chain in another order, and whose kernels no
+network has in the stated one, overrule it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cwda.extract.axis_evidence import ORDERS, Kernel
+from cwda.extract.layouts import Order
+
+__all__ = ["contradictions", "overruling"]
+
+#: Longest usual side of a kernel, and fewest channels that are no image's.
+_LONGEST, _FEWEST = 16, 8
+#: So many layers overrule what is stated.
+_SEVERAL = 2
+
+Read = tuple[int, int, tuple[int, ...]]
+
+
+def overruling(kernels: Sequence[Kernel], stated: Order) -> list[Order]:
+    """The orders that overrule a stated one; usually none.
+
+    At least two kernels, and as many as fit the stated order alone, must contradict it, and
+    most of them must see as many channels as another layer has filters.
+    """
+    return [other for other in ORDERS if other != stated and _overrules(kernels, stated, other)]
+
+
+def _overrules(kernels: Sequence[Kernel], stated: Order, other: Order) -> bool:
+    against = [kernel for kernel in kernels if _contradicts(kernel, stated, other)]
+    fitting = sum(_contradicts(kernel, other, stated) for kernel in kernels)
+    if len(against) < _SEVERAL or fitting:
+        return False
+    made = {_read(kernel, other)[0] for kernel in kernels}
+    chained = sum(_read(kernel, other)[1] in made for kernel in against)
+    return 2 * chained >= len(against)
+
+
+def contradictions(kernels: Sequence[Kernel], stated: Order) -> list[Order | None]:
+    """For each kernel the order that it has instead of the stated one; None where it may fit."""
+    others = [order for order in ORDERS if order != stated]
+    return [
+        next((other for other in others if _contradicts(kernel, stated, other)), None)
+        for kernel in kernels
+    ]
+
+
+def _contradicts(kernel: Kernel, stated: Order, other: Order) -> bool:
+    """Whether a kernel is as usual in one order and as in no network in another."""
+    _, inputs, sides = _read(kernel, other)
+    if inputs < _FEWEST:
+        return False
+    if len(sides) == 1:
+        said = _read(kernel, stated)
+        return sides[0] <= _LONGEST < said[2][0] and said[1] <= _LONGEST
+    return _is_usual(sides) and max(sides) > 1 and not _is_usual(_read(kernel, stated)[2])
+
+
+def _is_usual(sides: Sequence[int]) -> bool:
+    return len(set(sides)) == 1 and sides[0] <= _LONGEST
+
+
+def _read(kernel: Kernel, order: Order) -> Read:
+    axes = order.axes(len(kernel.shape))
+    assert axes is not None
+    outputs, inputs, *sides = (kernel.shape[axis] for axis in axes)
+    return outputs, inputs, tuple(sides)
