@@ -35,6 +35,8 @@ _PYTORCH = {3: 6.0, 4: 6.0, 5: 3.0}
 _SHARED = ("safetensors", "sharded", "npz", "npy")
 #: Bits that the order of the kernels with another number of axes is worth.
 _NEIGHBOURS = 8.0
+#: Bits for PyTorch's order where the sides of no kernel tell it from MLX's: texts and strips.
+_STRIPS = 8.0
 #: An order that wins by less is doubted; one that is expected less is not thought of in a tie.
 _SURE, _EXCLUDED, _TIE = 4.0, -2.0, 1.0
 #: Most axes of the kernels that a file of PyTorch keeps in PyTorch's order: those of sparse
@@ -78,7 +80,12 @@ def choose(
         for order, bits in known.items():
             expected[order] = expected.get(order, 0.0) + bits
         kernels = [Kernel(tensors[i].shape, biases[i]) for i in members]
-        verdict = _verdict(kernels, others, expected, _stated(*kind, format))
+        strips = _STRIPS if kind[1] == "weight" and _has_strips_alone(kernels) else 0.0
+        favoured = {**expected, CHANNELS_FIRST: expected[CHANNELS_FIRST] + strips}
+        verdict = _verdict(kernels, others, favoured, _stated(*kind, format))
+        if verdict.order == CHANNELS_FIRST:  # what is said of it counts the shapes alone
+            behind = {order: bits - strips for order, bits in verdict.behind.items()}
+            verdict = replace(verdict, behind=behind)
         if verdict.margin > 2 * _SURE:
             known[verdict.order] = _NEIGHBOURS
         notes = _notes(verdict, expected, kind)
@@ -94,6 +101,12 @@ def _stated(convention: str, family: str, ndim: int, format: str) -> Order | Non
         pytorch = family == "weight" and ndim <= _MOST_AXES
         return CHANNELS_FIRST if pytorch else None
     return stated
+
+
+def _has_strips_alone(kernels: list[Kernel]) -> bool:
+    """Whether a plane's kernels would all be strips or single positions with filters first."""
+    planes = [kernel.shape[1:3] for kernel in kernels if len(kernel.shape) == 4]
+    return bool(planes) and all(1 in sides for sides in planes)
 
 
 def _verdict(

@@ -129,6 +129,8 @@ def _sides(sides: Sequence[int], inputs: int) -> float:
         sides = sides[::-1]  # flat kernels lie along any axis
     # Audio is filtered by long kernels that see one channel; those of texts span a word's vector.
     most = 6.0 if inputs == 1 and sum(side != 1 for side in sides) <= 2 else math.inf
+    if inputs <= 2 and len(sides) == 2 and sides[0] <= 16 < sides[1]:
+        return 7.0 + _side(sides[0])  # a few words, each as long as its vector
     *before, last = sides
     bits = min(most, _side(last))
     for number, side in enumerate(reversed(before)):
