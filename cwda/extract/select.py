@@ -22,6 +22,7 @@ from cwda.extract.parametrised import combine
 from cwda.extract.positions import with_positions
 from cwda.extract.recognise import split_leaf, why_not
 from cwda.extract.scales import apply_scales
+from cwda.extract.stacked import without_stacks
 from cwda.extract.tensors import Content, NamedTensor
 from cwda.layers import ConvLayer, Network, Provenance, Skipped
 
@@ -68,7 +69,7 @@ def select(content: Content, name: str, provenance: Provenance, options: Options
     skipped = list(content.skipped)
     tensors = _under_key(content.tensors, options.weights_key, skipped)
     tensors = add_adapters(apply_scales(combine(usual_names(tensors))))
-    tensors = with_positions(tensors)
+    tensors = without_stacks(with_positions(tensors), options.layout)
     chosen = _convolutions(tensors, skipped)
     if not chosen:
         raise UnreadableError(_nothing(content, skipped))
