@@ -13,7 +13,7 @@ from torch import Tensor
 from cwda.errors import SourceError, UnreadableError
 from cwda.extract.adapters import add_adapters
 from cwda.extract.arrange import Layouts, arrange
-from cwda.extract.attention import projections
+from cwda.extract.attention import not_convolutions
 from cwda.extract.conventions import usual_names
 from cwda.extract.copies import merge_names, split_copies
 from cwda.extract.depthwise import depthwise
@@ -139,15 +139,14 @@ def _under_key(
 def _convolutions(tensors: list[NamedTensor], skipped: list[Skipped]) -> list[NamedTensor]:
     """The convolution weights in order; other tensors of 3 axes or more go to `skipped`."""
     biases = {split_leaf(t.path)[0]: t for t in tensors if split_leaf(t.name)[1] in ("bias", "b")}
-    attention = projections(tensors)
+    others = not_convolutions(tensors)
     chosen: list[NamedTensor] = []
     left_out: list[Skipped] = []
     for tensor in tensors:
         if len(tensor.shape) < 3:
             continue
         reason = why_not(tensor, biases.get(split_leaf(tensor.path)[0]))
-        if not reason and id(tensor) in attention:
-            reason = "a projection of attention, not a convolution's weight"
+        reason = reason or others.get(id(tensor), "")
         if reason:
             left_out.append(Skipped(tensor.path, tensor.shape, reason))
         else:
