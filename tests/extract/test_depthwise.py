@@ -66,7 +66,7 @@ LAYERS = {
     ),
     "two filters a channel": (
         state(conv1=(8, 1, 1, 64), conv2=(16, 1, 22, 1), conv3=(16, 1, 1, 16), c4=(16, 16, 1, 1)),
-        ["conv2", "conv3"],
+        ["conv3"],
     ),
     "called so": (state(dwconv=(8, 1, 3, 3), b=(16, 8, 1, 1)), ["dwconv"]),
 }  # fmt: skip
