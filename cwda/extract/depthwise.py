@@ -156,8 +156,8 @@ class _Evidence:
         """The same where no layer sees colours, so that the input may have one channel."""
         filters, before = self._sizes[index][0], self._sizes[index - 1][0]
         if index == 0:
-            late = self._stem and self._sizes[self._stem][1] == 1
-            return None if late and self._next_mixes(index) == 1 else ""
+            late = self._stem > 0 and self._sizes[self._stem][1] == 1
+            return None if late else ""
         if index == self._stem:
             return "it is named as the first layer of a network"
         if _positions(self._chosen[index]) == 1 and filters not in self._spread:
