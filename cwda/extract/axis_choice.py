@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 from cwda.extract.axis_evidence import Kernel, Verdict, decide
-from cwda.extract.axis_stated import contradictions, overruling
+from cwda.extract.axis_stated import contradictions, overruling, sparse_parts
 from cwda.extract.layouts import CHANNELS_FIRST, CHANNELS_LAST, FILTERS_FIRST, Order
 from cwda.extract.recognise import split_leaf
 from cwda.extract.tensors import NamedTensor
@@ -52,6 +52,13 @@ class Choice:
     note: str = ""
 
 
+_SPARSE = Choice(
+    FILTERS_FIRST,
+    f"axes taken as {FILTERS_FIRST.named(4)}, as the shapes of a part of sparse convolutions "
+    "tell (layout= corrects it)",
+)
+
+
 def choose(
     tensors: Sequence[NamedTensor], biases: Sequence[int | None], others: Set[int], format: str
 ) -> list[Choice]:
@@ -90,7 +97,16 @@ def choose(
             known[verdict.order] = _NEIGHBOURS
         notes = _notes(verdict, expected, kind)
         made.update(zip(members, (Choice(verdict.order, note) for note in notes), strict=True))
+        if verdict.stated and verdict.order == CHANNELS_FIRST:
+            modules = [_module(tensors[index].path) for index in members]
+            sparse = zip(members, sparse_parts(kernels, modules), strict=True)
+            made.update((index, _SPARSE) for index, is_sparse in sparse if is_sparse)
     return [made[index] for index in range(len(tensors))]
+
+
+def _module(path: str) -> str:
+    """The module in which a layer lies."""
+    return split_leaf(split_leaf(path)[0])[0]
 
 
 def _stated(convention: str, family: str, ndim: int, format: str) -> Order | None:

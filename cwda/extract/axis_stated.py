@@ -11,14 +11,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cwda.extract.axis_evidence import ORDERS, Kernel
-from cwda.extract.layouts import Order
+from cwda.extract.layouts import CHANNELS_FIRST, FILTERS_FIRST, Order
 
-__all__ = ["contradictions", "overruling"]
+__all__ = ["contradictions", "overruling", "sparse_parts"]
 
 #: Longest usual side of a kernel, and fewest channels that are no image's.
 _LONGEST, _FEWEST = 16, 8
 #: So many layers overrule what is stated.
 _SEVERAL = 2
+
+#: Sparse convolutions of planes keep their filters first and their channels last.
+_SPARSE_AXES = 4
 
 Read = tuple[int, int, tuple[int, ...]]
 
@@ -32,10 +35,36 @@ def overruling(kernels: Sequence[Kernel], stated: Order) -> list[Order]:
     return [other for other in ORDERS if other != stated and _overrules(kernels, stated, other)]
 
 
+def sparse_parts(kernels: Sequence[Kernel], modules: Sequence[str]) -> list[bool]:
+    """Which kernels of a file of PyTorch lie in a part of sparse convolutions, filters first.
+
+    Such a part stands beside dense convolutions. Several of its kernels must contradict
+    PyTorch's order; kernels of one position are of the part if such a one is in their module.
+    """
+    other = FILTERS_FIRST
+    if any(len(kernel.shape) != _SPARSE_AXES for kernel in kernels):
+        return [False] * len(kernels)
+    against = [_contradicts(kernel, CHANNELS_FIRST, other) for kernel in kernels]
+    if not _is_chain([k for k, is_against in zip(kernels, against, strict=True) if is_against],
+                     kernels, other):
+        return [False] * len(kernels)
+    inside = {module for module, is_against in zip(modules, against, strict=True) if is_against}
+    return [
+        is_against or (module in inside and kernel.shape[1:3] == (1, 1) and kernel.shape[3] > 1)
+        for kernel, module, is_against in zip(kernels, modules, against, strict=True)
+    ]
+
+
 def _overrules(kernels: Sequence[Kernel], stated: Order, other: Order) -> bool:
     against = [kernel for kernel in kernels if _contradicts(kernel, stated, other)]
-    fitting = sum(_contradicts(kernel, other, stated) for kernel in kernels)
-    if len(against) < _SEVERAL or fitting:
+    if any(_contradicts(kernel, other, stated) for kernel in kernels):
+        return False
+    return _is_chain(against, kernels, other)
+
+
+def _is_chain(against: Sequence[Kernel], kernels: Sequence[Kernel], other: Order) -> bool:
+    """Whether several kernels speak against an order, and most see what a layer puts out."""
+    if len(against) < _SEVERAL:
         return False
     made = {_read(kernel, other)[0] for kernel in kernels}
     chained = sum(_read(kernel, other)[1] in made for kernel in against)
