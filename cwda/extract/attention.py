@@ -104,7 +104,7 @@ def _is_square(tensor: NamedTensor) -> bool:
 
 def _loops(tensors: Sequence[NamedTensor]) -> dict[str, int]:
     """Layers stacked below each module, as vectors of theirs with an axis more tell."""
-    loops = {}
+    loops: dict[str, int] = {}
     for tensor in tensors:
         stem, leaf = split_leaf(tensor.path)
         if leaf in _SMALL and len(tensor.shape) == 2 and tensor.shape[0] > 1:

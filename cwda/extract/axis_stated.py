@@ -15,8 +15,9 @@ from cwda.extract.layouts import CHANNELS_FIRST, FILTERS_FIRST, Order
 
 __all__ = ["contradictions", "overruling", "sparse_parts"]
 
-#: Longest usual side of a kernel, and fewest channels that are no image's.
-_LONGEST, _FEWEST = 16, 8
+#: Longest side of a kernel that nothing speaks against, and of one that speaks for an order;
+#: fewest channels that are no image's.
+_LONGEST, _USUAL, _FEWEST = 16, 11, 8
 #: So many layers overrule what is stated.
 _SEVERAL = 2
 
@@ -45,8 +46,9 @@ def sparse_parts(kernels: Sequence[Kernel], modules: Sequence[str]) -> list[bool
     if any(len(kernel.shape) != _SPARSE_AXES for kernel in kernels):
         return [False] * len(kernels)
     against = [_contradicts(kernel, CHANNELS_FIRST, other) for kernel in kernels]
-    if not _is_chain([k for k, is_against in zip(kernels, against, strict=True) if is_against],
-                     kernels, other):
+    if not _is_chain(
+        [k for k, is_against in zip(kernels, against, strict=True) if is_against], kernels, other
+    ):
         return [False] * len(kernels)
     inside = {module for module, is_against in zip(modules, against, strict=True) if is_against}
     return [
@@ -72,23 +74,32 @@ def _is_chain(against: Sequence[Kernel], kernels: Sequence[Kernel], other: Order
 
 
 def contradictions(kernels: Sequence[Kernel], stated: Order) -> list[Order | None]:
-    """For each kernel the order that it has instead of the stated one; None where it may fit."""
+    """For each kernel the order that it has instead of the stated one; None where it may fit.
+
+    One long kernel of a series tells nothing by itself.
+    """
     others = [order for order in ORDERS if order != stated]
     return [
-        next((other for other in others if _contradicts(kernel, stated, other)), None)
+        next((order for order in others if _contradicts(kernel, stated, order)), None)
+        if len(kernel.shape) > 3
+        else None
         for kernel in kernels
     ]
 
 
 def _contradicts(kernel: Kernel, stated: Order, other: Order) -> bool:
     """Whether a kernel is as usual in one order and as in no network in another."""
-    _, inputs, sides = _read(kernel, other)
-    if inputs < _FEWEST:
+    outputs, inputs, sides = _read(kernel, other)
+    if inputs < _FEWEST or outputs == 1:
         return False
     if len(sides) == 1:
         said = _read(kernel, stated)
         return sides[0] <= _LONGEST < said[2][0] and said[1] <= _LONGEST
-    return _is_usual(sides) and max(sides) > 1 and not _is_usual(_read(kernel, stated)[2])
+    if not _is_usual(sides) or max(sides) == 1 or max(sides) > _USUAL:
+        return False
+    said = _read(kernel, stated)
+    few = said[0] == said[1] < _FEWEST <= min(said[2])  # such as 3 filters of 3 channels
+    return few or not _is_usual(said[2])
 
 
 def _is_usual(sides: Sequence[int]) -> bool:

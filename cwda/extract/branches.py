@@ -44,7 +44,6 @@ class Branches:
             return True
         return False
 
-
     def mirrors(self, index: int) -> bool:
         """Whether a layer is called as the first one, but for one word of its path."""
         first, path = self._paths[0], self._paths[index]

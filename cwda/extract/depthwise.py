@@ -104,9 +104,9 @@ class _Evidence:
         path = self._paths[index]
         beside = index > 0 and path[:-1] == self._paths[index - 1][:-1]
         beside = beside or (multiple == 2 and any(map(_DOWN.fullmatch, path)))
-        if beside and before > 1 and not rest and 1 < multiple <= _MULTIPLE:
-            if (filters, before) not in self._pairs:
-                return before, _MULTIPLIED.format(multiple, before) + _CORRECTS
+        several = before > 1 and not rest and 1 < multiple <= _MULTIPLE
+        if beside and several and (filters, before) not in self._pairs:
+            return before, _MULTIPLIED.format(multiple, before) + _CORRECTS
         return filters, _DEPTHWISE.format(why) + _CORRECTS
 
     def _sees_colours(self, index: int) -> bool:

@@ -27,8 +27,9 @@ _OPTIMIZER = re.compile(
     re.IGNORECASE,
 )
 #: What TensorFlow's optimizers keep beside a variable, below its name.
-_SLOT = re.compile(r"(adam|momentum|rmsprop|adagrad|adadelta|ftrl|lamb|lars)(w|optimizer)?(_\d+)?",
-                   re.IGNORECASE)
+_SLOT = re.compile(
+    r"(adam|momentum|rmsprop|adagrad|adadelta|ftrl|lamb|lars)(w|optimizer)?(_\d+)?", re.IGNORECASE
+)
 _AVERAGE = re.compile(r"(exponential_?)?moving_?average", re.IGNORECASE)
 _MASK = re.compile(r"(\w+_)?masks?(_dict)?", re.IGNORECASE)
 _GRADIENT = re.compile(r"(\w+_)?(grads?|gradients?)", re.IGNORECASE)

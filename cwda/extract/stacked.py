@@ -64,9 +64,7 @@ def _without_stack(tensor: NamedTensor, firsts: set[int], volume: bool) -> Named
     if first not in firsts or volume or tensor.shape[-1] != tensor.shape[-2]:
         return tensor
     if first == 1:
-        return replace(
-            tensor, shape=tensor.shape[1:], read=_first_of(tensor), assumption=_DROPPED
-        )
+        return replace(tensor, shape=tensor.shape[1:], read=_first_of(tensor), assumption=_DROPPED)
     return replace(
         tensor,
         reason=f"{first} kernels of experts in one weight (a dynamic convolution mixes them for "
