@@ -7,10 +7,11 @@ number of axes, so that no single layer of an unusual shape is turned by itself.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 
 from cwda.extract.axis_evidence import Kernel, Verdict, decide
+from cwda.extract.axis_stated import contradictions, overruling, sparse_parts
 from cwda.extract.layouts import CHANNELS_FIRST, CHANNELS_LAST, FILTERS_FIRST, Order
 from cwda.extract.recognise import split_leaf
 from cwda.extract.tensors import NamedTensor
@@ -34,10 +35,13 @@ _PYTORCH = {3: 6.0, 4: 6.0, 5: 3.0}
 _SHARED = ("safetensors", "sharded", "npz", "npy")
 #: Bits that the order of the kernels with another number of axes is worth.
 _NEIGHBOURS = 8.0
+#: Bits for PyTorch's order where the sides of no kernel tell it from MLX's: texts and strips.
+_STRIPS = 8.0
 #: An order that wins by less is doubted; one that is expected less is not thought of in a tie.
 _SURE, _EXCLUDED, _TIE = 4.0, -2.0, 1.0
-#: Bits against other orders in files that PyTorch wrote.
-_FOREIGN = -14.0
+#: Most axes of the kernels that a file of PyTorch keeps in PyTorch's order: those of sparse
+#: three-dimensional convolutions have five.
+_MOST_AXES = 4
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,13 @@ class Choice:
 
     order: Order
     note: str = ""
+
+
+_SPARSE = Choice(
+    FILTERS_FIRST,
+    f"axes taken as {FILTERS_FIRST.named(4)}, as the shapes of a part of sparse convolutions "
+    "tell (layout= corrects it)",
+)
 
 
 def choose(
@@ -71,17 +82,61 @@ def choose(
     made: dict[int, Choice] = {}
     sure: dict[tuple[str, str], dict[Order, float]] = {}
     for kind, members in sorted(kinds.items(), key=lambda item: -len(item[1])):
-        expected = _expected(*kind, format)
+        expected = _expected(*kind)
         known = sure.setdefault(kind[:2], {})
         for order, bits in known.items():
             expected[order] = expected.get(order, 0.0) + bits
         kernels = [Kernel(tensors[i].shape, biases[i]) for i in members]
-        verdict = decide(kernels, others, expected)
+        strips = _STRIPS if kind[1] == "weight" and _has_strips_alone(kernels) else 0.0
+        favoured = {**expected, CHANNELS_FIRST: expected[CHANNELS_FIRST] + strips}
+        verdict = _verdict(kernels, others, favoured, _stated(*kind, format))
+        if verdict.order == CHANNELS_FIRST:  # what is said of it counts the shapes alone
+            behind = {order: bits - strips for order, bits in verdict.behind.items()}
+            verdict = replace(verdict, behind=behind)
         if verdict.margin > 2 * _SURE:
             known[verdict.order] = _NEIGHBOURS
         notes = _notes(verdict, expected, kind)
         made.update(zip(members, (Choice(verdict.order, note) for note in notes), strict=True))
+        if verdict.stated and verdict.order == CHANNELS_FIRST:
+            modules = [_module(tensors[index].path) for index in members]
+            sparse = zip(members, sparse_parts(kernels, modules), strict=True)
+            made.update((index, _SPARSE) for index, is_sparse in sparse if is_sparse)
     return [made[index] for index in range(len(tensors))]
+
+
+def _module(path: str) -> str:
+    """The module in which a layer lies."""
+    return split_leaf(split_leaf(path)[0])[0]
+
+
+def _stated(convention: str, family: str, ndim: int, format: str) -> Order | None:
+    """The order that a header or PyTorch's own format states; None where nothing does."""
+    stated = _OF_LIBRARY.get(convention)
+    if stated == CHANNELS_FIRST or (not convention and format not in _SHARED):
+        # Sparse convolutions, whose modules keep other orders, are saved by PyTorch as well.
+        pytorch = family == "weight" and ndim <= _MOST_AXES
+        return CHANNELS_FIRST if pytorch else None
+    return stated
+
+
+def _has_strips_alone(kernels: list[Kernel]) -> bool:
+    """Whether a plane's kernels would all be strips or single positions with filters first."""
+    planes = [kernel.shape[1:3] for kernel in kernels if len(kernel.shape) == 4]
+    return bool(planes) and all(1 in sides for sides in planes)
+
+
+def _verdict(
+    kernels: list[Kernel], others: Set[int], expected: Mapping[Order, float], stated: Order | None
+) -> Verdict:
+    """The stated order unless it is impossible; else the likeliest."""
+    if stated is None:
+        return decide(kernels, others, expected)
+    against = overruling(kernels, stated)
+    if against:
+        free = {**expected, stated: 0.0}
+        return decide(kernels, others, free, against)
+    verdict = decide(kernels, others, expected, [stated])
+    return replace(verdict, stated=True, misfits=tuple(contradictions(kernels, stated)))
 
 
 def _family(name: str) -> str:
@@ -93,7 +148,7 @@ def _family(name: str) -> str:
     return leaf if leaf in ("w", "W") else "weight" if "weight" in leaf else "array"
 
 
-def _expected(convention: str, family: str, ndim: int, format: str) -> dict[Order, float]:
+def _expected(convention: str, family: str, ndim: int) -> dict[Order, float]:
     """Bits in favour of each order before the shapes are looked at."""
     bits = dict.fromkeys((CHANNELS_FIRST, CHANNELS_LAST, FILTERS_FIRST), 0.0)
     if convention in _OF_LIBRARY:
@@ -107,11 +162,6 @@ def _expected(convention: str, family: str, ndim: int, format: str) -> dict[Orde
         bits[CHANNELS_LAST] += 2.0
     elif family == "weight":
         bits[CHANNELS_FIRST] += _PYTORCH.get(ndim, 0.0)
-        if ndim < 5 and format not in _SHARED and convention != "numpy":
-            # A file of PyTorch, where only long chains of odd shapes speak for another library:
-            # texts seen as images have kernels as wide as a word's vector.
-            bits[FILTERS_FIRST] += _FOREIGN
-            bits[CHANNELS_LAST] += _FOREIGN
     else:
         bits[CHANNELS_FIRST] += 1.0
     return bits
@@ -134,6 +184,8 @@ def _why(verdict: Verdict, expected: dict[Order, float], kind: tuple[str, str, i
     if stated not in (None, chosen):
         return f", as the shapes tell, against {header}"
     if chosen == CHANNELS_FIRST:
+        if verdict.stated:
+            return None
         rivals = [order for order in verdict.behind if _is_rival(verdict, expected, order)]
         if rivals:
             told = " or ".join(order.named(ndim) for order in rivals)

@@ -129,6 +129,8 @@ def _sides(sides: Sequence[int], inputs: int) -> float:
         sides = sides[::-1]  # flat kernels lie along any axis
     # Audio is filtered by long kernels that see one channel; those of texts span a word's vector.
     most = 6.0 if inputs == 1 and sum(side != 1 for side in sides) <= 2 else math.inf
+    if inputs <= 2 and len(sides) == 2 and sides[0] <= 16 < sides[1]:
+        return 7.0 + _side(sides[0])  # a few words, each as long as its vector
     *before, last = sides
     bits = min(most, _side(last))
     for number, side in enumerate(reversed(before)):
@@ -162,11 +164,14 @@ class Verdict:
         By how many bits each of the other orders is behind it, with what was expected.
     misfits : tuple of Order or None
         For each kernel: another order that it fits far better.
+    stated : bool
+        Whether the source states the order, so that the shapes were not asked.
     """
 
     order: Order
     behind: Mapping[Order, float]
     misfits: tuple[Order | None, ...]
+    stated: bool = False
 
     @property
     def margin(self) -> float:
@@ -174,7 +179,12 @@ class Verdict:
         return min(self.behind.values())
 
 
-def decide(kernels: Sequence[Kernel], others: Set[int], expected: Mapping[Order, float]) -> Verdict:
+def decide(
+    kernels: Sequence[Kernel],
+    others: Set[int],
+    expected: Mapping[Order, float],
+    allowed: Sequence[Order] = ORDERS,
+) -> Verdict:
     """The order that the kernels of one number of axes share.
 
     Parameters
@@ -184,6 +194,8 @@ def decide(kernels: Sequence[Kernel], others: Set[int], expected: Mapping[Order,
         As in `Shapes`.
     expected : mapping
         Bits in favour of each order by what is known besides the shapes.
+    allowed : sequence of Order
+        Orders that may be chosen.
     """
     told = tuple(kernels[:_ENOUGH])
     bits = {order: Shapes(told, order, others).bits() for order in ORDERS}
@@ -198,7 +210,7 @@ def decide(kernels: Sequence[Kernel], others: Set[int], expected: Mapping[Order,
         return expected.get(order, 0.0) - sum(excess)
 
     scores = {order: score(order) for order in ORDERS}
-    best = max(ORDERS, key=lambda order: scores[order])
+    best = max(allowed, key=lambda order: scores[order])
     behind = {order: scores[best] - scores[order] for order in ORDERS if order != best}
     misfits = tuple(
         _likeliest(bits, index) if bits[best][index] - fewest[index] > _STRANGE else None

@@ -8,78 +8,147 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
-from itertools import takewhile
+from collections.abc import Sequence
 
+from cwda.extract.branches import Branches, Parts, Scopes
+from cwda.extract.recognise import split_leaf
 from cwda.extract.tensors import NamedTensor
 
-__all__ = ["DEPTHWISE", "ONE_CHANNEL", "depthwise"]
+__all__ = ["groups_of_single_channels"]
 
-Parts = tuple[str, ...]
-
-DEPTHWISE = "depthwise (groups = channels), because a filter sees one channel and {}"
-ONE_CHANNEL = "groups = 1: a filter sees one channel, but {}"
+_DEPTHWISE = "depthwise (groups = channels), because a filter sees one channel and {}"
+_MULTIPLIED = "depthwise with {} filters a channel, as the layer before it has {} filters"
+_ONE_CHANNEL = "groups = 1: a filter sees one channel, but {}"
+_CORRECTS = " (groups= corrects it)"
 _NAMED = re.compile(r"(.*[_\W\d])?(dw|dwise|dw_?conv)([_\W\d].*)?|.*depth_?wise.*", re.IGNORECASE)
+#: Branches of one convolution that are added up, and later put into one.
+_PARALLEL = re.compile(
+    r"(conv|rbr)_(kxk|scale|dense|conv|1x1|skip|reparam)|(large|small|lk)_(conv|kernel|origin)"
+)
+_DOWN = re.compile(r"down_?sampl\w*", re.IGNORECASE)
+#: Names of a network's first part.
+_STEM = re.compile(r"(.*_)?(stem|conv_in|patch_embed)(_.*)?", re.IGNORECASE)
 #: Channels of colour images, some with depth or as pairs.
 _COLOURS = (2, 3, 4, 6)
-#: So many parts with one such layer each are blocks, not branches.
-_BLOCKS = 3
-#: Longest branch that is compared with others, and most numbers of filters.
-_MOST_SIZES = 1000
-_LONGEST = 200
+#: So many parts with one such layer each are blocks, not branches; so many layers are of blocks.
+_BLOCKS, _MANY = 3, 5
+#: Most filters for each channel of a depthwise layer.
+_MULTIPLE = 4
 
 
-def depthwise(chosen: list[NamedTensor]) -> list[tuple[bool, str]]:
-    """For each tensor whether it is taken for depthwise, and in words why.
+def groups_of_single_channels(
+    chosen: Sequence[NamedTensor], tensors: Sequence[NamedTensor]
+) -> list[tuple[int, str]]:
+    """For each convolution the likeliest groups, if its filters see one channel, and why.
 
-    The words are empty where there is no question.
+    Elsewhere, and where there is no question, the groups are 1 and the words are empty.
+    `tensors` are all of the source, linear layers among them.
     """
-    evidence = _Evidence(chosen)
+    evidence = _Evidence(chosen, tensors)
     return [evidence.judge(index) for index in range(len(chosen))]
 
 
 class _Evidence:
     """What all layers together tell about those that see one channel."""
 
-    def __init__(self, chosen: list[NamedTensor]) -> None:
+    def __init__(self, chosen: Sequence[NamedTensor], tensors: Sequence[NamedTensor]) -> None:
         self._chosen = chosen
-        self._paths = [(*tensor.container, *tensor.name.split("."))[:-1] for tensor in chosen]
+        self._paths: list[Parts] = [
+            (*tensor.container, *tensor.name.split("."))[:-1] for tensor in chosen
+        ]
         self._sizes = [(_outputs(tensor), tensor.shape[1]) for tensor in chosen]
+        self._pairs = set(self._sizes)
+        self._made = {filters for filters, inputs in self._sizes if inputs > 1}
         self._sorted = self._paths == sorted(self._paths)
+        self._threes = sum(inputs == 3 for _, inputs in self._sizes)
         #: Whether some layer sees a colour image, so that one channel is no image.
-        self._colour = any(n in _COLOURS and filters >= 8 for filters, n in self._sizes)
-        spread = [t.shape[0] for t in chosen if t.shape[1] == 1 and math.prod(t.shape[2:]) > 1]
-        self._spread = set(spread)
-        self._scopes = _Scopes(self._paths, self._sizes)
-        self._branches = _Branches(self._sizes)
+        self._colour = any(map(self._sees_colours, range(len(chosen))))
+        single = [t for t in chosen if t.shape[1] == 1 < t.shape[0]]
+        self._single = len(single)
+        self._spread = {t.shape[0] for t in single if _positions(t) > 1}
+        self._scopes = Scopes(self._paths, self._sizes)
+        self._branches = Branches(self._paths, self._sizes)
+        self._linear = _Linear(tensors)
+        stems = (n for n, p in enumerate(self._paths) if any(map(_STEM.fullmatch, p)))
+        #: The first layer of a stem that lies late because the file is sorted.
+        self._stem = next(stems, 0) if self._sorted else 0
+        self._parallel: dict[tuple[Parts, int], tuple[int, str]] = {}
 
-    def judge(self, index: int) -> tuple[bool, str]:
-        """Whether a layer is taken for depthwise, and why."""
+    def judge(self, index: int) -> tuple[int, str]:
+        """The groups of a layer, and why."""
         tensor, path = self._chosen[index], self._paths[index]
         if tensor.groups is not None or tensor.shape[1] != 1 or tensor.shape[0] == 1:
-            return False, ""
-        if any(map(_NAMED.fullmatch, path)):
-            return True, DEPTHWISE.format("its name says so")
+            return 1, ""
+        block = next((n for n, part in enumerate(path) if _PARALLEL.fullmatch(part)), None)
+        if block is None:
+            return self._judge(index)
+        key = (path[:block], tensor.shape[0])
+        if key not in self._parallel:
+            self._parallel[key] = self._judge(index)
+        return self._parallel[key]
+
+    def _judge(self, index: int) -> tuple[int, str]:
+        filters = self._sizes[index][0]
+        if any(map(_NAMED.fullmatch, self._paths[index])):
+            return self._depthwise(index, "its name says so")
+        if self._linear.surround(self._chosen[index]):
+            return filters, _DEPTHWISE.format("it lies between linear layers") + _CORRECTS
         against = self._in_colour(index) if self._colour else self._in_grey(index)
         if against is None:
-            return True, DEPTHWISE.format("it does not begin the network or a branch")
-        return False, ONE_CHANNEL.format(against) if against else ""
+            return self._depthwise(index, "it does not begin the network or a branch")
+        return 1, _ONE_CHANNEL.format(against) + _CORRECTS if against else ""
+
+    def _depthwise(self, index: int, why: str) -> tuple[int, str]:
+        filters, before = self._sizes[index][0], self._sizes[index - 1][0]
+        multiple, rest = divmod(filters, before)
+        path = self._paths[index]
+        beside = index > 0 and path[:-1] == self._paths[index - 1][:-1]
+        beside = beside or (multiple == 2 and any(map(_DOWN.fullmatch, path)))
+        several = before > 1 and not rest and 1 < multiple <= _MULTIPLE
+        if beside and several and (filters, before) not in self._pairs:
+            return before, _MULTIPLIED.format(multiple, before) + _CORRECTS
+        return filters, _DEPTHWISE.format(why) + _CORRECTS
+
+    def _sees_colours(self, index: int) -> bool:
+        """Whether a layer sees an image, and not a group or a few channels of another layer."""
+        filters, inputs = self._sizes[index]
+        if inputs not in _COLOURS or filters < 8:
+            return False
+        if index == 0:
+            return True
+        before = self._sizes[index - 1][0]
+        if before == inputs or (inputs != 3 and inputs in self._made):
+            return False
+        groups, rest = divmod(before, inputs)
+        grouped = not rest and groups > 1 and filters % groups == 0
+        return not grouped or (inputs == 3 and self._threes < _BLOCKS)
 
     def _in_colour(self, index: int) -> str | None:
         """What speaks against depthwise where the network sees colours; None if nothing does."""
         path, filters = self._paths[index], self._sizes[index][0]
         before = self._sizes[index - 1][0]
-        if math.prod(self._chosen[index].shape[2:]) == 1 and filters not in self._spread:
+        if _positions(self._chosen[index]) == 1 and filters not in self._spread:
             return "its kernel has one position"
         lone = self._scopes.is_lone(path)
         if index == 0:  # in a sorted file the first layer may be any
-            return "" if lone or not self._sorted else None
+            mixed = self._next_mixes(index)
+            if self._sorted and mixed == 1 and filters in self._made:
+                return None
+            return "" if lone or not self._sorted or mixed > 1 else None
         if before == 1:
             return "the layer before it has one filter"
+        begins = self._scopes.begins(index)
+        if begins and self._changes_axes(index):
+            return "it begins a part of the network with kernels of other axes"
         if self._sizes[0][1] != 1 and self._branches.begins(index):
             return "it begins a branch as the first layer does"
+        if self._next_mixes(index) > 1:
+            if begins and self._branches.mirrors(index):
+                return "it begins a part of the network that is named as the first layer's"
+            if self._single == 1 and not self._beside_as_many(index):
+                return "it is the only one, and a layer that mixes neighbours follows"
         blocks = self._scopes.lone_scopes >= _BLOCKS
-        if lone and self._scopes.begins(index) and filters % before and not blocks:
+        if lone and begins and filters % before and not blocks:
             return "it begins a part of the network after a layer of other size"
         return None
 
@@ -87,103 +156,68 @@ class _Evidence:
         """The same where no layer sees colours, so that the input may have one channel."""
         filters, before = self._sizes[index][0], self._sizes[index - 1][0]
         if index == 0:
-            return ""
-        if math.prod(self._chosen[index].shape[2:]) == 1 and filters not in self._spread:
+            late = self._stem > 0 and self._sizes[self._stem][1] == 1
+            return None if late else ""
+        if index == self._stem:
+            return "it is named as the first layer of a network"
+        if _positions(self._chosen[index]) == 1 and filters not in self._spread:
             return "its kernel has one position"
         if self._branches.begins(index):
             return "it begins a branch as the first layer does"
+        mixed = self._next_mixes(index)
         if self._scopes.begins(index):
-            follows = before == filters
+            joined = filters % before == 0 and before > 1 and self._single >= _MANY
+            follows = before == filters or (joined and mixed == 1)
         else:
-            follows = before > 1 and self._scopes.divided(index)
+            halved = before == 2 * filters and mixed == 1
+            divided = self._scopes.divided(index) or self._single >= _MANY
+            follows = before > 1 and (divided or halved)
         return None if follows else "no layer before it has as many filters"
+
+    def _changes_axes(self, index: int) -> bool:
+        return len(self._chosen[index].shape) != len(self._chosen[index - 1].shape)
+
+    def _beside_as_many(self, index: int) -> bool:
+        """Whether the layer before it lies in the same module and has as many filters."""
+        same = self._paths[index][:-1] == self._paths[index - 1][:-1]
+        numbered = self._paths[index][-1].isdigit()
+        return same and numbered and self._sizes[index - 1][0] == self._sizes[index][0]
+
+    def _next_mixes(self, index: int) -> int:
+        """Positions of the next layer's kernel if it mixes the layer's filters; else 0."""
+        if index + 1 == len(self._chosen) or self._sizes[index + 1][1] != self._sizes[index][0]:
+            return 0
+        return _positions(self._chosen[index + 1])
+
+
+class _Linear:
+    """The linear layers of a source, by the module that holds them."""
+
+    def __init__(self, tensors: Sequence[NamedTensor]) -> None:
+        self._places = {tensor.path: place for place, tensor in enumerate(tensors)}
+        self._beside: dict[str, list[tuple[int, str, tuple[int, ...]]]] = {}
+        for place, tensor in enumerate(tensors):
+            module, leaf = split_leaf(tensor.path)
+            if leaf == "weight" and len(tensor.shape) == 2:
+                parent, name = split_leaf(module)
+                self._beside.setdefault(parent, []).append((place, name, tensor.shape))
+
+    def surround(self, tensor: NamedTensor) -> bool:
+        """Whether a linear layer of the same module comes before a convolution and fits it."""
+        place = self._places.get(tensor.path, 0)
+        parent = split_leaf(split_leaf(tensor.path)[0])[0]
+        filters = tensor.shape[0]
+        return any(
+            before < place and (name == "in_proj" or shape[0] in (filters, 2 * filters))
+            for before, name, shape in self._beside.get(parent, ())
+        )
+
+
+def _positions(tensor: NamedTensor) -> int:
+    return math.prod(tensor.shape[2:])
 
 
 def _outputs(tensor: NamedTensor) -> int:
     return tensor.shape[1 if tensor.transposed else 0] * (
         tensor.groups if tensor.groups and tensor.transposed else 1
     )
-
-
-class _Branches:
-    """Branches with an input of their own: they repeat how the network begins."""
-
-    def __init__(self, sizes: list[tuple[int, int]]) -> None:
-        self._sizes = sizes
-        self._period = 0
-        single = len(list(takewhile(lambda size: size[1] == 1, sizes)))
-        joined = sum(outputs for outputs, _ in sizes[:single])
-        # Layers side by side, joined by the first layer that mixes channels, or by none.
-        side = single == len(sizes) or (single > 1 and sizes[single][1] == joined)
-        self._side_by_side = single if side else 0
-
-    def begins(self, index: int) -> bool:
-        """Whether a layer is the first of such a branch."""
-        if index < self._side_by_side:
-            return True
-        length = self._period or index
-        shortest = 2 if self._sizes[0][1] == 1 else 3  # two layers may be alike by chance
-        if not shortest <= length <= _LONGEST or index + length > len(self._sizes):
-            return False
-        rest = self._sizes[1:length] == self._sizes[index + 1 : index + length]
-        if rest and self._sizes[0][0] == self._sizes[index][0]:
-            self._period = length
-            return True
-        return False
-
-
-class _Scopes:
-    """The parts of the network that layers belong to, by the first part of their names."""
-
-    def __init__(self, paths: list[Parts], sizes: list[tuple[int, int]]) -> None:
-        depth = _shared(paths) + 1
-        #: The part of each layer; none for a layer that stands alone at the top.
-        self._scope = [path[:depth] if len(path) > depth else () for path in paths]
-        self._depth = depth
-        self._first: dict[Parts, int] = {}
-        one: dict[Parts, int] = {}
-        for index, (scope, size) in enumerate(zip(self._scope, sizes, strict=True)):
-            self._first.setdefault(scope, index)
-            one[scope] = one.get(scope, 0) + (size[1] == 1)
-        total = Counter(self._scope)
-        self._lone = {scope for scope, n in one.items() if scope and n == 1 < total[scope]}
-        self._divided = _follows_a_divisor(sizes)
-
-    @property
-    def lone_scopes(self) -> int:
-        """Number of parts with one layer that sees one channel and others that do not."""
-        return len(self._lone)
-
-    def is_lone(self, path: Parts) -> bool:
-        """Whether a layer is the only one in its part that sees one channel."""
-        return len(path) > self._depth and path[: self._depth] in self._lone
-
-    def begins(self, index: int) -> bool:
-        """Whether it is the first layer of a part of the network."""
-        scope = self._scope[index]
-        return bool(scope) and self._first[scope] == index
-
-    def divided(self, index: int) -> bool:
-        """Whether a layer before has as many filters, or a part of them."""
-        return self._divided[index]
-
-
-def _follows_a_divisor(sizes: list[tuple[int, int]]) -> list[bool]:
-    """For each layer whether the filters of one before divide its own."""
-    before: set[int] = set()
-    result = []
-    for outputs, _ in sizes:
-        result.append(outputs in before or any(outputs % other == 0 for other in before))
-        if outputs > 1 and len(before) < _MOST_SIZES:
-            before.add(outputs)
-    return result
-
-
-def _shared(paths: list[Parts]) -> int:
-    """How many leading parts all paths share, the layer's own name excepted."""
-    shared = 0
-    for parts in zip(*(path[:-1] for path in paths), strict=False):
-        if len(set(parts)) > 1:
-            break
-        shared += 1
-    return shared

@@ -171,8 +171,9 @@ def _scaling(part: nn.Module, prefix: str) -> Iterator[NamedTensor]:
 def _of_other(part: nn.Module, name: str, value: Tensor) -> NamedTensor:
     tensor = walk({name: value})[0]
     kind = type(part)
+    tensor = replace(tensor, origin=f"{kind.__module__}.{kind.__qualname__}")
     if kind.__module__.startswith("torch.nn.modules."):
-        return replace(tensor, is_conv=False, origin=f"{kind.__module__}.{kind.__qualname__}")
+        return replace(tensor, is_conv=False)
     return tensor
 
 

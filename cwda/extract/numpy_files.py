@@ -8,6 +8,7 @@ import re
 import tokenize
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ import torch
 from cwda.errors import UnreadableError
 from cwda.extract.archives import Archive
 from cwda.extract.mapped import MappedFile
-from cwda.extract.recognise import LEAF
+from cwda.extract.recognise import is_weight_name, split_leaf
 from cwda.extract.tensors import Content, NamedTensor, printable
 from cwda.extract.torch_files import objects_of
 from cwda.extract.torch_storage import Opaque, Storage, StridedTensor
@@ -24,8 +25,13 @@ __all__ = ["MAGIC", "read_npy", "read_npz"]
 
 MAGIC = b"\x93NUMPY"
 _MAX_HEADER = 65_536
-#: Arrays of three axes that are no kernels, as in transformers.
-_EMBEDDING = re.compile(r"embed|token|(^|\.)cls$", re.IGNORECASE)
+#: Arrays of three axes or more that are no kernels, as in transformers and data sets.
+_OTHER = re.compile(
+    r"(x|y|images?|labels?|targets?|queries|means?|stds?|var)(_(train|valid?|test|image))?\d*|"
+    r"(train|valid?|test)_(x|y|images?|labels?|data)|cls|.*(embed|token).*|"
+    r"(.*_)?(bias(es)?|acts|activations|feats?|masks?|table)",
+    re.IGNORECASE,
+)
 _PAPER = "an array of three axes is taken as N x k^2 x N' (channels, positions, filters)"
 
 
@@ -40,11 +46,24 @@ def read_npz(archive: Archive) -> Content:
     tensors: list[NamedTensor] = []
     for name in names:
         tensors += _of_entry(archive, name)
+    if any(tensor.is_conv is None and _is_named(tensor) for tensor in tensors):
+        # Names that tell weights from other arrays do so for all.
+        tensors = [tensor if tensor.is_conv is None else _by_name(tensor) for tensor in tensors]
     return Content("npz", tensors)
 
 
+def _is_named(tensor: NamedTensor) -> bool:
+    return len(tensor.shape) >= 3 and is_weight_name(tensor.name, len(tensor.shape))
+
+
+def _by_name(tensor: NamedTensor) -> NamedTensor:
+    """An array as it is stored, whose name decides whether it is a weight."""
+    return replace(tensor.stored or tensor, is_conv=None)
+
+
 def _of_entry(archive: Archive, entry: str) -> list[NamedTensor]:
-    name = printable(entry.removesuffix(".npy").replace("/", "."))
+    # TensorFlow counts the outputs of an operation, of which a variable has one.
+    name = printable(entry.removesuffix(".npy").removesuffix(":0").replace("/", "."))
     # The values are unfolded again when they are wanted, and not kept until then.
     fetch = archive.fetch(entry)
     return _arrays(fetch(), name, (name,), fetch)
@@ -76,8 +95,8 @@ def _numbers(
     leaf = _leaf(shape, fortran, dtype, start, len(data), fetch or (lambda: data))
     if isinstance(leaf, Opaque) or len(shape) < 3:
         return NamedTensor(name, shape, leaf.dtype, leaf.read, reason=leaf.reason)
-    plain = not LEAF.fullmatch(name.rpartition(".")[2])
-    if plain and len(shape) == 3 and not _EMBEDDING.search(name):
+    plain = not is_weight_name(name, len(shape)) and not _OTHER.fullmatch(split_leaf(name)[1])
+    if plain and len(shape) == 3:
         return _paper_array(name, leaf)
     return NamedTensor(
         name,

@@ -8,7 +8,7 @@ import re
 from cwda.extract.adapters import ADAPTER, is_adapter
 from cwda.extract.tensors import NamedTensor
 
-__all__ = ["LEAF", "split_leaf", "why_not"]
+__all__ = ["LEAF", "is_weight_name", "split_leaf", "why_not"]
 
 #: Last part of the name of a convolution's weight.
 LEAF = re.compile(
@@ -26,6 +26,11 @@ _OPTIMIZER = re.compile(
     r"(lr_)?schedulers?(_state)?",
     re.IGNORECASE,
 )
+#: What TensorFlow's optimizers keep beside a variable, below its name.
+_SLOT = re.compile(
+    r"(adam|momentum|rmsprop|adagrad|adadelta|ftrl|lamb|lars)(w|optimizer)?(_\d+)?", re.IGNORECASE
+)
+_AVERAGE = re.compile(r"(exponential_?)?moving_?average", re.IGNORECASE)
 _MASK = re.compile(r"(\w+_)?masks?(_dict)?", re.IGNORECASE)
 _GRADIENT = re.compile(r"(\w+_)?(grads?|gradients?)", re.IGNORECASE)
 
@@ -56,12 +61,28 @@ def split_leaf(name: str) -> tuple[str, str]:
     return name[: max(end, 0)], name[end + 1 :]
 
 
+def is_weight_name(name: str, ndim: int) -> bool:
+    """Whether a tensor of so many axes is named as a convolution's weight.
+
+    Examples
+    --------
+    >>> is_weight_name("conv1.kernel", 3), is_weight_name("conv1_w", 3), is_weight_name("x_w", 4)
+    (True, False, True)
+    """
+    leaf = split_leaf(name)[1]
+    return bool(LEAF.fullmatch(leaf) or (ndim > 3 and _ENDING.fullmatch(leaf)))
+
+
 def _by_place(tensor: NamedTensor) -> str:
     if tensor.origin.startswith(_GRAPH):
         return ""
     parts = (*tensor.container, *tensor.name.split("."))
     if any(_OPTIMIZER.fullmatch(part) for part in parts):
         return "optimizer state"
+    if _SLOT.fullmatch(split_leaf(tensor.name)[1]):
+        return "optimizer state"
+    if _AVERAGE.fullmatch(split_leaf(tensor.name)[1]):
+        return "a moving average of the weight"
     if any(_MASK.fullmatch(part) for part in (*tensor.container, parts[-1])):
         return "a mask"
     if any(_GRADIENT.fullmatch(part) for part in (*tensor.container, parts[-1])):
@@ -89,9 +110,8 @@ def _by_type(tensor: NamedTensor) -> str:
 
 
 def _by_name(tensor: NamedTensor, bias: NamedTensor | None) -> str:
-    if bias is not None and bias.shape == tensor.shape:
+    if bias is not None and bias is not tensor and bias.shape == tensor.shape:
         return "a normalisation: its bias has the same shape"
-    leaf = split_leaf(tensor.name)[1]
-    if LEAF.fullmatch(leaf) or (len(tensor.shape) > 3 and _ENDING.fullmatch(leaf)):
+    if is_weight_name(tensor.name, len(tensor.shape)):
         return ""
     return "not named as a convolution's weight"

@@ -13,15 +13,16 @@ from torch import Tensor
 from cwda.errors import SourceError, UnreadableError
 from cwda.extract.adapters import add_adapters
 from cwda.extract.arrange import Layouts, arrange
-from cwda.extract.attention import projections
+from cwda.extract.attention import not_convolutions
 from cwda.extract.conventions import usual_names
 from cwda.extract.copies import merge_names, split_copies
-from cwda.extract.depthwise import depthwise
+from cwda.extract.depthwise import groups_of_single_channels
 from cwda.extract.names import layer_names
 from cwda.extract.parametrised import combine
 from cwda.extract.positions import with_positions
 from cwda.extract.recognise import split_leaf, why_not
 from cwda.extract.scales import apply_scales
+from cwda.extract.stacked import without_stacks
 from cwda.extract.tensors import Content, NamedTensor
 from cwda.layers import ConvLayer, Network, Provenance, Skipped
 
@@ -68,7 +69,7 @@ def select(content: Content, name: str, provenance: Provenance, options: Options
     skipped = list(content.skipped)
     tensors = _under_key(content.tensors, options.weights_key, skipped)
     tensors = add_adapters(apply_scales(combine(usual_names(tensors))))
-    tensors = with_positions(tensors)
+    tensors = without_stacks(with_positions(tensors), options.layout)
     chosen = _convolutions(tensors, skipped)
     if not chosen:
         raise UnreadableError(_nothing(content, skipped))
@@ -77,7 +78,8 @@ def select(content: Content, name: str, provenance: Provenance, options: Options
     _check_patterns(names, options)
     told = [_matches(name, options.transposed) for name in names]
     chosen = arrange(chosen, names, tensors, options.layout, told, content.format)
-    settled, notes = _settle(chosen, names, options)
+    guesses = groups_of_single_channels(chosen, tensors)
+    settled, notes = _settle(chosen, names, options, guesses)
     layers = tuple(
         _layer(tensor, name, *kind)
         for tensor, name, kind in zip(chosen, names, settled, strict=True)
@@ -138,15 +140,14 @@ def _under_key(
 def _convolutions(tensors: list[NamedTensor], skipped: list[Skipped]) -> list[NamedTensor]:
     """The convolution weights in order; other tensors of 3 axes or more go to `skipped`."""
     biases = {split_leaf(t.path)[0]: t for t in tensors if split_leaf(t.name)[1] in ("bias", "b")}
-    attention = projections(tensors)
+    others = not_convolutions(tensors)
     chosen: list[NamedTensor] = []
     left_out: list[Skipped] = []
     for tensor in tensors:
         if len(tensor.shape) < 3:
             continue
         reason = why_not(tensor, biases.get(split_leaf(tensor.path)[0]))
-        if not reason and id(tensor) in attention:
-            reason = "a projection of attention, not a convolution's weight"
+        reason = reason or others.get(id(tensor), "")
         if reason:
             left_out.append(Skipped(tensor.path, tensor.shape, reason))
         else:
@@ -158,12 +159,15 @@ def _convolutions(tensors: list[NamedTensor], skipped: list[Skipped]) -> list[Na
 
 
 def _settle(
-    chosen: list[NamedTensor], names: list[str], options: Options
+    chosen: list[NamedTensor],
+    names: list[str],
+    options: Options,
+    guesses: list[tuple[int, str]],
 ) -> tuple[list[tuple[int, bool]], list[str]]:
     """Groups and transposition of each layer, and in words what was assumed."""
     settled: list[tuple[int, bool]] = []
     notes: dict[str, list[str]] = {}
-    for tensor, name, guess in zip(chosen, names, depthwise(chosen), strict=True):
+    for tensor, name, guess in zip(chosen, names, guesses, strict=True):
         kind, assumed = _settle_one(tensor, name, options, guess)
         for note in filter(None, (*tensor.assumption.split("; "), *assumed)):
             notes.setdefault(note, []).append(name)
@@ -186,7 +190,7 @@ def _aliases(chosen: list[NamedTensor], names: list[str]) -> list[str]:
 
 
 def _settle_one(
-    tensor: NamedTensor, name: str, options: Options, guess: tuple[bool, str]
+    tensor: NamedTensor, name: str, options: Options, guess: tuple[int, str]
 ) -> tuple[tuple[int, bool], list[str]]:
     assumed: list[str] = []
     transposed, groups = tensor.transposed, tensor.groups
@@ -199,8 +203,7 @@ def _settle_one(
         transposed = False
         assumed.append("not transposed: the source does not say")
     if groups is None:
-        is_depthwise, why = guess
-        groups = tensor.shape[0] if is_depthwise else 1
+        groups, why = guess
         assumed.append(why or "groups = 1: the source does not say")
     if groups < 1 or tensor.shape[0] % groups:
         raise SourceError(

@@ -41,6 +41,17 @@ INPUTS = {
     "colour and another": state(
         rgb__1=(64, 3, 7, 7), rgb__2=(256, 64, 3, 3), d__1=(16, 1, 7, 7), d__2=(32, 16, 3, 3)
     ),
+    "named as the first": state(
+        rgb__0=(32, 3, 3, 3), rgb__1=(64, 32, 3, 3), thermal__0=(64, 1, 3, 3),
+        thermal__1=(64, 64, 3, 3),
+    ),
+    "image, then wave": state(
+        v__0=(64, 3, 7, 7), v__1=(512, 64, 3, 3), a__0=(512, 1, 10), a__1=(512, 512, 3)
+    ),
+    "disparity": state(
+        f__0=(64, 3, 7, 7), f__1=(64, 64, 3, 3), u__c1=(64, 64, 1, 1), u__d1=(64, 1, 7, 7),
+        u__d2=(64, 64, 3, 3),
+    ),
     "after a map": state(a__0=(16, 3, 3, 3), a__1=(1, 16, 3, 3), a__2=(8, 1, 3, 3)),
     "generator and critic": {
         "g": state(a__0=(64, 9, 4, 4), a__1=(1, 64, 4, 4)), "d": state(b__0=(64, 1, 4, 4)),
@@ -55,6 +66,44 @@ def test_inputs_of_one_channel(source):
     assert any("a filter sees one channel, but" in note for note in network.assumptions)
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        state(a=(32, 1, 3, 3), b=(32, 4, 3, 3), c=(10, 32, 1, 1)),  # groups of 4 channels
+        state(a=(8, 1, 3, 3), b=(4, 8, 3, 3), c=(8, 4, 3, 3)),  # 4 channels between
+        state(a=(64, 1, 3, 3), b=(3, 64, 1, 1), c=(64, 3, 1, 1)),
+        state(a=(64, 1, 16), b=(64, 4, 3), c=(8, 64, 1)),
+    ],
+)
+def test_a_few_channels_inside_a_network_are_no_image(source):
+    assert depthwise(load(source)) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "groups"),
+    [
+        (state(a=(32, 3, 3, 3), b=(64, 1, 3, 3), c=(64, 64, 1, 1)), [1, 32, 1]),
+        (
+            state(a=(8, 1, 1, 64), b=(16, 1, 22, 1), c=(16, 1, 1, 16), d=(16, 16, 1, 1)),
+            [1, 8, 16, 1],
+        ),
+        (state(a=(32, 3, 3, 3), b=(64, 32, 1, 1), c=(64, 1, 3, 3)), [1, 1, 64]),
+    ],
+)
+def test_several_filters_a_channel(source, groups):
+    network = load(source)
+    assert [layer.groups for layer in network] == groups
+    assert all("groups= corrects it" in note for note in network.assumptions if "sees" in note)
+
+
+def test_a_convolution_between_linear_layers_is_depthwise():
+    block = {"in_proj.weight": (256, 64), "conv1d.weight": (128, 1, 4), "out.weight": (64, 128)}
+    source = {f"{i}.{key}": torch.zeros(shape) for i in "012" for key, shape in block.items()}
+    assert [layer.groups for layer in load(source)] == [128, 128, 128]
+    words = {"embedding.weight": torch.zeros(50, 128)} | state(c__0=(128, 1, 3, 128))
+    assert [layer.groups for layer in load(words)] == [1]
+
+
 LAYERS = {
     "grey, then depthwise": (state(a=(16, 1, 3, 3), b=(16, 1, 3, 3), c=(32, 16, 1, 1)), ["b"]),
     "grey, of one width": (
@@ -66,7 +115,7 @@ LAYERS = {
     ),
     "two filters a channel": (
         state(conv1=(8, 1, 1, 64), conv2=(16, 1, 22, 1), conv3=(16, 1, 1, 16), c4=(16, 16, 1, 1)),
-        ["conv2", "conv3"],
+        ["conv3"],
     ),
     "called so": (state(dwconv=(8, 1, 3, 3), b=(16, 8, 1, 1)), ["dwconv"]),
 }  # fmt: skip
@@ -96,10 +145,23 @@ def test_the_first_of_two_names_decides_nothing(swapped):
 @pytest.mark.parametrize("in_order", [True, False], ids=["in order", "sorted"])
 def test_published_networks(name, in_order):
     """Their state dicts alone, against what their modules say."""
+    check_state_dict(name, in_order)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["resnext50_32x4d", "efficientnet_b0", "convnext_atto", "mobileone_s0", "repvgg_a0",
+     "edgenext_xx_small", "mobilenetv3_small_050"],
+)  # fmt: skip
+def test_published_networks_of_grey_images(name):
+    check_state_dict(f"timm:{name}", True, in_chans=1)
+
+
+def check_state_dict(name, in_order, **options):
     with torch.device("meta"):
         kind, _, model = name.rpartition(":")
         build = timm.create_model if kind else torchvision.models.get_model
-        module = build(model)
+        module = build(model, **options)
     parts = {n: p for n, p in module.named_modules() if isinstance(p, nn.Conv2d)}
     keys = [f"{part}.weight" for part in parts]
     source = {

@@ -290,6 +290,149 @@ def test_orders_of_pytorch_stay_and_nothing_is_said(shapes):
     assert not [note for note in notes(network) if "axes" in note]
 
 
+TEXTS = {
+    "words": [(100, 1, side, 300) for side in (3, 4, 5)],
+    "vectors as long as filters": [(64, 1, side, 64) for side in (1, 2, 3)],
+    "static and trained": [(100, 2, side, 300) for side in (2, 3, 4)],
+    "purchases": [(4, 1, 5, 1), *[(16, 1, side, 50) for side in (1, 2, 3, 4, 5)]],
+    "series": [(32, 7, side) for side in (40, 20, 10)],
+    "strips": [(64, 3, 3, 3), (64, 1, 1, 7), (64, 1, 7, 1), (64, 1, 1, 21)],
+}
+
+
+@pytest.mark.parametrize("shapes", TEXTS.values(), ids=TEXTS)
+@pytest.mark.parametrize("kind", ["state dict", "torch", "pt", "mlx"])
+def test_a_stated_order_is_believed(tmp_path, kind, shapes):
+    arrays = {f"convs.{i}.weight": values(*shape) for i, shape in enumerate(shapes)}
+    table = {"the_table_of_words.weight": values(500, shapes[-1][-1])}
+    state = {key: torch.from_numpy(array) for key, array in (table | arrays).items()}
+    if kind == "mlx":
+        stored = {key: in_order(array, "OKI") for key, array in arrays.items()}
+        save_file(stored | table, tmp_path / "m.safetensors", {"format": "mlx"})
+    elif kind == "pt":
+        save_file(arrays | table, tmp_path / "m.safetensors", {"format": "pt"})
+    elif kind == "torch":
+        torch.save(state, tmp_path / "m.safetensors")
+    network = load(state if kind == "state dict" else tmp_path / "m.safetensors")
+    for layer in network:
+        assert (layer.weight.numpy() == arrays[f"{layer.name}.weight"]).all()
+    assert not any("against" in note for note in network.assumptions)
+
+
+@pytest.mark.parametrize("letters", ["OKI", "KIO"])
+def test_a_stated_order_that_no_network_has_is_overruled(letters):
+    state = {
+        f"{key}.weight": torch.from_numpy(np.ascontiguousarray(in_order(weight, letters)))
+        for key, weight in RESNET.items()
+    }
+    network = load(state)
+    for layer in network:
+        assert (layer.weight.numpy() == RESNET[layer.name]).all()
+    assert "as the shapes tell" in notes(network)[0]
+    one = {"a.weight": values(32, 3, 3, 16), "b.weight": values(32, 32, 1, 1)}
+    network = load({key: torch.from_numpy(array) for key, array in one.items()})
+    assert network["a"].weight.shape == (32, 3, 3, 16)
+    assert "(a): axes taken as O, I, H, W, although the shape looks like" in notes(network)[0]
+
+
+def test_sparse_planes_beside_dense_ones():
+    sparse = {"a.0.conv1": values(32, 32, 3, 3), "a.0.conv2": values(64, 32, 3, 3),
+              "a.0.down": values(64, 32, 1, 1)}  # fmt: skip
+    dense = {"neck.0": values(64, 64, 3, 3), "neck.1": values(8, 64, 1, 1)}
+    stored = {key: in_order(weight, "OKI") for key, weight in sparse.items()} | dense
+    network = load({f"{key}.weight": torch.from_numpy(array) for key, array in stored.items()})
+    for layer in network:
+        assert (layer.weight.numpy() == (sparse | dense)[layer.name]).all()
+    assert "part of sparse convolutions" in notes(network)[0]
+
+
+# an axis more than the convolution's
+
+
+def state_of(**shapes):
+    return {f"{k.replace('__', '.')}.weight": torch.from_numpy(values(*s))
+            for k, s in shapes.items()}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        state_of(conv=(1, 64, 32, 3, 3)),
+        state_of(conv=(1, 16, 8, 3, 3), conv__modulation=(8, 512)),
+        state_of(modulated_conv=(1, 3, 8, 1, 1)),
+    ],
+)
+def test_modulated_convolutions_lose_their_first_axis(state):
+    network = load(state)
+    stored = next(iter(state.values()))
+    assert torch.equal(network.layers[0].weight, stored[0])
+    assert any("modulated" in note for note in network.assumptions)
+
+
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [
+        (state_of(a=(16, 3, 3, 3), b=(4, 64, 32, 3, 3), c=(4, 32, 3, 3, 3)), "experts"),
+        ({"a": {"w": values(3, 3, 3, 64)}, "b": {"w": values(6, 3, 3, 64, 64)}}, "6 layers"),
+        ({"a": {"w": values(3, 3, 3, 64)},
+          "layer_stack": {"w": values(3, 3, 3, 16, 24)}}, "3 layers of a loop"),
+        ({"a": {"kernel": values(3, 3, 3, 64)},
+          "b": {"kernel": values(6, 3, 64, 64), "bias": values(6, 64)}}, "6 layers of a loop"),
+    ],
+)  # fmt: skip
+def test_experts_and_loops_are_left_out_unless_layout_names_them(state, reason):
+    network = load(state)
+    assert [layer.name for layer in network] == ["a"]
+    assert all(reason in entry.reason for entry in network.skipped)
+
+
+def test_a_layout_of_volumes_is_believed():
+    stack = {"b.weight": torch.from_numpy(values(4, 64, 32, 3, 3))}
+    assert load(stack, layout="OIDHW").layers[0].weight.shape == (4, 64, 32, 3, 3)
+    assert load(stack, layout={"b": "OIDHW"}).layers[0].weight.shape == (4, 64, 32, 3, 3)
+
+
+def test_volumes_stay_volumes():
+    shapes = {"a": (32, 3, 3, 7, 7), "b": (64, 32, 1, 3, 3), "c": (64, 64, 3, 1, 1),
+              "d": (1, 64, 3, 3, 3), "e": (4, 64, 1, 1, 1), "f": (128, 1, 32, 4, 4),
+              "g": (8, 1, 7, 3, 3)}  # fmt: skip
+    network = load(state_of(**shapes))
+    assert {layer.name: layer.weight.shape for layer in network} == shapes
+
+
+class ModulatedConv2d(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(1, 8, 8, 3, 3))
+
+
+def test_modulated_modules(tmp_path):
+    network = torch.nn.Sequential(ModulatedConv2d(), torch.nn.Conv3d(3, 8, 3))
+    torch.save(network, tmp_path / "m.pt")
+    for source in (network, tmp_path / "m.pt"):
+        assert [layer.weight.ndim for layer in load(source)] == [4, 5]
+
+
+def test_projections_of_attention_and_linear_layers_in_loops():
+    state = {
+        "conv": values(3, 3, 3, 64), "block.query": values(3, 64, 4, 16),
+        "block.key": values(3, 64, 4, 16), "block.value": values(3, 64, 4, 16),
+        "block.out": values(3, 4, 16, 64), "block.Dense_0": values(3, 64, 128),
+        "q_proj": values(64, 4, 16), "a.qkv": values(64, 3, 4, 16), "a.proj": values(4, 16, 64),
+        "attn.q_einsum": values(8, 64, 32),
+    }  # fmt: skip
+    network = load({f"{name}.kernel": array for name, array in state.items()})
+    assert [layer.name for layer in network] == ["conv"]
+    reasons = {entry.name.removesuffix(".kernel"): entry.reason for entry in network.skipped}
+    assert set(reasons) == set(state) - {"conv"}
+    assert all("attention" in reason or "linear" in reason for reason in reasons.values())
+
+
+def test_attention_over_one_position_is_convolution():
+    parts = {part: {"kernel": values(1, 1, 64, 8)} for part in ("query", "key", "value")}
+    assert len(load({"sa": parts, "conv": {"kernel": values(3, 3, 64, 64)}})) == 4
+
+
 @settings(deadline=None, max_examples=60)
 @given(
     letters=st.sampled_from(["OIK", "KIO", "OKI"]),

@@ -118,14 +118,38 @@ def test_huge_safetensors_headers_are_refused(tmp_path, length):
 
 def test_npz_and_npy(tmp_path):
     conv, paper = random(4, 3, 3, 3).numpy(), random(3, 9, 4).numpy()
-    np.savez(tmp_path / "m.npz", **{"a/weight": conv, "mine": paper, "c": conv[0, 0]})
-    np.savez_compressed(tmp_path / "packed.npz", **{"a/weight": conv, "mine": paper})
+    np.savez(tmp_path / "m.npz", **{"a/weight": conv, "c": conv[0, 0]})
+    np.savez_compressed(tmp_path / "packed.npz", **{"a/weight": conv})
     for name in ("m.npz", "packed.npz"):
         network = load(tmp_path / name)
-        assert [layer.name for layer in network] == ["a", "mine"]
+        assert [layer.name for layer in network] == ["a"]
         assert (network["a"].weight.numpy() == conv).all()
-        assert (network["mine"].array == paper).all()
-        assert any("N x k^2 x N'" in note for note in network.assumptions)
+    np.savez(tmp_path / "paper.npz", mine=paper, x_test=conv)
+    network = load(tmp_path / "paper.npz")
+    assert [layer.name for layer in network] == ["mine"]
+    assert (network["mine"].array == paper).all()
+    assert any("N x k^2 x N'" in note for note in network.assumptions)
+
+
+def test_names_of_weights_in_an_npz_decide_about_all_arrays(tmp_path):
+    others = {
+        "block/query/bias": (12, 4, 16),
+        "rel_table": (12, 49, 49),
+        "x": (5, 28, 28, 1),
+        "c/kernel/Adam:0": (3, 3, 3, 8),
+        "c/kernel/Momentum": (3, 3, 3, 8),
+        "c/kernel/ExponentialMovingAverage:0": (3, 3, 3, 8),
+    }
+    arrays = {name: np.ones(shape, np.float32) for name, shape in others.items()}
+    kernel = random(3, 3, 3, 8).numpy()
+    np.savez(tmp_path / "m.npz", **{"c/kernel:0": kernel}, **arrays)
+    network = load(tmp_path / "m.npz")
+    assert [layer.name for layer in network] == ["c"]
+    assert (network["c"].weight.numpy() == kernel.transpose(3, 2, 0, 1)).all()
+    reasons = [entry.reason for entry in network.skipped]
+    assert sum(reason == "optimizer state" for reason in reasons) == 2
+    assert sum("moving average" in reason for reason in reasons) == 1
+    assert sum("not named" in reason for reason in reasons) == 3
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
