@@ -5,19 +5,19 @@ from __future__ import annotations
 import fnmatch
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from cwda.errors import SourceError, UnreadableError
 from cwda.extract.adapters import add_adapters
-from cwda.extract.arrange import Layouts, arrange
+from cwda.extract.arrange import arrange
 from cwda.extract.attention import projections
 from cwda.extract.conventions import usual_names
 from cwda.extract.copies import merge_names, split_copies
 from cwda.extract.depthwise import depthwise
 from cwda.extract.names import layer_names
+from cwda.extract.options import Options
 from cwda.extract.parametrised import combine
 from cwda.extract.positions import with_positions
 from cwda.extract.recognise import split_leaf, why_not
@@ -25,34 +25,12 @@ from cwda.extract.scales import apply_scales
 from cwda.extract.tensors import Content, NamedTensor
 from cwda.layers import ConvLayer, Network, Provenance, Skipped
 
-__all__ = ["Options", "select", "turn"]
+__all__ = ["select", "turn"]
 
 
 #: Most convolutions of a network, and most bytes that they may have beyond their file's, as
 #: where it is compressed or where weights are tied.
 MAX_LAYERS, MAX_REPEATED = 20_000, 1 << 29
-
-
-@dataclass(frozen=True)
-class Options:
-    """What the user says about a source that cannot say it itself.
-
-    Attributes
-    ----------
-    groups : mapping
-        Number of groups by glob pattern of the layer's name.
-    transposed : str
-        Glob patterns of the transposed convolutions' names, separated by commas.
-    weights_key : str or None
-        Dotted path of the state dict to take, as ``ema`` or ``model.generator``.
-    layout : str, mapping or None
-        Order of the axes of all layers, or by glob pattern of the layer's name.
-    """
-
-    groups: Mapping[str, int] = field(default_factory=dict)
-    transposed: str = ""
-    weights_key: str | None = None
-    layout: Layouts | None = None
 
 
 def select(content: Content, name: str, provenance: Provenance, options: Options) -> Network:
@@ -69,7 +47,7 @@ def select(content: Content, name: str, provenance: Provenance, options: Options
     tensors = _under_key(content.tensors, options.weights_key, skipped)
     tensors = add_adapters(apply_scales(combine(usual_names(tensors))))
     tensors = with_positions(tensors)
-    chosen = _convolutions(tensors, skipped)
+    chosen = _convolutions(tensors, skipped, content.format, options.weights_key or "")
     if not chosen:
         raise UnreadableError(_nothing(content, skipped))
     _require_size(chosen, content.stored)
@@ -135,7 +113,9 @@ def _under_key(
     return inside
 
 
-def _convolutions(tensors: list[NamedTensor], skipped: list[Skipped]) -> list[NamedTensor]:
+def _convolutions(
+    tensors: list[NamedTensor], skipped: list[Skipped], format: str, key: str
+) -> list[NamedTensor]:
     """The convolution weights in order; other tensors of 3 axes or more go to `skipped`."""
     biases = {split_leaf(t.path)[0]: t for t in tensors if split_leaf(t.name)[1] in ("bias", "b")}
     attention = projections(tensors)
@@ -144,14 +124,14 @@ def _convolutions(tensors: list[NamedTensor], skipped: list[Skipped]) -> list[Na
     for tensor in tensors:
         if len(tensor.shape) < 3:
             continue
-        reason = why_not(tensor, biases.get(split_leaf(tensor.path)[0]))
+        reason = why_not(tensor, biases.get(split_leaf(tensor.path)[0]), key)
         if not reason and id(tensor) in attention:
             reason = "a projection of attention, not a convolution's weight"
         if reason:
             left_out.append(Skipped(tensor.path, tensor.shape, reason))
         else:
             chosen.append(tensor)
-    chosen, copies = split_copies(chosen)
+    chosen, copies = split_copies(chosen, format)
     left_out += [Skipped(t.path, t.shape, reason) for t, reason in copies]
     skipped += left_out
     return merge_names(chosen)
