@@ -1,13 +1,15 @@
 """The weight that a convolution in memory would use in its next forward pass.
 
 Hooks, parametrisations and subclasses compute it from what is stored. They are run, on one
-layer at a time and on zeros, until a convolution of PyTorch is called; its weight is kept,
-nothing is convolved, and the layer is left as it was.
+layer at a time and on zeros, until a convolution of PyTorch is called with a weight that comes
+from the layer's own; the weight is kept, and the layer is left as it was.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import contextlib
+import re
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -18,19 +20,22 @@ from torch.nn.parameter import is_lazy
 from torch.nn.utils.parametrize import is_parametrized
 from torch.overrides import TorchFunctionMode
 
+from cwda.extract.close_values import likeness
 from cwda.extract.left_alone import left_as_it_was
+from cwda.extract.lineage import Lineage
 
 __all__ = ["UsedWeight", "is_plain", "parametrised_tensor", "used_weight"]
 
 
 @dataclass(frozen=True)
 class UsedWeight:
-    """A convolution's weight, and how it is applied."""
+    """A convolution's weight, how it is applied, and the names of what it was computed from."""
 
     weight: Tensor
     groups: int
     transposed: bool
     assumption: str = ""
+    sources: frozenset[str] = frozenset()
 
 
 _KINDS = (
@@ -77,20 +82,13 @@ def used_weight(part: _ConvNd) -> UsedWeight:
         return UsedWeight(part.weight, part.groups, part.transposed)
     if any(is_lazy(tensor) or tensor.is_meta for tensor in (*part.parameters(), *part.buffers())):
         return UsedWeight(_stored(part), part.groups, part.transposed)
-    before = torch.get_rng_state()
-    with left_as_it_was(part), torch.no_grad():
+    with left_as_it_was(part) as kept, torch.no_grad():
         found = _run(part)
-    if not torch.equal(before, torch.get_rng_state()):
-        drawn = (
-            "its forward pass draws the weight at random: one draw, from the random state of now"
-        )
-        found = UsedWeight(
-            found.weight,
-            found.groups,
-            found.transposed,
-            "; ".join(filter(None, (found.assumption, drawn))),
-        )
-    return found
+        drawn = kept.random_numbers_drawn()
+    if not drawn:
+        return found
+    note = "its forward pass draws the weight at random: one draw, from the random state of now"
+    return replace(found, assumption="; ".join(filter(None, (found.assumption, note))))
 
 
 def parametrised_tensor(part: nn.Module, name: str) -> Tensor:
@@ -110,7 +108,7 @@ def _run(part: _ConvNd) -> UsedWeight:
     problem = ""
     try:
         with watch:
-            _forward(part)
+            _forward(part, watch.zeros)
     except _Seen:
         pass
     except Exception as error:
@@ -118,7 +116,7 @@ def _run(part: _ConvNd) -> UsedWeight:
     stored = part.weight.detach()
     call = watch.best()
     if call is None:
-        reason = problem or "it calls no convolution of PyTorch with one"
+        reason = problem or watch.why_none()
         return UsedWeight(
             stored.clone(),
             part.groups,
@@ -126,15 +124,16 @@ def _run(part: _ConvNd) -> UsedWeight:
             f"the stored weight: the forward pass of {type(part).__name__} does not show what it "
             f"makes of it ({reason})",
         )
-    weight = call.weight.detach()
-    own = weight.shape == stored.shape and torch.equal(weight, stored)
+    own = call.weight.shape == stored.shape and torch.equal(call.weight, stored)
     note = f"effective weights, as the forward pass of {type(part).__name__} computes them"
-    return UsedWeight(weight.clone(), call.groups, call.transposed, "" if own else note)
+    if several := watch.rivals(call):
+        note += f", the likest to the stored ones of {several + 1} that it convolves with"
+    return UsedWeight(call.weight, call.groups, call.transposed, "" if own else note, call.sources)
 
 
-def _forward(part: _ConvNd) -> None:
+def _forward(part: _ConvNd, zeros: Tensor) -> None:
     """Hooks before the forward pass, then the forward pass itself, on zeros."""
-    arguments: tuple[Any, ...] = (_zeros(part),)
+    arguments: tuple[Any, ...] = (zeros,)
     keywords: dict[str, Any] = {}
     for key, hook in list(part._forward_pre_hooks.items()):
         if getattr(hook, "__module__", "").startswith("torch.distributed."):
@@ -163,13 +162,38 @@ def _zeros(part: _ConvNd) -> Tensor:
 
 @dataclass(frozen=True)
 class _Call:
+    """A call of a convolution.
+
+    `own` says whether its weight comes from the layer's, `input` whether it convolves what
+    comes from the layer's input; `likeness` is the correlation with the stored weight.
+    """
+
     weight: Tensor
     groups: int
     transposed: bool
+    own: bool
+    input: bool
+    likeness: float
+    sources: frozenset[str]
+
+    @property
+    def rank(self) -> tuple[bool, bool, bool, float]:
+        return self.own, bool(self.sources), self.input, self.likeness
 
 
 class _Seen(BaseException):
     """Ends a forward pass; no `except Exception` in it may keep this."""
+
+
+#: Name of the layer's input among what tensors come from; no parameter has it.
+_INPUT = "the input"
+#: Names of parameters that make up the weight.
+_OWN = re.compile(r"weight\w*|parametrizations\.weight\..*")
+#: Correlation with the stored weight from which a call is the layer's own beyond doubt; squares
+#: and magnitudes have about 0, masked and rounded weights more.
+_ALIKE = 0.5
+#: Most calls that are waited for.
+_MOST_CALLS = 50
 
 
 class _Watch(TorchFunctionMode):
@@ -177,25 +201,47 @@ class _Watch(TorchFunctionMode):
 
     def __init__(self, part: _ConvNd) -> None:
         super().__init__()
+        self.part = part
+        self.zeros = _zeros(part)
         self.calls: list[_Call] = []
         inputs, outputs = part.in_channels, part.out_channels
         first, second = (
             (inputs, outputs) if isinstance(part, _ConvTransposeNd) else (outputs, inputs)
         )
         self.shape = (first, second // part.groups, *part.kernel_size)
-        self.others = {
-            id(tensor)
-            for inner in part.modules()
+        self.nested = tuple(
+            f"{name}."
+            for name, inner in part.named_modules()
             if inner is not part and isinstance(inner, _ConvNd)
-            for tensor in inner.parameters(recurse=False)
-        }
+        )
+        attributes = {name: t for name, t in vars(part).items() if isinstance(t, Tensor)}
+        tensors = (*part.named_parameters(), *part.named_buffers())
+        self.lineage = Lineage({**dict(tensors), **attributes, _INPUT: self.zeros})
 
     def best(self) -> _Call | None:
-        """The call with a weight of the layer's shape, or the only call."""
+        """The call with the layer's own weight; None where none of them is."""
         fitting = [call for call in self.calls if tuple(call.weight.shape) == self.shape]
-        if fitting or len(self.calls) != 1:
-            return fitting[0] if fitting else None
-        return self.calls[0]
+        if not fitting:
+            fitting = [call for call in self.calls if call.own or len(self.calls) == 1]
+            return fitting[0] if len(fitting) == 1 else None
+        best = max(fitting, key=lambda call: call.rank)
+        return best if any(best.rank[:3]) or best.likeness >= _ALIKE else None
+
+    def rivals(self, best: _Call) -> int:
+        """How many other weights come from the layer's as well."""
+        if best.likeness >= _ALIKE and len(self.calls) == 1:
+            return 0
+        others = [
+            call
+            for call in self.calls
+            if call.own and call is not best and call.weight.shape == best.weight.shape
+        ]
+        return sum(not torch.equal(call.weight, best.weight) for call in others)
+
+    def why_none(self) -> str:
+        if self.calls:
+            return "the weights of its convolutions do not come from it"
+        return "it calls no convolution of PyTorch with one"
 
     def __torch_function__(
         self,
@@ -207,16 +253,29 @@ class _Watch(TorchFunctionMode):
         kwargs = kwargs or {}
         if func in _CALLS:
             self._note(func, args, kwargs)
-        return func(*args, **kwargs)
+        result = func(*args, **kwargs)
+        with contextlib.suppress(Exception):
+            self.lineage.follow(func, args, kwargs, result)
+        return result
 
     def _note(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         place, transposed = _CALLS[func]
         weight = args[1] if len(args) > 1 else kwargs["weight"]
-        if id(weight) in self.others:
+        images = args[0] if args else kwargs.get("input")
+        stored: Any = vars(self.part).get("weight", self.part._parameters.get("weight"))
+        sources = self.lineage.of(weight)
+        own = any(map(_OWN.fullmatch, sources)) or bool(sources & self.lineage.of(stored))
+        if not own and any(name.startswith(self.nested) for name in sources):
             return
         groups = args[place] if len(args) > place else kwargs.get("groups", 1)
         if transposed is None:
             transposed = bool(args[6] if len(args) > 6 else kwargs.get("transposed", False))
-        self.calls.append(_Call(weight, groups, transposed))
-        if tuple(weight.shape) == self.shape:
+        comparable = isinstance(stored, Tensor) and stored.shape == weight.shape
+        like = likeness(weight.detach(), stored.detach()) if comparable else float(own)
+        known = sources - {_INPUT}
+        seen = _INPUT in self.lineage.of(images)
+        kept = weight.detach().clone()
+        self.calls.append(_Call(kept, groups, transposed, own, seen, like, known))
+        found = own and like >= _ALIKE and tuple(weight.shape) == self.shape
+        if found or len(self.calls) >= _MOST_CALLS:
             raise _Seen
