@@ -117,12 +117,18 @@ def _added(
         values = base.read()
         return (values.double() + factor() * change()).to(values.dtype)
 
-    return replace(base, name=_plain_name(base), read=read, storage=None, assumption=how)
+    return replace(
+        base, name=_plain_name(base), read=read, storage=None, assumption=_joined(base, how)
+    )
 
 
 def _alone(base: NamedTensor, why: str) -> NamedTensor:
     how = f"without the low-rank adapter beside it: {why}"
-    return replace(base, name=_plain_name(base), assumption=how)
+    return replace(base, name=_plain_name(base), assumption=_joined(base, how))
+
+
+def _joined(base: NamedTensor, how: str) -> str:
+    return "; ".join(filter(None, (base.assumption, how)))
 
 
 _WITH = "with the low-rank adapter beside it added, {}"

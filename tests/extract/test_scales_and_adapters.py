@@ -212,3 +212,73 @@ def test_adapters_in_memory(merged):
     x = torch.randn(1, 8, 9, 9, dtype=torch.float64)
     with torch.no_grad():
         torch.testing.assert_close(F.conv2d(x, layer.weight, module[0].base_layer.bias), module(x))
+
+
+class Merging(nn.Conv2d):
+    """As loralib's first convolution: a subclass that adds the factors to its weight."""
+
+    def __init__(self, merged=False):
+        super().__init__(8, 16, 3)
+        self.lora_A = nn.Parameter(torch.randn(12, 8 * 3))
+        self.lora_B = nn.Parameter(torch.randn(16 * 3, 12))
+        self.scaling, self.merged = 2.0, merged
+
+    def change(self):
+        return (self.lora_B @ self.lora_A).view(self.weight.shape) * self.scaling
+
+    def forward(self, x):
+        return F.conv2d(x, self.weight + (0 if self.merged else self.change()), self.bias)
+
+
+class Branching(nn.Conv2d):
+    """A subclass that adds what its factors make of the input."""
+
+    def __init__(self):
+        super().__init__(8, 16, 3)
+        self.lora_A = nn.Conv2d(8, 4, 3, bias=False)
+        self.lora_B = nn.Conv2d(4, 16, 1, bias=False)
+        self.scaling = 0.5
+
+    def forward(self, x):
+        return super().forward(x) + self.lora_B(self.lora_A(x)) * self.scaling
+
+
+class Injected(nn.Module):
+    """As cloneofsimo/lora keeps it: the scale is a number of the module."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(8, 16, 3)
+        self.lora_down = nn.Conv2d(8, 4, 3, bias=False)
+        self.lora_up = nn.Conv2d(4, 16, 1, bias=False)
+        self.scale = 0.3
+
+    @property
+    def bias(self):
+        return self.conv.bias
+
+    def forward(self, x):
+        return self.conv(x) + self.lora_up(self.lora_down(x)) * self.scale
+
+
+@pytest.mark.parametrize("kind", [Merging, lambda: Merging(True), Branching, Injected])
+def test_adapters_in_memory_are_added_once(kind):
+    module = nn.Sequential(kind()).double()
+    network = load(module)
+    (layer,) = network.layers
+    x = torch.randn(1, 8, 9, 9, dtype=torch.float64)
+    with torch.no_grad():
+        torch.testing.assert_close(F.conv2d(x, layer.weight, module[0].bias), module(x))
+    assert "no alpha" not in str(network.assumptions)
+
+
+def test_groups_of_convolutions_of_other_classes():
+    class Deformable(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.kernel_size, self.groups = (3, 3), 4
+            self.weight, self.bias = nn.Parameter(torch.randn(16, 4, 3, 3)), None
+
+    network = load(nn.Sequential(Deformable()))
+    assert network["0"].groups == 4
+    assert "groups" not in str(network.assumptions)
