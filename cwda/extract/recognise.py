@@ -108,6 +108,8 @@ def _by_name(tensor: NamedTensor, bias: NamedTensor | None) -> str:
     if bias is not None and bias.shape == tensor.shape:
         return "a normalisation: its bias has the same shape"
     leaf = split_leaf(tensor.name)[1]
+    if "scal" in leaf.lower() and sum(size > 1 for size in tensor.shape) <= 1:
+        return "a scale, not weights"
     if LEAF.fullmatch(leaf) or (len(tensor.shape) > 3 and _ENDING.fullmatch(leaf)):
         return ""
     return "not named as a convolution's weight"

@@ -21,7 +21,7 @@ from cwda.extract.options import Options
 from cwda.extract.parametrised import combine
 from cwda.extract.positions import with_positions
 from cwda.extract.recognise import split_leaf, why_not
-from cwda.extract.scales import apply_scales
+from cwda.extract.scales import along_axes, apply_scales
 from cwda.extract.tensors import Content, NamedTensor
 from cwda.layers import ConvLayer, Network, Provenance, Skipped
 
@@ -55,6 +55,14 @@ def select(content: Content, name: str, provenance: Provenance, options: Options
     _check_patterns(names, options)
     told = [_matches(name, options.transposed) for name in names]
     chosen = arrange(chosen, names, tensors, options.layout, told, content.format)
+    chosen = along_axes(chosen, told)
+    refused = [t for t in chosen if t.reason]
+    if refused:
+        skipped += [Skipped(t.path, t.shape, t.reason) for t in refused]
+        names = [name for name, t in zip(names, chosen, strict=True) if not t.reason]
+        chosen = [t for t in chosen if not t.reason]
+    if not chosen:
+        raise UnreadableError(_nothing(content, skipped))
     settled, notes = _settle(chosen, names, options)
     layers = tuple(
         _layer(tensor, name, *kind)
@@ -228,12 +236,17 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
+def _tells(entry: Skipped) -> tuple[bool, int]:
+    """How much the reason of a tensor says about a source: that of its largest the most."""
+    return not entry.reason.startswith("outside weights_key"), math.prod(entry.shape)
+
+
 def _nothing(content: Content, skipped: list[Skipped]) -> str:
     """Why there is no layer, in one line."""
     if not content.tensors and not skipped:
         return f"this {content.format} holds no tensors; give a file with trained weights"
     if skipped:
-        first = skipped[0]
+        first = max(skipped, key=_tells)
         shape = " x ".join(map(str, first.shape))
         return (
             f"no convolution among the tensors; {len(skipped)} of 3 axes or more were left out, "
