@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-__all__ = ["Lineage"]
+__all__ = ["Lineage", "same_memory"]
 
 #: How deep tensors are looked for in lists of arguments.
 _DEPTH = 3
@@ -48,6 +48,11 @@ class Lineage:
         changed = args[:1] if result is None or name.endswith("_") else ()
         for tensor in _tensors((result, changed, kwargs.get("out"))):
             self.add(tensor, names)
+
+
+def same_memory(one: Tensor, other: Tensor) -> bool:
+    """Whether two tensors lie in the same memory."""
+    return _memory(one) == _memory(other)
 
 
 def _tensors(value: Any, depth: int = 0) -> Iterator[Tensor]:

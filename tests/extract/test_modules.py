@@ -508,6 +508,23 @@ class Assembled(nn.Conv2d):
         return F.conv2d(x, weight)
 
 
+class ThroughNumpy(nn.Conv2d):
+    """Nothing tells where its weight is from but its values."""
+
+    def forward(self, x):
+        F.conv2d(x, torch.rand(self.weight.shape))
+        return F.conv2d(x, torch.from_numpy(self.weight.detach().numpy() * 3))
+
+
+class Hidden(nn.Conv2d):
+    """Multiplies patches by its weight, and divides by their means."""
+
+    def forward(self, x):
+        means = F.conv2d(x.abs(), torch.ones_like(self.weight))
+        patches = F.unfold(x, self.kernel_size)
+        return (self.weight.flatten(1) @ patches).view(means.shape) / means
+
+
 OWN_WEIGHTS = {
     Partial: lambda w: w,
     Variational: lambda w: w * 0.5,
@@ -515,6 +532,8 @@ OWN_WEIGHTS = {
     Normalised: lambda w: w,
     Gated: lambda w: w.tanh(),
     Binary: lambda w: w.sign() * w.abs().mean(),
+    ThroughNumpy: lambda w: w * 3,
+    Hidden: lambda w: w,
     Assembled: lambda w: torch.cat([w[:2] * 2, w[2:]]),
 }
 
