@@ -81,7 +81,6 @@ def add_adapters(tensors: list[NamedTensor]) -> list[NamedTensor]:
         scale = _scale(adapter, container, stem, by_path)
         several = (container, stem) in scaled
         problem = "it has magnitudes of its own (DoRA)" if several else _problem(adapter, scale)
-        problem = problem or ("the weight is quantised" if base.scale is not None else "")
         change = None if problem else _change(base, adapter.factors)
         if change is not None and scale is not None:
             made[id(base)] = _added(base, change, scale)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from cwda.extract.close_values import are_close
 from cwda.extract.tensors import NamedTensor
 
-__all__ = ["merge_names", "names_average", "split_copies"]
+__all__ = ["kept_averages", "merge_names", "names_average", "split_copies"]
 
 Parts = tuple[str, ...]
 
@@ -82,6 +82,21 @@ def split_copies(
     leave(AVERAGE, lambda tensor: id(tensor) in averages)
     leave(CALLBACK, lambda tensor: "callbacks" in tensor.container)
     return chosen, left_out
+
+
+def kept_averages(chosen: list[NamedTensor], format: str) -> list[str]:
+    """A line about layers of a program that look like averages of others, and stay."""
+    if format not in _PROGRAMS:
+        return []
+    averages = _averages(chosen)
+    paths = [tensor.path.removesuffix(".weight") for tensor in chosen if id(tensor) in averages]
+    if not paths:
+        return []
+    shown = ", ".join(paths[:3]) + (", ..." if len(paths) > 3 else "")
+    return [
+        f"layers that look like moving averages of others are kept ({shown}); give the part "
+        "of the network that counts"
+    ]
 
 
 def _among_settings(tensor: NamedTensor) -> bool:

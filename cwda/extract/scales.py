@@ -13,6 +13,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from cwda.extract.adapters import is_adapter
 from cwda.extract.recognise import split_leaf
 from cwda.extract.scale_names import ABSMAX, Beside, Neighbours
 from cwda.extract.tensors import NamedTensor, VectorScale
@@ -26,7 +27,7 @@ _ZERO_AFTER_STEM = ("zero_point", "zero_points", "zeros", "w_zero_point")
 
 _AXES = ("filter", "input channel")
 _BLOCKS = (16, 32, 64, 128, 256, 512)
-_AS_STORED = "8-bit floats as stored: the source has no scale for them"
+_AS_STORED = "8-bit floats as stored: no scale of theirs lies beside them"
 
 
 def apply_scales(tensors: list[NamedTensor]) -> list[NamedTensor]:
@@ -39,12 +40,16 @@ def apply_scales(tensors: list[NamedTensor]) -> list[NamedTensor]:
         return tensors
     by_path = {(tensor.container, tensor.name): tensor for tensor in tensors}
     neighbours = Neighbours(tensors)
+    adapted = any(map(is_adapter, tensors))
     used: set[int] = set()
     made: dict[int, NamedTensor] = {}
     for tensor in small:
         beside, zero = neighbours.beside(tensor), _zero_point(tensor, by_path)
         used.update(id(each) for each in (*beside.scales, zero) if each is not None)
-        made[id(tensor)] = _scaled(tensor, beside, zero)
+        scaled = _scaled(tensor, beside, zero)
+        if scaled.scale is not None and adapted:  # adapters are added to PyTorch's order
+            scaled = _along_axis(scaled, scaled.scale, bool(scaled.transposed))
+        made[id(tensor)] = scaled
     return [made.get(id(tensor), tensor) for tensor in tensors if id(tensor) not in used]
 
 

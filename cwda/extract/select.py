@@ -14,7 +14,7 @@ from cwda.extract.adapters import add_adapters
 from cwda.extract.arrange import arrange
 from cwda.extract.attention import projections
 from cwda.extract.conventions import usual_names
-from cwda.extract.copies import merge_names, split_copies
+from cwda.extract.copies import kept_averages, merge_names, split_copies
 from cwda.extract.depthwise import depthwise
 from cwda.extract.names import layer_names
 from cwda.extract.options import Options
@@ -68,6 +68,7 @@ def select(content: Content, name: str, provenance: Provenance, options: Options
         _layer(tensor, name, *kind)
         for tensor, name, kind in zip(chosen, names, settled, strict=True)
     )
+    notes += kept_averages(chosen, content.format)
     return Network(name, layers, provenance, tuple(skipped), (*content.assumptions, *notes))
 
 

@@ -125,6 +125,7 @@ def test_a_network_in_memory_keeps_all_its_layers():
     network = load(Block())
     assert names(network) == ["conv", "conv_avg", "momentum", "mask"]
     assert network.skipped == ()
+    assert "moving averages of others are kept (conv_avg)" in network.assumptions[-1]
 
 
 @pytest.mark.parametrize(("one", "other"), [("backbone", "backbone_momentum"), ("net", "lora_net")])

@@ -375,3 +375,13 @@ def test_groups_of_convolutions_of_other_classes():
     network = load(nn.Sequential(Deformable()))
     assert network["0"].groups == 4
     assert "groups" not in str(network.assumptions)
+
+
+def test_adapters_of_quantised_weights_are_added_after_the_scales():
+    down, up = factors(down=(32, 3, 3), up=(64, 1, 1))
+    scale, state = LARGEST / 448, {"a.lora_down.weight": down, "a.lora_up.weight": up}
+    state |= {"a.weight": eight_bits(scale), "a.weight_scale": scale.flatten()}
+    expected = state["a.weight"].float() * scale + torch.einsum(
+        "or,rikl->oikl", up[..., 0, 0], down
+    )
+    torch.testing.assert_close(load(state)["a"].weight, expected)
