@@ -28,7 +28,10 @@ _FACTOR = re.compile(
     r"(\.(?P<adapter>[^.]+))??(\.weight)?"
 )
 _OTHER = re.compile(
-    r"(.*\.)?(hada_\w+|lokr_\w+|b?oft_\w+|ia3_\w+|lora_\w+|dora_scale|\w+_lora\.(down|up))(\..*)?"
+    r"(.*\.)?(hada_\w+|lokr_\w+|b?oft_\w+|ia3_\w+|lora_\w+\.(down|up|mid|[ab]|lora_\w+)|"
+    r"lora_(\w*_)?([a-z]|layers?|magnitude_vector|scaling|down|up|mid)|dora_scale|"
+    r"\w+_lora\.(down|up))(\..*)?|(.*\.)?lora_\w+(\.[^.]+)?",
+    re.IGNORECASE,
 )
 _SCALING = re.compile(r"(?P<stem>(.*\.)?)lora_scaling\.(?P<adapter>[^.]+)")
 _BASES = ("base_layer.weight", "weight", "conv.weight", "original_module.weight", "orig.weight")
@@ -114,12 +117,18 @@ def _added(
         values = base.read()
         return (values.double() + factor() * change()).to(values.dtype)
 
-    return replace(base, name=_plain_name(base), read=read, storage=None, assumption=how)
+    return replace(
+        base, name=_plain_name(base), read=read, storage=None, assumption=_joined(base, how)
+    )
 
 
 def _alone(base: NamedTensor, why: str) -> NamedTensor:
     how = f"without the low-rank adapter beside it: {why}"
-    return replace(base, name=_plain_name(base), assumption=how)
+    return replace(base, name=_plain_name(base), assumption=_joined(base, how))
+
+
+def _joined(base: NamedTensor, how: str) -> str:
+    return "; ".join(filter(None, (base.assumption, how)))
 
 
 _WITH = "with the low-rank adapter beside it added, {}"

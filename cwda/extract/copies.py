@@ -1,15 +1,20 @@
-"""Copies of a network beside it in one source: averages, settings, names of one tensor."""
+"""Copies of a network beside it in one source: averages, settings, names of one tensor.
+
+A name such as ``conv_avg`` or ``shadow_encoder`` may be an average's or a layer's own. The values
+decide: an average lies close to the weights that it averages, other layers do not.
+"""
 
 from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from cwda.extract.close_values import are_close
 from cwda.extract.tensors import NamedTensor
 
-__all__ = ["merge_names", "names_average", "split_copies"]
+__all__ = ["kept_averages", "merge_names", "names_average", "split_copies"]
 
 Parts = tuple[str, ...]
 
@@ -26,17 +31,17 @@ _PURE = re.compile(
     r"(exponential|stochastic)_?(moving|weight)_?averag(e|ing)|ema\W.*",
     re.IGNORECASE,
 )
+_WORD = r"(?i:ema|swa|((exponential|moving|running|weighted)_)*(averaged?|avg)|shadow)"
 #: The word for an average before or after another name.
 _AFFIX = re.compile(
-    r"(?P<before>.*?)_?(?<![A-Za-z])(?i:ema|swa|averaged?|avg|shadow)_(?P<after>.+)|"
-    r"(?P<stem>.+)_(?i:ema|swa|averaged?|avg|shadow)|"
-    r"(?P<camel>[A-Za-z]*[a-z])(Ema|EMA|Swa|SWA|Avg)|(Ema|EMA|Swa|SWA)(?P<tail>[A-Z]\w*)",
+    rf"(?P<before>.*?)_?(?<![A-Za-z]){_WORD}_(?P<after>.+)|(?P<stem>.+?)_{_WORD}|"
+    r"(?P<camel>[A-Za-z]*[a-z])(Ema|EMA|Swa|SWA|Avg)|(ema|Ema|EMA|swa|Swa|SWA)(?P<tail>[A-Z]\w*)",
 )
 #: Keys around a state dict, which raw and averaged weights need not have alike.
 _WRAPPERS = frozenset(
     {"module", "_orig_mod", "_fsdp_wrapped_module", "model", "net", "network", "state_dict"}
     | {"model_state_dict", "model_state", "params", "weights", "state", "online_model", "online"}
-    | {"raw", "callbacks", "model_weights"}
+    | {"raw", "callbacks", "model_weights", "named_parameters_dict"}
 )
 _SETTINGS = re.compile(
     r"_?(hyper_?param(eter)?s|hparams)(_initial)?|config|cfg|args|arguments|kwargs|settings|"
@@ -45,20 +50,25 @@ _SETTINGS = re.compile(
 )
 #: A network's name after its average has swapped places with it (Lightning's WeightAveraging).
 _SWAPPED = "current_model_state"
+#: Marks whole paths that are joined by ``_``.
+_FLAT = "flat"
+#: Sources that are networks themselves.
+_PROGRAMS = ("module", "TorchScript", "torch.export")
 #: How deep in a path a lone word may stand for the part that names the raw network.
 _DEEPEST = 4
 
 
 def split_copies(
-    chosen: list[NamedTensor],
+    chosen: list[NamedTensor], format: str = ""
 ) -> tuple[list[NamedTensor], list[tuple[NamedTensor, str]]]:
     """The network's own convolutions, and its copies with the reason why they are left out.
 
-    A copy is only left out where the network itself is there too.
+    A copy is only left out where the network itself is there too, and never from a network
+    that the source holds as a program (`format`) rather than as named tensors.
     """
     left_out: list[tuple[NamedTensor, str]] = []
-    if all(tensor.origin.startswith("onnx.") for tensor in chosen):
-        return chosen, left_out  # what a graph computes with is no copy, whatever its name
+    if format in _PROGRAMS or all(tensor.origin.startswith("onnx.") for tensor in chosen):
+        return chosen, left_out  # what a network computes with is no copy, whatever its name
 
     def leave(reason: str, is_copy: Callable[[NamedTensor], bool]) -> None:
         nonlocal chosen
@@ -74,6 +84,21 @@ def split_copies(
     return chosen, left_out
 
 
+def kept_averages(chosen: list[NamedTensor], format: str) -> list[str]:
+    """A line about layers of a program that look like averages of others, and stay."""
+    if format not in _PROGRAMS:
+        return []
+    averages = _averages(chosen)
+    paths = [tensor.path.removesuffix(".weight") for tensor in chosen if id(tensor) in averages]
+    if not paths:
+        return []
+    shown = ", ".join(paths[:3]) + (", ..." if len(paths) > 3 else "")
+    return [
+        f"layers that look like moving averages of others are kept ({shown}); give the part "
+        "of the network that counts"
+    ]
+
+
 def _among_settings(tensor: NamedTensor) -> bool:
     first = tensor.name.partition(".")[0]
     named = tensor.name.count(".") > 1 and re.fullmatch(r"_?(hparams|hyper_parameters)\w*", first)
@@ -86,7 +111,8 @@ class _Place:
 
     `plain` is what is left; `hole` the place where a word for an average stood alone;
     `group` the path up to that word, and None for raw weights; `derived` whether the word
-    was part of another name; `key` whether it was a key of a container.
+    was part of another name; `key` whether it was a key of a container; `flat` whether the
+    word is in the tensor's own name, which may hold its whole path, joined by ``_``.
     """
 
     plain: Parts
@@ -94,21 +120,41 @@ class _Place:
     hole: int = -1
     derived: bool = False
     key: bool = False
+    flat: bool = False
 
 
-def _place(tensor: NamedTensor, swapped: bool) -> _Place:
-    parts = (*tensor.container, *tensor.name.split("."))
+def _place(tensor: NamedTensor, swapped: bool, common: int) -> _Place:
+    """The place of a tensor; the first `common` parts of its path are those of all tensors."""
+    parts = _parts(tensor)
     plain: list[str] = []
     place = _Place(())
     for index, part in enumerate(parts[:-1]):
-        pure, stem = _without_average(part)
+        pure, stem = _without_average(part) if index >= common else (False, "")
         if (pure or stem or (swapped and part == "state_dict")) and place.group is None:
             key = index < len(tensor.container)
-            place = _Place((), parts[: index + 1], len(plain) if pure else -1, not pure, key)
+            alone = pure or (key and stem.lower() in _WRAPPERS)
+            place = _Place((), parts[: index + 1], len(plain) if alone else -1, not pure, key)
         kept = (stem or part).lower()
         if not pure and kept not in _WRAPPERS and kept != _SWAPPED:
             plain.append(kept)
-    return replace(place, plain=(*plain, parts[-1]))
+    leaf, group = parts[-1], place.group
+    if group is None and (stem := _without_average(leaf)[1]):
+        return _Place((*plain, stem), (*parts[: len(tensor.container)], ""), flat=True)
+    return replace(place, plain=(*plain, leaf))
+
+
+def _parts(tensor: NamedTensor) -> Parts:
+    return (*tensor.container, *tensor.name.split("."))
+
+
+def _common(chosen: list[NamedTensor]) -> int:
+    """How many of the first parts all paths have alike: those tell no tensor from another."""
+    paths = [_parts(tensor)[:-1] for tensor in chosen]
+    first, last = min(paths), max(paths)
+    return next(
+        (n for n, (one, other) in enumerate(zip(first, last, strict=False)) if one != other),
+        min(len(first), len(last)),
+    )
 
 
 def names_average(part: str) -> bool:
@@ -136,17 +182,19 @@ def _without_average(part: str) -> tuple[bool, str]:
 
 
 def _averages(chosen: list[NamedTensor]) -> set[int]:
-    """Averages of other weights: of the same remaining name and shape."""
+    """Averages of other weights: of the same remaining name and shape, and of close values."""
     swapped = any(_SWAPPED in tensor.container for tensor in chosen)
     if not swapped and not any(_HINT.search(tensor.path) for tensor in chosen):
         return set()
-    places = [_place(tensor, swapped) for tensor in chosen]
+    common = _common(chosen)
+    places = [_place(tensor, swapped, common) for tensor in chosen]
     if all(place.group is None for place in places):
         return set()
-    raws: set[Hashable] = set()
+    raws: dict[Hashable, NamedTensor] = {}
     for tensor, place in zip(chosen, places, strict=True):
         if place.group is None:
-            raws.update(_keys(tensor, place.plain))
+            for key in _keys(tensor, place.plain):
+                raws.setdefault(key, tensor)
     groups: dict[Parts, list[tuple[NamedTensor, _Place]]] = {}
     for tensor, place in zip(chosen, places, strict=True):
         if place.group is not None:
@@ -160,32 +208,39 @@ def _keys(tensor: NamedTensor, plain: Parts) -> Iterable[Hashable]:
     yield (-1, plain, tensor.shape)
     for hole in range(min(_DEEPEST, len(plain) - 1)):
         yield (hole, (*plain[:hole], *plain[hole + 1 :]), tensor.shape)
+    for whole in (plain, tensor.name.lower().split(".")):
+        yield (_FLAT, "_".join(whole), tensor.shape)
 
 
-def _raw_names(place: _Place) -> list[tuple[int, Parts]]:
+def _raw_names(place: _Place) -> list[tuple[object, object]]:
     """What the raw twin of an average may be called, as `_keys` gives it."""
-    names = [(-1, place.plain), (place.hole, place.plain)]
+    if place.flat:
+        return [(_FLAT, "_".join(place.plain).lower())]
+    names: list[tuple[object, object]] = [(-1, place.plain), (place.hole, place.plain)]
     if place.key and place.hole > 0:  # kept among other keys than the network itself
         names += [(-1, place.plain[place.hole :]), (0, place.plain[place.hole :])]
     return names
 
 
 def _twins(
-    group: list[tuple[NamedTensor, _Place]], raws: set[Hashable], alone: bool
+    group: list[tuple[NamedTensor, _Place]], raws: Mapping[Hashable, NamedTensor], alone: bool
 ) -> list[NamedTensor]:
     """The tensors of an average that have a raw twin; none where it is no average.
 
     A layer or an attention block may be called ``ema`` and have one neighbour of its shape by
     chance: one pair is enough only where it is all there is, or the names say more.
     """
-    twins = [
-        (tensor, place)
-        for tensor, place in group
-        if any((*name, tensor.shape) in raws for name in _raw_names(place))
-    ]
-    derived = any(place.derived for _, place in twins)
-    whole = 2 * len(twins) > len(group)
-    return [tensor for tensor, _ in twins] if whole and (len(twins) > 1 or derived or alone) else []
+    pairs: list[tuple[NamedTensor, NamedTensor]] = []
+    derived = False
+    for tensor, place in group:
+        keys = ((*name, tensor.shape) for name in _raw_names(place))
+        raw = next((raws[key] for key in keys if key in raws), None)
+        if raw is not None:
+            pairs.append((tensor, raw))
+            derived = derived or place.derived or place.flat
+    whole = 2 * len(pairs) > len(group)
+    named = whole and (len(pairs) > 1 or derived or alone)
+    return [tensor for tensor, _ in pairs] if named and are_close(pairs) else []
 
 
 def merge_names(chosen: list[NamedTensor]) -> list[NamedTensor]:

@@ -45,6 +45,8 @@ def read_file(path: Path) -> Content:
 
 def _read(path: Path, file: MappedFile) -> Content:
     head = bytes(file.data[:512])
+    if looks_like_safetensors(head):  # first: its header's length may be any magic number
+        return read_safetensors(file)
     if head[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
         return _read_archive(file)
     if head.startswith(numpy_files.MAGIC):
@@ -57,8 +59,6 @@ def _read(path: Path, file: MappedFile) -> Content:
         return read_tar(file)
     if compression := compression_of(head):
         return _read_compressed(file, compression)
-    if looks_like_safetensors(head):
-        return read_safetensors(file)
     if head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05":
         return _read_pickle(file)
     if head[:1] == b"\x08" and len(head) > 4 and 0 < head[1] < 64:

@@ -77,15 +77,15 @@ def parse_order(text: object) -> Order:
     Raises
     ------
     SourceError
-        If it does not name one axis O, one axis I and one to three of a kernel.
+        If it does not name one axis O, one axis I and one to three of a kernel, all different.
     """
     letters = text.strip().upper() if isinstance(text, str) else ""
     fits = letters.isascii() and letters.isalpha() and 3 <= len(letters) <= 5
-    if not fits or letters.count("O") != 1 or letters.count("I") != 1:
+    if not fits or not {"O", "I"} <= set(letters) or len(set(letters)) < len(letters):
         shown = repr(printable(text)[:40]) if isinstance(text, str) else type(text).__name__
         raise SourceError(
-            f"layout {shown} is not an order of axes; write one O (outputs), one I (inputs) and "
-            "the letters of the kernel, such as OIHW, HWIO, OHWI or KIO"
+            f"layout {shown} is not an order of axes; write O (outputs), I (inputs) and the "
+            "letters of the kernel, each once, such as OIHW, HWIO, OHWI or KIO"
         )
     return Order(letters)
 

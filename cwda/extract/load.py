@@ -27,7 +27,8 @@ from cwda.extract.json_text import parse_json
 from cwda.extract.keras_shards import read_keras_shards
 from cwda.extract.mapped import map_file, sha256
 from cwda.extract.modules import read_module, with_blueprint
-from cwda.extract.select import Options, select
+from cwda.extract.options import Options, checked_name, checked_options
+from cwda.extract.select import select
 from cwda.extract.tensors import Content, printable
 from cwda.extract.tree import walk
 from cwda.extract.wrong_types import wrong_type
@@ -115,7 +116,7 @@ def load(
     >>> net.assumptions
     ('the layer: not transposed: the source does not say', 'the layer: groups = 1: ...')
     """
-    options = Options(groups or {}, transposed or "", weights_key, layout)
+    options, name = checked_options(groups, transposed, weights_key, layout), checked_name(name)
     if isinstance(source, str | Path):
         return _named(source, name, options)
     if isinstance(source, Network):

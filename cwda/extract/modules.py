@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,6 +15,7 @@ from torch.nn.parameter import is_lazy
 from cwda.extract.archives import archive_of_bytes
 from cwda.extract.left_alone import random_state_kept
 from cwda.extract.old_names import current_name
+from cwda.extract.recognise import split_leaf
 from cwda.extract.tensors import Content, NamedTensor
 from cwda.extract.torch_files import read_zip
 from cwda.extract.torch_storage import QUANTISED
@@ -22,6 +24,9 @@ from cwda.extract.used_weights import is_plain, parametrised_tensor, used_weight
 from cwda.layers import Skipped
 
 __all__ = ["read_module", "with_blueprint"]
+
+#: Scales of one-byte weights, which are no factors of a parametrised weight.
+_SCALE = re.compile(r"scal|zero_point|zp")
 
 
 def read_module(module: nn.Module) -> Content:
@@ -33,6 +38,7 @@ def read_module(module: nn.Module) -> Content:
     with random_state_kept():
         reader.visit(module, "")
     tensors = with_aliases(reader.tensors, reader.again)
+    tensors = [tensor for tensor in tensors if tensor.name not in reader.contained]
     kind = "TorchScript" if isinstance(module, torch.jit.ScriptModule) else "module"
     return Content(kind, tensors, reader.skipped, _outer_hooks(module))
 
@@ -65,6 +71,8 @@ class _Reader:
     #: First and last place in `tensors` and prefix of each part, and its later prefixes.
     places: dict[int, tuple[int, int, str]] = field(default_factory=dict)
     again: list[tuple[int, int, str, str]] = field(default_factory=list)
+    #: Names of adapters' tensors that effective weights contain already.
+    contained: set[str] = field(default_factory=set)
 
     def visit(self, part: nn.Module, prefix: str) -> None:
         if id(part) in self.places:
@@ -83,6 +91,7 @@ class _Reader:
     def _own(self, part: nn.Module, prefix: str) -> None:
         """The tensors of one part."""
         convolution = isinstance(part, _ConvNd)
+        start = len(self.tensors)
         if isinstance(part, _ConvNd):
             self._convolution(part, f"{prefix}weight")
         elif _is_quantised(part):
@@ -91,9 +100,11 @@ class _Reader:
         else:
             self._parametrised(part, prefix)
         for name, value in (*part._parameters.items(), *part._buffers.items()):
-            factor = convolution and name.startswith("weight")
+            factor = convolution and name.startswith("weight") and not _SCALE.search(name)
             if value is not None and not factor and not is_lazy(value):
                 self.tensors.append(_of_other(part, f"{prefix}{name}", value))
+        if not convolution:
+            self.tensors[start:] = [_with_groups(part, each) for each in self.tensors[start:]]
         self.tensors += _scaling(part, prefix)
 
     def _convolution(self, part: _ConvNd, name: str) -> None:
@@ -103,6 +114,11 @@ class _Reader:
             reason = f"cannot be computed ({type(error).__name__}: {_line(error)})"
             self.skipped.append(Skipped(name, (), reason))
             return
+        self.contained |= {
+            f"{name.removesuffix('weight')}{source}"
+            for source in used.sources
+            if used.assumption and "lora_" in source
+        }
         if is_lazy(used.weight):
             self.skipped.append(Skipped(name, (), "a lazy layer without weights yet"))
             return
@@ -154,18 +170,40 @@ def _is_quantised(part: nn.Module) -> bool:
 
 def _scaling(part: nn.Module, prefix: str) -> Iterator[NamedTensor]:
     """The factor of the only active low-rank adapter of a layer, as a tensor beside it."""
-    scaling: Any = getattr(part, "scaling", None)
-    if not ("lora_A" in part._modules or "lora_A" in part._parameters):
+    own = {*part._modules, *part._parameters}
+    if not own & {"lora_A", "lora_down"}:
         return
-    if isinstance(scaling, int | float):
-        scaling = {"default": scaling}
-    if not isinstance(scaling, dict):
-        return
+    scaling = _as_scaling(getattr(part, "scaling" if "lora_A" in own else "scale", None))
     off = bool(getattr(part, "merged", False) or getattr(part, "disable_adapters", False))
     active = getattr(part, "active_adapters", list(scaling))
     for name in scaling if off else active if len(active) == 1 else ():
         factor = torch.tensor(0.0 if off else float(scaling[name]))
         yield walk({f"{prefix}lora_scaling.{name}": factor})[0]
+
+
+def _as_scaling(value: Any) -> dict[str, Any]:
+    """Factors by the names of adapters."""
+    if isinstance(value, dict):
+        return value
+    single = isinstance(value, int | float) or (isinstance(value, Tensor) and value.numel() == 1)
+    return {"default": value} if single else {}
+
+
+def _with_groups(part: nn.Module, tensor: NamedTensor) -> NamedTensor:
+    """The weight of a convolution of another class, with the groups that it keeps."""
+    groups, transposed = getattr(part, "groups", None), getattr(part, "transposed", None)
+    fits = (
+        split_leaf(tensor.name)[1] == "weight"
+        and len(tensor.shape) >= 3
+        and hasattr(part, "kernel_size")
+        and isinstance(groups, int)
+        and groups >= 1
+        and tensor.shape[0] % groups == 0
+    )
+    if not fits or not isinstance(groups, int):
+        return tensor
+    told = transposed if isinstance(transposed, bool) else tensor.transposed
+    return replace(tensor, groups=int(groups), transposed=told)
 
 
 def _of_other(part: nn.Module, name: str, value: Tensor) -> NamedTensor:

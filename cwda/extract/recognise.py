@@ -7,6 +7,7 @@ import re
 
 from cwda.extract.adapters import ADAPTER, is_adapter
 from cwda.extract.tensors import NamedTensor
+from cwda.extract.torch_storage import QUANTISED
 
 __all__ = ["LEAF", "is_weight_name", "split_leaf", "why_not"]
 
@@ -22,7 +23,8 @@ _GRAPH = "onnx."
 
 _OPTIMIZER = re.compile(
     r"(\w+_)?optim(s|izers?)?(_(state|states|weights|dict|state_dict|type))*|opt_state|"
-    r"(\w+_)?momentum(_buffers?)?|exp_avg(_sq)?|max_exp_avg_sqs?|square_avg|acc_delta|"
+    r"(\w+_)?momentum_buffers?|((sgd|adam|adamw|lars|lamb|rmsprop|muon|nesterov|\w*weight)_)?momentum|"
+    r"exp_avg(_sq)?|max_exp_avg_sqs?|square_avg|acc_delta|"
     r"(lr_)?schedulers?(_state)?",
     re.IGNORECASE,
 )
@@ -34,15 +36,19 @@ _AVERAGE = re.compile(r"(exponential_?)?moving_?average", re.IGNORECASE)
 _MASK = re.compile(r"(\w+_)?masks?(_dict)?", re.IGNORECASE)
 _GRADIENT = re.compile(r"(\w+_)?(grads?|gradients?)", re.IGNORECASE)
 
+#: Values of quantised weights, kept under names of their own.
+_PACKED = re.compile(r"_?(data|int_data)|\w*(qdata|qweight|quantized|packed)\w*", re.IGNORECASE)
 
-def why_not(tensor: NamedTensor, bias: NamedTensor | None) -> str:
+
+def why_not(tensor: NamedTensor, bias: NamedTensor | None, key: str = "") -> str:
     """Why a tensor of three axes or more is no convolution's weight; empty if it is one.
 
-    `bias` is the tensor named alike with ``bias`` at the end, if there is one.
+    `bias` is the tensor named alike with ``bias`` at the end, if there is one; `key` is the part
+    of the path that the user has chosen, which tells nothing then.
     """
     return (
         tensor.reason
-        or _by_place(tensor)
+        or _by_place(tensor, key)
         or _by_type(tensor)
         or ("" if tensor.is_conv else _by_name(tensor, bias))
     )
@@ -73,25 +79,34 @@ def is_weight_name(name: str, ndim: int) -> bool:
     return bool(LEAF.fullmatch(leaf) or (ndim > 3 and _ENDING.fullmatch(leaf)))
 
 
-def _by_place(tensor: NamedTensor) -> str:
+def _by_place(tensor: NamedTensor, key: str) -> str:
     if tensor.origin.startswith(_GRAPH):
         return ""
-    parts = (*tensor.container, *tensor.name.split("."))
-    if any(_OPTIMIZER.fullmatch(part) for part in parts):
+    if not tensor.is_conv and (reason := _by_parts(tensor, key)):
+        return reason
+    leaf = split_leaf(tensor.name)[1]
+    if _SLOT.fullmatch(leaf):
         return "optimizer state"
-    if _SLOT.fullmatch(split_leaf(tensor.name)[1]):
-        return "optimizer state"
-    if _AVERAGE.fullmatch(split_leaf(tensor.name)[1]):
+    if _AVERAGE.fullmatch(leaf):
         return "a moving average of the weight"
-    if any(_MASK.fullmatch(part) for part in (*tensor.container, parts[-1])):
-        return "a mask"
-    if any(_GRADIENT.fullmatch(part) for part in (*tensor.container, parts[-1])):
-        return "a gradient"
     if is_adapter(tensor):
         return ADAPTER
     if tensor.is_conv is False:
         kind = tensor.origin.rpartition(".")[2]
         return f"belongs to {kind}, not to a convolution" if kind else "not a convolution's weight"
+    return ""
+
+
+def _by_parts(tensor: NamedTensor, key: str) -> str:
+    parts = tensor.path[len(key) :].lstrip(".").split(".")
+    below = len(parts) - tensor.name.count(".") - 1  # the last are those of the name
+    ends = (*parts[: max(below, 0)], parts[-1])
+    if any(_OPTIMIZER.fullmatch(part) for part in parts):
+        return "optimizer state"
+    if any(_MASK.fullmatch(part) for part in ends):
+        return "a mask"
+    if any(_GRADIENT.fullmatch(part) for part in ends):
+        return "a gradient"
     return ""
 
 
@@ -102,6 +117,8 @@ def _by_type(tensor: NamedTensor) -> str:
         return "elements of a type that torch lacks"
     if tensor.dtype.is_complex:
         return f"complex elements ({tensor.dtype})"
+    if tensor.dtype.itemsize == 1 and _PACKED.fullmatch(split_leaf(tensor.name)[1]):
+        return QUANTISED
     if not tensor.dtype.is_floating_point:
         return f"elements of type {str(tensor.dtype).removeprefix('torch.')}: not trained weights"
     if len(tensor.shape) > 5:
@@ -112,6 +129,9 @@ def _by_type(tensor: NamedTensor) -> str:
 def _by_name(tensor: NamedTensor, bias: NamedTensor | None) -> str:
     if bias is not None and bias is not tensor and bias.shape == tensor.shape:
         return "a normalisation: its bias has the same shape"
+    leaf = split_leaf(tensor.name)[1]
+    if "scal" in leaf.lower() and sum(size > 1 for size in tensor.shape) <= 1:
+        return "a scale, not weights"
     if is_weight_name(tensor.name, len(tensor.shape)):
         return ""
     return "not named as a convolution's weight"

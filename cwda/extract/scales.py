@@ -7,50 +7,88 @@ blocks. Filters can only be compared after multiplying again.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from cwda.extract.tensors import NamedTensor
+from cwda.extract.adapters import is_adapter
+from cwda.extract.recognise import split_leaf
+from cwda.extract.scale_names import ABSMAX, Beside, Neighbours
+from cwda.extract.tensors import NamedTensor, VectorScale
 from cwda.extract.torch_storage import QUANTISED
 
-__all__ = ["apply_scales"]
+__all__ = ["along_axes", "apply_scales"]
 
-#: Names of scales and of zero points, after the weight's own name or after its stem.
-_AFTER_WEIGHT = ("_scale", "_scale_inv", "_scales", ".scale", ".scales", "._scale", ".scale_inv")
-_AFTER_STEM = ("scale", "scale_inv", "scales", "_scale", "scale_weight", "qscale", "w_scale")
+#: Names of zero points, after the weight's own name or after its stem.
 _ZERO_AFTER_WEIGHT = ("_zero_point", "_zero_points", "_zp", ".zero_point", "._zero_point")
 _ZERO_AFTER_STEM = ("zero_point", "zero_points", "zeros", "w_zero_point")
-#: What bitsandbytes calls the largest magnitudes of the rows of an int8 weight.
-_ABSMAX = "SCB"
-#: A second scale, of a scheme that packs two numbers into a byte.
-_SECOND = "_scale_2"
 
-_AXES = ("filter", "input channel", "position of the kernel")
+_AXES = ("filter", "input channel")
 _BLOCKS = (16, 32, 64, 128, 256, 512)
-_AS_STORED = "8-bit floats as stored: the source has no scale for them"
+_AS_STORED = "8-bit floats as stored: no scale of theirs lies beside them"
 
 
 def apply_scales(tensors: list[NamedTensor]) -> list[NamedTensor]:
-    """Multiply weights of one byte by their scales, which are no tensors of their own then."""
+    """Multiply weights of one byte by their scales, which are no tensors of their own then.
+
+    Scales in a row wait for `along_axes`.
+    """
+    small = [tensor for tensor in tensors if _has_one_byte(tensor)]
+    if not small:
+        return tensors
     by_path = {(tensor.container, tensor.name): tensor for tensor in tensors}
+    neighbours = Neighbours(tensors)
+    adapted = any(map(is_adapter, tensors))
     used: set[int] = set()
-    result: list[NamedTensor] = []
-    for tensor in tensors:
-        if not _has_one_byte(tensor):
-            result.append(tensor)
-            continue
-        scale, zero = _companions(tensor, by_path)
-        used.update(id(each) for each in (scale, zero) if each is not None)
-        result.append(_scaled(tensor, scale, zero, by_path))
-    return [tensor for tensor in result if id(tensor) not in used]
+    made: dict[int, NamedTensor] = {}
+    for tensor in small:
+        beside, zero = neighbours.beside(tensor), _zero_point(tensor, by_path)
+        used.update(id(each) for each in (*beside.scales, zero) if each is not None)
+        scaled = _scaled(tensor, beside, zero)
+        if scaled.scale is not None and adapted:  # adapters are added to PyTorch's order
+            scaled = _along_axis(scaled, scaled.scale, bool(scaled.transposed))
+        made[id(tensor)] = scaled
+    return [made.get(id(tensor), tensor) for tensor in tensors if id(tensor) not in used]
+
+
+def along_axes(chosen: list[NamedTensor], told: Sequence[bool]) -> list[NamedTensor]:
+    """Multiply by the scales in a row, along the filters if they fit, else along the inputs.
+
+    Parameters
+    ----------
+    chosen : list of NamedTensor
+        In PyTorch's order of axes.
+    told : sequence of bool
+        Whether the user says that a layer is transposed.
+    """
+    return [
+        tensor
+        if tensor.scale is None
+        else _along_axis(tensor, tensor.scale, bool(told_so or tensor.transposed))
+        for tensor, told_so in zip(chosen, told, strict=True)
+    ]
+
+
+def _along_axis(tensor: NamedTensor, scale: VectorScale, transposed: bool) -> NamedTensor:
+    axes = (1, 0) if transposed else (0, 1)
+    axis = next((axis for axis in axes if tensor.shape[axis] == scale.count), None)
+    if axis is None:
+        return _refused(tensor, _sizes((scale.count,), tensor.shape))
+    chosen = axis
+    what = f"{scale.how}, one per {_AXES[axes.index(axis)]}"
+    return replace(
+        tensor,
+        read=lambda: scale.apply(tensor.read(), chosen),
+        scale=None,
+        assumption="; ".join(filter(None, (what, tensor.assumption))),
+    )
 
 
 def _has_one_byte(tensor: NamedTensor) -> bool:
     small = tensor.dtype is not None and tensor.dtype.itemsize == 1
-    leaf = tensor.name.rpartition(".")[2]
+    leaf = split_leaf(tensor.name)[1]
     return (
         small
         and tensor.dtype is not torch.bool
@@ -63,38 +101,95 @@ def _has_one_byte(tensor: NamedTensor) -> bool:
 _Known = dict[tuple[tuple[str, ...], str], NamedTensor]
 
 
-def _companions(
-    tensor: NamedTensor, by_path: _Known
-) -> tuple[NamedTensor | None, NamedTensor | None]:
-    """The scale and the zero point of a weight."""
+def _zero_point(tensor: NamedTensor, by_path: _Known) -> NamedTensor | None:
+    stem = tensor.name[: len(tensor.name) - len(split_leaf(tensor.name)[1])]
+    names = [tensor.name + end for end in _ZERO_AFTER_WEIGHT]
+    names += [stem + end for end in _ZERO_AFTER_STEM]
+    inside = [((*tensor.container, tensor.name), end[1:]) for end in _ZERO_AFTER_WEIGHT]
+    keys = [*((tensor.container, name) for name in names), *inside]
+    return next((by_path[key] for key in keys if key in by_path), None)
 
-    def first(after_weight: tuple[str, ...], after_stem: tuple[str, ...]) -> NamedTensor | None:
-        stem = tensor.name[: len(tensor.name) - len(tensor.name.rpartition(".")[2])]
-        names = [tensor.name + end for end in after_weight] + [stem + end for end in after_stem]
-        inside = [((*tensor.container, tensor.name), end[1:]) for end in after_weight]
-        keys = [*((tensor.container, name) for name in names), *inside]
-        return next((by_path[key] for key in keys if key in by_path), None)
 
-    return (
-        first(_AFTER_WEIGHT, (*_AFTER_STEM, _ABSMAX)),
-        first(_ZERO_AFTER_WEIGHT, _ZERO_AFTER_STEM),
+def _scaled(tensor: NamedTensor, beside: Beside, zero: NamedTensor | None) -> NamedTensor:
+    assert tensor.dtype is not None
+    if not beside.scales:
+        return _without(tensor, beside.unknown)
+    scale = beside.scales[0]
+    names = ", ".join(split_leaf(each.path)[1] for each in beside.scales[:4])
+    if len(beside.scales) > 1:
+        return _refused(tensor, f"it has {len(beside.scales)} scales: {names}")
+    if scale.reason or scale.dtype is None:
+        why = scale.reason or "a type that torch lacks"
+        return _refused(tensor, f"its scale cannot be read: {why}")
+    if not scale.dtype.is_floating_point:
+        return _refused(tensor, f"its scale {names} is of type {_kind(scale)}")
+    if tensor.dtype is torch.uint8 and zero is None:
+        return _refused(tensor, "its unsigned integers have a scale but no zero point")
+    less = "" if zero is None else "less their zero points "
+    how = f"{_kind(tensor)} weights {less}times the scales beside them"
+    if names not in _USUAL:
+        how += f" ({names})"
+    if _is_row(scale, tensor.shape):
+        return _in_a_row(tensor, scale, zero, how)
+    return _spread_out(tensor, scale, zero, how)
+
+
+#: Names of scales that say what they are.
+_USUAL = {"weight_scale", "weight_scale_inv", "scale", "_scale", "scale_weight", ABSMAX}
+
+
+def _without(tensor: NamedTensor, unknown: list[NamedTensor]) -> NamedTensor:
+    """A weight of one byte for which there is no scale, or nobody knows."""
+    assert tensor.dtype is not None
+    if unknown:
+        names = ", ".join(split_leaf(each.path)[1] for each in unknown[:4])
+        return _refused(tensor, f"beside it lies {names}, which may be a scale")
+    if not tensor.dtype.is_floating_point:
+        return replace(tensor, reason=f"{_kind(tensor)} without a scale; {QUANTISED}")
+    return tensor if tensor.assumption else replace(tensor, assumption=_AS_STORED)
+
+
+def _kind(tensor: NamedTensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
+
+
+def _factor(scale: NamedTensor) -> float:
+    return 1 / 127 if scale.name.endswith(ABSMAX) else 1.0
+
+
+def _is_row(scale: NamedTensor, shape: tuple[int, ...]) -> bool:
+    """Whether a scale is a vector along some axis, of which its shape does not tell which."""
+    given = scale.shape
+    count = math.prod(given)
+    return count > 1 and len(given) != len(shape) and count in given and count in shape
+
+
+def _in_a_row(
+    tensor: NamedTensor, scale: NamedTensor, zero: NamedTensor | None, how: str
+) -> NamedTensor:
+    count, factor = math.prod(scale.shape), _factor(scale)
+    if zero is not None and math.prod(zero.shape) not in (1, count):
+        return _refused(tensor, _sizes(zero.shape, tensor.shape))
+
+    def apply(weight: Tensor, axis: int) -> Tensor:
+        form = [1] * weight.ndim
+        form[axis] = count
+        if zero is not None:
+            shift = zero.read().to(torch.float32)
+            weight = weight - shift.reshape(form if shift.numel() > 1 else ())
+        return weight * (scale.read().to(torch.float32).reshape(form) * factor)
+
+    return replace(
+        tensor,
+        dtype=torch.float32,
+        read=lambda: tensor.read().to(torch.float32),
+        scale=VectorScale(count, apply, how),
     )
 
 
-def _scaled(
-    tensor: NamedTensor, scale: NamedTensor | None, zero: NamedTensor | None, by_path: _Known
+def _spread_out(
+    tensor: NamedTensor, scale: NamedTensor, zero: NamedTensor | None, how: str
 ) -> NamedTensor:
-    assert tensor.dtype is not None
-    floating = tensor.dtype.is_floating_point
-    if scale is None:
-        if not floating:
-            kind = str(tensor.dtype).removeprefix("torch.")
-            return replace(tensor, reason=f"{kind} without a scale; {QUANTISED}")
-        return tensor if tensor.assumption else replace(tensor, assumption=_AS_STORED)
-    if (tensor.container, f"{tensor.name}{_SECOND}") in by_path:
-        return _refused(tensor, "it has two scales")
-    if tensor.dtype is torch.uint8 and zero is None:
-        return _refused(tensor, "its unsigned integers have a scale but no zero point")
     spread, where = _spread(scale, tensor.shape)
     if spread is None:
         return _refused(tensor, where)
@@ -103,7 +198,7 @@ def _scaled(
         shift, problem = _spread(zero, tensor.shape)
         if shift is None:
             return _refused(tensor, problem)
-    factor = 1 / 127 if scale.name.endswith(_ABSMAX) else 1.0
+    factor = _factor(scale)
 
     def read() -> Tensor:
         values = tensor.read().to(torch.float32)
@@ -111,18 +206,20 @@ def _scaled(
             values = values - shift(zero.read().to(torch.float32))
         return values * (spread(scale.read().to(torch.float32)) * factor)
 
-    kind = str(tensor.dtype).removeprefix("torch.")
-    less = "" if zero is None else "less their zero points "
-    how = f"{kind} weights {less}times the scales beside them, {where}"
-    return replace(tensor, dtype=torch.float32, read=read, assumption=how)
+    return replace(tensor, dtype=torch.float32, read=read, assumption=f"{how}, {where}")
 
 
 def _refused(tensor: NamedTensor, problem: str) -> NamedTensor:
     return replace(
         tensor,
+        scale=None,
         reason=f"quantised, and how is not clear ({problem}); give the model from before "
         "quantisation",
     )
+
+
+def _sizes(given: tuple[int, ...], shape: tuple[int, ...]) -> str:
+    return f"{' x '.join(map(str, given))} scales for {' x '.join(map(str, shape))} weights"
 
 
 _Spread = Callable[[Tensor], Tensor]
@@ -130,7 +227,7 @@ _Spread = Callable[[Tensor], Tensor]
 
 def _spread(scale: NamedTensor, shape: tuple[int, ...]) -> tuple[_Spread | None, str]:
     """How a scale is spread over a weight, and over what in words; or None and the problem."""
-    sizes = f"{' x '.join(map(str, scale.shape))} scales for {' x '.join(map(str, shape))} weights"
+    sizes = _sizes(scale.shape, shape)
     if scale.reason or scale.dtype is None:
         return None, f"its scale cannot be read: {scale.reason or 'a type that torch lacks'}"
     if math.prod(scale.shape) == 1:
@@ -140,7 +237,8 @@ def _spread(scale: NamedTensor, shape: tuple[int, ...]) -> tuple[_Spread | None,
     if axis is not None:
         full = [1] * len(shape)
         full[axis] = shape[axis]
-        return lambda values: values.reshape(full), f"one per {_AXES[min(axis, 2)]}"
+        where = f"one per {_AXES[axis]}" if axis < 2 else f"one along axis {axis} as stored"
+        return lambda values: values.reshape(full), where
     if len(given) == 2:
         given = (*given, *[1] * (len(shape) - 2))
     if len(given) != len(shape):

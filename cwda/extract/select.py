@@ -5,55 +5,33 @@ from __future__ import annotations
 import fnmatch
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from cwda.errors import SourceError, UnreadableError
 from cwda.extract.adapters import add_adapters
-from cwda.extract.arrange import Layouts, arrange
+from cwda.extract.arrange import arrange
 from cwda.extract.attention import not_convolutions
 from cwda.extract.conventions import usual_names
-from cwda.extract.copies import merge_names, split_copies
+from cwda.extract.copies import kept_averages, merge_names, split_copies
 from cwda.extract.depthwise import groups_of_single_channels
 from cwda.extract.names import layer_names
+from cwda.extract.options import Options
 from cwda.extract.parametrised import combine
 from cwda.extract.positions import with_positions
 from cwda.extract.recognise import split_leaf, why_not
-from cwda.extract.scales import apply_scales
+from cwda.extract.scales import along_axes, apply_scales
 from cwda.extract.stacked import without_stacks
 from cwda.extract.tensors import Content, NamedTensor
 from cwda.layers import ConvLayer, Network, Provenance, Skipped
 
-__all__ = ["Options", "select", "turn"]
+__all__ = ["select", "turn"]
 
 
 #: Most convolutions of a network, and most bytes that they may have beyond their file's, as
 #: where it is compressed or where weights are tied.
 MAX_LAYERS, MAX_REPEATED = 20_000, 1 << 29
-
-
-@dataclass(frozen=True)
-class Options:
-    """What the user says about a source that cannot say it itself.
-
-    Attributes
-    ----------
-    groups : mapping
-        Number of groups by glob pattern of the layer's name.
-    transposed : str
-        Glob patterns of the transposed convolutions' names, separated by commas.
-    weights_key : str or None
-        Dotted path of the state dict to take, as ``ema`` or ``model.generator``.
-    layout : str, mapping or None
-        Order of the axes of all layers, or by glob pattern of the layer's name.
-    """
-
-    groups: Mapping[str, int] = field(default_factory=dict)
-    transposed: str = ""
-    weights_key: str | None = None
-    layout: Layouts | None = None
 
 
 def select(content: Content, name: str, provenance: Provenance, options: Options) -> Network:
@@ -70,7 +48,7 @@ def select(content: Content, name: str, provenance: Provenance, options: Options
     tensors = _under_key(content.tensors, options.weights_key, skipped)
     tensors = add_adapters(apply_scales(combine(usual_names(tensors))))
     tensors = without_stacks(with_positions(tensors), options.layout)
-    chosen = _convolutions(tensors, skipped)
+    chosen = _convolutions(tensors, skipped, content.format, options.weights_key or "")
     if not chosen:
         raise UnreadableError(_nothing(content, skipped))
     _require_size(chosen, content.stored)
@@ -78,12 +56,21 @@ def select(content: Content, name: str, provenance: Provenance, options: Options
     _check_patterns(names, options)
     told = [_matches(name, options.transposed) for name in names]
     chosen = arrange(chosen, names, tensors, options.layout, told, content.format)
+    chosen = along_axes(chosen, told)
+    refused = [t for t in chosen if t.reason]
+    if refused:
+        skipped += [Skipped(t.path, t.shape, t.reason) for t in refused]
+        names = [name for name, t in zip(names, chosen, strict=True) if not t.reason]
+        chosen = [t for t in chosen if not t.reason]
+    if not chosen:
+        raise UnreadableError(_nothing(content, skipped))
     guesses = groups_of_single_channels(chosen, tensors)
     settled, notes = _settle(chosen, names, options, guesses)
     layers = tuple(
         _layer(tensor, name, *kind)
         for tensor, name, kind in zip(chosen, names, settled, strict=True)
     )
+    notes += kept_averages(chosen, content.format)
     return Network(name, layers, provenance, tuple(skipped), (*content.assumptions, *notes))
 
 
@@ -137,7 +124,9 @@ def _under_key(
     return inside
 
 
-def _convolutions(tensors: list[NamedTensor], skipped: list[Skipped]) -> list[NamedTensor]:
+def _convolutions(
+    tensors: list[NamedTensor], skipped: list[Skipped], format: str, key: str
+) -> list[NamedTensor]:
     """The convolution weights in order; other tensors of 3 axes or more go to `skipped`."""
     biases = {split_leaf(t.path)[0]: t for t in tensors if split_leaf(t.name)[1] in ("bias", "b")}
     others = not_convolutions(tensors)
@@ -146,13 +135,13 @@ def _convolutions(tensors: list[NamedTensor], skipped: list[Skipped]) -> list[Na
     for tensor in tensors:
         if len(tensor.shape) < 3:
             continue
-        reason = why_not(tensor, biases.get(split_leaf(tensor.path)[0]))
+        reason = why_not(tensor, biases.get(split_leaf(tensor.path)[0]), key)
         reason = reason or others.get(id(tensor), "")
         if reason:
             left_out.append(Skipped(tensor.path, tensor.shape, reason))
         else:
             chosen.append(tensor)
-    chosen, copies = split_copies(chosen)
+    chosen, copies = split_copies(chosen, format)
     left_out += [Skipped(t.path, t.shape, reason) for t, reason in copies]
     skipped += left_out
     return merge_names(chosen)
@@ -251,12 +240,17 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
+def _tells(entry: Skipped) -> tuple[bool, int]:
+    """How much the reason of a tensor says about a source: that of its largest the most."""
+    return not entry.reason.startswith("outside weights_key"), math.prod(entry.shape)
+
+
 def _nothing(content: Content, skipped: list[Skipped]) -> str:
     """Why there is no layer, in one line."""
     if not content.tensors and not skipped:
         return f"this {content.format} holds no tensors; give a file with trained weights"
     if skipped:
-        first = skipped[0]
+        first = max(skipped, key=_tells)
         shape = " x ".join(map(str, first.shape))
         return (
             f"no convolution among the tensors; {len(skipped)} of 3 axes or more were left out, "

@@ -12,12 +12,30 @@ from torch import Tensor
 from cwda.errors import UnreadableError
 from cwda.layers import Skipped
 
-__all__ = ["Content", "NameBudget", "NamedTensor", "printable"]
+__all__ = ["Content", "NameBudget", "NamedTensor", "VectorScale", "printable"]
 
 #: Longest key, and most characters of all names together, which nesting can multiply.
 MAX_NAME, MAX_CHARACTERS = 1_000, 100_000_000
 #: Most tensors of one source.
 MAX_TENSORS = 500_000
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class VectorScale:
+    """Scales in a row, which wait until the order of their weight's axes is known.
+
+    Attributes
+    ----------
+    count : int
+    apply : callable
+        Scales a weight along one of its axes.
+    how : str
+        In words, without the axis.
+    """
+
+    count: int
+    apply: Callable[[Tensor, int], Tensor]
+    how: str
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -55,6 +73,8 @@ class NamedTensor:
         The tensor with its axes as stored, where its reader has turned them.
     storage : hashable
         Where its data lie: the same for two tensors that are one; None where unknown.
+    scale : VectorScale or None
+        What its values have still to be multiplied with.
     also : tuple of str
         Further paths under which the source has it.
     """
@@ -73,6 +93,7 @@ class NamedTensor:
     convention: str = ""
     stored: NamedTensor | None = None
     storage: Hashable = None
+    scale: VectorScale | None = None
     also: tuple[str, ...] = ()
 
     @property

@@ -17,15 +17,25 @@ def random(*shape):
     return torch.randn(*shape)
 
 
+SHAPES = {"c1.weight": (8, 3, 3, 3), "c2.weight": (8, 8, 3, 3)}
+TRAINED = {name: random(*shape) for name, shape in SHAPES.items()}
+
+
 def weights(prefix=""):
-    shapes = {"c1.weight": (8, 3, 3, 3), "c2.weight": (8, 8, 3, 3)}
-    return {f"{prefix}{name}": random(*shape) for name, shape in shapes.items()}
+    """Weights of one network at some time in its training."""
+    return {f"{prefix}{name}": TRAINED[name] + 0.3 * random(*SHAPES[name]) for name in SHAPES}
 
 
 def averaged():
     """The state dict that torch.optim.swa_utils makes of the same network."""
     network = nn.ModuleDict({"c1": nn.Conv2d(3, 8, 3), "c2": nn.Conv2d(8, 8, 3)})
+    network.load_state_dict(weights(), strict=False)
     return AveragedModel(network).state_dict()
+
+
+def other(prefix=""):
+    """Weights of another network of the same architecture."""
+    return {f"{prefix}{name}": random(*SHAPES[name]) for name in SHAPES}
 
 
 def names(network):
@@ -52,6 +62,10 @@ def names(network):
         ("model.", "shadow."),
         ("_orig_mod.model.", "_orig_mod.EMA."),
         ("x.", "avg."),
+        ("model.", "emaModel."),
+        ("model.", "moving_avg_model."),
+        ("net_d.", "exponential_moving_average_net_d."),
+        ("ema.online_model.", "ema.ema_model."),
     ],
 )
 def test_averages_wherever_the_word_stands(raw, average):
@@ -76,12 +90,53 @@ def test_averages_wherever_the_word_stands(raw, average):
         {"callbacks": {"StochasticWeightAveraging": {"average_model_state": weights()}}},
         {"callbacks": {"Own": {"best": weights("another.")}}},
         {"extra": {"swa": averaged()}},
+        {"algorithms": [("EMA", {"ema_model": {"named_parameters_dict": weights("model.")}})]},
     ],
 )
 def test_averages_of_training_programs(average):
     network = load({"state_dict": weights("model.") | {"c.weight": random(8, 3, 3, 3)}, **average})
     assert names(network) == ["model.c1", "model.c2", "c"]
     assert network.skipped
+
+
+@pytest.mark.parametrize(
+    "rename",
+    [
+        lambda name: f"ema_{name.replace('.', '_')}",  # buffers of mmcv's hook
+        lambda name: name.replace("weight", "ema_weight"),
+    ],
+)
+@pytest.mark.parametrize("prefix", ["", "model.", "backbone.stage."])
+def test_averages_whose_own_names_say_so(rename, prefix):
+    raw = weights(prefix)
+    network = load({"state_dict": raw | {rename(k): v + 0.1 for k, v in raw.items()}})
+    assert names(network) == [f"{prefix}c1", f"{prefix}c2"]
+    assert len(network.skipped) == 2
+
+
+def test_a_network_in_memory_keeps_all_its_layers():
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.conv_avg = nn.Conv2d(8, 8, 1), nn.Conv2d(8, 8, 1)
+            self.momentum, self.mask = nn.Conv2d(8, 8, 1), nn.Conv2d(8, 8, 1)
+            self.conv_avg.load_state_dict(self.conv.state_dict())
+
+    network = load(Block())
+    assert names(network) == ["conv", "conv_avg", "momentum", "mask"]
+    assert network.skipped == ()
+    assert "moving averages of others are kept (conv_avg)" in network.assumptions[-1]
+
+
+@pytest.mark.parametrize(("one", "other"), [("backbone", "backbone_momentum"), ("net", "lora_net")])
+def test_networks_whose_names_hold_words_of_optimizers_and_adapters(one, other):
+    source = weights(f"{one}.") | weights(f"{other}.")
+    assert len(load(source)) == 4
+    assert torch.equal(
+        load(source, weights_key=other).layers[0].weight, source[f"{other}.c1.weight"]
+    )
+    source = weights(f"{one}.") | {"optimizer.sgd_momentum.c1.weight": random(8, 3, 3, 3)}
+    assert "optimizer state" in load(source).skipped[0].reason
 
 
 def test_averages_that_have_swapped_places_with_the_raw_weights():
@@ -108,6 +163,11 @@ def test_average_of_one_of_two_networks():
         weights("model.")
         | {"ema.c1.weight": random(4, 3, 3, 3), "ema.c2.weight": random(4, 4, 3, 3)},
         weights("student.") | weights("teacher."),
+        other("encoder.") | other("shadow_encoder."),
+        other("branch.") | other("avg_branch."),
+        {"stem.weight": random(8, 3, 3, 3)} | other("backbone.") | other("backbone_swa."),
+        {f"{i}.{p}.weight": random(8, 8, 1, 1) for i in (0, 1) for p in ("c", "c_avg", "c_max")},
+        {"conv.weight": random(9, 1, 1), "conv_avg.weight": random(9, 1, 1)},
     ],
 )
 def test_layers_that_are_only_called_so_stay(source):

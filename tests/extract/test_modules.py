@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import copy
 import io
 import random
@@ -43,6 +44,10 @@ class Counting(nn.Module):
         self.calls += 1
         self.cache[self.calls] = weight
         return weight * 2
+
+
+class Counter:
+    calls = 0
 
 
 class Dropped(nn.Module):
@@ -442,3 +447,176 @@ def test_tied_weights_that_are_turned_in_one_of_two_layers_are_two():
 def test_wrong_types_say_what_to_give(source, words):
     with pytest.raises(SourceError, match=words):
         load(source)
+
+
+class Partial(nn.Conv2d):
+    """NVIDIA's partial convolution: the mask is convolved first, with ones."""
+
+    def forward(self, x):
+        update = F.conv2d(torch.ones_like(x), torch.ones_like(self.weight))
+        return super().forward(x) / update
+
+
+class Variational(nn.Conv2d):
+    """Variance first, by parameters of its own or by the weight itself."""
+
+    def __init__(self, *sizes, own=True):
+        super().__init__(*sizes)
+        self.weight_rho = nn.Parameter(torch.randn(self.weight.shape)) if own else None
+
+    def forward(self, x):
+        own = self.weight_rho is None
+        variance = 0.1 * self.weight**2 if own else F.softplus(self.weight_rho)
+        spread = F.conv2d(x**2, variance)
+        return F.conv2d(x, self.weight * 0.5) + spread
+
+
+class Normalised(nn.Conv2d):
+    def forward(self, x):
+        return F.conv2d(x.abs(), self.weight.abs()) + super().forward(x)
+
+
+class Gated(nn.Conv2d):
+    def __init__(self, *sizes):
+        super().__init__(*sizes)
+        self.gate = nn.Parameter(torch.randn(self.weight.shape))
+
+    def forward(self, x):
+        return F.conv2d(x, self.gate).sigmoid() * F.conv2d(x, self.weight.tanh())
+
+
+class Straight(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, weight):
+        return weight.sign() * weight.abs().mean()
+
+
+class Binary(nn.Conv2d):
+    def forward(self, x):
+        mask = F.conv2d(torch.ones_like(x), torch.ones(self.weight.shape))
+        return F.conv2d(x, Straight.apply(self.weight)) * mask
+
+
+class Assembled(nn.Conv2d):
+    """Written into an empty tensor, with a mask that is convolved before."""
+
+    def forward(self, x):
+        F.conv2d(x, torch.rand(self.weight.shape))
+        weight = torch.empty_like(self.weight)
+        weight[:2] = self.weight[:2] * 2
+        weight[2:] = torch.stack([self.weight[2:], self.weight[2:]]).mean(0)
+        return F.conv2d(x, weight)
+
+
+class ThroughNumpy(nn.Conv2d):
+    """Nothing tells where its weight is from but its values."""
+
+    def forward(self, x):
+        F.conv2d(x, torch.rand(self.weight.shape))
+        return F.conv2d(x, torch.from_numpy(self.weight.detach().numpy() * 3))
+
+
+class Hidden(nn.Conv2d):
+    """Multiplies patches by its weight, and divides by their means."""
+
+    def forward(self, x):
+        means = F.conv2d(x.abs(), torch.ones_like(self.weight))
+        patches = F.unfold(x, self.kernel_size)
+        return (self.weight.flatten(1) @ patches).view(means.shape) / means
+
+
+OWN_WEIGHTS = {
+    Partial: lambda w: w,
+    Variational: lambda w: w * 0.5,
+    lambda *s: Variational(*s, own=False): lambda w: w * 0.5,
+    Normalised: lambda w: w,
+    Gated: lambda w: w.tanh(),
+    Binary: lambda w: w.sign() * w.abs().mean(),
+    ThroughNumpy: lambda w: w * 3,
+    Hidden: lambda w: w,
+    Assembled: lambda w: torch.cat([w[:2] * 2, w[2:]]),
+}
+
+
+@pytest.mark.parametrize("kind", OWN_WEIGHTS)
+def test_of_several_convolutions_the_one_with_the_weight_of_the_layer(kind):
+    module = nn.Sequential(kind(4, 6, 3))
+    expected = OWN_WEIGHTS[kind](module[0].weight.detach())
+    torch.testing.assert_close(load(module)["0"].weight, expected)
+
+
+def test_a_layer_that_never_convolves_with_its_weight():
+    class Mask(nn.Conv2d):
+        def forward(self, x):
+            return F.conv2d(torch.ones_like(x), torch.ones_like(self.weight))
+
+    module = nn.Sequential(Mask(4, 6, 3))
+    network = load(module)
+    assert torch.equal(network["0"].weight, module[0].weight)
+    assert "stored weight" in network.assumptions[0]
+    assert "do not come from it" in network.assumptions[0]
+
+
+def test_weights_that_are_equally_likely_are_named():
+    class Twofold(nn.Conv2d):
+        def forward(self, x):
+            return F.conv2d(x, self.weight**2) + F.conv2d(x, self.weight.abs())
+
+    assert "of 2 that it convolves with" in load(nn.Sequential(Twofold(4, 6, 3))).assumptions[0]
+
+
+class Stateful(nn.Conv2d):
+    """Keeps what it counts in objects of many kinds, and draws from generators of its own."""
+
+    def __init__(self, *sizes):
+        super().__init__(*sizes)
+        self.torch, self.numpy = torch.Generator(), np.random.default_rng(0)
+        self.python, self.legacy = random.Random(0), np.random.RandomState(0)
+        self.plain = types.SimpleNamespace(n=0, tensor=torch.zeros(1), inner=Counter())
+        self.array, self.queue = np.zeros(2), collections.deque([1], maxlen=3)
+        self.pair = ([0], Counter())
+
+    def states(self):
+        counts = (self.plain.n, self.plain.tensor.item(), self.plain.inner.calls)
+        others = (self.array.tolist(), list(self.queue), self.pair[0], self.pair[1].calls)
+        drawn = (self.numpy.bit_generator.state, self.python.getstate())
+        return [counts, others, drawn, self.torch.get_state().tolist(),
+                self.legacy.get_state()[1].tolist()]  # fmt: skip
+
+    def forward(self, x):
+        for counter in (self.plain.inner, self.pair[1]):
+            counter.calls += 1
+        self.plain.n += 1
+        self.plain.tensor += 1
+        self.array += 1
+        self.queue.append(2)
+        self.pair[0][0] += 1
+        self.python.random(), self.numpy.random(), self.legacy.random_sample()
+        return F.conv2d(x, self.weight * torch.rand(1, generator=self.torch))
+
+
+def test_states_of_a_layer_are_put_back():
+    module = nn.Sequential(Stateful(4, 6, 3))
+    before = copy.deepcopy(module[0].states())
+    network = load(module)
+    assert module[0].states() == before
+    assert "draws the weight at random" in network.assumptions[1]
+
+
+def test_gradients_are_put_back():
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3))
+    module(torch.randn(1, 3, 8, 8)).sum().backward()
+
+    def without(part, _):
+        part.weight.grad = None
+        part.weight.requires_grad_(False)
+
+    module[0].register_forward_pre_hook(without)
+    module[1].register_forward_pre_hook(lambda part, _: part.weight.grad.zero_() and None)
+    kept = [part.weight.grad for part in module]
+    values = [gradient.clone() for gradient in kept]
+    load(module)
+    for part, gradient, value in zip(module, kept, values, strict=True):
+        assert part.weight.grad is gradient
+        assert torch.equal(gradient, value)
+        assert part.weight.requires_grad

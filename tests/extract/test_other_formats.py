@@ -283,3 +283,12 @@ def test_format_is_told_by_content_alone(tmp_path):
     (tmp_path / "x.npy").rename(tmp_path / "m.pth")
     kinds = {name: read_file(tmp_path / name).format for name in ("m.onnx", "m.h5", "m.pth")}
     assert kinds == {"m.onnx": "torch zip", "m.h5": "safetensors", "m.pth": "npy"}
+
+
+@pytest.mark.parametrize("length", [0x178, 0x5E78, 0x9C78, 0xDA78, 0x4178, 0x088B1F])
+def test_safetensors_whose_length_is_another_format_s_magic_number(tmp_path, length):
+    entry = {"conv.weight": {"dtype": "F32", "shape": [8, 3, 3, 3], "data_offsets": [0, 864]}}
+    header = json.dumps(entry).encode().ljust(length)
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(length.to_bytes(8, "little") + header + bytes(864))
+    assert load(path)["conv"].weight.shape == (8, 3, 3, 3)

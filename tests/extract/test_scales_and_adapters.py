@@ -48,6 +48,99 @@ def test_scales_of_filters(tmp_path, name, shape, integer):
 
 
 @pytest.mark.parametrize(
+    "name",
+    [
+        "weights_scaling_factor",
+        "weight_scaler",
+        "weight_quantizer._scale",
+        "weight_quantizer.scale",
+        "kernel_scale",
+        "scale_w",
+        "_weight_scale",
+        "deq_scale",
+    ],
+)
+@pytest.mark.parametrize("shape", [(64, 1, 1, 1), (64,), (1, 64)])
+def test_scales_by_names_of_many_quantisers(name, shape):
+    scale = LARGEST / 448
+    others = {"a.input_scale": torch.ones(()), "a.bias": torch.ones(64), "a.scale": torch.ones(())}
+    if "weight" not in name:
+        del others["a.scale"]  # of the activations, beside one that names the weight
+    state = {"a.weight": eight_bits(scale), f"a.{name}": scale.reshape(shape)}
+    for source in (state | others, {"m": state}):
+        network = load(source)
+        assert [layer.name for layer in network] == ["a"]
+        assert close(network["a"])
+
+
+def test_scales_in_a_dictionary_of_their_own():
+    scale = LARGEST / 448
+    network = load({"model": {"a.weight": eight_bits(scale)}, "scales": {"a.weight": scale}})
+    assert [layer.name for layer in network] == ["a"]
+    assert close(network["a"])
+
+
+def test_scales_in_a_row_follow_the_filters_in_every_order_of_axes():
+    weight = torch.randn(64, 64, 3) * torch.linspace(0.1, 5, 64).view(-1, 1, 1)
+    scale = weight.abs().amax((1, 2), keepdim=True) / 448
+    small = (weight / scale).to(torch.float8_e4m3fn)
+    state = {"a.kernel": small.permute(2, 1, 0).contiguous(), "a.scale": scale.flatten()}
+    network = load(state)
+    assert torch.equal(network["a"].weight, small.float() * scale)
+    assert "one per filter" in network.assumptions[0]
+
+
+def test_scales_in_a_row_of_transposed_layers_follow_the_filters():
+    weight = torch.randn(32, 32, 3, 3) * torch.linspace(0.1, 5, 32).view(1, -1, 1, 1)
+    scale = weight.abs().amax((0, 2, 3), keepdim=True) / 127
+    small = (weight / scale).round().to(torch.int8)
+    network = load({"up.weight": small, "up.weight_scale": scale.flatten()}, transposed="up")
+    torch.testing.assert_close(network["up"].weight, (small.float() * scale).transpose(0, 1))
+
+
+def test_scales_of_modules_in_memory():
+    part = nn.Conv2d(32, 64, 3, bias=False)
+    part.weight = nn.Parameter(eight_bits(LARGEST / 448), requires_grad=False)
+    part.register_buffer("weight_scale", LARGEST / 448)
+    assert close(load(nn.Sequential(part))["0"])
+
+
+@pytest.mark.parametrize(
+    ("others", "words"),
+    [
+        ({"weight_scale": LARGEST, "weight_scale_inv": 1 / LARGEST}, "2 scales: weight_scale, we"),
+        ({"scale": LARGEST, "scale_inv": 1 / LARGEST}, "2 scales"),
+        ({"weight_amax": LARGEST}, "beside it lies weight_amax, which may be a scale"),
+        ({"weight.absmax": LARGEST.flatten()}, "which may be a scale"),
+        ({"step": torch.ones(64)}, "beside it lies step"),
+        ({"weight_scale": torch.ones(64, dtype=torch.uint8)}, "weight_scale is of type uint8"),
+        ({"weight_scale": torch.ones(3)}, "3 scales for 64 x 32 x 3 x 3 weights"),
+    ],
+)
+def test_scales_that_leave_a_doubt_are_named(others, words):
+    state = {"a.weight": eight_bits(LARGEST / 448), **{f"a.{k}": v for k, v in others.items()}}
+    with pytest.raises(UnreadableError, match=f"a.weight .*quantised.*{words}"):
+        load(state)
+    network = load({**state, "b.weight": WEIGHT})
+    assert [layer.name for layer in network] == ["b"]
+
+
+@pytest.mark.parametrize("name", ["weight._data", "_weight_qdata", "weight.qdata"])
+@pytest.mark.parametrize("integer", [True, False])
+def test_values_under_names_of_quantisers_are_named(name, integer):
+    state = {f"a.{name}": eight_bits(LARGEST / 127, integer), "a.weight._scale": LARGEST}
+    with pytest.raises(UnreadableError, match="quantised"):
+        load(state)
+
+
+def test_scales_beside_weights_that_need_none_are_no_layers():
+    state = {"a.weight": WEIGHT, "a.scale_weight": LARGEST, "a.scale_w": LARGEST}
+    network = load(state)
+    assert [layer.name for layer in network] == ["a"]
+    assert {entry.reason for entry in network.skipped} == {"a scale, not weights"}
+
+
+@pytest.mark.parametrize(
     ("scale", "spread", "words"),
     [
         (WEIGHT.abs().max() / 448, lambda s: s, "one for the whole tensor"),
@@ -212,3 +305,83 @@ def test_adapters_in_memory(merged):
     x = torch.randn(1, 8, 9, 9, dtype=torch.float64)
     with torch.no_grad():
         torch.testing.assert_close(F.conv2d(x, layer.weight, module[0].base_layer.bias), module(x))
+
+
+class Merging(nn.Conv2d):
+    """As loralib's first convolution: a subclass that adds the factors to its weight."""
+
+    def __init__(self, merged=False):
+        super().__init__(8, 16, 3)
+        self.lora_A = nn.Parameter(torch.randn(12, 8 * 3))
+        self.lora_B = nn.Parameter(torch.randn(16 * 3, 12))
+        self.scaling, self.merged = 2.0, merged
+
+    def change(self):
+        return (self.lora_B @ self.lora_A).view(self.weight.shape) * self.scaling
+
+    def forward(self, x):
+        return F.conv2d(x, self.weight + (0 if self.merged else self.change()), self.bias)
+
+
+class Branching(nn.Conv2d):
+    """A subclass that adds what its factors make of the input."""
+
+    def __init__(self):
+        super().__init__(8, 16, 3)
+        self.lora_A = nn.Conv2d(8, 4, 3, bias=False)
+        self.lora_B = nn.Conv2d(4, 16, 1, bias=False)
+        self.scaling = 0.5
+
+    def forward(self, x):
+        return super().forward(x) + self.lora_B(self.lora_A(x)) * self.scaling
+
+
+class Injected(nn.Module):
+    """As cloneofsimo/lora keeps it: the scale is a number of the module."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(8, 16, 3)
+        self.lora_down = nn.Conv2d(8, 4, 3, bias=False)
+        self.lora_up = nn.Conv2d(4, 16, 1, bias=False)
+        self.scale = 0.3
+
+    @property
+    def bias(self):
+        return self.conv.bias
+
+    def forward(self, x):
+        return self.conv(x) + self.lora_up(self.lora_down(x)) * self.scale
+
+
+@pytest.mark.parametrize("kind", [Merging, lambda: Merging(True), Branching, Injected])
+def test_adapters_in_memory_are_added_once(kind):
+    module = nn.Sequential(kind()).double()
+    network = load(module)
+    (layer,) = network.layers
+    x = torch.randn(1, 8, 9, 9, dtype=torch.float64)
+    with torch.no_grad():
+        torch.testing.assert_close(F.conv2d(x, layer.weight, module[0].bias), module(x))
+    assert "no alpha" not in str(network.assumptions)
+
+
+def test_groups_of_convolutions_of_other_classes():
+    class Deformable(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.kernel_size, self.groups = (3, 3), 4
+            self.weight, self.bias = nn.Parameter(torch.randn(16, 4, 3, 3)), None
+
+    network = load(nn.Sequential(Deformable()))
+    assert network["0"].groups == 4
+    assert "groups" not in str(network.assumptions)
+
+
+def test_adapters_of_quantised_weights_are_added_after_the_scales():
+    down, up = factors(down=(32, 3, 3), up=(64, 1, 1))
+    scale, state = LARGEST / 448, {"a.lora_down.weight": down, "a.lora_up.weight": up}
+    state |= {"a.weight": eight_bits(scale), "a.weight_scale": scale.flatten()}
+    expected = state["a.weight"].float() * scale + torch.einsum(
+        "or,rikl->oikl", up[..., 0, 0], down
+    )
+    torch.testing.assert_close(load(state)["a"].weight, expected)

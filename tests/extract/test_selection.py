@@ -246,3 +246,31 @@ def test_repeated_container_is_walked_once():
 def test_networks_are_named_without_the_ending_of_their_file(tmp_path, file):
     torch.save({"a.weight": CONV}, tmp_path / file)
     assert load(tmp_path / file).name == "net"
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ({"groups": {"c": "4"}}, r"groups for 'c' is '4' .str.; give a whole number of 1 or more"),
+        ({"groups": {"c": 2.0}}, r"is '2.0' .float."),
+        ({"groups": {"c": True}}, r"is 'True' .bool."),
+        ({"groups": {"c": 0}}, "is 0; give a whole number"),
+        ({"groups": {2: 2}}, "groups has a pattern of type int"),
+        ({"groups": 4}, "groups is of type int; give a mapping"),
+        ({"groups": [("c", 4)]}, "groups is of type list"),
+        ({"transposed": ["c"]}, r"transposed is of type list; give a text: glob.*up\*"),
+        ({"transposed": True}, "transposed is of type bool"),
+        ({"weights_key": 3}, "weights_key is of type int"),
+        ({"name": 3}, "name is of type int"),
+        ({"layout": "OIHH"}, "each once"),
+    ],
+)
+def test_options_of_other_types_are_refused_in_one_line(options, line):
+    with pytest.raises(SourceError, match=line):
+        load({"c.weight": torch.zeros(16, 4, 3, 3)}, **options)
+
+
+def test_whole_numbers_of_numpy_are_groups():
+    layer = load({"c.weight": torch.zeros(16, 4, 3, 3)}, groups={"c": np.int64(4)})["c"]
+    assert type(layer.groups) is int
+    assert layer.groups == 4
