@@ -360,14 +360,6 @@ def test_quantised_kernels_say_so(tmp_path):
     assert entry.reason == "quantised to int8; give the model before that"
 
 
-def test_files_of_other_programs(tmp_path):
-    path = write(tmp_path / "m.h5", {"conv/kernel": (3, 3, 2, 4), "other/weight": (64, 3, 7, 7)})
-    network = load(path)
-    assert [layer.name for layer in network] == ["conv"]
-    assert "which the file does not name" in network.assumptions[0]
-    assert "too long for a kernel" in network.skipped[0].reason
-
-
 # Several files
 
 
