@@ -16,11 +16,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor, nn
+from torch.export import ExportedProgram
 
 from cwda.errors import CwdaError, SourceError, UnreadableError
 from cwda.extract import zoo
 from cwda.extract.arrange import Layouts
 from cwda.extract.distributed import METADATA
+from cwda.extract.exported_programs import program_in_memory
 from cwda.extract.folders import checkpoint_in
 from cwda.extract.formats import read_file
 from cwda.extract.json_text import parse_json
@@ -45,7 +47,15 @@ class ModelName(str):
 
 
 Source = (
-    str | Path | nn.Module | Mapping[str, Any] | npt.NDArray[Any] | Tensor | ConvLayer | Network
+    str
+    | Path
+    | nn.Module
+    | ExportedProgram
+    | Mapping[str, Any]
+    | npt.NDArray[Any]
+    | Tensor
+    | ConvLayer
+    | Network
 )
 
 #: Usual endings of checkpoints: they tell a path from a name, never a file's format.
@@ -71,11 +81,12 @@ def load(
 
     Parameters
     ----------
-    source : str, Path, Module, mapping, array, ConvLayer or Network
+    source : str, Path, Module, ExportedProgram, mapping, array, ConvLayer or Network
         The name of a model (``resnet20-cifar10``, ``resnet18``,
         ``resnet18:IMAGENET1K_V1``, ``timm:NAME``, ``hf:ORG/REPO`` or
         ``hf:ORG/REPO/FILE``); a file of PyTorch, TorchScript, safetensors, ONNX, Keras or
-        numpy, or a folder or index of sharded weights; a module; a state dict; an array
+        numpy, or a folder or index of sharded weights; a module; an exported program; a state
+        dict; an array
         N x k^2 x N' (channels, kernel positions, filters). A file in the working directory
         comes before a model of the same name, and a line of the log says so; a model comes
         before a folder: write ``./resnet18`` for the folder.
@@ -129,6 +140,8 @@ def load(
         content, kind = Content("array", [tensor]), type(source).__name__
     elif isinstance(source, nn.Module):
         content, kind = read_module(source), type(source).__name__
+    elif isinstance(source, ExportedProgram):
+        content, kind = program_in_memory(source), "ExportedProgram"
     elif isinstance(source, Mapping):
         content, kind = Content("state dict", walk(source)), type(source).__name__
     else:

@@ -70,15 +70,20 @@ def read_onnx(file: MappedFile) -> Content:
 
 
 def _layers(found: list[Convolution]) -> list[_Layer]:
-    """One layer for each weight, under unique names as far as the file has such."""
-    layers: dict[int, _Layer] = {}
+    """One layer for each weight, under unique names as far as the file has such.
+
+    A weight that serves a convolution and a transposed one is two layers: their filters differ.
+    """
+    layers: dict[tuple[int, bool], _Layer] = {}
     for one in found:
         if one.value is None:
             continue
-        if one.value.key in layers:
-            layers[one.value.key].others.append(one)
-        else:
-            layers[one.value.key] = _Layer(one.value, one.name, one)
+        key = (one.value.key, one.transposed)
+        if key in layers:
+            layers[key].others.append(one)
+            continue
+        turned = (one.value.key, not one.transposed) in layers
+        layers[key] = _Layer(one.value, (turned and one.node_name) or one.name, one)
     count = Counter(layer.name for layer in layers.values())
     for layer in layers.values():
         if count[layer.name] > 1:

@@ -422,14 +422,15 @@ def test_one_tensor_of_several_convolutions_is_one_layer(tmp_path):
         make("Conv", ["x", "a.weight"], ["y1"], name="/a/Conv"),
         make("Identity", ["a.weight"], ["b.weight"]),
         make("Conv", ["x", "b.weight"], ["y2"], name="/b/Conv"),
-        make("ConvTranspose", ["x", "a.weight"], ["y3"], name="/a/Conv_1"),
+        make("ConvTranspose", ["x", "a.weight"], ["y3"], name="/up/ConvTranspose"),
         make("DequantizeLinear", ["q", "s"], ["d"]),
         make("DequantizeLinear", ["q", "s"], ["e"]),
         make("Conv", ["x", "d"], ["y4"], name="/q/Conv"),
         make("Conv", ["x", "e"], ["y5"], name="/q/Conv_1"),
     ]
     network = network_of(tmp_path, nodes, tensors)
-    assert [layer.name for layer in network] == ["a", "q"]
+    assert [layer.name for layer in network] == ["a", "up", "q"]
+    assert torch.equal(network["up"].weight, network["a"].weight.transpose(0, 1))
     text = " ".join(network.assumptions)
     assert "one tensor under several names is one layer: a also as b" in text
     assert "one tensor that 2 operators use" in text
