@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,12 +24,10 @@ from cwda.extract.arrange import Layouts
 from cwda.extract.distributed import METADATA
 from cwda.extract.exported_programs import program_in_memory
 from cwda.extract.folders import checkpoint_in
-from cwda.extract.formats import read_file
-from cwda.extract.json_text import parse_json
-from cwda.extract.keras_shards import read_keras_shards
 from cwda.extract.mapped import map_file, sha256
 from cwda.extract.modules import read_module, with_blueprint
 from cwda.extract.select import Options, select
+from cwda.extract.shards import read_checkpoint, without_number
 from cwda.extract.tensors import Content, printable
 from cwda.extract.tree import walk
 from cwda.extract.wrong_types import wrong_type
@@ -227,16 +225,12 @@ def one_line(path: Path) -> Iterator[None]:
 
 
 def _read(path: Path, name: str | None, options: Options, blueprint: nn.Module | None) -> Network:
-    if path.name.endswith(".index.json"):
-        content, digest = _shards(path)
-    elif path.name.endswith(".weights.json"):
-        content, digest = read_keras_shards(path)
-    else:
-        content = read_file(path)
-        digest = _digest(path, content.files)
+    path, content = read_checkpoint(path)
+    digest = _digest(path, content.files)
     if blueprint is not None:
         content = with_blueprint(content, blueprint)
-    stem = _SUFFIX.sub("", path.parent.name if path.name == METADATA else path.name)
+    named = path.parent.name if path.name == METADATA else without_number(path.name)
+    stem = _SUFFIX.sub("", named)
     stem = printable(stem)
     _LOG.info("%s: %s, %d tensors", path, content.format, len(content.tensors))
     return select(content, name or stem, Provenance(str(path), content.format, digest), options)
@@ -262,36 +256,6 @@ def _collector_paused() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
-
-
-def _shards(index: Path) -> tuple[Content, str]:
-    """All tensors of a sharded checkpoint, and a digest over the index and its shards."""
-    try:
-        text = map_file(index).data[:]
-        shards = parse_json(text)["weight_map"]
-        files = list(dict.fromkeys(PurePosixPath(str(shard)) for shard in shards.values()))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise UnreadableError(
-            "the index lists no shards (no 'weight_map'); download or copy it again"
-        ) from None
-    digest = hashlib.sha256(text)
-    tensors, skipped, assumptions, stored = [], [], [], 0
-    for file in files:
-        shown, shard = printable(str(file))[:80], index.parent / file
-        if file.is_absolute() or ".." in file.parts:
-            raise UnreadableError(f"the index points outside its folder ({shown}); refused")
-        if not shard.is_file():
-            raise SourceError(f"the shard {shown} is missing; download it beside the index")
-        content = read_file(shard)
-        digest.update(sha256(shard).encode())
-        tensors += content.tensors
-        skipped += content.skipped
-        assumptions += content.assumptions
-        stored += content.stored
-    missing = {printable(name) for name in shards} - {tensor.path for tensor in tensors}
-    if missing:
-        raise UnreadableError(f"the shards lack {len(missing)} tensors, as {min(missing)[:80]}")
-    return Content("sharded", tensors, skipped, assumptions, stored), digest.hexdigest()
 
 
 def _array(array: npt.NDArray[Any] | Tensor, name: str | None) -> Network:

@@ -10,8 +10,9 @@ from torch import nn
 from cwda.errors import SourceError
 from cwda.extract import zoo
 from cwda.extract.fitting import fitted
-from cwda.extract.formats import read_file
+from cwda.extract.folders import checkpoint_in
 from cwda.extract.load import is_path, one_line
+from cwda.extract.shards import read_checkpoint
 
 __all__ = ["load_model"]
 
@@ -80,7 +81,8 @@ def _architecture(text: str) -> str | None:
 
 def _from_path(path: Path, arch: str | None, weights_key: str | None) -> nn.Module:
     with one_line(path):
-        model, notes = fitted(read_file(path), arch, weights_key)
+        _, content = read_checkpoint(checkpoint_in(path) if path.is_dir() else path)
+        model, notes = fitted(content, arch, weights_key)
     if notes:
         warnings.warn(f"{path}: {'; '.join(notes)}", RuntimeWarning, stacklevel=3)
     return model.eval()

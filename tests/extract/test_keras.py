@@ -375,7 +375,7 @@ def test_shards(tmp_path):
     }
     index = tmp_path / "m.weights.json"
     index.write_text(json.dumps({"weight_map": weight_map}))
-    for source in (index, tmp_path):
+    for source in (index, tmp_path, tmp_path / "m_00001.weights.h5"):
         network = load(source)
         assert [layer.name for layer in network] == ["conv2d", "conv2d_transpose"]
         assert network.provenance.format == "sharded"
