@@ -55,7 +55,7 @@ def layers_of(groups: Sequence[Any], stored: Stored, model: Node | None) -> list
     for dataset in stored.datasets:
         path, leaf = dataset.path[:-1], dataset.path[-1].partition(":")[0]
         if path not in found:
-            in_vars = path[-1:] == ("vars",)
+            in_vars = path[-1:] == ("vars",) and path[:-1] in stored.layers
             place = by_attribute.place(path[:-1]) if in_vars else by_name.place(_without_root(path))
             found[path] = StoredLayer(path, place)
         found[path].datasets.append(dataset)

@@ -30,7 +30,7 @@ from cwda.extract.select import Options, select
 from cwda.extract.shards import read_checkpoint, without_number
 from cwda.extract.tensors import Content, printable
 from cwda.extract.tree import walk
-from cwda.extract.wrong_types import wrong_type
+from cwda.extract.wrong_types import require_no_address, wrong_type
 from cwda.layers import ConvLayer, Network, Provenance, layer_from_array
 
 __all__ = ["ModelName", "Source", "is_path", "load", "one_line"]
@@ -148,6 +148,7 @@ def load(
 
 
 def _named(source: str | Path, name: str | None, options: Options) -> Network:
+    require_no_address(source)
     if is_path(source):
         return _from_path(Path(source).expanduser(), name, options)
     text = str(source)
@@ -179,6 +180,8 @@ def is_path(source: str | Path) -> bool:
             *(printable(source), taken, left, "" if is_file else f"; write ./{source} for it"),
         )
         return is_file
+    if os.path.isfile(f"{source}.index"):  # a checkpoint of TensorFlow
+        return True
     return is_file or is_folder or (_looks_like_path(source) and not zoo.is_prefixed(source))
 
 
@@ -229,7 +232,8 @@ def _read(path: Path, name: str | None, options: Options, blueprint: nn.Module |
     digest = _digest(path, content.files)
     if blueprint is not None:
         content = with_blueprint(content, blueprint)
-    named = path.parent.name if path.name == METADATA else without_number(path.name)
+    of_folder = path.name in (METADATA, "data.pkl")
+    named = path.parent.name if of_folder else without_number(path.name)
     stem = _SUFFIX.sub("", named)
     stem = printable(stem)
     _LOG.info("%s: %s, %d tensors", path, content.format, len(content.tensors))

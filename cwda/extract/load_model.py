@@ -13,6 +13,7 @@ from cwda.extract.fitting import fitted
 from cwda.extract.folders import checkpoint_in
 from cwda.extract.load import is_path, one_line
 from cwda.extract.shards import read_checkpoint
+from cwda.extract.wrong_types import require_no_address
 
 __all__ = ["load_model"]
 
@@ -57,6 +58,7 @@ def load_model(
             f"cannot make a model of an object of type {type(source).__name__}; give a name, or "
             "the path of a checkpoint"
         )
+    require_no_address(source)
     if arch is not None or is_path(source):
         return _from_path(Path(source).expanduser(), arch, weights_key)
     text = str(source)

@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from cwda.errors import SourceError, UnreadableError
+from cwda.extract.foreign_text import TF_CHECKPOINT
 from cwda.extract.formats import read_file
 from cwda.extract.json_text import MAX_BYTES, parse_json
 from cwda.extract.keras_shards import read_keras_shards
@@ -35,6 +36,8 @@ def read_checkpoint(path: Path) -> tuple[Path, Content]:
     SourceError, UnreadableError
         If a shard is missing, a file is damaged or of another kind.
     """
+    if not path.exists() and path.with_name(f"{path.name}.index").is_file():
+        raise UnreadableError(f"this is a TensorFlow checkpoint; {TF_CHECKPOINT}")
     index = _index_of(path)
     if index is not None:
         content = (

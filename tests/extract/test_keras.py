@@ -226,6 +226,15 @@ def test_slashes_and_repeated_scopes_in_names(tmp_path):
     assert [entry.reason for entry in network.skipped] == ["optimizer state"]
 
 
+@pytest.mark.parametrize("root", ["", "model_weights/"])
+def test_a_layer_called_vars(tmp_path, root):
+    names = ("vars", "layers", "c")
+    path = write(tmp_path / "m.h5", {f"{root}{n}/{n}/kernel:0": (3, 3, 4, 4) for n in names})
+    with h5py.File(path, "a") as file:
+        (file[root] if root else file).attrs["layer_names"] = [name.encode() for name in names]
+    assert [layer.name for layer in load(path)] == list(names)
+
+
 KINDS = {
     # name: (kernel, bias, filters x channels, groups, transposed), None if it is none
     "x/grow": ((2, 2, 8, 16), 8, (8, 16), 1, True),
