@@ -14,6 +14,7 @@ from cwda.extract.fixed_kernels import fixed_kernel
 from cwda.extract.mapped import MappedFile
 from cwda.extract.onnx_convolutions import CONVOLUTIONS, Convolution, convolution, how
 from cwda.extract.onnx_graph import read_graph, walk
+from cwda.extract.onnx_layers import LAYERS
 from cwda.extract.onnx_operators import RULES, outcome
 from cwda.extract.onnx_others import others, without_convolution
 from cwda.extract.onnx_tensors import Beside
@@ -45,7 +46,7 @@ def read_onnx(file: MappedFile) -> Content:
     if scope is None:
         raise UnreadableError("an ONNX model without a graph; give a file with trained weights")
     stored = file.size + beside.size
-    values = Values(RULES, outcome, 16 * stored + _EFFORT)
+    values = Values(RULES | LAYERS, outcome, 16 * stored + _EFFORT)
     found = [convolution(values, inner, node) for inner, node in walk(scope, CONVOLUTIONS)]
     if not found:
         raise UnreadableError(without_convolution(scope))

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from cwda.errors import SourceError, UnreadableError
 from cwda.extract.foreign_text import TF_CHECKPOINT
 from cwda.extract.formats import read_file
-from cwda.extract.json_text import MAX_BYTES, parse_json
+from cwda.extract.json_text import parse_json
 from cwda.extract.keras_shards import read_keras_shards
 from cwda.extract.mapped import map_file
 from cwda.extract.tensors import Content, printable
@@ -22,8 +22,8 @@ _NUMBERED = re.compile(
     r"(?P<before>.+)[-_.](?P<number>\d{5})(?P<of>[-_]of[-_])(?P<total>\d{5})(?P<after>(\.\w+)+)"
 )
 _INDICES = (".index.json", ".weights.json")
-#: Indices beside a file that are looked at.
-_MOST_INDICES = 16
+#: Indices beside a file that are looked at, and most bytes of one.
+_MOST_INDICES, _MOST_BYTES = 16, 20_000_000
 
 
 def read_checkpoint(path: Path) -> tuple[Path, Content]:
@@ -68,7 +68,7 @@ def _index_of(path: Path) -> Path | None:
 
 
 def _lists(index: Path, name: str) -> bool:
-    if not index.is_file() or not 0 < index.stat().st_size <= MAX_BYTES:
+    if not index.is_file() or not 0 < index.stat().st_size <= _MOST_BYTES:
         return False
     try:
         listed = list(parse_json(index.read_bytes())["weight_map"].values())
