@@ -7,30 +7,28 @@ is JSON too; it is searched for convolutions and never run.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import io
+import warnings
+from collections.abc import Hashable
 from dataclasses import replace
 from typing import Any
 
 import torch
 
-from cwda.errors import UnreadableError
-from cwda.extract.archives import Archive
+from cwda.errors import SourceError, UnreadableError
+from cwda.extract.archives import Archive, archive_of_bytes
 from cwda.extract.json_text import parse_json
+from cwda.extract.program_uses import uses_of, with_uses
 from cwda.extract.tensors import Content, NameBudget, NamedTensor, printable
 from cwda.extract.torch_files import objects_of
 from cwda.extract.torch_objects import rebuild_tensor
-from cwda.extract.torch_storage import Leaf, Opaque, Storage
+from cwda.extract.torch_storage import Leaf, Opaque, Storage, StridedTensor
 
-__all__ = ["holds_exported_program", "read_exported_program"]
+__all__ = ["holds_exported_program", "program_in_memory", "read_exported_program"]
 
 _CONFIG = "_weights_config.json", "_constants_config.json"
 _STATE = "serialized_state_dict.pt"
 _PROGRAM = "serialized_exported_program.json"
-#: Operators whose operands are no kernels, however many axes they have.
-_OTHERS = frozenset(
-    {"linear", "matmul", "bmm", "mm", "addmm", "einsum", "embedding", "add", "prelu"}
-    | {"batch_norm", "layer_norm", "group_norm", "instance_norm", "native_layer_norm"}
-)
 _DAMAGED = "the exported program is damaged ({}); download or copy the file again"
 #: Element types by their number in the JSON.
 _DTYPES = {
@@ -73,11 +71,30 @@ def read_exported_program(archive: Archive) -> Content:
         found = [tensor for part in _parts(archive, name) for tensor in _weights(archive, part)]
         for tensor in found:
             budget.spend(len(tensor.name))
-        uses = _uses(archive, name)
-        tensors += [
-            replace(tensor, container=container, **uses.get(tensor.name, {})) for tensor in found
-        ]
+        found = [replace(tensor, container=container) for tensor in found]
+        tensors += with_uses(found, uses_of(_program(archive, name)))
     return Content("torch.export", tensors)
+
+
+def program_in_memory(program: torch.export.ExportedProgram) -> Content:
+    """Read a program in memory as the archive that it would be saved to.
+
+    Raises
+    ------
+    SourceError
+        If PyTorch cannot save it.
+    """
+    buffer = io.BytesIO()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.export.save(program, buffer)
+    except Exception as error:
+        detail = f"{type(error).__name__}: {' '.join(str(error).split())[:80]}"
+        raise SourceError(
+            f"an ExportedProgram that cannot be saved ({detail}); give the module it was made from"
+        ) from None
+    return read_exported_program(archive_of_bytes(buffer.getvalue()))
 
 
 def _model_of(name: str) -> str:
@@ -107,9 +124,24 @@ def _weights(archive: Archive, entry: str) -> list[NamedTensor]:
     tensors = []
     for key, meta in entries.items():
         leaf = _leaf(archive, folder, meta, big_endian)
-        tensors.append(NamedTensor(printable(key), leaf.shape, leaf.dtype, leaf.read,
-                                   reason=leaf.reason))  # fmt: skip
+        tensors.append(
+            NamedTensor(
+                printable(key),
+                leaf.shape,
+                leaf.dtype,
+                leaf.read,
+                reason=leaf.reason,
+                storage=_place(leaf, entry, meta),
+            )
+        )
     return tensors
+
+
+def _place(leaf: Leaf, entry: str, meta: Any) -> Hashable:
+    """Where a tensor's elements lie: several names may share one storage."""
+    if not isinstance(leaf, StridedTensor):
+        return None
+    return (entry, str(meta["path_name"]), leaf.offset, leaf.dtype, leaf.shape, leaf.stride)
 
 
 def _json(archive: Archive, entry: str) -> Any:
@@ -143,47 +175,10 @@ def _leaf(archive: Archive, folder: str, meta: Any, big_endian: bool) -> Leaf:
         raise UnreadableError(_DAMAGED.format(error)) from None
 
 
-def _uses(archive: Archive, weights: str) -> dict[str, dict[str, Any]]:
-    """Groups and transposition by weight, as the convolutions of the program have them."""
+def _program(archive: Archive, weights: str) -> Any:
+    """The program that uses these weights; None without one."""
     root, _, end = weights.rpartition("data/weights/")
     entry = f"{root}models/{_model_of(weights)}.json"
     if end == _STATE or weights.endswith(_STATE):
         entry = weights.replace(_STATE, _PROGRAM)
-    if entry not in archive:
-        return {}
-    program = _json(archive, entry)
-    try:
-        module = program["graph_module"]
-        names = dict(_names(module["signature"]["input_specs"]))
-        found: dict[str, dict[str, Any]] = {}
-        for node in module["graph"]["nodes"]:
-            for name, use in _operands(node):
-                if name in names and not found.get(names[name], {}).get("is_conv"):
-                    found[names[name]] = use
-    except (TypeError, LookupError, AttributeError):
-        return {}
-    return found
-
-
-def _names(specs: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
-    """The name in the program and the name in the state dict of each weight."""
-    for spec in specs:
-        for kind in ("parameter", "buffer", "tensor_constant"):
-            if kind in spec:
-                yield spec[kind]["arg"]["name"], printable(spec[kind][f"{kind}_name"])
-
-
-def _operands(node: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The weight of a convolution and its use, or the operands of what is surely none."""
-    operator = node["target"].removeprefix("torch.ops.aten.").partition(".")[0]
-    arguments = {part["name"]: part["arg"] for part in node["inputs"]}
-    if "ops.aten." in node["target"] and operator.startswith("conv"):
-        weight = arguments.get("weight", {}).get("as_tensor", {}).get("name")
-        groups = arguments.get("groups", {}).get("as_int", 1)
-        transposed = arguments.get("transposed", {}).get("as_bool", "transpose" in operator)
-        if isinstance(weight, str) and isinstance(groups, int) and groups > 0:
-            yield weight, {"is_conv": True, "groups": groups, "transposed": bool(transposed)}
-    elif operator in _OTHERS:
-        for argument in arguments.values():
-            if name := argument.get("as_tensor", {}).get("name"):
-                yield name, {"is_conv": False, "origin": f"aten.{operator}"}
+    return _json(archive, entry) if entry in archive else None

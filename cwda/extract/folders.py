@@ -9,7 +9,9 @@ from pathlib import Path
 from cwda.errors import SourceError, UnreadableError
 from cwda.extract.distributed import METADATA
 from cwda.extract.download import HF_FILES
+from cwda.extract.shards import set_of
 from cwda.extract.tensors import printable
+from cwda.extract.unzipped import is_unzipped
 
 __all__ = ["checkpoint_in"]
 
@@ -75,11 +77,13 @@ def checkpoint_in(folder: Path, depth: int = 0) -> Path:
     files = {name for name, child in children.items() if child.is_file()}
     if METADATA in files:
         return folder / METADATA
+    if is_unzipped(folder):
+        return folder / "data.pkl"
     for tells, what, remedy in _KINDS:
         if tells(set(children)):
             raise UnreadableError(f"this is {what}; {remedy}")
     candidates = _candidates(files)
-    if len(candidates) == 1:
+    if len({set_of(name) for name in candidates}) == 1:  # one file, or all its shards
         return folder / candidates[0]
     if candidates:
         shown = ", ".join(printable(name) for name in candidates[:4])

@@ -12,9 +12,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cwda.extract.foreign_protobuf import protobuf_kind
+from cwda.extract.foreign_text import TF_CHECKPOINT, TF_JS, text_kind
 
 __all__ = ["describe", "describe_protobuf"]
 
+_ORBAX = (
+    "restore its folder with orbax.checkpoint, flatten it with "
+    "flax.traverse_util.flatten_dict(..., sep='.') and save it with safetensors or numpy.savez"
+)
 _ORIGINAL = "give the original weights"
 _ONNX = "export the model to ONNX and give that"
 
@@ -37,6 +42,10 @@ _MAGIC: tuple[tuple[int, bytes, str, str], ...] = (
      "give the Keras model it was made from, or convert it with tf2onnx"),
     (4, b"CIR0", "a Circle file of the ONE compiler", _ORIGINAL),
     (4, b"ORTM", "an ONNX Runtime file (.ort)", "give the .onnx file it was made from"),
+    (64, b"\xef\xbe\xad\xde", "the data of a Core ML package",
+     "give the model it was converted from"),
+    *((0, magic, "a part of an orbax checkpoint of JAX", _ORBAX)
+      for magic in (b"\x0c\xdb\x3a\x2a", b"\x0c\xdb\x20\xde", b"\x0c\xdb\x1d\xe8")),
     (4, b"MSL2", "a MindSpore Lite file", _ORIGINAL),
     (4, b"ET1", "an ExecuTorch program (.pte)", "give the PyTorch weights it was made from"),
     (0, b"ftrt", "a TensorRT engine, whose weights are compiled for one GPU",
@@ -74,7 +83,7 @@ def describe(data: memoryview, path: Path) -> str:
     """
     told = (
         _by_magic(data)
-        or _by_text(bytes(data[:4096]))
+        or text_kind(bytes(data[:4096]))
         or next(filter(None, (tell(data) for tell in _TELLS)), None)
         or _by_name(data, path)
     )
@@ -97,34 +106,7 @@ def _by_magic(data: memoryview) -> _Told | None:
             return what, remedy
     # The footer of TensorFlow's tables.
     if bytes(data[-8:]) == b"\x57\xfb\x80\x8b\x24\x75\x47\xdb":
-        return "a TensorFlow checkpoint (a table of its variables)", _TF_CHECKPOINT
-    return None
-
-
-_TF_CHECKPOINT = (
-    "load it with tf.train.load_checkpoint and save the arrays with numpy.savez, or save the "
-    "model as .keras"
-)
-#: Beginnings of text files, in lower case.
-_TEXTS: tuple[tuple[re.Pattern[bytes], str, str], ...] = (
-    (re.compile(rb"(<\?xml[^>]{0,200}\?>\s*)?<net\s"), "the description of an OpenVINO network",
-     "give the .onnx file or the weights it was converted from"),
-    (re.compile(rb"<!doctype|<html|<\?xml|<head"), "a web page, not the weights",
-     "download the file itself"),
-    (re.compile(rb"model_checkpoint_path:"), "the list of a folder's TensorFlow checkpoints",
-     _TF_CHECKPOINT),
-    (re.compile(rb"\[net(work)?\]"), "a Darknet description without weights",
-     "convert it and its .weights file to PyTorch or ONNX"),
-    (re.compile(rb'(#[^\n]{0,200}\n\s*)*(name:\s*"|layers?\s*\{|input:\s*")'),
-     "a Caffe description without weights", "convert it and its .caffemodel to ONNX"),
-)  # fmt: skip
-
-
-def _by_text(head: bytes) -> _Told | None:
-    beginning = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    for pattern, what, remedy in _TEXTS:
-        if pattern.match(beginning):
-            return what, remedy
+        return "a TensorFlow checkpoint (a table of its variables)", TF_CHECKPOINT
     return None
 
 
@@ -217,7 +199,11 @@ _SHARD_OF_TENSORFLOW = re.compile(r"\.data-\d{5}-of-\d{5}$")
 
 def _by_name(data: memoryview, path: Path) -> _Told | None:
     if _SHARD_OF_TENSORFLOW.search(path.name):
-        return "the data of a TensorFlow checkpoint", _TF_CHECKPOINT
+        return "the data of a TensorFlow checkpoint", TF_CHECKPOINT
+    if path.name == "manifest.ocdbt":
+        return "a part of an orbax checkpoint of JAX", _ORBAX
+    if path.name == "weight.bin" and "com.apple.CoreML" in path.parts:
+        return "the data of a Core ML package", "give the model it was converted from"
     if path.suffix.lower() == ".bin":
         if path.with_suffix(".xml").is_file():
             return "the data of an OpenVINO network", "give the model it was converted from"
@@ -226,6 +212,6 @@ def _by_name(data: memoryview, path: Path) -> _Told | None:
         if re.fullmatch(r"group\d+-shard\d+of\d+", path.stem):
             return (
                 "the data of a TensorFlow.js model",
-                "convert it to Keras with tensorflowjs_converter and give that",
+                TF_JS,
             )
     return _NAMES.get(path.suffix.lower())

@@ -20,6 +20,7 @@ from cwda.extract.safetensors_files import looks_like_safetensors, read_safetens
 from cwda.extract.tar_files import looks_like_tar, read_tar
 from cwda.extract.tensors import Content
 from cwda.extract.torch_files import MAGIC, read_legacy, read_zip
+from cwda.extract.unzipped import Unzipped, is_unzipped
 
 __all__ = ["read_file"]
 
@@ -38,9 +39,18 @@ def read_file(path: Path) -> Content:
     UnreadableError
         If the file is of another kind or damaged; the message does not name the file.
     """
+    if path.name == "data.pkl" and is_unzipped(path.parent):
+        return _read_unzipped(path)
     file = map_file(path)
     content = _read(path, file)
     return content if content.stored else replace(content, stored=file.size)
+
+
+def _read_unzipped(path: Path) -> Content:
+    archive = Unzipped(path.parent)
+    others = [archive.paths[name] for name in archive.names if archive.paths[name] != path]
+    stored = sum(map(archive.length, archive.names))
+    return replace(read_zip(archive), stored=stored, files=others)
 
 
 def _read(path: Path, file: MappedFile) -> Content:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import torch
@@ -137,7 +138,7 @@ def _datasets(group: Any, path: tuple[str, ...], stored: Stored, size: int) -> I
             continue
         item = group[key]
         if isinstance(item, h5py.Group):
-            if key == "vars":
+            if key == "vars" and _are_numbers(item):
                 stored.layers[path] = printable(attribute_of(item, "name"))
             yield from _datasets(item, here, stored, size)
         elif isinstance(item, h5py.Dataset) and item.shape is not None:
@@ -146,6 +147,11 @@ def _datasets(group: Any, path: tuple[str, ...], stored: Stored, size: int) -> I
             else:
                 stored.names.spend(sum(map(len, here)))
                 yield Dataset(here, item)
+
+
+def _are_numbers(group: Any) -> bool:
+    """Whether a group ``vars`` is that of Keras 3, not of a layer called so."""
+    return all(name.isdecimal() for name in islice(group, _MAX_MEMBERS))
 
 
 def _unsafe(data: Any, size: int) -> str:

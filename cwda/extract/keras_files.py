@@ -10,6 +10,7 @@ from typing import Any
 
 from cwda.errors import SourceError
 from cwda.extract.archives import Archive
+from cwda.extract.hdf5_arrays import arrays_of, is_keras
 from cwda.extract.hdf5_heaps import require_sound_heaps
 from cwda.extract.hdf5_trial import require_readable
 from cwda.extract.json_text import MAX_BYTES, parse_json
@@ -27,7 +28,7 @@ __all__ = ["read_hdf5", "read_keras_archive", "read_parts"]
 
 
 def read_hdf5(path: Path) -> Content:
-    """Read a Keras file in HDF5.
+    """Read a file in HDF5: of Keras, or with plain arrays.
 
     A configuration beside a file ``model.weights.h5``, as in a folder that Keras 3 saves,
     tells the classes of its layers.
@@ -87,8 +88,10 @@ def _read(sources: Sequence[tuple[Any, int]], model: Node | None) -> Content:
             stored_in(root, size, stored)
         for root in roots:
             model = model or _model(attribute_of(root, "model_config").encode())
+        if not is_keras(groups, stored, model):
+            return arrays_of(stored)
         layers = layers_of(groups, stored, model)
-        layout, assumptions = layout_of(groups, stored, layers, model)
+        layout, assumptions = layout_of(groups, layers, model)
         settle_kinds(layers, layout)
         settle_by_channels(layers, layout)
         skip_repeats(layers, 4 * sum(size for _, size in sources))

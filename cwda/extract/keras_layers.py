@@ -55,7 +55,7 @@ def layers_of(groups: Sequence[Any], stored: Stored, model: Node | None) -> list
     for dataset in stored.datasets:
         path, leaf = dataset.path[:-1], dataset.path[-1].partition(":")[0]
         if path not in found:
-            in_vars = path[-1:] == ("vars",)
+            in_vars = path[-1:] == ("vars",) and path[:-1] in stored.layers
             place = by_attribute.place(path[:-1]) if in_vars else by_name.place(_without_root(path))
             found[path] = StoredLayer(path, place)
         found[path].datasets.append(dataset)
@@ -95,17 +95,13 @@ def _distinct(layers: list[StoredLayer]) -> list[StoredLayer]:
 
 
 def layout_of(
-    groups: Sequence[Any], stored: Stored, layers: list[StoredLayer], model: Node | None
+    groups: Sequence[Any], layers: list[StoredLayer], model: Node | None
 ) -> tuple[Layout, list[str]]:
     """How an ordinary kernel of the file is stored, and what was assumed about it."""
     version = next(filter(None, (attribute_of(group, "keras_version") for group in groups)), "")
     old = [layer for layer in layers if "W" in layer.leaves]
     if not old and not version.startswith("1."):
-        if version or model or stored.layers or stored.ranks:
-            return Layout(), []
-        return Layout(), [
-            "kernels are stored H, W, I, O, as in Keras, which the file does not name"
-        ]
+        return Layout(), []
     kernels = []
     for layer in old:
         sizes = dict(zip(layer.leaves, (d.shape for d in layer.datasets), strict=True))

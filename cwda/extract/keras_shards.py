@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from cwda.errors import SourceError, UnreadableError
 from cwda.extract.json_text import parse_json
 from cwda.extract.keras_files import read_parts
-from cwda.extract.mapped import map_file, sha256
+from cwda.extract.mapped import map_file
 from cwda.extract.tensors import Content, printable
 
 __all__ = ["read_keras_shards"]
@@ -18,22 +17,18 @@ __all__ = ["read_keras_shards"]
 _MOST_FILES = 1_000
 
 
-def read_keras_shards(index: Path) -> tuple[Content, str]:
-    """All tensors of the shards, and a digest over the index and the shards.
+def read_keras_shards(index: Path) -> Content:
+    """All tensors of the shards.
 
     Raises
     ------
     UnreadableError, SourceError
         If the index names no shards, names files elsewhere, or a shard is missing.
     """
-    listing = map_file(index).data[:]
-    shards = [_shard(index, name) for name in _files(listing)]
-    digest = hashlib.sha256(listing)
-    for shard in shards:
-        digest.update(sha256(shard).encode())
+    shards = [_shard(index, name) for name in _files(map_file(index).data[:])]
     content = read_parts(shards, index.with_name("config.json"))
     stored = sum(shard.stat().st_size for shard in shards)
-    return replace(content, format="sharded", stored=stored), digest.hexdigest()
+    return replace(content, format="sharded", stored=stored, files=shards)
 
 
 def _files(listing: bytes) -> list[str]:

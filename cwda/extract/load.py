@@ -10,28 +10,28 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor, nn
+from torch.export import ExportedProgram
 
 from cwda.errors import CwdaError, SourceError, UnreadableError
 from cwda.extract import zoo
 from cwda.extract.arrange import Layouts
 from cwda.extract.distributed import METADATA
+from cwda.extract.exported_programs import program_in_memory
 from cwda.extract.folders import checkpoint_in
-from cwda.extract.formats import read_file
-from cwda.extract.json_text import parse_json
-from cwda.extract.keras_shards import read_keras_shards
 from cwda.extract.mapped import map_file, sha256
 from cwda.extract.modules import read_module, with_blueprint
 from cwda.extract.options import Options, checked_name, checked_options
 from cwda.extract.select import select
+from cwda.extract.shards import read_checkpoint, without_number
 from cwda.extract.tensors import Content, printable
 from cwda.extract.tree import walk
-from cwda.extract.wrong_types import wrong_type
+from cwda.extract.wrong_types import require_no_address, wrong_type
 from cwda.layers import ConvLayer, Network, Provenance, layer_from_array
 
 __all__ = ["ModelName", "Source", "is_path", "load", "one_line"]
@@ -46,7 +46,15 @@ class ModelName(str):
 
 
 Source = (
-    str | Path | nn.Module | Mapping[str, Any] | npt.NDArray[Any] | Tensor | ConvLayer | Network
+    str
+    | Path
+    | nn.Module
+    | ExportedProgram
+    | Mapping[str, Any]
+    | npt.NDArray[Any]
+    | Tensor
+    | ConvLayer
+    | Network
 )
 
 #: Usual endings of checkpoints: they tell a path from a name, never a file's format.
@@ -72,11 +80,12 @@ def load(
 
     Parameters
     ----------
-    source : str, Path, Module, mapping, array, ConvLayer or Network
+    source : str, Path, Module, ExportedProgram, mapping, array, ConvLayer or Network
         The name of a model (``resnet20-cifar10``, ``resnet18``,
         ``resnet18:IMAGENET1K_V1``, ``timm:NAME``, ``hf:ORG/REPO`` or
         ``hf:ORG/REPO/FILE``); a file of PyTorch, TorchScript, safetensors, ONNX, Keras or
-        numpy, or a folder or index of sharded weights; a module; a state dict; an array
+        numpy, or a folder or index of sharded weights; a module; an exported program; a state
+        dict; an array
         N x k^2 x N' (channels, kernel positions, filters). A file in the working directory
         comes before a model of the same name, and a line of the log says so; a model comes
         before a folder: write ``./resnet18`` for the folder.
@@ -130,6 +139,8 @@ def load(
         content, kind = Content("array", [tensor]), type(source).__name__
     elif isinstance(source, nn.Module):
         content, kind = read_module(source), type(source).__name__
+    elif isinstance(source, ExportedProgram):
+        content, kind = program_in_memory(source), "ExportedProgram"
     elif isinstance(source, Mapping):
         content, kind = Content("state dict", walk(source)), type(source).__name__
     else:
@@ -138,6 +149,7 @@ def load(
 
 
 def _named(source: str | Path, name: str | None, options: Options) -> Network:
+    require_no_address(source)
     if is_path(source):
         return _from_path(Path(source).expanduser(), name, options)
     text = str(source)
@@ -169,6 +181,8 @@ def is_path(source: str | Path) -> bool:
             *(printable(source), taken, left, "" if is_file else f"; write ./{source} for it"),
         )
         return is_file
+    if os.path.isfile(f"{source}.index"):  # a checkpoint of TensorFlow
+        return True
     return is_file or is_folder or (_looks_like_path(source) and not zoo.is_prefixed(source))
 
 
@@ -215,16 +229,13 @@ def one_line(path: Path) -> Iterator[None]:
 
 
 def _read(path: Path, name: str | None, options: Options, blueprint: nn.Module | None) -> Network:
-    if path.name.endswith(".index.json"):
-        content, digest = _shards(path)
-    elif path.name.endswith(".weights.json"):
-        content, digest = read_keras_shards(path)
-    else:
-        content = read_file(path)
-        digest = _digest(path, content.files)
+    path, content = read_checkpoint(path)
+    digest = _digest(path, content.files)
     if blueprint is not None:
         content = with_blueprint(content, blueprint)
-    stem = _SUFFIX.sub("", path.parent.name if path.name == METADATA else path.name)
+    of_folder = path.name in (METADATA, "data.pkl")
+    named = path.parent.name if of_folder else without_number(path.name)
+    stem = _SUFFIX.sub("", named)
     stem = printable(stem)
     _LOG.info("%s: %s, %d tensors", path, content.format, len(content.tensors))
     return select(content, name or stem, Provenance(str(path), content.format, digest), options)
@@ -250,36 +261,6 @@ def _collector_paused() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
-
-
-def _shards(index: Path) -> tuple[Content, str]:
-    """All tensors of a sharded checkpoint, and a digest over the index and its shards."""
-    try:
-        text = map_file(index).data[:]
-        shards = parse_json(text)["weight_map"]
-        files = list(dict.fromkeys(PurePosixPath(str(shard)) for shard in shards.values()))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise UnreadableError(
-            "the index lists no shards (no 'weight_map'); download or copy it again"
-        ) from None
-    digest = hashlib.sha256(text)
-    tensors, skipped, assumptions, stored = [], [], [], 0
-    for file in files:
-        shown, shard = printable(str(file))[:80], index.parent / file
-        if file.is_absolute() or ".." in file.parts:
-            raise UnreadableError(f"the index points outside its folder ({shown}); refused")
-        if not shard.is_file():
-            raise SourceError(f"the shard {shown} is missing; download it beside the index")
-        content = read_file(shard)
-        digest.update(sha256(shard).encode())
-        tensors += content.tensors
-        skipped += content.skipped
-        assumptions += content.assumptions
-        stored += content.stored
-    missing = {printable(name) for name in shards} - {tensor.path for tensor in tensors}
-    if missing:
-        raise UnreadableError(f"the shards lack {len(missing)} tensors, as {min(missing)[:80]}")
-    return Content("sharded", tensors, skipped, assumptions, stored), digest.hexdigest()
 
 
 def _array(array: npt.NDArray[Any] | Tensor, name: str | None) -> Network:

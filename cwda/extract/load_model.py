@@ -10,8 +10,10 @@ from torch import nn
 from cwda.errors import SourceError
 from cwda.extract import zoo
 from cwda.extract.fitting import fitted
-from cwda.extract.formats import read_file
+from cwda.extract.folders import checkpoint_in
 from cwda.extract.load import is_path, one_line
+from cwda.extract.shards import read_checkpoint
+from cwda.extract.wrong_types import require_no_address
 
 __all__ = ["load_model"]
 
@@ -56,6 +58,7 @@ def load_model(
             f"cannot make a model of an object of type {type(source).__name__}; give a name, or "
             "the path of a checkpoint"
         )
+    require_no_address(source)
     if arch is not None or is_path(source):
         return _from_path(Path(source).expanduser(), arch, weights_key)
     text = str(source)
@@ -80,7 +83,8 @@ def _architecture(text: str) -> str | None:
 
 def _from_path(path: Path, arch: str | None, weights_key: str | None) -> nn.Module:
     with one_line(path):
-        model, notes = fitted(read_file(path), arch, weights_key)
+        _, content = read_checkpoint(checkpoint_in(path) if path.is_dir() else path)
+        model, notes = fitted(content, arch, weights_key)
     if notes:
         warnings.warn(f"{path}: {'; '.join(notes)}", RuntimeWarning, stacklevel=3)
     return model.eval()

@@ -14,6 +14,7 @@ from cwda.extract.fixed_kernels import fixed_kernel
 from cwda.extract.mapped import MappedFile
 from cwda.extract.onnx_convolutions import CONVOLUTIONS, Convolution, convolution, how
 from cwda.extract.onnx_graph import read_graph, walk
+from cwda.extract.onnx_layers import LAYERS
 from cwda.extract.onnx_operators import RULES, outcome
 from cwda.extract.onnx_others import others, without_convolution
 from cwda.extract.onnx_tensors import Beside
@@ -45,7 +46,7 @@ def read_onnx(file: MappedFile) -> Content:
     if scope is None:
         raise UnreadableError("an ONNX model without a graph; give a file with trained weights")
     stored = file.size + beside.size
-    values = Values(RULES, outcome, 16 * stored + _EFFORT)
+    values = Values(RULES | LAYERS, outcome, 16 * stored + _EFFORT)
     found = [convolution(values, inner, node) for inner, node in walk(scope, CONVOLUTIONS)]
     if not found:
         raise UnreadableError(without_convolution(scope))
@@ -70,15 +71,20 @@ def read_onnx(file: MappedFile) -> Content:
 
 
 def _layers(found: list[Convolution]) -> list[_Layer]:
-    """One layer for each weight, under unique names as far as the file has such."""
-    layers: dict[int, _Layer] = {}
+    """One layer for each weight, under unique names as far as the file has such.
+
+    A weight that serves a convolution and a transposed one is two layers: their filters differ.
+    """
+    layers: dict[tuple[int, bool], _Layer] = {}
     for one in found:
         if one.value is None:
             continue
-        if one.value.key in layers:
-            layers[one.value.key].others.append(one)
-        else:
-            layers[one.value.key] = _Layer(one.value, one.name, one)
+        key = (one.value.key, one.transposed)
+        if key in layers:
+            layers[key].others.append(one)
+            continue
+        turned = (one.value.key, not one.transposed) in layers
+        layers[key] = _Layer(one.value, (turned and one.node_name) or one.name, one)
     count = Counter(layer.name for layer in layers.values())
     for layer in layers.values():
         if count[layer.name] > 1:

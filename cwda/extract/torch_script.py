@@ -80,25 +80,36 @@ def of_constants(constants: list[NamedTensor], archive: Archive, root: str) -> l
 
     Names of constants are their numbers.
     """
-    uses: dict[str, _Call] = {}
+    uses: dict[tuple[str, bool], list[_Call]] = {}
     for line in _lines(archive, root):
         for call in _calls(line):
-            uses.setdefault(str(call.constant), call)
+            uses.setdefault((str(call.constant), call.transposed), []).append(call)
     by_name = {tensor.name: tensor for tensor in constants}
     used = [
         replace(
             by_name[name],
-            name=f"c{name}",
+            name=f"c{name}_transposed" if transposed and (name, False) in uses else f"c{name}",
             is_conv=True,
-            groups=call.groups,
-            transposed=call.transposed,
-            assumption=_FROZEN,
+            groups=calls[0].groups,
+            transposed=transposed,
+            assumption="; ".join(filter(None, (_FROZEN, _several(calls)))),
         )
-        for name, call in uses.items()
+        for (name, transposed), calls in uses.items()
         if name in by_name
     ]
-    others = [replace(t, is_conv=False) for t in constants if t.name not in uses]
+    convolved = {name for name, _ in uses}
+    others = [replace(t, is_conv=False) for t in constants if t.name not in convolved]
     return used + others
+
+
+def _several(calls: list[_Call]) -> str:
+    """That one constant may be several layers, which freezing does not keep apart."""
+    if len(calls) < 2:
+        return ""
+    return (
+        f"one constant that {len(calls)} convolutions use: tied or equal weights, or a layer that "
+        "is used again"
+    )
 
 
 _PACKED = re.compile(r"ops\.prim\.mkldnn_convolution\w*\(\w+, (\w+), ")

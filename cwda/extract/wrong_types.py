@@ -3,11 +3,37 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 from torch import nn
 
-__all__ = ["wrong_type"]
+from cwda.errors import SourceError
+from cwda.extract.tensors import printable
+
+__all__ = ["require_no_address", "wrong_type"]
+
+#: Also as a path, which has one stroke only; one letter is a drive of Windows.
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
+
+
+def require_no_address(source: str | Path) -> None:
+    """Refuse the address of a file elsewhere.
+
+    Raises
+    ------
+    SourceError
+        If it begins as an address does and no such file is here.
+    """
+    text = str(source)
+    if not _ADDRESS.match(text) or Path(source).exists():
+        return
+    scheme, _, rest = text.partition(":")
+    shown = printable(f"{scheme}://{rest.lstrip('/')}")
+    if scheme.lower() == "file":
+        raise SourceError(f"{shown}: an address, not a path; give the path alone")
+    raise SourceError(f"{shown}: an address, not a path; download the file first and give its path")
 
 
 def wrong_type(source: object) -> str:

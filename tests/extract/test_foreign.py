@@ -5,13 +5,15 @@ from __future__ import annotations
 import io
 import struct
 import zipfile
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from cwda.errors import CwdaError, SourceError, UnreadableError
-from cwda.extract import load
+from cwda.extract import load, load_model
 
 STATE = {"conv.weight": torch.ones(8, 3, 3, 3)}
 
@@ -97,6 +99,21 @@ FILES = {
     "m.ckpt.data-00000-of-00001": (b"\1\2\7\4" * 30, "TensorFlow checkpoint"),
     "checkpoint": (b'model_checkpoint_path: "model.ckpt-1"\n', "TensorFlow checkpoints"),
     "yolo.cfg": (b"[net]\nbatch=1\n", "Darknet description"),
+    "model.json": (b'{"format": "layers-model", "modelTopology": {}}', "TensorFlow.js"),
+    "weights_manifest.json": (b'[{"paths": ["group1-shard1of1"]}]', "TensorFlow.js"),
+    "model-symbol.json": (b'{\n  "nodes": [\n {\n "op": "null",\n "name": "data"}]}', "MXNet"),
+    "inference.json": (b'{"base_code":{"magic":"pir","version":4},"program":{}}', "Paddle"),
+    "onnx.json": (b'{"irVersion": "10", "producerName": "pytorch"}', "ONNX model in text form"),
+    "m.pbtxt": (b'ir_version: 10\nproducer_name: "pytorch"\n', "ONNX model in text form"),
+    "m.onnxtxt": (b"<\n   ir_version: 10,\n", "ONNX model in text form"),
+    "graph.pbtxt": (b'node {\n  name: "x"\n  op: "Placeholder"\n}\n', "TensorFlow graph"),
+    "config.json": (b'{"architectures": ["ResNet"]}', "configuration of a network"),
+    "keras.json": (b'{"class_name": "Functional", "config": {}}', "configuration of a Keras model"),
+    "list.json": (b'{"metadata": {}, "weight_map": {}}', "index of a checkpoint"),
+    "Manifest.json": (b'{"fileFormatVersion": "1.0.0", "itemInfoEntries": {}}', "Core ML"),
+    "weight.bin": (b"\3\0\0\0\2" + b"\0" * 59 + b"\xef\xbe\xad\xde" + b"\0" * 60, "Core ML"),
+    "manifest.ocdbt": (b"\x0c\xdb\2\0" + b"\1" * 50, "orbax"),
+    "d7a1": (b"\x0c\xdb\x20\xde" + b"\1" * 50, "orbax"),
     "deploy.prototxt": (b'name: "VGG"\nlayer {\n  name: "conv1"\n}\n', "Caffe description"),
 }  # fmt: skip
 
@@ -112,6 +129,37 @@ def test_files_of_other_formats(tmp_path, name):
     assert "; " in message
     assert "\n" not in message
     assert "ONNX data are damaged" not in message
+
+
+@pytest.mark.parametrize("source", ["model.ckpt-100", "v.1"])
+def test_the_prefix_of_a_tensorflow_checkpoint(tmp_path, monkeypatch, source):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / f"{source}.index").write_bytes(b"\1" * 40)
+    for given in (source, tmp_path / source):
+        with pytest.raises(UnreadableError, match="this is a TensorFlow checkpoint; load it"):
+            load(given)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["http://example.com/x.pth", "https://host/a/b", "s3://bucket/m.pt", "gs://b/m.h5",
+     "hf://org/repo/m.bin", Path("http://example.com/x.pth")],
+)  # fmt: skip
+def test_addresses(address):
+    for read in (load, load_model, partial(load_model, arch="resnet18")):
+        with pytest.raises(SourceError) as caught:
+            read(address)
+        shown = str(address).replace(":/e", "://e")
+        assert str(caught.value).startswith(f"{shown}: an address, not a path; download the file")
+
+
+def test_addresses_of_files_that_are_here(tmp_path, monkeypatch):
+    with pytest.raises(SourceError, match="give the path alone"):
+        load(f"file://{tmp_path}/m.pt")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ab:").mkdir()
+    torch.save(STATE, tmp_path / "ab:" / "m.pt")
+    assert len(load("ab:/m.pt")) == 1
 
 
 @pytest.mark.parametrize(("beside", "word"), [(".xml", "OpenVINO"), (".param", "NCNN")])

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from cwda.errors import UnreadableError
+from cwda.errors import SourceError, UnreadableError
 from cwda.extract import load
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -141,6 +141,82 @@ def test_packages_of_compiled_code(tmp_path):
         archive.writestr("data/aotinductor/model/code.so", b"\x7fELF")
     with pytest.raises(UnreadableError, match="AOTInductor"):
         load(tmp_path / "m.pt2")
+
+
+class Tied(nn.Module):
+    """A weight of a convolution and a transposed one, and one in two numbers of groups."""
+
+    def __init__(self):
+        super().__init__()
+        self.down, self.up = nn.Conv2d(3, 8, 3), nn.ConvTranspose2d(8, 3, 3)
+        self.halves, self.whole = nn.Conv2d(8, 8, 3, groups=2), nn.Conv2d(4, 8, 3)
+        self.up.weight, self.whole.weight = self.down.weight, self.halves.weight
+
+    def forward(self, x, y, z):
+        return self.up(self.down(x)), self.halves(y), self.whole(z)
+
+
+def tied_files(folder):
+    """One network as module, exported program, its archive, TorchScript and ONNX."""
+    tied = Tied().eval()
+    inputs = tuple(torch.zeros(1, channels, 8, 8) for channels in (3, 8, 4))
+    program = torch.export.export(tied, inputs)
+    torch.export.save(program, folder / "m.pt2")
+    script = torch.jit.trace(tied, inputs)
+    script.save(str(folder / "m.pt"))
+    torch.jit.freeze(script).save(str(folder / "frozen.pt"))
+    torch.onnx.export(tied, inputs, folder / "m.onnx", dynamo=False)
+    return tied, [program, *(folder / name for name in ("m.pt2", "m.pt", "m.onnx", "frozen.pt"))]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_tensor_of_two_kinds_of_convolutions_is_two_layers(tmp_path):
+    pytest.importorskip("onnx")
+    tied, sources = tied_files(tmp_path)
+    wanted = load(tied)
+    assert [(layer.name, layer.groups) for layer in wanted] == [
+        ("down", 1),
+        ("up", 1),
+        ("halves", 2),
+    ]
+    for source in sources:
+        network = load(source)
+        for layer, other in zip(network, wanted, strict=True):
+            assert torch.equal(layer.weight, other.weight)
+            assert (layer.groups, layer.transposed) == (other.groups, other.transposed)
+        if source == sources[-1]:  # a frozen network has no names
+            assert any("one constant that 2 convolutions use" in n for n in network.assumptions)
+            continue
+        assert [layer.name for layer in network] == ["down", "up", "halves"]
+        assert any("halves also as whole" in note for note in network.assumptions)
+
+
+def test_one_name_of_two_kinds_of_convolutions(tmp_path):
+    class Both(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.randn(8, 4, 3, 3))
+
+        def forward(self, x):
+            x = nn.functional.conv2d(x, self.weight)
+            return nn.functional.conv_transpose2d(x, self.weight)
+
+    network = load(torch.export.export(Both(), (torch.zeros(1, 4, 9, 9),)))
+    assert [layer.transposed for layer in network] == [False, True]
+
+
+def test_exported_programs_in_memory(net, monkeypatch):
+    program = torch.export.export(net, (torch.zeros(1, 3, 12, 12),))
+    network = load(program, name="net")
+    assert [(layer.name, layer.groups, layer.transposed) for layer in network] == KINDS
+    assert all(torch.equal(a.weight, b.weight) for a, b in zip(network, load(net), strict=True))
+
+    def refuse(*_):
+        raise RuntimeError("a custom\noperator")
+
+    monkeypatch.setattr(torch.export, "save", refuse)
+    with pytest.raises(SourceError, match=r"cannot be saved \(RuntimeError: a custom operator\)"):
+        load(program)
 
 
 @pytest.fixture(params=["scripted", "traced"])

@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 import textwrap
+import zipfile
 
 import numpy as np
 import pytest
@@ -280,3 +281,30 @@ def test_functional_convolution_of_an_own_module():
 def test_module_without_convolution():
     with pytest.raises(UnreadableError, match="no convolution among"):
         load(nn.Linear(3, 4))
+
+
+@pytest.mark.parametrize("kind", ["saved", "scripted"])
+@pytest.mark.filterwarnings("ignore")
+def test_archives_that_were_unpacked(tmp_path, kind):
+    net = nn.Sequential(nn.Conv2d(4, 8, 3, groups=2), nn.ConvTranspose2d(8, 2, 3))
+    if kind == "saved":
+        torch.save(net.state_dict(), tmp_path / "best.pth")
+    else:
+        torch.jit.script(net).save(str(tmp_path / "best.pth"))
+    wanted = load(tmp_path / "best.pth")
+    with zipfile.ZipFile(tmp_path / "best.pth") as archive:
+        archive.extractall(tmp_path / "out")
+    (folder,) = (tmp_path / "out").iterdir()
+    for source in (folder, folder / "data.pkl"):
+        network = load(source)
+        assert network.name == folder.name
+        for layer, other in zip(network, wanted, strict=True):
+            assert torch.equal(layer.weight, other.weight)
+            assert (layer.name, layer.groups) == (other.name, other.groups)
+    sha256 = load(folder).provenance.sha256
+    storage = folder / "data" / "1"
+    storage.write_bytes(bytes(storage.stat().st_size))
+    assert load(folder).provenance.sha256 != sha256
+    storage.unlink()
+    with pytest.raises(UnreadableError, match="lacks the file data/1; unpack the archive again"):
+        load(folder)
