@@ -65,7 +65,7 @@ def split_leaf(name: str) -> tuple[str, str]:
 def _by_place(tensor: NamedTensor, key: str) -> str:
     if tensor.origin.startswith(_GRAPH):
         return ""
-    told = tensor.is_conv and tensor.transposed is not None  # by its class
+    told = tensor.is_conv and tensor.transposed is not None and not tensor.convention
     if not told and (reason := _by_parts(tensor, key)):
         return reason
     if is_adapter(tensor):
