@@ -65,8 +65,9 @@ def split_leaf(name: str) -> tuple[str, str]:
 def _by_place(tensor: NamedTensor, key: str) -> str:
     if tensor.origin.startswith(_GRAPH):
         return ""
-    told = tensor.is_conv and tensor.transposed is not None and not tensor.convention
-    if not told and (reason := _by_parts(tensor, key)):
+    told = tensor.is_conv and tensor.transposed is not None
+    named = LEAF.fullmatch(split_leaf(tensor.name)[1])  # arrays of an archive may be anything
+    if not (told and named) and (reason := _by_parts(tensor, key)):
         return reason
     if is_adapter(tensor):
         return ADAPTER
