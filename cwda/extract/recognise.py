@@ -23,7 +23,7 @@ _GRAPH = "onnx."
 
 _OPTIMIZER = re.compile(
     r"(\w+_)?optim(s|izers?)?(_(state|states|weights|dict|state_dict|type))*|opt_state|"
-    r"(\w+_)?momentum_buffers?|((sgd|adam|adamw|lars|lamb|rmsprop|muon|nesterov|\w*weight)_)?momentum|"
+    r"(\w+_)?momentum_buffers?|((sgd|adam|adamw|lars|lamb|rmsprop|muon|nesterov|\w*(weight|_w))_)?momentum|"
     r"exp_avg(_sq)?|max_exp_avg_sqs?|square_avg|acc_delta|"
     r"(lr_)?schedulers?(_state)?",
     re.IGNORECASE,
@@ -82,7 +82,9 @@ def is_weight_name(name: str, ndim: int) -> bool:
 def _by_place(tensor: NamedTensor, key: str) -> str:
     if tensor.origin.startswith(_GRAPH):
         return ""
-    if not tensor.is_conv and (reason := _by_parts(tensor, key)):
+    told = tensor.is_conv and tensor.transposed is not None
+    named = LEAF.fullmatch(split_leaf(tensor.name)[1])  # arrays of an archive may be anything
+    if not (told and named) and (reason := _by_parts(tensor, key)):
         return reason
     leaf = split_leaf(tensor.name)[1]
     if _SLOT.fullmatch(leaf):
