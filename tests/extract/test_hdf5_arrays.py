@@ -85,6 +85,11 @@ def test_caffe(tmp_path):
 def test_averages_and_keys(tmp_path):
     both = {f"{key}/{n}": s for key in ("model", "model_ema") for n, s in SHAPES.items()}
     arrays = store(tmp_path / "m.h5", both)
+    for name in SHAPES:  # an average is near what it averages
+        arrays[f"model_ema/{name}"] = arrays[f"model/{name}"] * 0.99
+    with h5py.File(tmp_path / "m.h5", "w") as file:
+        for name, values in arrays.items():
+            file[name] = values
     assert len(load(tmp_path / "m.h5")) == 3
     average = load(tmp_path / "m.h5", weights_key="model_ema")
     assert (average["conv1"].weight.numpy() == arrays["model_ema/conv1.weight"]).all()
