@@ -15,7 +15,7 @@ from cwda.errors import TracingError
 from cwda.models.evaluate import evaluation_mode
 from cwda.pruning.tracer import DataDependentError, ExampleTracer, LayerTracer, place_in_forward
 
-__all__ = ["duplicate", "evaluation_mode", "reproducible", "trace"]
+__all__ = ["duplicate", "evaluation_mode", "reproducible", "takes", "trace"]
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -119,6 +119,12 @@ def _refusal(model: nn.Module, example: Tensor) -> str:
     return ""
 
 
+def takes(model: nn.Module, example: Tensor) -> bool:
+    """Whether a model computes something of an input."""
+    with evaluation_mode(model), torch.no_grad():
+        return not _refusal(model, example)
+
+
 def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
@@ -139,6 +145,7 @@ def _left_alone(model: nn.Module) -> Iterator[None]:
     before = [
         (part, dict(vars(part)), [(vars(part)[name], dict(vars(part)[name])) for name in held])
         for part in model.modules()
+        if not isinstance(part, torch.jit.ScriptModule)  # its attributes are not in Python
     ]
     try:
         yield

@@ -53,7 +53,7 @@ class Use:
     """How a layer's weights use channels: those of its rows (outputs) and columns (inputs).
 
     `columns` is None where each output sees only its own channel. `positions` is the number
-    of times that each weight is used for one image.
+    of times that each weight is used for the example.
     """
 
     kind: str
@@ -143,7 +143,8 @@ class Layers:
         if columns is None or value.ndim != len(shape):
             return None
         places = x if layer.transposed else value
-        positions, kernel = places[0, 0].numel(), math.prod(shape[2:])
+        # Layers may see several images, or parts of them, for one that the network is given.
+        positions, kernel = places[:, 0].numel(), math.prod(shape[2:])
         self._read(layer, 1, columns)
         inputs, outputs = len(columns), value.shape[1]
         if groups == inputs > 1:  # depthwise: filter c sees channel c alone

@@ -27,6 +27,7 @@ from cwda.pruning.operations import (
     MULTIPLICATIVE,
     kind,
 )
+from cwda.pruning.padding import Paddings
 from cwda.pruning.rules import RULES, Call, Numbers, leaves
 from cwda.pruning.sizes import Sizes
 
@@ -51,9 +52,11 @@ class Propagation(fx.Interpreter):
         All channels met.
     layers : Layers
         What layers do with them.
-    paddings : dict of str to (Tensor, int, int, int)
+    paddings : dict of str to (Tensor, int, int)
         Nodes that add zero channels: the numbers of all their channels, how many are new
-        before and after the others, and where these amounts stand in the argument.
+        before and after the others.
+    places : Paddings
+        Where paddings stand in the code.
     refused : dict of str to str
         Layers that no rule follows, and why.
     """
@@ -63,7 +66,8 @@ class Propagation(fx.Interpreter):
         self.model = model
         self.channels = Channels()
         self.layers = Layers(self.channels)
-        self.paddings: dict[str, tuple[Tensor, int, int, int]] = {}
+        self.paddings: dict[str, tuple[Tensor, int, int]] = {}
+        self.places = Paddings()
         self.refused: dict[str, str] = {}
         self.sizes = Sizes(self.channels)
         self._numbers: dict[fx.Node, Numbers] = {}
@@ -81,6 +85,8 @@ class Propagation(fx.Interpreter):
         """Compute one node, and the numbers of its result."""
         self._numbers = {each: self._numbers[each] for each in self.env if each in self._numbers}
         versions = {each: _versions(value) for each, value in self.env.items()}
+        if n.op == "call_function" and n.all_input_nodes:
+            self.places.note(n, self.env[n.all_input_nodes[0]])
         value = super().run_node(n)
         if n.op == "output":
             self._fix_inputs(n, "it reaches the output of the network")

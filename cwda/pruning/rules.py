@@ -76,7 +76,7 @@ class Call:
     kwargs: dict[str, Any]
     channels: Channels
     carry_out: Callable[[list[Any], dict[str, Any]], Any]
-    paddings: dict[str, tuple[Tensor, int, int, int]]
+    paddings: dict[str, tuple[Tensor, int, int]]
     root: Any
 
     def tensors(self) -> list[Tensor]:
@@ -86,9 +86,10 @@ class Call:
     def at_zero(self) -> bool:
         """Whether the operation gives 0 where its tensors are 0."""
         dtype = self.value.dtype if self.value.dtype.is_floating_point else torch.float32
+        form = [1] * self.value.ndim  # of as many axes, which some operations count
 
         def zero(each: Any) -> Any:
-            return self.value.new_zeros(1, dtype=dtype) if isinstance(each, Tensor) else each
+            return self.value.new_zeros(form, dtype=dtype) if isinstance(each, Tensor) else each
 
         result = self.carry_out(
             [zero(each) for each in self.args],
@@ -417,7 +418,7 @@ def _padding(call: Call) -> Numbers:
             return None
         fresh = call.channels.fresh
         numbers = torch.cat([fresh(before), numbers, fresh(after)])
-        call.paddings[call.node.name] = numbers.abs(), before, after, place
+        call.paddings[call.node.name] = numbers.abs(), before, after
     filled = mode in (None, "constant") and bool(fill)
     return spread(-numbers.abs() if filled else numbers, call.value, 1)
 

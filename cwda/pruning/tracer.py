@@ -60,7 +60,7 @@ class LayerTracer(fx.Tracer):
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         """Whether a layer is one node of the graph."""
-        whole = isinstance(m, _ConvNd | _BatchNorm)
+        whole = isinstance(m, _ConvNd | _BatchNorm | torch.jit.ScriptModule)
         return whole or super().is_leaf_module(m, module_qualified_name)
 
     def create_arg(self, a: Any) -> Any:
@@ -92,6 +92,8 @@ class ExampleTracer(LayerTracer):
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         """Whether a layer is one node of the graph."""
+        if isinstance(m, torch.jit.ScriptModule):
+            return True
         if _computes_weights(m) or (self._whole and isinstance(m, _ConvNd | _BatchNorm)):
             return True
         if _hooked(m):
@@ -289,6 +291,8 @@ def _namespaces(root: nn.Module) -> list[dict[str, Any]]:
     """
     found: dict[int, dict[str, Any]] = {}
     for part in root.modules():
+        if isinstance(part, torch.jit.ScriptModule):
+            continue
         space = getattr(inspect.unwrap(type(part).forward), "__globals__", {})
         home = str(space.get("__name__", "torch"))
         if home.partition(".")[0] not in ("torch", "cwda") and "isinstance" not in space:

@@ -164,6 +164,39 @@ class Optional(Between):
         return {"out": self.last(self.second(y if mask is None else y * mask)), "n": 3}
 
 
+class Padded(nn.Module):
+    """A shortcut that pads channels; dropout, an auxiliary head, and a layer that nothing uses."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 8, 3, 1, 1), nn.Conv2d(8, 16, 3, 2, 1)
+        self.last, self.aux, self.unused = nn.Linear(16, 4), nn.Linear(3, 2), nn.Conv2d(3, 3, 1)
+
+    def forward(self, x, aux=0, features=False):
+        y = self.first(x)
+        y = self.second(y) + F.pad(y[:, :, ::2, ::2], (0, 0, 0, 0, 4, 4))
+        y = y.mean((2, 3))
+        if features:
+            return y
+        y = self.last(F.dropout(y, 0.5, self.training))
+        return (y, self.aux(x.mean((2, 3)))) if aux else y
+
+
+class PaddedBlock(nn.Module):
+    """Two paddings, of the plane and of the channels by sizes of its layers, and one inside."""
+
+    def __init__(self, before, after, inner=None):
+        super().__init__()
+        self.a, self.b = nn.Conv2d(before, after, 3), nn.Conv2d(after, after, 1)
+        self.inner = nn.Identity() if inner is None else inner
+        self.more = after - before
+
+    def forward(self, x):
+        y = F.relu(self.a(F.pad(self.inner(x), (1, 1, 1, 1))))
+        wide = F.pad(x, [0, 0, 0, 0, 0, self.more], mode="constant", value=0.0)
+        return self.b(y) + F.pad(input=wide, pad=(0, 0, 0, 0, 0, 0))
+
+
 def copied(change):
     """A forward pass that changes a copy in place and goes on with it."""
 
