@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
-from torch.nn.modules.conv import _ConvNd
 
 from cwda.pruning.channels import Channels, compact, constant, spread
 from cwda.pruning.layers import Layers, applied
@@ -30,6 +29,7 @@ from cwda.pruning.operations import (
 from cwda.pruning.padding import Paddings
 from cwda.pruning.rules import RULES, Call, Numbers, leaves
 from cwda.pruning.sizes import Sizes
+from cwda.pruning.tracer import computed_tensors
 
 __all__ = ["Propagation"]
 
@@ -257,7 +257,7 @@ def _is_by_row(value: Any) -> bool:
 
 
 def _refusal(layer: nn.Module) -> str:
-    if "weight" in layer._parameters:
+    if not computed_tensors(layer):
         return "it is fed in a way that no rule follows"
     return "its weights are computed from other parameters or masks"
 
@@ -318,8 +318,7 @@ def _last(tensor: Tensor) -> int:
 def _describe(n: fx.Node, root: nn.Module) -> str:
     if n.op == "call_module":
         layer = root.get_submodule(str(n.target))
-        known = not isinstance(layer, _ConvNd | nn.Linear) or "weight" in layer._parameters
-        computed = "" if known else ", whose weights are computed from other parameters or masks"
+        computed = "" if not computed_tensors(layer) else ", whose weights are computed from other parameters or masks"
         return f"{n.target} ({type(layer).__name__}){computed}"
     if n.target is getattr:
         return str(n.args[1])

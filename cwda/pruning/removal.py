@@ -7,10 +7,12 @@ masked one computes, on two inputs, with the weights as they are and with others
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor, nn
 
 from cwda.errors import RemovalError
@@ -19,7 +21,7 @@ from cwda.pruning.comparing import compare
 from cwda.pruning.cost import Cost, Example, count, example_input, latency
 from cwda.pruning.coupling import Coupling, as_coupling
 from cwda.pruning.cutting import cut
-from cwda.pruning.graph import duplicate
+from cwda.pruning.graph import duplicate, fault
 from cwda.pruning.masks import Masks, masked
 from cwda.pruning.padding import rewrite
 from cwda.pruning.plan import Plan, require_plan
@@ -121,6 +123,11 @@ def remove(
     RemovalError
         If the plan empties a layer, or the slim network does not run or computes something else
         than the masked one.
+
+    Warns
+    -----
+    RuntimeWarning
+        If the slim network does not run in training mode, where the model does.
     """
     model = model_of(model)
     require_plan(plan)
@@ -136,7 +143,23 @@ def remove(
     scramble(others)
     with Masks(duplicate(others), plan, coupling) as masks:
         _proved(coupling, masks.model, _slim(others, coupling, marked), image, marked)
+    _look_at_training(model, slim, image)
     return Removal(slim, model, plan, coupling.cost, count(slim, example), difference)
+
+
+def _look_at_training(model: nn.Module, slim: nn.Module, image: Tensor) -> None:
+    """Warn where the model runs in training mode, and the slim network does not."""
+    images = image if len(image) > 1 else torch.cat([image, image])
+    if fault(duplicate(model).train(), images):
+        return
+    if found := fault(duplicate(slim).train(), images):
+        warnings.warn(
+            f"the slim {type(model).__name__} does not run in training mode ({found}): what "
+            "evaluation mode does not use, such as auxiliary heads, is not cut; take it out of the "
+            "model before pruning, or leave the slim network in evaluation mode",
+            RuntimeWarning,
+            stacklevel=3,
+        )
 
 
 def _require_channels_left(coupling: Coupling, marked: Marks) -> None:

@@ -23,6 +23,7 @@ from cwda.pruning.operations import (
     ELEMENTWISE,
     FILLING,
     FLATTEN,
+    HALVING,
     MOVING,
     MULTIPLICATIVE,
     PADDING,
@@ -43,6 +44,7 @@ Numbers = Any
 
 _PART = "takes a part of the channels, which would be another part without some of them"
 _ELEMENTS = "takes elements by the values of others"
+_PLACES = "it meets a constant with a place for each channel"
 _SIZE = "is given the number of channels as a number written into the code"
 
 
@@ -130,7 +132,7 @@ def _meet(channels: Channels, values: list[Tensor]) -> list[Tensor]:
     for one in met:
         if not one.any() and any(one.shape[axis] > 1 for axis in axes):
             for other in met:
-                channels.fix(other, "it meets a constant with a place for each channel")
+                channels.fix(other, _PLACES)
     met = list(torch.broadcast_tensors(*met))
     for place, one in enumerate(met):
         for other in met[place + 1 :]:
@@ -226,18 +228,45 @@ def _reducing(call: Call) -> Numbers:
         given = call.args[1]
     axes = tuple(range(numbers.ndim)) if given is None else given
     keep = call.value.ndim == numbers.ndim
-    lowest, highest = numbers.amin(axes, keep), numbers.amax(axes, keep)
+    numbers = call.channels.united(numbers) if numbers.any() else numbers
+    lowest, highest = (each(numbers.abs(), axes, keep) for each in (torch.amin, torch.amax))
     same = lowest.shape == call.value.shape and torch.equal(lowest, highest)
-    return lowest if same else None
+    # A negative number, of what is not zero, is the lowest.
+    return numbers.amin(axes, keep) if same else None
 
 
 def _moving(call: Call) -> Numbers:
     given = call.args[0]
+    if operation(call.node) in ("cat", "concat", "concatenate", "stack"):
+        _join(call)
     if isinstance(given, Tensor) and not _takes_whole_channels(call):
         if operation(call.node) in ("expand", "broadcastto"):
             return _SIZE
         return _ELEMENTS if len(call.tensors()) > 1 else _PART
     return call.carry_out(call.args, call.kwargs)
+
+
+def _join(call: Call) -> None:
+    """Tie the channels of values that are joined along another axis, and so must be as many."""
+    values = [each for each in call.args[0] if each.numel()]
+    if operation(call.node) != "stack":
+        axis = call.kwargs.get("dim", call.kwargs.get("axis", 0))
+        axis = call.args[1] if len(call.args) > 1 else axis
+        if any(varies(each, axis) for each in values):
+            return
+        values = [each.select(axis, 0) for each in values]
+    _alike(call.channels, values)
+
+
+def _alike(channels: Channels, values: list[Tensor]) -> None:
+    """Tie channels at the same place of values of one form."""
+    if not any(varies(each, axis) for each in values for axis in range(each.ndim)):
+        return
+    for each in values[1:]:
+        channels.tie(values[0], each)
+    if not all(each.any() for each in values):
+        for each in values:
+            channels.fix(each, _PLACES)
 
 
 def _takes_whole_channels(call: Call) -> bool:
@@ -248,6 +277,9 @@ def _takes_whole_channels(call: Call) -> bool:
         if axis is None:
             axis = call.args[-1 if name == "roll" else 1] if len(call.args) > 1 else 0
         return isinstance(axis, int) and not varies(given, axis)
+    if name == "flip":
+        axes = [*leaves((call.args[1:], call.kwargs))]
+        return not any(varies(given, axis) for axis in axes)
     if name in ("expand", "broadcastto"):
         shape = [1] * (call.value.ndim - given.ndim) + [*given.shape]
         grown = [i for i, (a, b) in enumerate(zip(shape, call.value.shape, strict=True)) if a != b]
@@ -320,6 +352,17 @@ def _axis(call: Call) -> int:
 def _sizes_written(call: Call) -> bool:
     sizes = [*call.node.args[1:2], *call.node.kwargs.values()]
     return any(isinstance(each, int) and each > 1 for each in leaves(sizes))
+
+
+def _halving(call: Call) -> Numbers:
+    """One half of the channels times the sigmoid of the other half."""
+    given = call.args[0]
+    found = [*call.args[1:], *call.kwargs.values(), -1]
+    axis = int(_module(call).dim if call.node.op == "call_module" else found[0])
+    first, second = given.chunk(2, axis)
+    if varies(given, axis):
+        call.channels.tie(first, second)
+    return first
 
 
 def _copying(call: Call) -> Numbers:
@@ -432,6 +475,7 @@ RULES: dict[str, Callable[[Call], Numbers]] = {
     ELEMENTWISE: _elementwise,
     FILLING: _filling,
     FLATTEN: _reshaping,
+    HALVING: _halving,
     MOVING: _moving,
     MULTIPLICATIVE: _multiplicative,
     PADDING: _padding,

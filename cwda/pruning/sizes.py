@@ -6,6 +6,7 @@ for anything else, as in a factor or for the form of another value, the channels
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,6 +30,7 @@ __all__ = ["Sizes"]
 
 _SHAPING = {RESHAPING, FLATTEN}
 _CUTTING = {MOVING, PARTS, FILLING}
+_ORDER = {operator.gt, operator.ge, operator.lt, operator.le}
 _GROUPED = {
     F.conv1d,
     F.conv2d,
@@ -94,6 +96,8 @@ class Sizes:
     def _note_use(self, n: fx.Node, value: Any, counts: Tensor, numbers: Any) -> None:
         if not isinstance(value, Tensor | tuple | list) and kind(n) != FILLING:
             self._counts[n] = counts
+            if n.meta.get("asked") and n.target in _ORDER and len(n.all_input_nodes) == 1:
+                self._channels.fix(counts, "its number of channels is compared with one in the code")
             return
         shapes = kind(n) in _SHAPING or operation(n) in ("expand", "broadcastto", "repeat")
         if shapes and isinstance(numbers, Tensor):
