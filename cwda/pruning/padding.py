@@ -83,7 +83,8 @@ def _kind(base: type[nn.Module], added: Added) -> type[nn.Module]:
             return base.forward(self, *args, **kwargs)
 
     def reduced(self: nn.Module, protocol: Any) -> Any:
-        make, args, *state = base.__reduce_ex__(self, protocol)
+        given: Any = base.__reduce_ex__(self, protocol)
+        make, args, *state = given
         if make is not copyreg.__newobj__:  # type: ignore[attr-defined]
             return (make, args, *state)
         return (_empty, (base, dict(added)), *state)
@@ -94,7 +95,9 @@ def _kind(base: type[nn.Module], added: Added) -> type[nn.Module]:
         "__reduce_ex__": reduced,
         "_pads": (base, added),
     }
-    return type(base)(base.__name__, (base,), content)
+    metaclass: Any = type(base)
+    kind: type[nn.Module] = metaclass(base.__name__, (base,), content)
+    return kind
 
 
 def _empty(base: type[nn.Module], added: Added) -> nn.Module:
@@ -137,7 +140,7 @@ class _Amounts(TorchFunctionMode):
 
 def _place(x: Any) -> int:
     """Where amounts for the channel axis stand: pairs go from the last axis to the first."""
-    return 2 * (x.ndim - 2)
+    return 2 * (int(x.ndim) - 2)
 
 
 def _pads_channels(x: Any, amounts: Any) -> bool:

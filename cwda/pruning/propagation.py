@@ -79,6 +79,11 @@ class Propagation(fx.Interpreter):
     def follow(self, image: Tensor) -> None:
         """Run the graph on an example."""
         self.run(image)
+        for n in self.graph.nodes:
+            if n.op == "get_attr":
+                name = self._canonical(str(n.target))
+                axes = {axis: held for (of, axis), held in self.layers.held.items() if of == name}
+                self.sizes.note_parameter(n, {axis: held.numbers for axis, held in axes.items()})
         self.sizes.settle()
 
     def run_node(self, n: fx.Node) -> Any:
@@ -318,7 +323,11 @@ def _last(tensor: Tensor) -> int:
 def _describe(n: fx.Node, root: nn.Module) -> str:
     if n.op == "call_module":
         layer = root.get_submodule(str(n.target))
-        computed = "" if not computed_tensors(layer) else ", whose weights are computed from other parameters or masks"
+        computed = (
+            ""
+            if not computed_tensors(layer)
+            else ", whose weights are computed from other parameters or masks"
+        )
         return f"{n.target} ({type(layer).__name__}){computed}"
     if n.target is getattr:
         return str(n.args[1])

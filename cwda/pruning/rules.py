@@ -237,8 +237,9 @@ def _reducing(call: Call) -> Numbers:
 
 def _moving(call: Call) -> Numbers:
     given = call.args[0]
-    if operation(call.node) in ("cat", "concat", "concatenate", "stack"):
-        _join(call)
+    joins = operation(call.node) in ("cat", "concat", "concatenate", "stack")
+    if joins and _join(call):
+        return call.channels.united(call.carry_out(call.args, call.kwargs))
     if isinstance(given, Tensor) and not _takes_whole_channels(call):
         if operation(call.node) in ("expand", "broadcastto"):
             return _SIZE
@@ -246,27 +247,23 @@ def _moving(call: Call) -> Numbers:
     return call.carry_out(call.args, call.kwargs)
 
 
-def _join(call: Call) -> None:
+def _join(call: Call) -> bool:
     """Tie the channels of values that are joined along another axis, and so must be as many."""
     values = [each for each in call.args[0] if each.numel()]
     if operation(call.node) != "stack":
         axis = call.kwargs.get("dim", call.kwargs.get("axis", 0))
         axis = call.args[1] if len(call.args) > 1 else axis
         if any(varies(each, axis) for each in values):
-            return
+            return False
         values = [each.select(axis, 0) for each in values]
-    _alike(call.channels, values)
-
-
-def _alike(channels: Channels, values: list[Tensor]) -> None:
-    """Tie channels at the same place of values of one form."""
     if not any(varies(each, axis) for each in values for axis in range(each.ndim)):
-        return
+        return False
     for each in values[1:]:
-        channels.tie(values[0], each)
+        call.channels.tie(values[0], each)
     if not all(each.any() for each in values):
         for each in values:
-            channels.fix(each, _PLACES)
+            call.channels.fix(each, _PLACES)
+    return True
 
 
 def _takes_whole_channels(call: Call) -> bool:

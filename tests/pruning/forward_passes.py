@@ -268,6 +268,25 @@ def _inner():
     return nn.Conv2d(8, 8, 3, padding=1)
 
 
+def _halves(x):
+    one, other = x[: len(x) // 2], x[len(x) // 2 :]
+    return one + 2 * other
+
+
+class Doubled(nn.Module):
+    def forward(self, x):
+        return 2 * x
+
+
+def _parametrised(make, name):
+    def made():
+        found = make()
+        nn.utils.parametrize.register_parametrization(found, name, Doubled())
+        return found
+
+    return made
+
+
 #: Every filter but those that reach the output can be pruned, and removed.
 FOLLOWED = {
     "own norm": layer(lambda: NormedConv(8, 8, 3, norm=nn.BatchNorm2d(8), activation=F.relu)),
@@ -321,6 +340,24 @@ FOLLOWED = {
         norm=lambda: nn.BatchNorm2d(8),
     ),
     "optional arguments": lambda: Optional(None),
+    "stacked and summed": between(lambda m, x: torch.stack([x, m.inner(x)]).sum(0), inner=_inner),
+    "stacked and interleaved": between(
+        lambda m, x: torch.stack([x, m.inner(x)], 2).flatten(1, 2), 16, inner=_inner
+    ),
+    "joined along the batch": between(
+        lambda m, x: _halves(torch.cat([x, m.inner(x)], 0)), inner=_inner
+    ),
+    "joined along the plane": between(lambda m, x: torch.cat([x, m.inner(x)], 2), inner=_inner),
+    "gated linear unit": between(
+        lambda m, x: F.glu(torch.cat([x, m.inner(x)], 1), 1), inner=_inner
+    ),
+    "layer of gates": between(lambda m, x: m.gate(x), 4, gate=lambda: nn.GLU(1)),
+    "flipped": between(lambda m, x: x.flip(3) + torch.flip(x, [2, 3])),
+    "dropout of channels": layer(nn.Dropout2d),
+    "blur of as many groups": between(
+        lambda m, x: F.conv2d(x, m.kernel, groups=x.shape[1]),
+        kernel=lambda: nn.Parameter(torch.ones(8, 1, 3, 3)),
+    ),
 }
 
 
@@ -383,4 +420,31 @@ FIXED = {
         "masked, it is not zero where second reads it",
     ),
     "group norm": (layer(lambda: nn.GroupNorm(2, 8)), "enters layer (GroupNorm)"),
+    "computed bias": (layer(_parametrised(_inner, "bias")), "weights are computed"),
+    "computed scale": (
+        layer(_parametrised(lambda: nn.BatchNorm2d(8), "weight")),
+        "weights are computed",
+    ),
+    "groups written": (
+        between(
+            lambda m, x: F.conv2d(x, m.kernel, groups=m.count),
+            kernel=lambda: nn.Parameter(torch.ones(8, 1, 3, 3)),
+            count=lambda: 8,
+        ),
+        "number of groups as a number",
+    ),
+    "number asked": (between(lambda m, x: x * 2 if x.shape[1] > 4 else x), "is compared with one"),
+    "size of the next weight": (
+        between(lambda m, x: x / m.second.weight[0].numel() ** 0.5),
+        "number of channels",
+    ),
+    "inputs of the next layer": (
+        between(lambda m, x: x / m.second.weight.shape[1]),
+        "is asked of second.weight",
+    ),
+    "flipped channels": (between(lambda m, x: x.flip(1)), PART),
+    "stacked with a constant": (
+        between(lambda m, x: torch.stack([x, torch.ones(x.shape[0], 8, 10, 10)]).sum(0)),
+        "constant with a place",
+    ),
 }

@@ -116,9 +116,8 @@ def test_what_goes_wrong_with_several_images_alone_is_seen():
 
         def forward(self, x):
             y = F.relu(self.a(x))
-            return self.last(self.b(y).mean((2, 3)).repeat(1, 2)) * self.a.out_channels ** len(
-                x[1:]
-            )
+            y = self.last(self.b(y).mean((2, 3)).repeat(1, 2))
+            return y * self.a.out_channels ** len(x[1:])
 
     model = built(Counts)
     plan = make_plan(model, {"a": torch.arange(8.0)}, 0.5, (2, *IMAGE[1:]))
