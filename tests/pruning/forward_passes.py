@@ -434,10 +434,6 @@ FIXED = {
         "number of groups as a number",
     ),
     "number asked": (between(lambda m, x: x * 2 if x.shape[1] > 4 else x), "is compared with one"),
-    "size of the next weight": (
-        between(lambda m, x: x / m.second.weight[0].numel() ** 0.5),
-        "number of channels",
-    ),
     "inputs of the next layer": (
         between(lambda m, x: x / m.second.weight.shape[1]),
         "is asked of second.weight",

@@ -185,6 +185,12 @@ def test_the_model_is_left_as_it_was():
     assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
 
 
+@pytest.mark.parametrize("part", [lambda w: w, lambda w: w[0]], ids=["whole", "filter"])
+def test_sizes_asked_of_a_weight_fix_what_it_reads(part):
+    model = built(between(lambda m, x: x / part(m.second.weight).numel() ** 0.5))
+    assert "is asked of second.weight" in couple(model, IMAGE).reason("first")
+
+
 def test_what_training_alone_uses_is_told():
     class Auxiliary(Between):
         def forward(self, x):
