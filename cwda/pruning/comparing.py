@@ -25,13 +25,13 @@ def compare(
     In float64, where the networks compute in it. Outputs alone would say little of a network
     whose signal fades from layer to layer, as it may before training.
     """
-    dtype = torch.float64 if _runs(masked, image.double()) else image.dtype
-    found = [_outputs(model, image.to(dtype)) for model in (masked, slim)]
+    dtype = torch.float64 if _runs(masked, image, torch.float64) else None
+    found = [_outputs(model, image, dtype) for model in (masked, slim)]
     largest = _largest(*found)
-    if not np.isfinite(largest):
+    if not np.isfinite(largest) or not reads:
         return largest
     try:
-        seen = [_seen(model, image.to(dtype), reads) for model in (masked, slim)]
+        seen = [_seen(model, image, dtype, reads) for model in (masked, slim)]
     except TracingError:  # the slim network takes another way through its code
         return largest
     for read in reads:
@@ -43,18 +43,28 @@ def compare(
     return largest
 
 
-def _runs(model: nn.Module, image: Tensor) -> bool:
+def _runs(model: nn.Module, image: Tensor, dtype: torch.dtype) -> bool:
     try:
-        _outputs(model, image)
+        _outputs(model, image, dtype)
     except (RuntimeError, TypeError, ValueError):  # as where a constant is float32
         return False
     return True
 
 
-def _outputs(model: nn.Module, image: Tensor) -> list[Tensor]:
-    twin = duplicate(model).to(image.dtype)
+def _outputs(model: nn.Module, image: Tensor, dtype: torch.dtype | None) -> list[Tensor]:
+    twin, x = _computing_in(dtype, model, image)
     with evaluation_mode(twin), reproducible(), torch.no_grad():
-        return [leaf for leaf in tree_leaves(twin(image)) if isinstance(leaf, Tensor)]
+        return [leaf for leaf in tree_leaves(twin(x)) if isinstance(leaf, Tensor)]
+
+
+def _computing_in(
+    dtype: torch.dtype | None, model: nn.Module, image: Tensor
+) -> tuple[nn.Module, Tensor]:
+    """A copy of a model, and its input, in another format of numbers or as they are."""
+    twin = duplicate(model)
+    if dtype is None:
+        return twin, image
+    return twin.to(dtype), image.to(dtype) if image.is_floating_point() else image
 
 
 def _largest(first: list[Tensor], second: list[Tensor]) -> float:
@@ -68,11 +78,13 @@ def _largest(first: list[Tensor], second: list[Tensor]) -> float:
     return largest / scale if scale else largest
 
 
-def _seen(model: nn.Module, image: Tensor, reads: Sequence[Read]) -> dict[str, Tensor]:
-    twin = duplicate(model).to(image.dtype)
-    run = _Reader(trace(twin, image), {read.node for read in reads})
+def _seen(
+    model: nn.Module, image: Tensor, dtype: torch.dtype | None, reads: Sequence[Read]
+) -> dict[str, Tensor]:
+    twin, x = _computing_in(dtype, model, image)
+    run = _Reader(trace(twin, x), {read.node for read in reads})
     with evaluation_mode(twin), reproducible(), torch.no_grad():
-        run.run(image)
+        run.run(x)
     return run.seen
 
 

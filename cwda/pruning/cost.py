@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from cwda.errors import SelectionError
-from cwda.pruning.graph import evaluation_mode, reproducible
+from cwda.pruning.graph import evaluation_mode, reproducible, takes
 
-__all__ = ["Cost", "Example", "Latency", "count", "example_input", "latency"]
+__all__ = ["Cost", "Example", "Latency", "count", "example_input", "latency", "one_image"]
 
 #: An input of a network, or the shape of one.
 Example = Tensor | Sequence[int]
@@ -71,6 +71,8 @@ class Latency:
 def example_input(model: nn.Module, example: Example) -> Tensor:
     """The input given, or a random one of the shape given, where and as the model's weights are.
 
+    Whole numbers of 32 or 64 bits, as those of words, stay what they are.
+
     Raises
     ------
     SelectionError
@@ -91,7 +93,14 @@ def example_input(model: nn.Module, example: Example) -> Tensor:
                 f"an example input has a shape such as (1, 3, 32, 32), batch first, not {shape}"
             )
         example = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-    return example.to(device=reference.device, dtype=reference.dtype)
+    words = example.dtype in (torch.int32, torch.int64)
+    return example.to(reference.device, example.dtype if words else reference.dtype)
+
+
+def one_image(model: nn.Module, batch: Tensor) -> Tensor:
+    """The first image of a batch, or the batch where the model does not take an image alone."""
+    one = batch[:1]
+    return one if len(batch) == 1 or takes(model, one) else batch
 
 
 def count(model: nn.Module, example: Example) -> Cost:
@@ -102,7 +111,8 @@ def count(model: nn.Module, example: Example) -> Cost:
     model : nn.Module
         The network; it runs once, in evaluation mode, and stays as it is.
     example : Tensor or sequence of int
-        An input or its shape, batch first; the first image is used.
+        An input or its shape, batch first; the first image is used, or all of them where the
+        network does not take one alone, as one that compares the two halves of its batch.
 
     Examples
     --------
@@ -114,8 +124,9 @@ def count(model: nn.Module, example: Example) -> Cost:
     from torch.utils.flop_counter import FlopCounterMode  # its imports take a while
 
     counter = FlopCounterMode(display=False)
+    image = one_image(model, example_input(model, example))
     with evaluation_mode(model), reproducible(), torch.no_grad(), counter:
-        model(example_input(model, example)[:1])
+        model(image)
     parameters = sum(each.numel() for each in model.parameters())
     # The counter takes a multiply-add for two operations.
     return Cost(parameters, counter.get_total_flops() // 2)

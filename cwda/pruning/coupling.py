@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.nn.modules.conv import _ConvNd
 
 from cwda.errors import PlanError, TracingError
 from cwda.extract.sources import model_of
-from cwda.pruning.cost import Cost, Example, count, example_input
+from cwda.pruning.cost import Cost, Example, count, example_input, one_image
 from cwda.pruning.graph import duplicate, evaluation_mode, reproducible, trace
 from cwda.pruning.numbering import numbered
 from cwda.pruning.propagation import Propagation
@@ -62,7 +62,10 @@ class Coupling:
     shapes : dict of str to tuple of int
         The shape of each parameter.
     example : Tensor
-        The input with which all this was found.
+        The input given.
+    followed : int
+        The images of it that were followed: one, or all where what the network computes
+        depends on their number.
 
     Examples
     --------
@@ -86,6 +89,7 @@ class Coupling:
     unfollowed: Mapping[str, str]
     shapes: Mapping[str, tuple[int, ...]]
     example: Tensor
+    followed: int
 
     @cached_property
     def filters(self) -> dict[str, ChannelArray]:
@@ -215,7 +219,8 @@ def couple(model: nn.Module | str | Path, example: Example) -> Coupling:
         The network, or a name or file that `cwda.load_model` reads. A copy of it runs a few
         times in evaluation mode; it stays as it is.
     example : Tensor or sequence of int
-        An input or its shape, batch first; only sizes matter.
+        An input or its shape, batch first; only sizes matter. One image is followed, or the whole
+        batch where the network does something else with it.
 
     Returns
     -------
@@ -228,11 +233,12 @@ def couple(model: nn.Module | str | Path, example: Example) -> Coupling:
         If the graph cannot be traced, or the model does not take the example.
     """
     model = model_of(model)
-    image = example_input(model, example)[:1]
+    batch = example_input(model, example)
     twin = duplicate(model)
-    graph = trace(twin, image)
+    image, graph = _followed(twin, batch)
     require_same_outputs(twin, graph, image)
-    cost = count(twin, image)
+    alone = one_image(twin, batch)
+    cost = count(twin, alone)
     run = Propagation(graph, twin)
     with evaluation_mode(twin), reproducible(), torch.no_grad():
         try:
@@ -242,7 +248,7 @@ def couple(model: nn.Module | str | Path, example: Example) -> Coupling:
             raise TracingError(
                 f"the channels of {type(model).__name__} cannot be followed ({reason})"
             ) from error
-    found = numbered(run, twin)
+    found = numbered(run, twin, len(image) // len(alone))
     reasons = dict(found.fixed)
     lively = survivors(twin, graph, image, found.slots, found.reads, [*reasons], found.n_channels)
     for channel, layer in lively.items():
@@ -258,8 +264,24 @@ def couple(model: nn.Module | str | Path, example: Example) -> Coupling:
         found.reads,
         _unfollowed(model, found.sites, run),
         {name: tuple(each.shape) for name, each in model.named_parameters()},
-        image,
+        batch,
+        len(image),
     )
+
+
+def _followed(model: nn.Module, batch: Tensor) -> tuple[Tensor, fx.GraphModule]:
+    """What to follow, and the graph: one image where it shows what becomes of a batch."""
+    image = one_image(model, batch)
+    graph = trace(model, image)
+    if len(image) < len(batch):
+        of_all = trace(model, batch)
+        one, other = (
+            [(node.op, str(node.target), node.name) for node in each.graph.nodes]
+            for each in (graph, of_all)
+        )
+        if one != other:
+            return batch, of_all
+    return image, graph
 
 
 def _unfollowed(model: nn.Module, sites: Iterable[Site], run: Propagation) -> dict[str, str]:

@@ -21,13 +21,9 @@ def cut(
     sites: Sequence[Site],
     slots: Sequence[Slot],
     marked: Marks,
-    also: nn.Module,
 ) -> None:
-    """Cut the channels marked off a model, in place, and renew the sizes that layers note.
-
-    `also` is another module with the same parameters, as the graph of the model, or the model.
-    """
-    parts = {*model.modules(), *also.modules()}
+    """Cut the channels marked off a model, in place, and renew the sizes that layers note."""
+    parts = [*model.modules()]
     for slot in slots:
         if marked[slot.channels].any():
             kept = torch.from_numpy(np.flatnonzero(~marked[slot.channels]))

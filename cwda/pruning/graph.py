@@ -15,7 +15,7 @@ from cwda.errors import TracingError
 from cwda.models.evaluate import evaluation_mode
 from cwda.pruning.tracer import DataDependentError, ExampleTracer, LayerTracer, place_in_forward
 
-__all__ = ["duplicate", "evaluation_mode", "reproducible", "trace"]
+__all__ = ["duplicate", "evaluation_mode", "fault", "reproducible", "takes", "trace"]
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -57,8 +57,10 @@ def trace(
     name = type(model).__name__
     if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
         raise TracingError(f"{name} only wraps a model; give its .module")
-    if "_orig_mod" in model._modules:
-        raise TracingError(f"{name} is compiled; give the model it was made from, ._orig_mod")
+    for path, part in model.named_modules():
+        if "_orig_mod" in part._modules:
+            which = f"{path} of {name}" if path else name
+            raise TracingError(f"{which} is compiled; use what it was made from, ._orig_mod")
     if isinstance(model, torch.jit.ScriptModule):
         raise TracingError(f"{name} is TorchScript, without Python code; give the model it is from")
     tracer = LayerTracer() if example is None else ExampleTracer(example, whole=whole)
@@ -80,6 +82,11 @@ def _why_not(model: nn.Module, example: Tensor | None, error: Exception) -> str:
             f"the forward pass of {name} depends on the values of its input{where}, so that it "
             "has no fixed graph; write it with torch.where or without that branch"
         )
+    if isinstance(error, TypeError) and str(error).startswith("cannot assign"):
+        return (
+            f"the forward pass of {name} gives a buffer or parameter another tensor{where}; "
+            "change it in place instead, as by .copy_()"
+        )
     if example is not None:
         wanted = _required(model)
         if wanted > 1:
@@ -87,7 +94,7 @@ def _why_not(model: nn.Module, example: Tensor | None, error: Exception) -> str:
                 f"{name} takes {wanted} inputs; only networks of one input can be followed, so "
                 "give the others defaults or wrap the network in one that makes them"
             )
-        refused = _refusal(model, example)
+        refused = fault(duplicate(model), example)
         if refused:
             return (
                 f"{name} does not take an input of shape {tuple(example.shape)} ({refused}); "
@@ -109,11 +116,17 @@ def _required(model: nn.Module) -> int:
     return sum(each.default is each.empty and each.kind not in kinds for each in parameters)
 
 
-def _refusal(model: nn.Module, example: Tensor) -> str:
-    """What the model itself says of an input; empty if it takes it."""
+def takes(model: nn.Module, example: Tensor) -> bool:
+    """Whether a model computes something of an input in evaluation mode."""
+    with evaluation_mode(model):
+        return not fault(duplicate(model), example)
+
+
+def fault(model: nn.Module, example: Tensor) -> str:
+    """What a model says of an input; empty if it takes it. Its state may change."""
     try:
-        with reproducible():
-            duplicate(model)(example)
+        with reproducible(), torch.no_grad():
+            model(example)
     except Exception as error:  # a forward pass may raise anything
         return _first_line(error)
     return ""
@@ -139,6 +152,7 @@ def _left_alone(model: nn.Module) -> Iterator[None]:
     before = [
         (part, dict(vars(part)), [(vars(part)[name], dict(vars(part)[name])) for name in held])
         for part in model.modules()
+        if not isinstance(part, torch.jit.ScriptModule)  # its attributes are not in Python
     ]
     try:
         yield
@@ -159,6 +173,11 @@ def duplicate(model: Model) -> Model:
     TracingError
         If something in it cannot be copied.
     """
+    for name, value in model.named_parameters():
+        if isinstance(value, nn.parameter.UninitializedParameter):
+            raise TracingError(
+                f"{name} of {type(model).__name__} has no size yet; run the model once on an input"
+            )
     memo = {
         id(value): value.detach().clone()
         for part in model.modules()

@@ -37,6 +37,10 @@ _ARGUMENTS: dict[Any, tuple[str, ...]] = {
 }
 
 
+#: Tensors of layers that have a place for each channel.
+_VECTORS = ("weight", "bias", "running_mean", "running_var")
+
+
 @dataclass(eq=False)
 class Held:
     """One axis of a parameter or buffer: the channel of each of its places.
@@ -53,7 +57,7 @@ class Use:
     """How a layer's weights use channels: those of its rows (outputs) and columns (inputs).
 
     `columns` is None where each output sees only its own channel. `positions` is the number
-    of times that each weight is used for one image.
+    of times that each weight is used for the example.
     """
 
     kind: str
@@ -79,7 +83,8 @@ class Applied:
     """A layer as one node of a graph applies it: what, whose weights, and to what.
 
     `given` holds the arguments by name: values where they are no tensors, else channel
-    numbers. `names` holds the names of parameters and buffers given as they are.
+    numbers. `names` holds the names of parameters and buffers given as they are. `written` says
+    whether `groups` is a number that no layer holds.
     """
 
     kind: str
@@ -90,6 +95,7 @@ class Applied:
     shape: torch.Size
     transposed: bool
     groups: int
+    written: bool = False
 
 
 class Layers:
@@ -143,13 +149,17 @@ class Layers:
         if columns is None or value.ndim != len(shape):
             return None
         places = x if layer.transposed else value
-        positions, kernel = places[0, 0].numel(), math.prod(shape[2:])
+        # Layers may see several images, or parts of them, for one that the network is given.
+        positions, kernel = places[:, 0].numel(), math.prod(shape[2:])
         self._read(layer, 1, columns)
         inputs, outputs = len(columns), value.shape[1]
         if groups == inputs > 1:  # depthwise: filter c sees channel c alone
             repeats = outputs // groups
             if repeats > 1:
                 reason = f"{layer.name} has {repeats} filters for each channel"
+                self.channels.fix(columns, reason)
+            if layer.written:
+                reason = f"{layer.node} is given the number of groups as a number in the code"
                 self.channels.fix(columns, reason)
             rows = columns.abs().repeat_interleave(repeats)
             if not self._weights(layer, 0, rows if not layer.transposed else columns):
@@ -291,9 +301,10 @@ def _of_module(n: fx.Node, module: nn.Module, values: dict[str, Any]) -> Applied
     if not given or not isinstance(given[0], Tensor) or not is_torch_layer(module):
         return None
     kind = _kind_of(module)
-    vectors = ("weight", "bias", "running_mean", "running_var")
     held = {**module._parameters, **module._buffers}
-    names = {each: f"{name}.{each}" for each in vectors if held.get(each) is not None}
+    names = {each: f"{name}.{each}" for each in _VECTORS if held.get(each) is not None}
+    if any(isinstance(getattr(module, each, None), Tensor) for each in {*_VECTORS} - {*names}):
+        return None  # it is computed
     if not kind or (kind != "norm" and "weight" not in names):
         return None
     if isinstance(module, nn.PReLU) and module.num_parameters == 1:
@@ -331,7 +342,9 @@ def _of_function(n: fx.Node, root: nn.Module, values: dict[str, Any]) -> Applied
     kind = "linear" if n.target is F.linear else kind
     groups = int(given.get("groups", 1)) if kind == "convolution" else 1
     name = _owner(n, root, names)
-    return Applied(kind, name, n.name, given, names, shape, transposed, groups)
+    layer = dict(root.named_modules()).get(name)
+    written = isinstance(nodes.get("groups"), int) and not isinstance(layer, _ConvNd)
+    return Applied(kind, name, n.name, given, names, shape, transposed, groups, written)
 
 
 def _owner(n: fx.Node, root: nn.Module, names: dict[str, str]) -> str:

@@ -139,9 +139,9 @@ def _require_zeros(model: nn.Module, coupling: Coupling, marked: Marks) -> None:
     PlanError
         If it does not.
     """
-    image = example_input(model, coupling.example)
-    graph = trace(model, image)
-    for x in (image, random_like(image)):
+    batch = example_input(model, coupling.example)
+    graph = trace(model, batch)
+    for x in (batch, random_like(batch)):
         try:
             found = alive(graph, x, coupling.reads, marked)
         except KeyError:

@@ -26,8 +26,8 @@ class Numbered:
     n_channels: int
 
 
-def numbered(run: Propagation, model: nn.Module) -> Numbered:
-    """The layers, parameters and readings of a propagation through a model."""
+def numbered(run: Propagation, model: nn.Module, images: int) -> Numbered:
+    """The layers, parameters and readings of a propagation of some images through a model."""
     numbering: dict[int, int] = {}
 
     def numbers(tied: Tensor) -> ChannelArray:
@@ -35,7 +35,7 @@ def numbered(run: Propagation, model: nn.Module) -> Numbered:
         return np.array([numbering.setdefault(each, len(numbering)) for each in found], np.int64)
 
     layers = run.layers
-    sites = tuple(site_of(layer, use, model, numbers) for layer, use in layers.uses.items())
+    sites = tuple(site_of(layer, use, model, numbers, images) for layer, use in layers.uses.items())
     slots = tuple(
         Slot(name, axis, numbers(held.numbers), held.zeroed)
         for (name, axis), held in layers.held.items()
@@ -44,7 +44,8 @@ def numbered(run: Propagation, model: nn.Module) -> Numbered:
         Read(each.node, each.layer, each.axis, numbers(each.numbers)) for each in layers.readings
     )
     paddings = tuple(
-        Padding(node, numbers(tied), *amounts) for node, (tied, *amounts) in run.paddings.items()
+        Padding(node, numbers(tied), before, after, *run.places.places[node])
+        for node, (tied, before, after) in run.paddings.items()
     )
     fixed: dict[int, str] = {}
     for number, reason in run.channels.reasons():

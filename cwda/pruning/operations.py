@@ -27,6 +27,7 @@ __all__ = [
     "FLATTEN",
     "FORM",
     "GATES",
+    "HALVING",
     "MOVING",
     "MULTIPLICATIVE",
     "NORM",
@@ -58,6 +59,7 @@ FILLING = "part of a value overwritten"
 FLATTEN = "axes merged"
 RESHAPING = "axes merged or split to sizes given"
 PADDING = "elements added round a value"
+HALVING = "one half of a value gated by the other"
 SHUFFLING = "channels rearranged in groups of a size given"
 CREATING = "a new value in the form of another"
 FORM = "the form of a value, not its elements"
@@ -88,11 +90,12 @@ _NAMES: dict[str, str] = {
     MOVING: (
         "cat concat concatenate stack permute transpose swapaxes swapdims movedim moveaxis t"
         " squeeze unsqueeze getitem expand expand_as broadcast_to narrow select roll unbind"
-        " repeat pixel_unshuffle data"
+        " repeat pixel_unshuffle data flip"
     ),
     PARTS: "chunk split tensor_split split_with_sizes",
     COPYING: "copy",
     FILLING: "setitem",
+    HALVING: "glu",
     FLATTEN: "flatten",
     RESHAPING: "view reshape unflatten view_as reshape_as",
     PADDING: "pad",
@@ -122,6 +125,7 @@ _LAYERS: dict[str, tuple[type[nn.Module], ...]] = {
     NORM: (_BatchNorm, _InstanceNorm, nn.PReLU),
     MOVING: (nn.PixelUnshuffle,),
     FLATTEN: (nn.Flatten,),
+    HALVING: (nn.GLU,),
     SHUFFLING: (nn.PixelShuffle, nn.ChannelShuffle),
 }
 

@@ -21,6 +21,7 @@ from cwda.pruning.plan import Plan
 from cwda.pruning.plan_content import Measure, Strategy
 from cwda.pruning.ranking import COMBINE, Ranking
 from cwda.pruning.selection import check_request, criterion_scores, finite_rows
+from cwda.pruning.sharing import shared
 from cwda.pruning.statistics import Collected
 
 __all__ = ["make_plan"]
@@ -114,6 +115,7 @@ def make_plan(
     if isinstance(criterion, str):
         label = criterion
         _, given, skipped = criterion_scores(model, criterion, device, data, batch_size)
+        given, skipped = shared(model, given), shared(model, skipped)
     else:
         given, skipped = _given(criterion, coupling), {}
     rows, scaled = finite_rows(given, normalise)

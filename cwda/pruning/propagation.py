@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
-from torch.nn.modules.conv import _ConvNd
 
 from cwda.pruning.channels import Channels, compact, constant, spread
 from cwda.pruning.layers import Layers, applied
@@ -27,8 +26,10 @@ from cwda.pruning.operations import (
     MULTIPLICATIVE,
     kind,
 )
+from cwda.pruning.padding import Paddings
 from cwda.pruning.rules import RULES, Call, Numbers, leaves
 from cwda.pruning.sizes import Sizes
+from cwda.pruning.tracer import computed_tensors
 
 __all__ = ["Propagation"]
 
@@ -51,9 +52,11 @@ class Propagation(fx.Interpreter):
         All channels met.
     layers : Layers
         What layers do with them.
-    paddings : dict of str to (Tensor, int, int, int)
+    paddings : dict of str to (Tensor, int, int)
         Nodes that add zero channels: the numbers of all their channels, how many are new
-        before and after the others, and where these amounts stand in the argument.
+        before and after the others.
+    places : Paddings
+        Where paddings stand in the code.
     refused : dict of str to str
         Layers that no rule follows, and why.
     """
@@ -63,7 +66,8 @@ class Propagation(fx.Interpreter):
         self.model = model
         self.channels = Channels()
         self.layers = Layers(self.channels)
-        self.paddings: dict[str, tuple[Tensor, int, int, int]] = {}
+        self.paddings: dict[str, tuple[Tensor, int, int]] = {}
+        self.places = Paddings()
         self.refused: dict[str, str] = {}
         self.sizes = Sizes(self.channels)
         self._numbers: dict[fx.Node, Numbers] = {}
@@ -75,12 +79,19 @@ class Propagation(fx.Interpreter):
     def follow(self, image: Tensor) -> None:
         """Run the graph on an example."""
         self.run(image)
+        for n in self.graph.nodes:
+            if n.op == "get_attr":
+                name = self._canonical(str(n.target))
+                axes = {axis: held for (of, axis), held in self.layers.held.items() if of == name}
+                self.sizes.note_parameter(n, {axis: held.numbers for axis, held in axes.items()})
         self.sizes.settle()
 
     def run_node(self, n: fx.Node) -> Any:
         """Compute one node, and the numbers of its result."""
         self._numbers = {each: self._numbers[each] for each in self.env if each in self._numbers}
         versions = {each: _versions(value) for each, value in self.env.items()}
+        if n.op == "call_function" and n.all_input_nodes:
+            self.places.note(n, self.env[n.all_input_nodes[0]])
         value = super().run_node(n)
         if n.op == "output":
             self._fix_inputs(n, "it reaches the output of the network")
@@ -251,7 +262,7 @@ def _is_by_row(value: Any) -> bool:
 
 
 def _refusal(layer: nn.Module) -> str:
-    if "weight" in layer._parameters:
+    if not computed_tensors(layer):
         return "it is fed in a way that no rule follows"
     return "its weights are computed from other parameters or masks"
 
@@ -312,8 +323,11 @@ def _last(tensor: Tensor) -> int:
 def _describe(n: fx.Node, root: nn.Module) -> str:
     if n.op == "call_module":
         layer = root.get_submodule(str(n.target))
-        known = not isinstance(layer, _ConvNd | nn.Linear) or "weight" in layer._parameters
-        computed = "" if known else ", whose weights are computed from other parameters or masks"
+        computed = (
+            ""
+            if not computed_tensors(layer)
+            else ", whose weights are computed from other parameters or masks"
+        )
         return f"{n.target} ({type(layer).__name__}){computed}"
     if n.target is getattr:
         return str(n.args[1])

@@ -7,11 +7,13 @@ masked one computes, on two inputs, with the weights as they are and with others
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from torch import Tensor, fx, nn
+import torch
+from torch import Tensor, nn
 
 from cwda.errors import RemovalError
 from cwda.extract.sources import model_of
@@ -19,10 +21,11 @@ from cwda.pruning.comparing import compare
 from cwda.pruning.cost import Cost, Example, count, example_input, latency
 from cwda.pruning.coupling import Coupling, as_coupling
 from cwda.pruning.cutting import cut
-from cwda.pruning.graph import duplicate, trace
+from cwda.pruning.graph import duplicate, fault
 from cwda.pruning.masks import Masks, masked
+from cwda.pruning.padding import rewrite
 from cwda.pruning.plan import Plan, require_plan
-from cwda.pruning.sites import Marks, Padding
+from cwda.pruning.sites import Marks
 from cwda.pruning.verification import random_like, scramble
 
 if TYPE_CHECKING:
@@ -41,8 +44,8 @@ class Removal:
     Attributes
     ----------
     model : nn.Module
-        The slim network: of the same class, or a `torch.fx.GraphModule` with the same layers
-        where an operation that pads channels had to be rewritten.
+        The slim network, of the same class; where code pads channels, of a class derived from it
+        that pads those left.
     original : nn.Module
         The network as it was given.
     plan : Plan
@@ -120,6 +123,11 @@ def remove(
     RemovalError
         If the plan empties a layer, or the slim network does not run or computes something else
         than the masked one.
+
+    Warns
+    -----
+    RuntimeWarning
+        If the slim network does not run in training mode, where the model does.
     """
     model = model_of(model)
     require_plan(plan)
@@ -128,14 +136,30 @@ def remove(
     _require_channels_left(coupling, marked)
     twin = masked(model, plan, coupling)
     slim = _slim(duplicate(model), coupling, marked)
-    image = example_input(model, example)[:1]
+    image = example_input(model, example)
     difference = _proved(coupling, twin, slim, image, marked)
     # Weights that are 0, as the scales at the end of new residual branches, prove nothing.
     others = duplicate(model)
     scramble(others)
     with Masks(duplicate(others), plan, coupling) as masks:
         _proved(coupling, masks.model, _slim(others, coupling, marked), image, marked)
+    _look_at_training(model, slim, image)
     return Removal(slim, model, plan, coupling.cost, count(slim, example), difference)
+
+
+def _look_at_training(model: nn.Module, slim: nn.Module, image: Tensor) -> None:
+    """Warn where the model runs in training mode, and the slim network does not."""
+    images = image if len(image) > 1 else torch.cat([image, image])
+    if fault(duplicate(model).train(), images):
+        return
+    if found := fault(duplicate(slim).train(), images):
+        warnings.warn(
+            f"the slim {type(model).__name__} does not run in training mode ({found}): what "
+            "evaluation mode does not use, such as auxiliary heads, is not cut; take it out of the "
+            "model before pruning, or leave the slim network in evaluation mode",
+            RuntimeWarning,
+            stacklevel=3,
+        )
 
 
 def _require_channels_left(coupling: Coupling, marked: Marks) -> None:
@@ -148,15 +172,13 @@ def _require_channels_left(coupling: Coupling, marked: Marks) -> None:
 
 
 def _slim(model: nn.Module, coupling: Coupling, marked: Marks) -> nn.Module:
-    """The model, cut in place, or its graph where paddings must be rewritten."""
-    slim = model
-    if any(_rewritten(padding, marked) for padding in coupling.paddings):
-        slim = _with_paddings(model, coupling, marked)
+    """The model, cut in place."""
     try:
-        cut(model, coupling.sites, coupling.slots, marked, also=slim)
+        cut(model, coupling.sites, coupling.slots, marked)
+        rewrite(model, coupling.paddings, marked)
     except (AttributeError, IndexError, RuntimeError, TypeError) as error:
         raise RemovalError(_cannot(coupling, error)) from error
-    return slim
+    return model
 
 
 def _cannot(coupling: Coupling, error: Exception) -> str:
@@ -178,9 +200,12 @@ def _proved(
         If the slim network does not run, or computes something else.
     """
     try:
+        part = image[: coupling.followed]
         differences = [
-            compare(masked, slim, x, coupling.reads, marked) for x in (image, random_like(image))
+            compare(masked, slim, x, coupling.reads, marked) for x in (part, random_like(part))
         ]
+        if len(part) < len(image):
+            differences.append(compare(masked, slim, image, (), marked))
     except Exception as error:  # a forward pass may raise anything
         raise RemovalError(_cannot(coupling, error)) from error
     difference = max(differences)
@@ -191,30 +216,3 @@ def _proved(
             "that is not followed; apply the plan as masks instead"
         )
     return difference
-
-
-def _rewritten(padding: Padding, marked: Marks) -> bool:
-    return _added(padding, marked) != (padding.before, padding.after)
-
-
-def _added(padding: Padding, marked: Marks) -> tuple[int, int]:
-    """How many of the channels that a padding adds are left."""
-    kept = ~marked[padding.channels]
-    return int(kept[: padding.before].sum()), int(kept[len(kept) - padding.after :].sum())
-
-
-def _with_paddings(model: nn.Module, coupling: Coupling, marked: Marks) -> fx.GraphModule:
-    """The graph of a model in which paddings add the channels that are left of theirs."""
-    module = trace(model, example_input(model, coupling.example))
-    nodes = {node.name: node for node in module.graph.nodes}
-    for padding in coupling.paddings:
-        node = nodes[padding.node]
-        given = node.args[1] if len(node.args) > 1 else node.kwargs["pad"]
-        pad = [*given]
-        pad[padding.place : padding.place + 2] = _added(padding, marked)
-        if len(node.args) > 1:
-            node.update_arg(1, tuple(pad))
-        else:
-            node.update_kwarg("pad", tuple(pad))
-    module.recompile()
-    return module

@@ -23,6 +23,7 @@ from cwda.pruning.operations import (
     ELEMENTWISE,
     FILLING,
     FLATTEN,
+    HALVING,
     MOVING,
     MULTIPLICATIVE,
     PADDING,
@@ -43,6 +44,7 @@ Numbers = Any
 
 _PART = "takes a part of the channels, which would be another part without some of them"
 _ELEMENTS = "takes elements by the values of others"
+_PLACES = "it meets a constant with a place for each channel"
 _SIZE = "is given the number of channels as a number written into the code"
 
 
@@ -76,7 +78,7 @@ class Call:
     kwargs: dict[str, Any]
     channels: Channels
     carry_out: Callable[[list[Any], dict[str, Any]], Any]
-    paddings: dict[str, tuple[Tensor, int, int, int]]
+    paddings: dict[str, tuple[Tensor, int, int]]
     root: Any
 
     def tensors(self) -> list[Tensor]:
@@ -86,9 +88,10 @@ class Call:
     def at_zero(self) -> bool:
         """Whether the operation gives 0 where its tensors are 0."""
         dtype = self.value.dtype if self.value.dtype.is_floating_point else torch.float32
+        form = [1] * self.value.ndim  # of as many axes, which some operations count
 
         def zero(each: Any) -> Any:
-            return self.value.new_zeros(1, dtype=dtype) if isinstance(each, Tensor) else each
+            return self.value.new_zeros(form, dtype=dtype) if isinstance(each, Tensor) else each
 
         result = self.carry_out(
             [zero(each) for each in self.args],
@@ -129,7 +132,7 @@ def _meet(channels: Channels, values: list[Tensor]) -> list[Tensor]:
     for one in met:
         if not one.any() and any(one.shape[axis] > 1 for axis in axes):
             for other in met:
-                channels.fix(other, "it meets a constant with a place for each channel")
+                channels.fix(other, _PLACES)
     met = list(torch.broadcast_tensors(*met))
     for place, one in enumerate(met):
         for other in met[place + 1 :]:
@@ -225,18 +228,42 @@ def _reducing(call: Call) -> Numbers:
         given = call.args[1]
     axes = tuple(range(numbers.ndim)) if given is None else given
     keep = call.value.ndim == numbers.ndim
-    lowest, highest = numbers.amin(axes, keep), numbers.amax(axes, keep)
+    numbers = call.channels.united(numbers) if numbers.any() else numbers
+    lowest, highest = (each(numbers.abs(), axes, keep) for each in (torch.amin, torch.amax))
     same = lowest.shape == call.value.shape and torch.equal(lowest, highest)
-    return lowest if same else None
+    # A negative number, of what is not zero, is the lowest.
+    return numbers.amin(axes, keep) if same else None
 
 
 def _moving(call: Call) -> Numbers:
     given = call.args[0]
+    joins = operation(call.node) in ("cat", "concat", "concatenate", "stack")
+    if joins and _join(call):
+        return call.channels.united(call.carry_out(call.args, call.kwargs))
     if isinstance(given, Tensor) and not _takes_whole_channels(call):
         if operation(call.node) in ("expand", "broadcastto"):
             return _SIZE
         return _ELEMENTS if len(call.tensors()) > 1 else _PART
     return call.carry_out(call.args, call.kwargs)
+
+
+def _join(call: Call) -> bool:
+    """Tie the channels of values that are joined along another axis, and so must be as many."""
+    values = [each for each in call.args[0] if each.numel()]
+    if operation(call.node) != "stack":
+        axis = call.kwargs.get("dim", call.kwargs.get("axis", 0))
+        axis = call.args[1] if len(call.args) > 1 else axis
+        if any(varies(each, axis) for each in values):
+            return False
+        values = [each.select(axis, 0) for each in values]
+    if not any(varies(each, axis) for each in values for axis in range(each.ndim)):
+        return False
+    for each in values[1:]:
+        call.channels.tie(values[0], each)
+    if not all(each.any() for each in values):
+        for each in values:
+            call.channels.fix(each, _PLACES)
+    return True
 
 
 def _takes_whole_channels(call: Call) -> bool:
@@ -247,6 +274,9 @@ def _takes_whole_channels(call: Call) -> bool:
         if axis is None:
             axis = call.args[-1 if name == "roll" else 1] if len(call.args) > 1 else 0
         return isinstance(axis, int) and not varies(given, axis)
+    if name == "flip":
+        axes = [*leaves((call.args[1:], call.kwargs))]
+        return not any(varies(given, axis) for axis in axes)
     if name in ("expand", "broadcastto"):
         shape = [1] * (call.value.ndim - given.ndim) + [*given.shape]
         grown = [i for i, (a, b) in enumerate(zip(shape, call.value.shape, strict=True)) if a != b]
@@ -319,6 +349,17 @@ def _axis(call: Call) -> int:
 def _sizes_written(call: Call) -> bool:
     sizes = [*call.node.args[1:2], *call.node.kwargs.values()]
     return any(isinstance(each, int) and each > 1 for each in leaves(sizes))
+
+
+def _halving(call: Call) -> Numbers:
+    """One half of the channels times the sigmoid of the other half."""
+    given = call.args[0]
+    found = [*call.args[1:], *call.kwargs.values(), -1]
+    axis = int(_module(call).dim if call.node.op == "call_module" else found[0])
+    first, second = given.chunk(2, axis)
+    if varies(given, axis):
+        call.channels.tie(first, second)
+    return first
 
 
 def _copying(call: Call) -> Numbers:
@@ -417,7 +458,7 @@ def _padding(call: Call) -> Numbers:
             return None
         fresh = call.channels.fresh
         numbers = torch.cat([fresh(before), numbers, fresh(after)])
-        call.paddings[call.node.name] = numbers.abs(), before, after, place
+        call.paddings[call.node.name] = numbers.abs(), before, after
     filled = mode in (None, "constant") and bool(fill)
     return spread(-numbers.abs() if filled else numbers, call.value, 1)
 
@@ -431,6 +472,7 @@ RULES: dict[str, Callable[[Call], Numbers]] = {
     ELEMENTWISE: _elementwise,
     FILLING: _filling,
     FLATTEN: _reshaping,
+    HALVING: _halving,
     MOVING: _moving,
     MULTIPLICATIVE: _multiplicative,
     PADDING: _padding,

@@ -38,7 +38,9 @@ class Site:
     groups, kernel : int
         Groups of a convolution (1 if depthwise) and k^2, the positions of its kernel.
     positions : int
-        How often each weight is used for one image.
+        How often each weight is used for the example.
+    images : int
+        Images of the example.
     """
 
     layer: str
@@ -48,12 +50,13 @@ class Site:
     groups: int
     kernel: int
     positions: int
+    images: int
 
     def flops(self, pruned: Marks) -> int:
-        """Multiply-adds without the channels marked in `pruned`."""
+        """Multiply-adds for one image, without the channels marked in `pruned`."""
         rows = int((~pruned[self.rows]).sum())
         columns = 1 if self.columns is None else int((~pruned[self.columns]).sum()) // self.groups
-        return rows * columns * self.kernel * self.positions
+        return rows * columns * self.kernel * self.positions // self.images
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,19 +115,26 @@ class Padding:
         Channels of its result, the added ones first and last.
     before, after : int
         How many are added before and after the others.
+    owner : str
+        Path of the layer in whose forward pass it stands.
     place : int
-        Where the amounts for the channel axis stand in the argument of the operation.
+        How many paddings of channel axes come before it there.
     """
 
     node: str
     channels: ChannelArray
     before: int
     after: int
+    owner: str
     place: int
 
 
 def site_of(
-    layer: str, use: Use, model: nn.Module, numbers: Callable[[Tensor], ChannelArray]
+    layer: str,
+    use: Use,
+    model: nn.Module,
+    numbers: Callable[[Tensor], ChannelArray],
+    images: int,
 ) -> Site:
     """The site of a layer, with its channels numbered anew."""
     kind: Literal["convolution", "linear", "norm", "function"] = "norm"
@@ -134,4 +144,5 @@ def site_of(
     elif use.kind == "linear":
         kind = "linear" if isinstance(module, nn.Linear) else "function"
     columns = None if use.columns is None else numbers(use.columns)
-    return Site(layer, kind, numbers(use.rows), columns, use.groups, use.kernel, use.positions)
+    rows = numbers(use.rows)
+    return Site(layer, kind, rows, columns, use.groups, use.kernel, use.positions, images)

@@ -6,6 +6,7 @@ for anything else, as in a factor or for the form of another value, the channels
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,6 +30,8 @@ __all__ = ["Sizes"]
 
 _SHAPING = {RESHAPING, FLATTEN}
 _CUTTING = {MOVING, PARTS, FILLING}
+_WHOLE = ("shape", "size")
+_ORDER = {operator.gt, operator.ge, operator.lt, operator.le}
 _GROUPED = {
     F.conv1d,
     F.conv2d,
@@ -77,6 +80,17 @@ class Sizes:
             if not wanted <= found:
                 self._channels.fix(source, f"its number of channels gives {name} its size")
 
+    def note_parameter(self, n: fx.Node, held: Mapping[int, Tensor]) -> None:
+        """Fix the channels of a parameter's axes, but the first, of which the number is asked."""
+        parts = [each for each in n.users if operation(each) == "getitem"]
+        users = [*n.users, *(user for part in parts for user in part.users)]
+        for user in users:
+            asked = _asked(user, [*held])
+            if user not in n.users and asked:  # of a part, such as one filter
+                asked = {*held} - {0}
+            for axis in asked & {*held}:
+                self._channels.fix(held[axis], f"its number of channels is asked of {n.target}")
+
     def _note_form(self, n: fx.Node, of: Tensor) -> None:
         name = operation(n)
         axis = n.args[1] if n.op == "call_method" and len(n.args) > 1 else n.kwargs.get("dim")
@@ -94,6 +108,10 @@ class Sizes:
     def _note_use(self, n: fx.Node, value: Any, counts: Tensor, numbers: Any) -> None:
         if not isinstance(value, Tensor | tuple | list) and kind(n) != FILLING:
             self._counts[n] = counts
+            if n.meta.get("asked") and n.target in _ORDER and len(n.all_input_nodes) == 1:
+                self._channels.fix(
+                    counts, "its number of channels is compared with one in the code"
+                )
             return
         shapes = kind(n) in _SHAPING or operation(n) in ("expand", "broadcastto", "repeat")
         if shapes and isinstance(numbers, Tensor):
@@ -102,6 +120,17 @@ class Sizes:
             made = not any(each not in self._counts for each in n.all_input_nodes)
             if not made:
                 self._channels.fix(counts, f"its number of channels enters {_name(n)}")
+
+
+def _asked(n: fx.Node, axes: list[int]) -> set[Any]:
+    """The axes, but the first, of which a node asks the size; all of them for a whole number."""
+    name = operation(n)
+    if name in ("numel", "nelement"):
+        return {*axes}
+    if name == "size" and len(n.args) > 1:
+        return {n.args[1]} - {0}
+    items = {each.args[1] for each in n.users if operation(each) == "getitem"}
+    return {each for each in items if isinstance(each, int) and each} if name in _WHOLE else set()
 
 
 def _name(n: fx.Node) -> str:

@@ -20,7 +20,13 @@ from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
-__all__ = ["DataDependentError", "ExampleTracer", "LayerTracer", "place_in_forward"]
+__all__ = [
+    "DataDependentError",
+    "ExampleTracer",
+    "LayerTracer",
+    "computed_tensors",
+    "place_in_forward",
+]
 
 # Their arguments are sizes, of which torch takes no symbols.
 _FACTORIES = (
@@ -60,7 +66,7 @@ class LayerTracer(fx.Tracer):
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         """Whether a layer is one node of the graph."""
-        whole = isinstance(m, _ConvNd | _BatchNorm)
+        whole = isinstance(m, _ConvNd | _BatchNorm | torch.jit.ScriptModule)
         return whole or super().is_leaf_module(m, module_qualified_name)
 
     def create_arg(self, a: Any) -> Any:
@@ -92,6 +98,8 @@ class ExampleTracer(LayerTracer):
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         """Whether a layer is one node of the graph."""
+        if isinstance(m, torch.jit.ScriptModule):
+            return True
         if _computes_weights(m) or (self._whole and isinstance(m, _ConvNd | _BatchNorm)):
             return True
         if _hooked(m):
@@ -221,6 +229,7 @@ class Symbol(fx.Proxy):
         return self.value
 
     def __bool__(self) -> bool:
+        self.node.meta["asked"] = True
         return bool(self.concrete())
 
     def __int__(self) -> int:
@@ -289,6 +298,8 @@ def _namespaces(root: nn.Module) -> list[dict[str, Any]]:
     """
     found: dict[int, dict[str, Any]] = {}
     for part in root.modules():
+        if isinstance(part, torch.jit.ScriptModule):
+            continue
         space = getattr(inspect.unwrap(type(part).forward), "__globals__", {})
         home = str(space.get("__name__", "torch"))
         if home.partition(".")[0] not in ("torch", "cwda") and "isinstance" not in space:
@@ -355,11 +366,18 @@ def _leaves(value: Any) -> Iterator[Any]:
 
 def _computes_weights(m: nn.Module) -> bool:
     """Whether a layer's weight is no parameter of it, as with weight normalisation."""
-    return (
-        isinstance(m, _ConvNd | nn.Linear | _BatchNorm)
-        and "weight" not in m._parameters
-        and nn.Module not in type(m).__bases__
-    )
+    return bool(computed_tensors(m)) and nn.Module not in type(m).__bases__
+
+
+def computed_tensors(m: nn.Module) -> list[str]:
+    """The weights and biases of a layer that are no parameters of it."""
+    if not isinstance(m, _ConvNd | nn.Linear | _BatchNorm):
+        return []
+    return [
+        name
+        for name in ("weight", "bias")
+        if name not in m._parameters and isinstance(getattr(m, name, None), Tensor)
+    ]
 
 
 def _hooked(m: nn.Module) -> bool:

@@ -181,8 +181,11 @@ def _zeroed(places: list[Place]) -> Iterator[None]:
 
 
 def random_like(image: Tensor, seed: int = 1) -> Tensor:
-    """Another input of the same form."""
+    """Another input of the same form: of whole numbers, such as words, those in other places."""
     generator = torch.Generator().manual_seed(seed)
+    if not image.is_floating_point():
+        order = torch.randperm(image.numel(), generator=generator).to(image.device)
+        return image.flatten()[order].reshape(image.shape)
     drawn = torch.randn(image.shape, generator=generator, dtype=torch.float64)
     return drawn.to(image)
 

@@ -164,6 +164,39 @@ class Optional(Between):
         return {"out": self.last(self.second(y if mask is None else y * mask)), "n": 3}
 
 
+class Padded(nn.Module):
+    """A shortcut that pads channels; dropout, an auxiliary head, and a layer that nothing uses."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 8, 3, 1, 1), nn.Conv2d(8, 16, 3, 2, 1)
+        self.last, self.aux, self.unused = nn.Linear(16, 4), nn.Linear(3, 2), nn.Conv2d(3, 3, 1)
+
+    def forward(self, x, aux=0, features=False):
+        y = self.first(x)
+        y = self.second(y) + F.pad(y[:, :, ::2, ::2], (0, 0, 0, 0, 4, 4))
+        y = y.mean((2, 3))
+        if features:
+            return y
+        y = self.last(F.dropout(y, 0.5, self.training))
+        return (y, self.aux(x.mean((2, 3)))) if aux else y
+
+
+class PaddedBlock(nn.Module):
+    """Two paddings, of the plane and of the channels by sizes of its layers, and one inside."""
+
+    def __init__(self, before, after, inner=None):
+        super().__init__()
+        self.a, self.b = nn.Conv2d(before, after, 3), nn.Conv2d(after, after, 1)
+        self.inner = nn.Identity() if inner is None else inner
+        self.more = after - before
+
+    def forward(self, x):
+        y = F.relu(self.a(F.pad(self.inner(x), (1, 1, 1, 1))))
+        wide = F.pad(x, [0, 0, 0, 0, 0, self.more], mode="constant", value=0.0)
+        return self.b(y) + F.pad(input=wide, pad=(0, 0, 0, 0, 0, 0))
+
+
 def copied(change):
     """A forward pass that changes a copy in place and goes on with it."""
 
@@ -235,6 +268,25 @@ def _inner():
     return nn.Conv2d(8, 8, 3, padding=1)
 
 
+def _halves(x):
+    one, other = x[: len(x) // 2], x[len(x) // 2 :]
+    return one + 2 * other
+
+
+class Doubled(nn.Module):
+    def forward(self, x):
+        return 2 * x
+
+
+def _parametrised(make, name):
+    def made():
+        found = make()
+        nn.utils.parametrize.register_parametrization(found, name, Doubled())
+        return found
+
+    return made
+
+
 #: Every filter but those that reach the output can be pruned, and removed.
 FOLLOWED = {
     "own norm": layer(lambda: NormedConv(8, 8, 3, norm=nn.BatchNorm2d(8), activation=F.relu)),
@@ -288,6 +340,24 @@ FOLLOWED = {
         norm=lambda: nn.BatchNorm2d(8),
     ),
     "optional arguments": lambda: Optional(None),
+    "stacked and summed": between(lambda m, x: torch.stack([x, m.inner(x)]).sum(0), inner=_inner),
+    "stacked and interleaved": between(
+        lambda m, x: torch.stack([x, m.inner(x)], 2).flatten(1, 2), 16, inner=_inner
+    ),
+    "joined along the batch": between(
+        lambda m, x: _halves(torch.cat([x, m.inner(x)], 0)), inner=_inner
+    ),
+    "joined along the plane": between(lambda m, x: torch.cat([x, m.inner(x)], 2), inner=_inner),
+    "gated linear unit": between(
+        lambda m, x: F.glu(torch.cat([x, m.inner(x)], 1), 1), inner=_inner
+    ),
+    "layer of gates": between(lambda m, x: m.gate(x), 4, gate=lambda: nn.GLU(1)),
+    "flipped": between(lambda m, x: x.flip(3) + torch.flip(x, [2, 3])),
+    "dropout of channels": layer(nn.Dropout2d),
+    "blur of as many groups": between(
+        lambda m, x: F.conv2d(x, m.kernel, groups=x.shape[1]),
+        kernel=lambda: nn.Parameter(torch.ones(8, 1, 3, 3)),
+    ),
 }
 
 
@@ -350,4 +420,27 @@ FIXED = {
         "masked, it is not zero where second reads it",
     ),
     "group norm": (layer(lambda: nn.GroupNorm(2, 8)), "enters layer (GroupNorm)"),
+    "computed bias": (layer(_parametrised(_inner, "bias")), "weights are computed"),
+    "computed scale": (
+        layer(_parametrised(lambda: nn.BatchNorm2d(8), "weight")),
+        "weights are computed",
+    ),
+    "groups written": (
+        between(
+            lambda m, x: F.conv2d(x, m.kernel, groups=m.count),
+            kernel=lambda: nn.Parameter(torch.ones(8, 1, 3, 3)),
+            count=lambda: 8,
+        ),
+        "number of groups as a number",
+    ),
+    "number asked": (between(lambda m, x: x * 2 if x.shape[1] > 4 else x), "is compared with one"),
+    "inputs of the next layer": (
+        between(lambda m, x: x / m.second.weight.shape[1]),
+        "is asked of second.weight",
+    ),
+    "flipped channels": (between(lambda m, x: x.flip(1)), PART),
+    "stacked with a constant": (
+        between(lambda m, x: torch.stack([x, torch.ones(x.shape[0], 8, 10, 10)]).sum(0)),
+        "constant with a place",
+    ),
 }

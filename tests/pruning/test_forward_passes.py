@@ -185,6 +185,49 @@ def test_the_model_is_left_as_it_was():
     assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
 
 
+@pytest.mark.parametrize("part", [lambda w: w, lambda w: w[0]], ids=["whole", "filter"])
+def test_sizes_asked_of_a_weight_fix_what_it_reads(part):
+    model = built(between(lambda m, x: x / part(m.second.weight).numel() ** 0.5))
+    assert "is asked of second.weight" in couple(model, IMAGE).reason("first")
+
+
+def test_what_training_alone_uses_is_told():
+    class Auxiliary(Between):
+        def forward(self, x):
+            y = super().forward(x)
+            return (y, self.aux(self.first(x))) if self.training else y
+
+    model = built(lambda: Auxiliary(lambda m, x: x, aux=nn.Conv2d(8, 2, 1)))
+    plan = make_plan(model, "l2", 0.5, IMAGE)
+    with pytest.warns(RuntimeWarning, match="does not run in training mode"):
+        remove(model, plan, IMAGE)
+
+
+def test_scripted_layers_are_passed_by():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # deprecated, but people have such models
+        scripted = torch.jit.script(nn.ReLU())
+        model = built(lambda: nn.Sequential(nn.Conv2d(3, 8, 3), scripted, *_two()))
+        found = couple(model, IMAGE)
+    assert "enters 1 (RecursiveScriptModule)" in found.reason("0")
+    assert not found.reason("2")
+
+
+def _two():
+    return nn.Conv2d(8, 8, 1), nn.Conv2d(8, 2, 1)
+
+
+def test_layers_without_sizes_and_compiled_ones_are_refused():
+    with torch.random.fork_rng(devices=[]):
+        lazy = nn.Sequential(nn.LazyConv2d(8, 3), nn.Conv2d(8, 2, 1))
+    compiled = built(layer(nn.Identity))
+    compiled.first = torch.compile(compiled.first)
+    with pytest.raises(TracingError, match=r"0\.weight of Sequential has no size yet; run"):
+        couple(lazy, IMAGE)
+    with pytest.raises(TracingError, match="first of Between is compiled"):
+        couple(compiled, IMAGE)
+
+
 def test_what_is_no_network_to_prune_is_refused_in_one_line():
     with pytest.raises(SelectionError, match="it reaches the output"):
         make_plan(built(lambda: nn.Sequential(nn.Conv2d(3, 4, 1))), "l2", 0.5, IMAGE)
