@@ -164,8 +164,8 @@ def require_count(value: object, least: int, what: str, error: type[CwdaError] =
     return int(value)
 
 
-def require_ratios(values: object) -> tuple[float, ...]:
-    """Pruning ratios, one or several, each between 0 and 1.
+def require_ratios(values: object, least: int = 1) -> tuple[float, ...]:
+    """Pruning ratios, one or several, each between 0 and 1; `least` is how many are needed.
 
     Raises
     ------
@@ -179,7 +179,7 @@ def require_ratios(values: object) -> tuple[float, ...]:
     """
     several = isinstance(values, Iterable) and not isinstance(values, str)
     ratios = tuple(values) if several else (values,)  # type: ignore[arg-type]
-    if not ratios:
+    if len(ratios) < least:
         raise SelectionError("no pruning ratio given; one or more between 0 and 1 are needed")
     return tuple(require_between(each, 0, 1, "a pruning ratio", SelectionError) for each in ratios)
 

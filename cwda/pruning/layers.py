@@ -14,6 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.instancenorm import _InstanceNorm
 
+from cwda.brief import brief
 from cwda.pruning.channels import Channels, along, spread
 from cwda.pruning.operations import is_torch_layer
 
@@ -51,6 +52,8 @@ class Held:
     numbers: Tensor
     zeroed: bool
 
+    __repr__ = brief
+
 
 @dataclass(eq=False)
 class Use:
@@ -77,6 +80,8 @@ class Reading:
     axis: int
     numbers: Tensor
 
+    __repr__ = brief
+
 
 @dataclass(frozen=True, eq=False)
 class Applied:
@@ -96,6 +101,8 @@ class Applied:
     transposed: bool
     groups: int
     written: bool = False
+
+    __repr__ = brief
 
 
 class Layers:

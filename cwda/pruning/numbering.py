@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor, nn
 
+from cwda.brief import brief
 from cwda.pruning.propagation import Propagation
 from cwda.pruning.sites import ChannelArray, Padding, Read, Site, Slot, site_of
 
@@ -24,6 +25,8 @@ class Numbered:
     paddings: tuple[Padding, ...]
     fixed: Mapping[int, str]
     n_channels: int
+
+    __repr__ = brief
 
 
 def numbered(run: Propagation, model: nn.Module, images: int) -> Numbered:

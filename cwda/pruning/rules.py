@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
+from cwda.brief import brief
 from cwda.pruning.channels import Channels, along, constant, spread, varies
 from cwda.pruning.operations import (
     ADDITIVE,
@@ -80,6 +81,8 @@ class Call:
     carry_out: Callable[[list[Any], dict[str, Any]], Any]
     paddings: dict[str, tuple[Tensor, int, int]]
     root: Any
+
+    __repr__ = brief
 
     def tensors(self) -> list[Tensor]:
         """The numbers of all tensors among the arguments."""

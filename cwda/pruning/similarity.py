@@ -197,7 +197,7 @@ def similarity(
     >>> sim.table.loc[0, ["spearman", "overlap_50"]].astype(float).round(3).tolist()
     [0.922, 0.778]
     """
-    ratios = require_ratios(ratios)
+    ratios = require_ratios(ratios, least=0)
     require_between(alpha, 0, 1, "alpha", SelectionError)
     found = resolve(criteria, fewest=2)
     names = tuple(each.name for each in found)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
+from cwda.brief import brief
 from cwda.pruning.layers import Use
 
 __all__ = ["ChannelArray", "Marks", "Padding", "Read", "Site", "Slot", "site_of"]
@@ -80,6 +81,8 @@ class Slot:
     channels: ChannelArray
     zeroed: bool
 
+    __repr__ = brief
+
 
 @dataclass(frozen=True, eq=False)
 class Read:
@@ -101,6 +104,8 @@ class Read:
     layer: str
     axis: int
     channels: ChannelArray
+
+    __repr__ = brief
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -63,8 +64,11 @@ def test_ctrl_c_ends_with_130_and_no_traceback():
     arguments = ("predict", "--simulate", "--draws", "1000000", "-v")
     process = start(*arguments, stdout=subprocess.DEVNULL)
     assert process.stderr.readline().startswith(b"info: ")  # the network is read
-    process.send_signal(signal.SIGINT)
-    errors = process.communicate(timeout=120)[1]
+    for _ in range(40):  # one that arrives in a callback of a library may be lost
+        process.send_signal(signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            errors = process.communicate(timeout=5)[1]
+            break
     assert process.returncode == 130
     assert errors == b"interrupted\n"
 

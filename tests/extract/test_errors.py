@@ -162,9 +162,9 @@ def test_flipped_bits_of_hdf5(tmp_path):
         from cwda.extract import load
         folder = Path(sys.argv[1])
         data, rng, failed = (folder / "whole").read_bytes(), random.Random(0), 0
-        for _ in range(150):
+        for _ in range(25):  # each is read in a further process first
             damaged = bytearray(data)
-            damaged[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+            damaged[rng.randrange(1000)] ^= 1 << rng.randrange(8)
             (folder / "flipped.h5").write_bytes(damaged)
             try:
                 load(folder / "flipped.h5")
@@ -175,7 +175,7 @@ def test_flipped_bits_of_hdf5(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", script, tmp_path], capture_output=True, text=True, check=True
     )
-    assert int(done.stdout) > 5
+    assert int(done.stdout) > 2
 
 
 @pytest.mark.slow
