@@ -93,6 +93,8 @@ def _settle_singles(channels: _Channels) -> None:
 def _count(layer: StoredLayer, layout: Layout, channels: _Channels) -> None:
     for index, variable in enumerate(layer.variables(layout)):
         kernel = layer.kernels.get(index)
+        if 0 in variable.shape:  # an empty array tells nothing
+            continue
         if kernel is None or not kernel.role:
             if len(variable.shape) == 2 and index == 0:
                 channels.taken[variable.shape[0]] += 1

@@ -467,3 +467,14 @@ def test_links_at_the_top_are_not_followed(tmp_path):
     network = load(tmp_path / "m.h5")
     assert network["conv2d"].weight.shape == (4, 2, 3, 3)
     assert not any("Keras 1" in note for note in network.assumptions)
+
+
+def test_empty_kernels_are_left_out_with_their_reason(tmp_path):
+    with h5py.File(tmp_path / "m.h5", "w") as file:
+        file.attrs["keras_version"] = "2.4.0"
+        file["empty/empty/kernel:0"] = np.zeros((3, 3, 0, 1), "float32")
+        file["other/vars/0"] = np.zeros((0, 3, 8, 16), "float32")
+        file["conv/conv/kernel:0"] = np.zeros((3, 3, 8, 16), "float32")
+    network = load(tmp_path / "m.h5")
+    assert [layer.n_filters for layer in network] == [16]
+    assert {entry.reason for entry in network.skipped} == {"empty"}
