@@ -23,6 +23,7 @@ __all__ = [
     "Skipped",
     "distinct",
     "layer_from_array",
+    "matches",
 ]
 
 
@@ -256,13 +257,7 @@ class Network:
         LayerError
             If no layer matches.
         """
-        patterns = [part.strip() for part in str(pattern).split(",")]
-        kept = tuple(
-            layer
-            for layer in self.layers
-            # A name that is spelled out wins over its reading as a pattern, as "[mask].conv".
-            if any(layer.name == part or fnmatch.fnmatchcase(layer.name, part) for part in patterns)
-        )
+        kept = tuple(layer for layer in self.layers if matches(layer.name, str(pattern)))
         if not kept:
             some = ", ".join(layer.name for layer in self.layers[:3])
             raise LayerError(
@@ -282,6 +277,22 @@ class Network:
         )
         head = "<tr><th>layer</th><th>filters</th><th>channels</th><th>kernel</th></tr>"
         return f"<p>{html.escape(repr(self))}</p><table>{head}{rows}</table>"
+
+
+def matches(name: str, patterns: str) -> bool:
+    """Whether a layer's name matches one of several glob patterns, separated by commas.
+
+    A name that is spelled out is no pattern, also where it holds brackets or commas.
+
+    Examples
+    --------
+    >>> matches("layer1.conv", "conv1,layer*"), matches("[mask].conv", "[mask].conv")
+    (True, True)
+    """
+    parts = (part.strip() for part in patterns.split(","))
+    return name == patterns or any(
+        part and (name == part or fnmatch.fnmatchcase(name, part)) for part in parts
+    )
 
 
 def distinct(networks: Iterable[Network]) -> list[Network]:

@@ -304,3 +304,20 @@ def test_tables_and_other_things_are_no_sources():
     assert "DataFrame" in refusal(cwda.check, WEIGHTS, margins=table)
     assert "weights are a tensor" in refusal(cwda.ConvLayer, "a", [1])
     assert "Axes" in refusal(figures.qq, ONE, ax=3)
+
+
+def test_names_that_look_like_patterns_are_matched_in_every_option():
+    state = {"a[0].conv.weight": WEIGHTS["1.weight"], "x,y.conv.weight": WEIGHTS["1.weight"] + 1}
+    net = cwda.load(state, groups={"a[0].conv": 2, "x,y.conv": 4})
+    assert [layer.groups for layer in net] == [2, 4]
+    assert cwda.load(state, transposed="x,y.conv")["x,y.conv"].transposed
+    assert [layer.name for layer in net.select("x,y.conv")] == ["x,y.conv"]
+    assert "no layer matches 'b'" in refusal(cwda.load, state, transposed="a*,b")
+
+
+def test_options_of_reading_are_refused_where_nothing_is_open():
+    net = cwda.load(WEIGHTS)
+    for source in (net, net[0], net[0].array):
+        for option in ({"groups": {"*": 4}}, {"transposed": "0"}, {"weights_key": "ema"}):
+            assert "nothing is open" in refusal(cwda.load, source, **option)
+    assert cwda.load(WEIGHTS["0.weight"], layout="OIHW")[0].n_filters == 16

@@ -6,7 +6,6 @@ here as far as the biases and the names tell it.
 
 from __future__ import annotations
 
-import fnmatch
 import math
 import re
 from collections.abc import Mapping, Sequence, Set
@@ -21,6 +20,7 @@ from cwda.extract.keras_layout import Layout
 from cwda.extract.layouts import CHANNELS_FIRST, Order, arranged, parse_order
 from cwda.extract.recognise import split_leaf
 from cwda.extract.tensors import NamedTensor
+from cwda.layers import matches
 
 __all__ = ["Layouts", "arrange"]
 
@@ -110,7 +110,7 @@ def _wanted(names: Sequence[str], layout: Layouts | None) -> list[Order | None]:
     wanted: list[Order | None] = [None] * len(names)
     for pattern, order in orders.items():
         for index, name in enumerate(names):
-            if fnmatch.fnmatchcase(name, str(pattern)):
+            if matches(name, str(pattern)):
                 wanted[index] = order
     return wanted
 

@@ -128,6 +128,15 @@ def load(
     options, name = checked_options(groups, transposed, weights_key, layout), checked_name(name)
     if isinstance(source, str | Path):
         return _named(source, name, options)
+    settled = isinstance(source, Network | ConvLayer)
+    if (settled or (isinstance(source, np.ndarray | Tensor) and layout is None)) and (
+        options != Options()
+    ):
+        raise SourceError(
+            f"groups, transposed, weights_key and layout tell how to read a source, and of "
+            f"{type(source).__name__} nothing is open; leave them out, or give an array of other "
+            "axes than N x k^2 x N' with its layout"
+        )
     if isinstance(source, Network):
         return source if name is None else replace(source, name=name)
     if isinstance(source, ConvLayer):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import math
 from collections.abc import Mapping
 
@@ -24,7 +23,7 @@ from cwda.extract.recognise import split_leaf, why_not
 from cwda.extract.scales import along_axes, apply_scales
 from cwda.extract.stacked import without_stacks
 from cwda.extract.tensors import Content, NamedTensor
-from cwda.layers import ConvLayer, Network, Provenance, Skipped
+from cwda.layers import ConvLayer, Network, Provenance, Skipped, matches
 
 __all__ = ["select", "turn"]
 
@@ -54,7 +53,7 @@ def select(content: Content, name: str, provenance: Provenance, options: Options
     _require_size(chosen, content.stored)
     names = layer_names(chosen)
     _check_patterns(names, options)
-    told = [_matches(name, options.transposed) for name in names]
+    told = [matches(name, options.transposed) for name in names]
     chosen = arrange(chosen, names, tensors, options.layout, told, content.format)
     chosen = along_axes(chosen, told)
     refused = [t for t in chosen if t.reason]
@@ -183,10 +182,10 @@ def _settle_one(
 ) -> tuple[tuple[int, bool], list[str]]:
     assumed: list[str] = []
     transposed, groups = tensor.transposed, tensor.groups
-    if _matches(name, options.transposed):
+    if matches(name, options.transposed):
         transposed = True
     for pattern, number in options.groups.items():
-        if fnmatch.fnmatchcase(name, pattern):
+        if matches(name, pattern):
             groups = number
     if transposed is None:
         transposed = False
@@ -204,20 +203,13 @@ def _settle_one(
 
 def _check_patterns(names: list[str], options: Options) -> None:
     layout = options.layout if isinstance(options.layout, Mapping) else {}
-    patterns = [*options.groups, *layout, *_split(options.transposed)]
-    for pattern in patterns:
-        if not any(fnmatch.fnmatchcase(name, str(pattern)) for name in names):
+    whole = options.transposed in names
+    transposed = [options.transposed] if whole else options.transposed.split(",")
+    for pattern in (*options.groups, *layout, *filter(None, map(str.strip, transposed))):
+        if not any(matches(name, str(pattern)) for name in names):
             raise SourceError(
                 f"no layer matches {pattern!r}; the first layers are {', '.join(names[:4])}"
             )
-
-
-def _split(patterns: str) -> list[str]:
-    return [part.strip() for part in patterns.split(",") if part.strip()]
-
-
-def _matches(name: str, patterns: str) -> bool:
-    return any(fnmatch.fnmatchcase(name, part) for part in _split(patterns))
 
 
 def _note(text: str, layers: list[str], total: int) -> str:

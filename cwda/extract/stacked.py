@@ -7,7 +7,6 @@ would be kernels of volumes that no network has.
 
 from __future__ import annotations
 
-import fnmatch
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from cwda.extract.recognise import split_leaf
 from cwda.extract.tensors import NamedTensor
+from cwda.layers import matches
 
 __all__ = ["without_stacks"]
 
@@ -126,4 +126,4 @@ def _is_told(tensor: NamedTensor, layout: str | Mapping[str, str] | None) -> boo
     if not isinstance(layout, Mapping):
         return False
     stems = {split_leaf(tensor.path)[0], split_leaf(tensor.name)[0]}
-    return any(fnmatch.fnmatchcase(stem, str(pattern)) for pattern in layout for stem in stems)
+    return any(matches(stem, str(pattern)) for pattern in layout for stem in stems)
