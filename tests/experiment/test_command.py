@@ -68,7 +68,7 @@ def test_writes_table_figures_and_goes_on(files, tmp_path):
         (["--normalisation", "cifar"], "no normalisation 'cifar'"),
         (["--figure", "a.txt"], "unknown format"),
         (["--output", "no/such/folder.csv"], "does not exist"),
-        (["--finetune", "1", "--learning-rate", "0"], "a learning rate is positive"),
+        (["--finetune", "1", "--learning-rate", "0"], "a learning rate lies above 0"),
         (["--data", "no-such.npz"], "no-such.npz"),
     ],
 )
