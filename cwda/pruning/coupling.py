@@ -245,6 +245,8 @@ def couple(model: nn.Module | str | Path, example: Example) -> Coupling:
             run.follow(image)
         except Exception as error:  # an operation may refuse what the rules make of it
             reason = str(error).strip().partition("\n")[0]
+            if not reason or reason.startswith("While executing"):  # said by torch.fx, not why
+                reason = "its forward pass changes a buffer or an attribute that it also reads"
             raise TracingError(
                 f"the channels of {type(model).__name__} cannot be followed ({reason})"
             ) from error
