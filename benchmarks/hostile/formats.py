@@ -91,18 +91,8 @@ def _legacy(folder: Path, state: State) -> Path:
     return folder / "m.pth"
 
 
-def _module(state: State) -> torch.nn.Module:
-    module = torch.nn.Sequential()
-    for name, value in state.items():
-        n_filters, channels, *kernel = value.shape
-        layer = torch.nn.Conv2d(channels, n_filters, tuple(kernel), bias=False)
-        layer.weight = torch.nn.Parameter(torch.from_numpy(value.copy()))
-        module.add_module(name, layer)
-    return module
-
-
 def _pickled_module(folder: Path, state: State) -> Path:
-    torch.save(_module(state), folder / "m.pth")
+    torch.save(torch_formats.module_of(state), folder / "m.pth")
     return folder / "m.pth"
 
 
@@ -111,7 +101,7 @@ def _script(folder: Path, state: State) -> Path:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        torch.jit.script(_module(state)).save(str(folder / "m.pt"))
+        torch.jit.script(torch_formats.module_of(state)).save(str(folder / "m.pt"))
     return folder / "m.pt"
 
 

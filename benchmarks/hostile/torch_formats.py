@@ -16,7 +16,16 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-__all__ = ["archive_of_program", "distributed", "early", "frozen", "program", "tar", "tar_of"]
+__all__ = [
+    "archive_of_program",
+    "distributed",
+    "early",
+    "frozen",
+    "module_of",
+    "program",
+    "tar",
+    "tar_of",
+]
 
 State = dict[str, npt.NDArray[np.generic]]
 
@@ -114,14 +123,20 @@ def archive_of_program(folder: Path, state: State, changes: dict[str, Any]) -> P
     return folder / "m.pt2"
 
 
-def frozen(folder: Path, state: State) -> Path:
-    """A frozen TorchScript archive, whose constants have numbers in place of names."""
+def module_of(state: State) -> torch.nn.Module:
+    """Convolutions with these weights, one after the other."""
     module = torch.nn.Sequential()
     for name, value in state.items():
         n_filters, channels, *kernel = value.shape
         layer = torch.nn.Conv2d(channels, n_filters, tuple(kernel), bias=False)
         layer.weight = torch.nn.Parameter(torch.from_numpy(value.copy()))
         module.add_module(name, layer)
+    return module
+
+
+def frozen(folder: Path, state: State) -> Path:
+    """A frozen TorchScript archive, whose constants have numbers in place of names."""
+    module = module_of(state)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.jit.freeze(torch.jit.script(module.eval())).save(str(folder / "m.pt"))

@@ -12,27 +12,17 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from cwda.extract.onnx_tensors import INTEGER_RANGES
+from cwda.extract.onnx_tensors import INTEGER_RANGES, STORED
 from cwda.extract.onnx_values import Call, Computation, Outcome, Rule, UnknownValueError
 
 __all__ = ["DTYPES", "LAYOUT", "RULES", "dequantise", "outcome"]
 
-#: Types that Cast and the quantising operators may give, by ONNX's number.
+#: Types that Cast and the quantising operators may give, by ONNX's number: torch computes with
+#: neither wide unsigned integers nor, as a weight, with complex numbers.
 DTYPES = {
-    1: torch.float32,
-    2: torch.uint8,
-    3: torch.int8,
-    5: torch.int16,
-    6: torch.int32,
-    7: torch.int64,
-    9: torch.bool,
-    10: torch.float16,
-    11: torch.float64,
-    16: torch.bfloat16,
-    17: torch.float8_e4m3fn,
-    18: torch.float8_e4m3fnuz,
-    19: torch.float8_e5m2,
-    20: torch.float8_e5m2fnuz,
+    number: dtype
+    for number, dtype in STORED.items()
+    if dtype not in (torch.uint16, torch.uint32, torch.uint64) and not dtype.is_complex
 }
 #: 4-bit integers are computed with in the next larger type.
 _QUANTISED = DTYPES | {4: torch.int32, 21: torch.uint8, 22: torch.int8}

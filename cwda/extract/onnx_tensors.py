@@ -21,11 +21,12 @@ from cwda.extract.protobuf import Message, Value, varints
 from cwda.extract.tensors import printable
 from cwda.extract.torch_storage import from_buffer
 
-__all__ = ["DAMAGED", "INTEGER_RANGES", "Beside", "Constant", "read_tensor", "text"]
+__all__ = ["DAMAGED", "INTEGER_RANGES", "STORED", "Beside", "Constant", "read_tensor", "text"]
 
 DAMAGED = "the ONNX data are damaged; download or copy the file again"
 
-_DTYPES = {
+#: Types of whole bytes, by ONNX's number.
+STORED = {
     1: torch.float32,
     2: torch.uint8,
     3: torch.int8,
@@ -151,7 +152,7 @@ def read_tensor(message: Message, beside: Beside) -> tuple[str, Constant]:
     """The name of a TensorProto as the file has it, and the tensor."""
     proto = _parse(message)
     sizes, kind, shown = tuple(proto.shape), proto.kind, printable(proto.name)
-    dtype = _CODES[kind][1].dtype if kind in _CODES else _DTYPES.get(kind)
+    dtype = _CODES[kind][1].dtype if kind in _CODES else STORED.get(kind)
     numel = math.prod(sizes)
     if dtype is None or len(sizes) > _MAX_AXES or numel >= 2**60:
         reason = f"elements of ONNX type {kind}" if dtype is None else "its sizes are impossible"
