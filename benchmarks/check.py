@@ -13,8 +13,8 @@ from benchmarks import peers
 from benchmarks.timing import Row, once, seconds, times
 from cwda.layers import ConvLayer, Network, Provenance
 from cwda.numerics.kernels import pair_kernels
-from cwda.numerics.normality import marginals
-from cwda.numerics.pooled_ks import pooled_ks
+from cwda.numerics.normality.layers import marginals
+from cwda.numerics.normality.pooled_ks import pooled_ks
 
 __all__ = ["growth", "memory", "speed"]
 
@@ -71,7 +71,7 @@ def speed(network: Network) -> list[Row]:
             )
         )
     rows += stages(network)
-    for condition in cwda.CONDITIONS:
+    for condition in cwda.conditions.CONDITIONS:
         own = seconds(lambda name=condition: cwda.check(network, [name]), 3)
         rows.append((f"{condition} alone", f"{own:.2f} s", f"{100 * own / ours:.0f} %"))
     return rows

@@ -16,8 +16,16 @@ from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(include=["cwda.extract"]):
-    from cwda.extract import load
+with atheris.instrument_imports(
+    include=[
+        "cwda.checkpoints",
+        "cwda.containers",
+        "cwda.torch_files",
+        "cwda.keras_files",
+        "cwda.onnx_files",
+    ]
+):
+    from cwda.loading import load
 
 from benchmarks.hostile.formats import healthy_file
 from cwda.errors import CwdaError

@@ -25,10 +25,13 @@ import torch
 from torch import Tensor, nn
 
 import cwda
+from cwda.coupling import couple
 from cwda.experiment.finetune import FineTuning, fine_tune
 from cwda.layers import Network
 from cwda.models import Images, build, initialise
-from cwda.pruning import Masks, collect, count, couple, make_plan, scores
+from cwda.pruning import Masks, make_plan
+from cwda.scoring import collect, scores
+from cwda.tracing import count
 
 DRAWS = 200
 NEEDS = ("batchnorm", "activations", "gradients")
@@ -132,7 +135,7 @@ def _of_weights(network: Network, device: torch.device) -> list[Stage]:
     drawn = Work(2 * DRAWS * read, DRAWS * gram, torch.float64)
 
     def simulate() -> object:
-        return cwda.simulate_similarity(network, rungs=["scale"], draws=DRAWS, device=device)
+        return cwda.theory.simulate_similarity(network, rungs=["scale"], draws=DRAWS, device=device)
 
     return [
         Stage("check, six conditions", lambda: cwda.check(network, device=device), once),
@@ -140,7 +143,8 @@ def _of_weights(network: Network, device: torch.device) -> list[Stage]:
         Stage("similarity of norm-based criteria",
               lambda: cwda.similarity(network, device=device), once),
         Stage("predicted similarity, closed form",
-              lambda: cwda.predict_similarity(network, rungs=["scale"], device=device), once),
+              lambda: cwda.theory.predict_similarity(
+                  network, rungs=["scale"], device=device), once),
         Stage(f"simulated similarity, {DRAWS} draws", simulate, drawn),
     ]  # fmt: skip
 

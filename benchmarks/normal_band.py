@@ -1,4 +1,4 @@
-"""The local levels of `cwda.numerics.normal_band`, by simulation: a minute or two.
+"""The local levels of `cwda.numerics.normality.normal_band`, by simulation: a minute or two.
 
 python -m benchmarks.normal_band
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import special
 
-from cwda.numerics.normal_band import FEWEST, LEVEL
+from cwda.numerics.normality.normal_band import FEWEST, LEVEL
 
 CHUNK = 1 << 21
 

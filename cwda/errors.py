@@ -6,32 +6,23 @@ import difflib
 from collections.abc import Iterable
 
 __all__ = [
-    "CalibrationError",
     "CannotFit",
-    "ComparisonError",
     "CriterionError",
     "CwdaError",
     "DataError",
     "DivergedError",
-    "ExperimentError",
     "ExportError",
-    "FigureError",
-    "LayerError",
     "PlanError",
-    "RemovalError",
-    "SampleError",
     "SelectionError",
     "SourceError",
-    "StudyError",
     "TracingError",
-    "TrainingError",
     "UnreadableError",
     "WeightsError",
     "nearest",
 ]
 
 
-class CwdaError(Exception):
+class CwdaError(ValueError):
     """Base of all errors of this package that stem from the input, not from a defect."""
 
 
@@ -47,36 +38,12 @@ class DataError(CwdaError):
     """Images or labels are missing, damaged or do not fit the model."""
 
 
-class ExperimentError(CwdaError):
-    """An experiment is impossible as asked for, or its folder belongs to another one."""
-
-
-class FigureError(CwdaError):
-    """A figure cannot be drawn from what was given: empty, of the wrong type, a column missing."""
-
-
 class TracingError(CwdaError):
     """The forward pass of a model cannot be turned into a graph."""
 
 
-class TrainingError(CwdaError):
-    """Training cannot go on: impossible recipe, checkpoint of another run."""
-
-
-class DivergedError(TrainingError):
+class DivergedError(CwdaError):
     """The training loss is not finite."""
-
-
-class StudyError(CwdaError):
-    """A study cannot be run as asked: unknown factor, folder of another study."""
-
-
-class SampleError(CwdaError):
-    """A sample has the wrong shape or size for the statistic asked for."""
-
-
-class LayerError(CwdaError):
-    """The network has no such layer."""
 
 
 class WeightsError(CwdaError):
@@ -95,10 +62,6 @@ class CriterionError(CwdaError):
     """A pruning criterion is unknown, or does not give one score for each filter."""
 
 
-class ComparisonError(CwdaError):
-    """Two results cannot be compared: different networks, or one given twice."""
-
-
 class SelectionError(CwdaError):
     """Filters cannot be selected as asked: impossible ratio, unknown strategy."""
 
@@ -107,16 +70,8 @@ class PlanError(CwdaError):
     """A pruning plan is malformed, or does not fit the network it is applied to."""
 
 
-class RemovalError(CwdaError):
-    """Channels cannot be removed from a network, or what is left computes something else."""
-
-
 class ExportError(CwdaError):
     """A network cannot be written in the format asked for."""
-
-
-class CalibrationError(CwdaError):
-    """A calibration study cannot be read, continued or run as asked."""
 
 
 #: Most known names in one message.

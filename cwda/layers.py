@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from cwda.errors import LayerError, SourceError, nearest
+from cwda.errors import CwdaError, SourceError, nearest
 
 __all__ = [
     "ConvLayer",
@@ -226,12 +226,12 @@ class Network:
 
         Raises
         ------
-        LayerError
+        CwdaError
             If there is none; the message names the nearest.
         """
         if isinstance(key, int):
             if not -len(self) <= key < len(self):
-                raise LayerError(
+                raise CwdaError(
                     f"{self.name} has {len(self)} convolutions, 0 to {len(self) - 1}; "
                     f"there is no {key}"
                 )
@@ -240,7 +240,7 @@ class Network:
             if layer.name == key:
                 return layer
         names = [layer.name for layer in self.layers]
-        raise LayerError(f"{self.name} has no layer {str(key)!r}{nearest(str(key), names)}")
+        raise CwdaError(f"{self.name} has no layer {str(key)!r}{nearest(str(key), names)}")
 
     @property
     def n_weights(self) -> int:
@@ -254,13 +254,13 @@ class Network:
 
         Raises
         ------
-        LayerError
+        CwdaError
             If no layer matches.
         """
         kept = tuple(layer for layer in self.layers if matches(layer.name, str(pattern)))
         if not kept:
             some = ", ".join(layer.name for layer in self.layers[:3])
-            raise LayerError(
+            raise CwdaError(
                 f"{self.name}: no layer matches {pattern!r}; its layers are called {some}"
                 + (", ..." if len(self) > 3 else "")
             )

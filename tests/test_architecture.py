@@ -9,12 +9,17 @@ PACKAGE = Path(__file__).resolve().parent.parent / "cwda"
 
 #: From the ground up; rooms of one floor do not know each other.
 FLOORS = (
-    {"brief", "errors", "formatting", "progress", "_version"},
+    {"brief", "errors", "formatting", "progress", "typing", "_version"},
     {"arguments", "files", "layers", "numerics"},
-    {"models"},
-    {"extract"},
-    {"conditions"},
-    {"theory"},
+    {"answers", "saved_answers"},
+    {"containers", "models"},
+    {"torch_files", "tracing", "zoo"},
+    {"keras_files", "onnx_files"},
+    {"convolutions"},
+    {"checkpoints"},
+    {"loading"},
+    {"conditions", "coupling"},
+    {"scoring", "theory"},
     {"pruning"},
     {"comparison", "calibration", "experiment"},
     {"figures"},

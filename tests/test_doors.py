@@ -43,9 +43,9 @@ OF_A_NETWORK = {
     "variance": {},
 }
 OF_A_LAYER = {
-    "block_covariance": cwda.block_covariance,
-    "joint_normality": cwda.joint_normality,
-    "normality": cwda.normality,
+    "block_covariance": cwda.conditions.block_covariance,
+    "joint_normality": cwda.conditions.joint_normality,
+    "normality": cwda.conditions.normality,
     "covariance": figures.covariance,
     "covariance_blocks": figures.covariance_blocks,
     "filter_image": figures.filter_image,
@@ -91,10 +91,10 @@ def test_functions_of_a_network_take_every_source(name, sources):
 
 def test_select_and_pruned_indices_take_every_source(sources):
     net = cwda.load(WEIGHTS)
-    plan, first = cwda.select(net, "l2", 0.5), cwda.pruned_indices(net, "1", "gm")
+    plan, first = cwda.pruning.select(net, "l2", 0.5), cwda.pruning.pruned_indices(net, "1", "gm")
     for source in sources.values():
-        assert cwda.select(source, "l2", 0.5).pruned == plan.pruned
-        assert cwda.pruned_indices(source, "1", "gm") == first
+        assert cwda.pruning.select(source, "l2", 0.5).pruned == plan.pruned
+        assert cwda.pruning.pruned_indices(source, "1", "gm") == first
 
 
 def test_names_lead_to_networks_and_models():
@@ -168,8 +168,8 @@ CALLS = {
         name: lambda function=function: (function, (cwda.load(ONE),), {})
         for name, function in OF_A_LAYER.items()
     },
-    "select": lambda: (cwda.select, (WEIGHTS, "l2", 0.5), {}),
-    "pruned_indices": lambda: (cwda.pruned_indices, (WEIGHTS, 0, "l2"), {}),
+    "select": lambda: (cwda.pruning.select, (WEIGHTS, "l2", 0.5), {}),
+    "pruned_indices": lambda: (cwda.pruning.pruned_indices, (WEIGHTS, 0, "l2"), {}),
     "compare": lambda: (cwda.compare, similarities(), {}),
     "overview": lambda: (figures.overview, (cwda.check(WEIGHTS),), {}),
     "effects": lambda: (figures.effects, (cwda.check(WEIGHTS), "mean"), {}),
@@ -187,7 +187,7 @@ CALLS = {
 
 
 def similarities():
-    return cwda.similarity(WEIGHTS), cwda.predict_similarity(WEIGHTS)
+    return cwda.similarity(WEIGHTS), cwda.theory.predict_similarity(WEIGHTS)
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -234,13 +234,13 @@ def test_models_are_read_where_a_name_is_given(tmp_path):
     name, shape = "resnet20-cifar10", (1, 3, 32, 32)
     model = cwda.load_model(name)
     plan = cwda.make_plan(name, "l2", 0.25, shape)
-    assert cwda.couple(name, shape).table.equals(cwda.couple(model, shape).table)
+    assert cwda.coupling.couple(name, shape).table.equals(cwda.coupling.couple(model, shape).table)
     twin = cwda.masked(name, plan, shape)
     assert twin.conv1.weight.equal(cwda.masked(model, plan, shape).conv1.weight)
     assert cwda.remove(name, plan, shape).after == plan.after
     assert len(cwda.load(cwda.export(name, tmp_path / "net.safetensors", shape))) == 19
     assert "make_plan" in refusal(cwda.masked, model, {"conv1": [0]}, shape)
-    assert "make_plan" in refusal(cwda.overlap, plan, None)
+    assert "make_plan" in refusal(cwda.pruning.overlap, plan, None)
 
 
 def test_accuracy_says_what_it_needs():
@@ -285,13 +285,13 @@ def test_a_device_that_is_not_there_is_no_fault_of_the_layers(name):
 
 
 def test_experiments_and_images_say_what_they_need(tmp_path):
-    assert "ImageData" in refusal(cwda.run_experiment, module(), None)
-    assert "a model that runs" in refusal(cwda.run_experiment, WEIGHTS, None)
+    assert "ImageData" in refusal(cwda.experiment.run_experiment, module(), None)
+    assert "a model that runs" in refusal(cwda.experiment.run_experiment, WEIGHTS, None)
     for value in (None, 0.5, [], "x", math.nan):
-        assert "epochs" in refusal(cwda.FineTuning, epochs=value)
-        assert "batch_size" in refusal(cwda.FineTuning, batch_size=value)
+        assert "epochs" in refusal(cwda.experiment.FineTuning, epochs=value)
+        assert "batch_size" in refusal(cwda.experiment.FineTuning, batch_size=value)
     for value in (None, "x", -1, {}):
-        assert "momentum" in refusal(cwda.FineTuning, momentum=value)
+        assert "momentum" in refusal(cwda.experiment.FineTuning, momentum=value)
     for source in (np.zeros(3), module(), {}, [], None):
         assert "a path is needed" in refusal(cwda.read_images, source)
     assert "samples" in refusal(cwda.read_images, tmp_path, samples=["x"])

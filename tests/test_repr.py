@@ -93,7 +93,7 @@ def test_images_layers_networks_and_statistics_show_what_they_are():
         "ImageData: 9 training and 2 test images of 3 channels, 4 x 5 pixels, labels up to 8"
     )
     network = cwda.load("resnet20-cifar10")
-    described = cwda.block_covariance(network["layer3.0.conv1"])
+    described = cwda.conditions.block_covariance(network["layer3.0.conv1"])
     assert "blocks=<float64 32 x 9 x 9>" in repr(described)
     for value in (network, network[0], described):
         assert len(repr(value)) < 400

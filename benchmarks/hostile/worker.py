@@ -23,9 +23,9 @@ from benchmarks.hostile.attacks import CANARY
 from benchmarks.hostile.corpus import Built, build, case_of
 from benchmarks.hostile.formats import CHECKSUMMED, FORMATS, file_of, healthy
 from cwda.conditions.results import decide
+from cwda.containers import hdf5_trial
+from cwda.convolutions.select import MAX_LAYERS
 from cwda.errors import CwdaError
-from cwda.extract import hdf5_trial
-from cwda.extract.select import MAX_LAYERS
 from cwda.layers import ConvLayer, Network, Provenance
 
 __all__ = ["CHECKED_LAYERS", "work"]

@@ -14,8 +14,8 @@ from cwda.calibration.procedure import ALPHA, Domain, Draw, Outcomes, Procedure,
 from cwda.conditions import CONDITIONS, joint_normality, normality
 from cwda.errors import CwdaError
 from cwda.layers import ConvLayer
-from cwda.numerics.ranks import spearman
-from cwda.pruning import similarity
+from cwda.numerics.ranking.ranks import spearman
+from cwda.scoring import similarity
 from cwda.theory import predict_similarity, simulate_similarity
 
 if TYPE_CHECKING:

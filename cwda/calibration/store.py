@@ -16,7 +16,7 @@ from cwda.calibration.cells import Cell, Key
 from cwda.calibration.designs import Size
 from cwda.calibration.judgement import tabulate
 from cwda.calibration.procedure import Truth
-from cwda.errors import CalibrationError
+from cwda.errors import CwdaError
 from cwda.files import whole_file
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def read_study(path: Path) -> Study:
 
     Raises
     ------
-    CalibrationError
+    CwdaError
         If the file is missing or is no study.
     """
     try:
@@ -77,9 +77,9 @@ def read_study(path: Path) -> Study:
         cells = dict(_parsed(record) for record in content["cells"])
         return Study(int(content["seed"]), dict(content["versions"]), cells)
     except OSError as error:
-        raise CalibrationError(f"{path}: cannot be read ({error.strerror})") from error
+        raise CwdaError(f"{path}: cannot be read ({error.strerror})") from error
     except (ValueError, KeyError, TypeError) as error:
-        raise CalibrationError(f"{path}: is not a calibration study; name another file") from error
+        raise CwdaError(f"{path}: is not a calibration study; name another file") from error
 
 
 def _record(key: Key, cell: Cell) -> dict[str, Any]:

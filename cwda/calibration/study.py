@@ -23,7 +23,7 @@ from cwda.calibration.procedure import Draw, Truth
 from cwda.calibration.procedures import PROCEDURES
 from cwda.calibration.store import Study, read_study
 from cwda.conditions import CONDITIONS
-from cwda.errors import CalibrationError
+from cwda.errors import CwdaError
 
 __all__ = ["calibrate"]
 
@@ -93,7 +93,7 @@ def calibrate(
 
     Raises
     ------
-    CalibrationError
+    CwdaError
         If a name is unknown, a number impossible, or the file is not of this seed and version.
 
     Examples
@@ -104,7 +104,7 @@ def calibrate(
     (5, 0.05)
     """
     if replicates < 1 or workers < 1 or seed < 0:
-        raise CalibrationError("replicates and workers must be 1 or more, the seed 0 or more")
+        raise CwdaError("replicates and workers must be 1 or more, the seed 0 or more")
     keys = _keys(_known(conditions), designs, sizes)
     study = _begin(output, seed)
     tasks = list(_tasks(keys, study, replicates, device))
@@ -125,7 +125,7 @@ def calibrate(
 def _known(names: Sequence[str] | None) -> list[str]:
     for name in names or ():
         if name not in PROCEDURES:
-            raise CalibrationError(f"unknown name {name!r}; choose from {', '.join(PROCEDURES)}")
+            raise CwdaError(f"unknown name {name!r}; choose from {', '.join(PROCEDURES)}")
     return list(names or PROCEDURES)
 
 
@@ -140,7 +140,7 @@ def _keys(names: Sequence[str], designs: str, sizes: Sequence[Size]) -> list[Key
         if design in PROCEDURES[name].designs and PROCEDURES[name].applies(size)
     ]
     if not keys:
-        raise CalibrationError(
+        raise CwdaError(
             f"nothing to do for designs {designs!r}; they are called {', '.join(DESIGNS)}"
         )
     return keys
@@ -155,7 +155,7 @@ def _begin(output: Path | None, seed: int) -> Study:
     study = read_study(output)
     made = study.versions.get("cwda")
     if study.seed != seed or made != __version__:
-        raise CalibrationError(
+        raise CwdaError(
             f"{output} was made with seed {study.seed} and cwda {made}, not seed {seed} and "
             f"cwda {__version__}; name another file or remove it"
         )

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from cwda.cli.options import Means
 from cwda.cli.sources import Sources
 from cwda.errors import CriterionError, CwdaError, SourceError
-from cwda.extract import load
 from cwda.layers import Network
+from cwda.loading import load
 from cwda.models.data import Images, read_images
-from cwda.pruning.collect import collect
-from cwda.pruning.registry import Criterion
-from cwda.pruning.statistics import Collected
+from cwda.scoring.registry import Criterion
+from cwda.scoring.statistics.collect import collect
+from cwda.scoring.statistics.one_pass import Collected
 
 __all__ = ["Evidence"]
 

@@ -26,7 +26,7 @@ def require_drawable(path: Path) -> None:
 
 def write_figure(figure: Any, path: Path) -> None:
     """Write a figure, and say so; an SVG keeps its text as text."""
-    from cwda.figures.saving import save
+    from cwda.figures.drawing.saving import save
 
     with whole_file(path) as partial:
         save(figure, partial, path.suffix, dpi=200)

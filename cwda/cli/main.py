@@ -7,19 +7,19 @@ import copy
 import click
 
 from cwda._version import __version__
-from cwda.cli.applicability import applicability
-from cwda.cli.calibrate import calibrate
-from cwda.cli.criteria import criteria
-from cwda.cli.global_pruning import global_pruning
-from cwda.cli.models import models
-from cwda.cli.predict import predict
-from cwda.cli.prune import prune
-from cwda.cli.report import report
-from cwda.cli.similarity import similarity
-from cwda.cli.study import study
-from cwda.cli.test import cwda_test
-from cwda.cli.train import train
 from cwda.cli.verb import Group
+from cwda.cli.verbs.applicability import applicability
+from cwda.cli.verbs.calibrate import calibrate
+from cwda.cli.verbs.criteria import criteria
+from cwda.cli.verbs.global_pruning import global_pruning
+from cwda.cli.verbs.models import models
+from cwda.cli.verbs.predict import predict
+from cwda.cli.verbs.prune import prune
+from cwda.cli.verbs.report import report
+from cwda.cli.verbs.similarity import similarity
+from cwda.cli.verbs.study import study
+from cwda.cli.verbs.test import cwda_test
+from cwda.cli.verbs.train import train
 
 __all__ = ["cwda", "cwda_test"]
 

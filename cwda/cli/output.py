@@ -17,7 +17,7 @@ from cwda.files import require_writable, whole_file
 if TYPE_CHECKING:
     import pandas as pd
 
-    from cwda.cli.screen import Screen
+    from cwda.cli.screen.screen import Screen
     from cwda.cli.sources import Sources
     from cwda.layers import Network
 
@@ -54,7 +54,7 @@ class Outputs:
 
     def screen(self) -> Screen:
         """What the tables for readers are printed on: nothing where CSV goes."""
-        from cwda.cli.screen import Screen
+        from cwda.cli.screen.screen import Screen
 
         files = [path for path in self.paths if path != STANDARD_OUTPUT]
         silent = is_quiet() or len(files) < len(self.paths)

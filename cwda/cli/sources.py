@@ -53,7 +53,7 @@ class Entry:
         CwdaError
             If it cannot be read.
         """
-        from cwda.extract import load
+        from cwda.loading import load
 
         return load(self._source(), **how)
 
@@ -65,7 +65,7 @@ class Entry:
         CwdaError
             If it cannot be read, or its architecture is not known.
         """
-        from cwda.extract import load_model
+        from cwda.loading import load_model
 
         source = self._source()
         try:
@@ -76,8 +76,8 @@ class Entry:
             ) from error
 
     def _source(self) -> str:
-        from cwda.extract import ModelName
-        from cwda.extract.zoo import is_known
+        from cwda.loading import ModelName
+        from cwda.zoo.names import is_known
 
         if self.text in ("", "-"):
             raise CwdaError(f"{self.text!r} is not a source; give a file, a folder or a name")

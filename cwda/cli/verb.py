@@ -14,8 +14,7 @@ import click
 
 from cwda.cli.failure import flush_output, one_line_errors
 from cwda.cli.messages import QUIET
-from cwda.cli.progress import bars
-from cwda.progress import listening
+from cwda.progress import showing
 
 __all__ = ["Group", "Verb"]
 
@@ -68,8 +67,7 @@ class Verb(_Ending, click.Command):
         with (
             one_line_errors(debug),
             _logging(quiet, verbose),
-            bars(enabled=not quiet) as listener,
-            listening(listener),
+            showing(not quiet),
         ):
             return super().invoke(ctx)
 

@@ -14,16 +14,16 @@ from torch import Tensor
 
 from cwda.arguments import require_between
 from cwda.errors import SelectionError
-from cwda.extract.sources import Source
+from cwda.loading.sources import Source
 from cwda.models.batches import Data
-from cwda.numerics.lowest import lowest_count
+from cwda.numerics.ranking.lowest import lowest_count
 from cwda.numerics.spread import constant
-from cwda.pruning.dispersion import measure_dispersion
-from cwda.pruning.gather import gather
-from cwda.pruning.norms import NORM_BASED
-from cwda.pruning.registry import resolve
-from cwda.pruning.scoring import LayerScores, score_network
-from cwda.pruning.statistics import Collected
+from cwda.scoring.dispersion import measure_dispersion
+from cwda.scoring.gather import gather
+from cwda.scoring.norms import NORM_BASED
+from cwda.scoring.registry import resolve
+from cwda.scoring.scores import LayerScores, score_network
+from cwda.scoring.statistics.one_pass import Collected
 from cwda.theory.applicability import (
     SWAP_DISCRIMINATES,
     SWAP_WEAK,

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from cwda.arguments import require_between
-from cwda.errors import ComparisonError
-from cwda.extract.sources import Source, network_of
+from cwda.errors import CwdaError
 from cwda.layers import ConvLayer
-from cwda.numerics.concentration import Concentration, concentration
+from cwda.loading.sources import Source, network_of
 from cwda.numerics.device import resolve_device
+from cwda.numerics.ranking.concentration import Concentration, concentration
 from cwda.theory.geometry import concentration_limits, predict_concentration
 from cwda.theory.model import FittedLayer, fit_or_reason
 from cwda.theory.prediction import choose_rungs
@@ -138,7 +138,7 @@ def geometry(
     """
     import pandas as pd
 
-    require_between(level, 0, 1, "level", ComparisonError)
+    require_between(level, 0, 1, "level", CwdaError)
     network, ladder, where = network_of(source), choose_rungs(rungs), resolve_device(device)
     rows: list[dict[str, Any]] = []
     statements: list[dict[str, Any]] = []

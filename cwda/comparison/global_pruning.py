@@ -10,16 +10,16 @@ import torch
 
 from cwda.arguments import require_ratios
 from cwda.comparison.global_result import GlobalPruning
-from cwda.extract.sources import Source, network_of
 from cwda.layers import Network
-from cwda.numerics.lowest import lowest_count
+from cwda.loading.sources import Source, network_of
+from cwda.numerics.ranking.lowest import lowest_count
 from cwda.progress import steps
 from cwda.pruning import Plan, overlap
-from cwda.pruning.dispersion import measure_dispersion
-from cwda.pruning.norms import NORM_BASED
-from cwda.pruning.registry import resolve
-from cwda.pruning.scoring import LayerScores, score_network
 from cwda.pruning.selection import check_request, lowest
+from cwda.scoring.dispersion import measure_dispersion
+from cwda.scoring.norms import NORM_BASED
+from cwda.scoring.registry import resolve
+from cwda.scoring.scores import LayerScores, score_network
 from cwda.theory.global_pruning import (
     DANGER,
     NORMALISATIONS,
@@ -191,7 +191,7 @@ def global_pruning(
 def _selection(
     network: Network, scored: Sequence[LayerScores], place: int, ratio: float, normalise: str | None
 ) -> Plan:
-    """What `cwda.select` takes globally, from scores that are there already."""
+    """What `cwda.pruning.select` takes globally, from scores that are there already."""
     rows = {each.layer.name: each.values[place] for each in scored if not each.reasons[place]}
     reasons = {each.layer.name: each.reasons[place] for each in scored if each.reasons[place]}
     name = scored[0].criteria[place] if scored else ""

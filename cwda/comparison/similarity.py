@@ -19,9 +19,9 @@ import numpy.typing as npt
 from scipy import special
 
 from cwda.comparison.results import COLUMNS, Comparison
-from cwda.errors import ComparisonError
+from cwda.errors import CwdaError
 from cwda.numerics.combination import holm
-from cwda.pruning.similarity import SimilarityResult
+from cwda.scoring.similarity import SimilarityResult
 from cwda.theory.moments import CRITERIA
 from cwda.theory.prediction import PredictedSimilarity
 
@@ -50,8 +50,8 @@ def compare(
     measured : SimilarityResult or several
         From `cwda.similarity`; one a network.
     predicted : PredictedSimilarity or several
-        From `cwda.predict_similarity` and `cwda.simulate_similarity`, for the same networks.
-        Networks are matched by name, and pairs of criteria whatever their order.
+        From `cwda.theory.predict_similarity` and `cwda.theory.simulate_similarity`, for the
+        same networks. Networks are matched by name, and pairs of criteria whatever their order.
 
     Returns
     -------
@@ -63,7 +63,7 @@ def compare(
 
     Raises
     ------
-    ComparisonError
+    CwdaError
         If the two sides are about different networks or layers, or one side says a thing
         twice.
 
@@ -76,15 +76,15 @@ def compare(
     >>> import cwda
     >>> net = cwda.load("resnet20-cifar10")
     >>> sim = cwda.similarity(net, ["l1", "l2"])
-    >>> found = compare(sim, cwda.predict_similarity(net, ["l1", "l2"], ["block", "scale"]))
+    >>> found = compare(sim, cwda.theory.predict_similarity(net, ["l1", "l2"], ["block", "scale"]))
     >>> found.summary()[["rung", "layers", "mae"]].round(3).to_dict("list")
     {'rung': ['block', 'scale'], 'layers': [19, 19], 'mae': [0.051, 0.015]}
     """
     sims = _several(measured, SimilarityResult, "cwda.similarity")
-    forecasts = _several(predicted, PredictedSimilarity, "cwda.predict_similarity")
+    forecasts = _several(predicted, PredictedSimilarity, "cwda.theory.predict_similarity")
     levels = sorted({each.level for each in forecasts})
     if len(levels) > 1:
-        raise ComparisonError(f"predictions must have one level, not {levels}")
+        raise CwdaError(f"predictions must have one level, not {levels}")
     left, right = _measured(sims), _predicted(forecasts)
     _require_same_networks(left, right)
     return Comparison(_joined(left, right, levels[0]), levels[0])
@@ -96,7 +96,7 @@ def _several(given: Result | Iterable[Result], kind: type[Result], maker: str) -
     found = list(found) if several else [found]  # type: ignore[arg-type, list-item]
     wrong = [type(each).__name__ for each in found if not isinstance(each, kind)]
     if wrong or not found:
-        raise ComparisonError(
+        raise CwdaError(
             f"compare(measured, predicted) needs a {kind.__name__}, as {maker}(...) "
             f"gives it, not {wrong[0] if wrong else 'nothing'}"
         )
@@ -134,7 +134,7 @@ def _keyed(table: pd.DataFrame, key: list[str], side: str) -> pd.DataFrame:
     twice = table[table.duplicated(key)]
     if len(twice):
         first = twice.iloc[0]
-        raise ComparisonError(
+        raise CwdaError(
             f"{first['pair']} in layer {first['layer']!r} of {first['network']!r} is {side} twice; "
             "give each network and prediction once"
         )
@@ -144,7 +144,7 @@ def _keyed(table: pd.DataFrame, key: list[str], side: str) -> pd.DataFrame:
 def _require_same_networks(left: pd.DataFrame, right: pd.DataFrame) -> None:
     one, other = (set(side["network"]) for side in (left, right))
     if one != other:
-        raise ComparisonError(
+        raise CwdaError(
             f"measured is {_names(one)}, but predicted {_names(other)}; compare the same networks"
         )
     both = left.merge(right, on=["network", "layer"], suffixes=("", "_predicted"))
@@ -152,7 +152,7 @@ def _require_same_networks(left: pd.DataFrame, right: pd.DataFrame) -> None:
         wrong = both[both[column] != both[f"{column}_predicted"]]
         if len(wrong):
             row = wrong.iloc[0]
-            raise ComparisonError(
+            raise CwdaError(
                 f"layer {row['layer']!r} of {row['network']!r} has {row[column]} {what} where "
                 f"measured, {row[f'{column}_predicted']} where predicted: not the same network"
             )

@@ -23,8 +23,8 @@ from cwda.conditions.table import CheckResult
 from cwda.conditions.variance import VARIANCE
 from cwda.conditions.workspace import Workspace, unfit
 from cwda.errors import CwdaError
-from cwda.extract.sources import Source, networks_of
 from cwda.layers import ConvLayer
+from cwda.loading.sources import Source, networks_of
 from cwda.numerics.combination import benjamini_hochberg, holm
 from cwda.numerics.device import resolve_device
 from cwda.progress import steps

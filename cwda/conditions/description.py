@@ -16,12 +16,12 @@ from cwda.brief import brief
 from cwda.conditions.covariance import energy_shares
 from cwda.conditions.workspace import Workspace, unfit
 from cwda.errors import CwdaError, WeightsError
-from cwda.extract.sources import Source, layer_of, network_of
 from cwda.layers import ConvLayer
+from cwda.loading.sources import Source, layer_of, network_of
 from cwda.numerics.device import resolve_device
-from cwda.numerics.henze_zirkler import henze_zirkler
-from cwda.numerics.normality import marginals, unit_norm_allowed
-from cwda.numerics.shapiro_wilk import LARGEST_SAMPLE
+from cwda.numerics.normality.henze_zirkler import henze_zirkler
+from cwda.numerics.normality.layers import marginals, unit_norm_allowed
+from cwda.numerics.normality.shapiro_wilk import LARGEST_SAMPLE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,7 +88,7 @@ def block_covariance(layer: Source, *, device: Device = "auto") -> BlockCovarian
     Examples
     --------
     >>> import cwda
-    >>> found = cwda.block_covariance(cwda.load("resnet20-cifar10")["layer1.0.conv1"])
+    >>> found = cwda.conditions.block_covariance(cwda.load("resnet20-cifar10")["layer1.0.conv1"])
     >>> found.blocks.shape, found.diagonal.shape, round(found.sampling_level, 3)
     ((16, 9, 9), (144,), 0.199)
     """
@@ -227,7 +227,7 @@ def normality(
     --------
     >>> import cwda
     >>> layer = cwda.load("resnet20-cifar10")["layer3.0.conv1"]
-    >>> len(cwda.normality(layer)), len(cwda.normality(layer, "filter"))
+    >>> len(cwda.conditions.normality(layer)), len(cwda.conditions.normality(layer, "filter"))
     (288, 64)
     """
     import pandas as pd
@@ -289,7 +289,7 @@ def joint_normality(layer: Source, *, device: Device = "auto") -> pd.DataFrame:
     Examples
     --------
     >>> import cwda
-    >>> len(cwda.joint_normality(cwda.load("resnet20-cifar10")["layer3.0.conv1"]))
+    >>> len(cwda.conditions.joint_normality(cwda.load("resnet20-cifar10")["layer3.0.conv1"]))
     32
     """
     import pandas as pd

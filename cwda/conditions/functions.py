@@ -1,4 +1,4 @@
-"""The six conditions as functions, for notebooks: `cwda.mean(net)` and its sisters."""
+"""The six conditions as functions, for notebooks: `cwda.conditions.mean(net)` and its sisters."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from cwda.conditions.check import DEFAULT_ALPHA, check, check_layer
 from cwda.conditions.results import ConditionResult
 from cwda.conditions.table import CheckResult
-from cwda.extract.sources import Source, layer_of
 from cwda.layers import ConvLayer, Network
+from cwda.loading.sources import Source, layer_of
 
 __all__ = ["epsilon", "gaussianity", "homogeneity", "independence", "mean", "variance"]
 
@@ -61,7 +61,7 @@ def gaussianity(
     source : Network, ConvLayer, array, or anything else that `cwda.load` takes
         A network, one of its layers, an array N x k^2 x N', a name, file, module or state dict.
     margin : float, optional
-        Largest effect that counts as negligible; `cwda.CONDITIONS` has the default.
+        Largest effect that counts as negligible; `cwda.conditions.CONDITIONS` has the default.
     alpha : float
         The interval has level 1 - 2 alpha.
     device : str or torch.device
@@ -84,7 +84,7 @@ def gaussianity(
     --------
     >>> import cwda
     >>> net = cwda.load("resnet20-cifar10")
-    >>> round(cwda.gaussianity(net['layer3.0.conv1']).effect, 3) < 0.2
+    >>> round(cwda.conditions.gaussianity(net['layer3.0.conv1']).effect, 3) < 0.2
     True
     """
     return _run(source, "gaussianity", margin, alpha, device)
@@ -116,7 +116,7 @@ def variance(
     source : Network, ConvLayer, array, or anything else that `cwda.load` takes
         A network, one of its layers, an array N x k^2 x N', a name, file, module or state dict.
     margin : float, optional
-        Largest effect that counts as negligible; `cwda.CONDITIONS` has the default.
+        Largest effect that counts as negligible; `cwda.conditions.CONDITIONS` has the default.
     alpha : float
         The interval has level 1 - 2 alpha.
     device : str or torch.device
@@ -139,7 +139,7 @@ def variance(
     --------
     >>> import cwda
     >>> net = cwda.load("resnet20-cifar10")
-    >>> cwda.variance(net['layer3.0.conv1']).condition
+    >>> cwda.conditions.variance(net['layer3.0.conv1']).condition
     'variance'
     """
     return _run(source, "variance", margin, alpha, device)
@@ -171,7 +171,7 @@ def mean(
     source : Network, ConvLayer, array, or anything else that `cwda.load` takes
         A network, one of its layers, an array N x k^2 x N', a name, file, module or state dict.
     margin : float, optional
-        Largest effect that counts as negligible; `cwda.CONDITIONS` has the default.
+        Largest effect that counts as negligible; `cwda.conditions.CONDITIONS` has the default.
     alpha : float
         The interval has level 1 - 2 alpha.
     device : str or torch.device
@@ -194,7 +194,7 @@ def mean(
     --------
     >>> import cwda
     >>> net = cwda.load("resnet20-cifar10")
-    >>> cwda.mean(net['layer3.1.conv1']).verdict
+    >>> cwda.conditions.mean(net['layer3.1.conv1']).verdict
     'holds'
     """
     return _run(source, "mean", margin, alpha, device)
@@ -226,7 +226,7 @@ def epsilon(
     source : Network, ConvLayer, array, or anything else that `cwda.load` takes
         A network, one of its layers, an array N x k^2 x N', a name, file, module or state dict.
     margin : float, optional
-        Largest effect that counts as negligible; `cwda.CONDITIONS` has the default.
+        Largest effect that counts as negligible; `cwda.conditions.CONDITIONS` has the default.
     alpha : float
         The interval has level 1 - 2 alpha.
     device : str or torch.device
@@ -249,7 +249,7 @@ def epsilon(
     --------
     >>> import cwda
     >>> net = cwda.load("resnet20-cifar10")
-    >>> cwda.epsilon(net['conv1']).n_filters
+    >>> cwda.conditions.epsilon(net['conv1']).n_filters
     16
     """
     return _run(source, "epsilon", margin, alpha, device)
@@ -281,7 +281,7 @@ def independence(
     source : Network, ConvLayer, array, or anything else that `cwda.load` takes
         A network, one of its layers, an array N x k^2 x N', a name, file, module or state dict.
     margin : float, optional
-        Largest effect that counts as negligible; `cwda.CONDITIONS` has the default.
+        Largest effect that counts as negligible; `cwda.conditions.CONDITIONS` has the default.
     alpha : float
         The interval has level 1 - 2 alpha.
     device : str or torch.device
@@ -304,7 +304,7 @@ def independence(
     --------
     >>> import cwda
     >>> net = cwda.load("resnet20-cifar10")
-    >>> cwda.independence(net['layer3.0.conv1']).effect < 0.3
+    >>> cwda.conditions.independence(net['layer3.0.conv1']).effect < 0.3
     True
     """
     return _run(source, "independence", margin, alpha, device)
@@ -337,7 +337,7 @@ def homogeneity(
     source : Network, ConvLayer, array, or anything else that `cwda.load` takes
         A network, one of its layers, an array N x k^2 x N', a name, file, module or state dict.
     margin : float, optional
-        Largest effect that counts as negligible; `cwda.CONDITIONS` has the default.
+        Largest effect that counts as negligible; `cwda.conditions.CONDITIONS` has the default.
     alpha : float
         The interval has level 1 - 2 alpha.
     device : str or torch.device
@@ -360,7 +360,7 @@ def homogeneity(
     --------
     >>> import cwda
     >>> net = cwda.load("resnet20-cifar10")
-    >>> cwda.homogeneity(net['layer3.0.conv1']).n_weights
+    >>> cwda.conditions.homogeneity(net['layer3.0.conv1']).n_weights
     18432
     """
     return _run(source, "homogeneity", margin, alpha, device)

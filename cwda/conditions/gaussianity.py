@@ -8,8 +8,8 @@ from cwda.conditions.definition import Condition, always_applicable
 from cwda.conditions.results import Measurement
 from cwda.conditions.workspace import Workspace
 from cwda.numerics.combination import benjamini_hochberg, cauchy_combination, holm
-from cwda.numerics.normality import marginals
-from cwda.numerics.pooled_ks import pooled_ks
+from cwda.numerics.normality.layers import marginals
+from cwda.numerics.normality.pooled_ks import pooled_ks
 
 __all__ = ["GAUSSIANITY"]
 

@@ -8,7 +8,7 @@ from cwda.conditions.definition import Condition
 from cwda.conditions.results import Measurement
 from cwda.conditions.workspace import FEWEST_FILTERS, Workspace
 from cwda.layers import ConvLayer
-from cwda.numerics.dispersion import ScaleDispersion, scale_dispersion
+from cwda.numerics.ranking.dispersion import ScaleDispersion, scale_dispersion
 
 __all__ = ["HOMOGENEITY", "NEAR_DEAD"]
 

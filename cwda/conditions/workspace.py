@@ -15,8 +15,8 @@ from cwda.conditions.results import Measurement
 from cwda.errors import WeightsError
 from cwda.formatting import many
 from cwda.layers import ConvLayer
-from cwda.numerics.dispersion import tau_squared
 from cwda.numerics.kernels import PairKernels, pair_kernels
+from cwda.numerics.ranking.dispersion import tau_squared
 from cwda.numerics.ustatistics import Denominator, infer, mean_energy, mean_energy_product
 
 __all__ = ["FEWEST_FILTERS", "Workspace", "unfit"]

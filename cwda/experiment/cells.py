@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from cwda.arguments import require_count
-from cwda.errors import ExperimentError
-from cwda.pruning.registry import resolve
+from cwda.errors import CwdaError
+from cwda.scoring.registry import resolve
 
 __all__ = ["BASELINE", "Cell", "Grid"]
 
@@ -64,12 +64,12 @@ class Grid:
         resolve(self.criteria)
         for what, values in (("ratio", self.ratios), ("strategy", self.strategies)):
             if not values or len({*values}) < len(values):
-                raise ExperimentError(f"give each {what} once, and at least one, not {values}")
-        require_count(self.seeds, 1, "seeds, how many there are,", ExperimentError)
+                raise CwdaError(f"give each {what} once, and at least one, not {values}")
+        require_count(self.seeds, 1, "seeds, how many there are,", CwdaError)
         for ratio in self.finetune_at:
             if ratio not in self.ratios:
                 there = ", ".join(f"{each:g}" for each in self.ratios)
-                raise ExperimentError(f"fine-tuning at {ratio:g}, but the ratios are {there}")
+                raise CwdaError(f"fine-tuning at {ratio:g}, but the ratios are {there}")
 
     def cells(self) -> Iterator[Cell]:
         """Cheap ones first, and whole seeds, so that an interrupted run is of most use."""

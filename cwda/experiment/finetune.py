@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from cwda.arguments import choose, require_between, require_count
-from cwda.errors import ExperimentError
+from cwda.errors import CwdaError
 from cwda.files import whole_file
 from cwda.models.data import Images, augment, normalise
 from cwda.models.memory import Chunks
@@ -59,12 +59,12 @@ class FineTuning:
     precision: Precision = "mixed"
 
     def __post_init__(self) -> None:
-        require_count(self.epochs, 1, "epochs", ExperimentError)
-        require_count(self.batch_size, 2, "batch_size, the images of a step,", ExperimentError)
-        require_between(self.learning_rate, 0, math.inf, "a learning rate", ExperimentError)
+        require_count(self.epochs, 1, "epochs", CwdaError)
+        require_count(self.batch_size, 2, "batch_size, the images of a step,", CwdaError)
+        require_between(self.learning_rate, 0, math.inf, "a learning rate", CwdaError)
         for what in ("momentum", "weight_decay"):
-            require_between(getattr(self, what), 0, 1, what, ExperimentError, inclusive=True)
-        choose([self.precision], get_args(Precision), "precision", ExperimentError)
+            require_between(getattr(self, what), 0, 1, what, CwdaError, inclusive=True)
+        choose([self.precision], get_args(Precision), "precision", CwdaError)
 
 
 @dataclass(frozen=True)
@@ -281,4 +281,4 @@ def _resume(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> t
         return int(state["epochs"]), float(state["loss"])
     except (RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
         reason = str(error).partition("\n")[0]
-        raise ExperimentError(f"{path}: damaged ({reason}); delete it") from error
+        raise CwdaError(f"{path}: damaged ({reason}); delete it") from error

@@ -11,10 +11,10 @@ from torch import nn
 
 from cwda.experiment.cells import Cell, Grid
 from cwda.experiment.subject import Scores
-from cwda.extract import load
-from cwda.numerics.ranks import spearman
-from cwda.pruning.norms import NORM_BASED
+from cwda.loading import load
+from cwda.numerics.ranking.ranks import spearman
 from cwda.pruning.plan import Plan, overlap
+from cwda.scoring.norms import NORM_BASED
 from cwda.theory import predict_similarity
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from cwda.numerics.ranks import spearman
+from cwda.numerics.ranking.ranks import spearman
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from cwda.arguments import as_list, choose, require_count, require_ratios
-from cwda.errors import CriterionError, DataError, ExperimentError
+from cwda.errors import CriterionError, CwdaError, DataError
 from cwda.experiment.bench import Bench, OnProgress
 from cwda.experiment.cells import Grid
 from cwda.experiment.finetune import FineTuning, Precision
@@ -21,10 +21,10 @@ from cwda.experiment.pairs import compare_pairs
 from cwda.experiment.result import ExperimentResult, rows_table
 from cwda.experiment.store import Store
 from cwda.experiment.subject import Scope, Subject, data_digest, weights_digest
-from cwda.extract.sources import model_of
+from cwda.loading.sources import model_of
 from cwda.models.data import ImageData, Images
 from cwda.numerics.device import resolve_device
-from cwda.pruning.norms import NORM_BASED
+from cwda.scoring.norms import NORM_BASED
 
 __all__ = ["run_experiment"]
 
@@ -99,7 +99,7 @@ def run_experiment(
     ------
     DataError
         If the data do not fit the model.
-    ExperimentError
+    CwdaError
         If the request is impossible, or the folder belongs to another experiment.
     CriterionError, TracingError
         If a criterion is unknown, or the model cannot be traced.
@@ -134,8 +134,8 @@ def run_experiment(
             f"{type(data).__name__}"
         )
     names = tuple(as_list(criteria, "criterion", CriterionError))
-    chosen = tuple(as_list(strategies, "strategy", ExperimentError))
-    choose(chosen, ("layerwise", "global"), "strategy", ExperimentError)
+    chosen = tuple(as_list(strategies, "strategy", CwdaError))
+    choose(chosen, ("layerwise", "global"), "strategy", CwdaError)
     ratios = require_ratios(ratios)
     at = require_ratios(ratios if finetune_at is None else finetune_at) if finetuning else ()
     grid = Grid(names, ratios, chosen, seeds, at)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cwda.errors import ExperimentError
+from cwda.errors import CwdaError
 from cwda.experiment.cells import Cell
 from cwda.files import whole_file
 from cwda.pruning.plan import Plan
@@ -33,7 +33,7 @@ class Store:
 
     Raises
     ------
-    ExperimentError
+    CwdaError
         If the folder holds another experiment or something else, or cannot be written.
     """
 
@@ -43,11 +43,11 @@ class Store:
             for part in ("scores", "plans", "cells", "checkpoints"):
                 (path / part).mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise ExperimentError(f"{path}: cannot be made ({error.strerror})") from error
+            raise CwdaError(f"{path}: cannot be made ({error.strerror})") from error
         known = self._read(path / _RUN) or {}
         for name, value in identity.items():
             if known.setdefault(name, value) != value:
-                raise ExperimentError(
+                raise CwdaError(
                     f"{path} holds an experiment with another {name} ({_short(known[name])}, now "
                     f"{_short(value)}); choose another folder"
                 )
@@ -85,9 +85,9 @@ class Store:
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
-            raise ExperimentError(f"{path}: damaged ({error}); delete it") from error
+            raise CwdaError(f"{path}: damaged ({error}); delete it") from error
         if not isinstance(content, dict):
-            raise ExperimentError(f"{path}: damaged (no object); delete it")
+            raise CwdaError(f"{path}: damaged (no object); delete it")
         return content
 
     def _write(self, path: Path, content: Mapping[str, Any]) -> None:

@@ -12,14 +12,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
-from cwda.errors import DataError, ExperimentError
+from cwda.coupling.couple import Coupling, couple
+from cwda.errors import CwdaError, DataError
 from cwda.experiment.finetune import Precision, autocast
 from cwda.models.data import ImageData, Images
 from cwda.models.evaluate import accuracy, evaluation_mode
-from cwda.pruning.coupling import Coupling, couple
-from cwda.pruning.gather import gather
-from cwda.pruning.registry import resolve
-from cwda.pruning.scoring import score_network
+from cwda.scoring.gather import gather
+from cwda.scoring.registry import resolve
+from cwda.scoring.scores import score_network
 
 __all__ = ["Scope", "Scores", "Subject", "data_digest", "weights_digest"]
 
@@ -69,7 +69,7 @@ class Subject:
         ------
         DataError
             If channels or classes differ.
-        ExperimentError
+        CwdaError
             If there is no convolution to prune.
         TracingError
             If the graph of the model cannot be traced.
@@ -118,13 +118,13 @@ def _random(layer: str, n: int, seed: int) -> Tensor:
 
 def _layers(coupling: Coupling, scope: Scope) -> frozenset[str]:
     if scope not in ("free", "all"):
-        raise ExperimentError(f"the scope is 'free' or 'all', not {scope!r}")
+        raise CwdaError(f"the scope is 'free' or 'all', not {scope!r}")
     if scope == "all":
         return frozenset(coupling.filters)
     free = {group[0] for group in coupling.groups if len(group) == 1}
     free = {layer for layer in free if not coupling.reason(layer)}
     if not free:
-        raise ExperimentError(
+        raise CwdaError(
             f"every convolution of {coupling.network} shares its filters with others, as in a "
             "residual sum; take scope 'all', which prunes tied filters together"
         )

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Literal
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from cwda.errors import FigureError
-from cwda.figures.style import (
+from cwda.errors import CwdaError
+from cwda.figures.drawing.style import (
     DARK,
     GREY,
     SMALL,
@@ -18,7 +18,7 @@ from cwda.figures.style import (
     criterion_style,
     say,
 )
-from cwda.figures.tables import choose, tidy, unique
+from cwda.figures.drawing.tables import choose, tidy, unique
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,7 +50,7 @@ def accuracy_curves(source: object, strategy: str | None = None, ax: Axes | None
 
     Raises
     ------
-    FigureError
+    CwdaError
         If it is no such table, holds several networks, lacks the strategy, or has several.
 
     References
@@ -72,7 +72,7 @@ def accuracy_curves(source: object, strategy: str | None = None, ax: Axes | None
     cells = table[table["stage"] != "unpruned"]
     strategies = unique(cells["strategy"])
     if strategy is None and len(strategies) > 1:
-        raise FigureError(f"the table has several strategies; choose {' or '.join(strategies)}")
+        raise CwdaError(f"the table has several strategies; choose {' or '.join(strategies)}")
     if strategy is not None:
         cells = choose(cells, "strategy", strategy)
     with canvas(ax, TEXT_WIDTH, 84, Margins(left=13, right=34)) as ax:

@@ -7,12 +7,12 @@ from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.patches import Patch
 
-from cwda.figures.glyphs import write_many
-from cwda.figures.heat import cell_text_size, gap, undefined_background
-from cwda.figures.layers_axis import label_layers, layer_margins, tall
+from cwda.figures.drawing.glyphs import write_many
+from cwda.figures.drawing.heat import cell_text_size, gap, undefined_background
+from cwda.figures.drawing.layers_axis import label_layers, layer_margins, tall
+from cwda.figures.drawing.style import DARK, GREY, TEXT_WIDTH, VERDICTS, canvas, legend_above, say
+from cwda.figures.drawing.tables import choose, tidy, unique
 from cwda.figures.matrices import three_digits
-from cwda.figures.style import DARK, GREY, TEXT_WIDTH, VERDICTS, canvas, legend_above, say
-from cwda.figures.tables import choose, tidy, unique
 
 __all__ = ["effects", "overview"]
 
@@ -36,7 +36,7 @@ def overview(source: object, ax: Axes | None = None) -> Axes:
 
     Raises
     ------
-    FigureError
+    CwdaError
         If it is no such table, empty, or holds several networks.
 
     Examples
@@ -144,7 +144,7 @@ def effects(source: object, condition: str, ax: Axes | None = None) -> Axes:
 
     Raises
     ------
-    FigureError
+    CwdaError
         If it is no such table, holds several networks, or lacks the condition.
 
     Examples

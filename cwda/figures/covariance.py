@@ -10,10 +10,9 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 
 from cwda.arguments import as_indices
-from cwda.errors import FigureError
-from cwda.extract.sources import Source, layer_of
-from cwda.figures.heat import colour_bar
-from cwda.figures.style import (
+from cwda.errors import CwdaError
+from cwda.figures.drawing.heat import colour_bar
+from cwda.figures.drawing.style import (
     DIVERGING,
     LINES,
     SEQUENTIAL,
@@ -24,9 +23,10 @@ from cwda.figures.style import (
     size_in_points,
 )
 from cwda.layers import ConvLayer
+from cwda.loading.sources import Source, layer_of
 from cwda.numerics.device import resolve_device
-from cwda.numerics.energy_image import energy_image
-from cwda.pruning import Filters
+from cwda.numerics.normality.energy_image import energy_image
+from cwda.scoring import Filters
 
 __all__ = ["cell_size", "covariance", "covariance_blocks", "filter_image"]
 
@@ -151,7 +151,7 @@ def covariance_blocks(
 
     Raises
     ------
-    FigureError
+    CwdaError
         If there is no such channel.
     SourceError, WeightsError
         If it is no layer, or its weights are not finite.
@@ -171,7 +171,7 @@ def covariance_blocks(
     layer = layer_of(layer)
     filters = Filters.of(layer).values
     wanted = range(min(4, layer.channels)) if channels is None else channels
-    chosen = as_indices(wanted, layer.channels, "input channel", layer.name, FigureError)
+    chosen = as_indices(wanted, layer.channels, "input channel", layer.name, CwdaError)
     with canvas(ax, 89, 74, Margins(12, _BAR, 10, 8)) as ax:
         energy = float(filters.square().mean())
         if energy == 0:
@@ -221,7 +221,7 @@ def filter_image(layer: Source, index: int = 0, ax: Axes | None = None) -> Axes:
 
     Raises
     ------
-    FigureError
+    CwdaError
         If there is no such filter.
     SourceError, WeightsError
         If it is no layer, or its weights are not finite.
@@ -238,7 +238,7 @@ def filter_image(layer: Source, index: int = 0, ax: Axes | None = None) -> Axes:
     'conv1: filter 3, 3 kernels 3×3'
     """
     layer = layer_of(layer)
-    index = as_indices([index], layer.n_filters, "filter", layer.name, FigureError)[0]
+    index = as_indices([index], layer.n_filters, "filter", layer.name, CwdaError)[0]
     kernels = Filters.of(layer).values[index].view(layer.channels, -1, layer.kernel[-1]).numpy()
     channels, height, width = kernels.shape
     square = round((channels * (height + 1) / (width + 1)) ** 0.5)

@@ -12,10 +12,8 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from cwda.errors import FigureError
-from cwda.extract.sources import Source, layer_of, network_of
-from cwda.figures.matrices import three_digits
-from cwda.figures.style import (
+from cwda.errors import CwdaError
+from cwda.figures.drawing.style import (
     DARK,
     SMALL,
     TEXT_WIDTH,
@@ -31,10 +29,12 @@ from cwda.figures.style import (
     set_title,
     styled,
 )
+from cwda.figures.matrices import three_digits
 from cwda.layers import ConvLayer
+from cwda.loading.sources import Source, layer_of, network_of
 from cwda.numerics.device import resolve_device
-from cwda.pruning.registry import resolve
-from cwda.pruning.scoring import LayerScores, score_layer
+from cwda.scoring.registry import resolve
+from cwda.scoring.scores import LayerScores, score_layer
 from cwda.theory import CRITERIA
 from cwda.theory.model import FittedLayer, fit_or_reason
 from cwda.theory.score_law import ScoreLaw, score_law
@@ -129,7 +129,7 @@ def score_histograms(
 
     Raises
     ------
-    LayerError, CriterionError
+    CwdaError, CriterionError
         If a name is unknown.
 
     References
@@ -191,7 +191,7 @@ def _layers(source: Source, layers: str | int | Sequence[str | int] | None) -> l
         layers = [layers]
     chosen = [network[layer] for layer in layers]
     if not chosen:
-        raise FigureError("no layer to draw; name some, such as layers=['conv1']")
+        raise CwdaError("no layer to draw; name some, such as layers=['conv1']")
     return chosen
 
 

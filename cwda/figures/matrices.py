@@ -10,11 +10,19 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import FuncNorm, Normalize
 
-from cwda.errors import FigureError
-from cwda.figures.heat import colour_bar, heat
-from cwda.figures.layers_axis import label_layers, layer_margins, tall
-from cwda.figures.style import TEXT_WIDTH, VALUES, Margins, canvas, say, set_title, text_width
-from cwda.pruning import SimilarityResult
+from cwda.errors import CwdaError
+from cwda.figures.drawing.heat import colour_bar, heat
+from cwda.figures.drawing.layers_axis import label_layers, layer_margins, tall
+from cwda.figures.drawing.style import (
+    TEXT_WIDTH,
+    VALUES,
+    Margins,
+    canvas,
+    say,
+    set_title,
+    text_width,
+)
+from cwda.scoring import SimilarityResult
 
 __all__ = ["criteria_matrix", "fisher", "similarity_map", "unfisher"]
 
@@ -47,7 +55,7 @@ def similarity_map(
 
     Raises
     ------
-    FigureError
+    CwdaError
         If there is no such coefficient.
 
     References
@@ -99,7 +107,7 @@ def criteria_matrix(
 
     Raises
     ------
-    LayerError, FigureError
+    CwdaError
         If there is no such layer or coefficient.
 
     Examples
@@ -136,13 +144,13 @@ def criteria_matrix(
 
 def _require(sim: SimilarityResult, coefficient: str) -> SimilarityResult:
     if not isinstance(sim, SimilarityResult):
-        raise FigureError(
+        raise CwdaError(
             f"the figure needs what cwda.similarity(...) returns, not {type(sim).__name__}"
         )
     if sim.table.empty:
-        raise FigureError("the network has no layers: there is nothing to draw")
+        raise CwdaError("the network has no layers: there is nothing to draw")
     if not isinstance(coefficient, str) or coefficient not in sim.table.columns:
-        raise FigureError(
+        raise CwdaError(
             f"no coefficient {coefficient!r}; take spearman, kendall, rbo or overlap_10"
         )
     return sim

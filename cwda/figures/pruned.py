@@ -8,9 +8,17 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 
-from cwda.figures.layers_axis import label_layers, layer_margins, tall
-from cwda.figures.style import GREY, SMALL, TEXT_WIDTH, canvas, criterion_style, legend_above, say
-from cwda.figures.tables import choose, tidy, unique
+from cwda.figures.drawing.layers_axis import label_layers, layer_margins, tall
+from cwda.figures.drawing.style import (
+    GREY,
+    SMALL,
+    TEXT_WIDTH,
+    canvas,
+    criterion_style,
+    legend_above,
+    say,
+)
+from cwda.figures.drawing.tables import choose, tidy, unique
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,7 +49,7 @@ def global_shares(
 
     Raises
     ------
-    FigureError
+    CwdaError
         If it is no such table, holds several networks, or lacks the ratio or rung.
 
     Examples

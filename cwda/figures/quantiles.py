@@ -13,13 +13,13 @@ from torch import Tensor
 
 from cwda.arguments import as_indices
 from cwda.conditions.workspace import unfit
-from cwda.errors import FigureError, WeightsError
-from cwda.extract.sources import Source, layer_of
-from cwda.figures.style import CYCLE, GREY, LINES, canvas, legend, say, set_title
+from cwda.errors import CwdaError, WeightsError
+from cwda.figures.drawing.style import CYCLE, GREY, LINES, canvas, legend, say, set_title
 from cwda.layers import ConvLayer
-from cwda.numerics.normal_band import FEWEST, LEVEL, normal_band
-from cwda.numerics.sorting import sort_rows
-from cwda.numerics.standard_normal import standardise_sorted
+from cwda.loading.sources import Source, layer_of
+from cwda.numerics.normality.normal_band import FEWEST, LEVEL, normal_band
+from cwda.numerics.normality.sorting import sort_rows
+from cwda.numerics.normality.standard_normal import standardise_sorted
 
 __all__ = ["drawn_ranks", "qq"]
 
@@ -37,7 +37,7 @@ def qq(
     Each sample is divided by its SD after its mean was taken off. All points of a sample of
     independent normal values lie within the band with probability .95 (equal local levels at all
     order statistics, calibrated for estimated mean and SD; see
-    `cwda.numerics.normal_band.normal_band`). Pooled weights are not independent where
+    `cwda.numerics.normality.normal_band.normal_band`). Pooled weights are not independent where
     correlation within blocks or filters of unequal scale violate CWDA: a band left shows
     that, too. Of large samples the 50 outermost values on either side and 300 between are drawn.
 
@@ -52,7 +52,7 @@ def qq(
 
     Raises
     ------
-    FigureError
+    CwdaError
         If there is no such filter, or a filter has fewer than 8 weights.
     SourceError, WeightsError
         If it is no layer, or its weights are not finite or all equal.
@@ -105,10 +105,10 @@ def _samples(layer: ConvLayer, filters: int | Sequence[int] | None) -> tuple[Ten
     if filters is None:
         rows, names = rows.reshape(1, -1), ["all weights"]
     else:
-        chosen = as_indices(filters, layer.n_filters, "filter", layer.name, FigureError)
+        chosen = as_indices(filters, layer.n_filters, "filter", layer.name, CwdaError)
         rows, names = rows[chosen], [f"filter {index}" for index in chosen]
     if rows.shape[1] < FEWEST:
-        raise FigureError(f"{layer.name}: {rows.shape[1]} weights a sample; {FEWEST} are needed")
+        raise CwdaError(f"{layer.name}: {rows.shape[1]} weights a sample; {FEWEST} are needed")
     return rows.to(torch.float64) if rows.dtype == torch.float16 else rows, names
 
 

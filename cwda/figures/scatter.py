@@ -10,10 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from cwda.arguments import as_list
-from cwda.errors import FigureError
-from cwda.figures.layers_axis import elide
-from cwda.figures.matrices import MOST, fisher, unfisher
-from cwda.figures.style import (
+from cwda.errors import CwdaError
+from cwda.figures.drawing.layers_axis import elide
+from cwda.figures.drawing.style import (
     CYCLE,
     DARK,
     GREY,
@@ -29,7 +28,8 @@ from cwda.figures.style import (
     size_in_points,
     text_width,
 )
-from cwda.figures.tables import choose, tidy, unique
+from cwda.figures.drawing.tables import choose, tidy, unique
+from cwda.figures.matrices import MOST, fisher, unfisher
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,7 +72,7 @@ def predicted_measured(
 
     Raises
     ------
-    FigureError
+    CwdaError
         If it is no such table, holds several networks or methods, or has no such pair or rung.
 
     Examples
@@ -90,12 +90,12 @@ def predicted_measured(
     table = choose(table, "rung", rung).copy()
     methods = unique(table["method"]) if "method" in table.columns else []
     if len(methods) > 1:
-        raise FigureError(
+        raise CwdaError(
             f"the table holds {len(methods)} methods; draw one at a time, as "
             f"table[table['method'] == {methods[0]!r}]"
         )
     table["pair"] = _pair(table["criterion_a"], table["criterion_b"])
-    names = as_list(pair, "criterion", FigureError)
+    names = as_list(pair, "criterion", CwdaError)
     rows = choose(table, "pair", "-".join(sorted(names)))
     defined = rows.dropna(subset=["measured", "predicted"]).copy()
     numbers = ["measured", *_PREDICTED]
@@ -185,7 +185,7 @@ def dispersion(source: object, criterion: str = "l2", ax: Axes | None = None) ->
 
     Raises
     ------
-    FigureError
+    CwdaError
         If it is no such table, holds several networks, or has no such criterion.
 
     Examples

@@ -11,10 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 
-from cwda.errors import FigureError
+from cwda.errors import CwdaError
 from cwda.figures.conditions import _COLUMNS, _MADE_BY
-from cwda.figures.heat import colour_bar
-from cwda.figures.style import (
+from cwda.figures.drawing.heat import colour_bar
+from cwda.figures.drawing.style import (
     CYCLE,
     DARK,
     GREY,
@@ -26,7 +26,7 @@ from cwda.figures.style import (
     legend_above,
     say,
 )
-from cwda.figures.tables import choose, tidy, unique
+from cwda.figures.drawing.tables import choose, tidy, unique
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,7 +63,7 @@ def trajectory(
 
     Raises
     ------
-    FigureError
+    CwdaError
         If there are no results, or they lack the condition or layer.
 
     Examples
@@ -76,7 +76,7 @@ def trajectory(
     """
     table = _gather(results)
     if layer is not None and condition is None:
-        raise FigureError("a layer needs a condition, as condition='mean'")
+        raise CwdaError("a layer needs a condition, as condition='mean'")
     if condition is not None:
         table = choose(table, "condition", condition)
     if layer is not None:
@@ -105,7 +105,7 @@ def _gather(results: Mapping[float, object]) -> pd.DataFrame:
     import pandas as pd
 
     if not isinstance(results, Mapping) or not results:
-        raise FigureError("the figure needs results by epoch, as {0: res0, 10: res10}")
+        raise CwdaError("the figure needs results by epoch, as {0: res0, 10: res10}")
     tables = [
         tidy(each, (*_COLUMNS, "reason"), _MADE_BY).assign(epoch=epoch)
         for epoch, each in results.items()

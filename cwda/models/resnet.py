@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cwda.brief import brief
-from cwda.errors import TrainingError
+from cwda.errors import CwdaError
 
 __all__ = [
     "DEPTHS",
@@ -322,11 +322,11 @@ def initialise(model: nn.Module, seed: int, scheme: str = "kaiming_normal") -> N
 
     Raises
     ------
-    TrainingError
+    CwdaError
         If the scheme is unknown.
     """
     if scheme not in INITIALISATIONS:
-        raise TrainingError(
+        raise CwdaError(
             f"unknown initialisation {scheme!r}; choose from {', '.join(INITIALISATIONS)}"
         )
     generator = torch.Generator().manual_seed(seed)

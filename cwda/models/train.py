@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from cwda.brief import brief
-from cwda.errors import DivergedError, TrainingError
+from cwda.errors import CwdaError, DivergedError
 from cwda.files import whole_file
 from cwda.models.data import ImageData, augment, normalise
 from cwda.models.evaluate import accuracy
@@ -76,7 +76,7 @@ class Recipe:
 
     Raises
     ------
-    TrainingError
+    CwdaError
         If a name is unknown or a number is out of range.
     """
 
@@ -103,14 +103,14 @@ class Recipe:
         }
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
-                raise TrainingError(
+                raise CwdaError(
                     f"unknown {name} {getattr(self, name)!r}; choose from {', '.join(allowed)}"
                 )
         if self.depth < 8 or (self.depth - 2) % 6:
-            raise TrainingError(f"depth must be 6n + 2, as 20, 32, 56, not {self.depth}")
+            raise CwdaError(f"depth must be 6n + 2, as 20, 32, 56, not {self.depth}")
         for name in ("epochs", "batch_size", "width"):
             if getattr(self, name) < 1:
-                raise TrainingError(f"{name} must be at least 1, not {getattr(self, name)}")
+                raise CwdaError(f"{name} must be at least 1, not {getattr(self, name)}")
 
     @property
     def identity(self) -> str:
@@ -192,7 +192,7 @@ def train(
     ------
     DivergedError
         If the loss is not finite.
-    TrainingError
+    CwdaError
         If the checkpoint is damaged or belongs to another recipe.
     """
     for epoch in run_epochs(recipe, data, folder, on_step):
@@ -248,15 +248,13 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
     Raises
     ------
-    TrainingError
+    CwdaError
         If the file is damaged.
     """
     try:
         state: dict[str, Any] = torch.load(path, weights_only=True)
     except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise TrainingError(
-            f"{path}: not a readable checkpoint; remove it to start again"
-        ) from error
+        raise CwdaError(f"{path}: not a readable checkpoint; remove it to start again") from error
     return state
 
 
@@ -321,7 +319,7 @@ def _resume(path: Path, recipe: Recipe, model: nn.Module, optimizer: torch.optim
     state = read_checkpoint(path)
     # A checkpoint written before an attribute existed was trained with its default.
     if {**asdict(Recipe()), **state["recipe"]} != asdict(recipe):
-        raise TrainingError(f"{path} belongs to another recipe; choose another folder")
+        raise CwdaError(f"{path} belongs to another recipe; choose another folder")
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
     return int(state["epoch"])

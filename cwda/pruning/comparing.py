@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, fx, nn
 from torch.utils._pytree import tree_leaves
 
+from cwda.coupling.sites import Marks, Read
 from cwda.errors import TracingError
-from cwda.pruning.graph import duplicate, evaluation_mode, reproducible, trace
-from cwda.pruning.sites import Marks, Read
+from cwda.tracing.graph import duplicate, evaluation_mode, reproducible, trace
 
 __all__ = ["compare"]
 

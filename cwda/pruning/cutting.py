@@ -11,7 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.instancenorm import _InstanceNorm
 
-from cwda.pruning.sites import Marks, Site, Slot
+from cwda.coupling.sites import Marks, Site, Slot
 
 __all__ = ["cut"]
 

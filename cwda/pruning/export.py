@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from cwda.arguments import as_path
 from cwda.errors import ExportError, nearest
-from cwda.extract.sources import model_of
-from cwda.pruning.cost import Example, example_input
+from cwda.loading.sources import model_of
+from cwda.tracing.cost import Example, example_input
 
 __all__ = ["export"]
 

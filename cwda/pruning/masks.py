@@ -13,14 +13,14 @@ from typing import TypeVar, overload
 import torch
 from torch import Tensor, nn
 
+from cwda.coupling.couple import Coupling, as_coupling
+from cwda.coupling.sites import Marks
+from cwda.coupling.verification import alive, places_to_zero, random_like
 from cwda.errors import PlanError
-from cwda.extract.sources import model_of
-from cwda.pruning.cost import Example, example_input
-from cwda.pruning.coupling import Coupling, as_coupling
-from cwda.pruning.graph import duplicate, trace
+from cwda.loading.sources import model_of
 from cwda.pruning.plan import Plan, require_plan
-from cwda.pruning.sites import Marks
-from cwda.pruning.verification import alive, places_to_zero, random_like
+from cwda.tracing.cost import Example, example_input
+from cwda.tracing.graph import duplicate, trace
 
 __all__ = ["Masks", "masked"]
 

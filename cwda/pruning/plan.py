@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cwda.errors import PlanError, SelectionError
-from cwda.pruning.cost import Cost
 from cwda.pruning.plan_content import FORMAT, Measure, Strategy, validated
+from cwda.tracing.cost import Cost
 
 if TYPE_CHECKING:
     import pandas as pd

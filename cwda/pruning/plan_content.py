@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Literal, get_args
 
 from cwda.errors import PlanError
-from cwda.pruning.cost import Cost
+from cwda.tracing.cost import Cost
 
 __all__ = ["FORMAT", "Measure", "Strategy", "validated"]
 

@@ -12,17 +12,17 @@ import torch
 from torch import Tensor, nn
 
 from cwda.arguments import choose, require_count
+from cwda.coupling.couple import Coupling, as_coupling
+from cwda.coupling.sharing import shared
 from cwda.errors import SelectionError
-from cwda.extract.sources import model_of
+from cwda.loading.sources import model_of
 from cwda.models.batches import Data
-from cwda.pruning.cost import Example
-from cwda.pruning.coupling import Coupling, as_coupling
 from cwda.pruning.plan import Plan
 from cwda.pruning.plan_content import Measure, Strategy
 from cwda.pruning.ranking import COMBINE, Ranking
 from cwda.pruning.selection import check_request, criterion_scores, finite_rows
-from cwda.pruning.sharing import shared
-from cwda.pruning.statistics import Collected
+from cwda.scoring.statistics.one_pass import Collected
+from cwda.tracing.cost import Example
 
 __all__ = ["make_plan"]
 

@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from cwda.errors import RemovalError
-from cwda.extract.sources import model_of
+from cwda.coupling.couple import Coupling, as_coupling
+from cwda.coupling.padding import rewrite
+from cwda.coupling.sites import Marks
+from cwda.coupling.verification import random_like, scramble
+from cwda.errors import CwdaError
+from cwda.loading.sources import model_of
 from cwda.pruning.comparing import compare
-from cwda.pruning.cost import Cost, Example, count, example_input, latency
-from cwda.pruning.coupling import Coupling, as_coupling
 from cwda.pruning.cutting import cut
-from cwda.pruning.graph import duplicate, fault
 from cwda.pruning.masks import Masks, masked
-from cwda.pruning.padding import rewrite
 from cwda.pruning.plan import Plan, require_plan
-from cwda.pruning.sites import Marks
-from cwda.pruning.verification import random_like, scramble
+from cwda.tracing.cost import Cost, Example, count, example_input, latency
+from cwda.tracing.graph import duplicate, fault
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -120,7 +120,7 @@ def remove(
     ------
     PlanError
         If the plan does not fit the model.
-    RemovalError
+    CwdaError
         If the plan empties a layer, or the slim network does not run or computes something else
         than the masked one.
 
@@ -166,7 +166,7 @@ def _require_channels_left(coupling: Coupling, marked: Marks) -> None:
     for site in coupling.sites:
         for side, channels in (("outputs", site.rows), ("inputs", site.columns)):
             if channels is not None and len(channels) and marked[channels].all():
-                raise RemovalError(
+                raise CwdaError(
                     f"the plan leaves {site.layer} no {side}; plan with minimum=1 or more"
                 )
 
@@ -177,7 +177,7 @@ def _slim(model: nn.Module, coupling: Coupling, marked: Marks) -> nn.Module:
         cut(model, coupling.sites, coupling.slots, marked)
         rewrite(model, coupling.paddings, marked)
     except (AttributeError, IndexError, RuntimeError, TypeError) as error:
-        raise RemovalError(_cannot(coupling, error)) from error
+        raise CwdaError(_cannot(coupling, error)) from error
     return model
 
 
@@ -196,7 +196,7 @@ def _proved(
 
     Raises
     ------
-    RemovalError
+    CwdaError
         If the slim network does not run, or computes something else.
     """
     try:
@@ -207,10 +207,10 @@ def _proved(
         if len(part) < len(image):
             differences.append(compare(masked, slim, image, (), marked))
     except Exception as error:  # a forward pass may raise anything
-        raise RemovalError(_cannot(coupling, error)) from error
+        raise CwdaError(_cannot(coupling, error)) from error
     difference = max(differences)
     if not difference <= TOLERANCE:
-        raise RemovalError(
+        raise CwdaError(
             f"the slim network's outputs differ from the masked network's by {difference:.1e}; "
             f"{coupling.network} draws random numbers, or uses the number of its channels in a way "
             "that is not followed; apply the plan as masks instead"

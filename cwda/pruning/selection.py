@@ -15,19 +15,19 @@ from torch import Tensor
 
 from cwda.arguments import choose, require_between, require_count
 from cwda.errors import SelectionError
-from cwda.extract.sources import Source, network_of
 from cwda.layers import Network
+from cwda.loading.sources import Source, network_of
 from cwda.models.batches import Data
 from cwda.numerics.device import resolve_device
-from cwda.numerics.ranks import ascending
-from cwda.pruning.filters import Filters
-from cwda.pruning.gather import gather
+from cwda.numerics.ranking.ranks import ascending
 from cwda.pruning.plan import Plan
 from cwda.pruning.plan_content import Strategy
 from cwda.pruning.ranking import Ranking
-from cwda.pruning.registry import get_criterion, resolve
-from cwda.pruning.scoring import score_network
-from cwda.pruning.statistics import Collected
+from cwda.scoring.filters import Filters
+from cwda.scoring.gather import gather
+from cwda.scoring.registry import get_criterion, resolve
+from cwda.scoring.scores import score_network
+from cwda.scoring.statistics.one_pass import Collected
 
 __all__ = [
     "NORMALISERS",
@@ -206,7 +206,7 @@ def pruned_indices(
 
     Raises
     ------
-    LayerError, CriterionError, WeightsError
+    CwdaError, CriterionError, WeightsError
         If the layer or the criterion is unknown, or the layer has no scores.
 
     Examples

@@ -16,9 +16,9 @@ from cwda.arguments import as_path
 from cwda.conditions.check import check
 from cwda.conditions.table import CheckResult
 from cwda.errors import CwdaError
-from cwda.extract.sources import Source
 from cwda.files import require_writable, whole_file
 from cwda.formatting import many
+from cwda.loading.sources import Source
 from cwda.progress import steps
 from cwda.reporting.blocks import Block, Name
 from cwda.reporting.chapters.appendix import appendix

@@ -20,7 +20,7 @@ __all__ = ["covariance_panels", "layer_panels", "qq_panels", "scatter_panels"]
 
 def _grid(draw: Sequence[Callable[[Axes], object]], columns: int, height: float) -> Figure:
     """A figure with a panel for each function, `height` mm a row."""
-    from cwda.figures.style import TEXT_WIDTH, empty_figure, styled
+    from cwda.figures.drawing.style import TEXT_WIDTH, empty_figure, styled
 
     rows = math.ceil(len(draw) / columns)
     whole = height * rows

@@ -18,7 +18,7 @@ def picture(drawn: Axes | Figure, caption: Text, alt: str) -> Picture:
     """A figure, or the whole figure of Axes, as SVG."""
     from matplotlib.figure import Figure
 
-    from cwda.figures.saving import save
+    from cwda.figures.drawing.saving import save
 
     figure = drawn if isinstance(drawn, Figure) else drawn.figure
     assert isinstance(figure, Figure)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from cwda.comparison import Applicability, Comparison, GlobalPruning
-    from cwda.pruning import SimilarityResult
+    from cwda.scoring import SimilarityResult
 
 __all__ = ["MODEL", "RATIO", "Subject", "sections"]
 
@@ -63,7 +63,7 @@ class Subject:
     @cached_property
     def similarity(self) -> SimilarityResult:
         """Measured rank correlations of the norm-based criteria."""
-        from cwda.pruning import similarity
+        from cwda.scoring import similarity
 
         return similarity(self.network, device=self.device)
 

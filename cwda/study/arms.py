@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from typing import Any
 
-from cwda.errors import StudyError
+from cwda.errors import CwdaError
 from cwda.models.train import Recipe
 
 __all__ = ["BASE", "FACTORS", "Arm", "Run", "plan"]
@@ -126,7 +126,7 @@ def plan(base: Recipe, factors: Iterable[str] | None = None, seeds: int = 1) -> 
 
     Raises
     ------
-    StudyError
+    CwdaError
         If a factor is unknown or there is no seed.
 
     Examples
@@ -138,9 +138,9 @@ def plan(base: Recipe, factors: Iterable[str] | None = None, seeds: int = 1) -> 
     names = list(FACTORS) if factors is None else list(factors)
     for name in names:
         if name not in FACTORS:
-            raise StudyError(f"unknown factor {name!r}; choose from {', '.join(FACTORS)}")
+            raise CwdaError(f"unknown factor {name!r}; choose from {', '.join(FACTORS)}")
     if seeds < 1:
-        raise StudyError(f"a study needs at least one seed, not {seeds}")
+        raise CwdaError(f"a study needs at least one seed, not {seeds}")
     rounds = list(zip_longest(*(FACTORS[name] for name in names)))
     order: list[tuple[Arm, int]] = []
     for number, arms in enumerate(rounds):

@@ -7,7 +7,7 @@ from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 from cwda.conditions.check import CONDITIONS
-from cwda.figures.style import (
+from cwda.figures.drawing.style import (
     CYCLE,
     DARK,
     GREY,

@@ -16,10 +16,10 @@ from torch.nn.functional import cosine_similarity
 
 from cwda.brief import brief
 from cwda.conditions.check import check
-from cwda.errors import DivergedError, StudyError
-from cwda.extract.load import load
+from cwda.errors import CwdaError, DivergedError
 from cwda.files import whole_file
 from cwda.layers import Network
+from cwda.loading.load import load
 from cwda.models.data import ImageData
 from cwda.models.train import (
     CHECKPOINT,
@@ -110,7 +110,7 @@ def run_study(
 
     Raises
     ------
-    StudyError
+    CwdaError
         If the folder belongs to a study of other images, or nothing was measured.
     """
     deadline = time.monotonic() + budget
@@ -144,9 +144,9 @@ def _claim(folder: Path, data: ImageData) -> None:
             path.write_text(json.dumps(mark) + "\n")
         found = json.loads(path.read_text())
     except (OSError, ValueError) as error:
-        raise StudyError(f"{folder}: cannot hold a study ({error})") from error
+        raise CwdaError(f"{folder}: cannot hold a study ({error})") from error
     if found != mark:
-        raise StudyError(f"{folder} belongs to a study of other images; choose another folder")
+        raise CwdaError(f"{folder} belongs to a study of other images; choose another folder")
 
 
 def _status(folder: Path, run: Run) -> str:
@@ -232,7 +232,7 @@ def _collect(folder: Path, runs: Sequence[Run]) -> StudyResult:
             record |= {"epochs": last["epoch"], "loss": last["loss"], "accuracy": last["accuracy"]}
         records.append(record)
     if not tables["summary"]:
-        raise StudyError(f"{folder}: nothing measured yet; give a larger --budget")
+        raise CwdaError(f"{folder}: nothing measured yet; give a larger --budget")
     whole = {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}
     result = StudyResult(pd.DataFrame(records), whole["summary"], whole["layers"])
     for name in ("runs", "summary", "layers"):

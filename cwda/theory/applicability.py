@@ -27,7 +27,7 @@ import torch
 from scipy import special
 
 from cwda.errors import CwdaError
-from cwda.extract.sources import Source, network_of
+from cwda.loading.sources import Source, network_of
 from cwda.theory.model import FittedLayer, fit_or_reason
 from cwda.theory.moments import CRITERIA
 from cwda.theory.prediction import RUNGS, choose_rungs

@@ -27,7 +27,7 @@ import numpy as np
 import torch
 from scipy import special
 
-from cwda.numerics.concentration import Concentration
+from cwda.numerics.ranking.concentration import Concentration
 from cwda.theory.model import FittedLayer
 from cwda.theory.moments import NormMoments
 

@@ -20,8 +20,8 @@ from scipy import special
 
 from cwda.brief import brief
 from cwda.errors import CwdaError
-from cwda.numerics.bivariate_normal import bivariate_normal_cdf
 from cwda.numerics.proportions import binomial_quantile
+from cwda.numerics.ranking.bivariate_normal import bivariate_normal_cdf
 from cwda.theory.score_law import ScoreLaw
 
 __all__ = [

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from cwda.arguments import choose, require_between
 from cwda.errors import CriterionError
-from cwda.extract.sources import Source, network_of
+from cwda.loading.sources import Source, network_of
 from cwda.progress import steps
 from cwda.theory.model import FittedLayer, fit_or_reason
 from cwda.theory.moments import CRITERIA

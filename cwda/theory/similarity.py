@@ -29,7 +29,7 @@ import numpy.typing as npt
 import torch
 from scipy import special
 
-from cwda.extract.sources import Source
+from cwda.loading.sources import Source
 from cwda.theory.model import FittedLayer, Impurity
 from cwda.theory.moments import CRITERIA, NormMoments, expected_spearman
 from cwda.theory.prediction import (

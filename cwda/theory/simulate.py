@@ -19,9 +19,9 @@ from torch import Tensor
 
 from cwda.arguments import require_between, require_count
 from cwda.errors import CwdaError
-from cwda.extract.sources import Source
+from cwda.loading.sources import Source
 from cwda.numerics.device import resolve_device
-from cwda.numerics.geometry import Geometry
+from cwda.numerics.distances.geometry import Geometry
 from cwda.theory.model import FittedLayer
 from cwda.theory.moments import CRITERIA
 from cwda.theory.prediction import (

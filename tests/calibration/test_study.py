@@ -11,7 +11,7 @@ from cwda.calibration.judgement import COLUMNS, binomial_interval, judge
 from cwda.calibration.procedure import Draw
 from cwda.calibration.published import summary
 from cwda.conditions import variance
-from cwda.errors import CalibrationError
+from cwda.errors import CwdaError
 
 SMALL = [Size(16, 3, 9)]
 
@@ -160,25 +160,25 @@ def test_nominal_rates_follow_the_truth():
 
 def test_bad_input_is_one_line(tmp_path):
     path = tmp_path / "study.json"
-    with pytest.raises(CalibrationError, match="unknown name 'median'"):
+    with pytest.raises(CwdaError, match="unknown name 'median'"):
         calibrate(["median"], 1)
-    with pytest.raises(CalibrationError, match="they are called iid"):
+    with pytest.raises(CwdaError, match="they are called iid"):
         calibrate(["mean"], 1, designs="nosuch")
-    with pytest.raises(CalibrationError, match="1 or more"):
+    with pytest.raises(CwdaError, match="1 or more"):
         calibrate(["mean"], 0)
     path.write_text("[1, 2]")
-    with pytest.raises(CalibrationError, match="is not a calibration study"):
+    with pytest.raises(CwdaError, match="is not a calibration study"):
         calibrate(["mean"], 1, path)
     path.unlink()
     calibrate(["mean"], 1, path, designs="iid", sizes=SMALL)
-    with pytest.raises(CalibrationError, match="made with seed 0"):
+    with pytest.raises(CwdaError, match="made with seed 0"):
         calibrate(["mean"], 1, path, designs="iid", sizes=SMALL, seed=5)
     old = json.loads(path.read_text())
     old["versions"]["cwda"] = "0.0.1"
     path.write_text(json.dumps(old))
-    with pytest.raises(CalibrationError, match=r"cwda 0\.0\.1"):
+    with pytest.raises(CwdaError, match=r"cwda 0\.0\.1"):
         calibrate(["mean"], 1, path, designs="iid", sizes=SMALL)
-    with pytest.raises(CalibrationError, match="cannot be read"):
+    with pytest.raises(CwdaError, match="cannot be read"):
         read_study(tmp_path / "absent.json")
 
 

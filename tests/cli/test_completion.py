@@ -12,9 +12,9 @@ from cwda.cli import completion
 from cwda.cli.main import cwda as group
 from cwda.cli.main import cwda_test
 from cwda.conditions import CONDITIONS
-from cwda.extract import available
-from cwda.pruning import criteria, get_criterion
+from cwda.scoring import criteria, get_criterion
 from cwda.theory import RUNGS
+from cwda.zoo import available
 
 
 def offered(*words, command=group):

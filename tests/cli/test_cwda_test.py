@@ -39,7 +39,7 @@ def test_without_a_model_the_built_in_one_is_tested():
     assert result.exit_code == 0, result.output
     assert "resnet20-cifar10" in result.output
     assert "19 convolutions, 267,696 weights" in result.output
-    for condition in cwda.CONDITIONS:
+    for condition in cwda.conditions.CONDITIONS:
         assert condition in result.output
     assert "layer3.2.conv2" in result.output
 

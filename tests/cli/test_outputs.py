@@ -13,7 +13,7 @@ import cwda
 from cwda.cli.main import cwda as group
 from cwda.cli.main import cwda_test
 from cwda.progress import listening
-from cwda.pruning import registry
+from cwda.scoring import registry
 
 LAYERS = ("--layers", "layer3.2.*")
 
@@ -106,7 +106,7 @@ def heard(work):
 
 def test_long_work_says_how_far_it_is():
     net = cwda.load("resnet20-cifar10").select("layer3.2.*")
-    told = heard(lambda: cwda.simulate_similarity(net, ["l1", "l2"], ["block"], draws=40))
+    told = heard(lambda: cwda.theory.simulate_similarity(net, ["l1", "l2"], ["block"], draws=40))
     assert told == [["predicting", 2, 2]]
     assert ["testing resnet20-cifar10", 2, 2] in heard(lambda: cwda.check(net, ["mean"]))
     told = heard(lambda: cwda.global_pruning(net, ["l1"], [0.5]))
@@ -117,7 +117,7 @@ def test_long_work_says_how_far_it_is():
 def test_running_a_network_says_how_far_it_is():
     images = torch.zeros(5, 3, 8, 8)
     model = cwda.load_model("resnet20-cifar10")
-    told = heard(lambda: cwda.collect(model, images, "activations", "cpu", batch_size=2))
+    told = heard(lambda: cwda.scoring.collect(model, images, "activations", "cpu", batch_size=2))
     assert told == [["running the network", 3, 3]]
 
 

@@ -93,15 +93,15 @@ def test_an_error_of_all_networks_is_told_once(folder):
     ],
 )
 def test_layouts_are_handed_to_load(folder, monkeypatch, options, layout):
-    import cwda.extract
+    import cwda.loading
 
-    load, seen = cwda.extract.load, []
+    load, seen = cwda.loading.load, []
 
     def spy(source, *, layout=None, **how):
         seen.append(layout)
         return load(source, **how)
 
-    monkeypatch.setattr(cwda.extract, "load", spy)
+    monkeypatch.setattr(cwda.loading, "load", spy)
     given = [part for option in options for part in ("--layout", option)]
     assert run("net.pth", "--summary", *given).exit_code == 0
     assert seen == [layout]

@@ -16,14 +16,18 @@ from rich.cells import cell_len
 import cwda
 from cwda.calibration import Size
 from cwda.calibration import calibrate as run_calibration
-from cwda.cli.calibrate import _show as show_calibration
-from cwda.cli.screen import Screen
-from cwda.cli.shorten import shortened
-from cwda.cli.show_check import show as show_check
-from cwda.cli.show_experiment import show_experiment
-from cwda.cli.show_predictions import show_applicability, show_comparison, show_global_pruning
-from cwda.cli.show_similarity import show_similarity
-from cwda.cli.table import Column, Table
+from cwda.cli.screen.screen import Screen
+from cwda.cli.screen.shorten import shortened
+from cwda.cli.screen.show_check import show as show_check
+from cwda.cli.screen.show_experiment import show_experiment
+from cwda.cli.screen.show_predictions import (
+    show_applicability,
+    show_comparison,
+    show_global_pruning,
+)
+from cwda.cli.screen.show_similarity import show_similarity
+from cwda.cli.screen.table import Column, Table
+from cwda.cli.verbs.calibrate import _show as show_calibration
 from cwda.experiment import ExperimentResult
 from cwda.formatting import number
 from cwda.layers import ConvLayer, Network, Provenance
@@ -96,7 +100,7 @@ def shown():
     net, criteria = network(NAMES["middle"]), ["l1", "l2", "gm", "fermat", "random"]
     measured = cwda.similarity(net, criteria, device="cpu")
     norms = cwda.similarity(net, device="cpu")
-    predicted = cwda.compare(norms, cwda.predict_similarity(net, device="cpu"))
+    predicted = cwda.compare(norms, cwda.theory.predict_similarity(net, device="cpu"))
     applicability = cwda.applicability(net, criteria, device="cpu")
     shares = cwda.global_pruning(net, device="cpu")
     checked, one = cwda.check(net, device="cpu"), cwda.check(net, ["epsilon"], device="cpu")

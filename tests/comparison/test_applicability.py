@@ -8,10 +8,10 @@ import torch
 
 from cwda.comparison import applicability
 from cwda.errors import CriterionError, SelectionError
-from cwda.extract import load
 from cwda.layers import ConvLayer
-from cwda.pruning import NORM_BASED, criterion
-from cwda.pruning.dispersion import dispersion
+from cwda.loading import load
+from cwda.scoring import NORM_BASED, criterion
+from cwda.scoring.dispersion import dispersion
 from cwda.theory.applicability import predict_dispersion
 from tests.pruning.networks import layer_of, network, random_layer
 

@@ -8,7 +8,7 @@ from cwda.comparison import geometry
 from cwda.comparison.geometry import COLUMNS, QUANTITIES, STATEMENTS
 from cwda.errors import CwdaError
 from cwda.layers import ConvLayer
-from cwda.numerics.concentration import concentration
+from cwda.numerics.ranking.concentration import concentration
 from cwda.theory.model import fit_layer
 from cwda.theory.prediction import RUNGS
 from tests.comparison.test_similarity import network

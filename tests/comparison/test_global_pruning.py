@@ -8,8 +8,8 @@ import torch
 
 from cwda.comparison import applicability, global_pruning
 from cwda.errors import CriterionError, CwdaError, SelectionError
-from cwda.extract import load
 from cwda.layers import ConvLayer
+from cwda.loading import load
 from cwda.pruning import overlap, select
 from tests.pruning.networks import network, random_layer
 

@@ -7,8 +7,8 @@ import pytest
 from scipy import stats
 
 from cwda.comparison import applicability, global_pruning
-from cwda.extract import load
-from cwda.pruning import NORM_BASED
+from cwda.loading import load
+from cwda.scoring import NORM_BASED
 
 NAMES = {
     "ResNet-20": "resnet20-12fca82f.th",

@@ -8,7 +8,7 @@ import pytest
 
 import cwda
 from cwda.comparison import compare, geometry
-from cwda.pruning import similarity
+from cwda.scoring import similarity
 from cwda.theory import predict_similarity, simulate_similarity
 from cwda.theory.prediction import RUNGS
 from tests.theory.test_similarity import PAIRS

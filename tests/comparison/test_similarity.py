@@ -12,9 +12,9 @@ from statsmodels.stats.multitest import multipletests
 import cwda
 from cwda.comparison import compare
 from cwda.comparison.results import COLUMNS
-from cwda.errors import ComparisonError, CriterionError
+from cwda.errors import CriterionError, CwdaError
 from cwda.layers import ConvLayer, Network, Provenance
-from cwda.pruning import similarity
+from cwda.scoring import similarity
 from cwda.theory import predict_similarity, simulate_similarity
 from tests.theory.test_similarity import draw, layer
 
@@ -217,24 +217,20 @@ def test_shown_as_text_and_html(found):
 def test_bad_input(net):
     sim, pred = similarity(net, ["l1", "l2"]), predict_similarity(net, ["l1", "l2"])
     other = network(*net.layers, name="other")
-    with pytest.raises(ComparisonError, match=r"measured is 'other', but predicted 'net'"):
+    with pytest.raises(CwdaError, match=r"measured is 'other', but predicted 'net'"):
         compare(similarity(other, ["l1", "l2"]), pred)
-    with pytest.raises(
-        ComparisonError, match=r"l1-l2 in layer 'conv0' of 'net' is predicted twice"
-    ):
+    with pytest.raises(CwdaError, match=r"l1-l2 in layer 'conv0' of 'net' is predicted twice"):
         compare(sim, [pred, pred])
-    with pytest.raises(ComparisonError, match=r"measured twice"):
+    with pytest.raises(CwdaError, match=r"measured twice"):
         compare([sim, sim], pred)
-    with pytest.raises(ComparisonError, match=r"one level, not \[0.9, 0.95\]"):
+    with pytest.raises(CwdaError, match=r"one level, not \[0.9, 0.95\]"):
         compare(sim, [pred, predict_similarity(net, ["l1", "l2"], level=0.9)])
-    with pytest.raises(ComparisonError, match=r"needs a SimilarityResult.*not PredictedSimilarity"):
+    with pytest.raises(CwdaError, match=r"needs a SimilarityResult.*not PredictedSimilarity"):
         compare(pred, sim)
-    with pytest.raises(ComparisonError, match=r"needs a PredictedSimilarity.*not nothing"):
+    with pytest.raises(CwdaError, match=r"needs a PredictedSimilarity.*not nothing"):
         compare(sim, [])
     narrow = network(*(ConvLayer(each.name, each.weight[:16]) for each in net))
-    with pytest.raises(
-        ComparisonError, match=r"'conv0' of 'net' has 32 filters where measured, 16"
-    ):
+    with pytest.raises(CwdaError, match=r"'conv0' of 'net' has 32 filters where measured, 16"):
         compare(sim, predict_similarity(narrow, ["l1", "l2"]))
 
 

@@ -25,7 +25,7 @@ def test_columns_are_the_documented_ones():
     table = cwda.check(simulated.network(simulated.layer(n=16))).table
     assert list(table.columns) == DOCUMENTED
     assert list(COLUMNS) == DOCUMENTED
-    assert list(table["condition"]) == list(cwda.CONDITIONS)
+    assert list(table["condition"]) == list(cwda.conditions.CONDITIONS)
     assert table["n_weights"].tolist() == [16 * 72] * 6
 
 
@@ -114,7 +114,7 @@ def test_networks_are_adjusted_apart_and_keep_their_names():
 def test_one_condition_alone_gives_the_numbers_of_all_six():
     net = simulated.network(simulated.layer(n=24, seed=3))
     whole = cwda.check(net).table.set_index("condition")
-    for name in cwda.CONDITIONS:
+    for name in cwda.conditions.CONDITIONS:
         alone = cwda.check(net, [name]).table.iloc[0]
         for column in ("effect", "effect_low", "effect_high", "pvalue"):
             assert alone[column] == pytest.approx(whole.loc[name, column], rel=1e-10)
@@ -136,7 +136,10 @@ def test_a_margin_changes_the_verdict_and_is_in_the_table():
 
 def test_alpha_widens_the_interval():
     layer = simulated.layer(n=32, transform=simulated.correlated_blocks)
-    narrow, wide = cwda.epsilon(layer, alpha=0.2), cwda.epsilon(layer, alpha=0.01)
+    narrow, wide = (
+        cwda.conditions.epsilon(layer, alpha=0.2),
+        cwda.conditions.epsilon(layer, alpha=0.01),
+    )
     assert wide.effect_low < narrow.effect_low < narrow.effect_high < wide.effect_high
 
 

@@ -13,7 +13,7 @@ from cwda.layers import ConvLayer
 
 from . import simulated
 
-FUNCTIONS = {name: getattr(cwda, name) for name in cwda.CONDITIONS}
+FUNCTIONS = {name: getattr(cwda, name) for name in cwda.conditions.CONDITIONS}
 
 DEPARTURES = [
     # condition, transform, mean, true effect (None: only that it fails)
@@ -54,12 +54,12 @@ def test_a_mean_alone_is_no_covariance(name):
 
 def test_correlation_inside_blocks_is_no_dependence_between_them():
     layer = simulated.layer(n=256, channels=16, transform=simulated.correlated_blocks)
-    assert cwda.independence(layer).verdict == "holds"
+    assert cwda.conditions.independence(layer).verdict == "holds"
 
 
 def test_heavy_tails_are_no_difference_of_scale():
     layer = simulated.layer(n=128, channels=16, transform=simulated.student, seed=3)
-    assert cwda.homogeneity(layer).pvalue > 0.01
+    assert cwda.conditions.homogeneity(layer).pvalue > 0.01
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -88,7 +88,7 @@ def test_order_of_the_filters_does_not_matter(seed):
 def test_estimates_are_in_units_of_the_weights():
     layer = simulated.layer(n=400, channels=4, seed=3, mean=0.5)
     doubled = ConvLayer("conv", layer.weight * 2)
-    found = cwda.mean(doubled)
+    found = cwda.conditions.mean(doubled)
     assert found.estimate == pytest.approx(36 * 1.0**2, rel=0.1)  # |mu|^2, mu_p = 1, d = 36
     assert found.details["weight_mean"] == pytest.approx(1.0, abs=0.03)
     assert found.details["weight_sd"] == pytest.approx(2.0, rel=0.02)
@@ -99,7 +99,7 @@ def test_scalar_mean_agrees_with_scipy_and_pingouin():
     from scipy import stats
 
     layer = simulated.layer(n=40, channels=4, seed=8, mean=0.02)
-    found = cwda.mean(layer).details
+    found = cwda.conditions.mean(layer).details
     means = layer.filters.mean(axis=1)
     expected = stats.ttest_1samp(means, 0).confidence_interval(0.9)
     assert found["weight_mean_low"] == pytest.approx(expected.low, rel=1e-9)
@@ -114,7 +114,7 @@ def test_homogeneity_counts_near_dead_filters():
         array[:5] *= 0.001
         return array
 
-    found = cwda.homogeneity(simulated.layer(n=64, channels=8, transform=kill))
+    found = cwda.conditions.homogeneity(simulated.layer(n=64, channels=8, transform=kill))
     assert found.details["near_dead"] == 5
     assert found.verdict == "fails"
     assert found.details["effect_alive"] < 0.15 < 1 < found.effect
@@ -122,7 +122,7 @@ def test_homogeneity_counts_near_dead_filters():
 
 def test_energy_shares_of_known_covariance():
     layer = simulated.layer(n=2000, channels=4, transform=simulated.correlated_blocks)
-    shares = cwda.epsilon(layer).details
+    shares = cwda.conditions.epsilon(layer).details
     # d = 36 ones on the diagonal; 4 blocks of 72 covariances 0.36
     within = 4 * 72 * 0.36**2
     assert shares["energy_within"] == pytest.approx(within / (36 + within), rel=0.05)
@@ -132,9 +132,9 @@ def test_energy_shares_of_known_covariance():
 
 def test_array_tensor_and_layer_give_the_same_result():
     layer = simulated.layer(n=16, channels=4)
-    expected = cwda.epsilon(layer)
+    expected = cwda.conditions.epsilon(layer)
     for array in (layer.array, torch.from_numpy(layer.array.copy())):
-        found = cwda.epsilon(array)
+        found = cwda.conditions.epsilon(array)
         assert found.effect == pytest.approx(expected.effect, rel=1e-12)
         assert (found.n_filters, found.dim) == (16, 36)
 
@@ -148,7 +148,7 @@ def test_array_tensor_and_layer_give_the_same_result():
 )
 def test_wrong_sources_are_told_in_one_line(source, message):
     with pytest.raises(cwda.CwdaError) as caught:
-        cwda.mean(source)
+        cwda.conditions.mean(source)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 

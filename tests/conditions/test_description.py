@@ -15,7 +15,7 @@ from . import simulated
 
 def test_blocks_and_diagonal_are_those_of_the_whole_matrix():
     layer = simulated.layer(n=20, channels=4, mean=0.3)
-    found = cwda.block_covariance(layer)
+    found = cwda.conditions.block_covariance(layer)
     whole = layer.matrix @ layer.filters / 20
     for b in range(4):
         np.testing.assert_allclose(
@@ -29,7 +29,7 @@ def test_blocks_and_diagonal_are_those_of_the_whole_matrix():
 
 
 def test_correlation_of_independent_filters_is_at_its_sampling_level():
-    found = cwda.block_covariance(simulated.layer(n=100, channels=100, seed=1))
+    found = cwda.conditions.block_covariance(simulated.layer(n=100, channels=100, seed=1))
     assert found.sampling_level == pytest.approx(math.sqrt(2 / (100 * math.pi)))
     assert found.mean_abs_correlation == pytest.approx(found.sampling_level, rel=0.02)
 
@@ -54,7 +54,7 @@ def test_normality_in_each_scope_is_that_of_scipy(unit_norm):
         filters = filters / np.sqrt((filters**2).mean(axis=1, keepdims=True))
     rows = {"position": filters.T, "filter": filters, "layer": filters.reshape(1, -1)}
     for scope, samples in rows.items():
-        table = cwda.normality(layer, scope, unit_norm=unit_norm)
+        table = cwda.conditions.normality(layer, scope, unit_norm=unit_norm)
         np.testing.assert_allclose(table["skewness"], stats.skew(samples, axis=1), rtol=1e-8)
         np.testing.assert_allclose(table["kurtosis"], stats.kurtosis(samples, axis=1), rtol=1e-8)
         expected = [stats.shapiro(sample).statistic for sample in samples]
@@ -64,14 +64,14 @@ def test_normality_in_each_scope_is_that_of_scipy(unit_norm):
 
 def test_positions_of_unit_norm_filters_are_refused_where_the_division_shows():
     with pytest.raises(cwda.CwdaError, match="effective dimension"):
-        cwda.normality(simulated.layer(n=64, channels=1), unit_norm=True)
+        cwda.conditions.normality(simulated.layer(n=64, channels=1), unit_norm=True)
 
 
 def test_joint_normality_is_that_of_pingouin():
     import pingouin
 
     layer = simulated.layer(n=40, channels=3, kernel=(2, 2), transform=simulated.student)
-    table = cwda.joint_normality(layer)
+    table = cwda.conditions.joint_normality(layer)
     for b, row in enumerate(table.itertuples()):
         expected = pingouin.multivariate_normality(layer.array[b].T)
         assert row.statistic == pytest.approx(expected.hz, rel=1e-8)
@@ -81,6 +81,6 @@ def test_joint_normality_is_that_of_pingouin():
 def test_mistakes_are_told_in_one_line():
     layer = simulated.layer(n=16)
     with pytest.raises(cwda.CwdaError, match="unknown scope"):
-        cwda.normality(layer, "channel")
+        cwda.conditions.normality(layer, "channel")
     with pytest.raises(cwda.CwdaError, match="all weights are equal"):
-        cwda.joint_normality(ConvLayer("zeros", torch.zeros(16, 4, 3, 3)))
+        cwda.conditions.joint_normality(ConvLayer("zeros", torch.zeros(16, 4, 3, 3)))

@@ -13,11 +13,12 @@ import pytest
 import scipy.stats
 import torch
 
-from cwda.errors import CriterionError, DataError, ExperimentError, SelectionError
+from cwda.coupling import couple
+from cwda.errors import CriterionError, CwdaError, DataError, SelectionError
 from cwda.experiment import FineTuning, run_experiment
 from cwda.experiment.finetune import fine_tune
 from cwda.models import accuracy
-from cwda.pruning import Masks, Plan, couple, make_plan, masked, overlap
+from cwda.pruning import Masks, Plan, make_plan, masked, overlap
 
 CRITERIA = ["l1", "l2", "taylor_l1", "random"]
 FINE = FineTuning(epochs=2, batch_size=32, precision="float32")
@@ -162,16 +163,16 @@ def test_a_folder_grows_but_does_not_mix(model, data, tmp_path):
     assert grown.table.seconds[1] == small.table.seconds[1]
     other = copy.deepcopy(model)
     other.linear.weight.data[0, 0] += 1e-3
-    with pytest.raises(ExperimentError, match="another weights"):
+    with pytest.raises(CwdaError, match="another weights"):
         run_experiment(other, data, ["l1"], [0.5], ["global"], folder=tmp_path)
-    with pytest.raises(ExperimentError, match="another data"):
+    with pytest.raises(CwdaError, match="another data"):
         run_experiment(model, replace(data, std=(1, 1, 1)), ["l1"], [0.5], folder=tmp_path)
-    with pytest.raises(ExperimentError, match="another finetuning"):
+    with pytest.raises(CwdaError, match="another finetuning"):
         run_experiment(
             model, data, ["l1"], [0.5], folder=tmp_path, finetuning=replace(FINE, epochs=3)
         )
     (tmp_path / "cells" / "global-l1-0.5-seed0-pruned.json").write_text("{")
-    with pytest.raises(ExperimentError, match=r"damaged.*delete it"):
+    with pytest.raises(CwdaError, match=r"damaged.*delete it"):
         run_experiment(model, data, ["l1"], [0.5], ["global"], folder=tmp_path)
 
 
@@ -312,11 +313,11 @@ def test_data_that_do_not_fit(model, data, change, message):
     [
         ({"ratios": [1.5]}, SelectionError, "between 0 and 1, not 1.5"),
         ({"ratios": []}, SelectionError, "no pruning ratio"),
-        ({"strategies": ["locl"]}, ExperimentError, "unknown strategy 'locl'"),
-        ({"seeds": 0}, ExperimentError, "1 or more"),
-        ({"finetuning": FINE, "finetune_at": [0.3]}, ExperimentError, "the ratios are 0.5"),
+        ({"strategies": ["locl"]}, CwdaError, "unknown strategy 'locl'"),
+        ({"seeds": 0}, CwdaError, "1 or more"),
+        ({"finetuning": FINE, "finetune_at": [0.3]}, CwdaError, "the ratios are 0.5"),
         ({"criteria": ["l3"]}, CriterionError, "no criterion 'l3'"),
-        ({"scope": "tied"}, ExperimentError, "'free' or 'all'"),
+        ({"scope": "tied"}, CwdaError, "'free' or 'all'"),
         ({"subset": 0}, DataError, "a number of images, is a whole number, 1 or more"),
     ],
 )
@@ -337,7 +338,7 @@ def test_a_network_of_tied_filters_alone(data):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return self.head((self.a(x) + self.b(x)).relu().mean((2, 3)))
 
-    with pytest.raises(ExperimentError, match="take scope 'all'"):
+    with pytest.raises(CwdaError, match="take scope 'all'"):
         run_experiment(Tied(), data, ["l1"], [0.5])
     assert len(run_experiment(Tied(), data, ["l1"], [0.5], scope="all").table) == 3
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cwda.extract import keras_files
+from cwda.keras_files import files as keras_files
 
 
 @pytest.fixture(autouse=True)

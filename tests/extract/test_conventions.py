@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from cwda.errors import UnreadableError
-from cwda.extract import load
+from cwda.loading import load
 
 
 def array(*shape, dtype="float32"):

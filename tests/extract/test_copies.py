@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
-from cwda.extract import load
+from cwda.loading import load
 
 
 def random(*shape):

@@ -8,7 +8,7 @@ import torch
 import torchvision
 from torch import nn
 
-from cwda.extract import load
+from cwda.loading import load
 
 
 def state(**shapes):

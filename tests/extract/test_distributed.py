@@ -12,7 +12,7 @@ from torch.distributed.checkpoint import metadata as described
 from torch.distributed.checkpoint.filesystem import _StorageInfo
 
 from cwda.errors import CwdaError, UnreadableError
-from cwda.extract import load
+from cwda.loading import load
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 

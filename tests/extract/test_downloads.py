@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from cwda.errors import SourceError, UnreadableError
-from cwda.extract import http as transfer
-from cwda.extract.download import from_url, hub_path
+from cwda.zoo import http as transfer
+from cwda.zoo.download import from_url, hub_path
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -187,7 +187,7 @@ def test_two_processes_at_once(cache):
     """Both fetch the same file; each finds it whole, whichever ends first."""
     script = (
         "import hashlib, sys\n"
-        "from cwda.extract.download import from_url\n"
+        "from cwda.zoo.download import from_url\n"
         "print(hashlib.sha256(from_url(sys.argv[1]).read_bytes()).hexdigest())\n"
     )
     together = threading.Barrier(2, timeout=60)

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from cwda.errors import UnreadableError
-from cwda.extract import load
+from cwda.loading import load
 
 pytestmark = pytest.mark.filterwarnings("ignore:TypedStorage is deprecated:UserWarning")
 

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import save_file
 
 from cwda.errors import CwdaError, SourceError, UnreadableError
-from cwda.extract import load
+from cwda.loading import load
 
 STATE = {
     "a.weight": torch.arange(54.0).reshape(2, 3, 3, 3),
@@ -159,7 +159,7 @@ def test_flipped_bits_of_hdf5(tmp_path):
         import random, sys
         from pathlib import Path
         from cwda.errors import CwdaError
-        from cwda.extract import load
+        from cwda.loading import load
         folder = Path(sys.argv[1])
         data, rng, failed = (folder / "whole").read_bytes(), random.Random(0), 0
         for _ in range(25):  # each is read in a further process first
@@ -197,7 +197,7 @@ def test_only_convolutions_are_read(tmp_path, zipped):
     script = textwrap.dedent("""
         import resource, sys
         import torch
-        from cwda.extract import load
+        from cwda.loading import load
         torch.save({"conv.weight": torch.ones(8, 3, 3, 3)}, sys.argv[2])
         load(sys.argv[2])
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from cwda.errors import CwdaError, SourceError, UnreadableError
-from cwda.extract import load, load_model
+from cwda.loading import load, load_model
 
 STATE = {"conv.weight": torch.ones(8, 3, 3, 3)}
 

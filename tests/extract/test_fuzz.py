@@ -19,11 +19,11 @@ from safetensors.torch import save_file
 
 import cwda
 from benchmarks.hostile.formats import healthy_file
+from cwda.containers.json_text import parse_json
+from cwda.containers.protobuf import varints
 from cwda.errors import CwdaError, UnreadableError
-from cwda.extract import load
-from cwda.extract.json_text import parse_json
-from cwda.extract.protobuf import varints
 from cwda.layers import ConvLayer
+from cwda.loading import load
 
 WEIGHT = torch.arange(8 * 3 * 9, dtype=torch.float32).reshape(8, 3, 3, 3)
 RELAXED = settings(

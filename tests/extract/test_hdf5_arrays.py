@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 import pytest
 
-from cwda.extract import load
+from cwda.loading import load
 
 SHAPES = {"conv1.weight": (8, 3, 3, 3), "conv2.weight": (16, 8, 3, 3), "down.weight": (16, 8, 1, 1)}
 BIASES = {name.replace("weight", "bias"): shape[:1] for name, shape in SHAPES.items()}

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from cwda.errors import CwdaError, UnreadableError
-from cwda.extract import load
+from cwda.loading import load
 
 h5py = pytest.importorskip("h5py")
 

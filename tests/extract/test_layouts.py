@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
+from cwda.convolutions.axes.layouts import Order, parse_order
 from cwda.errors import SourceError
-from cwda.extract import load
-from cwda.extract.layouts import Order, parse_order
+from cwda.loading import load
 
 
 def values(*shape):

@@ -17,7 +17,7 @@ from torch.nn.utils import parametrizations, parametrize, prune, spectral_norm, 
 from torch.overrides import TorchFunctionMode
 
 from cwda.errors import SourceError, UnreadableError
-from cwda.extract import load
+from cwda.loading import load
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*(weight|spectral)_norm.*:FutureWarning"),

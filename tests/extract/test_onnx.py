@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from cwda.errors import UnreadableError
-from cwda.extract import load
+from cwda.loading import load
 
 onnx = pytest.importorskip("onnx")
 reference = pytest.importorskip("onnx.reference")

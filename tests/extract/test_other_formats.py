@@ -12,10 +12,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from cwda.checkpoints.formats import read_file
 from cwda.errors import SourceError, UnreadableError
-from cwda.extract import load, load_model
-from cwda.extract.formats import read_file
-from cwda.extract.keras_layout import keras1_ordering
+from cwda.keras_files.layout import keras1_ordering
+from cwda.loading import load, load_model
 
 
 def random(*shape, dtype=torch.float32):

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from cwda.errors import SourceError, UnreadableError
-from cwda.extract import load
+from cwda.loading import load
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from cwda.extract import load
+from cwda.loading import load
 
 # File: number of convolutions, format, first name, its weight's shape. Counts are those of
 # the architectures' papers or repositories, as the data's README tells them.

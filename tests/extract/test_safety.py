@@ -17,10 +17,11 @@ import numpy as np
 import pytest
 import torch
 
+from cwda.containers import hdf5_trial
+from cwda.containers.pickles import Record, unpickle
 from cwda.errors import CwdaError, UnreadableError
-from cwda.extract import hdf5_trial, load
-from cwda.extract.pickles import Record, unpickle
-from cwda.extract.torch_objects import builders
+from cwda.loading import load
+from cwda.torch_files.objects import builders
 
 WEIGHT = torch.arange(8 * 3 * 9, dtype=torch.float32).reshape(8, 3, 3, 3)
 

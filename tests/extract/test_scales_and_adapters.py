@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from cwda.errors import UnreadableError
-from cwda.extract import load
+from cwda.loading import load
 
 WEIGHT = torch.randn(64, 32, 3, 3, generator=torch.Generator().manual_seed(0)) * torch.linspace(
     0.1, 5, 64

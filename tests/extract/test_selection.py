@@ -11,10 +11,10 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils import prune, spectral_norm, weight_norm
 
+from cwda.convolutions.select import turn
 from cwda.errors import SourceError
-from cwda.extract import load
-from cwda.extract.select import turn
 from cwda.layers import layer_from_array
+from cwda.loading import load
 
 
 def random(*shape):

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from cwda.errors import UnreadableError
-from cwda.extract import load
+from cwda.loading import load
 
 
 def random(*shape, seed=0, dtype=torch.float32):

@@ -18,9 +18,11 @@ import torchvision
 from safetensors.torch import save_file
 
 from cwda.errors import SourceError, UnreadableError
-from cwda.extract import available, download, load, load_model, zoo
+from cwda.loading import load, load_model
 from cwda.models import cifar_resnet, initialise
 from cwda.models.torchvision_models import builder_options, torchvision_names
+from cwda.zoo import available, download
+from cwda.zoo import names as zoo
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from PIL import Image
 
 from cwda import figures
 from cwda.layers import ConvLayer, Network, Provenance
-from cwda.pruning import similarity
+from cwda.scoring import similarity
 
 BASELINE = Path(__file__).parent / "baseline"
 DPI = 50

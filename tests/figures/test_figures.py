@@ -17,14 +17,14 @@ from scipy import stats
 
 from cwda import figures
 from cwda.comparison import compare
-from cwda.errors import CwdaError, FigureError, LayerError, WeightsError
+from cwda.errors import CwdaError, WeightsError
 from cwda.figures.covariance import cell_size
-from cwda.figures.layers_axis import elide
+from cwda.figures.drawing.layers_axis import elide
+from cwda.figures.drawing.style import VERDICTS
 from cwda.figures.quantiles import drawn_ranks
-from cwda.figures.style import VERDICTS
 from cwda.layers import ConvLayer
-from cwda.numerics.normal_band import normal_band
-from cwda.pruning import scores, similarity
+from cwda.numerics.normality.normal_band import normal_band
+from cwda.scoring import scores, similarity
 from cwda.theory import predict_similarity
 from tests.figures.gallery import (
     GALLERY,
@@ -323,63 +323,63 @@ BROKEN = ConvLayer("broken", torch.full((16, 4, 3, 3), float("nan")))
 @pytest.mark.parametrize(
     ("draw", "error", "words"),
     [
-        (lambda: figures.overview(checked(3)[:0]), FigureError, "empty"),
-        (lambda: figures.overview(3), FigureError, "needs a table"),
-        (lambda: figures.overview(checked(3).drop(columns="effect")), FigureError, "'effect'"),
-        (lambda: figures.effects(checked(3), "eps"), FigureError, "it has gaussianity"),
+        (lambda: figures.overview(checked(3)[:0]), CwdaError, "empty"),
+        (lambda: figures.overview(3), CwdaError, "needs a table"),
+        (lambda: figures.overview(checked(3).drop(columns="effect")), CwdaError, "'effect'"),
+        (lambda: figures.effects(checked(3), "eps"), CwdaError, "it has gaussianity"),
         (
             lambda: figures.overview(
                 pd.concat([checked(3), checked(3).assign(network="other")], ignore_index=True)
             ),
-            FigureError,
+            CwdaError,
             "2 networks",
         ),
-        (lambda: figures.predicted_measured(compared(), rung="shape"), FigureError, "it has scale"),
-        (lambda: figures.predicted_measured(compared(), ("l1", "gm")), FigureError, "no pair"),
+        (lambda: figures.predicted_measured(compared(), rung="shape"), CwdaError, "it has scale"),
+        (lambda: figures.predicted_measured(compared(), ("l1", "gm")), CwdaError, "no pair"),
         (
             lambda: figures.predicted_measured(
                 pd.concat([compared().assign(method=each) for each in ("closed form", "drawn")])
             ),
-            FigureError,
+            CwdaError,
             "2 methods",
         ),
-        (lambda: figures.dispersion(applicability(), "gm"), FigureError, "it has l2"),
+        (lambda: figures.dispersion(applicability(), "gm"), CwdaError, "it has l2"),
         (
             lambda: figures.accuracy_curves(
                 pd.concat([accuracies(), accuracies().assign(strategy="layerwise")])
             ),
-            FigureError,
+            CwdaError,
             "several strategies",
         ),
-        (lambda: figures.accuracy_curves(accuracies(), "local"), FigureError, "it has global"),
-        (lambda: figures.global_shares(pruned(), 0.7), FigureError, "it has 0.4"),
+        (lambda: figures.accuracy_curves(accuracies(), "local"), CwdaError, "it has global"),
+        (lambda: figures.global_shares(pruned(), 0.7), CwdaError, "it has 0.4"),
         (
             lambda: figures.global_shares(pruned().assign(rung="scale"), rung="no"),
-            FigureError,
+            CwdaError,
             "scale",
         ),
-        (lambda: figures.trajectory({}), FigureError, "by epoch"),
-        (lambda: figures.trajectory(trained(), layer="conv"), FigureError, "needs a condition"),
-        (lambda: figures.similarity_map(checked(3)), FigureError, "cwda.similarity"),
+        (lambda: figures.trajectory({}), CwdaError, "by epoch"),
+        (lambda: figures.trajectory(trained(), layer="conv"), CwdaError, "needs a condition"),
+        (lambda: figures.similarity_map(checked(3)), CwdaError, "cwda.similarity"),
         (
             lambda: figures.similarity_map(similarity(network()), "pearson"),
-            FigureError,
+            CwdaError,
             "'pearson'",
         ),
-        (lambda: figures.criteria_matrix(similarity(network()), "no"), LayerError, "no layer"),
-        (lambda: figures.score_histograms(network(), ["no"]), LayerError, "no layer"),
-        (lambda: figures.score_histograms(network(), []), FigureError, "no layer to draw"),
+        (lambda: figures.criteria_matrix(similarity(network()), "no"), CwdaError, "no layer"),
+        (lambda: figures.score_histograms(network(), ["no"]), CwdaError, "no layer"),
+        (lambda: figures.score_histograms(network(), []), CwdaError, "no layer to draw"),
         (lambda: figures.covariance(BROKEN), WeightsError, "NaN"),
         (lambda: figures.qq(BROKEN), WeightsError, "NaN"),
-        (lambda: figures.qq(layer(), [48]), FigureError, "has no filter 48"),
+        (lambda: figures.qq(layer(), [48]), CwdaError, "has no filter 48"),
         (
             lambda: figures.qq(ConvLayer("c", torch.arange(18.0).reshape(9, 1, 1, 2)), [0]),
-            FigureError,
+            CwdaError,
             "8 are",
         ),
-        (lambda: figures.covariance_blocks(layer(), [12]), FigureError, "has no input channel 12"),
-        (lambda: figures.covariance_blocks(layer(), []), FigureError, "no input channel"),
-        (lambda: figures.filter_image(layer(), 48), FigureError, "has no filter 48"),
+        (lambda: figures.covariance_blocks(layer(), [12]), CwdaError, "has no input channel 12"),
+        (lambda: figures.covariance_blocks(layer(), []), CwdaError, "no input channel"),
+        (lambda: figures.filter_image(layer(), 48), CwdaError, "has no filter 48"),
         (lambda: figures.covariance("conv1"), CwdaError, "no known model"),
     ],
 )

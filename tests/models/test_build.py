@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from cwda.errors import SourceError, UnreadableError
-from cwda.extract import load, load_model
+from cwda.loading import load, load_model
 from cwda.models import ARCHITECTURES, accuracy, build, cifar_resnet, read_images
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from cwda.errors import CwdaError, SourceError
-from cwda.extract import load, load_model
+from cwda.loading import load, load_model
 from cwda.models import Images, accuracy, build, cifar_resnet, initialise
 from tests.models.public_networks import VGG, ListedResNet, ResNet, settled
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import cwda.models.train as training
-from cwda.errors import TrainingError
+from cwda.errors import CwdaError
 from cwda.models.data import ImageData
 from cwda.models.resnet import cifar_resnet, initialise
 from cwda.models.train import CHECKPOINT, Recipe, run_epochs, train
@@ -60,7 +60,7 @@ def test_a_checkpoint_from_before_an_attribute_existed_is_continued(data, tmp_pa
 
 def test_a_damaged_checkpoint_is_told_in_one_line(data, tmp_path):
     (tmp_path / CHECKPOINT).write_bytes(b"PK\x03\x04 damaged")
-    with pytest.raises(TrainingError, match="not a readable checkpoint; remove it"):
+    with pytest.raises(CwdaError, match="not a readable checkpoint; remove it"):
         train(RECIPE, data, tmp_path)
 
 
@@ -123,5 +123,5 @@ def test_initial_weights_follow_their_scheme():
     ],
 )
 def test_impossible_recipes_are_refused(change, message):
-    with pytest.raises(TrainingError, match=message):
+    with pytest.raises(CwdaError, match=message):
         Recipe(**change)

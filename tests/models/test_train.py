@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from cwda.errors import DataError, TrainingError
+from cwda.errors import CwdaError, DataError
 from cwda.models.data import augment, normalise, read_images
 from cwda.models.train import CHECKPOINT, Recipe, train
 
@@ -61,13 +61,13 @@ def test_the_result_tells_its_provenance(images, tmp_path):
 def test_a_checkpoint_of_another_recipe_is_not_continued(images, tmp_path):
     data = read_images(images)
     train(RECIPE, data, tmp_path / "run")
-    with pytest.raises(TrainingError, match="another recipe"):
+    with pytest.raises(CwdaError, match="another recipe"):
         train(Recipe(depth=8, epochs=3), data, tmp_path / "run")
 
 
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_epoch(images, tmp_path):
     wild = Recipe(depth=8, epochs=3, batch_size=16, learning_rate=1e30, seed=1)
-    with pytest.raises(TrainingError, match="not finite"):
+    with pytest.raises(CwdaError, match="not finite"):
         train(wild, read_images(images), tmp_path / "run")
     assert not (tmp_path / "run" / CHECKPOINT).with_suffix(".partial").exists()
 

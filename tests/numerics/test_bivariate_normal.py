@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from cwda.numerics.bivariate_normal import bivariate_normal_cdf
+from cwda.numerics.ranking.bivariate_normal import bivariate_normal_cdf
 
 POINTS = st.floats(-5, 5)
 

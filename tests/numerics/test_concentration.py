@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cwda.numerics.concentration import concentration
+from cwda.numerics.ranking.concentration import concentration
 
 
 def by_loops(x):

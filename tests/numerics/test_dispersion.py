@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import stats
 
-from cwda.numerics.dispersion import scale_dispersion, tau_squared
+from cwda.numerics.ranking.dispersion import scale_dispersion, tau_squared
 
 
 def halves(n, sd, seed, half=72):

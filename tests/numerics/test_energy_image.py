@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from cwda.numerics.energy_image import energy_image
+from cwda.numerics.normality.energy_image import energy_image
 
 
 def naive(filters: np.ndarray, cell: int) -> np.ndarray:

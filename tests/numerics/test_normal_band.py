@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from benchmarks.normal_band import smallest_tail
-from cwda.numerics.normal_band import FEWEST, local_level, normal_band
+from cwda.numerics.normality.normal_band import FEWEST, local_level, normal_band
 
 
 @pytest.mark.parametrize("n", [8, 30, 144, 1000])

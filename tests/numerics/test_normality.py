@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from scipy import special, stats
 from statsmodels.stats.diagnostic import normal_ad
 
-from cwda.errors import SampleError
-from cwda.numerics import normality
-from cwda.numerics.anderson_darling import anderson_darling_pvalue
-from cwda.numerics.normality import marginals, unit_norm_allowed
-from cwda.numerics.sorting import sort_rows
+from cwda.errors import CwdaError
+from cwda.numerics.normality import layers as normality
+from cwda.numerics.normality.anderson_darling import anderson_darling_pvalue
+from cwda.numerics.normality.layers import marginals, unit_norm_allowed
+from cwda.numerics.normality.sorting import sort_rows
 
 SIZES = [3, 4, 5, 6, 8, 11, 12, 33, 64, 512]
 
@@ -199,7 +199,7 @@ def test_large_matrices_are_sorted_by_several_threads():
     ],
 )
 def test_bad_input_gives_one_line(rows, statistics, message):
-    with pytest.raises(SampleError, match=message):
+    with pytest.raises(CwdaError, match=message):
         marginals(rows, statistics)
 
 

@@ -7,9 +7,9 @@ import pingouin
 import pytest
 import torch
 
-from cwda.errors import SampleError
-from cwda.numerics import henze_zirkler as module
-from cwda.numerics.henze_zirkler import henze_zirkler
+from cwda.errors import CwdaError
+from cwda.numerics.normality import henze_zirkler as module
+from cwda.numerics.normality.henze_zirkler import henze_zirkler
 
 EPS = np.finfo(np.float64).eps
 
@@ -56,7 +56,7 @@ def test_singular_and_infinite_channels_are_nan():
 
 def test_bad_shapes_give_one_line():
     for shape in [(30, 4), (2, 3, 4), (30, 3, 1)]:
-        with pytest.raises(SampleError, match="joint normality"):
+        with pytest.raises(CwdaError, match="joint normality"):
             henze_zirkler(torch.zeros(shape))
 
 

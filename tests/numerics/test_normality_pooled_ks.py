@@ -9,9 +9,9 @@ import pytest
 import torch
 from scipy import integrate, stats
 
-from cwda.errors import SampleError
-from cwda.numerics import pooled_ks as module
-from cwda.numerics.pooled_ks import pooled_ks
+from cwda.errors import CwdaError
+from cwda.numerics.normality import pooled_ks as module
+from cwda.numerics.normality.pooled_ks import pooled_ks
 
 
 def weights(n, d, seed=0):
@@ -79,7 +79,7 @@ def test_constant_and_infinite_weights_give_nan():
 
 def test_bad_input_gives_one_line():
     for bad in (torch.zeros(4), torch.zeros(2, 9), torch.zeros(4, 9, dtype=torch.int32)):
-        with pytest.raises(SampleError, match="pooled distance"):
+        with pytest.raises(CwdaError, match="pooled distance"):
             pooled_ks(bad)
 
 

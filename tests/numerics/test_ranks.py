@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from cwda.numerics.lowest import lowest_count, lowest_overlap, rank_biased_overlap
-from cwda.numerics.rank_intervals import spearman_interval
-from cwda.numerics.ranks import (
+from cwda.numerics.ranking.lowest import lowest_count, lowest_overlap, rank_biased_overlap
+from cwda.numerics.ranking.rank_intervals import spearman_interval
+from cwda.numerics.ranking.ranks import (
     ascending,
     kendall,
     midranks,
@@ -72,7 +72,7 @@ def test_spearman_of_replicates_equals_one_at_a_time():
 def test_kendall_in_blocks_equals_kendall_at_once(monkeypatch):
     scores = _scores(3, 50, ties=True)
     whole = kendall(scores)
-    monkeypatch.setattr("cwda.numerics.ranks._CHUNK", 120)
+    monkeypatch.setattr("cwda.numerics.ranking.ranks._CHUNK", 120)
     assert torch.equal(kendall(scores), whole)
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cwda.extract import load
 from cwda.layers import Network
+from cwda.loading import load
 
 
 @pytest.fixture(scope="session")

@@ -7,9 +7,10 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrizations
 
+from cwda.coupling import couple
 from cwda.errors import PlanError, SelectionError, TracingError
 from cwda.models import cifar_resnet
-from cwda.pruning import count, couple
+from cwda.tracing import count
 from tests.pruning.models import Behind, Gated, Grouped, Joined, Twice, Vgg, built, vision
 
 IMAGE = (1, 3, 16, 16)

@@ -8,7 +8,7 @@ from scipy.spatial.distance import cdist
 
 from cwda.errors import CriterionError, WeightsError
 from cwda.layers import ConvLayer
-from cwda.pruning import (
+from cwda.scoring import (
     NORM_BASED,
     Filters,
     criteria,
@@ -21,7 +21,7 @@ from cwda.pruning import (
     l2,
     random,
 )
-from cwda.pruning.registry import _REGISTER
+from cwda.scoring.registry import _REGISTER
 from tests.pruning.networks import layer_of, random_layer
 
 
@@ -33,7 +33,7 @@ def _both(**options):
 @pytest.fixture
 def register(monkeypatch):
     ours = {name: _REGISTER[name] for name in (*NORM_BASED, "random")}
-    monkeypatch.setattr("cwda.pruning.registry._REGISTER", ours)
+    monkeypatch.setattr("cwda.scoring.registry._REGISTER", ours)
 
 
 @pytest.mark.parametrize("options", [{}, {"filters": 40, "scale": 1e-4}, {"kernel": (5,)}])
@@ -58,7 +58,7 @@ def test_gm_cityblock_equals_a_loop_over_pairs(options, monkeypatch):
     filters, rows = _both(**options)
     expected = [sum(float(np.abs(a - b).sum()) for a in rows) for b in rows]
     np.testing.assert_allclose(gm_cityblock(filters), expected, rtol=1e-12)
-    monkeypatch.setattr("cwda.numerics.cityblock._CHUNK", 100)  # many parts give the same
+    monkeypatch.setattr("cwda.numerics.distances.cityblock._CHUNK", 100)  # many parts give the same
     np.testing.assert_allclose(gm_cityblock(filters), expected, rtol=1e-12)
 
 
@@ -186,8 +186,8 @@ def test_the_paper_s_criteria_are_registered():
 
 
 def test_a_fermat_point_that_is_not_found_is_no_score(monkeypatch):
-    monkeypatch.setattr("cwda.numerics.geometry._MAX_STEPS", 1)
-    monkeypatch.setattr("cwda.numerics.geometry._STEEP", 1.0)  # nor refined
+    monkeypatch.setattr("cwda.numerics.distances.geometry._MAX_STEPS", 1)
+    monkeypatch.setattr("cwda.numerics.distances.geometry._STEEP", 1.0)  # nor refined
     rows = torch.tensor([[0.0, 0], [1, 0], [0, 1]], dtype=torch.float64)
     with pytest.raises(CriterionError, match="not found in 1 steps"):
         fermat(Filters(rows))

@@ -8,9 +8,10 @@ import torch
 from torch import nn
 
 from cwda.errors import CriterionError, DataError, TracingError
-from cwda.extract import load
+from cwda.loading import load
 from cwda.models import Images, cifar_resnet, initialise
-from cwda.pruning import (
+from cwda.pruning import select
+from cwda.scoring import (
     DATA_BASED,
     NEEDS,
     PAPER,
@@ -20,11 +21,10 @@ from cwda.pruning import (
     criterion,
     get_criterion,
     scores,
-    select,
     similarity,
 )
-from cwda.pruning.recorder import Recorder
-from cwda.pruning.registry import _REGISTER
+from cwda.scoring.registry import _REGISTER
+from cwda.scoring.statistics.recorder import Recorder
 from tests.pruning.modules import (
     ACTIVATED,
     DIFFERENTIATED,
@@ -58,7 +58,7 @@ def measured():
 @pytest.fixture
 def register(monkeypatch):
     ours = {name: _REGISTER[name] for name in PAPER}
-    monkeypatch.setattr("cwda.pruning.registry._REGISTER", ours)
+    monkeypatch.setattr("cwda.scoring.registry._REGISTER", ours)
 
 
 @pytest.mark.parametrize("layer", DIFFERENTIATED)
@@ -345,7 +345,7 @@ def test_a_loss_that_is_not_finite_is_refused():
 
 @pytest.mark.gpu
 def test_the_gpu_gives_the_ranks_of_the_cpu(shared_data):
-    from cwda.extract import load_model
+    from cwda.loading import load_model
 
     model = load_model("resnet20-cifar10")
     data = _cifar_like(64)

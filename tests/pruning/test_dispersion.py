@@ -8,8 +8,8 @@ import torch
 from scipy import stats
 
 from cwda.errors import CriterionError, SourceError
-from cwda.pruning import scores
-from cwda.pruning.dispersion import dispersion
+from cwda.scoring import scores
+from cwda.scoring.dispersion import dispersion
 from tests.pruning.networks import layer_of, network, random_layer
 
 

@@ -8,8 +8,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from cwda.errors import PlanError, RemovalError, SelectionError, TracingError
-from cwda.pruning import collect, count, couple, make_plan, masked, remove
+from cwda.coupling import couple
+from cwda.errors import CwdaError, PlanError, SelectionError, TracingError
+from cwda.pruning import make_plan, masked, remove
+from cwda.scoring import collect
+from cwda.tracing import count
 from tests.pruning.forward_passes import (
     FIXED,
     FOLLOWED,
@@ -88,7 +91,7 @@ def test_what_cannot_be_made_zero_is_fixed_with_the_reason(name):
 
 
 def test_numbers_catch_what_rules_miss(monkeypatch):
-    from cwda.pruning import rules
+    from cwda.coupling import rules
 
     # a rule that says a sigmoid keeps zeros
     monkeypatch.setattr(rules.Call, "at_zero", lambda self: True)
@@ -151,7 +154,7 @@ def test_several_inputs_are_refused_truthfully():
 def test_random_numbers_and_hostile_layers_give_one_line():
     model = built(between(lambda m, x: F.dropout(x, 0.5, training=True)))
     plan = make_plan(model, "l2", 0.5, IMAGE)
-    with pytest.raises(RemovalError, match="apply the plan as masks instead"):
+    with pytest.raises(CwdaError, match="apply the plan as masks instead"):
         remove(model, plan, IMAGE)
 
     class Counts(nn.Conv2d):
@@ -163,7 +166,7 @@ def test_random_numbers_and_hostile_layers_give_one_line():
             return super().forward(x)
 
     model = built(layer(lambda: Counts(8, 8, 3)))
-    with pytest.raises(RemovalError, match="8 channels, please"):
+    with pytest.raises(CwdaError, match="8 channels, please"):
         remove(model, make_plan(model, "l2", 0.5, IMAGE), IMAGE)
 
 

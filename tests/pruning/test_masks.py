@@ -3,10 +3,11 @@
 import pytest
 import torch
 
+from cwda.coupling import couple
 from cwda.errors import PlanError
-from cwda.extract import load
+from cwda.loading import load
 from cwda.models import cifar_resnet
-from cwda.pruning import Masks, couple, make_plan, masked, select
+from cwda.pruning import Masks, make_plan, masked, select
 from tests.pruning.models import Gated, Grouped, Vgg, built, resnet20
 
 CIFAR = (1, 3, 32, 32)

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from cwda.coupling import couple
 from cwda.errors import CriterionError, PlanError, SelectionError
-from cwda.extract import load
-from cwda.pruning import Plan, couple, make_plan, overlap, scores, select
+from cwda.loading import load
+from cwda.pruning import Plan, make_plan, overlap, select
+from cwda.scoring import scores
 from tests.pruning.models import Behind, Gated, Grouped, Joined, Vgg, built, resnet20, vision
 
 CIFAR = (1, 3, 32, 32)

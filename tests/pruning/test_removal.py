@@ -7,11 +7,13 @@ import pytest
 import torch
 
 import cwda
-from cwda.errors import ExportError, PlanError, RemovalError, SelectionError
+from cwda.coupling import couple
+from cwda.errors import CwdaError, ExportError, PlanError, SelectionError
 from cwda.models import cifar_resnet
-from cwda.pruning import count, couple, export, latency, make_plan, masked, remove
-from cwda.pruning.graph import trace
+from cwda.pruning import export, make_plan, masked, remove
 from cwda.pruning.removal import TOLERANCE
+from cwda.tracing import count, latency
+from cwda.tracing.graph import trace
 from tests.pruning.models import (
     Behind,
     Gated,
@@ -114,7 +116,7 @@ def test_a_slim_network_trains_as_its_original_would():
 def test_what_cannot_be_removed_is_refused():
     model = built(Vgg)
     plan = make_plan(model, "l2", 1, IMAGE, minimum=0)
-    with pytest.raises(RemovalError, match=r"leaves features\.0 no outputs"):
+    with pytest.raises(CwdaError, match=r"leaves features\.0 no outputs"):
         remove(model, plan, IMAGE)
     with pytest.raises(PlanError, match="no convolution"):
         remove(resnet20(), plan, CIFAR)
@@ -124,7 +126,7 @@ def test_another_result_is_never_handed_out(monkeypatch):
     model = built(Vgg)
     plan = make_plan(model, "l2", 0.5, IMAGE)
     monkeypatch.setattr("cwda.pruning.removal.masked", lambda model, *_: copy.deepcopy(model))
-    with pytest.raises(RemovalError, match="differ from the masked network's"):
+    with pytest.raises(CwdaError, match="differ from the masked network's"):
         remove(model, plan, IMAGE)
 
 

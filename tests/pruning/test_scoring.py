@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from cwda.errors import CriterionError, CwdaError, SourceError, WeightsError
-from cwda.pruning import Filters, gm, l1, scores
+from cwda.scoring import Filters, gm, l1, scores
 from tests.pruning.networks import network, random_layer
 
 

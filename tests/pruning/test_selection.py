@@ -5,9 +5,10 @@ import math
 import pytest
 import torch
 
-from cwda.errors import CriterionError, LayerError, SelectionError, SourceError
-from cwda.extract import load
-from cwda.pruning import NORM_BASED, overlap, pruned_indices, scores, select
+from cwda.errors import CriterionError, CwdaError, SelectionError, SourceError
+from cwda.loading import load
+from cwda.pruning import overlap, pruned_indices, select
+from cwda.scoring import NORM_BASED, scores
 from tests.pruning.networks import layer_of, network, random_layer
 
 
@@ -119,9 +120,9 @@ def test_pruned_indices_take_a_name_or_a_position_from_0():
     assert pruned_indices(net, "large", "l2", top=3) == [1, 3, 2]
     assert pruned_indices(net, 1, "l2", top=3) == [1, 3, 2]
     assert pruned_indices(net, 0, "l2", top=100) == [0, 1, 2, 3]
-    with pytest.raises(LayerError, match="0 to 1; there is no 2"):
+    with pytest.raises(CwdaError, match="0 to 1; there is no 2"):
         pruned_indices(net, 2, "l2")
-    with pytest.raises(LayerError, match="did you mean 'large'"):
+    with pytest.raises(CwdaError, match="did you mean 'large'"):
         pruned_indices(net, "larg", "l2")
 
 

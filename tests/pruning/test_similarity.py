@@ -7,8 +7,8 @@ import pytest
 import torch
 from scipy import stats
 
-from cwda.errors import CriterionError, LayerError, SelectionError
-from cwda.pruning import scores, similarity
+from cwda.errors import CriterionError, CwdaError, SelectionError
+from cwda.scoring import scores, similarity
 from tests.pruning.networks import layer_of, network, random_layer
 
 
@@ -45,7 +45,7 @@ def test_views_hold_the_table_s_numbers():
     assert matrix.loc["gm", "l1"] == matrix.loc["l1", "gm"] == sim.wide().loc["a", "l1-gm"]
     assert np.diag(matrix).tolist() == [1, 1, 1]
     assert sim.matrix(1, "kendall").loc["l1", "l2"] == sim.wide("kendall").loc["a", "l1-l2"]
-    with pytest.raises(LayerError, match="did you mean"):
+    with pytest.raises(CwdaError, match="did you mean"):
         sim.matrix("aa")
 
 

@@ -8,9 +8,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from cwda.errors import RemovalError
+from cwda.errors import CwdaError
 from cwda.models import cifar_resnet
-from cwda.pruning import count, make_plan, masked, remove
+from cwda.pruning import make_plan, masked, remove
+from cwda.tracing import count
 from tests.pruning.forward_passes import Padded, PaddedBlock
 from tests.pruning.models import built
 
@@ -122,7 +123,7 @@ def test_what_goes_wrong_with_several_images_alone_is_seen():
     model = built(Counts)
     plan = make_plan(model, {"a": torch.arange(8.0)}, 0.5, (2, *IMAGE[1:]))
     remove(model, plan, IMAGE)
-    with pytest.raises(RemovalError, match="outputs differ"):
+    with pytest.raises(CwdaError, match="outputs differ"):
         remove(model, plan, (2, *IMAGE[1:]))
 
 

@@ -6,8 +6,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from cwda.models import build
-from cwda.pruning.graph import trace
-from cwda.pruning.units import find_units
+from cwda.scoring.statistics.units import find_units
+from cwda.tracing.graph import trace
 
 
 def units_of(model):

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from cwda.conditions.results import COLUMNS
-from cwda.errors import StudyError
+from cwda.errors import CwdaError
 from cwda.models.data import ImageData
 from cwda.models.resnet import cifar_resnet, initialise
 from cwda.models.train import CHECKPOINT, Recipe
@@ -51,7 +51,7 @@ def test_fewer_images_come_with_as_many_steps():
     ],
 )
 def test_impossible_plans_are_refused(factors, seeds, message):
-    with pytest.raises(StudyError, match=message):
+    with pytest.raises(CwdaError, match=message):
         plan(TINY, factors, seeds)
 
 
@@ -125,11 +125,11 @@ def test_a_run_that_diverges_is_told_and_does_not_lose_the_others(images, tmp_pa
 def test_a_folder_of_other_images_is_refused(images, tmp_path):
     run_study(images, tmp_path, [Run(BASE, 0, replace(TINY, epochs=1))])
     other = ImageData(images.x_train.flip(0), images.y_train, images.x_test, images.y_test)
-    with pytest.raises(StudyError, match="belongs to a study of other images"):
+    with pytest.raises(CwdaError, match="belongs to a study of other images"):
         run_study(other, tmp_path, [Run(BASE, 0, TINY)])
 
 
 def test_without_time_nothing_is_measured(images, tmp_path):
-    with pytest.raises(StudyError, match="nothing measured yet"):
+    with pytest.raises(CwdaError, match="nothing measured yet"):
         run_study(images, tmp_path, [Run(BASE, 0, TINY)], budget=0)
     assert np.array_equal(list(tmp_path.iterdir()), [tmp_path / "study.json"])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from cwda.numerics.concentration import concentration
+from cwda.numerics.ranking.concentration import concentration
 from cwda.theory.geometry import concentration_limits, predict_concentration
 from cwda.theory.model import fit_layer
 from cwda.theory.prediction import RUNGS

@@ -1,0 +1,64 @@
+# The public names: the one list, for the interpreter, type checkers and the reference.
+from . import comparison as comparison
+from . import conditions as conditions
+from . import experiment as experiment
+from . import figures as figures
+from . import pruning as pruning
+from . import scoring as scoring
+from . import theory as theory
+from ._version import __version__ as __version__
+from .comparison import applicability as applicability
+from .comparison import compare as compare
+from .comparison import global_pruning as global_pruning
+from .conditions import check as check
+from .conditions import describe as describe
+from .errors import CwdaError as CwdaError
+from .layers import ConvLayer as ConvLayer
+from .layers import Network as Network
+from .loading import load as load
+from .loading import load_model as load_model
+from .models import accuracy as accuracy
+from .models import read_images as read_images
+from .pruning import Plan as Plan
+from .pruning import export as export
+from .pruning import make_plan as make_plan
+from .pruning import masked as masked
+from .pruning import remove as remove
+from .reporting import report as report
+from .scoring import criteria as criteria
+from .scoring import criterion as criterion
+from .scoring import scores as scores
+from .scoring import similarity as similarity
+
+__all__ = [
+    "ConvLayer",
+    "CwdaError",
+    "Network",
+    "Plan",
+    "__version__",
+    "accuracy",
+    "applicability",
+    "check",
+    "compare",
+    "comparison",
+    "conditions",
+    "criteria",
+    "criterion",
+    "describe",
+    "experiment",
+    "export",
+    "figures",
+    "global_pruning",
+    "load",
+    "load_model",
+    "make_plan",
+    "masked",
+    "pruning",
+    "read_images",
+    "remove",
+    "report",
+    "scores",
+    "scoring",
+    "similarity",
+    "theory",
+]

@@ -1,0 +1,105 @@
+"""What verbs print on standard output: within the width and the characters of the terminal."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import textwrap
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.text import Text
+
+from cwda.cli.screen.characters import encodable
+from cwda.cli.screen.table import Table
+
+__all__ = ["Screen", "terminal_width"]
+
+#: Remarks shown on a terminal; a pipe gets them all.
+MOST_REMARKS = 8
+
+
+def terminal_width() -> int | None:
+    """The width of COLUMNS or of the terminal; None in a pipe, where lines may be long."""
+    stated = os.environ.get("COLUMNS", "")
+    if stated.isdecimal() and int(stated) > 0:
+        return int(stated)
+    if sys.stdout is None or not sys.stdout.isatty():
+        return None
+    return shutil.get_terminal_size().columns
+
+
+class Screen:
+    """Standard output.
+
+    Parameters
+    ----------
+    more : str
+        What shows the columns and remarks that have no room.
+    silent : bool
+        Print nothing.
+    patient : bool
+        Go on where the reader of a pipe has left, as there are files to be written.
+    """
+
+    def __init__(
+        self,
+        more: str = "a wider terminal, a pipe or --output - has them",
+        silent: bool = False,
+        patient: bool = False,
+    ) -> None:
+        self.more, self.silent, self.patient = more, silent, patient
+        self.width = terminal_width()
+        self.encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+        self._console = _Unbroken(highlight=False, markup=False, emoji=False)
+
+    def line(self, text: str = "", style: str = "") -> None:
+        """Print a text, folded where it is longer than a line."""
+        self.remark(text, style, first="", rest="  ")
+
+    def remark(self, text: str, style: str = "", first: str = "  ", rest: str = "    ") -> None:
+        """Print a text, folded, with these indents."""
+        text = encodable(text, self.encoding)
+        folded = [first + text]
+        if self.width and len(folded[0]) > self.width:
+            folded = textwrap.wrap(
+                text,
+                self.width,
+                initial_indent=first,
+                subsequent_indent=rest,
+                break_on_hyphens=False,
+            )
+        self._print(*(Text(part, style) for part in folded))
+
+    def remarks(self, lines: Sequence[str]) -> None:
+        """Print remarks, on a terminal the first of them."""
+        hidden = len(lines) - MOST_REMARKS if self.width else 0
+        for line in lines[:MOST_REMARKS] if hidden > 1 else lines:
+            self.remark(line)
+        if hidden > 1:
+            self.remark(f"and {hidden} remarks more; {self.more}")
+
+    def table(self, table: Table) -> None:
+        """Print a table, and what of it had no room."""
+        printed = table.printed(self.width, self.encoding)
+        self._print(*printed.lines)
+        if printed.left_out:
+            self.remark(f"no room for {', '.join(printed.left_out)}; {self.more}", "dim")
+
+    def _print(self, *lines: Text) -> None:
+        if self.silent:
+            return
+        try:
+            self._console.print(Text("\n").join(lines), soft_wrap=True)
+        except BrokenPipeError:
+            if not self.patient:
+                raise
+            self.silent = True
+
+
+class _Unbroken(Console):
+    """A console that leaves a closed pipe to the verb, which ends quietly."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError

@@ -1,0 +1,54 @@
+"""What the screens of several verbs have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from cwda.cli.screen.table import Column, Table
+from cwda.formatting import many
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from cwda.cli.screen.screen import Screen
+    from cwda.layers import Network
+
+__all__ = ["layer_cells", "layer_table", "reasons", "title"]
+
+
+def title(network: Network, screen: Screen) -> None:
+    """Name, size and format of a network."""
+    screen.line(network.name, "bold")
+    screen.line(
+        f"{many(len(network), 'convolution')}, {many(network.n_weights, 'weight')} "
+        f"({network.provenance.format})"
+    )
+
+
+def layer_table(columns: Sequence[Column]) -> Table:
+    """A table with one row per layer, its sizes, and further columns."""
+    sizes = [Column("N'", spare=True), Column("d", spare=True)]
+    return Table([Column("layer", right=False), *sizes, *columns], layers=True)
+
+
+class LayerRow(Protocol):
+    """A row of any table with one row per layer."""
+
+    @property
+    def layer(self) -> str: ...
+    @property
+    def n_filters(self) -> int: ...
+    @property
+    def dim(self) -> int: ...
+
+
+def layer_cells(row: LayerRow) -> tuple[str, str, str]:
+    """The first cells of a row of `layer_table`."""
+    return row.layer, str(row.n_filters), str(row.dim)
+
+
+def reasons(table: pd.DataFrame) -> list[str]:
+    """The reasons in the rows of a table, each with the number of its layers."""
+    told = table[table["reason"] != ""].groupby("reason", sort=False)["layer"].nunique()
+    return [f"{many(n, 'layer')}: {reason}" for reason, n in told.items()]

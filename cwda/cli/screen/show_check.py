@@ -1,0 +1,127 @@
+"""What `cwda-test` shows: verdict counts and layers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from cwda.cli.screen.screen import Screen
+from cwda.cli.screen.show import layer_cells, layer_table, title
+from cwda.cli.screen.table import Cell, Column, Table
+from cwda.conditions.results import ConditionResult
+from cwda.conditions.table import CheckResult, ConditionCount, count_verdicts
+from cwda.formatting import MARKS, many, number, p_value, percent
+from cwda.layers import Network
+
+__all__ = ["show"]
+
+_STYLES = {"holds": "green", "fails": "red", "inconclusive": "yellow", "not applicable": "dim"}
+
+_SHORT = {
+    "gaussianity": "gauss",
+    "variance": "var",
+    "mean": "mean",
+    "epsilon": "eps",
+    "independence": "indep",
+    "homogeneity": "homog",
+}
+
+
+def show(result: CheckResult, screen: Screen, *, layers: bool = True) -> None:
+    """Print the result of each network: counts, then layers, then what was left out."""
+    counts = count_verdicts(result)
+    for network in result.networks:
+        rows = [row for row in result.results if row.network == network.name]
+        own = [count for count in counts if count.network == network.name]
+        title(network, screen)
+        screen.table(_counts_table(own))
+        if layers and len(own) == 1:
+            screen.table(_one_condition(rows, result.alpha))
+        elif layers:
+            screen.table(_all_conditions(rows, own))
+            screen.remark(_legend(result.alpha), rest="  ")
+        screen.remarks(_remarks(network, rows))
+        screen.line()
+
+
+def _counts_table(counts: Sequence[ConditionCount]) -> Table:
+    verdicts = [Column(name, style=_STYLES[name]) for name in ("holds", "fails", "inconclusive")]
+    table = Table(
+        [
+            Column("condition"),
+            *verdicts,
+            Column("n/a", style="dim"),
+            *(Column(head) for head in ("weights\nhold", "median", "margin")),
+        ],
+        gap=2,
+    )
+    for count in counts:
+        table.add(
+            count.condition,
+            str(count.holds),
+            str(count.fails),
+            str(count.inconclusive),
+            str(count.not_applicable),
+            percent(count.weights_hold),
+            number(count.median_effect),
+            number(count.margin),
+        )
+    return table
+
+
+def _all_conditions(rows: Sequence[ConditionResult], counts: Sequence[ConditionCount]) -> Table:
+    table = layer_table([Column(_SHORT[count.condition]) for count in counts])
+    width = len(counts)
+    for start in range(0, len(rows), width):
+        cells = rows[start : start + width]
+        table.add(*layer_cells(cells[0]), *map(_cell, cells))
+    return table
+
+
+def _cell(row: ConditionResult) -> Cell:
+    if row.verdict == "not applicable":
+        return MARKS[row.verdict], _STYLES[row.verdict]
+    return f"{number(row.effect)} {MARKS[row.verdict]}", _STYLES[row.verdict]
+
+
+def _one_condition(rows: Sequence[ConditionResult], alpha: float) -> Table:
+    verdict, interval = Column("verdict", right=False), f"{100 * (1 - 2 * alpha):g} %\ninterval"
+    numbers = [Column(head) for head in ("effect", interval, "p", "p\nHolm")]
+    table = layer_table([verdict, *numbers])
+    for row in rows:
+        cells = ["", "", "", ""]
+        if row.verdict != "not applicable":
+            ends = f"{number(row.effect_low)} to {number(row.effect_high)}"
+            cells = [number(row.effect), ends, p_value(row.pvalue), p_value(row.pvalue_holm)]
+        table.add(*layer_cells(row), (row.verdict, _STYLES[row.verdict]), *cells)
+    return table
+
+
+def _legend(alpha: float) -> str:
+    return (
+        f"effect and verdict: {MARKS['holds']} the {100 * (1 - 2 * alpha):g} % interval lies "
+        f"within the margin, {MARKS['fails']} beyond it, {MARKS['inconclusive']} neither, "
+        f"{MARKS['not applicable']} not applicable"
+    )
+
+
+def _remarks(network: Network, rows: Sequence[ConditionResult]) -> list[str]:
+    """Assumptions, what was left out of the source, and what could not be tested."""
+    lines = [f"assumed: {text}" for text in network.assumptions]
+    reasons = Counter(skipped.reason for skipped in network.skipped)
+    lines += [f"left out: {many(n, 'tensor')}: {reason}" for reason, n in reasons.most_common()]
+    return lines + _untested(rows)
+
+
+def _untested(rows: Sequence[ConditionResult]) -> list[str]:
+    """Reasons, each once for all the conditions that it keeps from the same number of layers."""
+    counted = Counter(
+        (row.reason, row.condition) for row in rows if row.verdict == "not applicable"
+    )
+    together: dict[tuple[str, int], list[str]] = {}
+    for (reason, condition), n in counted.most_common():
+        together.setdefault((reason, n), []).append(condition)
+    return [
+        f"not applicable: {', '.join(conditions)} in {many(n, 'layer')}: {reason}"
+        for (reason, n), conditions in together.items()
+    ]

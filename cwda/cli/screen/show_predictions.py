@@ -1,0 +1,125 @@
+"""What `cwda predict`, `cwda applicability` and `cwda global` show."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cwda.cli.screen.screen import Screen
+from cwda.cli.screen.show import layer_cells, layer_table, reasons, title
+from cwda.cli.screen.table import Column, Table
+from cwda.formatting import number, percent
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from cwda.comparison import Applicability, Comparison, GlobalPruning
+    from cwda.layers import Network
+
+__all__ = ["show_applicability", "show_comparison", "show_global_pruning"]
+
+
+def show_comparison(network: Network, result: Comparison, screen: Screen) -> None:
+    """Print how well each model predicts each pair of criteria."""
+    title(network, screen)
+    heads = [Column(head) for head in ("layers", "error", "bias", "coverage", "departures")]
+    table = Table([Column("pair"), Column("model", right=False), *heads], gap=2)
+    for row in result.summary().itertuples():
+        table.add(
+            f"{row.criterion_a}-{row.criterion_b}",
+            row.rung,
+            str(row.layers),
+            number(row.mae),
+            number(row.bias),
+            percent(row.coverage),
+            str(row.departures),
+        )
+    screen.table(table)
+    screen.remark(
+        "error, bias: of the predicted Spearman coefficient; coverage: layers within the "
+        f"{100 * result.level:g} % prediction interval; departures: layers beyond chance"
+    )
+    screen.remarks(reasons(result.table))
+    screen.line()
+
+
+def show_applicability(
+    network: Network, result: Applicability, screen: Screen, *, layers: bool
+) -> None:
+    """Print how far the scores scatter, and how often noise would swap filters."""
+    title(network, screen)
+    heads = ("CV", "predicted", "ratio", "swap", "discriminates", "weakly", "not")
+    table = Table([Column("criterion"), *map(Column, heads)], gap=2)
+    for row in result.summary().itertuples():
+        table.add(
+            row.criterion,
+            number(row.median_cv),
+            number(row.median_cv_predicted),
+            number(row.median_cv_ratio),
+            percent(row.median_swap),
+            str(row.discriminates),
+            str(row.weakly),
+            str(row.cannot_discriminate),
+        )
+    screen.table(table)
+    if layers:
+        screen.table(_scatter_of_layers(result))
+    screen.remark(
+        "CV: coefficient of variation of the scores; predicted: under CWDA; swap: chance that "
+        "sampling noise swaps a pruned and a kept filter at a ratio of "
+        f"{percent(result.ratio)} (50 % is a coin)"
+    )
+    screen.remarks(reasons(result.table))
+    screen.line()
+
+
+def _scatter_of_layers(result: Applicability) -> Table:
+    heads = [f"{head}\n{name}" for name in result.criteria for head in ("CV", "swap")]
+    table = layer_table(list(map(Column, heads)))
+    for _, group in result.table.groupby("layer", sort=False):
+        rows = list(group.itertuples())
+        cells = [text for row in rows for text in (number(row.cv), percent(row.swap))]
+        table.add(*layer_cells(rows[0]), *cells)
+    return table
+
+
+def show_global_pruning(
+    network: Network, result: GlobalPruning, screen: Screen, *, layers: bool
+) -> None:
+    """Print the shares that layers lose, and the layers that are emptied."""
+    title(network, screen)
+    best = result.table["rung"].iloc[-1] if len(result.table) else ""
+    heads = ("ratio", "error", "in interval", "emptied", "danger")
+    table = Table([Column("criterion"), *map(Column, heads)], gap=2)
+    for row in result.summary().itertuples():
+        if row.rung == best:
+            table.add(
+                row.criterion,
+                percent(row.ratio),
+                number(row.error),
+                percent(row.within),
+                str(row.emptied),
+                str(row.danger),
+            )
+    screen.table(table)
+    shown = result.table[result.table["rung"] == best]
+    ratio = max(shown["ratio"], default=0.0)
+    shown = shown[shown["ratio"] == ratio]
+    if layers:
+        screen.table(_shares_of_layers(shown))
+        screen.remark(
+            f"share of its filters that a layer loses at a ratio of {percent(ratio)}: predicted "
+            f"({best}) and measured"
+        )
+    screen.remarks(reasons(shown))
+    screen.line()
+
+
+def _shares_of_layers(shown: pd.DataFrame) -> Table:
+    criteria = dict.fromkeys(shown["criterion"])
+    heads = [f"{head}\n{name}" for name in criteria for head in ("pred.", "is")]
+    table = layer_table(list(map(Column, heads)))
+    for _, group in shown.groupby("layer", sort=False):
+        rows = list(group.itertuples())
+        shares = [each for row in rows for each in (row.share_predicted, row.share_measured)]
+        table.add(*layer_cells(rows[0]), *map(percent, shares))
+    return table

@@ -1,0 +1,37 @@
+"""`cwda criteria`: the pruning criteria, what they need, and their formulas."""
+
+from __future__ import annotations
+
+import click
+
+from cwda.cli.verb import Verb
+
+__all__ = ["criteria"]
+
+
+@click.command(cls=Verb, short_help="List the pruning criteria.")
+def criteria() -> None:
+    """List the pruning criteria: name, what each needs beyond the weights, score of a filter.
+
+    F_j are the weights of filter j, g_j the gradients of the loss by them, A_j the activation.
+    Criteria that need a model score a network whose architecture is known (see --arch);
+    those that need data run it on the images of --data.
+    """
+    from cwda.cli.screen.screen import Screen
+    from cwda.scoring.registry import criteria as known
+    from cwda.scoring.registry import get_criterion
+
+    rows = [("name", "needs", "score of filter j")]
+    rows += [(name, _needs(get_criterion(name).needs), text) for name, text in known().items()]
+    first, second = (max(len(row[at]) for row in rows) for at in (0, 1))
+    screen = Screen()
+    for name, needs, text in rows:
+        start = f"{name:{first}} {needs:{second}} "
+        style = "bold" if name == "name" else ""
+        screen.remark(start + text, style, first="", rest=" " * len(start))
+
+
+def _needs(statistics: frozenset[str]) -> str:
+    if not statistics:
+        return "-"
+    return "model" if statistics == {"batchnorm"} else "model, data"

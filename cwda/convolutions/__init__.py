@@ -1,0 +1,1 @@
+"""Named tensors to convolution layers: which are weights, of which kind, what was assumed."""

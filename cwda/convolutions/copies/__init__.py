@@ -1,0 +1,1 @@
+"""Copies of a network in one source, such as moving averages."""

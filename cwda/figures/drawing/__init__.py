@@ -1,0 +1,1 @@
+"""What all figures share: style, axes of layers, cells, marks, and saving."""

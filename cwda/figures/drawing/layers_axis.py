@@ -1,0 +1,65 @@
+"""An axis with one row a layer, readable for 5 layers and for 200."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+
+from cwda.figures.drawing.style import (
+    FONT,
+    SMALL,
+    Margins,
+    as_label,
+    printable,
+    size_in_points,
+    text_width,
+)
+
+__all__ = ["HIGHEST", "elide", "label_layers", "layer_margins", "tall"]
+
+#: Height of the rows together, in mm, that fits a page.
+HIGHEST = 215.0
+
+_ROW = 3.8
+_LONGEST = 34
+
+
+def tall(rows: int) -> float:
+    """Height of so many rows, in mm: full rows as long as they fit a page."""
+    return min(max(rows * _ROW, 12.0), HIGHEST)
+
+
+def layer_margins(
+    names: Sequence[str], *, right: float = 3.0, bottom: float = 11.0, top: float = 7.0
+) -> Margins:
+    """Margins with room for the names of the layers on the left."""
+    return Margins(4.0 + text_width(elide(names)), right, bottom, top)
+
+
+def elide(names: Sequence[str]) -> list[str]:
+    """Long names without their middle, unless two would then look the same.
+
+    Examples
+    --------
+    >>> elide(["conv1", "features.denseblock4.denselayer16.conv2"])
+    ['conv1', 'features.d…ock4.denselayer16.conv2']
+    """
+    names = [printable(name) for name in names]
+    short = [
+        name if len(name) <= _LONGEST else f"{name[:10]}…{name[11 - _LONGEST :]}" for name in names
+    ]
+    return short if len(set(short)) == len(set(names)) else list(names)
+
+
+def label_layers(ax: Axes, names: Sequence[str]) -> None:
+    """Layers from top to bottom, row i at y = i + 1/2; every n-th is named where space is short."""
+    rows = len(names)
+    height = size_in_points(ax)[1] / rows
+    step = math.ceil(1.1 * SMALL / height)
+    at = range(0, rows, step)
+    short = elide(names)
+    ax.set_ylim(rows, 0)
+    ax.set_yticks([i + 0.5 for i in at], [as_label(short[i]) for i in at], fontfamily=FONT)
+    ax.tick_params(axis="y", length=0 if step == 1 else 2)

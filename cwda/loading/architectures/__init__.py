@@ -1,0 +1,1 @@
+"""Trained weights back in the network of their architecture."""

@@ -1,0 +1,44 @@
+"""How many classes a state dict of a named architecture has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+
+from cwda.containers.tensors import NamedTensor
+from cwda.errors import SourceError
+from cwda.models import build
+
+__all__ = ["classes_of"]
+
+Shapes = dict[str, tuple[int, ...]]
+
+
+def classes_of(arch: str, state: Mapping[str, NamedTensor]) -> int | None:
+    """The number of classes with which the architecture has the shapes of `state`.
+
+    The network is built without values for two and for three classes: sizes that differ grow
+    with the classes, by one or by a multiple (as boxes and anchors do). None if no size tells,
+    or they disagree.
+    """
+    try:
+        two, three = _shapes(arch, 2), _shapes(arch, 3)
+    except (SourceError, RuntimeError, NotImplementedError, TypeError, ValueError):
+        return None
+    found = set()
+    for key, small in two.items():
+        tensor = state.get(key)
+        if tensor is None or small == three[key] or len(tensor.shape) != len(small):
+            continue
+        for size, at_two, at_three in zip(tensor.shape, small, three[key], strict=True):
+            if at_two != at_three:
+                classes, rest = divmod(size - at_two, at_three - at_two)
+                found.add(-1 if rest else classes + 2)
+    return found.pop() if len(found) == 1 and min(found) > 0 else None
+
+
+def _shapes(arch: str, classes: int) -> Shapes:
+    with torch.device("meta"):
+        model = build(arch, classes)
+    return {key: tuple(value.shape) for key, value in model.state_dict().items()}

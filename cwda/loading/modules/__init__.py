@@ -1,0 +1,1 @@
+"""Modules in memory: the weight that each convolution would use in its next forward pass."""

@@ -1,0 +1,1 @@
+"""Distances between filters: geometric medians, sums of distances, Fermat points."""

@@ -1,0 +1,1 @@
+"""Tests of normality, batched over layers and positions."""

@@ -1,0 +1,217 @@
+"""Kolmogorov's distance of all weights of a layer from the normal law, with an interval."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from scipy import special
+from torch import Tensor
+
+from cwda.brief import brief
+from cwda.errors import CwdaError
+from cwda.numerics.normality.sorting import sort_rows
+from cwda.numerics.normality.standard_normal import Standardised, standardise_sorted, upper_tail
+
+__all__ = ["PooledKS", "pooled_ks"]
+
+# Quantiles of the normal law at which, beside the place of the supremum, the deviation's error
+# is measured: fine enough that the deviation, which is smooth, has no room between them.
+_GRID = 63
+# Values between two at which the supremum is first looked for.
+_STRIDE = 64
+# Number of weights in work at once.
+_TILE_CPU, _TILE_OTHER = 1 << 18, 1 << 24
+
+
+@dataclass(frozen=True, eq=False)
+class PooledKS:
+    """Distance of the pooled, standardised weights from the normal law.
+
+    Attributes
+    ----------
+    distance : float
+        D = sup |F - Phi|; NaN, as all else, where the weights are constant or not finite.
+    location : float
+        Where it is attained, in standard deviations from the mean.
+    standard_error : float
+        Jackknife standard error over filters of the deviation at `location`.
+    low, high : float
+        Interval at 1 - 2 alpha.
+    leave_one_out : Tensor
+        Shape (n,), float64: |F - Phi| at `location` without each filter, standardised anew.
+    """
+
+    distance: float
+    location: float
+    standard_error: float
+    low: float
+    high: float
+    leave_one_out: Tensor
+
+    __repr__ = brief
+
+
+def pooled_ks(filters: Tensor, alpha: float = 0.05) -> PooledKS:
+    """Distance sup |F - Phi| of the weights of a layer, filters being the unit of replication.
+
+    All n d weights are standardised by their mean and standard deviation. Delta(u) = F(u) -
+    Phi(u) is jackknifed over filters at 63 quantiles u of the normal law and at the place of the
+    supremum, with mean and standard deviation exactly those without the filter; se(u) is its
+    standard error. The limits, each with an error of at most alpha whatever the truth,
+
+        high = max_u (|Delta(u)| + t se(u)),    low = max(0, max_u (|Delta(u)| - c se(u))),
+
+    t the quantile of Student's law with n - 1 degrees of freedom, c that of the largest of the
+    whole process |Delta - E Delta| / se (the volume of the tube about the path of its
+    correlations; Sun and Loader 1994). For the upper limit t is enough: it need only hold where
+    the true supremum lies. For the lower one it is not: D is the largest of many noisy values
+    and so too large, and the usual D - t se(location) lies above the truth far too often.
+
+    Shares of 1000 layers, d = 144, alpha = .05, in which a limit missed the truth (standard error
+    .007), the largest over n = 32, 64, 128; the distance is not corrected for its bias:
+
+    ======================  =====  ====  ====  ==================
+    weights                 truth  low   high  D - t se(location)
+    ======================  =====  ====  ====  ==================
+    normal                  0      .023  .000  .825
+    t_10                    .016   .002  .000  .212
+    t_5                     .038   .001  .002  .112
+    filter scale, SD .15    .006   .001  .000  .223
+    filter scale, SD .4     .040   .002  .021  .021
+    skewed mixture          .049   .002  .007  .109
+    ======================  =====  ====  ====  ==================
+
+    So the interval is conservative (coverage .977 to 1 for a nominal .90).
+
+    Parameters
+    ----------
+    filters : Tensor
+        Shape (n, d), n >= 3 filters, any floating dtype.
+    alpha : float
+        Error of each limit, between 0 and 1/2.
+
+    Raises
+    ------
+    CwdaError
+        If `filters` is not a matrix of floating numbers or n < 3.
+
+    References
+    ----------
+    J. Sun, C. Loader (1994), Simultaneous confidence bands for linear regression and smoothing,
+    Annals of Statistics 22, 1328-1345.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from cwda.numerics.normality.pooled_ks import pooled_ks
+    >>> uniform = torch.rand(64, 144, generator=torch.Generator().manual_seed(0))
+    >>> found = pooled_ks(uniform)  # truth 0.0572
+    >>> found.low < 0.0572 < found.high
+    True
+    """
+    if filters.ndim != 2 or not filters.is_floating_point() or len(filters) < 3:
+        raise CwdaError(
+            f"the pooled distance needs a matrix of floating numbers with 3 filters (rows) or "
+            f"more, not {filters.dtype} of shape {tuple(filters.shape)}"
+        )
+    n = len(filters)
+    tile = _TILE_CPU if filters.device.type == "cpu" else _TILE_OTHER
+    pooled = standardise_sorted(sort_rows(filters.reshape(1, -1)))
+    if bool(pooled.degenerate):
+        nan = math.nan
+        return PooledKS(nan, nan, nan, nan, nan, torch.full((n,), nan, dtype=torch.float64))
+    signed, location = _supremum(pooled.z[0])
+
+    points = torch.special.ndtri(
+        torch.arange(1, _GRID + 1, dtype=torch.float64, device=filters.device) / (_GRID + 1)
+    )
+    points = torch.sort(torch.cat([points, points.new_tensor([location])])).values
+    at = int(torch.searchsorted(points, location))
+    without = _leave_one_out(filters, pooled, points, tile)
+    centred = without - without.mean(0)
+    squares = (centred * centred).sum(0)
+    error = (squares * (n - 1) / n).sqrt()
+    share = torch.searchsorted(pooled.z[0], points, right=True).double() / pooled.z.numel()
+    deviation = (share - _phi(points)).abs()
+    deviation[at] = abs(signed)
+
+    paths = centred / squares.clamp(min=torch.finfo(torch.float64).tiny).sqrt()
+    cosines = (paths[:, 1:] * paths[:, :-1]).sum(0)
+    length = float(torch.acos(cosines.clamp(-1, 1)).sum())
+    band = _simultaneous_quantile(length, n - 1, alpha)
+    pointwise = float(special.stdtrit(n - 1, 1 - alpha))
+    return PooledKS(
+        distance=abs(signed),
+        location=location,
+        standard_error=float(error[at]),
+        low=max(0.0, float((deviation - band * error).max())),
+        high=min(1.0, float((deviation + pointwise * error).max())),
+        leave_one_out=without[:, at].abs(),
+    )
+
+
+def _phi(z: Tensor) -> Tensor:
+    return upper_tail(-z)
+
+
+def _supremum(z: Tensor) -> tuple[float, float]:
+    """The largest deviation F - Phi of sorted values, with its sign, and its place.
+
+    Phi is evaluated at every 64th value first: between two of them F and Phi only grow, so
+    that the ends bound the deviation. Few stretches can hold the supremum; they are
+    evaluated whole.
+    """
+    m, device = len(z), z.device
+    ends = torch.cat([torch.arange(0, m, _STRIDE, device=device), torch.tensor([m - 1]).to(device)])
+    share, phi = ends.double() / m, _phi(z[ends])
+    reached = torch.maximum(share + 1 / m - phi, phi - share).max()
+    # In ends[i] .. ends[i + 1] no deviation exceeds these, of either sign.
+    bound = torch.maximum(share[1:] + 1 / m - phi[:-1], phi[1:] - share[:-1])
+    starts = ends[:-1][bound >= reached]
+    rank = (starts[:, None] + torch.arange(_STRIDE + 1, device=device)).clamp(max=m - 1).reshape(-1)
+    values = z[rank]
+    below = rank.double() / m - _phi(values)  # of the limit of F from below
+    lowest, highest = int(below.argmin()), int(below.argmax())
+    least, most = float(below[lowest]), float(below[highest]) + 1 / m
+    return (most, float(values[highest])) if most > -least else (least, float(values[lowest]))
+
+
+def _leave_one_out(filters: Tensor, pooled: Standardised, points: Tensor, tile: int) -> Tensor:
+    """F - Phi at `points` without each filter, standardised anew: (n, points).
+
+    In the units of the whole layer the threshold u becomes mean(-i) + sd(-i) u.
+    """
+    (n, d), total = filters.shape, pooled.z.numel()
+    rest = total - d
+    height = max(1, tile // d)
+    sum_all = pooled.z.sum()
+    blocks = []
+    for i in range(0, n, height):
+        z = sort_rows(filters[i : i + height]).double().mul_(pooled.unit)
+        z.sub_(pooled.mean).mul_(1 / pooled.sd)
+        mean = (sum_all - z.sum(1)) / rest
+        squares = (total - 1) - torch.linalg.vecdot(z, z) - rest * mean**2
+        sd = (squares.clamp(min=0) / (rest - 1)).sqrt()
+        thresholds = mean[:, None] + sd[:, None] * points
+        everywhere = torch.searchsorted(pooled.z[0], thresholds, right=True)
+        own = torch.searchsorted(z, thresholds, right=True)
+        blocks.append((everywhere - own).double() / rest)  # integers would divide in float32
+    return torch.cat(blocks) - _phi(points)
+
+
+def _simultaneous_quantile(length: float, df: int, alpha: float) -> float:
+    """The c for which length/pi (1 + c^2/df)^(-df/2) + P(|T_df| > c) = alpha, by bisection."""
+
+    def exceedance(c: float) -> float:
+        tube = length / math.pi * math.exp(-df / 2 * math.log1p(c * c / df))
+        return tube + 2 * float(special.stdtr(df, -c))
+
+    low, high = 0.0, 1.0
+    while exceedance(high) > alpha:
+        high *= 2
+    while high - low > 1e-9 * high:
+        middle = (low + high) / 2
+        low, high = (middle, high) if exceedance(middle) > alpha else (low, middle)
+    return high

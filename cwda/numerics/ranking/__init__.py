@@ -1,0 +1,1 @@
+"""Rank correlations, their intervals, and what follows from the ranks of scores."""

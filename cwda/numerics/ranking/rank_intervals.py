@@ -1,0 +1,105 @@
+"""Confidence intervals of Spearman's rank correlation."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from scipy.special import ndtri, stdtrit
+from torch import Tensor
+
+from cwda.numerics.ranking.ranks import kendall, spearman, spearman_leave_one_out
+
+__all__ = ["FEWEST_FOR_INTERVAL", "spearman_interval"]
+
+#: An interval needs so many items.
+FEWEST_FOR_INTERVAL = 4
+
+Method = Literal["jackknife", "bonett-wright"]
+
+
+def spearman_interval(
+    scores: Tensor, alpha: float = 0.05, method: Method = "jackknife"
+) -> tuple[Tensor, Tensor]:
+    r"""Interval for Spearman's correlation of all pairs of rows, at level 1 - alpha.
+
+    On Fisher's scale, z = atanh(rho):
+
+    - ``"jackknife"``: z -+ t_{n-1} sqrt((n-1)/n sum_i (z(-i) - mean z(-i))^2), z(-i) without
+      item i. Where all z(-i) agree (perfect agreement) the other variance takes its place.
+      The upper limit starts from the unbiased estimate ((n+1) rho - 3 tau) / (n-2), tau
+      Kendall's: near 1 the bias of rho, of order 1/n, exceeds its standard error.
+    - ``"bonett-wright"``: z -+ z_{1-alpha/2} sqrt((1 + rho^2/2) / (n - 3)).
+
+    For z to be finite |rho| is held below 1 by half the smallest step, 6 / (n^3 - n).
+
+    Parameters
+    ----------
+    scores : Tensor
+        Shape (C, n).
+    alpha : float
+        One minus the nominal coverage.
+    method : {"jackknife", "bonett-wright"}
+        Which variance is used.
+
+    Returns
+    -------
+    low, high : Tensor
+        float64, shape (C, C); NaN for fewer than 4 items or an undefined correlation.
+
+    Notes
+    -----
+    Coverage at nominal .95 for n = 16, 64, 256 (jackknife: 1,500, 1,500 and 600 draws;
+    Bonett-Wright: 4,000); t5 is the bivariate t copula with 5 degrees of freedom, as if some
+    filters were outlying in both scores:
+
+    ======  =====  =================  =================
+    copula  rho    jackknife          Bonett-Wright
+    ======  =====  =================  =================
+    normal  .900   .981  .964  .958   .956  .955  .957
+    normal  .980   .987  .983  .977   .892  .912  .938
+    normal  .9989  .989  .985  .987
+    t5      .893   .976  .953  .958   .932  .924  .912
+    t5      .978   .991  .977  .973   .897  .887  .896
+    t5      .9988  .987  .985  .990
+    ======  =====  =================  =================
+
+    The jackknife's upper limit is missed in .005 to .022 of samples, nominal .025; the lower
+    in up to .034, and near 1 never.
+
+    Hence the jackknife is the default. The items are taken for a sample: the interval is
+    about the population that the filters of the layer are drawn from.
+
+    References
+    ----------
+    Bonett and Wright (2000), Sample size requirements for estimating Pearson, Kendall and
+    Spearman correlations, Psychometrika 65.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from cwda.numerics.ranking.rank_intervals import spearman_interval
+    >>> low, high = spearman_interval(torch.tensor([[1.0, 2, 3, 4, 5, 6], [1.0, 3, 2, 4, 6, 5]]))
+    >>> round(low[0, 1].item(), 3), round(high[0, 1].item(), 3)
+    (0.371, 0.996)
+    """
+    n = scores.shape[-1]
+    rho = spearman(scores)
+    if n < FEWEST_FOR_INTERVAL:
+        return torch.full_like(rho, torch.nan), torch.full_like(rho, torch.nan)
+    z = _fisher(rho, n)
+    width = float(ndtri(1 - alpha / 2)) * ((1 + rho**2 / 2) / (n - 3)).sqrt()
+    if method == "jackknife":
+        left_out = _fisher(spearman_leave_one_out(scores), n)
+        spread = ((n - 1) * left_out.var(-1, correction=0)).sqrt()
+        width = torch.where(spread == 0, width, float(stdtrit(n - 1, 1 - alpha / 2)) * spread)
+        unbiased = ((n + 1) * rho - 3 * kendall(scores)) / (n - 2)
+        upper = torch.maximum(z, _fisher(unbiased, n)) + width
+    else:
+        upper = z + width
+    return torch.minimum((z - width).tanh(), rho), torch.maximum(upper.tanh(), rho)
+
+
+def _fisher(rho: Tensor, n: int) -> Tensor:
+    bound = 1 - 6 / (n**3 - n)
+    return rho.clamp(-bound, bound).atanh()

@@ -1,0 +1,1 @@
+"""ONNX files: which tensors feed the convolutions of the graph, and through what."""

@@ -1,0 +1,150 @@
+"""Answers as JSON files: rows, settings, version, and where the weights came from."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import torch
+
+from cwda._version import __version__
+from cwda.arguments import as_path
+from cwda.errors import CwdaError
+from cwda.files import require_writable, whole_file
+from cwda.layers import ConvLayer, Network, Provenance
+
+if TYPE_CHECKING:
+    from cwda.answers import Answer
+
+__all__ = ["load", "save"]
+
+A = TypeVar("A")
+
+#: Numbers that JSON has no sign for.
+_NAMES = {"inf": math.inf, "-inf": -math.inf, "nan": math.nan}
+
+
+def save(answer: Answer[Any], path: str | Path) -> None:
+    """Write an answer whole or not at all."""
+    path = as_path(path)
+    require_writable(path, (".json",))
+    content = {
+        "answer": type(answer).__name__,
+        "cwda": __version__,
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "networks": [_network(network) for network in answer.networks],
+        **{
+            each.name: _plain(getattr(answer, each.name))
+            for each in fields(answer)
+            if each.name != "networks"
+        },
+    }
+    with whole_file(path) as partial:
+        partial.write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
+
+
+def load(kind: type[A], path: str | Path) -> A:
+    """An answer of this kind from its file."""
+    path = as_path(path)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        name = content["answer"]
+        if name == kind.__name__:
+            return kind(**_fields(kind, content))
+    except FileNotFoundError:
+        raise CwdaError(f"{path}: no such file; check the path") from None
+    except OSError as error:
+        raise CwdaError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise CwdaError(f"{path}: not an answer that cwda saved, or damaged") from None
+    raise CwdaError(f"{path}: holds the answer {name!s:.60}, not {kind.__name__}")
+
+
+def _fields(kind: type[Any], content: Mapping[str, Any]) -> dict[str, Any]:
+    hints = typing.get_type_hints(kind)
+    found = {}
+    for each in fields(kind):
+        value = content[each.name]
+        if each.name == "networks":
+            found[each.name] = tuple(_weightless(network) for network in value)
+        elif each.name == "rows" or "row" in each.metadata:
+            row = each.metadata.get("row", kind.row)
+            found[each.name] = tuple(_record(row, cells) for cells in value)
+        else:
+            found[each.name] = _value(hints[each.name], value)
+    return found
+
+
+def _record(row: type[Any], cells: Mapping[str, Any]) -> Any:
+    hints = typing.get_type_hints(row)
+    return row(**{each.name: _value(hints[each.name], cells[each.name]) for each in fields(row)})
+
+
+def _value(kind: Any, value: Any) -> Any:
+    """A value of JSON as what the annotation of its field says."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        if value is None:
+            return None
+        return _value(next(each for each in arguments if each is not type(None)), value)
+    if kind is float:
+        return _NAMES[value] if isinstance(value, str) else float(value)
+    if origin is tuple:
+        return tuple(_value(arguments[0], item) for item in value)
+    if origin in (dict, Mapping):
+        return {key: _value(arguments[1], item) for key, item in value.items()}
+    if is_dataclass(kind):
+        return _record(kind, value)  # type: ignore[arg-type]
+    return value
+
+
+def _plain(value: Any) -> Any:
+    """A value of a field as JSON can hold it."""
+    if isinstance(value, float):
+        number = float(value)
+        return number if math.isfinite(number) else str(number)
+    if is_dataclass(value) and not isinstance(value, type):
+        return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return value.item() if hasattr(value, "item") else value
+
+
+def _network(network: Network) -> dict[str, Any]:
+    return {
+        "name": network.name,
+        **_plain(network.provenance),
+        "layers": [
+            {
+                "name": layer.name,
+                "shape": list(layer.weight.shape),
+                "groups": layer.groups,
+                "transposed": layer.transposed,
+            }
+            for layer in network
+        ],
+    }
+
+
+def _weightless(content: Mapping[str, Any]) -> Network:
+    layers = tuple(
+        ConvLayer(
+            str(layer["name"]),
+            torch.empty([int(size) for size in layer["shape"]], device="meta"),
+            groups=int(layer["groups"]),
+            transposed=bool(layer["transposed"]),
+        )
+        for layer in content["layers"]
+    )
+    origin = Provenance(content["source"], content["format"], content["sha256"])
+    return Network(str(content["name"]), layers, origin)

@@ -1,0 +1,59 @@
+"""The network of whatever is measured, and the statistics that its criteria need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from cwda.errors import DataError
+from cwda.layers import Network
+from cwda.loading.sources import Source, model_of, network_of
+from cwda.models.batches import Data
+from cwda.scoring.registry import Criterion
+from cwda.scoring.statistics.collect import collect
+from cwda.scoring.statistics.one_pass import Collected, LayerStatistics
+
+__all__ = ["gather"]
+
+
+def gather(
+    source: Source,
+    criteria: Iterable[Criterion],
+    device: torch.device | str,
+    data: Data | Collected | None,
+    batch_size: int,
+) -> tuple[Network, Mapping[str, LayerStatistics]]:
+    """The network, and by layer what the criteria need: all of it in one pass over the data.
+
+    Of a name or file the model is built where the criteria need more than its weights.
+
+    Raises
+    ------
+    SourceError
+        If the source cannot be read, or is needed as a model of unknown architecture.
+    DataError
+        If there are data but no module to run on them, or they do not fit the model.
+    TracingError
+        If statistics are needed and the module cannot be traced.
+    """
+    network = network_of(source)
+    if isinstance(data, Collected):
+        return network, data.layers
+    needs = frozenset[str]().union(*(each.needs for each in criteria))
+    if isinstance(source, str | Path) and (needs or data is not None):
+        source = model_of(source)
+        network = replace(network_of(source), name=network.name)
+    if not isinstance(source, nn.Module):
+        if data is not None:
+            raise DataError(
+                "data need a model to run; give the nn.Module, not its weights alone "
+                "(cwda.load_model makes one)"
+            )
+        return network, {}
+    if not needs:
+        return network, {}
+    return network, collect(source, data, needs, device, batch_size).layers

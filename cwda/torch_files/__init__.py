@@ -1,0 +1,1 @@
+"""Files of PyTorch: archives, pickles, TorchScript, exported programs, distributed checkpoints."""

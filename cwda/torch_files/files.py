@@ -1,0 +1,194 @@
+"""Files that ``torch.save`` or ``torch.jit.save`` wrote, zip or legacy, and plain pickles.
+
+The formats are those of `torch.serialization`; this reader shares no code with it and
+never calls ``torch.load``.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import replace
+from typing import IO, Any
+
+from cwda.containers.archives import Archive, archive_of_bytes
+from cwda.containers.mapped import MappedFile
+from cwda.containers.pickles import Name, unpickle
+from cwda.containers.storages import Leaf, Opaque, Storage, StridedTensor
+from cwda.containers.tensors import Content, NamedTensor
+from cwda.errors import UnreadableError
+from cwda.torch_files.distributed import assemble, is_distributed
+from cwda.torch_files.objects import builders, storage_from_id
+from cwda.torch_files.script import of_constants, packed, require_readable, with_groups
+from cwda.torch_files.tree import walk
+
+__all__ = ["MAGIC", "objects_of", "read_legacy", "read_zip", "tensor_of_bytes"]
+
+#: First object of a legacy file.
+MAGIC = 0x1950A86A20F9469CFC6C
+_MAX_DEPTH = 4
+
+_Part = Callable[[int, int], Callable[[], memoryview]]
+
+
+def read_zip(archive: Archive) -> Content:
+    """Read a zip file of ``torch.save`` or a TorchScript archive."""
+    pickled = next(name for name in archive.names if name.split("/")[-1] == "data.pkl")
+    root = pickled[: -len("data.pkl")]
+    script = f"{root}constants.pkl" in archive or any(
+        name.startswith(f"{root}code/") for name in archive.names
+    )
+    if not script:
+        return Content("torch zip", walk(_unpickle_entry(archive, root, "data", 0)))
+    require_readable(archive, root)
+    tensors = walk(_unpickle_entry(archive, root, "data", 0))
+    texts: dict[str, dict[str, int]] = {}
+    tensors = [with_groups(tensor, archive, root, texts) for tensor in tensors]
+    if f"{root}constants.pkl" in archive:
+        constants = _constants(_unpickle_entry(archive, root, "constants", 0))
+        tensors += of_constants(constants, archive, root)
+    return Content("TorchScript", tensors, packed(archive, root))
+
+
+def _constants(value: object) -> list[NamedTensor]:
+    """Constants of TorchScript, each named by its number; objects give several."""
+    return [
+        replace(tensor, name=str(number), container=("constants",))
+        for number, constant in enumerate(value if isinstance(value, tuple | list) else ())
+        for tensor in walk(constant)
+    ]
+
+
+def read_legacy(file: MappedFile) -> Content:
+    """Read a legacy file of ``torch.save`` or a plain pickle."""
+    file.data.seek(0)
+    # A memory map gives what pickletools needs of a file: read, readline and tell.
+    value, format_name = _load_stream(file.data, file.part, file.size, 0)  # type: ignore[arg-type]
+    if is_distributed(value):
+        return assemble(value, file, tensor_of_bytes)
+    return Content(format_name, walk(value))
+
+
+def objects_of(data: bytes, container: tuple[str, ...]) -> list[NamedTensor]:
+    """All tensors inside a pickle, under the keys of `container`."""
+    value: object = _load_bytes(data, 0)
+    for key in reversed(container):
+        value = {key: value}
+    return walk(value)
+
+
+def tensor_of_bytes(data: bytes) -> Leaf:
+    """The one tensor of a file of ``torch.save``."""
+    value = _load_bytes(data, 0)
+    if not isinstance(value, StridedTensor | Opaque):
+        raise UnreadableError("a shard holds no tensor where one was announced; copy it again")
+    return value
+
+
+def _unpickle_entry(archive: Archive, root: str, folder: str, depth: int) -> Any:
+    data = archive.read(f"{root}{folder}.pkl")
+    big_endian = f"{root}byteorder" in archive and archive.read(f"{root}byteorder") == b"big"
+    storages: dict[str, Storage] = {}
+
+    def persistent_load(identifier: object) -> Storage:
+        storage, key, _ = storage_from_id(_plain_kind(identifier))
+        known = storages.get(key)
+        if known is not None and (known.dtype, known.numel) == (storage.dtype, storage.numel):
+            return known
+        entry = f"{root}{folder}/{key}"
+        if archive.length(entry) < storage.nbytes:
+            raise UnreadableError(
+                f"a tensor announces {storage.nbytes:,} bytes but the archive holds "
+                f"{archive.length(entry):,}; download or copy the file again"
+            )
+        storage.fetch, storage.big_endian = archive.fetch(entry), big_endian
+        storages[key] = storage
+        return storage
+
+    table = builders(len(data), lambda nested: _load_bytes(nested, depth + 1))
+    return unpickle(io.BytesIO(data), table, persistent_load)
+
+
+def _plain_kind(identifier: object) -> object:
+    # TorchScript names the class without a module in some versions.
+    if isinstance(identifier, tuple) and len(identifier) > 1 and isinstance(identifier[1], str):
+        return (identifier[0], Name(identifier[1]), *identifier[2:])
+    return identifier
+
+
+def _load_stream(file: IO[bytes], part: _Part, size: int, depth: int) -> tuple[Any, str]:
+    """The object of a legacy file, or of a plain pickle, and the format's name."""
+    storages: dict[str, Storage] = {}
+    views: dict[str, Storage] = {}
+
+    def persistent_load(identifier: object) -> object:
+        if isinstance(identifier, tuple) and len(identifier) > 1 and identifier[0] == "module":
+            return identifier[1]  # a class beside its source text, which is left unread
+        storage, key, view = storage_from_id(identifier)
+        base = storages.setdefault(key, storage)
+        if view is None:
+            return base if base.dtype == storage.dtype else replace(storage, base=base)
+        view_key, offset, length = view
+        if not (isinstance(offset, int) and isinstance(length, int) and min(offset, length) >= 0):
+            raise ValueError("a view into a storage")
+        width = storage.dtype.itemsize if storage.dtype else 1
+        if offset + length > base.numel:
+            raise ValueError("a view reaches past its storage")
+        return views.setdefault(
+            str(view_key), replace(storage, numel=length, base=base, start=offset * width)
+        )
+
+    table = builders(size, lambda nested: _load_bytes(nested, depth + 1))
+    value = unpickle(file, table, persistent_load)
+    if value != MAGIC or not isinstance(value, int):
+        return value, "pickle"
+    unpickle(file, table)
+    unpickle(file, table)
+    value = unpickle(file, table, persistent_load)
+    keys = unpickle(file, table)
+    _locate(storages, keys, part, file.tell())
+    return value, "torch legacy"
+
+
+def _locate(storages: dict[str, Storage], keys: Any, part: _Part, position: int) -> None:
+    """Tell each storage where its bytes lie: a count of 8 bytes, then the elements.
+
+    PyTorch writes both little-endian on every machine.
+    """
+    if not isinstance(keys, list):
+        raise UnreadableError("the list of storages is damaged; download or copy the file again")
+    for key in keys:
+        storage = storages.get(str(key))
+        if storage is None:
+            raise UnreadableError("a storage belongs to no tensor; download or copy the file again")
+        count = int.from_bytes(part(position, 8)(), "little", signed=True)
+        if count != storage.numel:
+            raise UnreadableError(
+                f"a storage of {storage.numel:,} elements is announced but {count:,} are stored; "
+                "download or copy the file again"
+            )
+        storage.fetch = part(position + 8, storage.nbytes)
+        position += 8 + storage.nbytes
+
+
+def _load_bytes(data: bytes, depth: int) -> Any:
+    """The object of a torch file inside a pickle."""
+    if depth > _MAX_DEPTH:
+        raise UnreadableError(f"torch files are nested more than {_MAX_DEPTH} deep; refused")
+    if data[:4] == b"PK\x03\x04":
+        archive = archive_of_bytes(data)
+        names = [name for name in archive.names if name.split("/")[-1] == "data.pkl"]
+        if not names:
+            raise UnreadableError("an archive inside the pickle holds no tensors")
+        return _unpickle_entry(archive, names[0][: -len("data.pkl")], "data", depth)
+    view = memoryview(data)
+
+    def part(start: int, length: int) -> Callable[[], memoryview]:
+        if start < 0 or length < 0 or start + length > len(view):
+            raise UnreadableError(
+                f"a tensor announces data up to byte {start + length:,} of {len(view):,}; "
+                "download or copy the file again"
+            )
+        return lambda: view[start : start + length]
+
+    return _load_stream(io.BytesIO(data), part, len(data), depth)[0]
