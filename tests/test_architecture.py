@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "cwda"
 FLOORS = (
     {"brief", "errors", "formatting", "progress", "typing", "_version"},
     {"arguments", "files", "layers", "numerics"},
-    {"answers", "saved_answers"},
+    {"answers"},
     {"containers", "models"},
     {"torch_files", "tracing", "zoo"},
     {"keras_files", "onnx_files"},

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
-from cwda import saved_answers
+from cwda.answers import saving
 from cwda.layers import Network
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ class Answer(Generic[Row]):
         CwdaError
             If `path` does not end with ``.json`` or cannot be written; the file is then as it was.
         """
-        saved_answers.save(self, path)
+        saving.save(self, path)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -159,7 +159,7 @@ class Answer(Generic[Row]):
         CwdaError
             If the file is missing, damaged, or holds an answer of another kind.
         """
-        answer: Self = saved_answers.load(cls, path)
+        answer: Self = saving.load(cls, path)
         return answer
 
 

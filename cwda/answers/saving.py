@@ -21,7 +21,7 @@ from cwda.files import require_writable, whole_file
 from cwda.layers import ConvLayer, Network, Provenance
 
 if TYPE_CHECKING:
-    from cwda.answers import Answer
+    from cwda.answers.answer import Answer
 
 __all__ = ["load", "save"]
 

@@ -1,0 +1,115 @@
+"""Answers: rows, tables, and files that give the same answer back."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from cwda.answers import Answer, column, columns_of, rows_field, spread, table_of
+from cwda.errors import CwdaError
+from cwda.layers import ConvLayer, Network, Provenance
+
+
+@dataclass(frozen=True)
+class Size:
+    layer: str = column("name of the layer")
+    value: float = column("its size")
+    note: str | None = column("a remark")
+    ranks: tuple[int, ...] = column("the ranks")
+    overlaps: Mapping[str, float] = spread("`overlap_10`, ...")
+
+
+@dataclass(frozen=True)
+class Pair:
+    a: str = column("one")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Sizes(Answer[Size]):
+    row: ClassVar[type] = Size
+    pairs: tuple[Pair, ...] = rows_field(Pair, "pairs of layers")
+    ratio: float = 0.5
+
+    def title(self):
+        return f"sizes of <{self.network.name}>"
+
+    def summary(self):
+        return self.table[["layer", "value"]]
+
+
+@pytest.fixture
+def answer():
+    layer = ConvLayer("conv1", torch.zeros(8, 3, 3, 3), groups=2)
+    network = Network("net", (layer,), Provenance("net.pth", "torch zip", "ab12"))
+    rows = (
+        Size("conv1", 0.1 + 0.2, None, (1, 2), {"overlap_10": 0.25}),
+        Size("conv2", math.nan, "none", (), {"overlap_10": math.inf, "overlap_30": -math.inf}),
+    )
+    return Sizes(rows, (network,), level=0.95, pairs=(Pair("conv1"),))
+
+
+def test_the_table_has_the_columns_of_the_rows(answer):
+    assert list(answer.table) == ["layer", "value", "note", "ranks", "overlap_10", "overlap_30"]
+    assert answer.table["overlap_10"].tolist() == [0.25, math.inf]
+    assert np.isnan(answer.table.loc[0, "overlap_30"])
+    assert list(table_of((), Size)) == ["layer", "value", "note", "ranks"]
+    assert next(iter(columns_of(Size).values())) == "name of the layer"
+
+
+def test_an_answer_is_shown_in_short(answer):
+    assert repr(answer).startswith("Sizes: sizes of <net>; .table has 2 rows\n")
+    assert "&lt;net&gt;" in answer._repr_html_()
+    assert len(answer) == len(list(answer)) == 2
+
+
+def test_a_saved_answer_comes_back_equal(answer, tmp_path):
+    path = tmp_path / "sizes.json"
+    answer.save(path)
+    back = Sizes.load(path)
+    pd.testing.assert_frame_equal(back.table, answer.table)
+    assert back.rows[0] == answer.rows[0]
+    assert (back.level, back.pairs, back.ratio) == (0.95, answer.pairs, 0.5)
+    [layer] = back.network
+    assert (layer.name, layer.weight.shape, layer.groups) == ("conv1", (8, 3, 3, 3), 2)
+    assert layer.weight.device.type == "meta"
+    assert back.network.provenance == answer.network.provenance
+    content = json.loads(path.read_text())
+    assert content["cwda"]
+    assert content["torch"]
+
+
+def test_numpy_numbers_are_saved_as_numbers(answer, tmp_path):
+    row = replace(answer.rows[0], value=np.float64(0.5), ranks=(np.int64(3),))
+    replace(answer, rows=(row,)).save(tmp_path / "a.json")
+    assert Sizes.load(tmp_path / "a.json").rows[0] == replace(row, value=0.5, ranks=(3,))
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", "{}", '{"answer": "Sizes"}', '{"answer": "Sizes", "rows": 3}', "[" * 100_000],
+)
+def test_damaged_files_get_one_line(content, tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text(content)
+    with pytest.raises(CwdaError, match="not an answer that cwda saved, or damaged"):
+        Sizes.load(path)
+
+
+def test_other_answers_missing_files_and_wrong_names_get_one_line(answer, tmp_path):
+    with pytest.raises(CwdaError, match="no such file"):
+        Sizes.load(tmp_path / "none.json")
+    with pytest.raises(CwdaError, match=r"end the name with \.json"):
+        answer.save(tmp_path / "a.txt")
+    answer.save(tmp_path / "a.json")
+
+    class Other(Sizes):
+        pass
+
+    with pytest.raises(CwdaError, match="holds the answer Sizes, not Other"):
+        Other.load(tmp_path / "a.json")
