@@ -160,6 +160,6 @@ def _printable(text: str) -> str:
 
     Typst carries the font itself, matplotlib the same as a file that can be asked.
     """
-    from cwda.figures.drawing.style import printable
+    from cwda.figures.drawing.text import printable
 
     return printable(text, "DejaVu Sans Mono")

@@ -20,7 +20,8 @@ __all__ = ["covariance_panels", "layer_panels", "qq_panels", "scatter_panels"]
 
 def _grid(draw: Sequence[Callable[[Axes], object]], columns: int, height: float) -> Figure:
     """A figure with a panel for each function, `height` mm a row."""
-    from cwda.figures.drawing.style import TEXT_WIDTH, empty_figure, styled
+    from cwda.figures.drawing.canvas import empty_figure
+    from cwda.figures.drawing.style import TEXT_WIDTH, styled
 
     rows = math.ceil(len(draw) / columns)
     whole = height * rows
@@ -63,7 +64,7 @@ def scatter_panels(comparison: Comparison, pairs: Sequence[tuple[str, str]], run
     """Measured against predicted coefficients, a panel a pair, two a row."""
 
     def panel(pair: tuple[str, str]) -> Callable[[Axes], object]:
-        return lambda ax: figures.predicted_measured(comparison, pair, rung, ax=ax)
+        return lambda ax: figures.predicted_measured(comparison, pair, rung=rung, ax=ax)
 
     return _grid([panel(pair) for pair in pairs], 2, 76)
 

@@ -7,6 +7,7 @@ from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 from cwda.conditions.check import CONDITIONS
+from cwda.figures.drawing.canvas import empty_figure
 from cwda.figures.drawing.style import (
     CYCLE,
     DARK,
@@ -15,8 +16,7 @@ from cwda.figures.drawing.style import (
     SMALL,
     UNDEFINED,
     VERDICTS,
-    empty_figure,
-    plain,
+    style_ticks,
     styled,
 )
 from cwda.study.effects import finished
@@ -180,7 +180,7 @@ def _panels(
         panels = dict(zip(CONDITIONS, axes, strict=True))
         for condition, ax in panels.items():
             ax.set_title(condition)
-            plain(ax)
+            style_ticks(ax)
     return figure, panels
 
 

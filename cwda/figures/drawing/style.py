@@ -1,32 +1,22 @@
-"""How the figures look: sizes, colours, marks, and the Axes they are drawn on.
+"""How the figures look: sizes, colours, markers and marks.
 
-Figures are plain `matplotlib.figure.Figure` objects; pyplot and the user's settings are not
-touched. Nothing in this room works without matplotlib, so its modules import it at their
-top; the room itself is imported when first used.
+Nothing in this room works without matplotlib, so its modules import it at their top; the room
+itself is imported when first used.
 """
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
-import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties, findfont
-from matplotlib.ft2font import FT2Font
-from matplotlib.textpath import text_to_path
 
-from cwda.errors import CwdaError
 from cwda.formatting import MARKS
 
 __all__ = [
-    "CRITERIA",
     "CYCLE",
     "DARK",
     "DIVERGING",
@@ -35,28 +25,21 @@ __all__ = [
     "LINES",
     "MM",
     "SEQUENTIAL",
+    "SIZE",
     "SMALL",
     "TEXT_WIDTH",
     "UNDEFINED",
     "VALUES",
     "VERDICTS",
-    "Margins",
-    "Panels",
-    "Shown",
     "VerdictStyle",
-    "as_label",
-    "canvas",
     "criterion_style",
-    "empty_figure",
     "legend",
     "legend_above",
-    "plain",
-    "printable",
-    "say",
-    "set_title",
+    "message",
+    "series_style",
     "size_in_points",
+    "style_ticks",
     "styled",
-    "text_width",
 ]
 
 #: Inches in a millimetre.
@@ -68,9 +51,6 @@ TEXT_WIDTH = 160.0
 #: Axes narrower than this, in points, have room for one entry of a legend a line.
 _NARROW = 190.0
 
-#: A title may be so much wider than its Axes, in mm; a name in it keeps so many characters.
-_BESIDE, _SHORTEST = 6.0, 12
-
 #: Size of text and of tick labels, in points.
 SIZE, SMALL = 8.0, 7.0
 FONT = "DejaVu Sans"  # comes with matplotlib, and has the marks of the verdicts
@@ -81,7 +61,7 @@ DARK, GREY, LINES, UNDEFINED = "#222222", "#767676", "#BFBFBF", "#F0F0F0"
 CYCLE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
 #: Colour and marker of the norm-based criteria, and of those often set beside them.
-CRITERIA = {
+_CRITERIA = {
     "l1": (CYCLE[0], "o"),
     "l2": (CYCLE[1], "s"),
     "gm": (CYCLE[2], "^"),
@@ -151,46 +131,6 @@ VERDICTS = {
 }
 
 
-class Picture(Figure):
-    """A `Figure` that a notebook shows although pyplot was never imported."""
-
-    def _repr_png_(self) -> bytes:
-        buffer = io.BytesIO()
-        self.savefig(buffer, format="png", dpi=144)
-        return buffer.getvalue()
-
-
-class Shown(Axes):
-    """`Axes` that show their `Picture` where they are the last value of a notebook's cell."""
-
-    def _repr_png_(self) -> bytes:
-        assert isinstance(self.figure, Picture)
-        return self.figure._repr_png_()
-
-
-class Panels(np.ndarray[tuple[int, ...], np.dtype[np.object_]]):
-    """An array of Axes of one `Picture`, shown as it."""
-
-    def _repr_png_(self) -> bytes | None:
-        first = self.flat[0] if self.size else None
-        return first._repr_png_() if isinstance(first, Shown) else None
-
-
-@dataclass(frozen=True)
-class Margins:
-    """Space round the Axes of a new figure, in mm."""
-
-    left: float = 13.0
-    right: float = 3.0
-    bottom: float = 11.0
-    top: float = 7.0
-
-
-def empty_figure(width: float, height: float) -> Figure:
-    """A figure without Axes, in mm."""
-    return Picture(figsize=(width * MM, height * MM))
-
-
 @contextmanager
 def styled() -> Iterator[None]:
     """The settings of this room inside, the user's outside."""
@@ -198,29 +138,7 @@ def styled() -> Iterator[None]:
         yield
 
 
-@contextmanager
-def canvas(
-    ax: Axes | None, width: float, height: float, margins: Margins | None = None
-) -> Iterator[Axes]:
-    """The Axes given, or those of a new figure of a size in mm; in the style of this room."""
-    if ax is not None and not isinstance(ax, Axes):
-        raise CwdaError(f"ax is matplotlib's Axes to draw on, not {type(ax).__name__}")
-    with styled():
-        if ax is None:
-            figure = empty_figure(width, height)
-            ax = figure.add_subplot(axes_class=Shown)
-            space = margins or Margins()
-            figure.subplots_adjust(
-                left=space.left / width,
-                right=1 - space.right / width,
-                bottom=space.bottom / height,
-                top=1 - space.top / height,
-            )
-        plain(ax)
-        yield ax
-
-
-def plain(ax: Axes) -> None:
+def style_ticks(ax: Axes) -> None:
     """Ticks in the style of this room; they are made when drawn, after the context has gone."""
     ax.tick_params(
         labelsize=SMALL,
@@ -233,7 +151,13 @@ def plain(ax: Axes) -> None:
     )
 
 
-def say(ax: Axes, sentence: str) -> Axes:
+def size_in_points(ax: Axes) -> tuple[float, float]:
+    """Width and height of Axes."""
+    inches = ax.get_window_extent().transformed(ax.figure.dpi_scale_trans.inverted())
+    return 72 * inches.width, 72 * inches.height
+
+
+def message(ax: Axes, sentence: str) -> Axes:
     """A sentence in place of a picture."""
     ax.set_axis_off()
     ax.text(0.5, 0.5, sentence, ha="center", va="center", wrap=True, transform=ax.transAxes)
@@ -256,56 +180,9 @@ def legend(ax: Axes, **where: Any) -> None:
 
 def criterion_style(name: str, place: int = 0) -> tuple[str, str]:
     """Colour and marker of a criterion; of those without a fixed one by their place."""
-    at = place % len(CYCLE)
-    return CRITERIA.get(name, (CYCLE[at], _MARKERS[at]))
+    return _CRITERIA.get(name, series_style(place))
 
 
-def size_in_points(ax: Axes) -> tuple[float, float]:
-    """Width and height of Axes."""
-    inches = ax.get_window_extent().transformed(ax.figure.dpi_scale_trans.inverted())
-    return 72 * inches.width, 72 * inches.height
-
-
-def printable(text: str, font: str = FONT) -> str:
-    """Text of which every character has a glyph; others as ``\\u{...}``, so that none is lost.
-
-    Examples
-    --------
-    >>> print(printable("conv\\u5c42"))
-    conv\\u{5c42}
-    """
-    known = _glyphs(font)
-    return "".join(char if ord(char) in known else f"\\u{{{ord(char):x}}}" for char in text)
-
-
-def as_label(text: str) -> str:
-    """A name as the text of an artist: printable, and its dollar signs are no formulae."""
-    return printable(text).replace("$", r"\$")
-
-
-def set_title(ax: Axes, name: str, rest: str) -> None:
-    """A name and what is said of it; without the name's middle where the Axes are narrower."""
-    name = printable(name)
-    size = float(ax.set_title("").get_fontsize())
-    room = size_in_points(ax)[0] / 72 / MM + _BESIDE
-    shown, length = name, len(name)
-    while length > _SHORTEST and (width := text_width([shown + rest], size)) > room:
-        length = max(_SHORTEST, min(length - 1, int(length * room / width)))
-        shown = f"{name[: length // 3]}…{name[len(name) - (length - length // 3 - 1) :]}"
-    ax.set_title(as_label(shown + rest))
-
-
-@cache
-def _glyphs(font: str) -> frozenset[int]:
-    """Code points of a font that comes with matplotlib."""
-    return frozenset(FT2Font(findfont(font, fallback_to_default=False)).get_charmap())
-
-
-def text_width(words: Sequence[str], size: float = SMALL) -> float:
-    """Width in mm of the widest of some words."""
-    longest = sorted(set(words), key=len)[-3:]
-    font = FontProperties(family=FONT, size=size)
-    widths = [
-        text_to_path.get_text_width_height_descent(word, font, ismath=False)[0] for word in longest
-    ]
-    return max(widths, default=0.0) / 72 / MM
+def series_style(place: int) -> tuple[str, str]:
+    """Colour and marker of a series without one of its own, by its place."""
+    return CYCLE[place % len(CYCLE)], _MARKERS[place % len(_MARKERS)]

@@ -20,7 +20,7 @@ def tidy(source: object, columns: Sequence[str], made_by: str) -> pd.DataFrame:
     Raises
     ------
     CwdaError
-        If it is no table, lacks a column, is empty, or holds several networks.
+        If it is not a table, lacks a column, is empty, or holds several networks.
     """
     import pandas as pd
 
@@ -39,7 +39,7 @@ def tidy(source: object, columns: Sequence[str], made_by: str) -> pd.DataFrame:
     networks = unique(table["network"]) if "network" in table.columns else []
     if len(networks) > 1:
         raise CwdaError(
-            f"the table holds {len(networks)} networks; draw one at a time, as "
+            f"the table holds {len(networks)} networks; draw one at a time, such as "
             f"table[table['network'] == {networks[0]!r}]"
         )
     return table

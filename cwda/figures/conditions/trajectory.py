@@ -12,7 +12,8 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 
 from cwda.errors import CwdaError
-from cwda.figures.conditions import _COLUMNS, _MADE_BY
+from cwda.figures.drawing.canvas import Margins, canvas
+from cwda.figures.drawing.conditions_table import conditions_table
 from cwda.figures.drawing.heat import colour_bar
 from cwda.figures.drawing.style import (
     CYCLE,
@@ -21,33 +22,31 @@ from cwda.figures.drawing.style import (
     LINES,
     TEXT_WIDTH,
     VALUES,
-    Margins,
-    canvas,
     legend_above,
-    say,
+    message,
+    series_style,
 )
-from cwda.figures.drawing.tables import choose, tidy, unique
+from cwda.figures.drawing.tables import choose, unique
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["trajectory"]
 
-_MARKERS = "os^DvP"
-
 
 def trajectory(
     results: Mapping[float, object],
     condition: str | None = None,
     layer: str | None = None,
+    *,
     ax: Axes | None = None,
 ) -> Axes:
     """Effects of the conditions against the epoch, for checkpoints of one training run.
 
-    - With a condition: a thin line a layer, coloured by depth, the median over the layers in
+    - With a condition: one thin line per layer, coloured by depth, the median over the layers in
       bold, and the margin dashed.
     - With a condition and a layer: its effect with the interval.
-    - With neither: of each condition the effect over its margin, median over the layers, with
+    - With neither: the effect of each condition over its margin, median over the layers, with
       the quartiles as bars; below 1 the median layer is within the margin.
 
     Parameters
@@ -76,7 +75,7 @@ def trajectory(
     """
     table = _gather(results)
     if layer is not None and condition is None:
-        raise CwdaError("a layer needs a condition, as condition='mean'")
+        raise CwdaError("a layer needs a condition, such as condition='mean'")
     if condition is not None:
         table = choose(table, "condition", condition)
     if layer is not None:
@@ -85,7 +84,7 @@ def trajectory(
     with canvas(ax, TEXT_WIDTH, 76, Margins(left=15, right=right)) as ax:
         defined = table.dropna(subset=["effect"])
         if defined.empty:
-            return say(ax, f"No layer can be tested: {table['reason'].iloc[0]}")
+            return message(ax, f"No layer can be tested: {table['reason'].iloc[0]}")
         if condition is None:
             _all_conditions(ax, defined)
         elif layer is None:
@@ -105,10 +104,9 @@ def _gather(results: Mapping[float, object]) -> pd.DataFrame:
     import pandas as pd
 
     if not isinstance(results, Mapping) or not results:
-        raise CwdaError("the figure needs results by epoch, as {0: res0, 10: res10}")
+        raise CwdaError("the figure needs results by epoch, such as {0: res0, 10: res10}")
     tables = [
-        tidy(each, (*_COLUMNS, "reason"), _MADE_BY).assign(epoch=epoch)
-        for epoch, each in results.items()
+        conditions_table(result, "reason").assign(epoch=epoch) for epoch, result in results.items()
     ]
     return pd.concat(tables, ignore_index=True).sort_values("epoch", kind="stable")
 
@@ -147,9 +145,8 @@ def _all_conditions(ax: Axes, rows: pd.DataFrame) -> None:
         low, middle, high = (groups.quantile(share) for share in (0.25, 0.5, 0.75))
         # Bars of different conditions side by side, not one upon another.
         x = middle.index + 0.004 * span * (i - (len(conditions) - 1) / 2)
-        colour = CYCLE[i % len(CYCLE)]
+        colour, marker = series_style(i)
         ax.vlines(x, low, high, color=colour, linewidth=0.8, alpha=0.6)
-        marker = _MARKERS[i % len(_MARKERS)]
         ax.plot(x, middle, f"{marker}-", color=colour, markersize=3.5, label=condition)
     ax.axhline(1, color=GREY, linestyle=(0, (4, 2)), linewidth=0.8)
     ax.axhline(0, color=LINES, linewidth=0.5)

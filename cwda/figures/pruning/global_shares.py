@@ -8,15 +8,15 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 
+from cwda.figures.drawing.canvas import canvas
 from cwda.figures.drawing.layers_axis import label_layers, layer_margins, tall
 from cwda.figures.drawing.style import (
     GREY,
     SMALL,
     TEXT_WIDTH,
-    canvas,
     criterion_style,
     legend_above,
-    say,
+    message,
 )
 from cwda.figures.drawing.tables import choose, tidy, unique
 
@@ -27,11 +27,11 @@ __all__ = ["global_shares"]
 
 
 def global_shares(
-    source: object, ratio: float | None = None, rung: str | None = None, ax: Axes | None = None
+    source: object, ratio: float | None = None, *, rung: str | None = None, ax: Axes | None = None
 ) -> Axes:
     """Share of each layer's filters that one global ranking prunes, predicted and measured.
 
-    Lines with bands are predictions with their intervals, points are measurements, a colour a
+    Lines with bands are predictions with their intervals, points are measurements, one colour per
     criterion. A grey line marks the ratio, where every layer would lose the same; layers in
     danger of being emptied have a triangle at the right edge.
 
@@ -50,7 +50,7 @@ def global_shares(
     Raises
     ------
     CwdaError
-        If it is no such table, holds several networks, or lacks the ratio or rung.
+        If it is not such a table, holds several networks, or lacks the ratio or rung.
 
     Examples
     --------
@@ -72,10 +72,10 @@ def global_shares(
     rows = choose(table, "ratio", ratio)
     predicted = f" predicted, model {rung}" if rung else " predicted"
     names, criteria = unique(rows["layer"]), unique(rows["criterion"])
-    space = layer_margins(names, right=13, top=12)
-    with canvas(ax, TEXT_WIDTH, tall(len(names)) + space.bottom + space.top, space) as ax:
+    margins = layer_margins(names, right=13, top=12)
+    with canvas(ax, TEXT_WIDTH, tall(len(names)) + margins.bottom + margins.top, margins) as ax:
         if not rows[["share_predicted", "share_measured"]].notna().any(axis=None):
-            return say(ax, f"No layer has scores: {rows['reason'].iloc[0]}")
+            return message(ax, f"No layer has scores: {rows['reason'].iloc[0]}")
         ax.axvline(100 * ratio, color=GREY, linewidth=0.6)
         place = {name: i + 0.5 for i, name in enumerate(names)}
         offsets = np.linspace(-0.2, 0.2, len(criteria)) if len(criteria) > 1 else [0.0]

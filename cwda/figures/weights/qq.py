@@ -14,7 +14,9 @@ from torch import Tensor
 from cwda.arguments import as_indices
 from cwda.conditions.workspace import unfit
 from cwda.errors import CwdaError, WeightsError
-from cwda.figures.drawing.style import CYCLE, GREY, LINES, canvas, legend, say, set_title
+from cwda.figures.drawing.canvas import canvas
+from cwda.figures.drawing.style import CYCLE, GREY, LINES, legend, message
+from cwda.figures.drawing.text import set_title
 from cwda.layers import ConvLayer
 from cwda.loading.sources import Source, layer_of
 from cwda.numerics.normality.normal_band import FEWEST, LEVEL, normal_band
@@ -30,6 +32,7 @@ ENDS, BETWEEN = 50, 300
 def qq(
     layer: Source,
     filters: int | Sequence[int] | None = None,
+    *,
     ax: Axes | None = None,
 ) -> Axes:
     """Normal Q-Q plot of a layer's weights, or of single filters, with a 95 % band.
@@ -78,7 +81,7 @@ def qq(
     x = special.ndtri((ranks - 0.5) / n)
     with canvas(ax, 85, 76) as ax:
         if bool(ordered.degenerate.all()):
-            return say(ax, f"The weights drawn of {layer.name} are all equal.")
+            return message(ax, f"The weights drawn of {layer.name} are all equal.")
         low, high = normal_band(n, ranks)
         ax.fill_between(
             x, low, high, color=LINES, alpha=0.6, linewidth=0, label=f"{100 * LEVEL:g} % band"
@@ -108,7 +111,7 @@ def _samples(layer: ConvLayer, filters: int | Sequence[int] | None) -> tuple[Ten
         chosen = as_indices(filters, layer.n_filters, "filter", layer.name, CwdaError)
         rows, names = rows[chosen], [f"filter {index}" for index in chosen]
     if rows.shape[1] < FEWEST:
-        raise CwdaError(f"{layer.name}: {rows.shape[1]} weights a sample; {FEWEST} are needed")
+        raise CwdaError(f"{layer.name}: {rows.shape[1]} weights per sample; {FEWEST} are needed")
     return rows.to(torch.float64) if rows.dtype == torch.float16 else rows, names
 
 

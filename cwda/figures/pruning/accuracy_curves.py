@@ -8,16 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from cwda.errors import CwdaError
-from cwda.figures.drawing.style import (
-    DARK,
-    GREY,
-    SMALL,
-    TEXT_WIDTH,
-    Margins,
-    canvas,
-    criterion_style,
-    say,
-)
+from cwda.figures.drawing.canvas import Margins, canvas
+from cwda.figures.drawing.style import DARK, GREY, SMALL, TEXT_WIDTH, criterion_style, message
 from cwda.figures.drawing.tables import choose, tidy, unique
 
 if TYPE_CHECKING:
@@ -32,10 +24,10 @@ _STAGES: dict[str, tuple[Literal["--", "-"], str | None, str]] = {
 }
 
 
-def accuracy_curves(source: object, strategy: str | None = None, ax: Axes | None = None) -> Axes:
+def accuracy_curves(source: object, strategy: str | None = None, *, ax: Axes | None = None) -> Axes:
     """Accuracy after pruning (dashed) and after fine-tuning (solid) against the ratio.
 
-    A colour a criterion: points are means over the seeds, bands their range. A grey line is the
+    One colour per criterion: points are means over the seeds, bands their range. A grey line is the
     network before pruning.
 
     Parameters
@@ -51,7 +43,7 @@ def accuracy_curves(source: object, strategy: str | None = None, ax: Axes | None
     Raises
     ------
     CwdaError
-        If it is no such table, holds several networks, lacks the strategy, or has several.
+        If it is not such a table, holds several networks, lacks the strategy, or has several.
 
     References
     ----------
@@ -77,7 +69,7 @@ def accuracy_curves(source: object, strategy: str | None = None, ax: Axes | None
         cells = choose(cells, "strategy", strategy)
     with canvas(ax, TEXT_WIDTH, 84, Margins(left=13, right=34)) as ax:
         if not cells["accuracy"].notna().any():
-            return say(ax, "No cell has an accuracy")
+            return message(ax, "No cell has an accuracy")
         before = table.loc[table["stage"] == "unpruned", "accuracy"]
         if len(before):
             ax.axhline(before.iloc[0], color=GREY, linewidth=0.6, zorder=0)
