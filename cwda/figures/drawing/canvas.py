@@ -55,7 +55,8 @@ class Panels(np.ndarray[tuple[int, ...], np.dtype[np.object_]]):
     @property
     def figure(self) -> Figure:
         """The figure of the panels."""
-        figure: Figure = self.flat[0].figure
+        first: Any = self.flat[0]
+        figure: Figure = first.figure
         return figure
 
     def _repr_png_(self) -> bytes | None:

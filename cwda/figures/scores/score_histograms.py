@@ -79,7 +79,7 @@ def score_histograms(
     height = 36 + 8 / rows
     layout = {"height": height, "margins": Margins(10, 2, 10, 14), "gaps": (0.24, 0.62)}
     with panel_canvas(ax, rows * columns, columns=columns, **layout) as flat:
-        axes = flat.reshape(rows, columns)
+        axes = flat.reshape(rows, columns).view(Panels)
         for i, (scored, model) in enumerate(prepared):
             _row(axes[i], network_layers[i], scored, model, last=i == rows - 1)
         _legend(axes)
