@@ -12,7 +12,6 @@ import numpy as np
 from cwda.answers import Answer, column, table_of
 from cwda.arguments import choose
 from cwda.conditions.results import ConditionResult
-from cwda.formatting import percent
 from cwda.numerics.combination import benjamini_hochberg, holm
 
 if TYPE_CHECKING:
@@ -66,7 +65,7 @@ class CheckResult(Answer[ConditionResult]):
     def title(self) -> str:
         """What was tested, and the level of the intervals."""
         names = ", ".join(network.name for network in self.networks)
-        return f"CWDA conditions of {names}, {percent(self.level)} intervals"
+        return f"CWDA conditions of {names}, {100 * self.level:g} % intervals"
 
     def summary(self) -> pd.DataFrame:
         """How many layers hold, fail or are inconclusive, per network and condition."""
