@@ -43,8 +43,13 @@ def criteria() -> list[str]:
 
 
 def conditions() -> list[str]:
-    """Names of the conditions."""
-    return list(_matches(r"^[A-Z]+ = Condition\(\s*name=\"(\w+)\"", _PACKAGE / "conditions"))
+    """Names of the conditions of the package, in the order of tables."""
+    return [
+        name.strip()
+        for names in _matches(r"^BUILT_IN = \(([\w\s,]*)\)", _PACKAGE / "conditions")
+        for name in names.split(",")
+        if name.strip()
+    ]
 
 
 def rungs() -> list[str]:

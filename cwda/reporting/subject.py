@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from cwda.answers import table_of
 from cwda.conditions.results import ConditionResult
 from cwda.layers import Network
 from cwda.reporting.blocks import Block, Heading
@@ -56,9 +57,7 @@ class Subject:
     @cached_property
     def table(self) -> pd.DataFrame:
         """The results as a table."""
-        import pandas as pd
-
-        return pd.DataFrame([row.row() for row in self.results])
+        return table_of(tuple(self.results), ConditionResult)
 
     @cached_property
     def similarity(self) -> SimilarityResult:

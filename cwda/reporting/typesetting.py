@@ -43,7 +43,6 @@ def _compile(document: Document, **options: Any) -> bytes:
 
     files = {
         "main.typ": _template("report.typ").encode(),
-        "equations.typ": _template("equations.typ").encode(),
         **template_inputs(document),
     }
     fonts = str(Path(mpl.get_data_path()) / "fonts" / "ttf")  # of the text in pictures

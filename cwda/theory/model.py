@@ -186,7 +186,7 @@ def fit_layer(layer: ConvLayer, *, device: torch.device | str = "auto") -> Fitte
     reason = unfit(layer)
     if reason:
         raise CannotFit(layer.name, reason)
-    work = Workspace(layer, resolve_device(device), alpha=0.05)
+    work = Workspace(layer, resolve_device(device))
     filters = work.blocks.double() / work.scale
     energy, l1 = filters.square().sum(dim=(1, 2)), filters.abs().sum(dim=(1, 2))
     alive = energy > 0

@@ -34,7 +34,11 @@ def similarity(subjects: Sequence[Subject]) -> list[Block]:
             "For Gaussian filters, two log-scores with correlation ρ give n filters the expected "
             "coefficient"
         ),
-        Equation("spearman"),
+        Equation(
+            'EE thin "Sp" = 6 / (pi (n + 1)) (arcsin rho + (n - 2) arcsin rho / 2)',
+            "the expected Spearman coefficient is 6 over pi times n plus 1, times arcsine rho "
+            "plus n minus 2 times arcsine of rho over 2",
+        ),
         Paragraph(
             "Independent Gaussian filters of one scale (isotropic) give l1 with l2 the "
             "coefficient .930 for every d, not 1. Real layers lie higher where their filters "
