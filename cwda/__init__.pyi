@@ -4,6 +4,7 @@ from . import conditions as conditions
 from . import experiment as experiment
 from . import figures as figures
 from . import pruning as pruning
+from . import reporting as reporting
 from . import scoring as scoring
 from . import theory as theory
 from ._version import __version__ as __version__
@@ -59,6 +60,7 @@ __all__ = [
     "read_images",
     "remove",
     "report",
+    "reporting",
     "scores",
     "scoring",
     "similarity",

@@ -11,11 +11,23 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from cwda.figures.drawing.canvas import Panels
+
 __all__ = ["picture"]
 
 
-def picture(drawn: Axes | Figure, caption: Text, alt: str) -> Picture:
-    """A figure, or the whole figure of Axes, as SVG."""
+def picture(drawn: Axes | Panels | Figure, caption: Text, alt: str) -> Picture:
+    """A figure, or the whole figure of Axes, as a block of the report.
+
+    Parameters
+    ----------
+    drawn : Axes, array of Axes, or Figure
+        What a function of `cwda.figures` returns, or any figure of matplotlib.
+    caption : str or sequence
+        What it shows.
+    alt : str
+        The same for those who cannot see it, and what they would read from it.
+    """
     from matplotlib.figure import Figure
 
     from cwda.figures.drawing.saving import save
