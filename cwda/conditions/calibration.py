@@ -72,9 +72,7 @@ class Calibration:
 
     truth: Callable[[Law, LayerSize], float]
     null: Callable[[Law, LayerSize], bool] | None = None
-    draw: (
-        Callable[[np.random.Generator, LayerSize, float], npt.NDArray[np.float64]] | None
-    ) = None
+    draw: Callable[[np.random.Generator, LayerSize, float], npt.NDArray[np.float64]] | None = None
     undisturbed: Mapping[str, float] = field(default_factory=dict)
     excluded: tuple[str, ...] = ()
     interval_excluded: tuple[str, ...] = ()

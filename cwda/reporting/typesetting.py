@@ -8,7 +8,8 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
-from cwda.reporting.document import Document, template_inputs
+from cwda.errors import CwdaError
+from cwda.reporting.document import Document, template_inputs, tones
 
 __all__ = ["html_bytes", "pdf_bytes"]
 
@@ -29,7 +30,7 @@ def pdf_bytes(document: Document) -> bytes:
 def html_bytes(document: Document) -> bytes:
     """The document as one HTML file that needs no other; tables sort by a click on a head."""
     page = _compile(document, format="html").decode()
-    style, script = _font() + _template("page.css"), _template("page.js")
+    style, script = _font() + _tones() + _template("page.css"), _template("page.js")
     for mark, accent in ACCENTS.items():
         page = page.replace(f"<mo>{mark}</mo>", f"<mo>{accent}</mo>")
     page = page.replace("</head>", f"<style>\n{style}</style></head>", 1)
@@ -47,9 +48,12 @@ def _compile(document: Document, **options: Any) -> bytes:
     }
     fonts = str(Path(mpl.get_data_path()) / "fonts" / "ttf")  # of the text in pictures
     inputs = {"format": options["format"]}
-    compiled: bytes = typst.compile(
-        files, ignore_system_fonts=True, font_paths=[fonts], sys_inputs=inputs, **options
-    )
+    try:
+        compiled: bytes = typst.compile(
+            files, ignore_system_fonts=True, font_paths=[fonts], sys_inputs=inputs, **options
+        )
+    except typst.TypstError as error:  # an equation, or a picture, of somebody's own
+        raise CwdaError(f"the report cannot be typeset: {error.message}") from None
     return compiled
 
 
@@ -61,6 +65,14 @@ def _font() -> str:
     font = b64encode(_file("stix-two-math.woff").read_bytes()).decode()
     source = f'url("data:font/woff;base64,{font}") format("woff")'
     return f'@font-face {{ font-family: "STIX Two Math"; src: {source}; }}\n'
+
+
+def _tones() -> str:
+    """The colours of the verdicts; the template writes their names with a hyphen."""
+    rules = (
+        f".{verdict.replace(' ', '-')} {{ color: {tone}; }}" for verdict, tone in tones().items()
+    )
+    return "\n".join([*rules, ""])
 
 
 def _template(name: str) -> str:

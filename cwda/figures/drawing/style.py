@@ -113,6 +113,8 @@ class VerdictStyle:
         Colour of a cell, and of text upon it.
     line, marker : str
         Colour and marker of a point.
+    word : str
+        Colour of its name on white.
     """
 
     mark: str
@@ -120,14 +122,15 @@ class VerdictStyle:
     ink: str
     line: str
     marker: str
+    word: str
 
 
 #: From the condition that holds (light) to the one that fails (dark).
 VERDICTS = {
-    "holds": VerdictStyle(MARKS["holds"], "#D6EAF5", DARK, "#0072B2", "o"),
-    "inconclusive": VerdictStyle(MARKS["inconclusive"], "#EDB85A", DARK, "#C07F00", "D"),
-    "fails": VerdictStyle(MARKS["fails"], "#A8401C", "white", "#A8401C", "X"),
-    "not applicable": VerdictStyle(MARKS["not applicable"], UNDEFINED, GREY, GREY, "_"),
+    "holds": VerdictStyle(MARKS["holds"], "#D6EAF5", DARK, "#0072B2", "o", "#00664d"),
+    "inconclusive": VerdictStyle(MARKS["inconclusive"], "#EDB85A", DARK, "#C07F00", "D", "#7a6000"),
+    "fails": VerdictStyle(MARKS["fails"], "#A8401C", "white", "#A8401C", "X", "#a83200"),
+    "not applicable": VerdictStyle(MARKS["not applicable"], UNDEFINED, GREY, GREY, "_", "#606060"),
 }
 
 
