@@ -323,6 +323,7 @@ def _alternatives(condition: Condition) -> Iterator[Design]:
 #: Designs under which some point nulls are true.
 NULL_DESIGNS: tuple[str, ...] = tuple(design.name for design in _null_designs())
 
+
 class ByName(Mapping[str, T]):
     """Named things that conditions bring with them, of those in the register at the time."""
 

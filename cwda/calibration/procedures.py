@@ -161,9 +161,7 @@ def _normality_procedures() -> Iterator[Procedure]:
     descriptive = Domain(descriptive=True)
     yield _normality("Jarque-Bera", _at_first_position("jarque_bera"), domain=descriptive)
     yield _normality("K-squared", _at_first_position("k_squared"), domain=descriptive)
-    yield _normality(
-        "any position by Holm", _any_by_holm, condition=gaussianity.name, at_most=True
-    )
+    yield _normality("any position by Holm", _any_by_holm, condition=gaussianity.name, at_most=True)
     yield _normality(
         "Anderson-Darling, unit norm",
         _unit_norm,

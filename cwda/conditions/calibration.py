@@ -9,6 +9,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from cwda.brief import brief
+
 __all__ = ["Calibration", "Law", "LayerSize"]
 
 
@@ -72,12 +74,12 @@ class Calibration:
 
     truth: Callable[[Law, LayerSize], float]
     null: Callable[[Law, LayerSize], bool] | None = None
-    draw: (
-        Callable[[np.random.Generator, LayerSize, float], npt.NDArray[np.float64]] | None
-    ) = None
+    draw: Callable[[np.random.Generator, LayerSize, float], npt.NDArray[np.float64]] | None = None
     undisturbed: Mapping[str, float] = field(default_factory=dict)
     excluded: tuple[str, ...] = ()
     interval_excluded: tuple[str, ...] = ()
+
+    __repr__ = brief
 
     def is_null(self, law: Law, size: LayerSize) -> bool:
         """Whether the null hypothesis is true."""

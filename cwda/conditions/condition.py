@@ -219,7 +219,9 @@ class Condition:
         with showing(progress):
             if isinstance(source, ConvLayer | Tensor | np.ndarray):
                 layer = layer_of(source)
-                return self.test(Workspace(layer, resolve_device(device), level, self.needs), margin)
+                return self.test(
+                    Workspace(layer, resolve_device(device), level, self.needs), margin
+                )
             networks = networks_of(source)
             return check_networks(networks, [self], {self.name: margin}, level, device)
 

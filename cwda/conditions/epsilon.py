@@ -40,8 +40,7 @@ def _truth(law: Law, size: LayerSize) -> float:
         "kernel. Smooth kernels, as in first layers, have large effects.",
     ),
     equation=Formula(
-        typst="theta^2 = d / (k^2 - 1) dot (sum_b sum_(p != q in b) sigma_(p q)^2) "
-        "/ (sum_p a_p)^2",
+        typst="theta^2 = d / (k^2 - 1) dot (sum_b sum_(p != q in b) sigma_(p q)^2) / (sum_p a_p)^2",
         spoken="theta squared is d over k squared minus 1 times the sum of the squared "
         "covariances inside the blocks, over the squared trace",
     ),

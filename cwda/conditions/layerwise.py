@@ -50,9 +50,7 @@ def check_workspace(
 ) -> list[ConditionResult]:
     """Test conditions in one layer."""
     _LOG.debug("testing %r", work.layer)
-    return [
-        condition.test(work, margins[condition.name], network) for condition in conditions
-    ]
+    return [condition.test(work, margins[condition.name], network) for condition in conditions]
 
 
 def needs_of(conditions: Sequence[Condition]) -> frozenset[str]:

@@ -42,9 +42,7 @@ class Register(Mapping[str, "Condition"]):
         known = self._members.get(condition.name)
         # A cell of a notebook that runs again defines the same function anew.
         if known is not None and _origin(known) != _origin(condition):
-            raise CwdaError(
-                f"there is a condition {condition.name!r} already; choose another name"
-            )
+            raise CwdaError(f"there is a condition {condition.name!r} already; choose another name")
         self._members[condition.name] = condition
 
     def arrange(self, first: Iterable[Condition]) -> None:

@@ -137,7 +137,5 @@ def adjusted(rows: Sequence[ConditionResult]) -> list[ConditionResult]:
     for indices in places.values():
         raw = np.array([rows[place].pvalue for place in indices])
         for place, by_holm, by_bh in zip(indices, holm(raw), benjamini_hochberg(raw), strict=True):
-            result[place] = replace(
-                rows[place], pvalue_holm=float(by_holm), pvalue_bh=float(by_bh)
-            )
+            result[place] = replace(rows[place], pvalue_holm=float(by_holm), pvalue_bh=float(by_bh))
     return result

@@ -212,9 +212,7 @@ class Workspace:
         self, kernel: Tensor, constant: float, *, centred: bool, details: Mapping[str, float]
     ) -> Measurement:
         """Measure a second-order condition by its kernel matrix; see `infer`."""
-        inference = infer(
-            kernel, self.energy_product, constant, centred=centred, alpha=self.alpha
-        )
+        inference = infer(kernel, self.energy_product, constant, centred=centred, alpha=self.alpha)
         return Measurement(
             estimate=inference.estimate * self.scale_squared * self.scale_squared,
             effect=inference.effect,

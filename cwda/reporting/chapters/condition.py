@@ -83,9 +83,7 @@ def _worst(rows: Sequence[ConditionResult]) -> Paragraph:
     return Paragraph(text)
 
 
-def _pictures(
-    figure: Figure, subject: Subject, rows: Sequence[ConditionResult]
-) -> list[Block]:
+def _pictures(figure: Figure, subject: Subject, rows: Sequence[ConditionResult]) -> list[Block]:
     shown = worst(rows)[:PANELS]
     if not shown:
         return []
