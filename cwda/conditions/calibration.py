@@ -9,6 +9,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from cwda.brief import brief
+
 __all__ = ["Calibration", "Law", "LayerSize"]
 
 
@@ -76,6 +78,8 @@ class Calibration:
     undisturbed: Mapping[str, float] = field(default_factory=dict)
     excluded: tuple[str, ...] = ()
     interval_excluded: tuple[str, ...] = ()
+
+    __repr__ = brief
 
     def is_null(self, law: Law, size: LayerSize) -> bool:
         """Whether the null hypothesis is true."""

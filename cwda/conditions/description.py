@@ -181,6 +181,8 @@ class LayerDescription:
     )
     reason: str = column("Why the layer has no such numbers; empty otherwise.", default="")
 
+    __repr__ = brief
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Description(Answer[LayerDescription]):
@@ -252,7 +254,7 @@ def _describe(
     network: str, layer: ConvLayer, device: torch.device, conditions: Sequence[Condition]
 ) -> LayerDescription:
     work = Workspace(layer, device, needs=needs_of(conditions) | {"covariance kernel"})
-    row: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "network": network,
         "layer": layer.name,
         "n_filters": layer.n_filters,
@@ -264,14 +266,14 @@ def _describe(
         },
     }
     if work.unfit:
-        return LayerDescription(**row, reason=work.unfit)
+        return LayerDescription(**facts, reason=work.unfit)
     try:
         covariance = _block_covariance(work)
     except WeightsError as error:
-        return LayerDescription(**row, reason=str(error))
+        return LayerDescription(**facts, reason=str(error))
     mean = float(layer.weight.detach().double().mean())
+    facts |= covariance.shares
     return LayerDescription(
-        **row,
         weight_mean=mean,
         weight_sd=math.sqrt(max(float(covariance.diagonal.mean()) - mean**2, 0.0)),
         diagonal_min=float(covariance.diagonal.min()),
@@ -279,7 +281,7 @@ def _describe(
         diagonal_max=float(covariance.diagonal.max()),
         mean_abs_correlation=covariance.mean_abs_correlation,
         sampling_level=covariance.sampling_level,
-        **covariance.shares,
+        **facts,
     )
 
 

@@ -99,8 +99,8 @@ def gaussianity(work: Workspace) -> Measurement:
         statistic=_cauchy_statistic(pvalue),
         pvalue=pvalue,
         details={
-            "positions": (~positions.degenerate).sum(),
-            "positions_degenerate": positions.degenerate.sum(),
+            "positions": float((~positions.degenerate).sum()),
+            "positions_degenerate": float(positions.degenerate.sum()),
             "positions_rejected": (raw < work.alpha).sum(),
             "positions_rejected_holm": (holm(raw) < work.alpha).sum(),
             "positions_rejected_bh": (benjamini_hochberg(raw) < work.alpha).sum(),

@@ -138,8 +138,14 @@ class ConditionResult:
     @classmethod
     def not_applicable(cls, layer: ConvLayer, reason: str, **facts: Any) -> Self:
         """The row of a layer without an effect, which a measurement may complete."""
-        sizes = {"n_filters": layer.n_filters, "dim": layer.dim, "n_weights": layer.n_weights}
-        return cls(layer=layer.name, reason=reason, **sizes, **facts)
+        return cls(
+            layer=layer.name,
+            reason=reason,
+            n_filters=layer.n_filters,
+            dim=layer.dim,
+            n_weights=layer.n_weights,
+            **facts,
+        )
 
     def measured(self, measurement: Measurement) -> Self:
         """The same row with what was measured, and the verdict on it."""

@@ -52,8 +52,11 @@ def _compile(document: Document, **options: Any) -> bytes:
         compiled: bytes = typst.compile(
             files, ignore_system_fonts=True, font_paths=[fonts], sys_inputs=inputs, **options
         )
-    except typst.TypstError as error:  # an equation, or a picture, of somebody's own
-        raise CwdaError(f"the report cannot be typeset: {error.message}") from None
+    except typst.TypstError as error:  # an equation or a picture of the user's own
+        first = next(iter(str(error).splitlines()), "")
+        raise CwdaError(
+            f"the report cannot be typeset: {first}; check your own equations and pictures"
+        ) from error
     return compiled
 
 

@@ -39,7 +39,8 @@ is none.
 )
 @source_options
 @click.option("--conditions", metavar="NAMES", shell_complete=complete_conditions,
-              help=f"Comma-separated: {', '.join(names_of_conditions())}. Default: all.")  # fmt: skip
+              help=f"Comma-separated: {', '.join(names_of_conditions())}; "
+              "default: all.")  # fmt: skip
 @click.option("--level", default=0.90, show_default=True, metavar="LEVEL",
               help="Confidence of the intervals; a verdict errs with probability "
               "(1 - LEVEL) / 2 at most.")  # fmt: skip
