@@ -33,8 +33,8 @@ FILES = {
 }
 
 #: What the examples and the tests of documents and rooms need of the repository.
-NEEDED = ("cwda", "docs", "tests", "notebooks", "README.md", "CONTRIBUTING.md", "mkdocs.yml",
-          "pyproject.toml")  # fmt: skip
+NEEDED = ("cwda", "docs", "tests", "notebooks", "reports", "README.md", "CONTRIBUTING.md",
+          "mkdocs.yml", "pyproject.toml")  # fmt: skip
 GUARDS = ("tests/test_documentation.py", "tests/test_architecture.py")
 TRY = "tests/test_of_the_example.py"
 

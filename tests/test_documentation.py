@@ -17,7 +17,8 @@ from tests import tables
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 NOTEBOOKS = ROOT / "notebooks"
-PAGES = [*sorted(DOCS.rglob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+PAGES = [*sorted(DOCS.rglob("*.md")), *sorted((ROOT / "reports").rglob("*.md"))]
+PAGES += [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
 
 
 def hook(name):
@@ -51,6 +52,12 @@ def test_every_figure_is_shown(name):
     page = (DOCS / "figures.md").read_text()
     assert f"`{name}(" in page
     assert f"](images/figures/{name}.png)" in page
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda path: path.name)
+def test_a_page_that_speaks_of_a_figure_has_a_picture(page):
+    text = page.read_text()
+    assert not re.search(r"\bfigures\.[a-z_]+", text) or re.search(r"^ *!\[", text, re.MULTILINE)
 
 
 def test_the_tables_are_those_of_the_answers():
