@@ -1,6 +1,6 @@
 """The tables of docs/tables.md, made from the rows of the answers.
 
-``python -m tests.tables`` writes them anew: each region between ``<!-- columns of PATH -->`` and
+``python -m tests.tables`` writes them anew: each region between ``<!-- columns of NAME -->`` and
 ``<!-- end -->`` belongs to one class of answers; the text around it is written by hand.
 """
 
@@ -20,11 +20,13 @@ REGION = re.compile(r"(<!-- columns of (\S+) -->\n).*?(<!-- end -->)", re.DOTALL
 
 
 def answers() -> dict[str, type]:
-    """All classes of answers, by their path."""
+    """All classes of answers, by room and name."""
     for module in pkgutil.walk_packages(cwda.__path__, "cwda."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
-    return {f"{kind.__module__}.{kind.__qualname__}": kind for kind in _below(Answer)}
+    return {
+        f"cwda.{kind.__module__.split('.')[1]}.{kind.__qualname__}": kind for kind in _below(Answer)
+    }
 
 
 def _below(kind: type) -> list[type]:
