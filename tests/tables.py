@@ -39,14 +39,23 @@ def tables(kind: type) -> str:
     parts = [_table(kind.row)]
     for part in fields(kind):
         if "row" in part.metadata:
-            meaning = part.metadata["meaning"]
+            meaning = part.metadata["meaning"].rstrip(".")
             parts.append(f"`.{part.name}`: {meaning}.\n\n{_table(part.metadata['row'])}")
     return "\n".join(parts)
 
 
 def _table(row: type) -> str:
-    lines = [f"| `{name}` | {meaning} |" for name, meaning in columns_of(row).items()]
+    several = {part.name for part in fields(row) if part.metadata.get("spread")}
+    lines = [
+        f"| `{name}`{' (several)' if name in several else ''} | {_sentence(meaning)} |"
+        for name, meaning in columns_of(row).items()
+    ]
     return "\n".join(["| column | meaning |", "|---|---|", *lines, ""])
+
+
+def _sentence(meaning: str) -> str:
+    text = meaning.strip().replace("|", "\\|")
+    return text[:1].upper() + text[1:] + ("." if text and text[-1] != "." else "")
 
 
 def written(text: str) -> str:
