@@ -1,6 +1,7 @@
 # The public names: the one list, for the interpreter, type checkers and the reference.
 from . import comparison as comparison
 from . import conditions as conditions
+from . import coupling as coupling
 from . import experiment as experiment
 from . import figures as figures
 from . import pruning as pruning
@@ -45,6 +46,7 @@ __all__ = [
     "comparison",
     "condition",
     "conditions",
+    "coupling",
     "criteria",
     "criterion",
     "describe",
