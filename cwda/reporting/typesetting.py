@@ -18,7 +18,7 @@ STANDARD = "ua-1"
 
 
 #: Typst writes accents as marks that combine with a letter before them, but MathML places accents
-#: by itself, and a mark would come to stand beside the letter.
+#: by itself, and a mark would end up next to the letter.
 ACCENTS = {"\u0302": "^", "\u0304": "¯"}
 
 

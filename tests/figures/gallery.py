@@ -17,7 +17,6 @@ import pandas as pd
 import torch
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.text import Text
 from PIL import Image
 
 from cwda import figures
@@ -25,12 +24,9 @@ from cwda.figures.drawing.canvas import Panels
 from cwda.layers import ConvLayer, Network, Provenance
 from cwda.scoring import similarity
 
-BASELINE = Path(__file__).parent / "baseline"
-DPI = 50
-
-#: The same figures with their text, as docs/figures.md shows them.
-SHOWN = Path(__file__).parents[2] / "docs" / "images" / "figures"
-SHOWN_DPI = 130
+#: The pictures that docs/figures.md shows.
+STORED = Path(__file__).parents[2] / "docs" / "images" / "figures"
+DPI = 130
 
 CONDITIONS = {
     "gaussianity": 0.05,
@@ -208,33 +204,23 @@ def figure_of(name: str) -> str:
     return max((each for each in figures.__all__ if name.startswith(each)), key=len)
 
 
-def render(ax: Axes | Panels) -> np.ndarray:
-    """The figure without its text, red, green and blue from 0 to 1, height x width x 3."""
-    drawn(ax, DPI)  # makes the ticks
-    for text in ax.figure.findobj(Text):
-        text.set_visible(False)  # its pixels differ from one build of FreeType to the next
-    return drawn(ax, DPI) / 255.0
-
-
-def drawn(ax: Axes | Panels, dpi: int) -> np.ndarray:
-    """The figure with its text, red, green and blue from 0 to 255, height x width x 3."""
-    ax.figure.set_dpi(dpi)
+def drawn(ax: Axes | Panels) -> np.ndarray:
+    """The figure, red, green and blue from 0 to 255, height x width x 3."""
+    ax.figure.set_dpi(DPI)
     canvas = FigureCanvasAgg(ax.figure)
     canvas.draw()
     return np.array(canvas.buffer_rgba())[:, :, :3]
 
 
-def store(pixels: np.ndarray, path: Path, colours: int) -> None:
+def store(pixels: np.ndarray, path: Path) -> None:
     """As a PNG of few colours, which is a third of the size."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).quantize(colours).save(path, optimize=True)
+    Image.fromarray(pixels).quantize(128).save(path, optimize=True)
 
 
 def main(names: Sequence[str]) -> None:
     for name in names or GALLERY:
-        ax = GALLERY[name]()
-        store(drawn(ax, SHOWN_DPI), SHOWN / f"{name}.png", 128)
-        store((255 * render(ax)).round().astype(np.uint8), BASELINE / f"{name}.png", 256)
+        store(drawn(GALLERY[name]()), STORED / f"{name}.png")
         print(name)
 
 

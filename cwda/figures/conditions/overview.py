@@ -47,7 +47,7 @@ def overview(source: object, *, ax: Axes | None = None) -> Axes:
     Raises
     ------
     CwdaError
-        If it is no such table, empty, or holds several networks.
+        If it is not such a table, empty, or holds several networks.
 
     Examples
     --------

@@ -17,7 +17,7 @@ from cwda.scoring import SimilarityResult
 
 __all__ = ["MOST", "coefficient_cells", "fisher", "require_similarity", "undefined", "unfisher"]
 
-#: Largest coefficient that is told from 1 on Fisher's scale.
+#: Largest coefficient that is distinguished from 1 on Fisher's scale.
 MOST = 0.9995
 _FINITE = 1 - 1e-9
 

@@ -60,7 +60,7 @@ DARK, GREY, LINES, UNDEFINED = "#222222", "#767676", "#BFBFBF", "#F0F0F0"
 #: Okabe and Ito's colours without black and yellow, darkest first.
 CYCLE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
-#: Colour and marker of the norm-based criteria, and of those often set beside them.
+#: Colour and marker of the norm-based criteria, and of those often compared with them.
 _CRITERIA = {
     "l1": (CYCLE[0], "o"),
     "l2": (CYCLE[1], "s"),
@@ -174,11 +174,11 @@ def legend_above(ax: Axes, ncols: int) -> None:
     legend(ax, loc="lower left", bbox_to_anchor=(0, 1), ncols=ncols, columnspacing=1.4)
 
 
-def legend(ax: Axes, **where: Any) -> None:
+def legend(ax: Axes, **options: Any) -> None:
     """A small legend of the labelled artists, if there are any."""
     handles, labels = ax.get_legend_handles_labels()
     if handles:
-        ax.legend(handles, labels, handlelength=1.4, borderaxespad=0.2, labelspacing=0.3, **where)
+        ax.legend(handles, labels, handlelength=1.4, borderaxespad=0.2, labelspacing=0.3, **options)
 
 
 def criterion_style(name: str, place: int = 0) -> tuple[str, str]:

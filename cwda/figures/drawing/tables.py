@@ -27,7 +27,7 @@ def tidy(source: object, columns: Sequence[str], made_by: str) -> pd.DataFrame:
     table = getattr(source, "table", source)
     if not isinstance(table, pd.DataFrame):
         raise CwdaError(
-            f"the figure needs a table, as {made_by} gives it, not {type(source).__name__}"
+            f"the figure needs a table such as {made_by} gives, not {type(source).__name__}"
         )
     missing = [name for name in columns if name not in table.columns]
     if missing:
@@ -59,8 +59,8 @@ def choose(table: pd.DataFrame, column: str, value: object) -> pd.DataFrame:
         If there are none; the message names the values there are.
     """
     plain = isinstance(value, str | numbers.Number)
-    found = table[table[column] == value] if plain else table[:0]
-    if found.empty:
-        there = ", ".join(map(str, unique(table[column])[:8]))
-        raise CwdaError(f"the table has no {column} {value!r}; it has {there}")
-    return found
+    rows = table[table[column] == value] if plain else table[:0]
+    if rows.empty:
+        values = ", ".join(map(str, unique(table[column])[:8]))
+        raise CwdaError(f"the table has no {column} {value!r}; it has {values}")
+    return rows

@@ -32,8 +32,8 @@ def printable(text: str, font: str = FONT) -> str:
     >>> print(printable("conv\\u5c42"))
     conv\\u{5c42}
     """
-    known = _glyphs(font)
-    return "".join(char if ord(char) in known else f"\\u{{{ord(char):x}}}" for char in text)
+    glyphs = _glyphs(font)
+    return "".join(char if ord(char) in glyphs else f"\\u{{{ord(char):x}}}" for char in text)
 
 
 def as_label(text: str) -> str:

@@ -61,7 +61,7 @@ def score_histogram(
     Raises
     ------
     SourceError, CriterionError
-        If it is no layer, or there is no such criterion.
+        If it is not a layer, or there is no such criterion.
 
     References
     ----------

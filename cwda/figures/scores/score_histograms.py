@@ -134,7 +134,7 @@ def _layers(source: Source, layers: str | int | Sequence[str | int] | None) -> l
         layers = [int(i) for i in at]
     if isinstance(layers, str | int) or not isinstance(layers, Iterable):
         layers = [layers]
-    chosen = [network[layer] for layer in layers]
-    if not chosen:
+    named = [network[layer] for layer in layers]
+    if not named:
         raise CwdaError("no layer to draw; name some, such as layers=['conv1']")
-    return chosen
+    return named

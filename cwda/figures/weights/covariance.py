@@ -47,7 +47,7 @@ def covariance(layer: Source, *, ax: Axes | None = None, device: Device = "auto"
     Raises
     ------
     SourceError, WeightsError
-        If it is no layer, or its weights are not finite.
+        If it is not a layer, or its weights are not finite.
 
     References
     ----------

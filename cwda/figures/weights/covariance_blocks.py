@@ -41,7 +41,7 @@ def covariance_blocks(
     CwdaError
         If there is no such channel.
     SourceError, WeightsError
-        If it is no layer, or its weights are not finite.
+        If it is not a layer, or its weights are not finite.
 
     References
     ----------
@@ -58,12 +58,12 @@ def covariance_blocks(
     layer = layer_of(layer)
     filters = Filters.of(layer).values
     wanted = range(min(4, layer.channels)) if channels is None else channels
-    chosen = as_indices(wanted, layer.channels, "input channel", layer.name, CwdaError)
+    indices = as_indices(wanted, layer.channels, "input channel", layer.name, CwdaError)
     with canvas(ax, 89, 74, Margins(12, _BAR, 10, 8)) as ax:
         energy = float(filters.square().mean())
         if energy == 0:
             return message(ax, f"All weights of {layer.name} are zero.")
-        part = filters.view(-1, layer.channels, layer.kernel_size)[:, chosen].flatten(1)
+        part = filters.view(-1, layer.channels, layer.kernel_size)[:, indices].flatten(1)
         moments = (part.T @ part / (layer.n_filters * energy)).numpy()
         side, size = len(moments), layer.kernel_size
         shown = ax.imshow(
@@ -78,9 +78,9 @@ def covariance_blocks(
         ax.vlines(lines, 0, side, color="#404040", linewidth=0.6)
         ax.hlines(lines, 0, side, color="#404040", linewidth=0.6)
         ax.spines[:].set_visible(True)
-        centres = [(i + 0.5) * size for i in range(len(chosen))]
-        step = -(-len(chosen) // 12)
-        names = [str(channel) for channel in chosen]
+        centres = [(i + 0.5) * size for i in range(len(indices))]
+        step = -(-len(indices) // 12)
+        names = [str(channel) for channel in indices]
         ax.set_xticks(centres[::step], names[::step])
         ax.set_yticks(centres[::step], names[::step])
         ax.tick_params(length=0)

@@ -40,7 +40,7 @@ def filter_image(layer: Source, index: int = 0, *, ax: Axes | None = None) -> Ax
     CwdaError
         If there is no such filter.
     SourceError, WeightsError
-        If it is no layer, or its weights are not finite.
+        If it is not a layer, or its weights are not finite.
 
     References
     ----------

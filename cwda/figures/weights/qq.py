@@ -58,7 +58,7 @@ def qq(
     CwdaError
         If there is no such filter, or a filter has fewer than 8 weights.
     SourceError, WeightsError
-        If it is no layer, or its weights are not finite or all equal.
+        If it is not a layer, or its weights are not finite or all equal.
 
     References
     ----------
@@ -108,8 +108,8 @@ def _samples(layer: ConvLayer, filters: int | Sequence[int] | None) -> tuple[Ten
     if filters is None:
         rows, names = rows.reshape(1, -1), ["all weights"]
     else:
-        chosen = as_indices(filters, layer.n_filters, "filter", layer.name, CwdaError)
-        rows, names = rows[chosen], [f"filter {index}" for index in chosen]
+        indices = as_indices(filters, layer.n_filters, "filter", layer.name, CwdaError)
+        rows, names = rows[indices], [f"filter {index}" for index in indices]
     if rows.shape[1] < FEWEST:
         raise CwdaError(f"{layer.name}: {rows.shape[1]} weights per sample; {FEWEST} are needed")
     return rows.to(torch.float64) if rows.dtype == torch.float16 else rows, names

@@ -64,8 +64,8 @@ def _pictures(subject: Subject) -> list[Block]:
 
 
 def _table(subject: Subject) -> Table:
-    found = {row.layer: row for row in _shares(subject)}
-    rows = [found[layer.name] for layer in subject.network if layer.name in found]
+    shares = {row.layer: row for row in _shares(subject)}
+    rows = [shares[layer.name] for layer in subject.network if layer.name in shares]
     return Table(
         [
             Column("layer", "name"),

@@ -84,7 +84,7 @@ def _finding(name: str, rows: Sequence[ConditionResult]) -> Text:
     if failing:
         first = worst(rows)[0]
         text += [
-            "; farthest from it ",
+            "; the largest departure is in ",
             *names([first.layer], 1),
             f" (effect {number(first.effect)}, {excess(first):.1f} times the margin)",
         ]
@@ -129,8 +129,7 @@ def _overview(subject: Subject) -> Block:
     fails = sum(row.verdict == "fails" for row in rows)
     return picture(
         figures.overview(subject.table),
-        f"Conditions by layer of {subject.network.name}: the effect over its margin, and the "
-        "verdict.",
+        f"Conditions by layer of {subject.network.name}: the effect, and the verdict on it.",
         f"A grid of {len(subject.network)} layers by {len(subject.conditions)} conditions; "
         f"{fails} of {len(rows)} verdicts say that a condition fails.",
     )
