@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import typing
 from collections.abc import Iterator
 from dataclasses import Field, dataclass, field, fields
 from functools import cached_property
@@ -57,7 +58,10 @@ def columns_of(row: type) -> dict[str, str]:
 
 
 def table_of(rows: tuple[Any, ...], row: type) -> pd.DataFrame:
-    """A data frame with one line per row, raw values; without rows it has its columns still."""
+    """A data frame with one line per row, raw values; without rows it has its columns still.
+
+    A column of ``bool | None`` is of pandas' type "boolean", with NA for None.
+    """
     import pandas as pd
 
     parts: tuple[Field[Any], ...] = fields(row)
@@ -67,7 +71,10 @@ def table_of(rows: tuple[Any, ...], row: type) -> pd.DataFrame:
             names |= {key: None for each in rows for key in getattr(each, part.name)}
         else:
             names[part.name] = None
-    return pd.DataFrame([_cells(each, parts) for each in rows], columns=list(names))
+    table = pd.DataFrame([_cells(each, parts) for each in rows], columns=list(names))
+    hints = typing.get_type_hints(row)
+    undecided = [part.name for part in parts if hints[part.name] == bool | None]
+    return table.astype(dict.fromkeys(undecided, "boolean"))
 
 
 def _cells(row: Any, parts: tuple[Field[Any], ...]) -> dict[str, Any]:
