@@ -15,6 +15,7 @@ from scipy import special
 
 from cwda.conditions import CONDITIONS
 from cwda.layers import ConvLayer
+from cwda.numerics.crossing import crossing
 
 __all__ = ["DESIGNS", "NULL_DESIGNS", "SIZES", "Design", "Size", "alternatives"]
 
@@ -220,12 +221,12 @@ def _mixture(x: Array, narrow: float) -> Array:
 def _narrow_scale(distance: float) -> float:
     """The narrower scale of the mixture that lies at `distance` from the normal law."""
     x = np.linspace(0, 6, 6001)
-    low, high = 1e-3, 1.0
-    while high - low > 1e-12:
-        middle = (low + high) / 2
-        found = float(np.abs(_mixture(x, middle) - special.ndtr(x)).max())
-        low, high = (middle, high) if found > distance else (low, middle)
-    return high
+    normal = special.ndtr(x)
+
+    def farther(scale: Array) -> bool:
+        return bool(np.abs(_mixture(x, float(scale)) - normal).max() > distance)
+
+    return float(crossing(farther, 1e-3, 1.0))
 
 
 def _null_designs() -> Iterator[Design]:
