@@ -25,7 +25,7 @@ from cwda.figures.quantiles import drawn_ranks
 from cwda.layers import ConvLayer
 from cwda.numerics.normality.normal_band import normal_band
 from cwda.scoring import scores, similarity
-from cwda.theory import predict_similarity
+from cwda.theory import predict
 from tests.figures.gallery import (
     GALLERY,
     accuracies,
@@ -215,7 +215,7 @@ def test_predicted_measured_has_the_points():
 
 def test_a_real_comparison_is_drawn():
     net = network()
-    result = compare(similarity(net), predict_similarity(net))
+    result = compare(similarity(net), predict(net))
     ax = figures.predicted_measured(result, ("l2", "gm"), "block")
     drawn = sum(len(each.get_xdata()) for each in ax.lines[1:])
     assert drawn == len(net) - 1  # the dead layer has no prediction
