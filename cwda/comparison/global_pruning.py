@@ -200,8 +200,8 @@ def _selection(
     network: Network, scored: Sequence[LayerScores], place: int, ratio: float, normalise: str | None
 ) -> Plan:
     """What `cwda.pruning.select` takes globally, from scores that are there already."""
-    rows = {each.layer.name: each.values[place] for each in scored if not each.reasons[place]}
-    reasons = {each.layer.name: each.reasons[place] for each in scored if each.reasons[place]}
+    rows = {row.layer.name: row.values[place] for row in scored if not row.reasons[place]}
+    reasons = {row.layer.name: row.reasons[place] for row in scored if row.reasons[place]}
     name = scored[0].criteria[place] if scored else ""
     return lowest(network, name, rows, reasons, ratio, "global", normalise)
 

@@ -86,7 +86,7 @@ def compare(
     """
     similarities = _several(measured, SimilarityResult, "cwda.similarity")
     forecasts = _several(predicted, PredictedSimilarity, "cwda.theory.predict")
-    levels = sorted({each.level for each in forecasts})
+    levels = sorted({forecast.level for forecast in forecasts})
     if len(levels) > 1:
         raise CwdaError(f"predictions must have one level, not {levels}")
     left: dict[Place, Any] = {}
@@ -94,15 +94,15 @@ def compare(
         _add(left, similarity.table.itertuples(index=False), "measured")
     right: dict[Model, dict[Place, PredictedCorrelation]] = {}
     for forecast in forecasts:
-        for rung, rows in itertools.groupby(forecast.rows, lambda row: row.rung):
-            _add(right.setdefault((forecast.method, rung), {}), rows, "predicted")
+        for rung, predictions in itertools.groupby(forecast.rows, lambda row: row.rung):
+            _add(right.setdefault((forecast.method, rung), {}), predictions, "predicted")
     _require_same_networks(left, right.values())
     rows = [
         _row(left.get(place), by_place.get(place), model, levels[0])
         for place in _places(left, right.values())
         for model, by_place in right.items()
     ]
-    networks = {each.network.name: each.network for each in similarities}
+    networks = {result.network.name: result.network for result in similarities}
     return Comparison(_tested(rows, levels[0]), tuple(networks.values()), level=levels[0])
 
 
@@ -110,7 +110,7 @@ def _several(given: Result | Iterable[Result], kind: type[Result], maker: str) -
     results: Any = [given] if isinstance(given, kind) else given
     one = not isinstance(results, Iterable) or isinstance(results, str | np.ndarray | Answer)
     results = [results] if one else list(results)
-    wrong = [type(each).__name__ for each in results if not isinstance(each, kind)]
+    wrong = [type(result).__name__ for result in results if not isinstance(result, kind)]
     if wrong or not results:
         raise CwdaError(
             f"compare(measured, predicted) needs a {kind.__name__}, such as {maker}(...) "
@@ -170,17 +170,17 @@ def _row(
     measured: Any, predicted: PredictedCorrelation | None, model: Model, level: float
 ) -> ComparedCorrelation:
     """One row, still without what is adjusted over the layers."""
-    about: Any = predicted if measured is None else measured
+    either: Any = predicted if measured is None else measured
     spearman = math.nan if measured is None else measured.spearman
     low, high = (predicted.low, predicted.high) if predicted else (math.nan, math.nan)
     difference = (predicted.spearman if predicted else math.nan) - spearman
-    z = _z(spearman, low, high, about.n_filters, level)
+    z = _z(spearman, low, high, either.n_filters, level)
     method, rung = model
     return ComparedCorrelation(
-        network=about.network,
-        layer=about.layer,
-        criterion_a=about.criterion_a,
-        criterion_b=about.criterion_b,
+        network=either.network,
+        layer=either.layer,
+        criterion_a=either.criterion_a,
+        criterion_b=either.criterion_b,
         method=method,
         rung=rung,
         measured=spearman,
@@ -195,9 +195,9 @@ def _row(
         pvalue=2 * float(special.ndtr(-abs(z))),
         pvalue_holm=math.nan,
         departs=None,
-        n_filters=about.n_filters,
-        dim=about.dim,
-        reason=_reason(about, measured, predicted, z),
+        n_filters=either.n_filters,
+        dim=either.dim,
+        reason=_reason(either, measured, predicted, z),
     )
 
 
@@ -209,13 +209,13 @@ def _z(measured: float, low: float, high: float, n: int, level: float) -> float:
     return math.nan if sd < _NO_WIDTH else float((centre - (bottom + top) / 2) / sd)
 
 
-def _reason(about: Any, measured: Any, predicted: PredictedCorrelation | None, z: float) -> str:
+def _reason(either: Any, measured: Any, predicted: PredictedCorrelation | None, z: float) -> str:
     """What is undefined in a row, and why; empty if nothing is."""
     reasons = []
     if measured is None:
         reasons.append("not measured")
     if predicted is None:
-        foreign = not {about.criterion_a, about.criterion_b} <= set(CRITERIA)
+        foreign = not {either.criterion_a, either.criterion_b} <= set(CRITERIA)
         covered = f": theory covers {', '.join(CRITERIA)}" if foreign else ""
         reasons.append(f"not predicted{covered}")
     if measured and (math.isnan(measured.spearman) or math.isnan(measured.spearman_low)):

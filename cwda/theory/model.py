@@ -28,7 +28,7 @@ from cwda.theory.moments import NormMoments, norm_moments
 from cwda.typing import Device
 
 __all__ = [
-    "BlockCovariance",
+    "Sigma",
     "FittedLayer",
     "Impurity",
     "fit_layer",
@@ -69,8 +69,8 @@ class Impurity:
 
 
 @dataclass(frozen=True, eq=False)
-class BlockCovariance:
-    """The covariance matrix Sigma of a filter, and what predictions need of it, each made once.
+class Sigma:
+    """The covariance matrix of a filter, and what predictions need of it, each made once.
 
     Attributes
     ----------
@@ -118,17 +118,15 @@ class FittedLayer:
         The layer.
     n_filters, dim : int
         n = N' and d = N k^2.
-    sigma : BlockCovariance
-        Sigma: variances shrunk to their mean and correlations to 0 as far as their excess is
-        sampling noise.
+    sigma : Sigma
+        Covariance matrix of a filter: variances shrunk to their mean and correlations to 0 as
+        far as their excess is sampling noise.
     mean : Tensor
         Mean filter, N x k^2, shrunk so that mu' Sigma mu is `mean_signal`.
     mean_signal : float
         mu' Sigma mu by U-statistics, not below 0.
     mean_energy : float
         |mu|^2, the mean of f_i . f_j over i != j, not below 0.
-    tau_squared : float
-        CV^2 of the squared filter scale, from fourth moments.
     log_scale_variance : float
         t = Var(log s): the interquartile range of log q as a normal law's, less the part
         2 / d_eff of it that CWDA explains; not below 0.
@@ -148,11 +146,10 @@ class FittedLayer:
     name: str
     n_filters: int
     dim: int
-    sigma: BlockCovariance
+    sigma: Sigma
     mean: Tensor
     mean_signal: float
     mean_energy: float
-    tau_squared: float
     log_scale_variance: float
     log_energies: npt.NDArray[np.float64]
     log_ratio_variance: float
@@ -236,7 +233,7 @@ def fit_layer(layer: ConvLayer, *, device: Device = "auto") -> FittedLayer:
         raise CannotFit(layer.name, "half of its filters or more are zero")
     energy = energy.clamp(min=FLOOR * float(energy[alive].median()))
     average = filters.mean(dim=0)
-    sigma = BlockCovariance(_covariances(filters - average, work))
+    sigma = Sigma(_covariances(filters - average, work))
     signal = max(mean_signal(work.kernels.mean), 0.0)
     total = float(work.kernels.mean.sum())
     log_energies = energy.log().cpu().numpy()
@@ -254,7 +251,6 @@ def fit_layer(layer: ConvLayer, *, device: Device = "auto") -> FittedLayer:
         mean=_shrunk_mean(average, sigma.blocks, signal),
         mean_signal=signal,
         mean_energy=max(total / (layer.n_filters * (layer.n_filters - 1)), 0.0),
-        tau_squared=work.tau_squared,
         log_scale_variance=log_scale_variance,
         log_energies=log_energies,
         log_ratio_variance=float(log_ratios.var(correction=1)),

@@ -17,7 +17,7 @@ import torch
 
 from cwda.arguments import choose
 from cwda.errors import CwdaError
-from cwda.theory.model import BlockCovariance, FittedLayer, Impurity
+from cwda.theory.model import Sigma, FittedLayer, Impurity
 
 __all__ = [
     "BLOCK",
@@ -87,14 +87,14 @@ def without_shape(fitted: FittedLayer) -> FittedLayer:
 
 def without_correlations(fitted: FittedLayer) -> FittedLayer:
     """Independent weights, each position with its own variance."""
-    return replace(fitted, sigma=BlockCovariance(torch.diag_embed(fitted.sigma.variances)))
+    return replace(fitted, sigma=Sigma(torch.diag_embed(fitted.sigma.variances)))
 
 
 def without_variances(fitted: FittedLayer) -> FittedLayer:
     """Independent weights of one variance."""
     variances = fitted.sigma.variances
     equal = variances.mean().expand_as(variances)
-    return replace(fitted, sigma=BlockCovariance(torch.diag_embed(equal)))
+    return replace(fitted, sigma=Sigma(torch.diag_embed(equal)))
 
 
 def without_scale(fitted: FittedLayer) -> FittedLayer:
@@ -143,13 +143,17 @@ def choose_rungs(rungs: Rungs | None) -> tuple[Rung, ...]:
     >>> [rung.name for rung in choose_rungs(["scale", "block"])]
     ['block', 'scale']
     """
-    given = [rungs] if isinstance(rungs, str | Rung) else rungs
-    given = list(given) if isinstance(given, Iterable) else given
     by_name = {rung.name: rung for rung in LADDER}
-    if not isinstance(given, list):
-        return tuple(by_name[name] for name in choose(given, by_name, "rung"))
-    for rung in given:
-        if isinstance(rung, Rung) and by_name.setdefault(rung.name, rung) is not rung:
-            raise CwdaError(f"two rungs are called {rung.name!r}; give yours another name")
-    names = [rung.name if isinstance(rung, Rung) else rung for rung in given]
-    return tuple(by_name[name] for name in choose(names, by_name, "rung"))
+    asked: object = [rungs] if isinstance(rungs, Rung) else rungs
+    if isinstance(asked, Iterable) and not isinstance(asked, str):
+        asked = [_name(rung, by_name) for rung in asked]
+    return tuple(by_name[name] for name in choose(asked, by_name, "rung"))
+
+
+def _name(rung: object, by_name: dict[str, Rung]) -> object:
+    """Its name; a rung of the user's own joins the known ones under it."""
+    if not isinstance(rung, Rung):
+        return rung
+    if by_name.setdefault(rung.name, rung) is not rung:
+        raise CwdaError(f"two rungs are called {rung.name!r}; give yours another name")
+    return rung.name

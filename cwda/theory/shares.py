@@ -119,8 +119,8 @@ def predict_shares(
     ([[0.819, 0.181]], [[0.748, 0.119]])
     """
     if normalise not in NORMALISATIONS:
-        known = ", ".join(repr(name) for name in NORMALISATIONS)
-        raise CwdaError(f"no theory of scores normalised by {normalise!r}; known are {known}")
+        names = ", ".join(repr(name) for name in NORMALISATIONS)
+        raise CwdaError(f"no theory of scores normalised by {normalise!r}; known are {names}")
     n = np.asarray(n_filters, dtype=np.float64)
     total, counts = n.sum(), np.asarray(pruned, dtype=np.float64)
     if not len(laws) or not ((counts >= 0) & (counts <= total)).all():
@@ -154,7 +154,7 @@ def predict_shares(
         share + narrow * (binomial_quantile(tail, n, share) / n - share)
         for tail in ((1 - level) / 2, (1 + level) / 2)
     ]
-    low, high = (np.clip(each, 0.0, 1.0) for each in limits)
+    low, high = (np.clip(limit, 0.0, 1.0) for limit in limits)
     return Shares(threshold, share, low, high, share**n)
 
 

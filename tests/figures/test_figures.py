@@ -248,7 +248,7 @@ def test_global_shares_choose_the_ratio_near_one_half_and_the_last_rung():
     ax = figures.global_shares(pd.concat([*ladder, *(each.assign(ratio=0.9) for each in ladder)]))
     assert "ratio of 40 %" in ax.get_xlabel()
     labels = ax.get_legend_handles_labels()[1]
-    assert any("model scale" in label for label in labels)
+    assert any("rung scale" in label for label in labels)
     assert not any("block" in label for label in labels)
 
 
