@@ -21,7 +21,7 @@ from cwda.scoring.scores import LayerScores, score_network
 from cwda.theory.closed_form import log_score_correlation
 from cwda.theory.model import FittedLayer, fit_or_reason
 from cwda.theory.moments import CRITERIA
-from cwda.theory.rungs import BLOCK, SCALE, Rung, Rungs, choose_rungs
+from cwda.theory.rungs import Rung, Rungs, choose_rungs
 from cwda.theory.score_law import ScoreLaw, score_law
 from cwda.theory.shares import DANGER, NORMALISATIONS, Shares, predict_overlap, predict_shares
 from cwda.typing import Device
@@ -70,7 +70,7 @@ def global_pruning(
     *,
     ratios: float | Iterable[float] = (0.1, 0.3, 0.5, 0.7),
     normalise: str | None = None,
-    rungs: Rungs | None = (BLOCK, SCALE),
+    rungs: Rungs | None = ("block", "scale"),
     level: float = 0.95,
     device: Device = "auto",
     progress: bool = True,
@@ -159,19 +159,15 @@ def global_pruning(
                 for ratio in ratios
             },
         )
-        predicted = {
-            (name, rung.name): _predict(inputs, name, layers)
-            for rung in steps(ladder, "predicting")
-            for layers in [_as_known(inputs, rung)]
-            for name in names
-        }
+        predicted = {}
+        for rung in steps(ladder, "predicting"):
+            layers = _as_known(inputs, rung)
+            predicted |= {(name, rung): _predict(inputs, name, layers) for name in names}
     rows = itertools.chain.from_iterable(
-        _rows(inputs, name, rung.name, predicted[name, rung.name])
-        for name in names
-        for rung in ladder
+        _rows(inputs, name, rung, predicted[name, rung]) for name in names for rung in ladder
     )
     overlaps = itertools.chain.from_iterable(
-        _overlaps(inputs, a, b, rung.name, predicted[a, rung.name], predicted[b, rung.name])
+        _overlaps(inputs, a, b, rung, predicted[a, rung], predicted[b, rung])
         for a, b in itertools.combinations(names, 2)
         for rung in ladder
     )
@@ -236,7 +232,7 @@ def _sizes(layers: Mapping[str, FittedLayer]) -> list[int]:
 
 
 def _rows(
-    inputs: _Inputs, criterion: str, rung: str, predicted: _Prediction | None
+    inputs: _Inputs, criterion: str, rung: Rung, predicted: _Prediction | None
 ) -> list[LayerShare]:
     without_theory = _without_theory(criterion, inputs.normalise)
     rows = []
@@ -259,7 +255,7 @@ def _rows(
                     inputs.network.name,
                     layer.name,
                     criterion,
-                    rung,
+                    rung.name,
                     ratio,
                     mean_measured=measured["mean"],
                     sd_measured=measured["sd"],
@@ -276,7 +272,7 @@ def _overlaps(
     inputs: _Inputs,
     a: str,
     b: str,
-    rung: str,
+    rung: Rung,
     first: _Prediction | None,
     second: _Prediction | None,
 ) -> list[CriteriaOverlap]:
@@ -299,7 +295,7 @@ def _overlaps(
             inputs.network.name,
             a,
             b,
-            rung,
+            rung.name,
             ratio,
             overlap_predicted=value,
             overlap_measured=overlap(inputs.selections[a, ratio], inputs.selections[b, ratio]),

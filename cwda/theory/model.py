@@ -28,9 +28,9 @@ from cwda.theory.moments import NormMoments, norm_moments
 from cwda.typing import Device
 
 __all__ = [
-    "Sigma",
     "FittedLayer",
     "Impurity",
+    "Sigma",
     "fit_layer",
     "fit_or_reason",
     "mean_signal",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -17,7 +17,7 @@ import torch
 
 from cwda.arguments import choose
 from cwda.errors import CwdaError
-from cwda.theory.model import Sigma, FittedLayer, Impurity
+from cwda.theory.model import FittedLayer, Impurity, Sigma
 
 __all__ = [
     "BLOCK",
@@ -64,7 +64,7 @@ class Rung:
 
     name: str
     words: str
-    switches: tuple[Switch, ...] = ()
+    switches: tuple[Switch, ...] = field(default=(), repr=False)
 
     def __call__(self, fitted: FittedLayer) -> FittedLayer:
         """The layer as this model knows it."""
