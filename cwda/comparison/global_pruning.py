@@ -159,7 +159,7 @@ def global_pruning(
                 for ratio in ratios
             },
         )
-        predicted = {}
+        predicted: dict[tuple[str, Rung], _Prediction | None] = {}
         for rung in steps(ladder, "predicting"):
             layers = _as_known(inputs, rung)
             predicted |= {(name, rung): _predict(inputs, name, layers) for name in names}
