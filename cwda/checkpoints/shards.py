@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
-from cwda.checkpoints.foreign.text import TF_CHECKPOINT
+from cwda.checkpoints.foreign.foreign import TF_CHECKPOINT
 from cwda.checkpoints.formats import read_file
 from cwda.containers.json_text import parse_json
 from cwda.containers.mapped import map_file
