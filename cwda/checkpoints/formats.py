@@ -27,7 +27,7 @@ from cwda.torch_files.files import PICKLE, TORCH_ZIP, read_zip
 from cwda.torch_files.tar_files import TORCH_TAR
 from cwda.torch_files.unzipped import Unzipped, is_unzipped
 
-__all__ = ["FOREIGN", "READERS", "is_usual_name", "read_file", "list_of_formats", "without_suffix"]
+__all__ = ["FOREIGN", "READERS", "is_usual_name", "list_of_formats", "read_file", "without_suffix"]
 
 #: All formats that are read, in the order in which they are asked.
 READERS: tuple[Reader, ...] = (

@@ -17,8 +17,8 @@ from cwda.checkpoints.formats import (
     FOREIGN,
     READERS,
     is_usual_name,
+    list_of_formats,
     read_file,
-    table_of_formats,
     without_suffix,
 )
 from cwda.containers.mapped import map_file
@@ -71,9 +71,9 @@ def test_names_of_readers_and_their_extras():
     assert {reader.extra for reader in READERS} - {""} <= set(project["optional-dependencies"])
 
 
-def test_the_table_of_formats_is_in_the_documentation():
-    """Otherwise print `cwda.checkpoints.formats.table_of_formats()` and put it there."""
-    assert table_of_formats() in (ROOT / "docs" / "extraction.md").read_text()
+def test_the_list_of_formats_is_in_the_documentation():
+    """Otherwise print `cwda.checkpoints.formats.list_of_formats()` and put it there."""
+    assert list_of_formats() in (ROOT / "docs" / "extraction.md").read_text()
 
 
 def test_the_lines_of_formats_that_are_not_read():
