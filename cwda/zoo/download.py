@@ -7,13 +7,13 @@ import json
 import logging
 import os
 import re
-import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
 from cwda.containers.mapped import sha256
 from cwda.errors import SourceError, UnreadableError, reason_of
+from cwda.progress import showing
 from cwda.zoo.http import HashMismatchError, fetch
 
 __all__ = ["HF_FILES", "from_hugging_face", "from_url", "hub_path"]
@@ -70,8 +70,8 @@ def _download(url: str, path: Path, prefix: str | None) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _LOG.info("downloading %s to %s", url, path)
-        told = sys.stderr.isatty() and _LOG.isEnabledFor(logging.WARNING)  # not if all is quiet
-        fetch(url, path, prefix, progress=told)
+        with showing(_LOG.isEnabledFor(logging.WARNING)):  # no bar where all is quiet
+            fetch(url, path, prefix)
     except HashMismatchError:
         raise UnreadableError(
             f"{url}: the download's SHA-256 does not begin with {prefix}; it was removed, "
