@@ -30,7 +30,7 @@ from cwda.torch_files.files import objects_of
 __all__ = ["NPY", "NPZ"]
 
 _MAX_HEADER = 65_536
-#: Arrays of three axes or more that are no kernels, as in transformers and data sets.
+#: Arrays of three axes or more that are not kernels, such as in transformers and data sets.
 _OTHER = re.compile(
     r"(x|y|images?|labels?|targets?|queries|means?|stds?|var)(_(train|valid?|test|image))?\d*|"
     r"(train|valid?|test)_(x|y|images?|labels?|data)|cls|.*(embed|token).*|"

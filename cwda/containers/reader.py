@@ -30,9 +30,9 @@ class Reader:
         Whose format it is, in the line about a file that no reader takes.
     suffixes : tuple of str
         Usual endings of its files, without a dot: they tell a path from a name and weights from
-        what lies beside them, never the format.
+        what lies next to them, never the format.
     recognises : callable
-        Whether a file is of this format, told by its content.
+        Whether a file is of this format, which its content shows.
     read : callable
         All tensors of a file, not yet read.
     reads : mapping

@@ -33,7 +33,7 @@ _WEIGHTS = "model.weights.h5"
 def _read_hdf5(file: MappedFile) -> Content:
     """Read a file in HDF5: of Keras, or with plain arrays.
 
-    A configuration beside a file ``model.weights.h5``, as in a folder that Keras 3 saves,
+    A configuration next to a file ``model.weights.h5``, as in a folder that Keras 3 saves,
     tells the classes of its layers.
     """
     beside = file.path.parent / "config.json"
@@ -59,7 +59,7 @@ def read_parts(paths: Sequence[Path], beside: Path | None) -> Content:
 
 
 def _read_keras_archive(file: MappedFile) -> Content:
-    """Read a ``.keras`` archive, in which the configuration lies beside the weights."""
+    """Read a ``.keras`` archive, in which the configuration lies next to the weights."""
     assert file.archive is not None
     archive = file.archive
     weights = next(name for name in archive.names if name.endswith(_WEIGHTS))

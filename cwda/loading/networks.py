@@ -62,12 +62,12 @@ def load(
     name : str, optional
         Name of the network; by default the model's name or the file's stem.
     groups : mapping, optional
-        Number of groups by glob pattern of layer names, as ``{"*.conv2": 32}``, where the
+        Number of groups by glob pattern of layer names, such as ``{"*.conv2": 32}``, where the
         source does not say.
     transposed : str, optional
-        Glob patterns of transposed convolutions, separated by commas, as ``"up*,dec*"``.
+        Glob patterns of transposed convolutions, separated by commas, such as ``"up*,dec*"``.
     weights_key : str, optional
-        Dotted path of the state dict to take where a file holds several, as ``ema``.
+        Dotted path of the state dict to take where a file holds several, such as ``ema``.
     layout : str or mapping, optional
         Order in which the kernels' axes are stored, where it is not recognised: ``"OIHW"``
         (PyTorch), ``"HWIO"`` (TensorFlow, JAX), ``"OHWI"`` (MLX), or any text with one O, one

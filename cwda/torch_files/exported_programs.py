@@ -1,6 +1,6 @@
 """Archives of ``torch.export.save`` (``.pt2``): weights by name, and their use in the program.
 
-The layouts are those of `torch.export.pt2_archive` and of its predecessor: raw storages beside
+The layouts are those of `torch.export.pt2_archive` and of its predecessor: raw storages next to
 a JSON of names, sizes and strides, or a file of ``torch.save`` inside the archive. The program
 is JSON too; it is searched for convolutions and never run.
 """
@@ -163,7 +163,7 @@ def _leaf(archive: Archive, folder: str, meta: Any, big_endian: bool) -> Leaf:
         offset, path = described["storage_offset"]["as_int"], meta["path_name"]
         code, pickled = described["dtype"], meta.get("use_pickle")
     except (TypeError, LookupError, AttributeError):
-        # Sizes that depend on the input, and objects that are no tensors.
+        # Sizes that depend on the input, and objects that are not tensors.
         return Opaque((), None, "described in an unknown way")
     entry = f"{folder}/{path}"
     dtype = _DTYPES.get(code) if isinstance(code, int) else None

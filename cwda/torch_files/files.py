@@ -125,7 +125,7 @@ def _load_stream(file: IO[bytes], part: _Part, size: int, depth: int) -> tuple[A
 
     def persistent_load(identifier: object) -> object:
         if isinstance(identifier, tuple) and len(identifier) > 1 and identifier[0] == "module":
-            return identifier[1]  # a class beside its source text, which is left unread
+            return identifier[1]  # a class with its source text, which is left unread
         storage, key, view = storage_from_id(identifier)
         base = storages.setdefault(key, storage)
         if view is None:

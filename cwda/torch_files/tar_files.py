@@ -91,7 +91,7 @@ def _tensors_of(file: MappedFile, members: dict[str, tuple[int, int]]) -> list[N
 
     def persistent_load(identifier: Any) -> object:
         if isinstance(identifier, tuple):
-            return identifier[0]  # a class beside its source text, which is left unread
+            return identifier[0]  # a class with its source text, which is left unread
         return known[int(identifier)]
 
     stream = io.BytesIO(file.part(start, length)())

@@ -108,7 +108,7 @@ def from_hugging_face(repository: str, file: str | None = None) -> Path:
             cached = hub.try_to_load_from_cache(repository, name)
         except hub.errors.HFValidationError:
             raise SourceError(
-                f"{repository!r} is no repository on the hub; write hf:ORG/REPO"
+                f"{repository!r} is not a repository on the hub; write hf:ORG/REPO"
             ) from None
         if isinstance(cached, str):
             return _with_shards(hub, repository, name, Path(cached))
@@ -118,7 +118,7 @@ def from_hugging_face(repository: str, file: str | None = None) -> Path:
             return _with_shards(hub, repository, name, found)
     raise SourceError(
         f"the repository {repository} has no {file or 'weights under a usual name'}; "
-        "name a file as hf:ORG/REPO/FILE"
+        "name a file, such as hf:ORG/REPO/FILE"
     )
 
 

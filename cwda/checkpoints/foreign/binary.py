@@ -1,4 +1,4 @@
-"""Binary files that are not read, told by their content, and by their name where that is plain."""
+"""Binary files that are not read, recognised by their content or, failing that, by their name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Protocol buffers that are not ONNX, told apart by the numbers and kinds of their first fields.
+"""Protocol buffers that are not ONNX, distinguished by the numbers and kinds of their first fields.
 
 Field numbers are those of the formats' own descriptions: ``saved_model.proto``,
 ``graph.proto``, ``Model.proto`` of Core ML, ``caffe.proto``, ``caffe2.proto``,
@@ -35,7 +35,7 @@ class _Field:
 def _kind(glance: Glance) -> str:
     """The name of a message's format; empty if it is none of these, or ONNX.
 
-    Damaged files are told by what is left at their beginning.
+    Damaged files are recognised by what is left at their beginning.
     """
     fields = _fields(glance.data)
     if not fields:
