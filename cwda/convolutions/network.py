@@ -26,8 +26,8 @@ from cwda.layers import ConvLayer, Network, Provenance, Skipped, matches, turn
 
 __all__ = ["network_from"]
 
-#: Most convolutions of a network, and most bytes that they may have beyond their file's, such as
-#: where it is compressed or where weights are tied.
+#: Most convolutions of a network, and most bytes that they may have beyond their file's, for
+#: instance where it is compressed or where weights are tied.
 MAX_LAYERS, MAX_REPEATED = 20_000, 1 << 29
 
 

@@ -287,7 +287,7 @@ def _sizes(values: Any) -> tuple[int, ...]:
 
 
 def rebuild_tensor(storage: Any, offset: int, size: Any, stride: Any, *_: Any) -> Leaf:
-    """A view into a storage, such as ``torch._utils._rebuild_tensor`` takes its arguments."""
+    """A view into a storage, from the arguments of ``torch._utils._rebuild_tensor``."""
     if not isinstance(storage, Storage):
         return Opaque(_sizes(size), None, "its data are kept in an unknown way")
     return _strided(storage, offset, size, stride, storage.dtype or torch.uint8)
