@@ -12,6 +12,7 @@ from .comparison import applicability as applicability
 from .comparison import compare as compare
 from .comparison import global_pruning as global_pruning
 from .conditions import check as check
+from .conditions import condition as condition
 from .conditions import describe as describe
 from .errors import CwdaError as CwdaError
 from .layers import ConvLayer as ConvLayer
@@ -42,6 +43,7 @@ __all__ = [
     "check",
     "compare",
     "comparison",
+    "condition",
     "conditions",
     "coupling",
     "criteria",
