@@ -1,4 +1,5 @@
 # The public names: the one list, for the interpreter, type checkers and the reference.
+from . import calibration as calibration
 from . import comparison as comparison
 from . import conditions as conditions
 from . import coupling as coupling
@@ -41,6 +42,7 @@ __all__ = [
     "__version__",
     "accuracy",
     "applicability",
+    "calibration",
     "check",
     "compare",
     "comparison",

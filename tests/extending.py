@@ -33,8 +33,8 @@ FILES = {
 }
 
 #: What the examples and the tests of documents and rooms need of the repository.
-NEEDED = ("cwda", "docs", "tests", "notebooks", "reports", "README.md", "CONTRIBUTING.md",
-          "mkdocs.yml", "pyproject.toml")  # fmt: skip
+NEEDED = ("benchmarks", "cwda", "docs", "notebooks", "reports", "tests",
+          "CONTRIBUTING.md", "README.md", "mkdocs.yml", "pyproject.toml")  # fmt: skip
 GUARDS = ("tests/test_documentation.py", "tests/test_architecture.py")
 TRY = "tests/test_of_the_example.py"
 
@@ -155,9 +155,9 @@ def run(example: Example, folder: Path) -> subprocess.CompletedProcess[str]:
             if example.titled(title)
         )
     )
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    options = ["-q", "--assert=plain", "-p", "no:cacheprovider", "-p", "no:xdist"]
     return subprocess.run(
-        [*command, *own, *GUARDS, TRY],
+        [sys.executable, "-m", "pytest", *options, *own, *GUARDS, TRY],
         cwd=folder,
         env=_environment(folder),
         capture_output=True,

@@ -17,7 +17,9 @@ def test_an_example_touches_few_files_and_nothing_else_is_missing(kind, tmp_path
     folder = extending.copy_of_the_repository(tmp_path)
     extending.apply(example, folder)
     files = extending.touched(folder)
-    assert 0 < len(files) <= extending.FILES[kind][1], files
+    before, allowed = extending.FILES[kind]
+    assert 0 < len(files) <= allowed, files
+    assert f"\n| {kind} | {before} | {len(files)} |" in extending.PAGE.read_text(), files
     assert example.titled("try")
     done = extending.run(example, folder)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"

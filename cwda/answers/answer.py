@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import typing
 from collections.abc import Iterator
 from dataclasses import Field, dataclass, field, fields
 from functools import cached_property
@@ -66,7 +67,10 @@ def _columns(row: type) -> tuple[Field[Any], ...]:
 
 
 def table_of(rows: tuple[Any, ...], row: type) -> pd.DataFrame:
-    """A data frame with one line per row, raw values; without rows it has its columns still."""
+    """A data frame with one line per row, raw values; without rows it has its columns still.
+
+    A column of ``bool | None`` is of pandas' type "boolean", with NA for None.
+    """
     import pandas as pd
 
     parts = _columns(row)
@@ -76,7 +80,10 @@ def table_of(rows: tuple[Any, ...], row: type) -> pd.DataFrame:
             names |= {key: None for each in rows for key in getattr(each, part.name)}
         else:
             names[part.name] = None
-    return pd.DataFrame([_cells(each, parts) for each in rows], columns=list(names))
+    table = pd.DataFrame([_cells(each, parts) for each in rows], columns=list(names))
+    hints = typing.get_type_hints(row)
+    undecided = [part.name for part in parts if hints[part.name] == bool | None]
+    return table.astype(dict.fromkeys(undecided, "boolean"))
 
 
 def _cells(row: Any, parts: tuple[Field[Any], ...]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from cwda.conditions import BUILT_IN, CONDITIONS, Calibration, Condition
 from cwda.conditions.calibration import LayerSize
 from cwda.errors import CwdaError
 from cwda.layers import ConvLayer
+from cwda.numerics.crossing import crossing
 
 __all__ = ["DESIGNS", "NULL_DESIGNS", "SIZES", "ByName", "Design", "Size", "alternatives"]
 
@@ -276,12 +277,12 @@ def _mixture(x: Array, narrow: float) -> Array:
 def _narrow_scale(distance: float) -> float:
     """The narrower scale of the mixture that lies at `distance` from the normal law."""
     x = np.linspace(0, 6, 6001)
-    low, high = 1e-3, 1.0
-    while high - low > 1e-12:
-        middle = (low + high) / 2
-        found = float(np.abs(_mixture(x, middle) - special.ndtr(x)).max())
-        low, high = (middle, high) if found > distance else (low, middle)
-    return high
+    normal = special.ndtr(x)
+
+    def farther(scale: Array) -> bool:
+        return bool(np.abs(_mixture(x, float(scale)) - normal).max() > distance)
+
+    return float(crossing(farther, 1e-3, 1.0))
 
 
 def _null_designs() -> Iterator[Design]:

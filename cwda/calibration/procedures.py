@@ -23,7 +23,7 @@ from cwda.errors import CwdaError
 from cwda.layers import ConvLayer
 from cwda.numerics.ranking.ranks import spearman
 from cwda.scoring import similarity
-from cwda.theory import predict_similarity, simulate_similarity
+from cwda.theory import predict, simulate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +32,7 @@ __all__ = ["PROCEDURES"]
 
 #: Filters drawn for the truth about Spearman's coefficient, in parts of this many numbers.
 _TRUTH_FILTERS, _TRUTH_NUMBERS = 1 << 16, 1 << 22
-#: Layers drawn by `simulate_similarity`; the least for level .95 is 39.
+#: Layers drawn by `simulate`; the least for level .95 is 39.
 _PREDICTION_DRAWS = 99
 
 
@@ -220,18 +220,18 @@ _RUNGS = {"iid": "isotropic", "cwda": "block", "homogeneity 0.125": "scale"}
 
 
 def _predict(draw: Draw) -> pd.DataFrame:
-    rungs = [_RUNGS[draw.design.name]]
-    return predict_similarity(draw.layer, _CRITERIA, rungs, device=draw.device).table
+    rung = _RUNGS[draw.design.name]
+    return predict(draw.layer, _CRITERIA, rungs=rung, device=draw.device).table
 
 
 def _simulate(draw: Draw) -> pd.DataFrame:
-    return simulate_similarity(
+    return simulate(
         draw.layer,
         _CRITERIA,
-        [_RUNGS[draw.design.name]],
+        rungs=_RUNGS[draw.design.name],
         draws=_PREDICTION_DRAWS,
-        seed=draw.replicate,
         device=draw.device,
+        seed=draw.replicate,
     ).table
 
 

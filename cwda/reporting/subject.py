@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from cwda.scoring import SimilarityResult
     from cwda.typing import Device
 
-__all__ = ["MODEL", "RATIO", "Subject"]
+__all__ = ["RATIO", "RUNG", "Subject"]
 
-#: The model that global pruning is predicted by: CWDA with filters of unequal scale.
-MODEL = "scale"
+#: The rung that global pruning is predicted by: CWDA with filters of unequal scale.
+RUNG = "scale"
 
 #: The pruning ratio at which the report asks what a criterion can tell apart.
 RATIO = 0.5
@@ -73,11 +73,11 @@ class Subject:
 
     @cached_property
     def comparison(self) -> Comparison:
-        """The same next to the predicted ones, in closed form."""
+        """The same compared with the predicted ones, in closed form."""
         from cwda.comparison import compare
-        from cwda.theory import predict_similarity
+        from cwda.theory import predict
 
-        return compare(self.similarity, predict_similarity(self.network, device=self.device))
+        return compare(self.similarity, predict(self.network, device=self.device))
 
     @cached_property
     def applicability(self) -> Applicability:
@@ -91,4 +91,4 @@ class Subject:
         """Shares of filters that layers lose to one ranking of the network."""
         from cwda.comparison import global_pruning
 
-        return global_pruning(self.network, rungs=[MODEL], device=self.device)
+        return global_pruning(self.network, rungs=RUNG, device=self.device)

@@ -46,6 +46,6 @@ GLOSSARY = (
     ("l1, l2", "importance of a filter: the sum of its absolute weights; its Euclidean norm"),
     ("GM", "importance of a filter: the sum of its distances to the filters of the layer"),
     ("Fermat", "importance of a filter: its distance to the geometric median of the layer"),
-    ("rung", "one model of the ladder from isotropic filters over the assumption to departures"),
+    ("rung", "a model of the filters, from isotropic over the assumption in full to departures"),
     ("effective dimension", "tr(Σ)² / tr(Σ²): how many equal variances would concentrate as much"),
 )

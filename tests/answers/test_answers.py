@@ -29,6 +29,7 @@ class Size:
 @dataclass(frozen=True)
 class Pair:
     a: str = column("one")
+    agree: bool | None = column("whether both agree", default=None)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -62,6 +63,13 @@ def test_the_table_has_the_columns_of_the_rows(answer):
     assert list(table_of((), Size)) == ["layer", "value", "note", "ranks"]
     assert next(iter(columns_of(Size).values())) == "name of the layer"
     assert "unit" not in columns_of(Size)
+
+
+def test_what_is_neither_true_nor_false_is_na():
+    agree = table_of((Pair("a", True), Pair("b")), Pair)["agree"]
+    assert agree.dtype == table_of((), Pair)["agree"].dtype == "boolean"
+    assert agree[0]
+    assert agree.isna().tolist() == [False, True]
 
 
 def test_an_answer_is_shown_in_short(answer):

@@ -19,17 +19,17 @@ from cwda.loading.sources import Source, layer_of
 from cwda.numerics.device import resolve_device
 from cwda.scoring.registry import resolve
 from cwda.scoring.scores import LayerScores, score_layer
-from cwda.theory import CRITERIA
+from cwda.theory import BLOCK, CRITERIA, SCALE, Rung
 from cwda.theory.model import FittedLayer, fit_or_reason
 from cwda.theory.score_law import ScoreLaw, score_law
 from cwda.typing import Device
 
 __all__ = ["LAWS", "draw_scores", "score_and_fit", "score_histogram"]
 
-#: The predictions, in words: rung, label, line.
-LAWS: tuple[tuple[str, str, Literal["-", "--"]], ...] = (
-    ("block", "CWDA", "-"),
-    ("scale", "unequal scales", "--"),
+#: The predictions: rung, label, line.
+LAWS: tuple[tuple[Rung, str, Literal["-", "--"]], ...] = (
+    (BLOCK, "CWDA", "-"),
+    (SCALE, "unequal scales", "--"),
 )
 
 Array = npt.NDArray[np.float64]
@@ -110,7 +110,7 @@ def draw_scores(ax: Axes, scored: LayerScores, place: int, fitted: FittedLayer |
     if isinstance(fitted, str):
         ax.plot([], [], " ", label=f"no prediction: {fitted}")
     elif criterion in CRITERIA:
-        laws = [score_law(fitted, criterion, rung) for rung, _, _ in LAWS]
+        laws = [score_law(rung(fitted), criterion) for rung, _, _ in LAWS]
         cvs.append(f"CWDA {number(laws[0].cv)}")
         _curves(ax, laws, len(values) * (edges[1] - edges[0]), counts.max(), edges)
     return cvs

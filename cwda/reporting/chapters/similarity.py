@@ -10,10 +10,11 @@ from cwda.reporting.blocks import Block, Column, Equation, Note, Paragraph, Tabl
 from cwda.reporting.chapter import Chapter, Report
 from cwda.reporting.pictures import picture
 from cwda.reporting.subject import Subject
+from cwda.theory import LADDER
 
 __all__ = ["similarity"]
 
-#: The rung shown next to the measurements: CWDA in full is `block`, the best one this.
+#: The rung drawn with the measurements: CWDA in full is `block`, the best one this.
 BEST_RUNG = "shape"
 
 #: The pairs drawn; the tables have all.
@@ -41,13 +42,12 @@ def _blocks(report: Report) -> list[Block]:
         Paragraph(
             "Independent Gaussian filters of one scale (isotropic) give l1 with l2 the "
             "coefficient .930 for every d, not 1. Real layers lie higher where their filters "
-            "differ in scale, which the assumption excludes. The models form a ladder: isotropic; "
-            "diagonal (unequal variances); block (the assumption in full); scale (filters differ "
-            "in scale); shape (also in shape and mean, semi-empirical)."
+            "differ in scale, which the assumption excludes. The models form a ladder, whose rungs "
+            f"are {'; '.join(f'{rung.name} ({rung.words})' for rung in LADDER)}."
         ),
         *report.sections(_network, needs_weights=True),
         Note(
-            "Coverage is the share of the layers whose measured coefficient lies within the 95 % "
+            "Coverage is the share of the layers whose measured coefficient lies within the "
             "prediction interval. The intervals hold the scatter of the filters, not the "
             "uncertainty of the fitted model."
         ),
@@ -77,8 +77,9 @@ def _network(subject: Subject) -> list[Block]:
         blocks += [
             picture(
                 _scatter(subject.comparison),
-                f"Measured against predicted coefficients (model: {BEST_RUNG}), with 95 % "
-                "prediction intervals; on the diagonal both agree.",
+                f"Measured against predicted coefficients (rung {BEST_RUNG}), with "
+                f"{100 * subject.comparison.level:g} % prediction intervals; on the diagonal both "
+                "agree.",
                 "Scatter of measured against predicted Spearman coefficients.",
             ),
             _predicted(subject),
@@ -114,7 +115,7 @@ def _measured(subject: Subject) -> Table:
 
 
 def _predicted(subject: Subject) -> Table:
-    columns = [Column("pair", "text"), Column("model", "text"), Column("layers")]
+    columns = [Column("pair", "text"), Column("rung", "text"), Column("layers")]
     columns += [Column("mean abs. error"), Column("bias"), Column("coverage")]
     return Table(
         columns,
@@ -129,5 +130,5 @@ def _predicted(subject: Subject) -> Table:
             ]
             for row in subject.comparison.summary().itertuples()
         ],
-        "Predicted coefficients compared with measured ones, by pair and model.",
+        "Predicted coefficients compared with measured ones, by pair and rung.",
     )
