@@ -38,7 +38,7 @@ def paths(room: str) -> list[str]:
         thing = getattr(module, name)
         found[definition(room, name, thing)] = None
         if inspect.isfunction(thing):
-            found |= {path: None for path in returned(thing)}
+            found |= dict.fromkeys(returned(thing))
     return [*found]
 
 
