@@ -18,12 +18,12 @@ from cwda.loading.sources import Source
 from cwda.models.batches import Data
 from cwda.numerics.ranking.lowest import lowest_count
 from cwda.numerics.spread import constant
+from cwda.scoring.catalogue import NORM_BASED
 from cwda.scoring.dispersion import measure_dispersion
-from cwda.scoring.gather import gather
-from cwda.scoring.norms import NORM_BASED
+from cwda.scoring.preparation import prepare
 from cwda.scoring.registry import resolve
 from cwda.scoring.scores import LayerScores, score_network
-from cwda.scoring.statistics.one_pass import Collected
+from cwda.scoring.statistics.collected import Collected
 from cwda.theory.applicability import (
     SWAP_DISCRIMINATES,
     SWAP_WEAK,
@@ -180,7 +180,7 @@ def applicability(
 
     require_between(ratio, 0, 1, "a pruning ratio", SelectionError)
     chosen = resolve(criteria)
-    network, statistics = gather(source, chosen, device, data, batch_size)
+    network, statistics = prepare(source, chosen, data=data, batch_size=batch_size, device=device)
     rows: list[dict[str, Any]] = []
     for scored in score_network(network, chosen, device, statistics):
         rows += [{"network": network.name, **row} for row in _layer_rows(scored, ratio, device)]

@@ -15,9 +15,9 @@ from cwda.loading.sources import Source, network_of
 from cwda.numerics.ranking.lowest import lowest_count
 from cwda.progress import steps
 from cwda.pruning import Plan, overlap
-from cwda.pruning.selection import check_request, lowest
+from cwda.pruning.selection import check_request, plan_of_lowest
+from cwda.scoring.catalogue import NORM_BASED
 from cwda.scoring.dispersion import measure_dispersion
-from cwda.scoring.norms import NORM_BASED
 from cwda.scoring.registry import resolve
 from cwda.scoring.scores import LayerScores, score_network
 from cwda.theory.global_pruning import (
@@ -195,7 +195,7 @@ def _selection(
     rows = {each.layer.name: each.values[place] for each in scored if not each.reasons[place]}
     reasons = {each.layer.name: each.reasons[place] for each in scored if each.reasons[place]}
     name = scored[0].criteria[place] if scored else ""
-    return lowest(network, name, rows, reasons, ratio, "global", normalise)
+    return plan_of_lowest(network, name, rows, reasons, ratio, "global", normalise)
 
 
 def _without_theory(criterion: str, normalise: str | None) -> str:

@@ -9,8 +9,8 @@ import numpy as np
 from torch import Tensor, nn
 
 from cwda.brief import brief
+from cwda.coupling.places import ChannelArray, Padding, Read, Site, Slot, site_of
 from cwda.coupling.propagation import Propagation
-from cwda.coupling.sites import ChannelArray, Padding, Read, Site, Slot, site_of
 
 __all__ = ["Numbered", "numbered"]
 

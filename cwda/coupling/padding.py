@@ -16,7 +16,7 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from cwda.coupling.sites import Marks, Padding
+from cwda.coupling.places import Marks, Padding
 from cwda.errors import CwdaError
 
 __all__ = ["Paddings", "rewrite"]

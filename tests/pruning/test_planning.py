@@ -12,7 +12,7 @@ from cwda.errors import CriterionError, PlanError, SelectionError
 from cwda.loading import load
 from cwda.pruning import Plan, make_plan, overlap, select
 from cwda.scoring import scores
-from tests.pruning.models import Behind, Gated, Grouped, Joined, Vgg, built, resnet20, vision
+from tests.helpers.models import Behind, Gated, Grouped, Joined, Vgg, built, resnet20, vision
 
 CIFAR = (1, 3, 32, 32)
 IMAGE = (1, 3, 16, 16)
@@ -32,13 +32,13 @@ def test_without_ties_a_plan_is_what_select_takes():
     model = built(Vgg)
     for strategy in ("layerwise", "global"):
         plan = make_plan(model, "l2", 0.4, IMAGE, strategy=strategy, minimum=0)
-        assert plan.pruned == select(load(model), "l2", 0.4, strategy).pruned
+        assert plan.pruned == select(load(model), "l2", 0.4, strategy=strategy).pruned
         assert plan.shares["filters"] == plan.achieved
 
 
 def test_tied_filters_go_together_by_their_mean_score(model, coupling):
     plan = make_plan(model, "l1", 0.5, coupling)
-    table = scores(load(model), ["l1"]).groupby("layer")["score"]
+    table = scores(load(model), ["l1"]).table.groupby("layer")["score"]
     scored = {name: values.tolist() for name, values in table}
     stream = ["conv1", *(f"layer1.{j}.conv2" for j in range(3))]
     middle = [f"layer2.{j}.conv2" for j in range(3)]
@@ -147,7 +147,7 @@ def test_ways_to_combine(combine, expected):
 
 
 def test_scores_from_a_table_of_any_criterion(model, coupling):
-    table = scores(load(model), ["fermat"])
+    table = scores(load(model), ["fermat"]).table
     given = {
         str(name): rows["score"].to_numpy() for name, rows in table.groupby("layer", sort=False)
     }

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from scipy.special import ndtri, stdtrit
 from torch import Tensor
@@ -15,21 +13,15 @@ __all__ = ["FEWEST_FOR_INTERVAL", "spearman_interval"]
 #: An interval needs so many items.
 FEWEST_FOR_INTERVAL = 4
 
-Method = Literal["jackknife", "bonett-wright"]
 
+def spearman_interval(scores: Tensor, level: float = 0.95) -> tuple[Tensor, Tensor]:
+    r"""Jackknife interval for Spearman's correlation of all pairs of rows.
 
-def spearman_interval(
-    scores: Tensor, alpha: float = 0.05, method: Method = "jackknife"
-) -> tuple[Tensor, Tensor]:
-    r"""Interval for Spearman's correlation of all pairs of rows, at level 1 - alpha.
-
-    On Fisher's scale, z = atanh(rho):
-
-    - ``"jackknife"``: z -+ t_{n-1} sqrt((n-1)/n sum_i (z(-i) - mean z(-i))^2), z(-i) without
-      item i. Where all z(-i) agree (perfect agreement) the other variance takes its place.
-      The upper limit starts from the unbiased estimate ((n+1) rho - 3 tau) / (n-2), tau
-      Kendall's: near 1 the bias of rho, of order 1/n, exceeds its standard error.
-    - ``"bonett-wright"``: z -+ z_{1-alpha/2} sqrt((1 + rho^2/2) / (n - 3)).
+    On Fisher's scale, z = atanh(rho): z -+ t_{n-1} sqrt((n-1)/n sum_i (z(-i) - mean z(-i))^2),
+    z(-i) without item i. Where all z(-i) agree (perfect agreement) the variance of Bonett and
+    Wright, (1 + rho^2/2) / (n - 3), takes its place. The upper limit starts from the unbiased
+    estimate ((n+1) rho - 3 tau) / (n-2), tau Kendall's: near 1 the bias of rho, of order 1/n,
+    exceeds its standard error.
 
     For z to be finite |rho| is held below 1 by half the smallest step, 6 / (n^3 - n).
 
@@ -37,10 +29,8 @@ def spearman_interval(
     ----------
     scores : Tensor
         Shape (C, n).
-    alpha : float
-        One minus the nominal coverage.
-    method : {"jackknife", "bonett-wright"}
-        Which variance is used.
+    level : float
+        The nominal coverage.
 
     Returns
     -------
@@ -49,8 +39,8 @@ def spearman_interval(
 
     Notes
     -----
-    Coverage at nominal .95 for n = 16, 64, 256 (jackknife: 1,500, 1,500 and 600 draws;
-    Bonett-Wright: 4,000); t5 is the bivariate t copula with 5 degrees of freedom, as if some
+    Coverage at nominal .95 for n = 16, 64, 256 (jackknife: 1,500, 1,500 and 600 draws; the
+    interval with the variance of Bonett and Wright: 4,000); t5 is the bivariate t copula with 5 degrees of freedom, as if some
     filters were outlying in both scores:
 
     ======  =====  =================  =================
@@ -67,7 +57,7 @@ def spearman_interval(
     The jackknife's upper limit is missed in .005 to .022 of samples, nominal .025; the lower
     in up to .034, and near 1 never.
 
-    Hence the jackknife is the default. The items are taken for a sample: the interval is
+    Hence the jackknife. The items are taken for a sample: the interval is
     about the population that the filters of the layer are drawn from.
 
     References
@@ -87,16 +77,13 @@ def spearman_interval(
     rho = spearman(scores)
     if n < FEWEST_FOR_INTERVAL:
         return torch.full_like(rho, torch.nan), torch.full_like(rho, torch.nan)
-    z = _fisher(rho, n)
-    width = float(ndtri(1 - alpha / 2)) * ((1 + rho**2 / 2) / (n - 3)).sqrt()
-    if method == "jackknife":
-        left_out = _fisher(spearman_leave_one_out(scores), n)
-        spread = ((n - 1) * left_out.var(-1, correction=0)).sqrt()
-        width = torch.where(spread == 0, width, float(stdtrit(n - 1, 1 - alpha / 2)) * spread)
-        unbiased = ((n + 1) * rho - 3 * kendall(scores)) / (n - 2)
-        upper = torch.maximum(z, _fisher(unbiased, n)) + width
-    else:
-        upper = z + width
+    z, tail = _fisher(rho, n), (1 + level) / 2
+    left_out = _fisher(spearman_leave_one_out(scores), n)
+    spread = ((n - 1) * left_out.var(-1, correction=0)).sqrt()
+    agreed = float(ndtri(tail)) * ((1 + rho**2 / 2) / (n - 3)).sqrt()
+    width = torch.where(spread == 0, agreed, float(stdtrit(n - 1, tail)) * spread)
+    unbiased = ((n + 1) * rho - 3 * kendall(scores)) / (n - 2)
+    upper = torch.maximum(z, _fisher(unbiased, n)) + width
     return torch.minimum((z - width).tanh(), rho), torch.maximum(upper.tanh(), rho)
 
 

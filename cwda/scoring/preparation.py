@@ -1,4 +1,4 @@
-"""The network of whatever is measured, and the statistics that its criteria need."""
+"""What is to be scored: a network, and the statistics that criteria need of its layers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import torch
 from torch import nn
 
 from cwda.errors import DataError
@@ -15,21 +14,23 @@ from cwda.loading.sources import Source, model_of, network_of
 from cwda.models.batches import Data
 from cwda.scoring.registry import Criterion
 from cwda.scoring.statistics.collect import collect
-from cwda.scoring.statistics.one_pass import Collected, LayerStatistics
+from cwda.scoring.statistics.collected import Collected, LayerStatistics
+from cwda.typing import Device
 
-__all__ = ["gather"]
+__all__ = ["prepare"]
 
 
-def gather(
+def prepare(
     source: Source,
     criteria: Iterable[Criterion],
-    device: torch.device | str,
+    *,
     data: Data | Collected | None,
     batch_size: int,
+    device: Device,
 ) -> tuple[Network, Mapping[str, LayerStatistics]]:
     """The network, and by layer what the criteria need: all of it in one pass over the data.
 
-    Of a name or file the model is built where the criteria need more than its weights.
+    The model of a name or file is built where the criteria need more than its weights.
 
     Raises
     ------
@@ -43,7 +44,7 @@ def gather(
     network = network_of(source)
     if isinstance(data, Collected):
         return network, data.layers
-    needs = frozenset[str]().union(*(each.needs for each in criteria))
+    needs = frozenset[str]().union(*(criterion.needs for criterion in criteria))
     if isinstance(source, str | Path) and (needs or data is not None):
         source = model_of(source)
         network = replace(network_of(source), name=network.name)
@@ -56,4 +57,5 @@ def gather(
         return network, {}
     if not needs:
         return network, {}
-    return network, collect(source, data, needs, device, batch_size).layers
+    statistics = collect(source, needs, data=data, batch_size=batch_size, device=device)
+    return network, statistics.layers
