@@ -147,8 +147,8 @@ def _require_zeros(model: nn.Module, coupling: Coupling, marked: Marks) -> None:
             living = alive(graph, x, coupling.reads, marked)
         except KeyError:
             raise PlanError(
-                f"{type(model).__name__} computes something different from when it was coupled; call "
-                "couple(model, example) anew"
+                f"{type(model).__name__} computes something different from when it was coupled; "
+                "call couple(model, example) anew"
             ) from None
         if living:
             layer = next(iter(living.values()))

@@ -65,8 +65,8 @@ FORM = "the form of a value, not its elements"
 #: Activations, such as criteria look for behind a convolution.
 _ACTIVATIONS = (
     "relu relu6 leaky_relu rrelu elu selu celu gelu silu mish hardswish hardtanh softsign softplus"
-    " softshrink hardshrink tanhshrink threshold tanh sigmoid hardsigmoid logsigmoid clamp clamp_min"
-    " clip"
+    " softshrink hardshrink tanhshrink threshold tanh sigmoid hardsigmoid logsigmoid"
+    " clamp clamp_min clip"
 )
 
 _NAMES: dict[str, str] = {

@@ -31,7 +31,8 @@ def test_measured_columns_are_the_selection(normalise):
     net = made_up()
     found = global_pruning(net, ["l1", "fermat"], [0.3], normalise, ["scale"])
     chosen = {
-        each: select(net, each, 0.3, strategy="global", normalise=normalise) for each in ("l1", "fermat")
+        each: select(net, each, 0.3, strategy="global", normalise=normalise)
+        for each in ("l1", "fermat")
     }
     for row in found.table.itertuples():
         assert row.share_measured == len(chosen[row.criterion].pruned[row.layer]) / row.n_filters

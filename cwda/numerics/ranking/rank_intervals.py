@@ -40,8 +40,8 @@ def spearman_interval(scores: Tensor, level: float = 0.95) -> tuple[Tensor, Tens
     Notes
     -----
     Coverage at nominal .95 for n = 16, 64, 256 (jackknife: 1,500, 1,500 and 600 draws; the
-    interval with the variance of Bonett and Wright: 4,000); t5 is the bivariate t copula with 5 degrees of freedom, as if some
-    filters were outlying in both scores:
+    interval with the variance of Bonett and Wright: 4,000); t5 is the bivariate t copula with 5
+    degrees of freedom, as if some filters were outlying in both scores:
 
     ======  =====  =================  =================
     copula  rho    jackknife          Bonett-Wright
