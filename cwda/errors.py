@@ -19,6 +19,7 @@ __all__ = [
     "UnreadableError",
     "WeightsError",
     "nearest",
+    "reason_of",
 ]
 
 
@@ -72,6 +73,17 @@ class PlanError(CwdaError):
 
 class ExportError(CwdaError):
     """A network cannot be written in the format asked for."""
+
+
+def reason_of(error: BaseException, length: int = 80) -> str:
+    """An error's message on one line and cut short, for a line of ours; its class without one.
+
+    Examples
+    --------
+    >>> reason_of(OSError("no space\\nleft")), reason_of(KeyError())
+    ('no space left', 'KeyError')
+    """
+    return " ".join(str(error).split())[:length] or type(error).__name__
 
 
 #: Most known names in one message.

@@ -123,8 +123,9 @@ def set_of(name: str) -> str:
 
 def _indexed(index: Path) -> Content:
     """All tensors of a sharded checkpoint."""
+    text = map_file(index).data[:]
     try:
-        shards = parse_json(map_file(index).data[:])["weight_map"]
+        shards = parse_json(text)["weight_map"]
         files = list(dict.fromkeys(PurePosixPath(str(shard)) for shard in shards.values()))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise UnreadableError(

@@ -17,7 +17,7 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import IO, Any
 
-from cwda.errors import UnreadableError
+from cwda.errors import CwdaError, UnreadableError, reason_of
 
 __all__ = ["Builder", "Key", "Name", "Record", "Stateful", "unpickle"]
 
@@ -94,6 +94,8 @@ def unpickle(
     machine = _Machine(builders, persistent_load)
     try:
         return machine.run(file)
+    except CwdaError:
+        raise
     except (
         ValueError,
         TypeError,
@@ -102,9 +104,9 @@ def unpickle(
         AttributeError,
         struct.error,
     ) as error:
-        detail = str(error).splitlines()[0][:100] if str(error) else type(error).__name__
         raise UnreadableError(
-            f"the pickled data are damaged ({detail}); download or copy the file again"
+            f"the pickled data are damaged ({reason_of(error, 100)}); "
+            "download or copy the file again"
         ) from None
 
 

@@ -14,7 +14,7 @@ from cwda.containers.hdf5_trial import require_readable
 from cwda.containers.json_text import MAX_BYTES, parse_json
 from cwda.containers.mapped import map_file
 from cwda.containers.tensors import Content, NamedTensor, printable
-from cwda.errors import SourceError
+from cwda.errors import CwdaError, SourceError
 from cwda.keras_files.channels import settle_by_channels
 from cwda.keras_files.configuration import Node, model_of
 from cwda.keras_files.datasets import Stored, attribute_of, damaged, stored_in, top_groups
@@ -97,6 +97,8 @@ def _read(sources: Sequence[tuple[Any, int]], model: Node | None) -> Content:
         skip_repeats(layers, 4 * sum(size for _, size in sources))
         tensors = [tensor for layer in layers for tensor in _tensors(layer, layout)]
         return Content("keras hdf5", tensors, stored.skipped, assumptions)
+    except CwdaError:
+        raise
     except (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise damaged(error) from None
 

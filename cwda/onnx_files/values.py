@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from cwda.containers.tensors import printable
-from cwda.errors import UnreadableError
+from cwda.errors import CwdaError, UnreadableError
 from cwda.onnx_files.graph import Attribute, Node, Scope
 from cwda.onnx_files.tensors import Constant
 
@@ -125,6 +125,8 @@ class Value:
             for value in self.behind():
                 inputs = (None if v is None else made[id(v)] for v in value.inputs)
                 made[id(value)] = value.compute(*inputs)
+        except CwdaError:
+            raise
         except _FAULTS as error:
             raise UnreadableError(f"a weight cannot be computed ({type(error).__name__})") from None
         # A view of one's own memory need not be copied; one of another's elements must be.
@@ -397,6 +399,8 @@ def _outcome(operator: str, inputs: tuple[Value | None, ...], compute: Computati
     """Shape and type of what an operator makes, found out without values."""
     try:
         made = compute(*(_shadow(value) for value in inputs))
+    except CwdaError:
+        raise
     except _FAULTS:
         raise UnknownValueError(f"{operator} does not fit its inputs") from None
     return tuple(made.shape), made.dtype

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from torch import nn
 
 from cwda.errors import DataError
 from cwda.layers import Network
-from cwda.loading.sources import Source, model_of, network_of
+from cwda.loading.sources import Source, model_and_network_of, network_of
 from cwda.models.batches import Data
 from cwda.scoring.registry import Criterion
 from cwda.scoring.statistics.collect import collect
@@ -41,21 +40,20 @@ def prepare(
     TracingError
         If statistics are needed and the module cannot be traced.
     """
-    network = network_of(source)
     if isinstance(data, Collected):
-        return network, data.layers
+        return network_of(source), data.layers
     needs = frozenset[str]().union(*(criterion.needs for criterion in criteria))
-    if isinstance(source, str | Path) and (needs or data is not None):
-        source = model_of(source)
-        network = replace(network_of(source), name=network.name)
-    if not isinstance(source, nn.Module):
-        if data is not None:
-            raise DataError(
-                "data need a model to run; give the nn.Module, not its weights alone "
-                "(cwda.load_model makes one)"
-            )
-        return network, {}
+    if not needs and data is None:
+        return network_of(source), {}
+    if not isinstance(source, nn.Module | str | Path):
+        if data is None:  # the reason stands in the rows of these criteria
+            return network_of(source), {}
+        raise DataError(
+            "data need a model to run; give the nn.Module, not its weights alone "
+            "(cwda.load_model makes one)"
+        )
+    model, network = model_and_network_of(source)
     if not needs:
         return network, {}
-    statistics = collect(source, needs, data=data, batch_size=batch_size, device=device)
+    statistics = collect(model, needs, data=data, batch_size=batch_size, device=device)
     return network, statistics.layers

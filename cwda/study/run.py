@@ -19,7 +19,7 @@ from cwda.conditions.check import check
 from cwda.errors import CwdaError, DivergedError
 from cwda.files import whole_file
 from cwda.layers import Network
-from cwda.loading.load import load
+from cwda.loading import load
 from cwda.models.data import ImageData
 from cwda.models.train import (
     CHECKPOINT,

@@ -20,7 +20,7 @@ from cwda.containers.mapped import MappedFile, map_file
 from cwda.containers.pickles import Key, Name, Record
 from cwda.containers.storages import DTYPES, Leaf, Opaque
 from cwda.containers.tensors import Content, NameBudget, NamedTensor, printable
-from cwda.errors import SourceError, UnreadableError
+from cwda.errors import CwdaError, SourceError, UnreadableError, reason_of
 
 __all__ = ["METADATA", "assemble", "is_distributed"]
 
@@ -52,9 +52,10 @@ def assemble(
     """
     try:
         return _content(metadata, _Shards(file.path.parent, tensor_of_bytes))
+    except CwdaError:
+        raise
     except (TypeError, ValueError, LookupError, AttributeError) as error:
-        detail = str(error).splitlines()[0][:80] if str(error) else type(error).__name__
-        raise UnreadableError(_DAMAGED.format(detail)) from None
+        raise UnreadableError(_DAMAGED.format(reason_of(error))) from None
 
 
 def _content(metadata: Record, shards: _Shards) -> Content:

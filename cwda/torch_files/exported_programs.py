@@ -19,7 +19,7 @@ from cwda.containers.archives import Archive, archive_of_bytes
 from cwda.containers.json_text import parse_json
 from cwda.containers.storages import Leaf, Opaque, Storage, StridedTensor
 from cwda.containers.tensors import Content, NameBudget, NamedTensor, printable
-from cwda.errors import SourceError, UnreadableError
+from cwda.errors import CwdaError, SourceError, UnreadableError, reason_of
 from cwda.torch_files.files import objects_of
 from cwda.torch_files.objects import rebuild_tensor
 from cwda.torch_files.program_uses import uses_of, with_uses
@@ -90,7 +90,7 @@ def program_in_memory(program: torch.export.ExportedProgram) -> Content:
             warnings.simplefilter("ignore")
             torch.export.save(program, buffer)
     except Exception as error:
-        detail = f"{type(error).__name__}: {' '.join(str(error).split())[:80]}"
+        detail = f"{type(error).__name__}: {reason_of(error)}"
         raise SourceError(
             f"an ExportedProgram that cannot be saved ({detail}); give the module it was made from"
         ) from None
@@ -145,10 +145,11 @@ def _place(leaf: Leaf, entry: str, meta: Any) -> Hashable:
 
 
 def _json(archive: Archive, entry: str) -> Any:
+    text = archive.read(entry)
     try:
-        return parse_json(archive.read(entry))
+        return parse_json(text)
     except (ValueError, RecursionError) as error:
-        raise UnreadableError(_DAMAGED.format(str(error)[:80])) from None
+        raise UnreadableError(_DAMAGED.format(reason_of(error))) from None
 
 
 def _leaf(archive: Archive, folder: str, meta: Any, big_endian: bool) -> Leaf:
@@ -171,6 +172,8 @@ def _leaf(archive: Archive, folder: str, meta: Any, big_endian: bool) -> Leaf:
     storage.big_endian = big_endian
     try:
         return rebuild_tensor(storage, offset, sizes, strides)
+    except CwdaError:
+        raise
     except ValueError as error:
         raise UnreadableError(_DAMAGED.format(error)) from None
 

@@ -16,7 +16,7 @@ from cwda.containers.mapped import MappedFile
 from cwda.containers.pickles import Name, unpickle
 from cwda.containers.storages import STORAGES, Leaf, Storage
 from cwda.containers.tensors import Content, NamedTensor, printable
-from cwda.errors import UnreadableError
+from cwda.errors import CwdaError, UnreadableError, reason_of
 from cwda.torch_files.objects import builders, rebuild_tensor
 from cwda.torch_files.tree import walk
 
@@ -49,9 +49,10 @@ def read_tar(file: MappedFile) -> Content:
         )
     try:
         return Content("torch tar", _tensors_of(file, members))
+    except CwdaError:
+        raise
     except (struct.error, ValueError, TypeError, LookupError, AttributeError) as error:
-        detail = str(error).splitlines()[0][:80] if str(error) else type(error).__name__
-        raise UnreadableError(_DAMAGED.format(detail)) from None
+        raise UnreadableError(_DAMAGED.format(reason_of(error))) from None
 
 
 def _members(file: MappedFile) -> dict[str, tuple[int, int]]:

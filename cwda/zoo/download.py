@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlparse
 
 from cwda.containers.mapped import sha256
-from cwda.errors import SourceError, UnreadableError
+from cwda.errors import SourceError, UnreadableError, reason_of
 from cwda.zoo.http import HashMismatchError, fetch
 
 __all__ = ["HF_FILES", "from_hugging_face", "from_url", "hub_path"]
@@ -138,7 +138,7 @@ def _fetch(hub: Any, repository: str, name: str) -> Path | None:
     except hub.errors.RepositoryNotFoundError:
         reason = "no such repository, or it is private"
     except Exception as error:  # versions of the library use three HTTP clients
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
+        reason = reason_of(error, 100)
     server = (endpoint or hub.constants.ENDPOINT).rstrip("/")
     raise SourceError(
         f"cannot download {server}/{repository}/resolve/main/{name} ({reason}); the cache is "

@@ -234,7 +234,7 @@ def test_published_networks_reach_their_accuracy_on_a_sample(name, shared_data):
     data, (mean, std), published, n = PUBLISHED[name]
     pixels, labels = test_images(shared_data / data, n)
     path = shared_data / "checkpoints" / name
-    model = load_model(path, "cifar_resnet56_noshort" if "noshort" in name else None)
+    model = load_model(path, arch="cifar_resnet56_noshort" if "noshort" in name else None)
     error = 100 * (published / 100 * (1 - published / 100) / n) ** 0.5
     measured = accuracy(model, Images(pixels, labels, mean, std))
     assert measured == pytest.approx(published, abs=4 * error)

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.modules.conv import _ConvNd
 
 from cwda.brief import brief
-from cwda.convolutions.select import turn
+from cwda.layers import turn
 from cwda.scoring.statistics.statistic import OfConvolution, as_rows, register_statistic
 
 __all__ = ["IMAGE_GRADIENTS", "ImageGradients"]

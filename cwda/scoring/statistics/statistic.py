@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
-from cwda.convolutions.select import turn
+from cwda.layers import turn
 from cwda.errors import CriterionError, nearest
 from cwda.scoring.statistics.followers import Followers
 

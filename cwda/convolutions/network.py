@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor
 
 from cwda.containers.tensors import Content, NamedTensor
 from cwda.convolutions.adapters import add_adapters
@@ -23,17 +22,16 @@ from cwda.convolutions.recognise import split_leaf, why_not
 from cwda.convolutions.scales import along_axes, apply_scales
 from cwda.convolutions.stacked import without_stacks
 from cwda.errors import SourceError, UnreadableError
-from cwda.layers import ConvLayer, Network, Provenance, Skipped, matches
+from cwda.layers import ConvLayer, Network, Provenance, Skipped, matches, turn
 
-__all__ = ["select", "turn"]
-
+__all__ = ["network_from"]
 
 #: Most convolutions of a network, and most bytes that they may have beyond their file's, as
 #: where it is compressed or where weights are tied.
 MAX_LAYERS, MAX_REPEATED = 20_000, 1 << 29
 
 
-def select(content: Content, name: str, provenance: Provenance, options: Options) -> Network:
+def network_from(content: Content, name: str, provenance: Provenance, options: Options) -> Network:
     """The network of a source's convolutions.
 
     Raises
@@ -85,22 +83,6 @@ def _require_size(chosen: list[NamedTensor], stored: int) -> None:
             f"its convolutions take {needed:,} bytes, the file {stored:,}: the same data are "
             "used again and again; save the state dict alone"
         )
-
-
-def turn(weight: Tensor, groups: int) -> Tensor:
-    """A transposed convolution's weight (N, N'/g, *kernel) as (N', N/g, *kernel).
-
-    Filter j of group c sees the input channels of group c.
-
-    Examples
-    --------
-    >>> import torch
-    >>> turn(torch.zeros(6, 4, 3, 3), groups=2).shape
-    torch.Size([8, 3, 3, 3])
-    """
-    inputs, outputs, *kernel = weight.shape
-    split = weight.reshape(groups, inputs // groups, outputs, *kernel)
-    return split.transpose(1, 2).reshape(groups * outputs, inputs // groups, *kernel).contiguous()
 
 
 def _under_key(

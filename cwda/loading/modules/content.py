@@ -16,20 +16,20 @@ from cwda.containers.archives import archive_of_bytes
 from cwda.containers.storages import QUANTISED
 from cwda.containers.tensors import Content, NamedTensor
 from cwda.convolutions.recognise import split_leaf
+from cwda.errors import reason_of
 from cwda.layers import Skipped
 from cwda.loading.architectures.old_names import current_name
 from cwda.loading.modules.left_alone import random_state_kept
 from cwda.loading.modules.used_weights import is_plain, parametrised_tensor, used_weight
-from cwda.torch_files.files import read_zip
 from cwda.torch_files.tree import walk, with_aliases
 
-__all__ = ["read_module", "with_blueprint"]
+__all__ = ["content_of_module", "with_blueprint"]
 
 #: Scales of one-byte weights, which are no factors of a parametrised weight.
 _SCALE = re.compile(r"scal|zero_point|zp")
 
 
-def read_module(module: nn.Module) -> Content:
+def content_of_module(module: nn.Module) -> Content:
     """The weights of a module, as its forward pass would use them now.
 
     The module and the random state are left as they were.
@@ -111,7 +111,7 @@ class _Reader:
         try:
             used = used_weight(part)
         except Exception as error:
-            reason = f"cannot be computed ({type(error).__name__}: {_line(error)})"
+            reason = f"cannot be computed ({type(error).__name__}: {reason_of(error)})"
             self.skipped.append(Skipped(name, (), reason))
             return
         self.contained |= {
@@ -141,13 +141,15 @@ class _Reader:
             try:
                 value = parametrised_tensor(part, name)
             except Exception as error:
-                reason = f"cannot be computed ({type(error).__name__}: {_line(error)})"
+                reason = f"cannot be computed ({type(error).__name__}: {reason_of(error)})"
                 self.skipped.append(Skipped(f"{prefix}{name}", (), reason))
                 continue
             self.tensors.append(replace(_of_other(part, f"{prefix}{name}", value), storage=None))
 
     def _script(self, part: torch.jit.ScriptModule, prefix: str) -> bool:
         """A scripted or traced part, read as the file that it would be saved to."""
+        from cwda.torch_files.files import read_zip
+
         try:
             content = read_zip(archive_of_bytes(part.save_to_buffer()))
         except Exception:  # not all parts of a traced module can be saved alone
@@ -156,10 +158,6 @@ class _Reader:
             replace(tensor, name=f"{prefix}{tensor.name}") for tensor in content.tensors
         ]
         return True
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:80]
 
 
 def _is_quantised(part: nn.Module) -> bool:

@@ -11,15 +11,15 @@ from cwda.checkpoints.folders import checkpoint_in
 from cwda.checkpoints.shards import read_checkpoint
 from cwda.errors import SourceError
 from cwda.loading.architectures.fitting import fitted
-from cwda.loading.load import is_path, one_line
+from cwda.loading.networks import is_path, name_of_file, one_line
 from cwda.loading.wrong_types import require_no_address
 from cwda.zoo import names as zoo
 
-__all__ = ["load_model"]
+__all__ = ["load_model", "named_model"]
 
 
 def load_model(
-    source: str | Path, arch: str | None = None, weights_key: str | None = None
+    source: str | Path, *, arch: str | None = None, weights_key: str | None = None
 ) -> nn.Module:
     """A trained network that can run, in evaluation mode on the CPU.
 
@@ -53,6 +53,13 @@ def load_model(
     >>> load_model("resnet20-cifar10").linear
     Linear(in_features=64, out_features=10, bias=True)
     """
+    return named_model(source, arch, weights_key)[0]
+
+
+def named_model(
+    source: str | Path, arch: str | None = None, weights_key: str | None = None
+) -> tuple[nn.Module, str]:
+    """As `load_model`, with the name that `load` gives the network."""
     if not isinstance(source, str | Path):
         raise SourceError(
             f"cannot make a model of an object of type {type(source).__name__}; give a name, or "
@@ -66,12 +73,12 @@ def load_model(
     if found is None:
         raise zoo.unknown(text)
     if found.module is not None:
-        return found.module.eval()
+        return found.module.eval(), text
     assert found.path is not None
-    model = _from_path(found.path, _architecture(text), weights_key)
+    model, _ = _from_path(found.path, _architecture(text), weights_key)
     if found.finish is not None:
         found.finish(model)
-    return model
+    return model, text
 
 
 def _architecture(text: str) -> str | None:
@@ -81,10 +88,10 @@ def _architecture(text: str) -> str | None:
     return None if text.startswith(("hf:", zoo.BUILT_IN)) else text.partition(":")[0]
 
 
-def _from_path(path: Path, arch: str | None, weights_key: str | None) -> nn.Module:
+def _from_path(path: Path, arch: str | None, weights_key: str | None) -> tuple[nn.Module, str]:
     with one_line(path):
-        _, content = read_checkpoint(checkpoint_in(path) if path.is_dir() else path)
+        file, content = read_checkpoint(checkpoint_in(path) if path.is_dir() else path)
         model, notes = fitted(content, arch, weights_key)
     if notes:
-        warnings.warn(f"{path}: {'; '.join(notes)}", RuntimeWarning, stacklevel=3)
-    return model.eval()
+        warnings.warn(f"{path}: {'; '.join(notes)}", RuntimeWarning, stacklevel=4)
+    return model.eval(), name_of_file(file)

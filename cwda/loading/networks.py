@@ -11,51 +11,29 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-from torch import Tensor, nn
-from torch.export import ExportedProgram
+from torch import nn
 
 from cwda.checkpoints.folders import checkpoint_in
 from cwda.checkpoints.shards import read_checkpoint, without_number
 from cwda.containers.mapped import map_file, sha256
-from cwda.containers.tensors import Content, printable
+from cwda.containers.tensors import printable
 from cwda.convolutions.axes.arrange import Layouts
+from cwda.convolutions.network import network_from
 from cwda.convolutions.options import Options, checked_name, checked_options
-from cwda.convolutions.select import select
-from cwda.errors import CwdaError, SourceError, UnreadableError
-from cwda.layers import ConvLayer, Network, Provenance, layer_from_array
-from cwda.loading.modules.read import read_module, with_blueprint
-from cwda.loading.wrong_types import require_no_address, wrong_type
+from cwda.errors import CwdaError, SourceError, UnreadableError, reason_of
+from cwda.layers import Network, Provenance
+from cwda.loading.in_memory import in_memory
+from cwda.loading.modules.content import content_of_module, with_blueprint
+from cwda.loading.sources import ModelName, Source
+from cwda.loading.wrong_types import require_no_address
 from cwda.torch_files.distributed import METADATA
-from cwda.torch_files.exported_programs import program_in_memory
-from cwda.torch_files.tree import walk
 from cwda.zoo import names as zoo
 
-__all__ = ["ModelName", "Source", "is_path", "load", "one_line"]
+__all__ = ["is_path", "load", "name_of_file", "one_line"]
 
 _LOG = logging.getLogger(__name__)
 
-
-class ModelName(str):
-    """The name of a model, also where a file is called so."""
-
-    __slots__ = ()
-
-
-Source = (
-    str
-    | Path
-    | nn.Module
-    | ExportedProgram
-    | Mapping[str, Any]
-    | npt.NDArray[Any]
-    | Tensor
-    | ConvLayer
-    | Network
-)
 
 #: Usual endings of checkpoints: they tell a path from a name, never a file's format.
 _SUFFIX = re.compile(
@@ -127,33 +105,7 @@ def load(
     options, name = checked_options(groups, transposed, weights_key, layout), checked_name(name)
     if isinstance(source, str | Path):
         return _named(source, name, options)
-    settled = isinstance(source, Network | ConvLayer)
-    if (settled or (isinstance(source, np.ndarray | Tensor) and layout is None)) and (
-        options != Options()
-    ):
-        raise SourceError(
-            f"groups, transposed, weights_key and layout tell how to read a source, and of "
-            f"{type(source).__name__} nothing is open; leave them out, or give an array of other "
-            "axes than N x k^2 x N' with its layout"
-        )
-    if isinstance(source, Network):
-        return source if name is None else replace(source, name=name)
-    if isinstance(source, ConvLayer):
-        return _single(source, name)
-    if isinstance(source, np.ndarray | Tensor):
-        if layout is None:
-            return _array(source, name)
-        tensor = replace(walk({name or "array": source})[0], is_conv=True)
-        content, kind = Content("array", [tensor]), type(source).__name__
-    elif isinstance(source, nn.Module):
-        content, kind = read_module(source), type(source).__name__
-    elif isinstance(source, ExportedProgram):
-        content, kind = program_in_memory(source), "ExportedProgram"
-    elif isinstance(source, Mapping):
-        content, kind = Content("state dict", walk(source)), type(source).__name__
-    else:
-        raise SourceError(wrong_type(source))
-    return select(content, name or kind, Provenance(kind, content.format), options)
+    return in_memory(source, name, options)
 
 
 def _named(source: str | Path, name: str | None, options: Options) -> Network:
@@ -165,8 +117,10 @@ def _named(source: str | Path, name: str | None, options: Options) -> Network:
     if found is None:
         raise zoo.unknown(text)
     if found.module is not None:
-        content = read_module(found.module)
-        return select(content, name or text, Provenance(found.origin, content.format), options)
+        content = content_of_module(found.module)
+        return network_from(
+            content, name or text, Provenance(found.origin, content.format), options
+        )
     assert found.path is not None
     network = _from_path(found.path, name or text, options, found.blueprint)
     return replace(network, provenance=replace(network.provenance, source=found.origin))
@@ -230,7 +184,7 @@ def one_line(path: Path) -> Iterator[None]:
         ) from None
     except Exception as error:
         # Damage may reach code, ours or a library's, that did not expect it.
-        detail = f"{type(error).__name__}: {' '.join(str(error).split())[:80]}"
+        detail = f"{type(error).__name__}: {reason_of(error)}"
         raise UnreadableError(
             f"{shown}: cannot be read ({detail}); download or copy the file again"
         ) from error
@@ -241,12 +195,16 @@ def _read(path: Path, name: str | None, options: Options, blueprint: nn.Module |
     digest = _digest(path, content.files)
     if blueprint is not None:
         content = with_blueprint(content, blueprint)
-    of_folder = path.name in (METADATA, "data.pkl")
-    named = path.parent.name if of_folder else without_number(path.name)
-    stem = _SUFFIX.sub("", named)
-    stem = printable(stem)
     _LOG.info("%s: %s, %d tensors", path, content.format, len(content.tensors))
-    return select(content, name or stem, Provenance(str(path), content.format, digest), options)
+    provenance = Provenance(str(path), content.format, digest)
+    return network_from(content, name or name_of_file(path), provenance, options)
+
+
+def name_of_file(path: Path) -> str:
+    """The name of the network in a file: that of its folder, or its own without an ending."""
+    of_folder = path.name in (METADATA, "data.pkl")
+    name = path.parent.name if of_folder else without_number(path.name)
+    return printable(_SUFFIX.sub("", name))
 
 
 def _digest(path: Path, others: list[Path]) -> str:
@@ -269,16 +227,3 @@ def _collector_paused() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
-
-
-def _array(array: npt.NDArray[Any] | Tensor, name: str | None) -> Network:
-    try:
-        layer = layer_from_array(array, name or "array")
-    except (ValueError, TypeError) as error:
-        raise SourceError(f"{error}") from None
-    kept = replace(layer, weight=layer.weight.detach().cpu().clone())
-    return Network(name or "array", (kept,), Provenance(type(array).__name__, "array"))
-
-
-def _single(layer: ConvLayer, name: str | None) -> Network:
-    return Network(name or layer.name, (layer,), Provenance("ConvLayer", "array"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -11,9 +10,8 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils import prune, spectral_norm, weight_norm
 
-from cwda.convolutions.select import turn
 from cwda.errors import SourceError
-from cwda.layers import layer_from_array
+from cwda.layers import turn
 from cwda.loading import load
 
 
@@ -215,28 +213,6 @@ def test_colliding_names_stay_unique():
     assert names(load(source)) == ["a", "a#2"]
 
 
-def test_arrays_of_the_paper():
-    array = np.arange(3 * 9 * 8, dtype=np.float64).reshape(3, 9, 8)
-    for source in (array, torch.from_numpy(array)):
-        network = load(source, name="mine")
-        assert network.name == "mine"
-        assert (network.layers[0].array == array).all()
-    with pytest.raises(SourceError, match="N x k\\^2 x N'"):
-        load(array[0])
-
-
-def test_networks_and_layers_pass_through():
-    layer = layer_from_array(np.ones((3, 9, 8)))
-    network = load(layer)
-    assert network.layers == (layer,)
-    assert load(network) is network
-
-
-def test_objects_of_other_types_are_refused():
-    with pytest.raises(SourceError, match="type int"):
-        load(3)
-
-
 def test_repeated_container_is_walked_once():
     inner = {"a.weight": CONV}
     assert names(load({"one": inner, "two": inner})) == ["a"]
@@ -246,31 +222,3 @@ def test_repeated_container_is_walked_once():
 def test_networks_are_named_without_the_ending_of_their_file(tmp_path, file):
     torch.save({"a.weight": CONV}, tmp_path / file)
     assert load(tmp_path / file).name == "net"
-
-
-@pytest.mark.parametrize(
-    ("options", "line"),
-    [
-        ({"groups": {"c": "4"}}, r"groups for 'c' is '4' .str.; give a whole number of 1 or more"),
-        ({"groups": {"c": 2.0}}, r"is '2.0' .float."),
-        ({"groups": {"c": True}}, r"is 'True' .bool."),
-        ({"groups": {"c": 0}}, "is 0; give a whole number"),
-        ({"groups": {2: 2}}, "groups has a pattern of type int"),
-        ({"groups": 4}, "groups is of type int; give a mapping"),
-        ({"groups": [("c", 4)]}, "groups is of type list"),
-        ({"transposed": ["c"]}, r"transposed is of type list; give a text: glob.*up\*"),
-        ({"transposed": True}, "transposed is of type bool"),
-        ({"weights_key": 3}, "weights_key is of type int"),
-        ({"name": 3}, "name is of type int"),
-        ({"layout": "OIHH"}, "each once"),
-    ],
-)
-def test_options_of_other_types_are_refused_in_one_line(options, line):
-    with pytest.raises(SourceError, match=line):
-        load({"c.weight": torch.zeros(16, 4, 3, 3)}, **options)
-
-
-def test_whole_numbers_of_numpy_are_groups():
-    layer = load({"c.weight": torch.zeros(16, 4, 3, 3)}, groups={"c": np.int64(4)})["c"]
-    assert type(layer.groups) is int
-    assert layer.groups == 4
