@@ -64,8 +64,8 @@ def rewrite(model: nn.Module, paddings: Sequence[Padding], marked: Marks) -> Non
             )
     for owner, amounts in wanted.items():
         layer = model.get_submodule(owner)
-        base, known = vars(type(layer)).get("_pads", (type(layer), {}))
-        layer.__class__ = _kind(base, {**known, **amounts})
+        base, earlier = vars(type(layer)).get("_pads", (type(layer), {}))
+        layer.__class__ = _kind(base, {**earlier, **amounts})
 
 
 def _left(padding: Padding, marked: Marks) -> tuple[int, int]:

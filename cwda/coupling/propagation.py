@@ -111,7 +111,7 @@ class Propagation(fx.Interpreter):
             numbers = self._unknown(n, value)
         self._numbers[n] = numbers
         self.sizes.note(n, value, self._numbers)
-        changed = {each for each, known in versions.items() if known != _versions(self.env[each])}
+        changed = {node for node, before in versions.items() if before != _versions(self.env[node])}
         if changed:
             self._follow(n, value, changed)
         return value
@@ -152,12 +152,12 @@ class Propagation(fx.Interpreter):
                 self.paddings,
                 self.module,
             )
-            found = self._compacted(rule(call))
+            numbers = self._compacted(rule(call))
         # Called in a way that the rule does not foresee.
         except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError):
             return None
         self._keep_columns(n, value)
-        return found
+        return numbers
 
     def _owner(self, n: fx.Node) -> nn.Module:
         return self.module if n.op == "call_module" else self.model
@@ -176,8 +176,8 @@ class Propagation(fx.Interpreter):
         if axis is None or not owned:
             return constant(value.shape)
         name = self._names[id(value)]
-        known = self.layers.held.get((name, axis))
-        numbers = self.channels.fresh(value.shape[axis]) if known is None else known.numbers
+        held = self.layers.held.get((name, axis))
+        numbers = self.channels.fresh(value.shape[axis]) if held is None else held.numbers
         if value[0].numel() > 1:
             self._columns[n] = (name,)
         return spread(self.layers.hold(name, axis, numbers, zeroed=True), value, axis)
@@ -294,7 +294,7 @@ def _mapped_pairs(value: Any, numbers: Numbers, target: Tensor, new: Tensor) -> 
         return _written_through(value, numbers, target, new)
     if isinstance(value, list | tuple):
         pairs = zip(value, numbers, strict=True)
-        return tuple(_mapped_pairs(each, known, target, new) for each, known in pairs)
+        return tuple(_mapped_pairs(part, old, target, new) for part, old in pairs)
     return numbers
 
 

@@ -74,10 +74,10 @@ class Sizes:
     def settle(self) -> None:
         """Fix the channels of which the number is used for other channels."""
         for source, result, name in self._used:
-            wanted, found = (
+            wanted, present = (
                 {*self._channels.united(each.flatten()).tolist()} for each in (source, result)
             )
-            if not wanted <= found:
+            if not wanted <= present:
                 self._channels.fix(source, f"its number of channels gives {name} its size")
 
     def note_parameter(self, n: fx.Node, held: Mapping[int, Tensor]) -> None:

@@ -110,7 +110,7 @@ def survivors(
 
     `model` loses its weights: it must be a copy, and that of which `graph` is the graph.
     """
-    found: dict[int, str] = {}
+    readers: dict[int, str] = {}
     free = np.ones(n_channels, dtype=bool)
     free[list(fixed)] = False
     generator = np.random.default_rng(0)
@@ -125,13 +125,13 @@ def survivors(
             for _ in range(_ROUNDS):
                 with _zeroed(places_to_zero(model, slots, free & half)):
                     lively = alive(graph, x, reads, free & half)
-                found.update(lively)
+                readers.update(lively)
                 free[list(lively)] = False
                 if not lively:
                     break
             else:
-                found.update(dict.fromkeys(np.flatnonzero(free & half).tolist(), "another layer"))
-    return found
+                readers.update(dict.fromkeys(np.flatnonzero(free & half).tolist(), "another layer"))
+    return readers
 
 
 def places_to_zero(model: nn.Module, slots: Sequence[Slot], marked: Marks) -> list[Place]:
@@ -168,8 +168,8 @@ def require_same_outputs(model: nn.Module, graph: fx.GraphModule, image: Tensor)
         with reproducible():
             wanted = tree_leaves(model(image))
         with reproducible():
-            found = tree_leaves(graph(image))
-    pairs = zip(wanted, found, strict=False)
+            outputs = tree_leaves(graph(image))
+    pairs = zip(wanted, outputs, strict=False)
     same = all(
         torch.equal(a, b) or torch.allclose(a, b, rtol=1e-4, atol=1e-6, equal_nan=True)
         for a, b in pairs

@@ -106,8 +106,8 @@ def export(model: nn.Module | str | Path, path: str | Path, example: Example) ->
     """
     model, path = model_of(model), as_path(path)
     if path.suffix not in _WRITERS:
-        known = nearest(path.suffix, _WRITERS)
-        raise ExportError(f"no format has the ending of {path.name!r}{known}")
+        hint = nearest(path.suffix, _WRITERS)
+        raise ExportError(f"no format has the ending of {path.name!r}{hint}")
     if not path.parent.is_dir():
         raise ExportError(f"cannot write {path}: there is no folder {path.parent}")
     twin = copy.deepcopy(model).eval()

@@ -163,11 +163,11 @@ def _scores(
             "a criterion is a name, or scores by layer such as {'conv1': [...]}, not an object of "
             f"type {type(criterion).__name__}"
         )
-    (chosen,) = resolve(criterion)
+    (resolved,) = resolve(criterion)
     _, scores, reasons = criterion_scores(
-        model, chosen, data=data, batch_size=batch_size, device=device
+        model, resolved, data=data, batch_size=batch_size, device=device
     )
-    return chosen.name, shared(model, scores), shared(model, reasons)
+    return resolved.name, shared(model, scores), shared(model, reasons)
 
 
 def _skipped(

@@ -156,9 +156,9 @@ def _look_at_training(model: nn.Module, slim: nn.Module, image: Tensor) -> None:
     images = image if len(image) > 1 else torch.cat([image, image])
     if fault(duplicate(model).train(), images):
         return
-    if found := fault(duplicate(slim).train(), images):
+    if reason := fault(duplicate(slim).train(), images):
         warnings.warn(
-            f"the slim {type(model).__name__} does not run in training mode ({found}): what "
+            f"the slim {type(model).__name__} does not run in training mode ({reason}): what "
             "evaluation mode does not use, such as auxiliary heads, is not cut; take it out of the "
             "model before pruning, or leave the slim network in evaluation mode",
             RuntimeWarning,

@@ -107,12 +107,12 @@ def select(
         raise SelectionError(
             "normalise changes nothing within a layer; leave it out or take strategy='global'"
         )
-    (chosen,) = resolve(criterion)
+    (resolved,) = resolve(criterion)
     with showing(progress):
         network, scored, reasons = criterion_scores(
-            source, chosen, data=data, batch_size=batch_size, device=device
+            source, resolved, data=data, batch_size=batch_size, device=device
         )
-    return plan_of_lowest(network, chosen.name, scored, reasons, ratio, strategy, normalise)
+    return plan_of_lowest(network, resolved.name, scored, reasons, ratio, strategy, normalise)
 
 
 def plan_of_lowest(

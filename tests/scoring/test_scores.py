@@ -75,6 +75,13 @@ def test_bad_input_is_one_line():
         scores(layer, device="warp")
 
 
+def test_a_named_source_is_read_once(monkeypatch):
+    monkeypatch.setattr("cwda.scoring.preparation.network_of", None)  # would read it again
+    found = scores("resnet20-cifar10", ["l1", "bn_gamma"])
+    assert found.network.name == "resnet20-cifar10"
+    assert found.table["reason"].eq("").all()
+
+
 def test_a_network_without_layers_has_an_empty_table():
     found = scores(network())
     assert found.table.empty
