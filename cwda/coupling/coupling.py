@@ -42,7 +42,7 @@ class Coupling:
     fixed : dict of int to str
         Channels that cannot be pruned, and why.
     paddings : tuple of Padding
-        Operations that add channels of zeros, as the shortcuts of CIFAR ResNets do.
+        Operations that add channels of zeros, such as the shortcuts of CIFAR ResNets.
     cost : Cost
         Of the whole model.
     slots : tuple of Slot

@@ -87,7 +87,7 @@ class Reading:
 class Applied:
     """A layer as one node of a graph applies it: what, whose weights, and to what.
 
-    `given` holds the arguments by name: values where they are no tensors, else channel
+    `given` holds the arguments by name: values where they are not tensors, else channel
     numbers. `names` holds the names of parameters and buffers given as they are. `written` says
     whether `groups` is a number that no layer holds.
     """

@@ -1,4 +1,4 @@
-"""Paddings of the channel axis, as in the shortcuts of CIFAR ResNets, without pruned channels.
+"""Paddings of the channel axis, such as in the shortcuts of CIFAR ResNets, without pruned channels.
 
 How many zeros a padding adds stands in the code of a forward pass. The code stays as it is: the
 layer that runs it gets a class of the same name, derived from its own, that has `F.pad` add what

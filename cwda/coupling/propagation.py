@@ -3,8 +3,8 @@
 Every element of every value in the graph carries the number of the channel that it belongs to.
 An addition ties the channels that meet in it; an operation that only moves elements is carried
 out on the numbers themselves, so that its index mapping is exact. The sign tells what a mask
-does: +c where the element is exactly 0 once channel c is zeroed, -c where it is not, as behind
-a sigmoid; 0 is a constant. What the rules do not know fixes the channels that enter it: they are
+does: +c where the element is exactly 0 once channel c is zeroed, -c where it is not, such as
+behind a sigmoid; 0 is a constant. What the rules do not know fixes the channels that enter it: they are
 not prunable. Parameters outside layers are values too: the places of a scale are its channels.
 """
 
@@ -257,7 +257,7 @@ class Propagation(fx.Interpreter):
 
 
 def _is_by_row(value: Any) -> bool:
-    """Whether a factor of a weight has one number for each of its rows, or is no tensor."""
+    """Whether a factor of a weight has one number for each of its rows, or is not a tensor."""
     return not isinstance(value, Tensor) or value.shape[1:].numel() == 1
 
 

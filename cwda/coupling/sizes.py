@@ -1,7 +1,7 @@
 """What becomes of the number of channels, where a forward pass computes with it.
 
 A size that gives a value of the same channels its form changes along with them. Where it is used
-for anything else, as in a factor or for the form of another value, the channels must stay.
+for anything else, such as a factor or the form of another value, the channels must stay.
 """
 
 from __future__ import annotations

@@ -80,8 +80,8 @@ def export(model: nn.Module | str | Path, path: str | Path, example: Example) ->
     path : str or Path
         Its ending says what is written: ``.safetensors`` the state dict; ``.pt`` TorchScript
         (deprecated by PyTorch in favour of the next); ``.pt2`` a program of `torch.export`;
-        ``.onnx`` an ONNX model (extra ``onnx``). The batch size is free, except in TorchScript,
-        where the model's code decides. `cwda.load` reads them all.
+        ``.onnx`` an ONNX model (extra ``onnx``). The batch size is free, but in TorchScript as
+        the model's code makes it. `cwda.load` reads them all.
     example : Tensor or sequence of int
         An input of the model or its shape, batch first.
 
@@ -106,15 +106,14 @@ def export(model: nn.Module | str | Path, path: str | Path, example: Example) ->
     """
     model, path = model_of(model), as_path(path)
     if path.suffix not in _WRITERS:
-        hint = nearest(path.suffix, _WRITERS)
-        raise ExportError(f"no format has the ending of {path.name!r}{hint}")
+        known = nearest(path.suffix, _WRITERS)
+        raise ExportError(f"no format goes with the ending of {path.name!r}{known}")
     if not path.parent.is_dir():
         raise ExportError(f"cannot write {path}: there is no folder {path.parent}")
     twin = copy.deepcopy(model).eval()
-    image = example_input(twin, example)
     try:
         with torch.no_grad():
-            _WRITERS[path.suffix](twin, image, path)
+            _WRITERS[path.suffix](twin, example_input(twin, example), path)
     except ExportError:
         raise
     except Exception as error:  # an exporter may raise anything

@@ -142,7 +142,7 @@ def remove(
     slim = _slim(duplicate(model), coupling, marked)
     image = example_input(model, coupling.example)
     difference = _proved(coupling, twin, slim, image, marked)
-    # Weights that are 0, as the scales at the end of new residual branches, prove nothing.
+    # Weights that are 0, such as the scales at the end of new residual branches, prove nothing.
     others = duplicate(model)
     scramble(others)
     with Masks(duplicate(others), plan, coupling) as masks:
@@ -152,7 +152,7 @@ def remove(
 
 
 def _look_at_training(model: nn.Module, slim: nn.Module, image: Tensor) -> None:
-    """Warn where the model runs in training mode, and the slim network does not."""
+    """Warn if the model runs in training mode and the slim network does not."""
     images = image if len(image) > 1 else torch.cat([image, image])
     if fault(duplicate(model).train(), images):
         return

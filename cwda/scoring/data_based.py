@@ -2,7 +2,7 @@
 
 Filter j has the weights F_j, A_j is channel j of the first activation behind its BatchNorm, g
 the gradient of the cross-entropy by F_j with BatchNorm in evaluation mode. Filters with small
-scores are pruned first; where a large value means unimportant the score is turned round.
+scores are pruned first; where a large value means unimportant the score is reversed.
 """
 
 # Statistics are attributes of `Filters` by their names alone.
@@ -42,7 +42,7 @@ def taylor_l1(filters: Filters) -> Tensor:
 
 @criterion("taylor_l2", formula="mean_b ||g_b F_j||_2 over batches b", needs=GRADIENTS, paper=True)
 def taylor_l2(filters: Filters) -> Tensor:
-    """Mean over batches of the l2 norm of gradient times weight; otherwise as `taylor_l1`."""
+    """Mean over batches of the l2 norm of gradient times weight; otherwise like `taylor_l1`."""
     return filters.gradients.l2
 
 
@@ -130,11 +130,11 @@ def obd(filters: Filters) -> Tensor:
 
 @criterion("taylor_image_l1", formula="mean_i ||g_i F_j||_1 over images i", needs=IMAGE_GRADIENTS)
 def taylor_image_l1(filters: Filters) -> Tensor:
-    """As `taylor_l1` with the gradients of single images: no batch size enters."""
+    """Like `taylor_l1`, with the gradients of single images: no batch size enters."""
     return filters.image_gradients.l1
 
 
 @criterion("taylor_image_l2", formula="mean_i ||g_i F_j||_2 over images i", needs=IMAGE_GRADIENTS)
 def taylor_image_l2(filters: Filters) -> Tensor:
-    """As `taylor_l2` with the gradients of single images: no batch size enters."""
+    """Like `taylor_l2`, with the gradients of single images: no batch size enters."""
     return filters.image_gradients.l2

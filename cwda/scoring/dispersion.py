@@ -216,7 +216,7 @@ def undefined_dispersion(scores: Tensor, criterion: str) -> str:
     if float(scores.min()) < 0:
         remarks.append("no Gini coefficient of negative scores")
     if float(torch.quantile(scores.double(), 0.1)) <= 0:
-        remarks.append("no quantile ratio, as the 10 % quantile is not positive")
+        remarks.append("no quantile ratio from a 10 % quantile that is not positive")
     return "; ".join(remarks)
 
 

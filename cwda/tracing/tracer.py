@@ -327,7 +327,7 @@ def place_in_forward(error: BaseException) -> str:
 
 
 def _tells_elements(target: Any, value: Any, args: Any, kwargs: Any) -> bool:
-    """Whether a value that is no tensor was computed from the elements of one."""
+    """Whether a value that is not a tensor was computed from the elements of one."""
     if any(isinstance(leaf, Tensor) for leaf in _leaves(value)):
         return False
     symbols = [leaf for leaf in _leaves((args, kwargs)) if type(leaf) is Symbol]
@@ -365,12 +365,12 @@ def _leaves(value: Any) -> Iterator[Any]:
 
 
 def _computes_weights(m: nn.Module) -> bool:
-    """Whether a layer's weight is no parameter of it, as with weight normalisation."""
+    """Whether a layer's weight is not its parameter, such as with weight normalisation."""
     return bool(computed_tensors(m)) and nn.Module not in type(m).__bases__
 
 
 def computed_tensors(m: nn.Module) -> list[str]:
-    """The weights and biases of a layer that are no parameters of it."""
+    """The weights and biases of a layer that are not its parameters."""
     if not isinstance(m, _ConvNd | nn.Linear | _BatchNorm):
         return []
     return [
