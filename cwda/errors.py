@@ -48,7 +48,7 @@ class DivergedError(CwdaError):
 
 
 class WeightsError(CwdaError):
-    """The weights of a layer give no scores, as when they are not finite."""
+    """The weights of a layer give no scores, for instance when they are not finite."""
 
 
 class CannotFit(CwdaError):  # noqa: N818 (it says what is the case)

@@ -92,7 +92,7 @@ class ConvLayer:
 
     @property
     def kernel(self) -> tuple[int, ...]:
-        """Shape of the kernel, as (3, 3)."""
+        """Shape of the kernel, such as (3, 3)."""
         return tuple(self.weight.shape[2:])
 
     @property
@@ -120,7 +120,7 @@ class ConvLayer:
 
     @property
     def matrix(self) -> npt.NDArray[Any]:
-        """The paper's F, d x N': one column a filter."""
+        """The paper's F, d x N': one column per filter."""
         return self.filters.T
 
     @property
@@ -172,7 +172,7 @@ class Provenance:
     source : str
         Path, URL or name of the type of the object given.
     format : str
-        As ``torch zip``, ``safetensors``, ``onnx``, ``module``, ``array``.
+        Such as ``torch zip``, ``safetensors``, ``onnx``, ``module``, ``array``.
     sha256 : str or None
         Digest of the file; None for objects in memory.
     """
@@ -197,7 +197,7 @@ class Network:
     skipped : tuple of Skipped
         What was left out and why.
     assumptions : tuple of str
-        What was assumed where the source does not say, as groups or transposition.
+        What was assumed where the source does not say, such as groups or transposition.
 
     Examples
     --------
@@ -284,7 +284,7 @@ class Network:
 def matches(name: str, patterns: str) -> bool:
     """Whether a layer's name matches one of several glob patterns, separated by commas.
 
-    A name that is spelled out is no pattern, also where it holds brackets or commas.
+    A name that is spelled out is not a pattern, even where it holds brackets or commas.
 
     Examples
     --------

@@ -56,7 +56,7 @@ def unpacked(file: MappedFile) -> MappedFile:
     data = mmap.mmap(-1, total)
     while pieces:  # each is freed once it is written
         data.write(pieces.popleft())
-    return MappedFile(file.path, data)
+    return MappedFile(file.path, data, on_disk=False)
 
 
 def _pieces(file: MappedFile, decompressor: Any, name: str) -> deque[bytes]:

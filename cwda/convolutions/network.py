@@ -26,8 +26,8 @@ from cwda.layers import ConvLayer, Network, Provenance, Skipped, matches, turn
 
 __all__ = ["network_from"]
 
-#: Most convolutions of a network, and most bytes that they may have beyond their file's, as
-#: where it is compressed or where weights are tied.
+#: Most convolutions of a network, and most bytes that they may have beyond their file's, for
+#: instance where it is compressed or where weights are tied.
 MAX_LAYERS, MAX_REPEATED = 20_000, 1 << 29
 
 
@@ -228,7 +228,7 @@ def _nothing(content: Content, skipped: list[Skipped]) -> str:
         shape = " x ".join(map(str, first.shape))
         return (
             f"no convolution among the tensors; {len(skipped)} of 3 axes or more were left out, "
-            f"as {first.name} ({shape}): {first.reason}"
+            f"such as {first.name} ({shape}): {first.reason}"
         )
     largest = max(content.tensors, key=lambda tensor: math.prod(tensor.shape))
     return (

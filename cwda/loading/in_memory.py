@@ -56,7 +56,7 @@ def in_memory(source: InMemory, name: str | None = None, options: Options | None
     if _is_settled(source, options):
         if options != Options():
             raise SourceError(
-                "groups, transposed, weights_key and layout tell how to read a source, and "
+                "groups, transposed, weights_key and layout say how to read a source, and "
                 f"nothing is open in an object of type {kind}; leave them out, or give an array "
                 "of other axes than N x k^2 x N' with its layout"
             )

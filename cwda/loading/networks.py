@@ -15,6 +15,7 @@ from pathlib import Path
 from torch import nn
 
 from cwda.checkpoints.folders import checkpoint_in
+from cwda.checkpoints.formats import without_suffix
 from cwda.checkpoints.shards import read_checkpoint, without_number
 from cwda.containers.mapped import map_file, sha256
 from cwda.containers.tensors import printable
@@ -33,14 +34,6 @@ from cwda.zoo import names as zoo
 __all__ = ["is_path", "load", "name_of_file", "one_line"]
 
 _LOG = logging.getLogger(__name__)
-
-
-#: Usual endings of checkpoints: they tell a path from a name, never a file's format.
-_SUFFIX = re.compile(
-    r"(\.(pt|pt2|ptl|pth|pyth|th|t7|tar|bin|ckpt|chkpt|checkpoint|jit|torch|safetensors|onnx|"
-    r"h5|hdf5|keras|npy|npz|index|json|p|pkl|pickle|pdparams|msgpack|model|mdl|weights|params|dat))+$",
-    re.IGNORECASE,
-)
 
 
 def load(
@@ -69,12 +62,12 @@ def load(
     name : str, optional
         Name of the network; by default the model's name or the file's stem.
     groups : mapping, optional
-        Number of groups by glob pattern of layer names, as ``{"*.conv2": 32}``, where the
+        Number of groups by glob pattern of layer names, such as ``{"*.conv2": 32}``, where the
         source does not say.
     transposed : str, optional
-        Glob patterns of transposed convolutions, separated by commas, as ``"up*,dec*"``.
+        Glob patterns of transposed convolutions, separated by commas, such as ``"up*,dec*"``.
     weights_key : str, optional
-        Dotted path of the state dict to take where a file holds several, as ``ema``.
+        Dotted path of the state dict to take where a file holds several, such as ``ema``.
     layout : str or mapping, optional
         Order in which the kernels' axes are stored, where it is not recognised: ``"OIHW"``
         (PyTorch), ``"HWIO"`` (TensorFlow, JAX), ``"OHWI"`` (MLX), or any text with one O, one
@@ -149,7 +142,7 @@ def is_path(source: str | Path) -> bool:
 
 
 def _looks_like_path(text: str) -> bool:
-    return bool(re.search(r"[/\\]|^~|^\.", text) or _SUFFIX.search(text))
+    return bool(re.search(r"[/\\]|^~|^\.", text)) or without_suffix(text) != text
 
 
 def _from_path(
@@ -204,7 +197,7 @@ def name_of_file(path: Path) -> str:
     """The name of the network in a file: that of its folder, or its own without an ending."""
     of_folder = path.name in (METADATA, "data.pkl")
     name = path.parent.name if of_folder else without_number(path.name)
-    return printable(_SUFFIX.sub("", name))
+    return printable(without_suffix(name))
 
 
 def _digest(path: Path, others: list[Path]) -> str:

@@ -59,7 +59,7 @@ def load_model(
 def named_model(
     source: str | Path, arch: str | None = None, weights_key: str | None = None
 ) -> tuple[nn.Module, str]:
-    """As `load_model`, with the name that `load` gives the network."""
+    """Like `load_model`, with the name that `load` gives the network."""
     if not isinstance(source, str | Path):
         raise SourceError(
             f"cannot make a model of an object of type {type(source).__name__}; give a name, or "

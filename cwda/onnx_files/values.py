@@ -178,7 +178,7 @@ class Call:
         return place < len(self.values) and self.values[place] is not None
 
     def integers(self, place: int) -> list[int]:
-        """An input of a few integers, as a shape or axes, read now."""
+        """An input of a few integers, such as a shape or axes, read now."""
         value = self.value(place)
         if value.numel > 1024 or value.dtype.is_floating_point or value.dtype.is_complex:
             raise UnknownValueError(f"{self.operator} has an impossible shape or axis")
@@ -376,7 +376,7 @@ class Values:
                 made = torch.tensor(content, dtype=dtype)
                 key = self._key(("constant", str(content), kind))
                 return Value(tuple(made.shape), dtype, (), made.clone, key)
-        raise UnknownValueError("a constant that is sparse or no number")
+        raise UnknownValueError("a constant that is sparse or not a number")
 
 
 def _ruled(rule: Callable[[Call], _T], call: Call) -> _T:

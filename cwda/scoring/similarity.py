@@ -14,7 +14,7 @@ from cwda.arguments import require_between, require_ratios
 from cwda.errors import SelectionError
 from cwda.loading.sources import Source
 from cwda.models.batches import Data
-from cwda.numerics.ranking.lowest import lowest_count, lowest_overlap, rank_biased_overlap
+from cwda.numerics.ranking.overlap import lowest_count, lowest_overlap, rank_biased_overlap
 from cwda.numerics.ranking.rank_intervals import FEWEST_FOR_INTERVAL, spearman_interval
 from cwda.numerics.ranking.ranks import kendall, spearman
 from cwda.numerics.spread import constant

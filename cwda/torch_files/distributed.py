@@ -46,7 +46,7 @@ def assemble(
     metadata : Record
         The object of the file ``.metadata``.
     file : MappedFile
-        That file, beside which the shards lie.
+        That file, next to which the shards lie.
     tensor_of_bytes : callable
         Reads a file of ``torch.save`` with one tensor.
     """
@@ -67,7 +67,7 @@ def _content(metadata: Record, shards: _Shards) -> Content:
         if not (isinstance(described, Record) and isinstance(described.state, dict)):
             continue
         if "chunks" not in described.state:
-            continue  # an object that is no tensor
+            continue  # an object that is not a tensor
         keys = paths.get(key) if isinstance(paths, dict) else None
         tensor = _tensor(key, described.state, places, shards)
         *container, name = _names(keys if isinstance(keys, tuple) and keys else (key,))
@@ -99,7 +99,7 @@ def _places(stored: Any) -> dict[tuple[str, _Sizes], _Place]:
         index: Any = key.value if isinstance(key, Key) else key
         name, offset = index.state["fqn"], index.state.get("offset")
         if offset is None:
-            continue  # an object that is no tensor
+            continue  # an object that is not a tensor
         where = info.state
         found[name, _sizes(offset)] = _Place(
             where["relative_path"],

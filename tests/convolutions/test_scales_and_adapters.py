@@ -43,7 +43,7 @@ def test_scales_of_filters(tmp_path, name, shape, integer):
     for source in (state, tmp_path / "m.safetensors"):
         network = load(source)
         assert close(network["a"])
-        assert "times the scales beside them, one per filter" in network.assumptions[0]
+        assert "times the scales next to them, one per filter" in network.assumptions[0]
         assert network.skipped == ()
 
 

@@ -109,7 +109,7 @@ def test_a_prefix_that_all_keys_have_is_left_out(prefix, arch, tmp_path):
     initialise(small, 1)
     small.eval()
     state = {prefix + key: value for key, value in small.state_dict().items()}
-    same(load_model(written(tmp_path, state, epoch=3), arch), small)
+    same(load_model(written(tmp_path, state, epoch=3), arch=arch), small)
 
 
 def test_other_architectures_behind_a_prefix(tmp_path):

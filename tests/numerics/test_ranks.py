@@ -9,8 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from cwda.numerics.ranking.lowest import lowest_count, lowest_overlap, rank_biased_overlap
-from cwda.numerics.ranking.rank_intervals import spearman_interval
+from cwda.numerics.ranking.overlap import lowest_count, lowest_overlap, rank_biased_overlap
+from cwda.numerics.ranking.rank_intervals import (
+    bonett_wright_interval,
+    spearman_interval,
+)
 from cwda.numerics.ranking.ranks import (
     ascending,
     kendall,
@@ -168,6 +171,9 @@ def test_interval_equals_its_formula():
     unbiased = (21 * rho - 3 * tau) / 18  # E rho = ((n-2) rho_s + 3 tau) / (n+1), Kendall
     assert unbiased > rho
     assert high[0, 1].item() == pytest.approx(np.tanh(np.arctanh(unbiased) + half), abs=1e-10)
+    half = stats.norm.ppf(0.975) * np.sqrt((1 + rho**2 / 2) / 17)
+    low = bonett_wright_interval(rho, 20, 0.95)[0]
+    assert low == pytest.approx(np.tanh(np.arctanh(rho) - half), abs=1e-10)
 
 
 def test_interval_of_perfect_agreement_is_not_a_point():

@@ -210,3 +210,12 @@ def test_a_plain_name_has_no_hash(cache):
     data = (cache.parent.parent.parent / "x.pth").read_bytes()
     with serving(data=data) as (_, url):
         assert from_url(f"{url}/x.pth").read_bytes() == data
+
+
+def test_a_bar_counts_the_bytes_where_somebody_watches(cache, monkeypatch):
+    shown = []
+    monkeypatch.setattr("cwda.progress._is_watched", lambda: True)
+    monkeypatch.setattr("cwda.progress.Counter.update", lambda _, *counts: shown.append(counts))
+    with serving(data=DATA, cuts=1, cut_after=700_000) as (_, url):
+        from_url(f"{url}/{NAME}")
+    assert shown[-1] == (len(DATA), len(DATA))

@@ -25,7 +25,7 @@ from cwda.torch_files.tree import walk, with_aliases
 
 __all__ = ["content_of_module", "with_blueprint"]
 
-#: Scales of one-byte weights, which are no factors of a parametrised weight.
+#: Scales of one-byte weights, which are not factors of a parametrised weight.
 _SCALE = re.compile(r"scal|zero_point|zp")
 
 
@@ -167,7 +167,7 @@ def _is_quantised(part: nn.Module) -> bool:
 
 
 def _scaling(part: nn.Module, prefix: str) -> Iterator[NamedTensor]:
-    """The factor of the only active low-rank adapter of a layer, as a tensor beside it."""
+    """The factor of the only active low-rank adapter of a layer, as a tensor next to it."""
     own = {*part._modules, *part._parameters}
     if not own & {"lora_A", "lora_down"}:
         return

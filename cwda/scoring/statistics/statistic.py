@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
-from cwda.layers import turn
 from cwda.errors import CriterionError, nearest
+from cwda.layers import turn
 from cwda.scoring.statistics.followers import Followers
 
 __all__ = [
