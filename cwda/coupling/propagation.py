@@ -4,8 +4,9 @@ Every element of every value in the graph carries the number of the channel that
 An addition ties the channels that meet in it; an operation that only moves elements is carried
 out on the numbers themselves, so that its index mapping is exact. The sign tells what a mask
 does: +c where the element is exactly 0 once channel c is zeroed, -c where it is not, such as
-behind a sigmoid; 0 is a constant. What the rules do not know fixes the channels that enter it: they are
-not prunable. Parameters outside layers are values too: the places of a scale are its channels.
+behind a sigmoid; 0 is a constant. What the rules do not know fixes the channels that enter it:
+they are not prunable. Parameters outside layers are values too: the places of a scale are its
+channels.
 """
 
 from __future__ import annotations
