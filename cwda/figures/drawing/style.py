@@ -15,6 +15,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 
 from cwda.formatting import MARKS
+from cwda.scoring.registry import style_of
 
 __all__ = [
     "CYCLE",
@@ -60,17 +61,6 @@ DARK, GREY, LINES, UNDEFINED = "#222222", "#767676", "#BFBFBF", "#F0F0F0"
 #: Okabe and Ito's colours without black and yellow, darkest first.
 CYCLE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
-#: Colour and marker of the norm-based criteria, and of those often compared with them.
-_CRITERIA = {
-    "l1": (CYCLE[0], "o"),
-    "l2": (CYCLE[1], "s"),
-    "gm": (CYCLE[2], "^"),
-    "fermat": (CYCLE[3], "D"),
-    "taylor_l1": (CYCLE[4], "v"),
-    "bn_gamma": (CYCLE[5], "P"),
-    "apoz": ("#6F4E9B", "X"),
-    "random": (GREY, "*"),
-}
 _MARKERS = "os^DvP"
 
 #: Maps of values (lightness rises with the value), of sizes (0 is white), of signed numbers.
@@ -182,8 +172,8 @@ def legend(ax: Axes, **options: Any) -> None:
 
 
 def criterion_style(name: str, place: int = 0) -> tuple[str, str]:
-    """Colour and marker of a criterion; of those without a fixed one by their place."""
-    return _CRITERIA.get(name, series_style(place))
+    """Colour and marker of a criterion; by their place for those without a style of their own."""
+    return style_of(name) or series_style(place)
 
 
 def series_style(place: int) -> tuple[str, str]:
