@@ -106,7 +106,7 @@ def _value(kind: Any, value: Any) -> Any:
     if origin in (dict, Mapping):
         return {key: _value(arguments[1], item) for key, item in value.items()}
     if is_dataclass(kind):
-        return from_plain(kind, value)
+        return from_plain(kind, value)  # type: ignore[arg-type]
     return value
 
 

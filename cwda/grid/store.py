@@ -75,9 +75,8 @@ class Store:
         self._cells: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
         begun, torn = self._read(path) if path else (False, 0)
         added = {name: as_plain(value) for name, value in claim.items()}
-        for name, value in list(added.items()):
-            if name in self.claim:
-                self._require_same(name, added.pop(name))
+        for name in added.keys() & self.claim.keys():
+            self._require_same(name, added.pop(name))
         self.claim |= added
         if torn:
             self._drop(torn)
@@ -108,10 +107,6 @@ class Store:
         _, record = self._cells[_key(cell)]
         found: Record = self._parsed(cell.record, record)
         return found
-
-    def get(self, cell: Cell[Record]) -> Record | None:
-        """What was found in a cell; None where it is not done."""
-        return self[cell] if cell in self else None
 
     def all(self, kind: type[C]) -> Iterator[tuple[C, Any]]:
         """The cells of a kind that are done, with their records, in the order they were kept."""

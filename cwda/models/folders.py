@@ -59,7 +59,7 @@ def _files(folder: Path, classes: list[str]) -> list[tuple[Path, int]]:
 
 def _sample(files: list[tuple[Path, int]], samples: int, seed: int) -> list[tuple[Path, int]]:
     if not 1 <= samples <= len(files):
-        raise DataError(f"{samples} images asked for, {len(files)} are there")
+        raise DataError(f"asked for {samples} images, but there are only {len(files)}")
     order = torch.randperm(len(files), generator=torch.Generator().manual_seed(seed))
     return [files[i] for i in order[:samples].tolist()]
 

@@ -2,8 +2,10 @@
 
 import io
 import itertools
+import math
 import re
 import sys
+from dataclasses import fields, replace
 
 import numpy as np
 import pandas as pd
@@ -28,7 +30,7 @@ from cwda.cli.screen.show_predictions import (
 from cwda.cli.screen.show_similarity import show_similarity
 from cwda.cli.screen.table import Column, Table
 from cwda.cli.verbs.calibrate import _show as show_calibration
-from cwda.experiment import ExperimentResult
+from cwda.experiment import Accuracy, ExperimentResult
 from cwda.formatting import number
 from cwda.layers import ConvLayer, Network, Provenance
 
@@ -63,23 +65,26 @@ def experiment():
     cells = itertools.product(
         ("layerwise", "global"), ("l1", "taylor_image_l1"), (0.1, 0.3, 0.5, 0.7, 0.9), (0, 1)
     )
+    unset = {field.name: 0 for field in fields(Accuracy)} | {"network": "net", "reason": ""}
     rows = [
-        {
-            "strategy": strategy,
-            "criterion": criterion,
-            "ratio": ratio,
-            "seed": seed,
-            "accuracy": 100.0 - 61.37 * ratio * (seed + 1),
-            "accuracy_se": 0.43,
-            "stage": "pruned",
-            "images": 1000,
-            "reason": "",
-        }
+        Accuracy(
+            **unset
+            | {
+                "strategy": strategy,
+                "criterion": criterion,
+                "ratio": ratio,
+                "seed": seed,
+                "accuracy": 100.0 - 61.37 * ratio * (seed + 1),
+                "accuracy_se": 0.43,
+                "stage": "pruned",
+                "images": 1000,
+            }
+        )
         for strategy, criterion, ratio, seed in cells
     ]
-    first = {**rows[0], "strategy": "none", "criterion": "none", "ratio": 0.0, "stage": "unpruned"}
-    pairs = pd.DataFrame(columns=["strategy", "stage", "ratio"])
-    return ExperimentResult(pd.DataFrame([first, *rows]), pairs, "net", None)
+    first = replace(rows[0], strategy="none", criterion="none", ratio=0.0, stage="unpruned")
+    network = Network("net", (), Provenance("test", "state dict"))
+    return ExperimentResult((first, *rows), (network,), level=math.nan, pairs=())
 
 
 class Recorder(Screen):
