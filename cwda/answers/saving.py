@@ -9,6 +9,7 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -69,7 +70,7 @@ def load(kind: type[A], path: str | Path) -> A:
 
 
 def _fields(kind: type[Any], content: Mapping[str, Any]) -> dict[str, Any]:
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)  # type: ignore[arg-type]
     found = {}
     for each in fields(kind):
         value = content[each.name]
@@ -85,9 +86,14 @@ def _fields(kind: type[Any], content: Mapping[str, Any]) -> dict[str, Any]:
 
 def from_plain(kind: type[A], content: Mapping[str, Any]) -> A:
     """A dataclass of which `as_plain` made plain values."""
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)  # type: ignore[arg-type]
     parts = fields(kind)  # type: ignore[arg-type]
     return kind(**{each.name: _value(hints[each.name], content[each.name]) for each in parts})
+
+
+@cache
+def _hints(kind: type[Any]) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
 
 
 def _value(kind: Any, value: Any) -> Any:

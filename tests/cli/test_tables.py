@@ -8,7 +8,6 @@ import sys
 from dataclasses import fields, replace
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -207,11 +206,11 @@ def test_layers_are_told_apart_however_they_are_called(layer_tables, style):
 
 @pytest.mark.parametrize(("width", "encoding"), SCREENS)
 def test_accuracies_and_calibration_are_whole(printed, width, encoding):
-    study = run_calibration(["mean"], 2, designs="iid,t5", sizes=[Size(16, 3, 9)])
+    calibration = run_calibration(["mean"], designs="iid,t5", sizes=[Size(16, 3, 9)], replicates=2)
     result = experiment()
     for show in (
         lambda screen: show_experiment(result, screen),
-        lambda screen: show_calibration(study, screen),
+        lambda screen: show_calibration(calibration, screen),
     ):
         text, screen = printed(show, width, encoding)
         assert not width or max(map(cell_len, text.splitlines())) <= width

@@ -35,7 +35,9 @@ def show_experiment(result: ExperimentResult, screen: Screen) -> None:
         )
         screen.table(_agreement(alike))
     reasons = result.table.loc[result.table["reason"] != "", ["criterion", "ratio", "reason"]]
-    screen.remarks([f"{row.criterion} at {row.ratio:g}: {row.reason}" for row in reasons.itertuples()])
+    screen.remarks(
+        [f"{row.criterion} at {row.ratio:g}: {row.reason}" for row in reasons.itertuples()]
+    )
 
 
 def _accuracies(rows: pd.DataFrame) -> Table:
