@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from cwda.brief import brief
 from cwda.calibration.designs import Size
 from cwda.calibration.procedure import Truth
 from cwda.grid import Cell, Store
@@ -55,6 +56,8 @@ class Tallies:
     """Tallies by procedure."""
 
     tallies: Mapping[str, Tally]
+
+    __repr__ = brief
 
 
 @dataclass(frozen=True)

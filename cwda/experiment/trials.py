@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from cwda.brief import brief
 from cwda.errors import CwdaError
 from cwda.experiment.result import Accuracy
 from cwda.grid import Cell
@@ -28,6 +29,8 @@ class Scores:
 
     scores: Mapping[str, tuple[float, ...]]
     reasons: Mapping[str, str]
+
+    __repr__ = brief
 
 
 @dataclass(frozen=True)
