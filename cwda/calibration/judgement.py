@@ -67,9 +67,10 @@ def rates(tallies: Mapping[Case, Tally]) -> list[Rate]:
     """
     from statsmodels.stats.proportion import proportion_confint
 
+    places = {name: place for place, name in enumerate((*PROCEDURES, *DESIGNS))}
     counted = [
         (case, tallies[case], measure, happened, defined)
-        for case in sorted(tallies, key=_in_order)
+        for case in sorted(tallies, key=lambda c: (places[c.procedure], places[c.design], c.size))
         for measure, (happened, defined) in tallies[case].counts.items()
     ]
     happened, defined = (np.array([entry[i] for entry in counted], dtype=float) for i in (3, 4))
@@ -109,10 +110,6 @@ def summarise(rows: pd.DataFrame) -> pd.DataFrame:
 def size_of(row: Any) -> str:
     """The size of a row of the table, as ``64x16x9``."""
     return str(Size(row["n_filters"], row["channels"], row["kernel_size"]))
-
-
-def _in_order(case: Case) -> tuple[int, int, Size]:
-    return list(PROCEDURES).index(case.procedure), list(DESIGNS).index(case.design), case.size
 
 
 def _rate(

@@ -69,7 +69,7 @@ class Entry:
 
         source = self._source()
         try:
-            return load_model(source, arch, weights_key)
+            return load_model(source, arch=arch, weights_key=weights_key)
         except CwdaError as error:
             raise type(error)(
                 _ARCH.sub(lambda found: "--arch " + found[1] if found[1] else "--arch", str(error))

@@ -14,7 +14,7 @@ from cwda.layers import Network
 from cwda.numerics.ranking.ranks import spearman
 from cwda.pruning.plan import Plan, overlap
 from cwda.scoring.norms import NORM_BASED
-from cwda.theory import predict_similarity
+from cwda.theory import predict
 
 __all__ = ["RUNG", "compare_pairs"]
 
@@ -111,7 +111,7 @@ def _predicted(
     covered = [name for name in criteria if name in NORM_BASED]
     if len(covered) < 2:
         return {}
-    table = predict_similarity(network, covered, [RUNG]).table
+    table = predict(network, covered, rungs=RUNG).table
     table = table[table["layer"].isin(layers)]
     medians = table.groupby(["criterion_a", "criterion_b"])["spearman"].median()
     found = {(str(a), str(b)): float(value) for (a, b), value in medians.items()}

@@ -15,11 +15,11 @@ import torch
 from torch.nn.functional import cosine_similarity
 
 from cwda.arguments import as_path, require_count
-from cwda.conditions.check import check
+from cwda.conditions import check
 from cwda.errors import CwdaError, DivergedError
 from cwda.files import whole_file
 from cwda.grid import Cell, Store, run
-from cwda.loading.load import load
+from cwda.loading import load
 from cwda.models.data import ImageData
 from cwda.models.loop import read_checkpoint
 from cwda.models.train import CHECKPOINT, Epoch, Recipe, run_epochs, untrained

@@ -11,7 +11,7 @@ from scipy.stats import false_discovery_control
 from statsmodels.formula.api import ols
 
 import cwda
-from cwda.conditions.check import CONDITIONS
+from cwda.conditions import CONDITIONS
 from cwda.errors import CwdaError
 from cwda.study import FactorEffects, RunState, Standing, StudyResult, factor_effects, figures
 from cwda.study.report import write_report
