@@ -91,9 +91,9 @@ def to_markdown(result: CalibrationResult) -> str:
     parts.append("## Domains\n\nWhere each procedure claims its error.\n\n" + _domains(rows))
     parts.append("## Designs\n\n" + _designs(rows))
     for title, text, measures, nominal in _SECTIONS:
-        wanted = rows[rows["measure"].isin(measures) & (rows["nominal"].notna() == nominal)]
-        if len(wanted):
-            parts.append(f"## {title}\n\n{fill(text, 100)}\n\n{_wide(wanted, len(measures) > 1)}")
+        shown = rows[rows["measure"].isin(measures) & (rows["nominal"].notna() == nominal)]
+        if len(shown):
+            parts.append(f"## {title}\n\n{fill(text, 100)}\n\n{_wide(shown, len(measures) > 1)}")
     return "\n".join(parts)
 
 

@@ -91,8 +91,8 @@ class Bench:
 
     def plan(self, trial: Trial, criteria: Sequence[str] = ()) -> Plan | str:
         """The plan of a trial, or why there is none."""
-        found = self.scores(criteria or [trial.criterion], trial.seed)[trial.criterion]
-        scores = {layer: np.array(row) for layer, row in found.scores.items()}
+        scored = self.scores(criteria or [trial.criterion], trial.seed)[trial.criterion]
+        scores = {layer: np.array(row) for layer, row in scored.scores.items()}
         try:
             return make_plan(
                 self.specimen.model,
@@ -103,7 +103,7 @@ class Bench:
                 label=trial.criterion,
             )
         except SelectionError as error:
-            return next(iter(found.reasons.values()), str(error))
+            return next(iter(scored.reasons.values()), str(error))
 
     def _timed(self, trial: Trial, criteria: Sequence[str]) -> Outcome:
         start = time.perf_counter()

@@ -46,11 +46,11 @@ def compare_pairs(
     }
 
     def difference(strategy: str, ratio: float, pair: Pair, stage: str) -> float:
-        found = []
+        differences = []
         for seed in trials.seeds:
             a, b = (Trial(strategy, name, ratio, seed, stage) for name in pair)
-            found.append(abs(accuracies.get(a, NAN) - accuracies.get(b, NAN)))
-        return _mean(found)
+            differences.append(abs(accuracies.get(a, NAN) - accuracies.get(b, NAN)))
+        return _mean(differences)
 
     return [
         CriteriaPair(
@@ -78,17 +78,17 @@ def _mean(values: Sequence[float]) -> float:
 def _overlap(
     plans: Mapping[Trial, Plan | str], strategy: str, ratio: float, pair: Pair, seeds: range
 ) -> float:
-    found = []
+    overlaps = []
     for seed in seeds:
         first, second = (plans[Trial(strategy, name, ratio, seed, "pruned")] for name in pair)
         if isinstance(first, Plan) and isinstance(second, Plan):
-            found.append(overlap(first, second))
-    return _mean(found)
+            overlaps.append(overlap(first, second))
+    return _mean(overlaps)
 
 
 def _measured(pairs: Sequence[Pair], scores: Sequence[Mapping[str, Scores]]) -> dict[Pair, float]:
     """Median over the layers of the Spearman coefficient, mean over the seeds."""
-    found = {}
+    coefficients = {}
     for a, b in pairs:
         medians = []
         for by_criterion in scores:
@@ -100,8 +100,8 @@ def _measured(pairs: Sequence[Pair], scores: Sequence[Mapping[str, Scores]]) -> 
             ]
             if rhos:
                 medians.append(torch.stack(rhos).nanquantile(0.5))
-        found[a, b] = float(torch.stack(medians).mean()) if medians else NAN
-    return found
+        coefficients[a, b] = float(torch.stack(medians).mean()) if medians else NAN
+    return coefficients
 
 
 def _predicted(
@@ -114,5 +114,5 @@ def _predicted(
     table = predict(network, covered, rungs=RUNG).table
     table = table[table["layer"].isin(layers)]
     medians = table.groupby(["criterion_a", "criterion_b"])["spearman"].median()
-    found = {(str(a), str(b)): float(value) for (a, b), value in medians.items()}
-    return found | {(b, a): value for (a, b), value in found.items()}
+    predicted = {(str(a), str(b)): float(value) for (a, b), value in medians.items()}
+    return predicted | {(b, a): value for (a, b), value in predicted.items()}

@@ -19,7 +19,7 @@ C = TypeVar("C", bound="Cell[Any]")
 class Cell(Generic[Record]):
     """What is measured once: a frozen dataclass of plain values, which are its identity.
 
-    Its `record` is the dataclass of what is found. How it prints is shown while it is worked on.
+    Its `record` is the dataclass of its result. Its `str` is shown while it is being measured.
     """
 
     record: ClassVar[type]
@@ -41,7 +41,7 @@ def run(
     cells : iterable of Cell
         In the order of the work.
     work : callable
-        From a cell to its record, or to None where it was not finished: nothing is kept then.
+        Maps a cell to its record, or to None if it was not finished; nothing is kept then.
     store : Store
         Holds what is done.
     what : str

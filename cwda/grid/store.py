@@ -25,7 +25,7 @@ _BEGINNING = b'{"grid": "'
 
 
 class Store:
-    """What a grid of cells has found so far, in a file that a later run continues.
+    """The records of the cells that are done, in a file that a later run continues.
 
     Each line is written at once, at the end of the file. A line that a kill left unfinished is
     dropped by the next run; nothing that was finished is ever written again.
@@ -105,8 +105,8 @@ class Store:
 
     def __getitem__(self, cell: Cell[Record]) -> Record:
         _, record = self._cells[_key(cell)]
-        found: Record = self._parsed(cell.record, record)
-        return found
+        parsed: Record = self._parsed(cell.record, record)
+        return parsed
 
     def all(self, kind: type[C]) -> Iterator[tuple[C, Any]]:
         """The cells of a kind that are done, with their records, in the order they were kept."""

@@ -81,8 +81,8 @@ def _read(files: list[tuple[Path, int]], size: int | None) -> tuple[Tensor, Tens
     shapes = {tuple(image.shape) for image in images}
     if len(shapes) > 1:
         raise DataError(
-            f"{files[0][0].parent.parent}: images differ in size, as "
-            f"{' and '.join(f'{s[1]} x {s[2]}' for s in sorted(shapes)[:2])}; give size="
+            f"{files[0][0].parent.parent}: images differ in size ("
+            f"{' and '.join(f'{s[1]} x {s[2]}' for s in sorted(shapes)[:2])}); give size="
         )
     return torch.stack(images), torch.tensor([label for _, label in files])
 
