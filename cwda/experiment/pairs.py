@@ -13,7 +13,7 @@ from cwda.experiment.trials import Scores, Trial, Trials
 from cwda.layers import Network
 from cwda.numerics.ranking.ranks import spearman
 from cwda.pruning.plan import Plan, overlap
-from cwda.scoring.norms import NORM_BASED
+from cwda.scoring.catalogue import NORM_BASED
 from cwda.theory import predict
 
 __all__ = ["RUNG", "compare_pairs"]

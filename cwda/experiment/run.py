@@ -26,7 +26,7 @@ from cwda.models.data import ImageData, Images
 from cwda.models.loop import Precision
 from cwda.numerics.device import resolve_device
 from cwda.progress import showing
-from cwda.scoring.norms import NORM_BASED
+from cwda.scoring.catalogue import NORM_BASED
 from cwda.typing import Device
 
 __all__ = ["run_experiment"]

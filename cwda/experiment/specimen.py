@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
 from cwda.arguments import choose
-from cwda.coupling.couple import Coupling, couple
+from cwda.coupling import Coupling, couple
 from cwda.errors import CwdaError, DataError
 from cwda.experiment.trials import Scores
 from cwda.models.data import ImageData, Images
 from cwda.models.evaluate import accuracy, evaluation_mode
 from cwda.models.loop import Precision, autocast
-from cwda.scoring.gather import gather
+from cwda.scoring.preparation import prepare
 from cwda.scoring.registry import resolve
 from cwda.scoring.scores import score_network
 
@@ -91,7 +91,9 @@ class Specimen:
         """Scores of several criteria, with one pass over the calibration images."""
         resolved = resolve(criteria)
         device = next(self.model.parameters()).device
-        network, statistics = gather(self.model, resolved, device, calibration, 128)
+        network, statistics = prepare(
+            self.model, resolved, data=calibration, batch_size=128, device=device
+        )
         scores: dict[str, dict[str, tuple[float, ...]]] = {name: {} for name in criteria}
         reasons: dict[str, dict[str, str]] = {name: {} for name in criteria}
         for scored in score_network(network, resolved, device, statistics):

@@ -104,7 +104,7 @@ def test_damaged_images_are_counted_and_named(folder):
 
 def test_folders_that_do_not_fit_are_told_in_one_line(folder, tmp_path):
     Image.new("RGB", (5, 5)).save(folder / "train" / "cat" / "9.png")
-    with pytest.raises(DataError, match="differ in size, as 5 x 5 and 8 x 10; give size="):
+    with pytest.raises(DataError, match=r"differ in size \(5 x 5 and 8 x 10\); give size="):
         read_images(folder)
     (folder / "val" / "emu").mkdir()
     with pytest.raises(DataError, match="class 'emu' has no training images"):
