@@ -82,9 +82,9 @@ def is_weight_name(name: str, ndim: int) -> bool:
 def _by_place(tensor: NamedTensor, key: str) -> str:
     if tensor.origin.startswith(_GRAPH):
         return ""
-    told = tensor.is_conv and tensor.transposed is not None
+    certain = tensor.is_conv and tensor.transposed is not None
     named = LEAF.fullmatch(split_leaf(tensor.name)[1])  # arrays of an archive may be anything
-    if not (told and named) and (reason := _by_parts(tensor, key)):
+    if not (certain and named) and (reason := _by_parts(tensor, key)):
         return reason
     leaf = split_leaf(tensor.name)[1]
     if _SLOT.fullmatch(leaf):
