@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -43,17 +42,18 @@ def criteria() -> list[str]:
 
 
 def conditions() -> list[str]:
-    """Names of the conditions."""
-    return list(_matches(r"^[A-Z]+ = Condition\(\s*name=\"(\w+)\"", _PACKAGE / "conditions"))
+    """Names of the conditions of the package, in the order of tables."""
+    return [
+        name.strip()
+        for names in _matches(r"^BUILT_IN = \(([\w\s,]*)\)", _PACKAGE / "conditions")
+        for name in names.split(",")
+        if name.strip()
+    ]
 
 
 def rungs() -> list[str]:
-    """Names of the models of the prediction."""
-    return [
-        name
-        for text in _matches(r"^RUNGS = (\(.*?\))", _PACKAGE / "theory")
-        for name in ast.literal_eval(text)
-    ]
+    """Names of the rungs of the ladder."""
+    return list(_matches(r"^[A-Z]+ = Rung\(\s*\"(\w+)\"", _PACKAGE / "theory"))
 
 
 def complete_models(context: click.Context, option: click.Parameter, begun: str) -> Items:
@@ -80,7 +80,7 @@ def complete_conditions(context: click.Context, option: click.Parameter, begun: 
 
 
 def complete_rungs(context: click.Context, option: click.Parameter, begun: str) -> Items:
-    """The last of several names of models of the prediction."""
+    """The last of several names of rungs."""
     return _last(begun, rungs())
 
 

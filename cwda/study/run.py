@@ -82,7 +82,7 @@ def run_study(
 ) -> StudyResult:
     """Train the runs one after the other and test the conditions along the way.
 
-    The six conditions are tested before training, after epochs 1, 2, 4, 8, ... and after
+    The conditions are tested before training, after epochs 1, 2, 4, 8, ... and after
     the last. Each run has a folder of its own, with a checkpoint after each epoch: a
     study that was cut off goes on where it stopped, and a run that is done is not
     repeated.

@@ -106,10 +106,10 @@ def heard(work):
 
 def test_long_work_says_how_far_it_is():
     net = cwda.load("resnet20-cifar10").select("layer3.2.*")
-    told = heard(lambda: cwda.theory.simulate_similarity(net, ["l1", "l2"], ["block"], draws=40))
+    told = heard(lambda: cwda.theory.simulate(net, ["l1", "l2"], rungs="block", draws=40))
     assert told == [["predicting", 2, 2]]
     assert ["testing resnet20-cifar10", 2, 2] in heard(lambda: cwda.check(net, ["mean"]))
-    told = heard(lambda: cwda.global_pruning(net, ["l1"], [0.5]))
+    told = heard(lambda: cwda.global_pruning(net, ["l1"], ratios=0.5))
     assert [what for what, _, _ in told] == ["scoring filters", "fitting", "predicting"]
     assert all(total == done for _, total, done in told)
 

@@ -48,7 +48,7 @@ def test_output_is_the_table_of_the_function(verb, checkpoint, tmp_path):
     expected = {
         "similarity": lambda: cwda.similarity(net, device="cpu"),
         "predict": lambda: cwda.compare(
-            cwda.similarity(net, device="cpu"), cwda.theory.predict_similarity(net, device="cpu")
+            cwda.similarity(net, device="cpu"), cwda.theory.predict(net, device="cpu")
         ),
         "applicability": lambda: cwda.applicability(net, device="cpu"),
         "global": lambda: cwda.global_pruning(net, device="cpu"),

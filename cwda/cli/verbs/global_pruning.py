@@ -60,6 +60,8 @@ def global_pruning(
     table_of_each(
         sources,
         output,
-        lambda network: cwda.global_pruning(network, names, shares, normalise, device=device),
+        lambda network: cwda.global_pruning(
+            network, names, ratios=shares, normalise=normalise, device=device
+        ),
         functools.partial(show_global_pruning, layers=not summary),
     )

@@ -1,4 +1,4 @@
-"""`cwda predict`: predicted rank correlations of the criteria beside the measured ones."""
+"""`cwda predict`: predicted rank correlations of the criteria, compared with measured ones."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["predict"]
 
 @click.command(
     cls=Verb,
-    short_help="Predicted similarity beside the measured one.",
+    short_help="Predicted similarity compared with the measured one.",
     epilog="""\b
 Examples:
   cwda predict
@@ -31,13 +31,13 @@ Examples:
 @source_options
 @criteria_option("Two or more, separated by commas.")
 @click.option("--rungs", metavar="NAMES", shell_complete=complete_rungs,
-              help="Models: isotropic, diagonal, block (CWDA in full), scale, shape. "
+              help="Rungs: isotropic, diagonal, block (CWDA in full), scale, shape. "
               "Default: all.")  # fmt: skip
 @click.option("--simulate", is_flag=True,
               help="Draw layers from the fitted model instead of the closed form: slower, and "
               "nearer to the truth in small layers.")  # fmt: skip
 @click.option("--draws", default=200, show_default=True, type=click.IntRange(min=1),
-              help="Layers drawn for each layer and model.")  # fmt: skip
+              help="Layers drawn for each layer and rung.")  # fmt: skip
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0),
               help="Seed of the draws.")  # fmt: skip
 @click.option("--level", default=0.95, show_default=True,
@@ -57,24 +57,24 @@ def predict(
 ) -> None:
     """Predict how alike pruning criteria rank the filters, and compare with the weights.
 
-    A ladder of models, from isotropic Gaussian filters over CWDA to filters that differ in
-    scale and shape; for each the error, and the share of layers within the interval.
+    The models are rungs of a ladder, from isotropic Gaussian filters over CWDA to filters that
+    differ in scale and shape; for each the error, and the share of layers within the interval.
     """
     import cwda
     from cwda.cli.screen.show_predictions import show_comparison
 
     names = names_of(criteria)
-    models = names_of(rungs) if rungs else None
+    ladder = names_of(rungs) if rungs else None
 
     def measure(network: Network) -> Comparison:
         measured = cwda.similarity(network, names, device=device)
         if simulate:
-            predicted = cwda.theory.simulate_similarity(
-                network, names, models, draws=draws, seed=seed, level=level, device=device
+            predicted = cwda.theory.simulate(
+                network, names, rungs=ladder, draws=draws, level=level, device=device, seed=seed
             )
         else:
-            predicted = cwda.theory.predict_similarity(
-                network, names, models, level=level, device=device
+            predicted = cwda.theory.predict(
+                network, names, rungs=ladder, level=level, device=device
             )
         return cwda.compare(measured, predicted)
 

@@ -37,8 +37,9 @@ Examples:
 @click.option("--paper", type=click.Choice(["a4", "us-letter"]), default="a4", show_default=True)
 @click.option("--date", metavar="TEXT", help="The date printed; default: today.")
 @click.option("--no-date", is_flag=True, help="Print no date: equal input gives equal bytes.")
-@click.option("--alpha", default=0.05, show_default=True, metavar="LEVEL",
-              help="Level of the tests; intervals have level 1 - 2 alpha.")  # fmt: skip
+@click.option("--level", default=0.90, show_default=True, metavar="LEVEL",
+              help="Confidence of the intervals; a verdict errs with probability "
+              "(1 - LEVEL) / 2 at most.")  # fmt: skip
 @click.option("--margin", "margins", multiple=True, type=Assignment("NAME=VALUE", "epsilon=0.25"),
               help="Largest effect that counts as negligible; repeatable.")  # fmt: skip
 @device_option
@@ -50,7 +51,7 @@ def report(
     paper: str,
     date: str | None,
     no_date: bool,
-    alpha: float,
+    level: float,
     margins: tuple[tuple[str, float], ...],
     device: str,
 ) -> None:
@@ -66,7 +67,7 @@ def report(
 
     for output in outputs:
         require_writable(output, tuple(FORMATS))
-    result = check(sources.load(), alpha=alpha, margins=dict(margins), device=device)
+    result = check(sources.load(), level=level, margins=dict(margins), device=device)
     for output in dict.fromkeys(outputs):
         write(
             result,

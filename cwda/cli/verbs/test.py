@@ -1,4 +1,4 @@
-"""`cwda-test`: the six conditions on every layer of one or several networks."""
+"""`cwda-test`: the conditions in every layer of one or several networks."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import click
 
 from cwda._version import __version__
 from cwda.cli.completion import complete_conditions
+from cwda.cli.completion import conditions as names_of_conditions
 from cwda.cli.failure import CONDITION_FAILS
 from cwda.cli.messages import note
 from cwda.cli.options import Assignment, device_option, names_of, summary_option
@@ -21,7 +22,7 @@ __all__ = ["cwda_test"]
 
 @click.command(
     cls=Verb,
-    short_help="Test the six conditions of CWDA.",
+    short_help="Test the conditions of CWDA.",
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="""\b
 Examples:
@@ -38,10 +39,11 @@ is none.
 )
 @source_options
 @click.option("--conditions", metavar="NAMES", shell_complete=complete_conditions,
-              help="Comma-separated: gaussianity, variance, mean, epsilon, independence, "
-              "homogeneity. Default: all.")  # fmt: skip
-@click.option("--alpha", default=0.05, show_default=True, metavar="LEVEL",
-              help="Level of the tests; intervals have level 1 - 2 alpha.")  # fmt: skip
+              help=f"Comma-separated: {', '.join(names_of_conditions())}; "
+              "default: all.")  # fmt: skip
+@click.option("--level", default=0.90, show_default=True, metavar="LEVEL",
+              help="Confidence of the intervals; a verdict errs with probability "
+              "(1 - LEVEL) / 2 at most.")  # fmt: skip
 @click.option("--margin", "margins", multiple=True, type=Assignment("NAME=VALUE", "epsilon=0.25"),
               help="Largest effect that counts as negligible; repeatable.")  # fmt: skip
 @device_option
@@ -54,7 +56,7 @@ is none.
 def cwda_test(
     sources: Sources,
     conditions: str | None,
-    alpha: float,
+    level: float,
     margins: tuple[tuple[str, float], ...],
     device: str,
     output: Outputs,
@@ -64,21 +66,20 @@ def cwda_test(
 ) -> None:
     """Test the Convolution Weight Distribution Assumption, layer by layer.
 
-    Six conditions: the weights are Gaussian, have equal variances and mean zero,
-    correlate little within an input channel (epsilon) and not at all between channels
-    (independence), and all filters share one scale (homogeneity). Each effect comes with
-    an interval, and is judged against a margin: it holds, fails, or is inconclusive.
+    Each condition that the assumption implies has an effect, the size of the departure, with an
+    interval. It is judged against a margin: the condition holds, fails, or is inconclusive.
     """
     from cwda.cli.screen.show_check import show
     from cwda.cli.verbs.report import command_line
-    from cwda.conditions.check import check, choose_conditions, require_alpha, resolve_margins
+    from cwda.conditions.check import check, choose_conditions, resolve_margins
+    from cwda.conditions.layerwise import require_level
     from cwda.files import require_writable
 
     names = names_of(conditions) if conditions is not None else None
     try:
         resolve_margins(dict(margins))
         choose_conditions(names)
-        require_alpha(alpha)
+        require_level(level)
     except CwdaError as error:
         raise click.UsageError(str(error)) from error
     output.require()
@@ -88,7 +89,7 @@ def cwda_test(
         require_writable(report, tuple(FORMATS))
 
     networks, screen = sources.load(), output.screen()
-    result = check(networks, names, margins=dict(margins), alpha=alpha, device=device)
+    result = check(networks, names, margins=dict(margins), level=level, device=device)
     show(result, screen, layers=not summary)
     output.write([result.table])
     if report:

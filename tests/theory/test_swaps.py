@@ -10,19 +10,18 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 
 from cwda.errors import CwdaError
-from cwda.theory.applicability import (
+from cwda.theory.model import fit_layer
+from cwda.theory.moments import CRITERIA
+from cwda.theory.rungs import SCALE
+from cwda.theory.score_law import ScoreLaw, score_law
+from cwda.theory.simulation import importance_scores, sample_filters
+from cwda.theory.swaps import (
     discrimination,
-    predict_dispersion,
     signal_interval,
     swap_probability,
     swaps_of_scores,
 )
-from cwda.theory.model import fit_layer
-from cwda.theory.moments import CRITERIA
-from cwda.theory.prediction import RUNGS
-from cwda.theory.score_law import ScoreLaw, score_law
-from cwda.theory.simulate import importance_scores, sample_filters
-from tests.theory.test_similarity import draw, layer
+from tests.theory.test_closed_form import draw, layer
 
 
 def by_integration(ratio, reliability):
@@ -96,12 +95,12 @@ def test_normal_scores_of_one_layer(n, ratio):
 def test_fresh_draws_of_a_layer(scale):
     """Filters of the same scales drawn twice, all four criteria scored on their weights."""
     x = draw(np.random.default_rng(1), n=128, dim=144, scale=scale)
-    fitted = fit_layer(layer(x), device="cpu")
+    fitted = SCALE(fit_layer(layer(x), device="cpu"))
     generator = torch.Generator().manual_seed(0)
-    drawn = torch.cat(list(sample_filters(fitted, "scale", 120, generator)))
+    drawn = torch.cat(list(sample_filters(fitted, 120, generator)))
     scores = importance_scores(drawn).numpy()
     for i, criterion in enumerate(CRITERIA):
-        law = score_law(fitted, criterion, "scale")
+        law = score_law(fitted, criterion)
         pairs = zip(scores[::2, i], scores[1::2, i], strict=True)
         simulated = np.mean([swapped(a, b, 64) for a, b in pairs])
         closed = float(swap_probability(0.5, law.reliability))
@@ -143,17 +142,3 @@ def test_verdicts_at_their_limits():
     assert discrimination(0.10) == "discriminates"
     assert discrimination(0.1001) == discrimination(0.25) == "weakly"
     assert discrimination(0.2501) == "cannot discriminate"
-
-
-def test_table_of_predicted_dispersion():
-    found = predict_dispersion(layer(draw(np.random.default_rng(3), scale=0.2)))
-    assert len(found) == len(CRITERIA) * len(RUNGS)
-    assert (found["reason"] == "").all()
-    wide = found.pivot(index="criterion", columns="rung", values="cv")
-    assert (wide["scale"] > 2 * wide["block"]).all()
-    assert (wide.loc["gm"] < 0.7 * wide.loc["l2"]).all()
-    small = predict_dispersion(layer(draw(np.random.default_rng(3), n=4)), ["block"])
-    assert small["cv"].isna().all()
-    assert (small["reason"] == "4 filters; 8 are needed").all()
-    with pytest.raises(CwdaError, match="unknown rung"):
-        predict_dispersion(layer(draw(np.random.default_rng(3))), ["blok"])

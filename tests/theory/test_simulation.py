@@ -8,17 +8,17 @@ import torch
 from scipy import optimize, stats
 
 from cwda.errors import CwdaError
+from cwda.theory.closed_form import predict
 from cwda.theory.model import fit_layer
 from cwda.theory.moments import CRITERIA
-from cwda.theory.prediction import COLUMNS, RUNGS
-from cwda.theory.similarity import predict_similarity
-from cwda.theory.simulate import (
+from cwda.theory.rungs import BLOCK, LADDER, SCALE
+from cwda.theory.simulation import (
     importance_scores,
     sample_filters,
-    simulate_similarity,
+    simulate,
     spearman_of_draws,
 )
-from tests.theory.test_similarity import draw, layer, scores
+from tests.theory.test_closed_form import draw, layer, scores
 
 
 def generator(seed=0):
@@ -48,39 +48,40 @@ def test_filter_at_the_fermat_point():
     assert found == pytest.approx([0.0] + [1.0] * 8, abs=1e-5)
 
 
-@pytest.mark.parametrize("rung", RUNGS)
+@pytest.mark.parametrize("rung", LADDER, ids=lambda rung: rung.name)
 def test_draws_have_the_covariance_of_the_rung(rung):
     x = draw(np.random.default_rng(2), n=40, dim=18, correlation=0.5, scale=0.2) + 0.2
     fitted = fit_layer(layer(x), device="cpu")
-    draws = torch.cat(list(sample_filters(fitted, rung, 4_000, generator())))
+    known = rung(fitted)
+    draws = torch.cat(list(sample_filters(known, 4_000, generator())))
     assert draws.shape == (4_000, 40, 18)
-    mean = fitted.mean.reshape(-1) if rung == "shape" else torch.zeros(18).double()
-    scale = fitted.scales if rung in ("scale", "shape") else np.ones(40)
+    mean = fitted.mean.reshape(-1) if rung.name == "shape" else torch.zeros(18).double()
+    scale = fitted.scales if rung.name in ("scale", "shape") else np.ones(40)
     flat = ((draws - mean) / torch.from_numpy(scale)[:, None]).reshape(-1, 18)
     found = flat.T @ flat / len(flat)
-    a = fitted.variances.reshape(-1)
-    expected = torch.block_diag(*fitted.covariances)
-    if rung in ("isotropic", "diagonal"):
-        expected = torch.diag(a if rung == "diagonal" else a.mean().expand(18))
+    a = fitted.sigma.variances.reshape(-1)
+    expected = torch.block_diag(*fitted.sigma.blocks)
+    if rung.name in ("isotropic", "diagonal"):
+        expected = torch.diag(a if rung.name == "diagonal" else a.mean().expand(18))
     # standard error of a covariance of 160,000 draws is 0.0035 at variance 1
     assert float((found - expected).abs().max()) < 5 * float(a.max()) * math.sqrt(2 / len(flat))
 
 
 def test_rank_correlation_is_scipys():
-    fitted = fit_layer(layer(draw(np.random.default_rng(3), n=20)), device="cpu")
-    found = spearman_of_draws(fitted, "block", 3, generator(7))
-    own = torch.cat(list(sample_filters(fitted, "block", 3, generator(7)))).numpy()
+    fitted = BLOCK(fit_layer(layer(draw(np.random.default_rng(3), n=20)), device="cpu"))
+    found = spearman_of_draws(fitted, 3, generator(7))
+    own = torch.cat(list(sample_filters(fitted, 3, generator(7)))).numpy()
     for matrix, x in zip(found, own, strict=True):
         expected = stats.spearmanr(np.stack(scores(x), axis=1)).statistic
         assert matrix == pytest.approx(expected, abs=1e-12)
 
 
-@pytest.mark.parametrize("rung", RUNGS)
+@pytest.mark.parametrize("rung", LADDER, ids=lambda rung: rung.name)
 def test_simulation_agrees_with_the_closed_form(rung):
     source = layer(draw(np.random.default_rng(4), n=64, dim=288, scale=0.15, correlation=0.3))
-    simulated = simulate_similarity(source, rungs=[rung], device="cpu").table
-    closed = predict_similarity(source, rungs=[rung], device="cpu").table
-    assert list(simulated.columns) == list(COLUMNS)
+    simulated = simulate(source, rungs=[rung], device="cpu").table
+    closed = predict(source, rungs=[rung], device="cpu").table
+    assert list(simulated.columns) == list(closed.columns)
     assert simulated["rho"].isna().all()
     assert simulated["spearman"].to_numpy() == pytest.approx(
         closed["spearman"].to_numpy(), abs=0.012
@@ -90,8 +91,8 @@ def test_simulation_agrees_with_the_closed_form(rung):
 def test_intervals_of_the_two_ways_agree():
     source = layer(draw(np.random.default_rng(5), n=64))
     pair = ["l1", "l2"]
-    simulated = simulate_similarity(source, pair, ["block"], draws=1000, device="cpu").table
-    closed = predict_similarity(source, pair, ["block"], device="cpu").table
+    simulated = simulate(source, pair, rungs="block", draws=1000, device="cpu").table
+    closed = predict(source, pair, rungs="block", device="cpu").table
     for limit in ("low", "high"):
         assert simulated[limit][0] == pytest.approx(closed[limit][0], abs=0.015)
 
@@ -102,8 +103,8 @@ def test_shape_excess_lowers_l1():
     x[::2] *= np.where(rng.random((32, 144)) < 0.2, 3.0, 0.3)  # half the filters are sparse
     fitted = fit_layer(layer(x), device="cpu")
     l1_l2 = [
-        spearman_of_draws(fitted, rung, 100, generator())[:, 0, CRITERIA.index("l2")].mean()
-        for rung in ("scale", "shape")
+        spearman_of_draws(known, 100, generator())[:, 0, CRITERIA.index("l2")].mean()
+        for known in (SCALE(fitted), fitted)
     ]
     assert l1_l2[1] < l1_l2[0] - 0.05
 
@@ -111,7 +112,7 @@ def test_shape_excess_lowers_l1():
 def test_a_seed_reproduces_the_result():
     source = layer(draw(np.random.default_rng(8), n=16))
     one, other, third = (
-        simulate_similarity(source, rungs=["block"], draws=50, seed=seed, device="cpu").table
+        simulate(source, rungs=["block"], draws=50, seed=seed, device="cpu").table
         for seed in (1, 1, 2)
     )
     assert one.equals(other)
@@ -120,8 +121,8 @@ def test_a_seed_reproduces_the_result():
 
 def test_draws_do_not_depend_on_memory(monkeypatch):
     fitted = fit_layer(layer(draw(np.random.default_rng(9), n=16)), device="cpu")
-    monkeypatch.setattr("cwda.theory.simulate.CHUNK_NUMBERS", 7 * 16 * 144)
-    chunks = list(sample_filters(fitted, "scale", 17, generator()))
+    monkeypatch.setattr("cwda.theory.simulation.CHUNK_NUMBERS", 7 * 16 * 144)
+    chunks = list(sample_filters(fitted, 17, generator()))
     assert [len(chunk) for chunk in chunks] == [7, 7, 3]
 
 
@@ -135,12 +136,12 @@ def test_draws_do_not_depend_on_memory(monkeypatch):
 )
 def test_bad_parameters(options, message):
     with pytest.raises(CwdaError, match=message):
-        simulate_similarity(layer(draw(np.random.default_rng(10))), **options)
+        simulate(layer(draw(np.random.default_rng(10))), **options)
 
 
 @pytest.mark.gpu
 def test_cuda_agrees():
     source = layer(draw(np.random.default_rng(11)))
-    cpu = simulate_similarity(source, rungs=["scale"], device="cpu").table["spearman"]
-    cuda = simulate_similarity(source, rungs=["scale"], device="cuda").table["spearman"]
+    cpu = simulate(source, rungs=["scale"], device="cpu").table["spearman"]
+    cuda = simulate(source, rungs=["scale"], device="cuda").table["spearman"]
     assert cuda.to_numpy() == pytest.approx(cpu.to_numpy(), abs=0.02)

@@ -7,8 +7,8 @@ import pytest
 from scipy import optimize, stats
 
 from cwda.errors import CwdaError
-from cwda.theory.global_pruning import between_layers, predict_overlap, predict_shares
 from cwda.theory.score_law import DistanceSumLaw, ScoreLaw
+from cwda.theory.shares import between_layers, predict_overlap, predict_shares
 
 LAWS = [
     ScoreLaw(0.0, 0.02, 0.01),

@@ -11,10 +11,11 @@ from scipy.spatial.distance import pdist, squareform
 
 from cwda.errors import CwdaError
 from cwda.layers import ConvLayer, Network, Provenance
+from cwda.numerics.ranking.rank_intervals import bonett_wright_interval
+from cwda.theory.closed_form import log_score_correlation, predict
 from cwda.theory.model import fit_layer
 from cwda.theory.moments import CRITERIA
-from cwda.theory.prediction import COLUMNS, RUNGS
-from cwda.theory.similarity import log_score_correlation, predict_similarity, spearman_interval
+from cwda.theory.rungs import LADDER
 
 PAIRS = list(itertools.combinations(CRITERIA, 2))
 
@@ -62,23 +63,23 @@ def test_prediction_meets_simulation(rung, options):
     rng = np.random.default_rng(0)
     measured = np.mean([spearman(draw(rng, **options)) for _ in range(150)], axis=0)
     # the fit has its own scatter; its mean over layers is the prediction
-    fits = [predict_similarity(layer(draw(rng, **options)), rungs=[rung]).table for _ in range(30)]
+    fits = [predict(layer(draw(rng, **options)), rungs=[rung]).table for _ in range(30)]
     predicted = np.mean([table["spearman"] for table in fits], axis=0)
     assert predicted == pytest.approx(measured, abs=0.012)
 
 
 def test_isotropic_limit_of_l1_and_l2():
     x = draw(np.random.default_rng(1), n=64)
-    rho = log_score_correlation(fit_layer(layer(x)), "isotropic")
+    rho = log_score_correlation(LADDER[0](fit_layer(layer(x))))
     assert rho[0, 1] == pytest.approx(math.sqrt(1 / (math.pi - 2)), rel=1e-12)
     assert rho[1, 2] == rho[1, 3] == pytest.approx(1 / math.sqrt(1 + 2 / 64), rel=1e-12)
     assert rho[2, 3] == pytest.approx(1)
 
 
-@pytest.mark.parametrize("rung", RUNGS)
+@pytest.mark.parametrize("rung", LADDER, ids=lambda rung: rung.name)
 def test_correlations_are_a_correlation_matrix(rung):
     x = draw(np.random.default_rng(2), scale=0.3, correlation=0.3) + 0.3
-    rho = log_score_correlation(fit_layer(layer(x)), rung)
+    rho = log_score_correlation(rung(fit_layer(layer(x))))
     assert (rho == rho.T).all()
     assert rho.diagonal() == pytest.approx(1, abs=1e-12)
     assert np.linalg.eigvalsh(rho).min() > -1e-9
@@ -86,7 +87,7 @@ def test_correlations_are_a_correlation_matrix(rung):
 
 def test_filter_scale_raises_similarity():
     x = draw(np.random.default_rng(3), scale=0.4)
-    found = predict_similarity(layer(x), rungs=["block", "scale"]).table
+    found = predict(layer(x), rungs=["block", "scale"]).table
     wide = found.pivot(index=["criterion_a", "criterion_b"], columns="rung", values="spearman")
     wide = wide.drop(index=("gm", "fermat"))
     assert (wide["scale"] > wide["block"]).all()
@@ -99,7 +100,7 @@ def test_interval_covers(rho, n):
     y = rho * x + math.sqrt(1 - rho**2) * rng.standard_normal((4_000, n))
     ranks = x.argsort(axis=1).argsort(axis=1) - y.argsort(axis=1).argsort(axis=1)
     measured = 1 - 6 * (ranks**2).sum(axis=1) / (n * (n * n - 1))
-    low, high = spearman_interval(float(measured.mean()), n, 0.95)
+    low, high = bonett_wright_interval(float(measured.mean()), n, 0.95)
     assert ((low <= measured) & (measured <= high)).mean() == pytest.approx(0.95, abs=0.025)
 
 
@@ -107,14 +108,13 @@ def test_table_has_every_layer_pair_and_rung():
     good = layer(draw(np.random.default_rng(5)), "good")
     dead = ConvLayer("dead", torch.zeros(16, 4, 3, 3))
     network = Network("net", (good, dead), Provenance("simulated", "array"))
-    found = predict_similarity(network)
-    assert tuple(found.table.columns) == COLUMNS
+    found = predict(network)
     assert len(found.table) == len(found) == 2 * 6 * 5
     bad = found.table[found.table["layer"] == "dead"]
     assert set(bad["reason"]) == {"all weights are equal"}
     assert bad["spearman"].isna().all()
     assert (found.table["network"] == "net").all()
-    assert "1 layers without a prediction" in repr(found)
+    assert "1 layer without a prediction" in repr(found)
     kept = found.table[found.table["layer"] == "good"]
     assert ((kept["low"] <= kept["spearman"]) & (kept["spearman"] <= kept["high"])).all()
 
@@ -122,11 +122,12 @@ def test_table_has_every_layer_pair_and_rung():
 def test_summary_is_the_median_in_the_order_of_the_ladder():
     rng = np.random.default_rng(6)
     layers = tuple(layer(draw(rng), f"conv{i}") for i in range(3))
-    found = predict_similarity(Network("net", layers, Provenance("simulated", "array")))
+    found = predict(Network("net", layers, Provenance("simulated", "array")))
     summary = found.summary()
-    assert tuple(summary.columns) == RUNGS
+    assert list(summary) == ["criterion_a", "criterion_b", *(rung.name for rung in LADDER)]
     rows = found.table.query("criterion_a == 'l1' and criterion_b == 'l2' and rung == 'scale'")
-    assert summary.loc[("l1", "l2"), "scale"] == rows["spearman"].median()
+    pairs = summary.set_index(["criterion_a", "criterion_b"])
+    assert pairs.loc[("l1", "l2"), "scale"] == rows["spearman"].median()
     assert "<table" in found._repr_html_()
 
 
@@ -141,9 +142,9 @@ def test_summary_is_the_median_in_the_order_of_the_ladder():
 )
 def test_bad_parameters(options, message):
     with pytest.raises(CwdaError, match=message):
-        predict_similarity(layer(draw(np.random.default_rng(7))), **options)
+        predict(layer(draw(np.random.default_rng(7))), **options)
 
 
 def test_bad_source():
     with pytest.raises(CwdaError, match="cannot load an object of type int"):
-        predict_similarity(18)
+        predict(18)

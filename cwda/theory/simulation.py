@@ -1,16 +1,16 @@
 """Prediction of rank correlations by drawing layers from the fitted model.
 
-A draw of n filters f_j = mu + s_j g_j has g_j ~ N(0, Sigma) with the Sigma of the rung; from
-`scale` on, the s_j are the layer's own scales (freed of the scatter that CWDA explains), and
-in `shape` mu is the fitted mean and log l1 gets the excess variance of log(l1 / l2). The
-draws see what the closed form leaves out: skewness, near-dead filters, the projection
-of a filter on its own share of the mean, and terms of higher order in 1/d.
+A draw of n filters f_j = mu + s_j g_j has g_j ~ N(0, Sigma); the s_j are the layer's own scales
+(freed of the scatter that CWDA explains), mu is the fitted mean, and log l1 gets the excess
+variance of log(l1 / l2). What a rung does not know is 1 or 0. The draws see what the closed form
+leaves out: skewness, near-dead filters, the projection of a filter on its own share of the mean,
+and terms of higher order in 1/d.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -32,23 +32,25 @@ from cwda.theory.prediction import (
     PredictedSimilarity,
     predict_layers,
 )
-from cwda.theory.similarity import shape_excess
+from cwda.theory.rungs import Rungs
+from cwda.typing import Device
 
-__all__ = ["importance_scores", "sample_filters", "simulate_similarity", "spearman_of_draws"]
+__all__ = ["importance_scores", "sample_filters", "simulate", "spearman_of_draws"]
 
 #: Numbers in one chunk of draws, 32 MiB in float64.
 CHUNK_NUMBERS = 1 << 22
 
 
-def simulate_similarity(
+def simulate(
     source: Source,
-    criteria: Sequence[str] | None = None,
-    rungs: Sequence[str] | None = None,
+    criteria: Iterable[str] | None = None,
     *,
+    rungs: Rungs | None = None,
     draws: int = 200,
-    seed: int = 0,
     level: float = 0.95,
-    device: str | torch.device = "auto",
+    device: Device = "auto",
+    seed: int = 0,
+    progress: bool = True,
 ) -> PredictedSimilarity:
     """Predict the Spearman coefficient of each two criteria in each layer, by simulation.
 
@@ -56,23 +58,26 @@ def simulate_similarity(
     ----------
     source : Network, or anything that `cwda.load` takes
         What to predict for: a name, file, Module, layer or array N x k^2 x N'.
-    criteria : sequence of str, optional
+    criteria : iterable of str, optional
         Two or more of l1, l2, gm, fermat; all by default.
-    rungs : sequence of str, optional
-        Any of isotropic, diagonal, block, scale, shape; all by default.
+    rungs : str, Rung or several, optional
+        Models to predict by, the same as in `predict`.
     draws : int
         Layers drawn per layer and rung.
-    seed : int
-        Seed of the generator on the device.
     level : float
-        Level of the prediction intervals: between order statistics of the draws.
+        Confidence level of the prediction intervals, which lie between order statistics of the
+        draws.
     device : str or torch.device
         Where to fit and draw, in float64.
+    seed : int
+        Seed of the generator on the device.
+    progress : bool
+        Show a bar while it takes long.
 
     Returns
     -------
     PredictedSimilarity
-        As of `predict_similarity`, with the mean of the draws as `spearman` and NaN as `rho`.
+        The same as from `predict`, with the mean of the draws as `spearman` and NaN as `rho`.
 
     Raises
     ------
@@ -84,11 +89,11 @@ def simulate_similarity(
 
     Examples
     --------
-    >>> rng = torch.Generator().manual_seed(0)
     >>> from cwda.layers import ConvLayer
+    >>> rng = torch.Generator().manual_seed(0)
     >>> layer = ConvLayer("conv", torch.randn(32, 16, 3, 3, generator=rng))
-    >>> found = simulate_similarity(layer, ["l1", "l2"], ["isotropic"], device="cpu").table
-    >>> bool(found["low"][0] < 0.93 < found["high"][0])
+    >>> table = simulate(layer, ["l1", "l2"], rungs="isotropic", device="cpu").table
+    >>> bool(table["low"][0] < 0.93 < table["high"][0])
     True
     """
     require_between(level, 0, 1, "level")
@@ -97,69 +102,52 @@ def simulate_similarity(
     fewest = math.ceil(2 / (1 - level) - 1 - 1e-9)
     if draws < fewest:
         raise CwdaError(f"a level of {level} needs {fewest} draws or more, not {draws}")
-    where = resolve_device(device)
-    generator = torch.Generator(device=where).manual_seed(seed)
+    device = resolve_device(device)
+    generator = torch.Generator(device=device).manual_seed(seed)
     tails = [(1 - level) / 2, (1 + level) / 2]
 
-    def forecast(fitted: FittedLayer, pairs: Sequence[Pair], rung: str) -> list[Forecast]:
-        found = spearman_of_draws(fitted, rung, draws, generator)
-        out = []
+    def forecast(fitted: FittedLayer, pairs: Sequence[Pair]) -> list[Forecast]:
+        coefficients = spearman_of_draws(fitted, draws, generator)
+        forecasts = []
         for a, b in pairs:
-            sample = found[:, CRITERIA.index(a), CRITERIA.index(b)]
+            sample = coefficients[:, CRITERIA.index(a), CRITERIA.index(b)]
             low, high = np.quantile(sample, tails, method="weibull")
-            out.append(Forecast(NAN, float(sample.mean()), float(low), float(high)))
-        return out
+            forecasts.append(Forecast(NAN, float(sample.mean()), float(low), float(high)))
+        return forecasts
 
-    return predict_layers(source, criteria, rungs, level, where, SIMULATED, forecast)
+    return predict_layers(source, criteria, rungs, level, device, progress, SIMULATED, forecast)
 
 
 def spearman_of_draws(
-    fitted: FittedLayer, rung: str, draws: int, generator: torch.Generator
+    fitted: FittedLayer, draws: int, generator: torch.Generator
 ) -> npt.NDArray[np.float64]:
     """Spearman matrices of the four criteria, draws x 4 x 4 in the order of `CRITERIA`."""
     n = fitted.n_filters
-    excess = math.sqrt(shape_excess(fitted)) if rung == "shape" else 0.0
-    found = []
-    for filters in sample_filters(fitted, rung, draws, generator):
+    excess = math.sqrt(fitted.shape_excess)
+    matrices = []
+    for filters in sample_filters(fitted, draws, generator):
         scores = importance_scores(filters)
         if excess:
             noise = torch.empty_like(scores[:, 0]).normal_(generator=generator)
             scores[:, 0] *= noise.mul_(excess).exp_()
         ranks = scores.argsort(dim=2).argsort(dim=2).double() - (n - 1) / 2
-        found.append(ranks @ ranks.mT * (12 / (n * (n * n - 1))))
-    return torch.cat(found).cpu().numpy()
+        matrices.append(ranks @ ranks.mT * (12 / (n * (n * n - 1))))
+    return torch.cat(matrices).cpu().numpy()
 
 
-def sample_filters(
-    fitted: FittedLayer, rung: str, draws: int, generator: torch.Generator
-) -> Iterator[Tensor]:
-    """Chunks of draws from one rung, each m x n x d, on the device of the fitted layer."""
-    root = _roots(fitted, rung)
+def sample_filters(fitted: FittedLayer, draws: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """Chunks of draws, each m x n x d, on the device of the fitted layer."""
+    root = fitted.sigma.root
     channels, kernel_size, _ = root.shape
     n, size = fitted.n_filters, max(1, CHUNK_NUMBERS // (fitted.n_filters * fitted.dim))
-    scales = root.new_ones(n)
-    if rung in ("scale", "shape"):
-        scales = torch.from_numpy(fitted.scales).to(root)
+    scales = torch.from_numpy(fitted.scales).to(root)
     for start in range(0, draws, size):
         rows = min(size, draws - start) * n
         normal = root.new_empty(channels, rows, kernel_size).normal_(generator=generator)
         filters = (normal @ root.mT).transpose(0, 1).reshape(-1, n, fitted.dim)
         filters *= scales[:, None]
-        if rung == "shape":
-            filters += fitted.mean.reshape(-1)
+        filters += fitted.mean.reshape(-1)
         yield filters
-
-
-def _roots(fitted: FittedLayer, rung: str) -> Tensor:
-    """Matrices R with R R' = the blocks of Sigma, N x k^2 x k^2."""
-    variances = fitted.variances
-    if rung == "isotropic":
-        return torch.diag_embed(variances.mean().sqrt().expand_as(variances))
-    if rung == "diagonal":
-        return torch.diag_embed(variances.sqrt())
-    values, vectors = torch.linalg.eigh(fitted.covariances)
-    roots: Tensor = vectors * values.clamp(min=0).sqrt()[:, None, :]
-    return roots
 
 
 def importance_scores(filters: Tensor) -> Tensor:

@@ -18,23 +18,15 @@ bivariate normal density at (c, 0) with correlation q, whose integral is Owen's 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from scipy import special
 
 from cwda.errors import CwdaError
-from cwda.loading.sources import Source, network_of
-from cwda.theory.model import FittedLayer, fit_or_reason
-from cwda.theory.moments import CRITERIA
-from cwda.theory.prediction import RUNGS, choose_rungs
-from cwda.theory.score_law import ScoreLaw, score_law
-
-if TYPE_CHECKING:
-    import pandas as pd
+from cwda.theory.model import FittedLayer
+from cwda.theory.score_law import ScoreLaw
 
 __all__ = [
     "SWAP_DISCRIMINATES",
@@ -42,7 +34,6 @@ __all__ = [
     "Discrimination",
     "Swaps",
     "discrimination",
-    "predict_dispersion",
     "signal_interval",
     "swap_probability",
     "swaps_of_scores",
@@ -110,8 +101,8 @@ def swap_probability(ratio: Array | float, reliability: Array | float) -> Array:
     if not ((reliability >= 0) & (reliability <= 1)).all():
         raise CwdaError(f"a reliability lies between 0 and 1, not {reliability}")
     slope = reliability / np.sqrt(2 - reliability**2)
-    found = 0.5 - special.owens_t(special.ndtri(r), slope) / (r * (1 - r))
-    return np.asarray(np.clip(found, 0.0, 0.5))
+    swap = 0.5 - special.owens_t(special.ndtri(r), slope) / (r * (1 - r))
+    return np.asarray(np.clip(swap, 0.0, 0.5))
 
 
 def swaps_of_scores(latent: Array, pruned: int, law: ScoreLaw) -> Swaps:
@@ -155,7 +146,7 @@ def swaps_of_scores(latent: Array, pruned: int, law: ScoreLaw) -> Swaps:
 
 
 def signal_interval(fitted: FittedLayer, level: float = 0.95) -> tuple[float, float]:
-    """Interval of t = Var(log s), the signal of `scale`.
+    """Interval of t = Var(log s), the signal of filters that differ in scale.
 
     The log of the variance by interquartile range, of n normal log-norms, is nearly normal with
     variance 5.44 / n; the part 1 / (2 d_eff) that CWDA explains is then taken off.
@@ -163,9 +154,9 @@ def signal_interval(fitted: FittedLayer, level: float = 0.95) -> tuple[float, fl
     Parameters
     ----------
     fitted : FittedLayer
-        The layer.
+        The layer, with the scales of its filters: `SCALE(fit_layer(layer))`.
     level : float
-        Level of the interval.
+        Confidence level of the interval.
 
     References
     ----------
@@ -173,7 +164,7 @@ def signal_interval(fitted: FittedLayer, level: float = 0.95) -> tuple[float, fl
     joint law of sample quantiles.
     """
     radius = float(special.ndtri((1 + level) / 2)) * math.sqrt(_IQR_LOG_VARIANCE / fitted.n_filters)
-    total, noise = fitted.log_norm_variance, fitted.block.l2_relative
+    total, noise = fitted.log_norm_variance, fitted.moments.l2_relative
     low, high = total * math.exp(-radius), total * math.exp(radius)
     return max(low - noise, 0.0), max(high - noise, 0.0)
 
@@ -189,66 +180,3 @@ def discrimination(swap: float) -> Discrimination:
     if swap <= SWAP_DISCRIMINATES:
         return "discriminates"
     return "weakly" if swap <= SWAP_WEAK else "cannot discriminate"
-
-
-def predict_dispersion(
-    source: Source,
-    rungs: Sequence[str] = RUNGS,
-    *,
-    device: str | torch.device = "auto",
-) -> pd.DataFrame:
-    """Dispersion of the four norm-based scores in each layer under each model.
-
-    Parameters
-    ----------
-    source : Network, or anything that `cwda.load` takes
-        What to predict for: a name, file, Module, layer or array N x k^2 x N'.
-    rungs : sequence of str
-        Any of isotropic, diagonal, block (CWDA), scale, shape.
-    device : str or torch.device
-        Where to fit, in float64.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A row per layer, criterion and rung: ``network, layer, criterion, rung, mean, sd, cv,
-        q90_q10, gini, reliability, n_filters, dim, reason``.
-
-    Raises
-    ------
-    CwdaError
-        If a rung is unknown or the device impossible.
-
-    Examples
-    --------
-    >>> from cwda.layers import ConvLayer
-    >>> rng = torch.Generator().manual_seed(0)
-    >>> layer = ConvLayer("conv", torch.randn(64, 64, 3, 3, generator=rng))
-    >>> predict_dispersion(layer, ["isotropic"])["cv"].round(4).tolist()
-    [0.0315, 0.0295, 0.0151, 0.0299]
-    """
-    import pandas as pd
-
-    ladder = choose_rungs(rungs)
-    network = network_of(source)
-    columns = ("mean", "sd", "cv", "q90_q10", "gini", "reliability")
-    rows = []
-    for layer in network:
-        fitted, reason = fit_or_reason(layer, device=device)
-        for criterion in CRITERIA:
-            for rung in ladder:
-                law = score_law(fitted, criterion, rung) if fitted else None
-                found = {name: getattr(law, name, math.nan) for name in columns}
-                rows.append(
-                    {
-                        "network": network.name,
-                        "layer": layer.name,
-                        "criterion": criterion,
-                        "rung": rung,
-                        **found,
-                        "n_filters": layer.n_filters,
-                        "dim": layer.dim,
-                        "reason": reason,
-                    }
-                )
-    return pd.DataFrame(rows)

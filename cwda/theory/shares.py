@@ -20,6 +20,7 @@ from scipy import special
 
 from cwda.brief import brief
 from cwda.errors import CwdaError
+from cwda.numerics.crossing import crossing
 from cwda.numerics.proportions import binomial_quantile
 from cwda.numerics.ranking.bivariate_normal import bivariate_normal_cdf
 from cwda.theory.score_law import ScoreLaw
@@ -45,8 +46,6 @@ NORMALISATIONS: dict[str | None, Callable[[ScoreLaw], tuple[float, float]]] = {
     "zscore": lambda law: (law.mean, law.sd),
 }
 
-# Halvings of the bracket of a threshold: to the last bit of float64.
-_HALVINGS = 80
 # Standard normal quantiles within which a threshold is sought.
 _TAIL = 1e-15
 
@@ -95,7 +94,7 @@ def predict_shares(
     Parameters
     ----------
     laws : sequence of ScoreLaw
-        One a layer.
+        One per layer.
     n_filters : sequence of int
         n_l.
     pruned : sequence of int
@@ -103,7 +102,7 @@ def predict_shares(
     normalise : {None, "mean", "zscore"}
         How scores of a layer are scaled before they are ranked with those of others.
     level : float
-        Level of the intervals.
+        Confidence level of the intervals.
 
     Raises
     ------
@@ -115,13 +114,13 @@ def predict_shares(
     Layer b has scores 20 % above those of a, each with a CV of 10 %:
 
     >>> a, b = ScoreLaw(0.0, 0.0, 0.01), ScoreLaw(math.log(1.2), 0.0, 0.01)
-    >>> found = predict_shares([a, b], [64, 64], [64])
-    >>> found.share.round(3).tolist(), found.low.round(3).tolist()
+    >>> shares = predict_shares([a, b], [64, 64], [64])
+    >>> shares.share.round(3).tolist(), shares.low.round(3).tolist()
     ([[0.819, 0.181]], [[0.748, 0.119]])
     """
     if normalise not in NORMALISATIONS:
-        known = ", ".join(repr(name) for name in NORMALISATIONS)
-        raise CwdaError(f"no theory of scores normalised by {normalise!r}; known are {known}")
+        names = ", ".join(repr(name) for name in NORMALISATIONS)
+        raise CwdaError(f"no theory of scores normalised by {normalise!r}; known are {names}")
     n = np.asarray(n_filters, dtype=np.float64)
     total, counts = n.sum(), np.asarray(pruned, dtype=np.float64)
     if not len(laws) or not ((counts >= 0) & (counts <= total)).all():
@@ -135,7 +134,12 @@ def predict_shares(
         ]
         return np.stack(columns, axis=1)
 
-    threshold = _threshold(lambda t: shares(t) @ n, counts, _bracket(laws, places))
+    lowest, highest = _bracket(laws, places)
+    threshold = crossing(
+        lambda t: shares(t) @ n < counts,
+        np.full_like(counts, lowest),
+        np.full_like(counts, highest),
+    )
     share = shares(threshold)
     share[counts == 0], share[counts == total] = 0.0, 1.0
     step = 1e-5 * np.abs(threshold)
@@ -150,7 +154,7 @@ def predict_shares(
         share + narrow * (binomial_quantile(tail, n, share) / n - share)
         for tail in ((1 - level) / 2, (1 + level) / 2)
     ]
-    low, high = (np.clip(each, 0.0, 1.0) for each in limits)
+    low, high = (np.clip(limit, 0.0, 1.0) for limit in limits)
     return Shares(threshold, share, low, high, share**n)
 
 
@@ -163,16 +167,6 @@ def _bracket(laws: Sequence[ScoreLaw], places: Sequence[tuple[float, float]]) ->
         ]
     )
     return np.array([reach[:, 0].min(), reach[:, 1].max()])
-
-
-def _threshold(below: Callable[[Array], Array], counts: Array, bracket: Array) -> Array:
-    """Where the increasing function `below` reaches each of the counts, by bisection."""
-    low, high = np.full_like(counts, bracket[0]), np.full_like(counts, bracket[1])
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        short = below(middle) < counts
-        low, high = np.where(short, middle, low), np.where(short, high, middle)
-    return (low + high) / 2
 
 
 def predict_overlap(
