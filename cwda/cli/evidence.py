@@ -13,7 +13,7 @@ from cwda.loading import load
 from cwda.models.data import Images, read_images
 from cwda.scoring.registry import Criterion
 from cwda.scoring.statistics.collect import collect
-from cwda.scoring.statistics.one_pass import Collected
+from cwda.scoring.statistics.collected import Collected
 
 __all__ = ["Evidence"]
 
@@ -89,7 +89,7 @@ class Evidence:
                 f"alone, and {error}"
             ) from error
         needs = frozenset[str]().union(*(each.needs for each in self.demanding))
-        found = collect(module, self.images, needs, self.device)
+        found = collect(module, needs, data=self.images, device=self.device)
         chosen = self.sources.selected(load(module, name=network.name))
         self._require(chosen, found)
         return chosen, found

@@ -117,7 +117,9 @@ def test_long_work_says_how_far_it_is():
 def test_running_a_network_says_how_far_it_is():
     images = torch.zeros(5, 3, 8, 8)
     model = cwda.load_model("resnet20-cifar10")
-    told = heard(lambda: cwda.scoring.collect(model, images, "activations", "cpu", batch_size=2))
+    told = heard(
+        lambda: cwda.scoring.collect(model, "activations", data=images, batch_size=2, device="cpu")
+    )
     assert told == [["running the network", 3, 3]]
 
 

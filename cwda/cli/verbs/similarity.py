@@ -38,8 +38,8 @@ Examples:
 )
 @source_options
 @criteria_option("Two or more, separated by commas.")
-@click.option("--alpha", default=0.05, show_default=True, metavar="LEVEL",
-              help="Intervals have level 1 - alpha.")  # fmt: skip
+@click.option("--level", default=0.95, show_default=True, metavar="LEVEL",
+              help="Confidence level of the intervals.")  # fmt: skip
 @means_options
 @device_option
 @output_option
@@ -47,7 +47,7 @@ Examples:
 def similarity(
     sources: Sources,
     criteria: str,
-    alpha: float,
+    level: float,
     means: Means,
     device: str,
     output: Outputs,
@@ -70,6 +70,6 @@ def similarity(
 
     def measure(network: Network) -> SimilarityResult:
         network, statistics = evidence.collect(network)
-        return cwda.similarity(network, names, device=device, alpha=alpha, data=statistics)
+        return cwda.similarity(network, names, level=level, data=statistics, device=device)
 
     table_of_each(sources, output, measure, functools.partial(show_similarity, layers=not summary))
