@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from cwda.containers.names import LEAF
 from cwda.containers.tensors import NamedTensor
-from cwda.convolutions.recognise import LEAF
 
 __all__ = ["usual_names"]
 

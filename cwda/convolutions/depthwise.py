@@ -10,9 +10,9 @@ import math
 import re
 from collections.abc import Sequence
 
+from cwda.containers.names import split_leaf
 from cwda.containers.tensors import NamedTensor
 from cwda.convolutions.branches import Branches, Parts, Scopes
-from cwda.convolutions.recognise import split_leaf
 
 __all__ = ["groups_of_single_channels"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+from cwda.containers.names import LEAF, split_leaf
 from cwda.containers.tensors import NamedTensor
-from cwda.convolutions.recognise import LEAF, split_leaf
 
 __all__ = ["layer_names"]
 

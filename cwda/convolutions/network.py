@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import torch
 
+from cwda.containers.names import split_leaf
 from cwda.containers.tensors import Content, NamedTensor
 from cwda.convolutions.adapters import add_adapters
 from cwda.convolutions.attention import not_convolutions
@@ -18,7 +19,7 @@ from cwda.convolutions.names import layer_names
 from cwda.convolutions.options import Options
 from cwda.convolutions.parametrised import combine
 from cwda.convolutions.positions import with_positions
-from cwda.convolutions.recognise import split_leaf, why_not
+from cwda.convolutions.recognise import why_not
 from cwda.convolutions.scales import along_axes, apply_scales
 from cwda.convolutions.stacked import without_stacks
 from cwda.errors import SourceError, UnreadableError

@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from cwda.containers.names import split_leaf
 from cwda.containers.tensors import NamedTensor
-from cwda.convolutions.recognise import split_leaf
 
 __all__ = ["ABSMAX", "NearbyScales", "Neighbours"]
 

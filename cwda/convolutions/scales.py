@@ -13,10 +13,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from cwda.containers.names import split_leaf
 from cwda.containers.storages import QUANTISED
 from cwda.containers.tensors import NamedTensor, VectorScale
 from cwda.convolutions.adapters import is_adapter
-from cwda.convolutions.recognise import split_leaf
 from cwda.convolutions.scale_names import ABSMAX, NearbyScales, Neighbours
 
 __all__ = ["along_axes", "apply_scales"]

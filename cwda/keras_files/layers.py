@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from cwda.containers.layout import Layout
 from cwda.keras_files.configuration import Node
 from cwda.keras_files.datasets import Dataset, Stored, attribute_of, list_attribute
 from cwda.keras_files.kernels import Kernel, Variable, kernels_of
-from cwda.keras_files.layout import Layout, keras1_ordering
+from cwda.keras_files.ordering import keras1_ordering
 from cwda.keras_files.places import Attributes, Names, Place, natural
 
 __all__ = ["StoredLayer", "layers_of", "layout_of", "settle_kinds"]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from cwda.keras_files.configuration import Node
 from cwda.keras_files.kinds import closed, kind_of_name, snake_case
-from cwda.keras_files.layout import CONVOLUTION
+from cwda.keras_files.ordering import CONVOLUTION
 
 __all__ = ["Attributes", "Names", "Place", "natural"]
 

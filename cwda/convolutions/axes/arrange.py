@@ -14,12 +14,12 @@ from itertools import islice
 
 from torch import Tensor
 
+from cwda.containers.layout import Layout
+from cwda.containers.names import split_leaf
 from cwda.containers.tensors import NamedTensor
 from cwda.convolutions.axes.choice import Choice, choose
 from cwda.convolutions.axes.layouts import CHANNELS_FIRST, Order, arranged, parse_order
-from cwda.convolutions.recognise import split_leaf
 from cwda.errors import SourceError
-from cwda.keras_files.layout import Layout
 from cwda.layers import matches
 
 __all__ = ["Layouts", "arrange"]

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 import torch
 
 from cwda.containers.tensors import NamedTensor
-from cwda.errors import SourceError
 from cwda.models import build
 
 __all__ = ["classes_of"]
@@ -24,7 +23,7 @@ def classes_of(arch: str, state: Mapping[str, NamedTensor]) -> int | None:
     """
     try:
         two, three = _shapes(arch, 2), _shapes(arch, 3)
-    except (SourceError, RuntimeError, NotImplementedError, TypeError, ValueError):
+    except (RuntimeError, TypeError, ValueError):  # also what `build` refuses
         return None
     numbers = set()
     for key, small in two.items():

@@ -13,9 +13,9 @@ from torch.nn.modules.conv import _ConvNd
 from torch.nn.parameter import is_lazy
 
 from cwda.containers.archives import archive_of_bytes
+from cwda.containers.names import split_leaf
 from cwda.containers.storages import QUANTISED
 from cwda.containers.tensors import Content, NamedTensor
-from cwda.convolutions.recognise import split_leaf
 from cwda.errors import reason_of
 from cwda.layers import Skipped
 from cwda.loading.architectures.old_names import current_name
