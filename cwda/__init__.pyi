@@ -7,6 +7,7 @@ from . import experiment as experiment
 from . import figures as figures
 from . import pruning as pruning
 from . import scoring as scoring
+from . import study as study
 from . import theory as theory
 from ._version import __version__ as __version__
 from .comparison import applicability as applicability
@@ -66,5 +67,6 @@ __all__ = [
     "scores",
     "scoring",
     "similarity",
+    "study",
     "theory",
 ]
