@@ -64,7 +64,7 @@ def run_experiment(
     data : ImageData
         What it was trained and is tested on, with its normalisation.
     criteria : sequence of str
-        Names of `cwda.pruning.criteria()`.
+        Names of `cwda.criteria()`.
     ratios : sequence of float
         Shares of filters to prune, between 0 and 1.
     strategies : sequence of {"layerwise", "global"}
