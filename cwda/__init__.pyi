@@ -8,6 +8,7 @@ from . import figures as figures
 from . import pruning as pruning
 from . import reporting as reporting
 from . import scoring as scoring
+from . import study as study
 from . import theory as theory
 from ._version import __version__ as __version__
 from .comparison import applicability as applicability
@@ -68,5 +69,6 @@ __all__ = [
     "scores",
     "scoring",
     "similarity",
+    "study",
     "theory",
 ]

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -142,19 +142,19 @@ def touched(folder: Path) -> list[str]:
     ]
 
 
-def run(example: Example, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run the example's own tests, those of documents and rooms, and its last lines, in the copy.
+def run(examples: Iterable[Example], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run the examples' own tests, those of documents and rooms, and their last lines, in a copy.
 
     One process: importing torch takes longer than the tests.
     """
     own = [path for path in touched(folder) if re.fullmatch(r"tests/.*test_\w+\.py", path)]
-    (folder / TRY).write_text(
-        "".join(
-            f"def test_{title}():\n{textwrap.indent(example.titled(title), '    ')}\n\n"
-            for title in ("try", "notebook")
-            if example.titled(title)
-        )
-    )
+    lines = [
+        f"def test_{example.kind}_{title}():\n{textwrap.indent(example.titled(title), '    ')}\n\n"
+        for title in ("try", "notebook")
+        for example in examples
+        if example.titled(title)
+    ]
+    (folder / TRY).write_text("".join(lines))
     options = ["-q", "--assert=plain", "-p", "no:cacheprovider", "-p", "no:xdist"]
     return subprocess.run(
         [sys.executable, "-m", "pytest", *options, *own, *GUARDS, TRY],
@@ -184,7 +184,7 @@ def main(page: Path) -> int:
             folder = copy_of_the_repository(Path(name))
             apply(example, folder)
             files = touched(folder)
-            done = run(example, folder)
+            done = run([example], folder)
         print(f"{kind:<10} {len(files):>5} {before:>6} {allowed:>7}  {', '.join(files)}")
         if done.returncode:
             print(done.stdout, done.stderr)

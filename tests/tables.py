@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import re
+import textwrap
 from dataclasses import fields
 from pathlib import Path
 
@@ -40,7 +41,8 @@ def tables(kind: type) -> str:
     for part in fields(kind):
         if "row" in part.metadata:
             meaning = part.metadata["meaning"].rstrip(".")
-            parts.append(f"`.{part.name}`: {meaning}.\n\n{_table(part.metadata['row'])}")
+            title = textwrap.fill(f"`.{part.name}`: {meaning}.", 100)
+            parts.append(f"{title}\n\n{_table(part.metadata['row'])}")
     return "\n".join(parts)
 
 

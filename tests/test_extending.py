@@ -6,22 +6,30 @@ import pytest
 
 from tests import extending
 
+EXAMPLES = extending.examples()
+
 
 def test_the_page_has_an_example_of_every_kind():
-    assert list(extending.examples()) == list(extending.FILES)
+    assert list(EXAMPLES) == list(extending.FILES)
+    assert all(example.titled("try") for example in EXAMPLES.values())
 
 
 @pytest.mark.parametrize("kind", extending.FILES)
-def test_an_example_touches_few_files_and_nothing_else_is_missing(kind, tmp_path):
-    example = extending.examples()[kind]
+def test_an_example_touches_few_files(kind, tmp_path):
     folder = extending.copy_of_the_repository(tmp_path)
-    extending.apply(example, folder)
+    extending.apply(EXAMPLES[kind], folder)
     files = extending.touched(folder)
     before, allowed = extending.FILES[kind]
     assert 0 < len(files) <= allowed, files
     assert f"\n| {kind} | {before} | {len(files)} |" in extending.PAGE.read_text(), files
-    assert example.titled("try")
-    done = extending.run(example, folder)
+
+
+def test_nothing_else_needs_an_edit(tmp_path):
+    """All examples together, in one process; ``python -m tests.extending`` tries each alone."""
+    folder = extending.copy_of_the_repository(tmp_path)
+    for example in EXAMPLES.values():
+        extending.apply(example, folder)
+    done = extending.run(EXAMPLES.values(), folder)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
 
 

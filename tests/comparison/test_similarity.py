@@ -14,7 +14,7 @@ from cwda.comparison import compare
 from cwda.errors import CriterionError, CwdaError
 from cwda.layers import ConvLayer, Network, Provenance
 from cwda.scoring import similarity
-from cwda.theory import predict, simulate
+from cwda.theory import LADDER, predict, simulate
 from tests.theory.test_closed_form import draw, layer
 
 SEED = 3
@@ -38,7 +38,7 @@ def found(net):
 
 def test_a_row_per_layer_pair_and_rung(net, found):
     table = found.table
-    assert len(table) == len(found) == 5 * 6 * 5
+    assert len(table) == len(found) == 5 * 6 * len(LADDER)
     assert not table.duplicated(["layer", "criterion_a", "criterion_b", "rung"]).any()
     assert list(dict.fromkeys(table["layer"])) == [each.name for each in net]
     measured = similarity(net, device="cpu").table.set_index(
@@ -154,6 +154,19 @@ def test_what_only_one_side_knows_keeps_its_rows(net):
     assert line.loc[("l1", "random"), "reason"] == reason
 
 
+def test_what_one_way_to_predict_knows_alone_keeps_its_rows(net):
+    sim = similarity(net, ["l1", "l2"], device="cpu")
+    preds = [
+        predict(net, ["l1", "l2", "gm"], rungs="scale"),
+        simulate(net, ["l1", "l2"], rungs="scale", draws=40),
+    ]
+    table = compare(sim, preds).table
+    assert len(table) == 5 * 3 * 2
+    rows = table[(table["layer"] == "conv1") & (table["criterion_b"] == "gm")]
+    assert set(rows[rows["method"] == "closed form"]["reason"]) == {"not measured"}
+    assert set(rows[rows["method"] == "simulated"]["reason"]) == {"not measured; not predicted"}
+
+
 def test_undefined_coefficients_have_their_reasons():
     rng = np.random.default_rng(SEED)
     single = ConvLayer("single", torch.from_numpy(rng.standard_normal((1, 4, 3, 3))))
@@ -196,7 +209,7 @@ def test_several_networks_and_both_methods(net):
 
 
 def test_shown_as_text_and_html(found):
-    assert "Spearman coefficients in 5 layers of net; .table has 150 rows\n" in repr(found)
+    assert "Spearman coefficients in 5 layers of net; .table has" in repr(found)
     assert "rms_z" in repr(found)
     assert "<table" in found._repr_html_()
     assert isinstance(found.table, pd.DataFrame)
