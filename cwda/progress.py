@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from tqdm.std import tqdm
 
-__all__ = ["Counter", "counter", "showing", "steps"]
+__all__ = ["Counter", "counter", "line", "showing", "steps"]
 
 T = TypeVar("T")
 
@@ -33,10 +34,34 @@ def showing(progress: bool) -> Iterator[None]:
         _SHOWN.reset(token)
 
 
+class _Bar(tqdm):  # type: ignore[type-arg]
+    """A bar that is drawn once its work takes long, and wiped however it was drawn.
+
+    Drawing anew below a line of text would show the bars of short work, which tqdm then leaves.
+    """
+
+    monitor_interval = 0  # no thread that looks after slow bars: workers are forked beside it
+
+    _drawn = False
+
+    def display(self, msg: str | None = None, pos: int | None = None) -> bool:
+        """Draw the bar, unless its work has just begun."""
+        if msg is None and time.time() < self.start_t + self.delay:
+            return False
+        self._drawn = True
+        return bool(super().display(msg, pos))
+
+    def close(self) -> None:
+        """Wipe the bar if there is one."""
+        if self._drawn:
+            self.last_print_t = time.time()
+        super().close()
+
+
 class Counter:
     """How far work is that counts its own steps."""
 
-    def __init__(self, bar: tqdm[Any]) -> None:
+    def __init__(self, bar: _Bar) -> None:
         self._bar = bar
 
     def advance(self, steps: float = 1) -> None:
@@ -54,13 +79,15 @@ class Counter:
 @contextmanager
 def counter(what: str, total: float | None = None, *, unit: str = "") -> Iterator[Counter]:
     """A bar for work that counts its own steps; `unit` "B" counts bytes."""
-    with tqdm(
+    hidden = not (_SHOWN.get() and _is_watched() and _has_room())
+    with _Bar(
         desc=what,
         total=total,
         file=sys.stderr,
         delay=_DELAY,
         leave=False,
-        disable=not (_SHOWN.get() and _is_watched()),
+        miniters=1,
+        disable=hidden,
         unit=unit,
         unit_scale=unit == "B",
         dynamic_ncols=True,
@@ -83,8 +110,25 @@ def steps(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T
             count.advance()
 
 
+def line(text: str) -> None:
+    """Write a line to standard error, above the bars that are drawn there."""
+    if sys.stderr is None:
+        return
+    with _Bar.external_write_mode(file=sys.stderr):
+        print(text, file=sys.stderr, flush=True)
+
+
 def _is_watched() -> bool:
     """Whether somebody sees standard error: a terminal, or a notebook."""
     if sys.stderr is None:
         return False
-    return sys.stderr.isatty() or type(sys.stderr).__module__.startswith("ipykernel.")
+    return sys.stderr.isatty() or _in_notebook()
+
+
+def _in_notebook() -> bool:
+    return type(sys.stderr).__module__.startswith("ipykernel.")
+
+
+def _has_room() -> bool:
+    """Whether a bar can be drawn below those there are: a notebook cannot move the cursor up."""
+    return not _in_notebook() or not any(not bar.disable for bar in _Bar._instances)

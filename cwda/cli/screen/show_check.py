@@ -27,7 +27,7 @@ _SHORT = {
 }
 
 
-def show(result: CheckResult, screen: Screen, *, layers: bool = True) -> None:
+def show(result: CheckResult, screen: Screen) -> None:
     """Print the result of each network: counts, then layers, then what was left out."""
     counts = count_verdicts(result)
     for network in result.networks:
@@ -35,11 +35,10 @@ def show(result: CheckResult, screen: Screen, *, layers: bool = True) -> None:
         own = [count for count in counts if count.network == network.name]
         title(network, screen)
         screen.table(_counts_table(own))
-        if layers and len(own) == 1:
+        if len(own) == 1:
             screen.table(_one_condition(rows, result.alpha))
-        elif layers:
-            screen.table(_all_conditions(rows, own))
-            screen.remark(_legend(result.alpha), rest="  ")
+        else:
+            screen.table(_all_conditions(rows, own), _legend(result.alpha))
         screen.remarks(_remarks(network, rows))
         screen.line()
 

@@ -1,4 +1,4 @@
-"""What `cwda prune` shows: accuracies by criterion and ratio, then how alike criteria are."""
+"""What `cwda experiment` shows: accuracies by criterion and ratio, then how alike criteria are."""
 
 from __future__ import annotations
 

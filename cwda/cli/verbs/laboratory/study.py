@@ -6,61 +6,71 @@ from pathlib import Path
 
 import click
 
+from cwda.cli.completion import factors as all_factors
 from cwda.cli.messages import note
-from cwda.cli.options import names_of
+from cwda.cli.options import COUNT, PATH, cifar_option, names_option, option
 from cwda.cli.sources import Entry, Sources, source_arguments
-from cwda.cli.verb import Verb
+from cwda.cli.verb import verb
 from cwda.progress import counter
 
 __all__ = ["study"]
 
 
-@click.command(
-    cls=Verb,
-    short_help="Train along one factor at a time, and test.",
-    epilog="""\b
-Examples:
-  cwda study --data cifar10.npz --output runs/study --seeds 2 --budget 60
-  cwda study --data cifar10.npz --output runs/study --seeds 2 --budget 0
-The second tabulates what the first has done so far.
-""",
+@verb(
+    "study",
+    "Train along one factor at a time, and test.",
+    examples="""
+        cwda study --data cifar10.npz --output runs/study --seeds 2 --budget 60
+        cwda study --data cifar10.npz --output runs/study --seeds 2 --budget 0
+    """,
+    about_source="SOURCE is a trained network to compare with the study: a file or a name. With "
+    "--budget 0 nothing is trained, and what earlier runs have done is tabulated.",
 )
-@click.option("--data", required=True, metavar="PATH",
-              help="A .npz file (x_train, y_train, x_test, y_test; uint8 images n x 32 x 32 "
-              "x 3) or the folder of torchvision's CIFAR10.")  # fmt: skip
-@click.option("--output", "folder", required=True, type=click.Path(path_type=Path),
-              help="Folder for runs, tables and figures; a study that was cut off goes on "
-              "from there.")  # fmt: skip
-@click.option("--factors", metavar="NAMES",
-              help="Comma-separated: initialisation, optimizer, weight_decay, learning_rate, "
-              "batch_size, augmentation, task, images, depth, width, epochs. "
-              "Default: all.")  # fmt: skip
-@click.option("--seeds", default=1, show_default=True, type=click.IntRange(min=1),
-              help="Networks of each level.")  # fmt: skip
-@click.option("--epochs", type=click.IntRange(min=1), help="Epochs of the base recipe.  [8]")
-@click.option("--images", type=click.IntRange(min=1),
-              help="Training images of the base recipe.  [5000]")  # fmt: skip
-@click.option("--pooling", type=click.IntRange(min=1), metavar="PIXELS",
-              help="Average the images over squares of this side; 1 leaves them.  [2]")  # fmt: skip
-@click.option("--budget", default=60.0, show_default=True, type=click.FloatRange(min=0),
-              metavar="MINUTES", help="Time after which training stops.")  # fmt: skip
-@source_arguments
+@source_arguments()
+@cifar_option
+@option(
+    "--output",
+    "Folder for runs, tables and figures; a study that was cut off resumes there.",
+    into="folder",
+    required=True,
+    type=PATH,
+    metavar="FOLDER",
+)
+@names_option("--factors", "Factors to vary, separated by commas.", all_factors)
+@option("--seeds", "Number of networks to train per factor level.", default=1, type=COUNT)
+@option("--epochs", "Number of epochs of the base recipe.", show_default="8", type=COUNT)
+@option(
+    "--images", "Number of training images of the base recipe.", show_default="5000", type=COUNT
+)
+@option(
+    "--pooling",
+    "Average the images over squares with this side, in pixels; 1 leaves them.",
+    show_default="2",
+    type=COUNT,
+    metavar="PIXELS",
+)
+@option(
+    "--budget",
+    "Minutes after which training stops.",
+    default=60.0,
+    type=click.FloatRange(min=0),
+    metavar="MINUTES",
+)
 def study(
+    entries: list[Entry],
     data: str,
     folder: Path,
-    factors: str | None,
+    factors: list[str] | None,
     seeds: int,
     epochs: int | None,
     images: int | None,
     pooling: int | None,
     budget: float,
-    entries: list[Entry],
 ) -> None:
     """When does the assumption hold? A study over training factors.
 
     A base recipe (ResNet-20, SGD) is changed one factor at a time; each network is tested
     before, during and after its training. Ordered such that it may be cut off anywhere.
-    SOURCE is a trained network to set beside the study: a file or a name.
     """
     from dataclasses import replace
 
@@ -75,7 +85,7 @@ def study(
         training_images=images or BASE_RECIPE.training_images,
         pooling=pooling or BASE_RECIPE.pooling,
     )
-    runs = plan(base, names_of(factors) if factors else None, seeds)
+    runs = plan(base, factors, seeds)
     sources = Sources(entries)
     networks = sources.load() if entries else []
     with counter("study") as whole, counter("run") as current:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
-from cwda.cli.completion import complete_conditions
+from cwda.cli.completion import conditions as all_conditions
+from cwda.cli.completion import last_of
 from cwda.cli.messages import is_quiet, note
-from cwda.cli.verb import Verb
+from cwda.cli.options import COUNT, FILE, NAMES, device_option, option, seed_option
+from cwda.cli.verb import verb
 from cwda.progress import counter
 
 if TYPE_CHECKING:
@@ -19,37 +19,47 @@ if TYPE_CHECKING:
 __all__ = ["calibrate"]
 
 
-@click.command(
-    cls=Verb,
-    short_help="Type I error, power and coverage of the tests.",
-    epilog="""\b
-Examples:
-  cwda calibrate
-  cwda calibrate --replicates 2000 --designs 'iid,cwda,t5,all but *'
-  cwda calibrate --conditions epsilon,independence --output epsilon.json
-""",
+@verb(
+    "calibrate",
+    "Type I error, power and coverage of the tests.",
+    examples="""
+        cwda calibrate
+        cwda calibrate --replicates 2000 --designs 'iid,cwda,t5,all but *'
+        cwda calibrate --conditions epsilon,independence --output epsilon.json
+    """,
 )
-@click.option("--replicates", default=400, show_default=True, type=click.IntRange(min=1),
-              help="Layers drawn per cell; cells that have more keep them.")  # fmt: skip
-@click.option("--conditions", metavar="NAMES", shell_complete=complete_conditions,
-              help="Comma-separated names of conditions, or of the other tests and intervals "
-              "as the summary prints them. Default: all.")  # fmt: skip
-@click.option("--designs", default="*", show_default=True, metavar="GLOB",
-              help="Only designs whose name matches, such as 'iid,mean *'.")  # fmt: skip
-@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
-              default="calibration.json", show_default=True,
-              help="The file that holds the study; if it exists, the study goes on from "
-              "there.")  # fmt: skip
-@click.option("--markdown", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
-              help="Write the tables as a page of documentation.")  # fmt: skip
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0),
-              help="Seed of all draws.")  # fmt: skip
-@click.option("--device", default="cpu", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
-@click.option("--workers", default=2, show_default=True, type=click.IntRange(min=1),
-              help="Number of processes.")  # fmt: skip
+@option(
+    "--replicates",
+    "Layers drawn per cell; cells that have more keep them.",
+    default=400,
+    type=COUNT,
+)
+@option(
+    "--conditions",
+    "Conditions, or other tests and intervals as the summary prints them, separated by commas.",
+    show_default="all",
+    type=NAMES,
+    shell_complete=lambda context, parameter, begun: last_of(begun, all_conditions()),
+)
+@option(
+    "--designs",
+    "Only laws of simulated layers whose name matches, such as 'iid,mean *'.",
+    default="*",
+    metavar="GLOB",
+)
+@option(
+    "--output",
+    "File that holds the study; if it exists, the study goes on from there.",
+    default="calibration.json",
+    type=FILE,
+)
+@option("--markdown", "Write the tables to FILE as a page of documentation.", type=FILE)
+@seed_option
+@device_option("cpu")
+@option("--workers", "Number of processes.", default=2, type=COUNT)
 def calibrate(
     replicates: int,
-    conditions: str | None,
+    conditions: list[str] | None,
     designs: str,
     output: Path,
     markdown: Path | None,
@@ -71,19 +81,18 @@ def calibrate(
     for path in (output, markdown):
         if path and not path.parent.is_dir():
             raise CwdaError(f"{path}: the folder {path.parent} does not exist")
-    names = [name.strip() for name in conditions.split(",")] if conditions else None
     with counter("layers") as bar:
         study = run(
-            names,
-            replicates,
-            output,
+            conditions or None,
+            replicates=replicates,
+            output=output,
             designs=designs,
             seed=seed,
             device=device,
             workers=workers,
             on_progress=bar.update,
         )
-    _show(study, Screen(more="--markdown FILE has them all", silent=is_quiet()))
+    _show(study, Screen(silent=is_quiet()))
     if markdown:
         with whole_file(markdown) as partial:
             partial.write_text(to_markdown(study), encoding="utf-8")
