@@ -46,7 +46,8 @@ class _Bar(tqdm):  # type: ignore[type-arg]
 
     def display(self, msg: str | None = None, pos: int | None = None) -> bool:
         """Draw the bar, unless its work has just begun."""
-        if msg is None and time.time() < self.start_t + self.delay:
+        now = time.time()
+        if msg is None and now < getattr(self, "start_t", now) + self.delay:
             return False
         self._drawn = True
         return bool(super().display(msg, pos))

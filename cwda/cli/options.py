@@ -251,6 +251,7 @@ cifar_option = option(
     "Images to train and test on: a .npz file (x_train, y_train, x_test, y_test; uint8 images "
     "n x 32 x 32 x 3) or the folder of torchvision's CIFAR-10.",
     required=True,
+    type=click.Path(),
     metavar="PATH",
 )
 

@@ -27,7 +27,7 @@ from cwda.cli.screen.show_predictions import (
 )
 from cwda.cli.screen.show_similarity import show_similarity
 from cwda.cli.screen.table import Column, Table
-from cwda.cli.verbs.calibrate import _show as show_calibration
+from cwda.cli.verbs.laboratory.calibrate import _show as show_calibration
 from cwda.experiment import ExperimentResult
 from cwda.formatting import number
 from cwda.layers import ConvLayer, Network, Provenance
@@ -89,9 +89,9 @@ class Recorder(Screen):
         super().__init__(silent=silent)
         self.tables = []
 
-    def table(self, table):
+    def table(self, table, legend=""):
         self.tables.append(table)
-        super().table(table)
+        super().table(table, legend)
 
 
 @pytest.fixture(scope="module")
@@ -107,10 +107,10 @@ def shown():
     return {
         "test": lambda screen: show_check(checked, screen),
         "test --conditions": lambda screen: show_check(one, screen),
-        "similarity": lambda screen: show_similarity(net, measured, screen, layers=True),
-        "predict": lambda screen: show_comparison(net, predicted, screen),
-        "applicability": lambda s: show_applicability(net, applicability, s, layers=True),
-        "global": lambda screen: show_global_pruning(net, shares, screen, layers=True),
+        "similarity": lambda screen: show_similarity(measured, screen),
+        "predict": lambda screen: show_comparison(predicted, screen),
+        "applicability": lambda s: show_applicability(applicability, s),
+        "global-pruning": lambda screen: show_global_pruning(shares, screen),
     }
 
 
@@ -184,9 +184,10 @@ def test_no_screen_cuts_a_cell_or_a_name(shown, printed, width, encoding):
             assert max(map(cell_len, text.splitlines())) <= width
         for table in screen.tables:
             require_whole(table, width, encoding)
-            if table.printed(width, encoding).left_out:
-                assert "no room for" in text
-                assert "--output -" in text
+            if left_out := table.printed(width, encoding).left_out:
+                note = f"no room for {', '.join(left_out)}: use a wider terminal"
+                note += ", a pipe or --output -" if table.layers else " or a pipe"
+                assert note in " ".join(text.split())
 
 
 @pytest.mark.parametrize("style", sorted(NAMES))

@@ -1,4 +1,4 @@
-"""`cwda prune` on the command line."""
+"""`cwda experiment` on the command line."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def files(model, tmp_path_factory):
 def call(files, folder, *arguments: str, source: str | None = None):
     given = [source or str(files / "net.safetensors"), "--data", str(files / "data.npz")]
     return CliRunner().invoke(
-        cwda, ["prune", *given, "--folder", str(folder / "run"), "--device", "cpu", *arguments]
+        cwda, ["experiment", *given, "--folder", str(folder / "run"), "--device", "cpu", *arguments]
     )
 
 
@@ -112,7 +112,7 @@ def test_an_interruption_says_how_to_go_on(files, tmp_path, monkeypatch):
     monkeypatch.setattr(Subject, "accuracy", interrupted)
     found = call(files, tmp_path, "--criteria", "l1,l2", "--ratios", ".25,.5")
     assert found.exit_code == 130
-    assert "the same command goes on there" in found.stderr
+    assert "rerun the same command" in found.stderr
     cells = [json.loads(path.read_text()) for path in (tmp_path / "run/cells").iterdir()]
     assert len(cells) == 2
     monkeypatch.undo()

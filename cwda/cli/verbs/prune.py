@@ -305,8 +305,7 @@ def _remarks(removal: Removal) -> list[str]:
         f"to zero, within {removal.difference:.0e}"
     ]
     if plan.flagged:
-        lines.append(
-            f"kept at the minimum of {many(plan.minimum, 'filter')}: {', '.join(plan.flagged)}"
-        )
+        layers = many(len(plan.flagged), "layer")
+        lines.append(f"kept at {many(plan.minimum, 'filter')} by --minimum: {layers}")
     reasons = Counter(plan.skipped.values())
     return lines + [f"not pruned: {many(n, 'layer')}: {reason}" for reason, n in reasons.items()]
