@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tqdm.std import tqdm
 
@@ -44,13 +44,13 @@ class _Bar(tqdm):  # type: ignore[type-arg]
 
     _drawn = False
 
-    def display(self, msg: str | None = None, pos: int | None = None) -> bool:
+    def display(self, msg: str | None = None, pos: int | None = None) -> Any:
         """Draw the bar, unless its work has just begun."""
         now = time.time()
-        if msg is None and now < getattr(self, "start_t", now) + self.delay:
+        if msg is None and now < getattr(self, "start_t", now) + _DELAY:
             return False
         self._drawn = True
-        return bool(super().display(msg, pos))
+        return super().display(msg, pos)
 
     def close(self) -> None:
         """Wipe the bar if there is one."""
@@ -132,4 +132,4 @@ def _in_notebook() -> bool:
 
 def _has_room() -> bool:
     """Whether a bar can be drawn below those there are: a notebook cannot move the cursor up."""
-    return not _in_notebook() or not any(not bar.disable for bar in _Bar._instances)
+    return not _in_notebook() or not any(not bar.disable for bar in getattr(_Bar, "_instances", ()))

@@ -133,13 +133,16 @@ def _name_in(call: ast.Call) -> str:
 def _listed(variable: str, folder: Path) -> list[str]:
     """The texts in a tuple, or the keys of a mapping, that a file of a folder assigns."""
     for node in _nodes(folder):
-        targets = node.targets if isinstance(node, ast.Assign) else []
-        targets = [node.target] if isinstance(node, ast.AnnAssign) else targets
-        if any(isinstance(target, ast.Name) and target.id == variable for target in targets):
-            value = node.value
-            parts = value.keys if isinstance(value, ast.Dict) else getattr(value, "elts", [])
-            return [part.value for part in parts if isinstance(part, ast.Constant)]
+        if isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            if any(isinstance(target, ast.Name) and target.id == variable for target in targets):
+                return _texts(node.value)
     return []
+
+
+def _texts(value: ast.expr | None) -> list[str]:
+    parts = value.keys if isinstance(value, ast.Dict) else getattr(value, "elts", [])
+    return [str(part.value) for part in parts if isinstance(part, ast.Constant)]
 
 
 def _nodes(folder: Path) -> Iterator[ast.AST]:

@@ -55,10 +55,10 @@ class Evidence:
             If a criterion needs images and there are none, or they cannot be read.
         """
         demanding = [criterion for criterion in criteria if criterion.needs]
-        images = None
+        data = None
         if any(criterion.needs - _OF_THE_MODEL for criterion in criteria):
             data = read_data(criteria, running)
-            images = data and calibration_images(data, running)
+        images = None if data is None else calibration_images(data, running)
         return cls(demanding, sources, running.arch, images, device)
 
     def collect(self, network: Network) -> tuple[Network, Collected | None]:

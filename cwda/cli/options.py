@@ -22,6 +22,7 @@ __all__ = [
     "SHAPE",
     "WHOLE",
     "Assignment",
+    "Decorator",
     "Running",
     "arch_option",
     "cifar_option",
@@ -40,7 +41,7 @@ __all__ = [
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
-#: The criteria of every verb that is not told otherwise.
+#: The criteria of a verb by default.
 _CRITERIA = "l1,l2,gm,fermat"
 
 
@@ -150,7 +151,8 @@ class _NamesOption(click.Option):
     """An option for several names of a list; the help shows the list, and the shell offers it."""
 
     def __init__(self, *args: Any, listed: Callable[[], list[str]], **settings: Any) -> None:
-        super().__init__(*args, type=NAMES, **settings)
+        settings["type"] = NAMES
+        super().__init__(*args, **settings)
         self.listed = listed
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:

@@ -15,7 +15,7 @@ import click
 from cwda.cli.completion import complete_models, complete_sources
 from cwda.cli.failure import BAD_INPUT
 from cwda.cli.messages import say
-from cwda.cli.options import Assignment, option
+from cwda.cli.options import Assignment, Decorator, option
 from cwda.errors import CwdaError
 
 if TYPE_CHECKING:
@@ -209,7 +209,7 @@ def one_source(entries: Sequence[Entry]) -> Entry:
         If there is none, or several.
     """
     if len(entries) != 1:
-        raise click.UsageError(f"one SOURCE is pruned, not {len(entries)}")
+        raise click.UsageError(f"give one SOURCE to prune, not {len(entries)}")
     return entries[0]
 
 
@@ -222,7 +222,7 @@ def _mismatch(network: Network, pattern: str) -> str:
     return ""
 
 
-def source_arguments(*, several: bool = True) -> Callable[..., Any]:
+def source_arguments(*, several: bool = True) -> Decorator:
     """Add the arguments SOURCE and the option --model, handed on as `entries`."""
     metavar = "[SOURCE]..." if several else "[SOURCE]"
 

@@ -67,7 +67,8 @@ class Verb(_Ending, click.Command):
         codes: str = "",
         **kwargs: Any,
     ) -> None:
-        super().__init__(*args, context_settings=_HELP, **kwargs)
+        kwargs["context_settings"] = _HELP
+        super().__init__(*args, **kwargs)
         self.help = f"{inspect.cleandoc(self.help or '')}\n\n{about_source}".strip()
         self.examples, self.codes = textwrap.dedent(examples).strip(), codes
         self.params += [

@@ -133,7 +133,7 @@ class Coupling:
         What is then pruned are, in a ResNet, the inner filters of each block.
         """
         tied = {
-            int(channel): "its filters are tied to those of other layers"
+            int(channel): "tied to filters of other layers"
             for group in self.groups
             if len(group) > 1
             for layer in group

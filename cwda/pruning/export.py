@@ -116,6 +116,8 @@ def export(model: nn.Module | str | Path, path: str | Path, example: Example) ->
     ------
     ExportError
         If the ending is unknown, an extra is missing, or PyTorch cannot export the model.
+    CwdaError
+        If the folder is missing or may not be written.
 
     Examples
     --------

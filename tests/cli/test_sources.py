@@ -121,4 +121,4 @@ def test_pruning_takes_one_network(folder, verb):
     for given in ([], ["net.pth", "plain"], ["net.pth", "--model", "resnet18"]):
         failed = run(verb, *given, "--data", "images.npz", command=group)
         assert failed.exit_code == 2
-        assert "one SOURCE is pruned" in failed.stderr
+        assert "one SOURCE to prune" in failed.stderr

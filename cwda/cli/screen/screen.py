@@ -69,12 +69,13 @@ class Screen:
         folded = [first + text]
         if self.width and len(folded[0]) > self.width:
             folded = textwrap.wrap(
-                text,
+                text.replace(" %", "\N{NO-BREAK SPACE}%"),
                 self.width,
                 initial_indent=first,
                 subsequent_indent=rest,
                 break_on_hyphens=False,
             )
+            folded = [part.replace("\N{NO-BREAK SPACE}", " ") for part in folded]
         self._print(*(Text(part, style) for part in folded))
 
     def remarks(self, lines: Sequence[str]) -> None:
@@ -95,7 +96,7 @@ class Screen:
             places = ["a wider terminal", "a pipe", *[self.elsewhere] * table.layers]
             shown = f"{', '.join(places[:-1])} or {places[-1]}"
             self.remark(f"no room for {', '.join(printed.left_out)}: use {shown}", "dim")
-        if legend:
+        if legend := "; ".join(filter(None, (printed.meanings, legend))):
             self.remark(legend)
 
     def _print(self, *lines: Text) -> None:

@@ -34,8 +34,10 @@ def show_experiment(result: ExperimentResult, screen: Screen) -> None:
             "accuracy (negative: alike criteria are close)"
         )
         screen.table(_agreement(alike))
-    told = result.table.loc[result.table["reason"] != "", ["criterion", "ratio", "reason"]]
-    screen.remarks([f"{row.criterion} at {row.ratio:g}: {row.reason}" for row in told.itertuples()])
+    failed = result.table[result.table["reason"] != ""]
+    screen.remarks(
+        [f"{row.criterion} at {row.ratio:g}: {row.reason}" for row in failed.itertuples()]
+    )
 
 
 def _accuracies(rows: pd.DataFrame) -> Table:

@@ -48,18 +48,22 @@ def _show(result: _Described, screen: Screen) -> None:
     from cwda.cli.screen.show import layer_cells, layer_table, reasons
     from cwda.cli.screen.table import Column
 
-    heads = ("mean", "sd", "channels\ncorrelate", "if\nindependent", "effective\ndimension")
-    shown = layer_table([Column(head) for head in ("weights", *heads)])
+    columns = [
+        *map(Column, ("weights", "mean", "sd")),
+        Column(
+            "channels\ncorrelate",
+            meaning="mean absolute correlation of weights in different input channels",
+        ),
+        Column("by\nchance", meaning="what it would be without any correlation"),
+        Column("effective\ndimension"),
+    ]
+    shown = layer_table(columns)
     for row in result.table.itertuples():
         moments = (row.weight_mean, row.weight_sd)
         others = (row.mean_abs_correlation, row.sampling_level, row.effective_dim)
         cells = [*map(_significant, moments), *map(number, others)]
         shown.add(*layer_cells(row), f"{row.n_weights:,}", *cells)
-    screen.table(
-        shown,
-        "channels correlate: mean absolute correlation of weights in different input channels; "
-        "if independent: what chance alone would give",
-    )
+    screen.table(shown)
     screen.remarks(reasons(result.table))
 
 

@@ -153,7 +153,7 @@ def prune(
         check_request(ratio, strategy, normalise)
     images = read_data([] if plan else [get_criterion(criterion)], running)
     model = entry.load_model(running.arch, weights_key)
-    example = (1, *_input_shape(model, input_shape, images))
+    example = _example(model, input_shape, images)
     accuracies = [_accuracy(model, images, device)]
     coupling = couple(model, example)
     if plan is None:
@@ -168,7 +168,7 @@ def prune(
             normalise=normalise,
             minimum=minimum,
             device=device,
-            data=images and calibration_images(images, running),
+            data=None if images is None else calibration_images(images, running),
         )
     removal = cwda.remove(model, plan, example, coupling=coupling)
     accuracies.append(_accuracy(removal.model, images, device))
@@ -198,19 +198,35 @@ def _require_files(plan_file: Path | None, outputs: Sequence[Path]) -> None:
         require_exportable(path)
 
 
-def _input_shape(
+def _example(
     model: nn.Module, stated: tuple[int, ...] | None, images: ImageData | None
 ) -> tuple[int, ...]:
-    """The shape of an image: as stated, of the data, or what the architecture was made for."""
-    from cwda.models.input_shape import usual_input_shape
+    """The shape of one image: as stated, of the data, or what the architecture was made for.
 
-    shape = stated or (tuple(images.x_test.shape[1:]) if images else usual_input_shape(model))
+    Raises
+    ------
+    CwdaError
+        If it is not known, or the model does not take it.
+    """
+    from cwda.models.input_shape import usual_input_shape
+    from cwda.tracing.cost import example_input
+    from cwda.tracing.graph import takes
+
+    shape = stated or (
+        tuple(images.x_test.shape[1:]) if images is not None else usual_input_shape(model)
+    )
     if shape is None:
         raise CwdaError(
             f"the images that {type(model).__name__} takes are not known; give their shape, such "
             "as --input-shape 3,224,224"
         )
-    return shape
+    example = (1, *shape)
+    if not takes(model, example_input(model, example)):
+        raise CwdaError(
+            f"{type(model).__name__} does not take images of {' x '.join(map(str, shape))}; give "
+            "--input-shape, channels first, such as 3,224,224"
+        )
+    return example
 
 
 def _accuracy(model: nn.Module, images: ImageData | None, device: str) -> float | None:
