@@ -57,21 +57,21 @@ def _torch_pruning(weight: Tensor) -> object:
 
 
 def predictions() -> list[Row]:
-    """ResNet-56: 55 layers, four criteria, five models."""
+    """ResNet-56: 55 layers, four criteria, five rungs."""
     model = cifar_resnet(56)
     initialise(model, seed=0)
     network = cwda.load(model)
     few = Network("few", network.layers[:1], Provenance("random", "array"))
-    cwda.theory.simulate_similarity(few, draws=40)
+    cwda.theory.simulate(few, draws=40)
     calls: dict[str, Callable[[], object]] = {
         "similarity(), measured": lambda: cwda.similarity(network),
-        "predict_similarity(), closed form": lambda: cwda.theory.predict_similarity(network),
+        "predict(), closed form": lambda: cwda.theory.predict(network),
         "applicability()": lambda: cwda.applicability(network),
-        "global_pruning(), four ratios, two models": lambda: cwda.global_pruning(network),
+        "global_pruning(), four ratios, two rungs": lambda: cwda.global_pruning(network),
     }
     rows = [(f"{name}, ResNet-56", f"{seconds(call, 3):.2f} s", "") for name, call in calls.items()]
-    slow = once(lambda: cwda.theory.simulate_similarity(network, draws=200))
+    slow = once(lambda: cwda.theory.simulate(network, draws=200))
     return [
         *rows,
-        ("simulate_similarity(), 200 draws, five models, ResNet-56", f"{slow:.1f} s", ""),
+        ("simulate(), 200 draws, five rungs, ResNet-56", f"{slow:.1f} s", ""),
     ]

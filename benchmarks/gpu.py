@@ -135,7 +135,7 @@ def _of_weights(network: Network, device: torch.device) -> list[Stage]:
     drawn = Work(2 * DRAWS * read, DRAWS * gram, torch.float64)
 
     def simulate() -> object:
-        return cwda.theory.simulate_similarity(network, rungs=["scale"], draws=DRAWS, device=device)
+        return cwda.theory.simulate(network, rungs="scale", draws=DRAWS, device=device)
 
     return [
         Stage("check, six conditions", lambda: cwda.check(network, device=device), once),
@@ -143,8 +143,8 @@ def _of_weights(network: Network, device: torch.device) -> list[Stage]:
         Stage("similarity of norm-based criteria",
               lambda: cwda.similarity(network, device=device), once),
         Stage("predicted similarity, closed form",
-              lambda: cwda.theory.predict_similarity(
-                  network, rungs=["scale"], device=device), once),
+              lambda: cwda.theory.predict(
+                  network, rungs="scale", device=device), once),
         Stage(f"simulated similarity, {DRAWS} draws", simulate, drawn),
     ]  # fmt: skip
 

@@ -11,6 +11,7 @@ from .comparison import applicability as applicability
 from .comparison import compare as compare
 from .comparison import global_pruning as global_pruning
 from .conditions import check as check
+from .conditions import condition as condition
 from .conditions import describe as describe
 from .errors import CwdaError as CwdaError
 from .layers import ConvLayer as ConvLayer
@@ -41,6 +42,7 @@ __all__ = [
     "check",
     "compare",
     "comparison",
+    "condition",
     "conditions",
     "criteria",
     "criterion",

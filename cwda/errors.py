@@ -19,6 +19,7 @@ __all__ = [
     "UnreadableError",
     "WeightsError",
     "nearest",
+    "reason_of",
 ]
 
 
@@ -47,7 +48,7 @@ class DivergedError(CwdaError):
 
 
 class WeightsError(CwdaError):
-    """The weights of a layer give no scores, as when they are not finite."""
+    """The weights of a layer give no scores, for instance when they are not finite."""
 
 
 class CannotFit(CwdaError):  # noqa: N818 (it says what is the case)
@@ -72,6 +73,17 @@ class PlanError(CwdaError):
 
 class ExportError(CwdaError):
     """A network cannot be written in the format asked for."""
+
+
+def reason_of(error: BaseException, length: int = 80) -> str:
+    """An error's message on one line and cut short, for a line of ours; its class without one.
+
+    Examples
+    --------
+    >>> reason_of(OSError("no space\\nleft")), reason_of(KeyError())
+    ('no space left', 'KeyError')
+    """
+    return " ".join(str(error).split())[:length] or type(error).__name__
 
 
 #: Most known names in one message.

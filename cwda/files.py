@@ -33,7 +33,7 @@ def require_writable(path: Path, formats: Sequence[str]) -> None:
 
 @contextlib.contextmanager
 def replacement(path: Path) -> Iterator[Path]:
-    """A file beside `path` to write to, which takes its place if nothing is raised.
+    """A file next to `path` to write to, which takes its place if nothing is raised.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def replacement(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """As `replacement`, for a body that only writes: its errors become one line.
+    """Like `replacement`, for a body that only writes: its errors become one line.
 
     Raises
     ------

@@ -24,6 +24,8 @@ __all__ = [
     "distinct",
     "layer_from_array",
     "matches",
+    "paper_kernel",
+    "turn",
 ]
 
 
@@ -90,7 +92,7 @@ class ConvLayer:
 
     @property
     def kernel(self) -> tuple[int, ...]:
-        """Shape of the kernel, as (3, 3)."""
+        """Shape of the kernel, such as (3, 3)."""
         return tuple(self.weight.shape[2:])
 
     @property
@@ -118,7 +120,7 @@ class ConvLayer:
 
     @property
     def matrix(self) -> npt.NDArray[Any]:
-        """The paper's F, d x N': one column a filter."""
+        """The paper's F, d x N': one column per filter."""
         return self.filters.T
 
     @property
@@ -170,7 +172,7 @@ class Provenance:
     source : str
         Path, URL or name of the type of the object given.
     format : str
-        As ``torch zip``, ``safetensors``, ``onnx``, ``module``, ``array``.
+        Such as ``torch zip``, ``safetensors``, ``onnx``, ``module``, ``array``.
     sha256 : str or None
         Digest of the file; None for objects in memory.
     """
@@ -195,7 +197,7 @@ class Network:
     skipped : tuple of Skipped
         What was left out and why.
     assumptions : tuple of str
-        What was assumed where the source does not say, as groups or transposition.
+        What was assumed where the source does not say, such as groups or transposition.
 
     Examples
     --------
@@ -282,7 +284,7 @@ class Network:
 def matches(name: str, patterns: str) -> bool:
     """Whether a layer's name matches one of several glob patterns, separated by commas.
 
-    A name that is spelled out is no pattern, also where it holds brackets or commas.
+    A name that is spelled out is not a pattern, even where it holds brackets or commas.
 
     Examples
     --------
@@ -314,17 +316,46 @@ def layer_from_array(array: npt.NDArray[Any] | Tensor, name: str = "array") -> C
 
     Raises
     ------
-    ValueError
-        If the array has not three axes or is empty.
+    SourceError
+        If the array does not have three axes, is empty, or holds something else than numbers.
     """
-    tensor = torch.as_tensor(array)
+    try:
+        tensor = torch.as_tensor(array)
+    except (TypeError, ValueError) as error:
+        raise SourceError(f"{error}; give an array of numbers") from None
     if tensor.ndim != 3 or 0 in tensor.shape:
-        raise ValueError(
+        raise SourceError(
             f"an array of weights must be N x k^2 x N' (channels, kernel positions, filters), "
             f"not of shape {tuple(tensor.shape)}"
         )
     channels, positions, n_filters = tensor.shape
-    side = math.isqrt(positions)
-    kernel = (side, side) if side * side == positions else (positions,)
-    weight = tensor.permute(2, 0, 1).reshape(n_filters, channels, *kernel)
+    weight = tensor.permute(2, 0, 1).reshape(n_filters, channels, *paper_kernel(positions))
     return ConvLayer(name, weight)
+
+
+def paper_kernel(positions: int) -> tuple[int, ...]:
+    """The kernel of so many positions: a square where they make one, else one-dimensional.
+
+    Examples
+    --------
+    >>> paper_kernel(9), paper_kernel(5)
+    ((3, 3), (5,))
+    """
+    side = math.isqrt(positions)
+    return (side, side) if side * side == positions else (positions,)
+
+
+def turn(weight: Tensor, groups: int) -> Tensor:
+    """A transposed convolution's weight (N, N'/g, *kernel) as (N', N/g, *kernel).
+
+    Filter j of group c sees the input channels of group c.
+
+    Examples
+    --------
+    >>> import torch
+    >>> turn(torch.zeros(6, 4, 3, 3), groups=2).shape
+    torch.Size([8, 3, 3, 3])
+    """
+    inputs, outputs, *kernel = weight.shape
+    split = weight.reshape(groups, inputs // groups, outputs, *kernel)
+    return split.transpose(1, 2).reshape(groups * outputs, inputs // groups, *kernel).contiguous()

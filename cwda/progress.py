@@ -69,7 +69,7 @@ class Counter:
         """So many more steps are done."""
         self._bar.update(steps)
 
-    def update(self, done: float, total: float, what: str | None = None) -> None:
+    def update(self, done: float, total: float | None, what: str | None = None) -> None:
         """So much of the total is done, and what comes next."""
         self._bar.total = total
         if what is not None:

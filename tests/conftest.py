@@ -13,6 +13,10 @@ import torch
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"
 
+#: Tests of the rooms that read.
+READING = {"containers", "torch_files", "keras_files", "onnx_files", "checkpoints", "convolutions"}
+READING |= {"zoo", "loading"}
+
 #: Names and addresses of this machine.
 _HERE = (None, "", "localhost", "127.0.0.1", "::1", "0.0.0.0")
 
@@ -55,8 +59,15 @@ def _no_network(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.fixture(autouse=True)
+def _no_trial_reading(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch):
+    """Sound HDF5 files are not read in another process first, which takes a third of a second."""
+    if READING & set(request.path.parts) and "another_process" not in request.node.name:
+        monkeypatch.setattr("cwda.keras_files.files.require_readable", lambda source: None)
+
+
+@pytest.fixture(autouse=True)
 def _global_random_state_is_left_alone(request: pytest.FixtureRequest):
-    if "extract" in request.path.parts:  # modules made there draw their initial weights from it
+    if READING & set(request.path.parts):  # modules made there draw their initial weights from it
         yield
         return
     before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 from torch import nn
 
 import cwda
-from cwda import figures
+from cwda import coupling, figures  # noqa: F401 (coupling is named below)
 from cwda.layers import Network, Provenance
 
 RNG = torch.Generator().manual_seed(0)
@@ -28,19 +29,19 @@ OF_A_NETWORK = {
     "applicability": {"criteria": ["l2"]},
     "check": {"conditions": ["mean", "epsilon"]},
     "describe": {},
-    "dispersion": {"criteria": ["l2"]},
-    "epsilon": {},
-    "gaussianity": {},
-    "geometry": {"rungs": ["block"]},
+    "scoring.dispersion": {"criteria": ["l2"]},
+    "conditions.epsilon": {},
+    "conditions.gaussianity": {},
+    "comparison.geometry": {"rungs": ["block"]},
     "global_pruning": {"criteria": ["l2"], "ratios": 0.5, "rungs": ["block"]},
-    "homogeneity": {},
-    "independence": {},
-    "mean": {},
-    "predict_similarity": {"rungs": ["block"]},
+    "conditions.homogeneity": {},
+    "conditions.independence": {},
+    "conditions.mean": {},
+    "theory.predict": {"rungs": ["block"]},
     "scores": {"criteria": ["l1", "l2"]},
     "similarity": {"criteria": ["l1", "l2"], "ratios": 0.5},
-    "simulate_similarity": {"criteria": ["l1", "l2"], "rungs": ["block"], "draws": 39},
-    "variance": {},
+    "theory.simulate": {"criteria": ["l1", "l2"], "rungs": ["block"], "draws": 39},
+    "conditions.variance": {},
 }
 OF_A_LAYER = {
     "block_covariance": cwda.conditions.block_covariance,
@@ -75,6 +76,11 @@ def sources(tmp_path_factory):
     }
 
 
+def public(name):
+    """The function of a dotted name within the package."""
+    return attrgetter(name)(cwda)
+
+
 def table_of(result):
     table = getattr(result, "table", result)
     return table.drop(columns="network")
@@ -82,7 +88,7 @@ def table_of(result):
 
 @pytest.mark.parametrize("name", OF_A_NETWORK)
 def test_functions_of_a_network_take_every_source(name, sources):
-    function, options = getattr(cwda, name), OF_A_NETWORK[name]
+    function, options = public(name), OF_A_NETWORK[name]
     expected = table_of(function(cwda.load(WEIGHTS), **options))
     assert len(expected)
     for kind, source in sources.items():
@@ -99,7 +105,7 @@ def test_select_and_pruned_indices_take_every_source(sources):
 
 def test_names_lead_to_networks_and_models():
     built_in = cwda.load("resnet20-cifar10")
-    assert cwda.describe("resnet20-cifar10").equals(cwda.describe(built_in))
+    assert cwda.describe("resnet20-cifar10").table.equals(cwda.describe(built_in).table)
     gamma = cwda.scores("resnet20-cifar10", ["bn_gamma"])  # a model is needed, not weights alone
     model = cwda.load_model("resnet20-cifar10")
     rows = gamma[gamma["layer"] == "layer1.0.conv1"]
@@ -152,7 +158,7 @@ def refusal(function, *args, **kwargs):
 
 @pytest.mark.parametrize("name", [*OF_A_NETWORK, *OF_A_LAYER])
 def test_wrong_sources_are_refused_in_one_line(name):
-    function = OF_A_LAYER.get(name) or getattr(cwda, name)
+    function = OF_A_LAYER.get(name) or public(name)
     options = OF_A_NETWORK.get(name, {})
     for source in WRONG:
         assert refusal(function, source, **options), source
@@ -161,7 +167,7 @@ def test_wrong_sources_are_refused_in_one_line(name):
 #: Each public function, and how arguments that work are made.
 CALLS = {
     **{
-        name: lambda name=name: (getattr(cwda, name), (cwda.load(WEIGHTS),), OF_A_NETWORK[name])
+        name: lambda name=name: (public(name), (cwda.load(WEIGHTS),), OF_A_NETWORK[name])
         for name in OF_A_NETWORK
     },
     **{
@@ -187,7 +193,7 @@ CALLS = {
 
 
 def similarities():
-    return cwda.similarity(WEIGHTS), cwda.theory.predict_similarity(WEIGHTS)
+    return cwda.similarity(WEIGHTS), cwda.theory.predict(WEIGHTS)
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -211,8 +217,8 @@ SHAPE = (1, 8, 9, 9)
 #: Functions of a model that runs, with arguments that work after it.
 OF_A_MODEL = {
     "load_model": lambda folder: (),
-    "collect": lambda folder: (),
-    "couple": lambda folder: (SHAPE,),
+    "scoring.collect": lambda folder: (),
+    "coupling.couple": lambda folder: (SHAPE,),
     "make_plan": lambda folder: ("l2", 0.5, SHAPE),
     "masked": lambda folder: (cwda.make_plan(module(), "l2", 0.5, SHAPE), SHAPE),
     "remove": lambda folder: (cwda.make_plan(module(), "l2", 0.5, SHAPE), SHAPE),
@@ -222,7 +228,7 @@ OF_A_MODEL = {
 
 @pytest.mark.parametrize("name", OF_A_MODEL)
 def test_models_are_needed_not_weights(name, tmp_path):
-    function, rest = getattr(cwda, name), OF_A_MODEL[name](tmp_path)
+    function, rest = public(name), OF_A_MODEL[name](tmp_path)
     for source in (*WRONG[:14], cwda.load(WEIGHTS), WEIGHTS):
         assert refusal(function, source, *rest), source
     for place in range(len(rest)):
@@ -278,10 +284,10 @@ def test_figures_show_themselves():
         assert shown._repr_png_().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("name", ["predict_similarity", "applicability", "global_pruning"])
+@pytest.mark.parametrize("name", ["theory.predict", "applicability", "global_pruning"])
 def test_a_device_that_is_not_there_is_no_fault_of_the_layers(name):
     for device in ("warp", None, -1, []):
-        assert "device" in refusal(getattr(cwda, name), WEIGHTS, device=device)
+        assert "device" in refusal(public(name), WEIGHTS, device=device)
 
 
 def test_experiments_and_images_say_what_they_need(tmp_path):

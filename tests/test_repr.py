@@ -70,7 +70,7 @@ def value_of(text):
 
 CLASSES = sorted(set(classes()), key=lambda kind: kind.__qualname__)
 #: Shown below, with values that mean something to them.
-OWN = {"Images", "ImageData", "ConvLayer", "Network", "Collected"}
+OWN = {"Condition", "Images", "ImageData", "ConvLayer", "Network", "Collected"}
 
 
 def test_the_objects_with_arrays_are_found():
@@ -95,5 +95,5 @@ def test_images_layers_networks_and_statistics_show_what_they_are():
     network = cwda.load("resnet20-cifar10")
     described = cwda.conditions.block_covariance(network["layer3.0.conv1"])
     assert "blocks=<float64 32 x 9 x 9>" in repr(described)
-    for value in (network, network[0], described):
+    for value in (network, network[0], described, cwda.conditions.mean):
         assert len(repr(value)) < 400

@@ -17,7 +17,7 @@ import torch
 
 from benchmarks.hostile.formats import State, file_of
 from benchmarks.hostile.torch_formats import archive_of_program, tar_of
-from cwda.convolutions.select import MAX_LAYERS
+from cwda.convolutions.network import MAX_LAYERS
 
 __all__ = ["ATTACKS", "CANARY", "MASSES"]
 

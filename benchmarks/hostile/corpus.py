@@ -19,7 +19,7 @@ from benchmarks.hostile.formats import (
     healthy_file,
     main_file,
 )
-from cwda.convolutions.select import MAX_LAYERS
+from cwda.convolutions.network import MAX_LAYERS
 
 __all__ = ["Built", "Case", "build", "case_of"]
 

@@ -8,15 +8,18 @@ import json
 import pickle
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from benchmarks.hostile import torch_formats
+from cwda.checkpoints.formats import READERS
+from cwda.containers.reader import Sample
 
 __all__ = [
     "CHECKSUMMED",
@@ -29,7 +32,7 @@ __all__ = [
     "main_file",
 ]
 
-State = dict[str, npt.NDArray[np.generic]]
+State = Mapping[str, npt.NDArray[Any]]
 """Weights (N', N, k, k) by the name of their layer."""
 
 #: Formats whose values are protected by checksums: what loads must be what was written.
@@ -218,7 +221,8 @@ def _keras(folder: Path, state: State) -> Path:
     return folder / "m.keras"
 
 
-FORMATS: dict[str, Callable[[Path, State], Path]] = {
+#: Variants of formats, in the order that the numbers of cases follow.
+FORMATS: dict[str, Sample] = {
     "torch zip": _zip,
     "torch legacy": _legacy,
     "pickled module": _pickled_module,
@@ -241,3 +245,5 @@ FORMATS: dict[str, Callable[[Path, State], Path]] = {
     "HDF5": _hdf5,
     "Keras archive": _keras,
 }
+#: A reader that brings a sample of its own needs no line above.
+FORMATS |= {reader.name: reader.sample for reader in READERS if reader.sample is not None}

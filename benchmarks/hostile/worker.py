@@ -24,7 +24,7 @@ from benchmarks.hostile.corpus import Built, build, case_of
 from benchmarks.hostile.formats import CHECKSUMMED, FORMATS, file_of, healthy
 from cwda.conditions.results import decide
 from cwda.containers import hdf5_trial
-from cwda.convolutions.select import MAX_LAYERS
+from cwda.convolutions.network import MAX_LAYERS
 from cwda.errors import CwdaError
 from cwda.layers import ConvLayer, Network, Provenance
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import typing
 from collections.abc import Iterator
 from dataclasses import Field, dataclass, field, fields
 from functools import cached_property
@@ -15,7 +16,7 @@ from cwda.layers import Network
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Answer", "column", "columns_of", "rows_field", "spread", "table_of"]
+__all__ = ["Answer", "aside", "column", "columns_of", "rows_field", "spread", "table_of"]
 
 Row = TypeVar("Row")
 
@@ -46,6 +47,11 @@ def spread(meaning: str, **options: Any) -> Any:
     return field(metadata={"meaning": meaning, "spread": True}, **options)
 
 
+def aside(meaning: str, **options: Any) -> Any:
+    """A field of a row that is not a column of its table; it is saved with the others."""
+    return field(metadata={"meaning": meaning, "aside": True}, **options)
+
+
 def rows_field(row: type, meaning: str) -> Any:
     """A field of an answer that holds the rows of a further table."""
     return field(metadata={"meaning": meaning, "row": row})
@@ -53,21 +59,31 @@ def rows_field(row: type, meaning: str) -> Any:
 
 def columns_of(row: type) -> dict[str, str]:
     """The columns of a type of row, with their meaning."""
-    return {each.name: each.metadata.get("meaning", "") for each in fields(row)}
+    return {each.name: each.metadata.get("meaning", "") for each in _columns(row)}
+
+
+def _columns(row: type) -> tuple[Field[Any], ...]:
+    return tuple(each for each in fields(row) if not each.metadata.get("aside"))
 
 
 def table_of(rows: tuple[Any, ...], row: type) -> pd.DataFrame:
-    """A data frame with one line per row, raw values; without rows it has its columns still."""
+    """A data frame with one line per row, raw values; without rows it has its columns still.
+
+    A column of ``bool | None`` is of pandas' type "boolean", with NA for None.
+    """
     import pandas as pd
 
-    parts: tuple[Field[Any], ...] = fields(row)
+    parts = _columns(row)
     names: dict[str, None] = {}
     for part in parts:
         if part.metadata.get("spread"):
             names |= {key: None for each in rows for key in getattr(each, part.name)}
         else:
             names[part.name] = None
-    return pd.DataFrame([_cells(each, parts) for each in rows], columns=list(names))
+    table = pd.DataFrame([_cells(each, parts) for each in rows], columns=list(names))
+    hints = typing.get_type_hints(row)
+    undecided = [part.name for part in parts if hints[part.name] == bool | None]
+    return table.astype(dict.fromkeys(undecided, "boolean"))
 
 
 def _cells(row: Any, parts: tuple[Field[Any], ...]) -> dict[str, Any]:

@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from scipy import special
 
-from cwda.conditions import CONDITIONS
+from cwda.conditions import BUILT_IN, CONDITIONS, Calibration, Condition
+from cwda.conditions.calibration import LayerSize
+from cwda.errors import CwdaError
 from cwda.layers import ConvLayer
+from cwda.numerics.crossing import crossing
 
-__all__ = ["DESIGNS", "NULL_DESIGNS", "SIZES", "Design", "Size", "alternatives"]
+__all__ = ["DESIGNS", "NULL_DESIGNS", "SIZES", "ByName", "Design", "Size", "alternatives"]
 
 Array = npt.NDArray[np.float64]
+
+
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+T = TypeVar("T", bound=_Named)
 
 #: Standard normal quadrature, for laws mixed over the scale of the filters.
 _NODES, _WEIGHTS = special.roots_hermitenorm(41)
@@ -117,7 +128,7 @@ class Design:
         filters += self._shift
         return ConvLayer("simulated", torch.from_numpy(filters))
 
-    def truth(self, condition: str, size: Size) -> float:
+    def truth(self, condition: str, size: LayerSize) -> float:
         """True effect of a condition; NaN where there is no closed form.
 
         Examples
@@ -128,41 +139,38 @@ class Design:
         >>> round(Design("", heavy=True).truth("gaussianity", size), 4)
         0.0382
         """
-        second_moment = 1 + self._shift**2
-        if condition == "variance":
-            return self.variance / second_moment
-        if condition == "epsilon":
-            return self.epsilon / second_moment if size.kernel_size > 1 else 0.0
-        if condition == "independence":
-            return self.independence / second_moment if size.channels > 1 else 0.0
-        if condition == "gaussianity":
-            return self._distance(size)
-        if condition == "homogeneity" and self.mean and self.homogeneity:
-            return math.nan  # the mean is not scaled: a filter's energy is not that of s g
-        return float(getattr(self, condition))
+        return calibration_of(condition).truth(self, size)
 
-    def is_null(self, condition: str, size: Size) -> bool:
-        """Whether the point null of a condition is true."""
-        if condition == "gaussianity":
-            return not (self.heavy or self.gaussianity or self.homogeneity)
-        return self.truth(condition, size) == 0
+    def is_null(self, condition: str, size: LayerSize) -> bool:
+        """Whether the null hypothesis of a condition is true."""
+        return calibration_of(condition).is_null(self, size)
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        """How far it departs from i.i.d. normal weights, by the name of the departure."""
+        return {field.name: getattr(self, field.name) for field in _PARAMETERS}
 
     @property
     def departures(self) -> frozenset[str]:
         """Names of the parameters that are not 0."""
-        return frozenset(name for name, value in vars(self).items() if name != "name" and value)
+        return frozenset(name for name, value in self.parameters.items() if value)
+
+    @property
+    def second_moment(self) -> float:
+        """Mean square of the weights over their variance."""
+        return 1 + self._shift**2
 
     @property
     def _shift(self) -> float:
         return self.mean / math.sqrt(1 - self.mean**2)
 
-    def _variances(self, size: Size) -> Array:
+    def _variances(self, size: LayerSize) -> Array:
         """sd_p^2, N x k^2, with mean 1; every fourth position has the larger value."""
         high = (np.arange(size.dim) % 4 == 0).astype(float)
         deviation: Array = (high - high.mean()) / high.std()
         return (1 + self.variance * deviation).reshape(size.channels, size.kernel_size)
 
-    def _weights(self, size: Size) -> tuple[float, float]:
+    def _weights(self, size: LayerSize) -> tuple[float, float]:
         """w and b that give the wanted effects."""
         a, d, k2 = self._variances(size), size.dim, size.kernel_size
         within = between = 0.0
@@ -192,7 +200,8 @@ class Design:
         narrow = _narrow_scale(self.gaussianity) if self.gaussianity else 1.0
         return _mixture(x, narrow)
 
-    def _distance(self, size: Size) -> float:
+    def distance(self, size: LayerSize) -> float:
+        """KS distance of the standardised weights from the normal law; NaN where unknown."""
         if (self.heavy or self.gaussianity) and any(self._weights(size)):
             return math.nan  # the sum of such noise and a normal part
         if not self.departures - {"mean", "epsilon", "independence"}:
@@ -210,6 +219,54 @@ class Design:
         return float(np.abs(law - special.ndtr(x)).max())
 
 
+#: The departures that a law may have.
+_PARAMETERS = tuple(field for field in fields(Design) if field.name != "name")
+
+
+@dataclass(frozen=True)
+class Departure(Design):
+    """A law that departs in one condition only, as that condition itself draws it.
+
+    Attributes
+    ----------
+    condition : str
+        Name of the condition.
+    effect : float
+        Its true effect.
+    """
+
+    condition: str = ""
+    effect: float = 0.0
+
+    def draw(self, size: Size, rng: np.random.Generator) -> ConvLayer:
+        """One layer of this law, n x N x k^2, float64."""
+        draw = calibration_of(self.condition).draw
+        assert draw is not None
+        return ConvLayer("simulated", torch.from_numpy(draw(rng, size, self.effect)))
+
+    def truth(self, condition: str, size: LayerSize) -> float:
+        """True effect of its own condition; NaN for others."""
+        return self.effect if condition == self.condition else math.nan
+
+    def is_null(self, condition: str, size: LayerSize) -> bool:
+        """Whether the null hypothesis is known to be true: it never is."""
+        return False
+
+
+def calibration_of(condition: str) -> Calibration:
+    """What a condition of the register says of its calibration.
+
+    Raises
+    ------
+    CwdaError
+        If it says nothing.
+    """
+    calibration = CONDITIONS.named(condition).calibration
+    if calibration is None:
+        raise CwdaError(f"condition {condition!r} does not say how it is calibrated")
+    return calibration
+
+
 def _mixture(x: Array, narrow: float) -> Array:
     """Equal parts of N(0, narrow^2) and N(0, 2 - narrow^2)."""
     wide = math.sqrt(2 - narrow**2)
@@ -220,12 +277,12 @@ def _mixture(x: Array, narrow: float) -> Array:
 def _narrow_scale(distance: float) -> float:
     """The narrower scale of the mixture that lies at `distance` from the normal law."""
     x = np.linspace(0, 6, 6001)
-    low, high = 1e-3, 1.0
-    while high - low > 1e-12:
-        middle = (low + high) / 2
-        found = float(np.abs(_mixture(x, middle) - special.ndtr(x)).max())
-        low, high = (middle, high) if found > distance else (low, middle)
-    return high
+    normal = special.ndtr(x)
+
+    def farther(scale: Array) -> bool:
+        return bool(np.abs(_mixture(x, float(scale)) - normal).max() > distance)
+
+    return float(crossing(farther, 1e-3, 1.0))
 
 
 def _null_designs() -> Iterator[Design]:
@@ -235,13 +292,10 @@ def _null_designs() -> Iterator[Design]:
     everything = Design(
         "", mean=0.2, variance=0.5, epsilon=0.3, independence=0.05, homogeneity=0.25, heavy=True
     )
-    for name in CONDITIONS:
-        without: dict[str, Any] = {name: 0.0}
-        if name == "gaussianity":  # the scale of the filters would make each position a mixture
-            without = {"heavy": False, "homogeneity": 0.0}
-        elif name == "homogeneity":  # correlated channels share energy, as if by scale
-            without = {"homogeneity": 0.0, "independence": 0.0}
-        yield replace(everything, name=f"all but {name}", **without)
+    for condition in BUILT_IN:
+        if condition.calibration and condition.calibration.undisturbed:
+            changed: dict[str, Any] = dict(condition.calibration.undisturbed)
+            yield replace(everything, name=f"all but {condition.name}", **changed)
 
 
 def alternatives(condition: str) -> list[str]:
@@ -252,20 +306,53 @@ def alternatives(condition: str) -> list[str]:
     >>> alternatives("mean")
     ['mean 0.05', 'mean 0.1', 'mean 0.2']
     """
-    return [f"{condition} {factor * CONDITIONS[condition].margin:g}" for factor in (0.5, 1, 2)]
+    return [design.name for design in _alternatives(CONDITIONS.named(condition))]
 
 
-def _alternative_designs() -> Iterator[Design]:
-    for condition in CONDITIONS:
-        for name in alternatives(condition):
-            effect: dict[str, Any] = {condition: float(name.split()[1])}
+def _alternatives(condition: Condition) -> Iterator[Design]:
+    own = condition.calibration is not None and condition.calibration.draw is not None
+    for factor in (0.5, 1, 2):
+        name = f"{condition.name} {factor * condition.margin:g}"
+        size = float(name.split()[1])
+        effect: dict[str, Any] = {condition.name: size}
+        if own:
+            yield Departure(name, condition=condition.name, effect=size)
+        elif effect.keys() <= Design("").parameters.keys():
             yield Design(name, **effect)
 
 
 #: Designs under which some point nulls are true.
 NULL_DESIGNS: tuple[str, ...] = tuple(design.name for design in _null_designs())
 
+
+class ByName(Mapping[str, T]):
+    """Named things that conditions bring with them, of those in the register at the time."""
+
+    def __init__(self, make: Callable[[Sequence[Condition]], Iterable[T]]) -> None:
+        self._made = lru_cache(maxsize=1)(
+            lambda conditions: {each.name: each for each in make(conditions)}
+        )
+
+    @property
+    def _members(self) -> dict[str, T]:
+        calibrated = (each for each in CONDITIONS.values() if each.calibration)
+        return self._made(tuple(calibrated))
+
+    def __getitem__(self, name: str) -> T:
+        return self._members[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._members)
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+
+def _designs(conditions: Sequence[Condition]) -> Iterator[Design]:
+    yield from _null_designs()
+    for condition in conditions:
+        yield from _alternatives(condition)
+
+
 #: All designs by name.
-DESIGNS: Mapping[str, Design] = {
-    design.name: design for design in (*_null_designs(), *_alternative_designs())
-}
+DESIGNS: Mapping[str, Design] = ByName(_designs)

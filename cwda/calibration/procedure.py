@@ -52,8 +52,8 @@ class Draw:
     def checked(self) -> Mapping[str, ConditionResult]:
         """Results of the conditions by name."""
         network = Network("simulated", (self.layer,), Provenance("simulated", "array"))
-        found = check(network, self._conditions, alpha=ALPHA, device=self.device)
-        return {row.condition: row for row in found}
+        result = check(network, self._conditions, level=1 - 2 * ALPHA, device=self.device)
+        return {row.condition: row for row in result}
 
     def once(self, name: str, find: Callable[[Draw], pd.DataFrame]) -> pd.DataFrame:
         """A table that several procedures read, found by the first of them."""

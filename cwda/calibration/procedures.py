@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import torch
 
-from cwda.calibration.designs import NULL_DESIGNS, Design, Size, alternatives
+from cwda.calibration.designs import NULL_DESIGNS, ByName, Design, Size, alternatives
 from cwda.calibration.procedure import ALPHA, Domain, Draw, Outcomes, Procedure, Truth, generator
-from cwda.conditions import CONDITIONS, joint_normality, normality
+from cwda.conditions import (
+    Condition,
+    gaussianity,
+    homogeneity,
+    joint_normality,
+    mean,
+    normality,
+)
 from cwda.errors import CwdaError
 from cwda.layers import ConvLayer
 from cwda.numerics.ranking.ranks import spearman
 from cwda.scoring import similarity
-from cwda.theory import predict_similarity, simulate_similarity
+from cwda.theory import predict, simulate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +32,7 @@ __all__ = ["PROCEDURES"]
 
 #: Filters drawn for the truth about Spearman's coefficient, in parts of this many numbers.
 _TRUTH_FILTERS, _TRUTH_NUMBERS = 1 << 16, 1 << 22
-#: Layers drawn by `simulate_similarity`; the least for level .95 is 39.
+#: Layers drawn by `simulate`; the least for level .95 is 39.
 _PREDICTION_DRAWS = 99
 
 
@@ -36,10 +43,13 @@ def _interval(low: float, high: float, truth: float) -> dict[str, bool]:
     return {"interval": not (below or above), "lower limit": below, "upper limit": above}
 
 
-# --- the six conditions -------------------------------------------------------------------
+# --- the conditions -----------------------------------------------------------------------
 
 
-def _condition(name: str) -> Procedure:
+def _condition(condition: Condition) -> Procedure:
+    name, calibration = condition.name, condition.calibration
+    assert calibration is not None
+
     def outcomes(draw: Draw, truth: float) -> Outcomes:
         row = draw.checked[name]
         if row.verdict == "not applicable":
@@ -53,7 +63,8 @@ def _condition(name: str) -> Procedure:
 
     def applies(size: Size) -> bool:
         weight = torch.empty(size.n_filters, size.channels, size.kernel_size)
-        return not CONDITIONS[name].inapplicable(ConvLayer("simulated", weight))
+        layer = ConvLayer("simulated", weight)
+        return not (condition.inapplicable and condition.inapplicable(layer))
 
     return Procedure(
         name,
@@ -62,44 +73,33 @@ def _condition(name: str) -> Procedure:
         lambda design, size, seed: Truth(design.truth(name, size)),
         lambda design, size: design.is_null(name, size),
         applies,
-        *_DOMAINS[name],
+        Domain(excluded=calibration.excluded),
+        Domain(excluded=calibration.interval_excluded),
         condition=name,
-        margin=CONDITIONS[name].margin,
+        margin=condition.margin,
     )
-
-
-_DOMAINS: Mapping[str, tuple[Domain, Domain]] = {
-    "gaussianity": (Domain(), Domain()),
-    # Products of squares have a variance only where eighth moments exist: conservative there.
-    "variance": (Domain(excluded=("heavy",)), Domain()),
-    "mean": (Domain(), Domain()),
-    "epsilon": (Domain(), Domain()),
-    "independence": (Domain(), Domain()),
-    # Correlated channels share energy between the halves, as if by scale.
-    "homogeneity": (Domain(excluded=("independence",)), Domain(excluded=("independence",))),
-}
 
 
 def _filter_means() -> Procedure:
     """The t interval and the two one-sided tests of the mean over all weights of a filter."""
 
     def outcomes(draw: Draw, truth: float) -> Outcomes:
-        found = draw.checked["mean"].details
-        covers = _interval(found["weight_mean_low"], found["weight_mean_high"], truth)
-        return {"holds": found["weight_mean_tost"] <= ALPHA, **covers}
+        numbers = draw.checked[mean.name].details
+        covers = _interval(numbers["weight_mean_low"], numbers["weight_mean_high"], truth)
+        return {"holds": numbers["weight_mean_tost"] <= ALPHA, **covers}
 
     return Procedure(
         "mean of filter means",
-        (*NULL_DESIGNS, *alternatives("mean")),
+        (*NULL_DESIGNS, *alternatives(mean.name)),
         outcomes,
         lambda design, size, seed: Truth(design.mean / math.sqrt(1 - design.mean**2)),
         lambda design, size: design.mean == 0,
         lambda size: True,
         Domain(),
         Domain(),
-        condition="mean",
-        # In units of the SD, as the truth; the margin is in units of the RMS weight.
-        margin=CONDITIONS["mean"].margin / math.sqrt(1 - CONDITIONS["mean"].margin ** 2),
+        condition=mean.name,
+        # In units of the SD, like the truth; the margin is in units of the RMS weight.
+        margin=mean.margin / math.sqrt(1 - mean.margin**2),
     )
 
 
@@ -112,7 +112,7 @@ def _normality(name: str, test: Callable[[Draw], bool | None], **how: object) ->
     """A test of normality, of the first position or channel only: so trials are independent."""
     options: dict[str, object] = {
         "designs": _NORMALITY_DESIGNS,
-        "null": lambda design, size: design.is_null("gaussianity", size),
+        "null": lambda design, size: design.is_null(gaussianity.name, size),
         "applies": lambda size: True,
         "domain": Domain(),
         **how,
@@ -140,15 +140,15 @@ def _at_first_position(column: str) -> Callable[[Draw], bool]:
 
 
 def _any_by_holm(draw: Draw) -> bool:
-    return draw.checked["gaussianity"].details["positions_rejected_holm"] > 0
+    return draw.checked[gaussianity.name].details["positions_rejected_holm"] > 0
 
 
 def _unit_norm(draw: Draw) -> bool | None:
     try:
-        found = normality(draw.layer, unit_norm=True, device=draw.device)
+        samples = normality(draw.layer, unit_norm=True, device=draw.device)
     except CwdaError:  # not offered for this layer
         return None
-    return bool(found["anderson_darling_pvalue"].iloc[0] <= ALPHA)
+    return bool(samples["anderson_darling_pvalue"].iloc[0] <= ALPHA)
 
 
 def _first_channel(draw: Draw) -> bool:
@@ -161,11 +161,11 @@ def _normality_procedures() -> Iterator[Procedure]:
     descriptive = Domain(descriptive=True)
     yield _normality("Jarque-Bera", _at_first_position("jarque_bera"), domain=descriptive)
     yield _normality("K-squared", _at_first_position("k_squared"), domain=descriptive)
-    yield _normality("any position by Holm", _any_by_holm, condition="gaussianity", at_most=True)
+    yield _normality("any position by Holm", _any_by_holm, condition=gaussianity.name, at_most=True)
     yield _normality(
         "Anderson-Darling, unit norm",
         _unit_norm,
-        designs=("iid", "cwda", *alternatives("homogeneity")),
+        designs=("iid", "cwda", *alternatives(homogeneity.name)),
         null=lambda design, size: True,
     )
     yield _normality(
@@ -203,7 +203,7 @@ def _measured_similarity() -> Procedure:
 
     return Procedure(
         "Spearman l1-l2, jackknife",
-        ("iid", "cwda", "t5", *alternatives("homogeneity")),
+        ("iid", "cwda", "t5", *alternatives(homogeneity.name)),
         outcomes,
         _spearman_truth,
         lambda design, size: False,
@@ -220,18 +220,18 @@ _RUNGS = {"iid": "isotropic", "cwda": "block", "homogeneity 0.125": "scale"}
 
 
 def _predict(draw: Draw) -> pd.DataFrame:
-    rungs = [_RUNGS[draw.design.name]]
-    return predict_similarity(draw.layer, _CRITERIA, rungs, device=draw.device).table
+    rung = _RUNGS[draw.design.name]
+    return predict(draw.layer, _CRITERIA, rungs=rung, device=draw.device).table
 
 
 def _simulate(draw: Draw) -> pd.DataFrame:
-    return simulate_similarity(
+    return simulate(
         draw.layer,
         _CRITERIA,
-        [_RUNGS[draw.design.name]],
+        rungs=_RUNGS[draw.design.name],
         draws=_PREDICTION_DRAWS,
-        seed=draw.replicate,
         device=draw.device,
+        seed=draw.replicate,
     ).table
 
 
@@ -268,8 +268,8 @@ def _predicted_similarity(pair: str, *, simulated: bool) -> Procedure:
     )
 
 
-def _procedures() -> Iterator[Procedure]:
-    yield from map(_condition, CONDITIONS)
+def _procedures(conditions: Sequence[Condition]) -> Iterator[Procedure]:
+    yield from map(_condition, conditions)
     yield _filter_means()
     yield from _normality_procedures()
     yield _measured_similarity()
@@ -279,4 +279,4 @@ def _procedures() -> Iterator[Procedure]:
 
 
 #: Everything under study, by name.
-PROCEDURES: Mapping[str, Procedure] = {each.name: each for each in _procedures()}
+PROCEDURES: Mapping[str, Procedure] = ByName(_procedures)

@@ -67,7 +67,7 @@ def calibrate(
     Parameters
     ----------
     conditions : sequence of str, optional
-        Names of `PROCEDURES`: the six conditions and the other tests and intervals; all by default.
+        Names of `PROCEDURES`: the conditions and the other tests and intervals; all by default.
     replicates : int
         Layers drawn per cell; cells that have more already keep them.
     output : Path, optional

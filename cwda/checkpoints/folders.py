@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 
+from cwda.checkpoints.foreign.folders import FOLDERS
+from cwda.checkpoints.foreign.foreign import Glance, first_that_tells
+from cwda.checkpoints.formats import is_usual_name
 from cwda.checkpoints.shards import set_of
 from cwda.containers.tensors import printable
 from cwda.errors import SourceError, UnreadableError
@@ -15,12 +17,7 @@ from cwda.zoo.download import HF_FILES
 
 __all__ = ["checkpoint_in"]
 
-#: Usual endings of checkpoints.
-_USUAL = re.compile(
-    r"\.(pt|pth|th|tar|bin|ckpt|jit|pkl|pickle|safetensors|onnx|h5|hdf5|keras|npy|npz|pdparams|"
-    r"pt2|ptl|t7|nemo)$"
-)
-#: Files that lie beside a checkpoint and hold no weights.
+#: Files that lie next to a checkpoint and hold no weights.
 _BESIDE = re.compile(
     r"\..*|.*\.(json|ya?ml|txt|md|py|log|csv|cfg|toml|png|jpe?g|svg|pdf|html|gitattributes)|"
     r"(random_states_\d+|scheduler|optimizer|scaler|training_args|rng_state(_\d+)?|sampler)"
@@ -28,35 +25,6 @@ _BESIDE = re.compile(
     re.IGNORECASE,
 )
 _MAX_DEPTH = 4
-
-_TENSORFLOW = "load it with TensorFlow and save the model as .keras, or convert it with tf2onnx"
-_ZERO = "run its zero_to_fp32.py, which puts the shards together, and give the result"
-_PARALLEL = "merge the parts with the program that wrote them, and give the result"
-
-#: What tells a folder by the names in it, what it is, and what to do.
-_KINDS: tuple[tuple[Callable[[set[str]], bool], str, str], ...] = (
-    (lambda names: any(name.endswith(".distcp") for name in names),
-     f"a torch.distributed.checkpoint without its {METADATA}", "copy that file into the folder"),
-    (lambda names: "saved_model.pb" in names, "a TensorFlow SavedModel", _TENSORFLOW),
-    (lambda names: any(n.endswith(".index") and not n.startswith(".") for n in names)
-     and any(".data-00000-of-" in n for n in names), "a folder of TensorFlow checkpoints",
-     "load one with tf.train.load_checkpoint and save the arrays with numpy.savez"),
-    (lambda names: "Manifest.json" in names and "Data" in names, "a Core ML package",
-     "give the model it was converted from"),
-    (lambda names: "coremldata.bin" in names or "model.espresso.net" in names,
-     "a compiled Core ML model", "give the model it was converted from"),
-    (lambda names: bool({"_METADATA", "_CHECKPOINT_METADATA", "manifest.ocdbt"} & names),
-     "an orbax checkpoint of JAX", "restore it with orbax.checkpoint, flatten it with "
-     "flax.traverse_util.flatten_dict(..., sep='.') and save it with safetensors or numpy.savez"),
-    (lambda names: any(re.fullmatch(r"(bf16_)?zero_pp_rank_\d+_mp_rank_\d+_model_states\.pt", n)
-                       for n in names), "a DeepSpeed ZeRO-3 checkpoint in shards", _ZERO),
-    (lambda names: len(_ranks(names, r"mp_rank_(\d+)_model_states\.pt")) > 1,
-     "a DeepSpeed checkpoint in model-parallel parts", _PARALLEL),
-    (lambda names: len(_ranks(names, r"mp_rank_(\d+)(_\d+)?")) > 1,
-     "a Megatron checkpoint in model-parallel parts", _PARALLEL),
-    (lambda names: "model.json" in names and any(n.startswith("group1-shard") for n in names),
-     "a TensorFlow.js model", "convert it to Keras with tensorflowjs_converter and give that"),
-)  # fmt: skip
 
 
 def _ranks(names: set[str], pattern: str) -> list[str]:
@@ -79,9 +47,8 @@ def checkpoint_in(folder: Path, depth: int = 0) -> Path:
         return folder / METADATA
     if is_unzipped(folder):
         return folder / "data.pkl"
-    for tells, what, remedy in _KINDS:
-        if tells(set(children)):
-            raise UnreadableError(f"this is {what}; {remedy}")
+    if line := first_that_tells(FOLDERS, Glance(folder, names=frozenset(children))):
+        raise UnreadableError(line)
     candidates = _candidates(files)
     if len({set_of(name) for name in candidates}) == 1:  # one file, or all its shards
         return folder / candidates[0]
@@ -100,7 +67,7 @@ def _candidates(files: set[str]) -> list[str]:
     hub = [name for name in HF_FILES if name in files]
     states = sorted(_ranks(files, r"mp_rank_\d+_model_states\.pt|model_optim_rng\.pt"))
     beside = {name for name in files if _BESIDE.fullmatch(name)}
-    usual = sorted(name for name in files - beside if _USUAL.search(name))
+    usual = sorted(name for name in files - beside if is_usual_name(name))
     others = sorted(files - beside)
     return indices or hub[:1] or states or usual or others
 

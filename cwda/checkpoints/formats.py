@@ -1,34 +1,97 @@
-"""Recognise a file by its content, never by its name, and hand it to its reader."""
+"""The one list of readers; a file is recognised by asking them, never by its name."""
 
 from __future__ import annotations
 
+import re
+import textwrap
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO, cast
 
-from cwda.checkpoints import numpy_files
-from cwda.checkpoints.foreign.archives import describe_archive
-from cwda.checkpoints.foreign.files import describe, describe_protobuf
-from cwda.checkpoints.numpy_files import read_npy, read_npz
-from cwda.checkpoints.safetensors_files import looks_like_safetensors, read_safetensors
-from cwda.containers.archives import Archive
+from cwda.checkpoints.foreign.archives import ARCHIVES
+from cwda.checkpoints.foreign.binary import BY_MAGIC, BY_NAME, BY_SHAPE, MSGPACK
+from cwda.checkpoints.foreign.foreign import Glance, first_that_tells
+from cwda.checkpoints.foreign.messages import MESSAGES
+from cwda.checkpoints.foreign.texts import TEXTS
+from cwda.checkpoints.numpy_files import NPY, NPZ
+from cwda.checkpoints.safetensors_files import SAFETENSORS
 from cwda.containers.compressed import compression_of, unpacked
 from cwda.containers.mapped import MappedFile, map_file
-from cwda.containers.tensors import Content
+from cwda.containers.reader import Reader
+from cwda.containers.tensors import Content, printable
 from cwda.errors import UnreadableError
-from cwda.onnx_files.files import read_onnx
-from cwda.torch_files.exported_programs import holds_exported_program, read_exported_program
-from cwda.torch_files.files import MAGIC, read_legacy, read_zip
-from cwda.torch_files.tar_files import looks_like_tar, read_tar
+from cwda.keras_files.files import HDF5, KERAS_ARCHIVE
+from cwda.onnx_files.files import ONNX
+from cwda.torch_files.exported_programs import EXPORTED_PROGRAM
+from cwda.torch_files.files import PICKLE, TORCH_ZIP, read_zip
+from cwda.torch_files.tar_files import TORCH_TAR
 from cwda.torch_files.unzipped import Unzipped, is_unzipped
 
-__all__ = ["read_file"]
+__all__ = ["FOREIGN", "READERS", "is_usual_name", "list_of_formats", "read_file", "without_suffix"]
 
-HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+#: All formats that are read, in the order in which they are asked.
+READERS: tuple[Reader, ...] = (
+    SAFETENSORS,  # first: its header's length may look like the beginning of any other
+    EXPORTED_PROGRAM,  # holds entries of the following ones
+    TORCH_ZIP,
+    KERAS_ARCHIVE,
+    NPZ,
+    NPY,
+    HDF5,
+    TORCH_TAR,
+    PICKLE,
+    ONNX,
+)
 
-#: How a file of torch.save begins in the protocols 0 and 1.
-_OLD_PROTOCOL = b"L%dL\n." % MAGIC
-_SUPPORTED = "give a file of PyTorch, safetensors, ONNX, Keras or numpy"
+#: All formats of files that are recognised but not read, in the order in which they are asked.
+FOREIGN = (*BY_MAGIC, *TEXTS, *BY_SHAPE, *MESSAGES, MSGPACK, *BY_NAME)
+
+#: Endings under which weights of any format are kept, and those of indices.
+_UNSPECIFIC = ("checkpoint", "model", "mdl", "dat", "nemo", "json")
+
+
+def _ending(suffixes: Iterable[str]) -> re.Pattern[str]:
+    alternatives = "|".join(sorted(set(suffixes)))
+    return re.compile(rf"(\.({alternatives}))+$", re.IGNORECASE)
+
+
+_OWN = [suffix for reader in READERS for suffix in reader.suffixes]
+_OTHERS = [suffix for each in (*FOREIGN, *ARCHIVES) for suffix in each.suffixes]
+_USUAL = _ending(_OWN)
+_SUFFIX = _ending((*_OWN, *_OTHERS, *_UNSPECIFIC))
+
+
+def without_suffix(name: str) -> str:
+    """The name of a file without the usual endings of checkpoints, of which it may have several.
+
+    Examples
+    --------
+    >>> without_suffix("model.pth.tar"), without_suffix("resnet18.a1_in1k")
+    ('model', 'resnet18.a1_in1k')
+    """
+    return _SUFFIX.sub("", name)
+
+
+def is_usual_name(name: str) -> bool:
+    """Whether a file has the ending of a format that is read.
+
+    Examples
+    --------
+    >>> is_usual_name("model.onnx"), is_usual_name("model.mnn")
+    (True, False)
+    """
+    return _USUAL.search(name) is not None
+
+
+def list_of_formats() -> str:
+    """What all readers read, in Markdown, as it stands in ``docs/extraction.md``."""
+    entries = [
+        f"- **{what}**: {notes}{f'; needs `cwda[{reader.extra}]`' if reader.extra else ''}"
+        for reader in READERS
+        for what, notes in reader.reads.items()
+    ]
+    wrapped = (textwrap.wrap(entry, 100, subsequent_indent="  ") for entry in entries)
+    return "\n".join(line for lines in wrapped for line in lines)
 
 
 def read_file(path: Path) -> Content:
@@ -42,7 +105,7 @@ def read_file(path: Path) -> Content:
     if path.name == "data.pkl" and is_unzipped(path.parent):
         return _read_unzipped(path)
     file = map_file(path)
-    content = _read(path, file)
+    content = _read(file)
     return content if content.stored else replace(content, stored=file.size)
 
 
@@ -53,84 +116,59 @@ def _read_unzipped(path: Path) -> Content:
     return replace(read_zip(archive), stored=stored, files=others)
 
 
-def _read(path: Path, file: MappedFile) -> Content:
-    head = bytes(file.data[:512])
-    if looks_like_safetensors(head):  # first: its header's length may be any magic number
-        return read_safetensors(file)
-    if head[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
-        return _read_archive(file)
-    if head.startswith(numpy_files.MAGIC):
-        return read_npy(file)
-    if head.startswith(HDF5_MAGIC):
-        from cwda.keras_files.files import read_hdf5
-
-        return read_hdf5(path)
-    if looks_like_tar(head):
-        return read_tar(file)
-    if compression := compression_of(head):
-        return _read_compressed(file, compression)
-    if head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05":
-        return _read_pickle(file)
-    if head[:1] == b"\x08" and len(head) > 4 and 0 < head[1] < 64:
-        if line := describe_protobuf(memoryview(file.data), path):
-            raise UnreadableError(line)
-        return read_onnx(file)
-    if head.startswith(_OLD_PROTOCOL) or (head[:1] in b"(]}c" and file.data[-1:] == b"."):
-        return _read_pickle(file)
-    raise UnreadableError(describe(memoryview(file.data), path) or _unknown(head))
-
-
-def _read_pickle(file: MappedFile) -> Content:
-    try:
-        return read_legacy(file)
-    except UnreadableError:
-        if file.data.find(b"joblib.numpy_pickle", 0) >= 0:  # with bare data between its operations
-            raise UnreadableError(
-                "this is a joblib file; load it with joblib and save the arrays with numpy.savez"
-            ) from None
-        raise
+def _read(file: MappedFile) -> Content:
+    reader = next((reader for reader in READERS if reader.recognises(file)), None)
+    if reader is None:
+        if compression := compression_of(file.head):
+            return _read_compressed(file, compression)
+        raise UnreadableError(_what_it_is(file))
+    if reader is ONNX and (line := first_that_tells(MESSAGES, _glance(file))):
+        raise UnreadableError(line)
+    if reader.by_path and not file.on_disk:
+        raise UnreadableError(f"a file of {reader.name}; unpack it and give the file inside")
+    return reader.read(file)
 
 
 def _read_compressed(file: MappedFile, compression: str) -> Content:
     inside = unpacked(file)
-    head = bytes(inside.data[:512])
-    if compression_of(head) or head.startswith((HDF5_MAGIC, b"\x08")):
+    if compression_of(inside.head):
         raise UnreadableError(
-            f"this is {compression}-compressed; unpack it and give the file inside"
+            f"this is {compression}-compressed twice; unpack it and give the file inside"
         )
     try:
-        content = _read(file.path, inside)
+        content = _read(inside)
     except UnreadableError as error:
         raise UnreadableError(f"inside {compression} data: {error}") from None
     return replace(content, stored=inside.size)
 
 
-def _read_archive(file: MappedFile) -> Content:
-    archive = Archive(file.part, cast(BinaryIO, file.data), file.size)
-    ends = {name.rpartition("/")[2] for name in archive.names}
-    if archive.begins and "archive/data.pkl" in archive:
-        raise UnreadableError(
-            "this is one shard of a torch.distributed.checkpoint; give its folder, which holds "
-            "the file .metadata"
-        )
-    if holds_exported_program(archive):
-        return read_exported_program(archive)
-    if "data.pkl" in ends:
-        return read_zip(archive)
-    if "model.weights.h5" in ends:
-        from cwda.keras_files.files import read_keras_archive
-
-        return read_keras_archive(archive)
-    if any(name.endswith(".npy") for name in archive.names):
-        return read_npz(archive)
-    raise UnreadableError(describe_archive(archive.names))
+def _glance(file: MappedFile) -> Glance:
+    names = file.archive.names if file.archive is not None else ()
+    parts = frozenset(part for name in names for part in name.split("/"))
+    return Glance(file.path, memoryview(file.data), parts)
 
 
-def _unknown(head: bytes) -> str:
-    """What a file that nothing tells apart may be, and what to do."""
-    if _is_text(head):
-        return f"this is a text file, not a checkpoint; {_SUPPORTED}"
-    return f"this is no checkpoint that is known, or its beginning is damaged; {_SUPPORTED}"
+def _what_it_is(file: MappedFile) -> str:
+    """What a file that no reader takes may be, and what to do."""
+    if file.archive is not None:
+        return first_that_tells(ARCHIVES, _glance(file)) or _archive_without_weights(file)
+    if line := first_that_tells(FOREIGN, _glance(file)):
+        return line
+    *others, last = dict.fromkeys(reader.library for reader in READERS)
+    supported = f"give a file of {', '.join(others)} or {last}"
+    if _is_text(file.head):
+        return f"this is a text file, not a checkpoint; {supported}"
+    return f"this is not a known checkpoint, or its beginning is damaged; {supported}"
+
+
+def _archive_without_weights(file: MappedFile) -> str:
+    names = file.archive.names if file.archive is not None else ()
+    ends = sorted({name.rpartition("/")[2] for name in names})
+    inside = printable(", ".join(ends[:3]))[:80] or "nothing"
+    return (
+        f"this is a zip archive without weights (it holds {inside}); "
+        "unpack it if a checkpoint is inside"
+    )
 
 
 def _is_text(head: bytes) -> bool:

@@ -1,4 +1,7 @@
-"""``.npy`` and ``.npz`` files; pickled objects in them are read as data, and never loaded."""
+"""``.npy`` and ``.npz`` files; pickled objects in them are read as data, and never loaded.
+
+Headers are read by `numpy.lib.format`; the values stay in the mapped file until they are wanted.
+"""
 
 from __future__ import annotations
 
@@ -8,24 +11,26 @@ import re
 import tokenize
 import warnings
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Literal
 
 import numpy as np
 import torch
 
 from cwda.containers.archives import Archive
 from cwda.containers.mapped import MappedFile
-from cwda.containers.storages import Opaque, Storage, StridedTensor
+from cwda.containers.reader import Reader
 from cwda.containers.tensors import Content, NamedTensor, printable
 from cwda.convolutions.recognise import is_weight_name, split_leaf
-from cwda.errors import UnreadableError
+from cwda.errors import UnreadableError, reason_of
+from cwda.layers import paper_kernel
 from cwda.torch_files.files import objects_of
 
-__all__ = ["MAGIC", "read_npy", "read_npz"]
+__all__ = ["NPY", "NPZ"]
 
-MAGIC = b"\x93NUMPY"
 _MAX_HEADER = 65_536
-#: Arrays of three axes or more that are no kernels, as in transformers and data sets.
+#: Arrays of three axes or more that are not kernels, such as in transformers and data sets.
 _OTHER = re.compile(
     r"(x|y|images?|labels?|targets?|queries|means?|stds?|var)(_(train|valid?|test|image))?\d*|"
     r"(train|valid?|test)_(x|y|images?|labels?|data)|cls|.*(embed|token).*|"
@@ -35,21 +40,43 @@ _OTHER = re.compile(
 _PAPER = "an array of three axes is taken as N x k^2 x N' (channels, positions, filters)"
 
 
-def read_npy(file: MappedFile) -> Content:
-    """Read a file with one array."""
+#: Version 3 differs in the encoding of names of fields, which weights do not have.
+_VERSIONS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+    (3, 0): np.lib.format.read_array_header_2_0,
+}
+#: What a damaged header raises.
+_FAULTS = (
+    ValueError,
+    KeyError,
+    SyntaxError,
+    tokenize.TokenError,
+    TypeError,
+    RecursionError,
+    MemoryError,
+)
+
+
+def _read_npy(file: MappedFile) -> Content:
     return Content("npy", _arrays(memoryview(file.data), "array", ()))
 
 
-def read_npz(archive: Archive) -> Content:
-    """Read a zip archive of arrays."""
-    names = [name for name in archive.names if name.endswith(".npy")]
+def _read_npz(file: MappedFile) -> Content:
+    assert file.archive is not None
     tensors: list[NamedTensor] = []
-    for name in names:
-        tensors += _of_entry(archive, name)
+    for entry in _entries(file):
+        tensors += _of_entry(file.archive, entry)
     if any(tensor.is_conv is None and _is_named(tensor) for tensor in tensors):
         # Names that tell weights from other arrays do so for all.
         tensors = [tensor if tensor.is_conv is None else _by_name(tensor) for tensor in tensors]
     return Content("npz", tensors)
+
+
+def _entries(file: MappedFile) -> list[str]:
+    """The arrays of an archive."""
+    names = file.archive.names if file.archive is not None else ()
+    return [name for name in names if name.endswith(".npy")]
 
 
 def _is_named(tensor: NamedTensor) -> bool:
@@ -76,116 +103,118 @@ def _arrays(
     fetch: Callable[[], memoryview] | None = None,
 ) -> list[NamedTensor]:
     """The array, or the arrays inside an array of objects."""
-    shape, fortran, dtype, start = _header(data)
-    if dtype.hasobject:
-        inside = objects_of(bytes(data[start:]), container)
-        return inside or [_numbers(data, name, shape, fortran, dtype, start, None)]
-    return [_numbers(data, name, shape, fortran, dtype, start, fetch)]
+    header = _header(data)
+    if header.dtype.hasobject:
+        if inside := objects_of(bytes(data[header.start :]), container):
+            return inside
+    elif header.kind is not None:
+        header.require_all(len(data))
+    return [_named(name, header, partial(_values, header, fetch or (lambda: data)))]
 
 
-def _numbers(
-    data: memoryview,
-    name: str,
-    shape: tuple[int, ...],
-    fortran: bool,
-    dtype: np.dtype[np.generic],
-    start: int,
-    fetch: Callable[[], memoryview] | None,
-) -> NamedTensor:
-    leaf = _leaf(shape, fortran, dtype, start, len(data), fetch or (lambda: data))
-    if isinstance(leaf, Opaque) or len(shape) < 3:
-        return NamedTensor(name, shape, leaf.dtype, leaf.read, reason=leaf.reason)
-    plain = not is_weight_name(name, len(shape)) and not _OTHER.fullmatch(split_leaf(name)[1])
-    if plain and len(shape) == 3:
-        return _paper_array(name, leaf)
-    return NamedTensor(
-        name,
-        shape,
-        leaf.dtype,
-        leaf.read,
-        is_conv=True if plain and len(shape) > 3 and leaf.dtype.is_floating_point else None,
-        reason=leaf.reason,
+@dataclass(frozen=True)
+class _Header:
+    """What an array is, and where in the bytes its values begin."""
+
+    shape: tuple[int, ...]
+    order: Literal["C", "F"]
+    dtype: np.dtype[np.generic]
+    start: int
+
+    @property
+    def kind(self) -> torch.dtype | None:
+        """Type of the elements; None where torch has none for them."""
+        if self.dtype.hasobject:
+            return None
+        try:
+            return torch.from_numpy(np.empty(0, self.dtype.newbyteorder("="))).dtype
+        except (TypeError, ValueError):
+            return None
+
+    @property
+    def reason(self) -> str:
+        """Why it has no values that can be read; empty if it has."""
+        if self.dtype.hasobject:
+            return "pickled objects, which are never loaded"
+        return "" if self.kind is not None else f"elements of type {self.dtype}, which torch lacks"
+
+    def require_all(self, size: int) -> None:
+        """Raise unless so many bytes hold all values."""
+        needed = math.prod(self.shape) * self.dtype.itemsize
+        if self.start + needed > size:
+            raise UnreadableError(
+                f"the array of shape {self.shape} needs {needed:,} bytes but "
+                f"{size - self.start:,} follow: it is cut off; download or copy it again"
+            )
+
+
+def _values(header: _Header, fetch: Callable[[], memoryview]) -> torch.Tensor:
+    """The values in memory of their own, in the byte order of this machine."""
+    if header.reason:
+        raise UnreadableError(header.reason)
+    stored: np.ndarray[tuple[int, ...], np.dtype[np.generic]] = np.ndarray(
+        header.shape, header.dtype, fetch(), header.start, order=header.order
     )
+    return torch.from_numpy(np.array(stored, header.dtype.newbyteorder("="), order="C"))
 
 
-def _paper_array(name: str, leaf: StridedTensor) -> NamedTensor:
-    channels, positions, filters = leaf.shape
-    side = math.isqrt(positions)
-    kernel = (side, side) if side * side == positions else (positions,)
-    shape = (filters, channels, *kernel)
+def _named(name: str, header: _Header, read: Callable[[], torch.Tensor]) -> NamedTensor:
+    """The array, and whether it is a kernel as far as its axes and name tell."""
+    shape, kind = header.shape, header.kind
+    tensor = NamedTensor(name, shape, kind, read, reason=header.reason)
+    named = is_weight_name(name, len(shape)) or _OTHER.fullmatch(split_leaf(name)[1])
+    if kind is None or len(shape) < 3 or named:
+        return tensor
+    is_conv = True if kind.is_floating_point else None
+    return _paper_array(tensor, is_conv) if len(shape) == 3 else replace(tensor, is_conv=is_conv)
 
-    def read() -> torch.Tensor:
-        return leaf.read().permute(2, 0, 1).reshape(shape).contiguous()
 
-    return NamedTensor(
-        name,
-        shape,
-        leaf.dtype,
-        read,
-        is_conv=True if leaf.dtype.is_floating_point else None,
+def _paper_array(stored: NamedTensor, is_conv: bool | None) -> NamedTensor:
+    channels, positions, filters = stored.shape
+    shape = (filters, channels, *paper_kernel(positions))
+    return replace(
+        stored,
+        shape=shape,
+        read=lambda: stored.read().permute(2, 0, 1).reshape(shape).contiguous(),
+        is_conv=is_conv,
         groups=1,
         transposed=False,
-        reason=leaf.reason,
         assumption=_PAPER,
-        stored=NamedTensor(name, leaf.shape, leaf.dtype, leaf.read, is_conv=True),
+        stored=replace(stored, is_conv=True),
     )
 
 
-def _header(data: memoryview) -> tuple[tuple[int, ...], bool, np.dtype[np.generic], int]:
+def _header(data: memoryview) -> _Header:
     stream = io.BytesIO(bytes(data[:_MAX_HEADER]))
     try:
         version = np.lib.format.read_magic(stream)
-        read = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }[version]
+        read = _VERSIONS[version]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of headers that Python 2 wrote
             shape, fortran, dtype = read(stream)
-    except (
-        ValueError,
-        KeyError,
-        SyntaxError,
-        tokenize.TokenError,
-        TypeError,
-        RecursionError,
-        MemoryError,
-    ) as error:
-        detail = (str(error).splitlines() or [""])[0][:80]
+    except _FAULTS as error:
         raise UnreadableError(
-            f"the array's header is damaged ({detail}); download or copy the file again"
+            f"the array's header is damaged ({reason_of(error)}); download or copy the file again"
         ) from None
     if not all(0 <= n < 2**62 for n in shape):
         raise UnreadableError("the array has an impossible size; download or copy the file again")
-    return shape, fortran, dtype, stream.tell()
+    return _Header(shape, "F" if fortran else "C", dtype, stream.tell())
 
 
-def _leaf(
-    shape: tuple[int, ...],
-    fortran: bool,
-    dtype: np.dtype[np.generic],
-    start: int,
-    size: int,
-    fetch: Callable[[], memoryview],
-) -> StridedTensor | Opaque:
-    if dtype.hasobject:
-        return Opaque(shape, None, "pickled objects, which are never loaded")
-    try:
-        kind = torch.from_numpy(np.empty(0, dtype.newbyteorder("="))).dtype
-    except (TypeError, ValueError):
-        return Opaque(shape, None, f"elements of type {dtype}, which torch lacks")
-    numel = math.prod(shape)
-    if start + numel * kind.itemsize > size:
-        raise UnreadableError(
-            f"the array of shape {shape} needs {numel * kind.itemsize:,} bytes but "
-            f"{size - start:,} follow: it is cut off; download or copy it again"
-        )
-    storage = Storage(
-        kind, numel, lambda: fetch()[start:], big_endian=dtype.newbyteorder("=") != dtype
-    )
-    axes = list(range(len(shape))) if fortran else list(reversed(range(len(shape))))
-    stride, step = [0] * len(shape), 1
-    for axis in axes:
-        stride[axis] = step
-        step *= shape[axis]
-    return StridedTensor(storage, kind, 0, shape, tuple(stride))
+NPY = Reader(
+    name="npy",
+    library="numpy",
+    suffixes=("npy",),
+    recognises=lambda file: file.head.startswith(np.lib.format.MAGIC_PREFIX),
+    read=_read_npy,
+    reads={"numpy": "`.npy`, `.npz`, arrays of objects with arrays inside"},
+)
+
+NPZ = Reader(
+    name="npz",
+    library="numpy",
+    suffixes=("npz",),
+    recognises=lambda file: bool(_entries(file)),
+    read=_read_npz,
+    reads={},
+)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
-from cwda.checkpoints.foreign.text import TF_CHECKPOINT
+from cwda.checkpoints.foreign.foreign import TF_CHECKPOINT
 from cwda.checkpoints.formats import read_file
 from cwda.containers.json_text import parse_json
 from cwda.containers.mapped import map_file
@@ -22,7 +22,7 @@ _NUMBERED = re.compile(
     r"(?P<before>.+)[-_.](?P<number>\d{5})(?P<of>[-_]of[-_])(?P<total>\d{5})(?P<after>(\.\w+)+)"
 )
 _INDICES = (".index.json", ".weights.json")
-#: Indices beside a file that are looked at, and most bytes of one.
+#: Indices next to a file that are looked at, and most bytes of one.
 _MOST_INDICES, _MOST_BYTES = 16, 20_000_000
 
 
@@ -58,7 +58,7 @@ def _noted(content: Content) -> Content:
 
 
 def _index_of(path: Path) -> Path | None:
-    """The index that a path is, or the one beside it that lists it as one of several shards."""
+    """The index that a path is, or the one next to it that lists it as one of several shards."""
     if path.name.endswith(_INDICES):
         return path
     beside = (other for ending in _INDICES for other in path.parent.glob(f"*{ending}"))
@@ -95,7 +95,7 @@ def _shards_of(path: Path) -> list[Path]:
         shards.append(shard(number))
         if not shards[-1].is_file():
             raise SourceError(
-                f"one of {total} shards, and {printable(shards[-1].name)[:80]} is missing beside "
+                f"one of {total} shards, and {printable(shards[-1].name)[:80]} is missing next to "
                 "it; put all of them into one folder and give that"
             )
     return shards
@@ -123,8 +123,9 @@ def set_of(name: str) -> str:
 
 def _indexed(index: Path) -> Content:
     """All tensors of a sharded checkpoint."""
+    text = map_file(index).data[:]
     try:
-        shards = parse_json(map_file(index).data[:])["weight_map"]
+        shards = parse_json(text)["weight_map"]
         files = list(dict.fromkeys(PurePosixPath(str(shard)) for shard in shards.values()))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise UnreadableError(
@@ -135,7 +136,9 @@ def _indexed(index: Path) -> Content:
         if file.is_absolute() or ".." in file.parts:
             raise UnreadableError(f"the index points outside its folder ({shown}); refused")
         if not (index.parent / file).is_file():
-            raise SourceError(f"the shard {shown} is missing; download it beside the index")
+            raise SourceError(
+                f"the shard {shown} is missing; download it into the folder of the index"
+            )
     content = _together([index.parent / file for file in files])
     missing = {printable(name) for name in shards} - {tensor.path for tensor in content.tensors}
     if missing:

@@ -43,13 +43,13 @@ def criteria() -> list[str]:
 
 
 def conditions() -> list[str]:
-    """Names of the conditions."""
-    return _declared("condition", _PACKAGE / "conditions")
+    """Names of the conditions of the package, in the order of tables."""
+    return _listed("BUILT_IN", _PACKAGE / "conditions")
 
 
 def rungs() -> list[str]:
-    """Names of the models of the prediction."""
-    return _listed("RUNGS", _PACKAGE / "theory")
+    """Names of the rungs of the ladder."""
+    return _declared("rung", _PACKAGE / "theory")
 
 
 def factors() -> list[str]:
@@ -131,7 +131,7 @@ def _name_in(call: ast.Call) -> str:
 
 
 def _listed(variable: str, folder: Path) -> list[str]:
-    """The texts in a tuple, or the keys of a mapping, that a file of a folder assigns."""
+    """The names or texts in a tuple, or the keys of a mapping, that a file assigns."""
     for node in _nodes(folder):
         if isinstance(node, ast.Assign | ast.AnnAssign):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
@@ -142,7 +142,9 @@ def _listed(variable: str, folder: Path) -> list[str]:
 
 def _texts(value: ast.expr | None) -> list[str]:
     parts = value.keys if isinstance(value, ast.Dict) else getattr(value, "elts", [])
-    return [str(part.value) for part in parts if isinstance(part, ast.Constant)]
+    return [
+        part.id if isinstance(part, ast.Name) else str(ast.literal_eval(part)) for part in parts
+    ]
 
 
 def _nodes(folder: Path) -> Iterator[ast.AST]:

@@ -37,6 +37,7 @@ __all__ = [
     "scope_option",
     "seed_option",
     "summary_option",
+    "verdict_level_option",
 ]
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -192,14 +193,16 @@ def criteria_option(help: str) -> Decorator:
     )
 
 
-def level_option(default: float, what: str = "intervals") -> Decorator:
+def level_option(default: float, help: str = "Confidence level of the intervals.") -> Decorator:
     """--level: the confidence level of the intervals that a verb shows."""
-    return option(
-        "--level",
-        f"Confidence level of the {what}.",
-        default=default,
-        type=_Level(0, 1, min_open=True, max_open=True),
-    )
+    between = _Level(0, 1, min_open=True, max_open=True)
+    return option("--level", help, default=default, type=between)
+
+
+verdict_level_option = level_option(
+    0.90,
+    "Confidence level of the intervals; a verdict errs with probability (1 - LEVEL) / 2 at most.",
+)
 
 
 def device_option(default: str = "auto") -> Decorator:

@@ -1,4 +1,4 @@
-"""Predicted beside measured: theory meets pruning here and nowhere else."""
+"""Predicted compared with measured: theory meets pruning here and nowhere else."""
 
 from cwda.comparison.applicability import Applicability, applicability
 from cwda.comparison.geometry import GeometryResult, geometry

@@ -1,30 +1,34 @@
-"""Whether a criterion can discriminate in a layer: measured dispersion beside the predicted."""
+"""Whether a criterion can discriminate in a layer: measured dispersion and the predicted one."""
 
 from __future__ import annotations
 
-import html
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import torch
 from torch import Tensor
 
+from cwda.answers import Answer, column
 from cwda.arguments import require_between
 from cwda.errors import SelectionError
 from cwda.loading.sources import Source
 from cwda.models.batches import Data
 from cwda.numerics.ranking.lowest import lowest_count
 from cwda.numerics.spread import constant
+from cwda.progress import showing
 from cwda.scoring.dispersion import measure_dispersion
 from cwda.scoring.gather import gather
 from cwda.scoring.norms import NORM_BASED
 from cwda.scoring.registry import resolve
 from cwda.scoring.scores import LayerScores, score_network
 from cwda.scoring.statistics.one_pass import Collected
-from cwda.theory.applicability import (
+from cwda.theory.model import FittedLayer, fit_or_reason
+from cwda.theory.moments import CRITERIA
+from cwda.theory.rungs import BLOCK, SCALE
+from cwda.theory.score_law import ScoreLaw, score_law
+from cwda.theory.swaps import (
     SWAP_DISCRIMINATES,
     SWAP_WEAK,
     discrimination,
@@ -32,52 +36,85 @@ from cwda.theory.applicability import (
     swap_probability,
     swaps_of_scores,
 )
-from cwda.theory.model import FittedLayer, fit_or_reason
-from cwda.theory.moments import CRITERIA
-from cwda.theory.score_law import ScoreLaw, score_law
+from cwda.typing import Device
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Applicability", "applicability"]
+__all__ = ["Applicability", "LayerApplicability", "applicability"]
 
-_COLUMNS = (
-    *("network", "layer", "criterion", "mean", "sd", "cv", "robust_cv", "q90_q10", "gini"),
-    *("cv_predicted", "cv_scale", "cv_ratio", "q90_q10_predicted", "gini_predicted"),
-    *("reliability", "reliability_low", "reliability_high", "ratio"),
-    *("swap", "swap_low", "swap_high", "swap_normal", "swap_nearest"),
-    *("verdict", "statement", "n_filters", "dim", "method", "reason"),
-)
-
-_METHOD = (
-    "predicted: CWDA (block) and with filter scales (scale), fitted to the layer; swaps: normal "
-    "latent scores, fresh noise at the filters' scales; 95 % interval from that of Var(log s)"
-)
+_MEDIANS = ("cv", "cv_predicted", "cv_scale", "cv_ratio", "swap")
+_VERDICTS = ("discriminates", "weakly", "cannot discriminate", "not applicable")
+_MEANING = {
+    "discriminates": f"up to {SWAP_DISCRIMINATES:.0%} discriminates",
+    "weakly": f"up to {SWAP_WEAK:.0%} discriminates weakly",
+    "cannot discriminate": f"above {SWAP_WEAK:.0%} cannot discriminate",
+}
 
 
-@dataclass(frozen=True, eq=False)
-class Applicability:
-    """Dispersion and discrimination of criteria, layer by layer: round a table.
+@dataclass(frozen=True)
+class LayerApplicability:
+    """One criterion in one layer: how far its scores lie apart, and whether it discriminates."""
+
+    network: str = column("name of the network")
+    layer: str = column("name of the layer")
+    criterion: str = column("name of the criterion")
+    mean: float = column("mean of the scores, in their units")
+    sd: float = column("standard deviation of the scores, in their units")
+    cv: float = column("coefficient of variation, `sd / mean`")
+    robust_cv: float = column("CV of the normal law with the quartiles of the scores")
+    q90_q10: float = column("ratio of the .9 to the .1 quantile of the scores")
+    gini: float = column("Gini coefficient of the scores")
+    cv_predicted: float = column("CV under CWDA (rung `block`)", default=math.nan)
+    cv_scale: float = column("CV with filters of different scale (rung `scale`)", default=math.nan)
+    cv_ratio: float = column("`cv / cv_predicted`", default=math.nan)
+    q90_q10_predicted: float = column("ratio of quantiles under CWDA", default=math.nan)
+    gini_predicted: float = column("Gini coefficient under CWDA", default=math.nan)
+    reliability: float = column(
+        "share of the variance of the latent score that is signal", default=math.nan
+    )
+    reliability_low: float = column("lower limit of the reliability", default=math.nan)
+    reliability_high: float = column("upper limit of the reliability", default=math.nan)
+    ratio: float = column("share of the filters pruned", kw_only=True)
+    swap: float = column(
+        "probability that a pruned and a kept filter swap in a fresh draw, over all such pairs "
+        "of the layer",
+        default=math.nan,
+    )
+    swap_low: float = column("lower limit of `swap`", default=math.nan)
+    swap_high: float = column("upper limit of `swap`", default=math.nan)
+    swap_normal: float = column("the same for normal scores, in closed form", default=math.nan)
+    swap_nearest: float = column(
+        "the same for the last filter pruned and the first one kept", default=math.nan
+    )
+    verdict: str = column(", ".join(f"`{verdict}`" for verdict in _VERDICTS), kw_only=True)
+    statement: str = column("the verdict as a sentence", kw_only=True)
+    n_filters: int = column("number of filters, n = N'", kw_only=True)
+    dim: int = column("weights per filter, d = N k^2", kw_only=True)
+    method: str = column("how it was computed", kw_only=True)
+    reason: str = column("why a number is missing or trivial; empty otherwise", kw_only=True)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Applicability(Answer[LayerApplicability]):
+    """Dispersion and discrimination of criteria, one row per layer and criterion.
+
+    `level` is that of the intervals of reliability and swap.
 
     Attributes
     ----------
-    table : pandas.DataFrame
-        A row per layer and criterion; docs/tables.md lists the columns.
-    network : str
-        What was measured.
     criteria : tuple of str
         The criteria.
     ratio : float
         Share of filters pruned.
     """
 
-    table: pd.DataFrame
-    network: str
-    criteria: tuple[str, ...]
-    ratio: float
+    row: ClassVar[type] = LayerApplicability
+    criteria: tuple[str, ...] = ()
+    ratio: float = math.nan
 
-    @cached_property
-    def _summary(self) -> pd.DataFrame:
+    def summary(self) -> pd.DataFrame:
+        """One row per criterion: medians over the layers, and how many have which verdict."""
         import pandas as pd
 
         rows = []
@@ -93,42 +130,31 @@ class Applicability:
             )
         return pd.DataFrame(rows)
 
-    def summary(self) -> pd.DataFrame:
-        """A row per criterion: medians over the layers, and how many have which verdict."""
-        return self._summary.copy()
-
-    def __repr__(self) -> str:
+    def title(self) -> str:
+        """What is measured, at which ratio."""
         return (
-            f"Applicability: {self.network}, ratio {self.ratio:g}; "
-            f".table has {len(self.table)} rows\n{self._summary.round(3).to_string(index=False)}"
+            f"dispersion of the scores in the layers of {self.network.name}, and whether they "
+            f"discriminate at a ratio of {self.ratio:g}"
         )
-
-    def _repr_html_(self) -> str:
-        shown: str = self._summary.round(3).to_html(index=False, border=0)
-        return (
-            f"<p>Dispersion of the scores in the layers of {html.escape(self.network)}, and "
-            f"whether they discriminate at a ratio of {self.ratio:g}</p>{shown}"
-        )
-
-
-_MEDIANS = ("cv", "cv_predicted", "cv_scale", "cv_ratio", "swap")
-_VERDICTS = ("discriminates", "weakly", "cannot discriminate", "not applicable")
 
 
 def applicability(
     source: Source,
-    criteria: Iterable[str] = NORM_BASED,
+    criteria: str | Iterable[str] = NORM_BASED,
+    *,
     ratio: float = 0.5,
-    device: torch.device | str = "auto",
+    level: float = 0.95,
     data: Data | Collected | None = None,
     batch_size: int = 128,
+    device: Device = "auto",
+    progress: bool = True,
 ) -> Applicability:
     """Say for each layer and criterion whether the scores can tell filters apart.
 
-    Measured dispersion stands beside the one predicted by CWDA, under which all spread is
+    The measured dispersion is compared with the one predicted by CWDA, under which all spread is
     sampling noise, and by filters that differ in scale. The verdict rests on the probability
     that a pruned and a kept filter would swap if the same filters, with the same scales, were
-    drawn afresh, over all pairs (`cwda.theory.applicability`): up to .10 the criterion
+    drawn afresh, over all pairs (`cwda.theory.swaps`): up to .10 the criterion
     *discriminates*, up to .25 *weakly*, beyond it *cannot discriminate*; .5 is a coin.
 
     Parameters
@@ -137,15 +163,19 @@ def applicability(
         What to measure: a name, file, Module, layer or array N x k^2 x N'; criteria beyond the
         weights need a name, file or Module that runs.
     criteria : iterable of str
-        Names of `cwda.pruning.criteria()`. l1, l2, gm and fermat have a theory; of others the
+        Names of `cwda.criteria()`. l1, l2, gm and fermat have a theory; of others the
         dispersion is measured alone.
     ratio : float
         Share of filters pruned in each layer, between 0 and 1.
-    device : torch.device or str
-        Where to compute, in float64.
+    level : float
+        Confidence level of the intervals, which come from that of the signal, Var(log s).
     data, batch_size
-        What criteria that need activations or gradients run a Module on, as of
+        What criteria that need activations or gradients run a Module on; the same as in
         `cwda.similarity`.
+    device : str or torch.device
+        Where to compute, in float64.
+    progress : bool
+        Show a bar while it takes long.
 
     Returns
     -------
@@ -157,6 +187,8 @@ def applicability(
         If a criterion is unknown; the message names the nearest.
     SelectionError
         If the ratio does not lie between 0 and 1.
+    CwdaError
+        If the level or the device is impossible.
 
     References
     ----------
@@ -176,60 +208,78 @@ def applicability(
     >>> applicability(scaled, ["l2"]).table[columns].round(2).values.tolist()
     [[0.35, 0.03, 0.01, 'discriminates']]
     """
-    import pandas as pd
-
     require_between(ratio, 0, 1, "a pruning ratio", SelectionError)
-    chosen = resolve(criteria)
-    network, statistics = gather(source, chosen, device, data, batch_size)
-    rows: list[dict[str, Any]] = []
-    for scored in score_network(network, chosen, device, statistics):
-        rows += [{"network": network.name, **row} for row in _layer_rows(scored, ratio, device)]
-    table = pd.DataFrame(rows, columns=list(_COLUMNS))
-    return Applicability(table, network.name, tuple(each.name for each in chosen), ratio)
+    require_between(level, 0, 1, "level")
+    resolved = resolve(criteria)
+    with showing(progress):
+        network, statistics = gather(source, resolved, device, data, batch_size)
+        rows = [
+            LayerApplicability(network=network.name, **row)
+            for scored in score_network(network, resolved, device, statistics)
+            for row in _rows(scored, ratio, level, device)
+        ]
+    names = tuple(criterion.name for criterion in resolved)
+    return Applicability(tuple(rows), (network,), level=level, criteria=names, ratio=ratio)
 
 
-def _layer_rows(
-    scored: LayerScores, ratio: float, device: torch.device | str
-) -> list[dict[str, Any]]:
+def _rows(
+    scored: LayerScores, ratio: float, level: float, device: Device
+) -> Iterator[dict[str, Any]]:
+    """The rows of one layer."""
     layer = scored.layer
     fitted: FittedLayer | None = None
     problem = ""
     if not set(CRITERIA).isdisjoint(scored.criteria) and not all(scored.reasons):
         fitted, problem = fit_or_reason(layer, device=device)
-    rows = measure_dispersion(scored.values, scored.criteria, scored.reasons)
-    for row, scores, unscored in zip(rows, scored.values, scored.reasons, strict=True):
+    layers = (BLOCK(fitted), SCALE(fitted)) if fitted else None
+    measured = measure_dispersion(scored.values, scored.criteria, scored.reasons)
+    for row, scores, unscored in zip(measured, scored.values, scored.reasons, strict=True):
+        criterion, reason = row["criterion"], row["reason"]
         row |= {
             "layer": layer.name,
             "ratio": ratio,
             "n_filters": layer.n_filters,
             "dim": layer.dim,
-            "method": _METHOD,
+            "method": _method(level),
         }
-        known = row["criterion"] in CRITERIA
-        unknown = "" if known else f"no theory of {row['criterion']}: dispersion is measured only"
         if unscored:
             row |= _no_verdict(unscored)
         elif layer.n_filters < 2:
-            row |= _no_verdict(row["reason"])
+            row |= _no_verdict(reason)
         elif bool(constant(scores)):
-            row |= {"verdict": "cannot discriminate", "statement": f"{row['reason']}: no order"}
-        elif fitted is None or not known:
-            row |= _no_verdict(f"no prediction: {problem}" if known else unknown)
-            row["reason"] = "; ".join(filter(None, (row["reason"], row["statement"])))
+            row |= {"verdict": "cannot discriminate", "statement": f"{reason}: no order"}
+        elif criterion not in CRITERIA:
+            row |= _no_verdict(f"no theory of {criterion}: dispersion is measured only", reason)
+        elif layers is None:
+            row |= _no_verdict(f"no prediction: {problem}", reason)
         else:
-            row |= _predicted(fitted, row["criterion"], row["cv"])
-            row |= _discrimination(fitted, row["criterion"], scores, ratio)
-            remark = row.pop("remark", "")
-            row["reason"] = "; ".join(filter(None, (row["reason"], remark)))
-    return rows
+            row |= _dispersion(layers, criterion, row["cv"])
+            row |= _swaps(layers[1], criterion, scores, ratio, level, reason)
+        yield row
 
 
-def _no_verdict(reason: str) -> dict[str, Any]:
-    return {"verdict": "not applicable", "statement": reason}
+def _method(level: float) -> str:
+    return (
+        "predicted: CWDA (block) and with filter scales (scale), fitted to the layer; swaps: "
+        "normal latent scores, fresh noise at the filters' scales; "
+        f"{100 * level:g} % interval from that of Var(log s)"
+    )
 
 
-def _predicted(fitted: FittedLayer, criterion: str, cv: float) -> dict[str, Any]:
-    block, scale = (score_law(fitted, criterion, rung) for rung in ("block", "scale"))
+def _no_verdict(statement: str, remark: str | None = None) -> dict[str, Any]:
+    """No verdict and why, which joins the remark as the reason where one is given."""
+    verdict = {"verdict": "not applicable", "statement": statement}
+    return verdict if remark is None else verdict | {"reason": _joined(remark, statement)}
+
+
+def _joined(*reasons: str) -> str:
+    return "; ".join(filter(None, reasons))
+
+
+def _dispersion(
+    layers: tuple[FittedLayer, FittedLayer], criterion: str, cv: float
+) -> dict[str, float]:
+    block, scale = (score_law(fitted, criterion) for fitted in layers)
     return {
         "cv_predicted": block.cv,
         "cv_scale": scale.cv,
@@ -239,13 +289,13 @@ def _predicted(fitted: FittedLayer, criterion: str, cv: float) -> dict[str, Any]
     }
 
 
-def _discrimination(
-    fitted: FittedLayer, criterion: str, scores: Tensor, ratio: float
+def _swaps(
+    fitted: FittedLayer, criterion: str, scores: Tensor, ratio: float, level: float, remark: str
 ) -> dict[str, Any]:
     """Reliability, swaps with their interval, verdict and statement."""
-    law = score_law(fitted, criterion, "scale")
-    low, high = (_with_signal(law, signal) for signal in signal_interval(fitted))
-    found: dict[str, Any] = {
+    law = score_law(fitted, criterion)
+    low, high = (_with_signal(law, signal) for signal in signal_interval(fitted, level))
+    cells: dict[str, Any] = {
         "reliability": law.reliability,
         "reliability_low": low.reliability,
         "reliability_high": high.reliability,
@@ -254,16 +304,15 @@ def _discrimination(
     pruned = lowest_count(n, ratio)
     if not 0 < pruned < n:
         reason = f"{ratio:g} of {n} filters is none: no pair across the threshold"
-        return {**found, **_no_verdict(reason), "remark": reason}
+        return cells | _no_verdict(reason, remark)
     values = scores.cpu().numpy()
     # Medians are matched: what counts is the filters' distance, not the level of the layer.
-    latent = law.latent(values * (float(law.quantile(np.array(0.5))) / _median(scores)))
+    latent = law.latent(values * (float(law.quantile(np.array(0.5))) / float(scores.quantile(0.5))))
     swaps = swaps_of_scores(latent, pruned, law)
     # More signal, fewer swaps: the limits change sides.
-    swap_high, swap_low = (swaps_of_scores(latent, pruned, each).mean for each in (low, high))
+    swap_high, swap_low = (swaps_of_scores(latent, pruned, limit).mean for limit in (low, high))
     verdict = discrimination(swaps.mean)
-    return {
-        **found,
+    return cells | {
         "swap": swaps.mean,
         "swap_low": swap_low,
         "swap_high": swap_high,
@@ -277,17 +326,6 @@ def _discrimination(
     }
 
 
-_MEANING = {
-    "discriminates": f"up to {SWAP_DISCRIMINATES:.0%} discriminates",
-    "weakly": f"up to {SWAP_WEAK:.0%} discriminates weakly",
-    "cannot discriminate": f"above {SWAP_WEAK:.0%} cannot discriminate",
-}
-
-
 def _with_signal(law: ScoreLaw, signal: float) -> ScoreLaw:
     """The law with another variance of the filter scale, for its reliability and variance."""
     return ScoreLaw(law.location, signal, law.noise)
-
-
-def _median(scores: Tensor) -> float:
-    return float(torch.quantile(scores, 0.5))

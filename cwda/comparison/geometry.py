@@ -2,102 +2,142 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
+from cwda.answers import Answer, column, rows_field, table_of
 from cwda.arguments import require_between
-from cwda.errors import CwdaError
+from cwda.formatting import many
 from cwda.layers import ConvLayer
 from cwda.loading.sources import Source, network_of
 from cwda.numerics.device import resolve_device
 from cwda.numerics.ranking.concentration import Concentration, concentration
+from cwda.progress import showing, steps
 from cwda.theory.geometry import concentration_limits, predict_concentration
 from cwda.theory.model import FittedLayer, fit_or_reason
-from cwda.theory.prediction import choose_rungs
+from cwda.theory.prediction import RUNG_MEANING
+from cwda.theory.rungs import BLOCK, Rung, Rungs, choose_rungs
+from cwda.typing import Device
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["COLUMNS", "QUANTITIES", "STATEMENTS", "GeometryResult", "geometry"]
+__all__ = ["QUANTITIES", "GeometryQuantity", "GeometryResult", "GeometryStatement", "geometry"]
 
 #: What is measured and predicted in each layer.
-QUANTITIES = (
-    *("norm_cv", "distance_cv", "distance_ratio"),
-    *("cosine_mean", "cosine_sd", "effective_dim"),
-)
-
-#: Columns of the table.
-COLUMNS = (
-    *("network", "layer", "quantity", "rung", "measured", "predicted", "difference"),
-    *("n_filters", "dim", "reason"),
-)
-
-#: Columns of the statements.
-STATEMENTS = (
-    *("network", "layer", "equal_norms", "equidistant", "orthogonal"),
-    *("norm_cv", "norm_cv_limit", "distance_cv", "distance_cv_limit"),
-    *("cosine_rms", "cosine_rms_limit", "effective_dim", "n_filters", "dim", "reason"),
-)
+QUANTITIES = {
+    "norm_cv": "SD over mean of the norms",
+    "distance_cv": "SD over mean of the distances between filters",
+    "distance_ratio": "mean distance over the root of twice the mean squared norm",
+    "cosine_mean": "mean cosine of the angle between two filters",
+    "cosine_sd": "SD of the cosines",
+    "effective_dim": "tr(Sigma)^2 / tr(Sigma^2), measured on the whole of Sigma",
+}
 
 
-@dataclass(frozen=True, eq=False)
-class GeometryResult:
-    """Norms, distances and angles of the filters, predicted beside measured.
+@dataclass(frozen=True)
+class GeometryQuantity:
+    """One quantity of one layer: measured, and as one rung predicts it."""
+
+    network: str = column("name of the network")
+    layer: str = column("name of the layer")
+    quantity: str = column("; ".join(f"`{name}`: {words}" for name, words in QUANTITIES.items()))
+    rung: str = column(RUNG_MEANING)
+    measured: float = column("value that the filters show")
+    predicted: float = column("value that the rung predicts")
+    difference: float = column("predicted - measured")
+    n_filters: int = column("number of filters, n = N'")
+    dim: int = column("weights per filter, d = N k^2")
+    reason: str = column("why a number is missing, or what was left out; empty otherwise")
+
+
+@dataclass(frozen=True)
+class GeometryStatement:
+    """Whether the filters of one layer are equal in norm, equidistant and orthogonal."""
+
+    network: str = column("name of the network")
+    layer: str = column("name of the layer")
+    equal_norms: bool | None = column(
+        "whether `norm_cv` is at most its limit; NA where undefined", default=None
+    )
+    equidistant: bool | None = column(
+        "whether `distance_cv` is at most its limit; NA where undefined", default=None
+    )
+    orthogonal: bool | None = column(
+        "whether `cosine_rms` is at most its limit; NA where undefined", default=None
+    )
+    norm_cv: float = column("SD over mean of the norms", default=math.nan)
+    norm_cv_limit: float = column("upper limit of `norm_cv` under CWDA", default=math.nan)
+    distance_cv: float = column("SD over mean of the distances", default=math.nan)
+    distance_cv_limit: float = column("upper limit of `distance_cv` under CWDA", default=math.nan)
+    cosine_rms: float = column("root mean square cosine", default=math.nan)
+    cosine_rms_limit: float = column("upper limit of `cosine_rms` under CWDA", default=math.nan)
+    effective_dim: float = column("effective dimension of the blocks of Sigma", default=math.nan)
+    n_filters: int = column("number of filters, n = N'", kw_only=True)
+    dim: int = column("weights per filter, d = N k^2", kw_only=True)
+    reason: str = column("why nothing is stated, or what was left out; empty otherwise", default="")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class GeometryResult(Answer[GeometryQuantity]):
+    """Norms, distances and angles of the filters, one row per layer, quantity and rung.
+
+    `level` is that of the limits, for each layer and statement.
 
     Attributes
     ----------
-    table : pandas.DataFrame
-        A row per layer, quantity and rung: ``network, layer, quantity, rung, measured,
-        predicted, difference, n_filters, dim, reason``.
-    statements : pandas.DataFrame
-        A row per layer: whether its filters are ``equal_norms, equidistant, orthogonal`` as
-        far as CWDA predicts, that is, whether norm_cv, distance_cv and the root mean square
-        cosine stay below the limits given beside them; NA, with the reason, where undefined.
-    level : float
-        Level of the limits, for each layer and statement.
+    statement_rows : tuple of GeometryStatement
+        One record per layer; as a table `statements`.
     """
 
-    table: pd.DataFrame
-    statements: pd.DataFrame
-    level: float
+    row: ClassVar[type] = GeometryQuantity
+    statement_rows: tuple[GeometryStatement, ...] = rows_field(
+        GeometryStatement,
+        "whether filters are equal in norm, equidistant and orthogonal as far as CWDA predicts",
+    )
+
+    @cached_property
+    def statements(self) -> pd.DataFrame:
+        """One row per layer: are its filters equal in norm, equidistant and orthogonal?
+
+        They are, as far as CWDA predicts, where norm_cv, distance_cv and the root mean square
+        cosine stay below their limits.
+        """
+        return table_of(self.statement_rows, GeometryStatement)
 
     def summary(self) -> pd.DataFrame:
-        """Medians over the layers: a row per quantity; measured, then a column per rung."""
+        """Medians over the layers: one row per quantity; measured, then one column per rung."""
         medians = self.table.groupby(["quantity", "rung"], sort=False)["predicted"].median()
         wide = medians.unstack("rung")[list(self.table["rung"].drop_duplicates())]
         measured = self.table.groupby("quantity", sort=False)["measured"].median()
         wide.insert(0, "measured", measured)
-        return wide.loc[list(QUANTITIES)].rename_axis(columns=None)
+        return wide.reindex(list(QUANTITIES)).rename_axis(columns=None).reset_index()
 
-    def __repr__(self) -> str:
-        return f"{self._title()}\n{self.summary().round(3).to_string()}"
-
-    def _repr_html_(self) -> str:
-        shown: str = self.summary().round(3).to_html(border=0)
-        return f"<p>{html.escape(self._title())}</p>{shown}"
-
-    def _title(self) -> str:
-        rows = self.statements
-        known = rows["equal_norms"].notna().sum()
-        words = ", ".join(
-            f"{rows[column].sum()} {column.replace('_', ' ')}"
-            for column in ("equal_norms", "equidistant", "orthogonal")
+    def title(self) -> str:
+        """How many layers are equal in norm, equidistant, orthogonal."""
+        stated = [row for row in self.statement_rows if row.equal_norms is not None]
+        counts = ", ".join(
+            f"{sum(bool(getattr(row, name)) for row in stated)} {name.replace('_', ' ')}"
+            for name in ("equal_norms", "equidistant", "orthogonal")
         )
-        names = ", ".join(rows["network"].drop_duplicates())
-        return f"Geometry of {names}: of {known} layers {words} as far as CWDA predicts"
+        return (
+            f"geometry of {self.network.name}: of {many(len(stated), 'layer')} {counts} as far as "
+            "CWDA predicts"
+        )
 
 
 def geometry(
     source: Source,
-    rungs: Sequence[str] | None = None,
     *,
+    rungs: Rungs | None = None,
     level: float = 0.95,
-    device: str | torch.device = "auto",
+    device: Device = "auto",
+    progress: bool = True,
 ) -> GeometryResult:
     """Measure norms, distances and angles of the filters, and predict them.
 
@@ -109,12 +149,15 @@ def geometry(
     ----------
     source : Network, or anything that `cwda.load` takes
         What to measure: a name, file, Module, layer or array N x k^2 x N'.
-    rungs : sequence of str, optional
-        Any of isotropic, diagonal, block, scale, shape; all by default.
+    rungs : str, Rung or several, optional
+        Models to predict by: isotropic, diagonal, block, scale, shape, or a `Rung` of your own;
+        all of the ladder by default.
     level : float
-        Level of the limits of the statements.
+        Confidence level of the limits of the statements.
     device : str or torch.device
         Where to compute, in float64.
+    progress : bool
+        Show a bar while it takes long.
 
     Returns
     -------
@@ -130,68 +173,67 @@ def geometry(
     --------
     >>> import numpy as np
     >>> array = np.random.default_rng(1).normal(size=(16, 9, 64))
-    >>> found = geometry(array, ["block"])
-    >>> found.statements[["equal_norms", "equidistant", "orthogonal"]].to_numpy().tolist()
+    >>> answer = geometry(array, rungs="block")
+    >>> answer.statements[["equal_norms", "equidistant", "orthogonal"]].to_numpy().tolist()
     [[True, True, True]]
-    >>> found.summary().loc["cosine_sd"].round(3).tolist()
+    >>> answer.summary().set_index("quantity").loc["cosine_sd"].round(3).tolist()
     [0.082, 0.083]
     """
-    import pandas as pd
-
-    require_between(level, 0, 1, "level", CwdaError)
-    network, ladder, where = network_of(source), choose_rungs(rungs), resolve_device(device)
-    rows: list[dict[str, Any]] = []
-    statements: list[dict[str, Any]] = []
-    for layer in network:
-        about = {"network": network.name, "layer": layer.name}
-        sizes = {"n_filters": layer.n_filters, "dim": layer.dim}
-        quantities, statement = _of_layer(layer, ladder, level, where)
-        rows += [about | row | sizes for row in quantities]
-        statements.append(about | statement | sizes)
-    said = pd.DataFrame(statements, columns=list(STATEMENTS))
-    said = said.astype(dict.fromkeys(STATEMENTS[2:5], "boolean"))
-    return GeometryResult(pd.DataFrame(rows, columns=list(COLUMNS)), said, level)
+    require_between(level, 0, 1, "level")
+    ladder, device = choose_rungs(rungs), resolve_device(device)
+    network = network_of(source)
+    rows: list[GeometryQuantity] = []
+    statements: list[GeometryStatement] = []
+    with showing(progress):
+        for layer in steps(network.layers, "measuring geometry"):
+            quantities, statement = _of_layer(network.name, layer, ladder, level, device)
+            rows += quantities
+            statements.append(statement)
+    return GeometryResult(tuple(rows), (network,), level=level, statement_rows=tuple(statements))
 
 
 def _of_layer(
-    layer: ConvLayer, rungs: Sequence[str], level: float, device: torch.device
-) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    network: str, layer: ConvLayer, rungs: Sequence[Rung], level: float, device: torch.device
+) -> tuple[list[GeometryQuantity], GeometryStatement]:
     """The rows of one layer in the table, and its statement."""
     fitted, reason = fit_or_reason(layer, device=device)
+    measured = dict.fromkeys(QUANTITIES, math.nan)
+    predictions = [measured] * len(rungs)
     if fitted is None:
-        nothing = [
-            {"quantity": quantity, "rung": rung, "reason": reason}
-            for quantity in QUANTITIES
-            for rung in rungs
-        ]
-        return nothing, {"reason": reason}
-    filters = layer.blocks(device).reshape(layer.n_filters, layer.dim)
-    filters /= filters.abs().max()  # squares of tiny or huge weights leave the range of float64
-    found = concentration(filters)
-    zero = int((filters == 0).all(1).sum())
-    remark = f"{zero} filter{'s' * (zero > 1)} of zeros left out of the cosines" if zero else ""
-    measured = asdict(found) | {"effective_dim": fitted.effective_dim}
-    predictions = {rung: _predicted(fitted, rung) for rung in rungs}
-    rows = []
-    for quantity in QUANTITIES:
-        for rung in rungs:
-            predicted = predictions[rung][quantity]
-            rows.append(
-                {
-                    "quantity": quantity,
-                    "rung": rung,
-                    "measured": measured[quantity],
-                    "predicted": predicted,
-                    "difference": predicted - measured[quantity],
-                    "reason": _reason(quantity, measured[quantity], remark),
-                }
-            )
-    return rows, _statement(found, fitted, level) | {"reason": remark}
+        statement = GeometryStatement(
+            network, layer.name, n_filters=layer.n_filters, dim=layer.dim, reason=reason
+        )
+    else:
+        filters = layer.blocks(device).reshape(layer.n_filters, layer.dim)
+        filters /= filters.abs().max()  # squares of tiny or huge weights leave the range of float64
+        shown = concentration(filters)
+        measured = asdict(shown) | {"effective_dim": fitted.effective_dim}
+        predictions = [_predicted(rung(fitted)) for rung in rungs]
+        zero = int((filters == 0).all(1).sum())
+        reason = f"{many(zero, 'filter')} of zeros left out of the cosines" if zero else ""
+        statement = _statement(network, shown, BLOCK(fitted), level, reason)
+    rows = [
+        GeometryQuantity(
+            network,
+            layer.name,
+            quantity,
+            rung.name,
+            measured=measured[quantity],
+            predicted=predicted[quantity],
+            difference=predicted[quantity] - measured[quantity],
+            n_filters=layer.n_filters,
+            dim=layer.dim,
+            reason=reason if fitted is None else _reason(quantity, measured[quantity], reason),
+        )
+        for quantity in QUANTITIES
+        for rung, predicted in zip(rungs, predictions, strict=True)
+    ]
+    return rows, statement
 
 
-def _predicted(fitted: FittedLayer, rung: str) -> dict[str, float]:
-    moments = getattr(fitted, rung if rung in ("isotropic", "diagonal") else "block")
-    return asdict(predict_concentration(fitted, rung)) | {"effective_dim": moments.effective_dim}
+def _predicted(fitted: FittedLayer) -> dict[str, float]:
+    effective_dim = fitted.moments.effective_dim
+    return asdict(predict_concentration(fitted)) | {"effective_dim": effective_dim}
 
 
 def _reason(quantity: str, measured: float, remark: str) -> str:
@@ -200,18 +242,25 @@ def _reason(quantity: str, measured: float, remark: str) -> str:
     return remark if quantity.startswith("cosine") else ""
 
 
-def _statement(found: Concentration, fitted: FittedLayer, level: float) -> dict[str, Any]:
+def _statement(
+    network: str, shown: Concentration, fitted: FittedLayer, level: float, reason: str
+) -> GeometryStatement:
     limits = concentration_limits(fitted, level)
-    cosine = math.hypot(found.cosine_mean, found.cosine_sd)
-    return {
-        "equal_norms": found.norm_cv <= limits.norm_cv,
-        "equidistant": found.distance_cv <= limits.distance_cv,
-        "orthogonal": cosine <= limits.cosine_rms,
-        "norm_cv": found.norm_cv,
-        "norm_cv_limit": limits.norm_cv,
-        "distance_cv": found.distance_cv,
-        "distance_cv_limit": limits.distance_cv,
-        "cosine_rms": cosine,
-        "cosine_rms_limit": limits.cosine_rms,
-        "effective_dim": fitted.block.effective_dim,
-    }
+    cosine = math.hypot(shown.cosine_mean, shown.cosine_sd)
+    return GeometryStatement(
+        network,
+        fitted.name,
+        equal_norms=shown.norm_cv <= limits.norm_cv,
+        equidistant=shown.distance_cv <= limits.distance_cv,
+        orthogonal=cosine <= limits.cosine_rms,
+        norm_cv=shown.norm_cv,
+        norm_cv_limit=limits.norm_cv,
+        distance_cv=shown.distance_cv,
+        distance_cv_limit=limits.distance_cv,
+        cosine_rms=cosine,
+        cosine_rms_limit=limits.cosine_rms,
+        effective_dim=fitted.moments.effective_dim,
+        n_filters=fitted.n_filters,
+        dim=fitted.dim,
+        reason=reason,
+    )

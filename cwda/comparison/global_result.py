@@ -1,42 +1,96 @@
-"""`GlobalPruning`: a thin object round the tables of global pruning."""
+"""`GlobalPruning`: what one ranking over all layers takes from each, predicted and measured."""
 
 from __future__ import annotations
 
-import html
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from cwda.theory.global_pruning import between_layers
+from cwda.answers import Answer, column, rows_field, table_of
+from cwda.theory.prediction import RUNG_MEANING
+from cwda.theory.shares import DANGER, between_layers
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["GlobalPruning"]
+__all__ = ["CriteriaOverlap", "GlobalPruning", "LayerShare"]
 
 
-@dataclass(frozen=True, eq=False)
-class GlobalPruning:
-    """What one ranking over all layers takes from each: a thin object round two tables.
+@dataclass(frozen=True)
+class LayerShare:
+    """What one layer loses at one ratio, under one criterion and rung."""
+
+    network: str = column("name of the network")
+    layer: str = column("name of the layer")
+    criterion: str = column("name of the criterion")
+    rung: str = column(RUNG_MEANING)
+    ratio: float = column("share of all filters pruned")
+    mean: float = column(
+        "mean of the scores as predicted, before any normalisation", default=math.nan
+    )
+    sd: float = column("standard deviation of the scores as predicted", default=math.nan)
+    mean_measured: float = column("mean of the scores", kw_only=True)
+    sd_measured: float = column("standard deviation of the scores", kw_only=True)
+    share_predicted: float = column(
+        "share of its filters that the layer loses, as predicted", default=math.nan
+    )
+    share_low: float = column(
+        "lower limit of the interval for this number of filters", default=math.nan
+    )
+    share_high: float = column("upper limit of the interval", default=math.nan)
+    share_measured: float = column(
+        '`cwda.pruning.select(..., strategy="global")` takes this share', default=math.nan
+    )
+    emptied: bool | None = column("whether it takes all filters of the layer", default=None)
+    emptied_predicted: float = column("probability that all filters go", default=math.nan)
+    danger: bool | None = column(f"whether that is {DANGER:g} or more", default=None)
+    n_filters: int = column("number of filters, n = N'", kw_only=True)
+    dim: int = column("weights per filter, d = N k^2", kw_only=True)
+    reason: str = column("why a number is missing; empty otherwise", kw_only=True)
+
+
+@dataclass(frozen=True)
+class CriteriaOverlap:
+    """How far two criteria prune the same filters of the network."""
+
+    network: str = column("name of the network")
+    criterion_a: str = column("first criterion of the pair")
+    criterion_b: str = column("second criterion of the pair")
+    rung: str = column(RUNG_MEANING)
+    ratio: float = column("share of all filters pruned")
+    overlap_predicted: float = column("Jaccard index of the two sets, as predicted")
+    overlap_measured: float = column("Jaccard index of the two sets; NaN where none is pruned")
+    reason: str = column("why a number is missing; empty otherwise")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class GlobalPruning(Answer[LayerShare]):
+    """What one ranking over all layers takes: one row per layer, criterion, rung and ratio.
+
+    `level` is that of the intervals of the shares.
 
     Attributes
     ----------
-    table : pandas.DataFrame
-        A row per layer, criterion, rung and ratio; docs/tables.md lists the columns.
-    overlap : pandas.DataFrame
-        A row per pair of criteria, rung and ratio: Jaccard index of the pruned sets.
-    network : str
-        What was ranked.
+    overlap_rows : tuple of CriteriaOverlap
+        One record per pair of criteria, rung and ratio; as a table `overlap`.
     normalise : str or None
         How the scores of a layer were scaled before the ranking.
     """
 
-    table: pd.DataFrame
-    overlap: pd.DataFrame
-    network: str
-    normalise: str | None
+    row: ClassVar[type] = LayerShare
+    overlap_rows: tuple[CriteriaOverlap, ...] = rows_field(
+        CriteriaOverlap, "how far two criteria prune the same filters of the network"
+    )
+    normalise: str | None = None
+
+    @cached_property
+    def overlap(self) -> pd.DataFrame:
+        """One row per pair of criteria, rung and ratio: Jaccard index of the pruned sets."""
+        return table_of(self.overlap_rows, CriteriaOverlap)
 
     def summary(self) -> pd.DataFrame:
-        """A row per criterion, rung and ratio, over the layers.
+        """One row per criterion, rung and ratio, over the layers.
 
         Columns: ``layers, error`` (mean absolute error of the predicted shares), ``within``
         (share of layers inside the interval), ``emptied, danger`` (numbers of layers), and
@@ -49,15 +103,15 @@ class GlobalPruning:
         rows = []
         keys = ["criterion", "rung", "ratio"]
         for key, group in self.table.groupby(keys, sort=False):
-            known = group.dropna(subset=["share_predicted", "share_measured"])
-            error = (known["share_predicted"] - known["share_measured"]).abs()
+            defined = group.dropna(subset=["share_predicted", "share_measured"])
+            error = (defined["share_predicted"] - defined["share_measured"]).abs()
             # Half a filter: the interval is that of a number of filters.
-            slack = 0.5 / known["n_filters"] + 1e-12
-            inside = (known["share_measured"] >= known["share_low"] - slack) & (
-                known["share_measured"] <= known["share_high"] + slack
+            slack = 0.5 / defined["n_filters"] + 1e-12
+            inside = (defined["share_measured"] >= defined["share_low"] - slack) & (
+                defined["share_measured"] <= defined["share_high"] + slack
             )
             row = dict(zip(keys, key, strict=True)) | {
-                "layers": len(known),
+                "layers": len(defined),
                 "error": error.mean(),
                 "within": inside.mean(),
                 "emptied": int(group["emptied"].sum()),
@@ -66,28 +120,19 @@ class GlobalPruning:
             rows.append(row if self.normalise else row | _between(group))
         return pd.DataFrame(rows)
 
-    def __repr__(self) -> str:
-        return (
-            f"GlobalPruning: {self.network}, {self._scaled}; .table has {len(self.table)} rows, "
-            f".overlap {len(self.overlap)}\n{self.summary().round(3).to_string(index=False)}"
-        )
-
-    def _repr_html_(self) -> str:
-        shown: str = self.summary().round(3).to_html(index=False, border=0)
-        return f"<p>Global pruning of {html.escape(self.network)}, {self._scaled}</p>{shown}"
-
-    @property
-    def _scaled(self) -> str:
-        return f"scores by {self.normalise}" if self.normalise else "raw scores"
+    def title(self) -> str:
+        """What is ranked, and by which scores."""
+        scores = f"scores by {self.normalise}" if self.normalise else "raw scores"
+        return f"global pruning of {self.network.name}, {scores}"
 
 
 def _between(group: pd.DataFrame) -> dict[str, Any]:
-    found = {}
+    shares = {}
     for name, suffix in (("between_predicted", ""), ("between_measured", "_measured")):
         rows = group.dropna(subset=[f"mean{suffix}", f"sd{suffix}"])
-        found[name] = (
+        shares[name] = (
             between_layers(rows[f"mean{suffix}"], rows[f"sd{suffix}"], rows["n_filters"])
             if len(rows)
             else float("nan")
         )
-    return {**found, "whole_layers_first": found["between_measured"] > 0.5}
+    return {**shares, "whole_layers_first": shares["between_measured"] > 0.5}

@@ -1,51 +1,68 @@
-"""`Comparison`: a thin object round the table of predicted beside measured coefficients."""
+"""`Comparison`: predicted rank correlations compared with measured ones."""
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from cwda.answers import Answer, column
+from cwda.formatting import many
 from cwda.numerics.proportions import wilson_interval
+from cwda.theory.prediction import RUNG_MEANING
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["COLUMNS", "Comparison"]
-
-#: Columns of the table.
-COLUMNS = (
-    *("network", "layer", "criterion_a", "criterion_b", "method", "rung"),
-    *("measured", "measured_low", "measured_high", "predicted", "low", "high"),
-    *("difference", "inside", "z", "pvalue", "pvalue_holm", "departs"),
-    *("n_filters", "dim", "reason"),
-)
+__all__ = ["ComparedCorrelation", "Comparison"]
 
 _MODEL = ["method", "rung", "criterion_a", "criterion_b"]
 # Two layers correlate perfectly whatever they show.
 _FEWEST_LAYERS = 3
 
 
-@dataclass(frozen=True, eq=False)
-class Comparison:
+@dataclass(frozen=True)
+class ComparedCorrelation:
+    """Two criteria in one layer: the coefficient measured, and what one rung predicts."""
+
+    network: str = column("name of the network")
+    layer: str = column("name of the layer")
+    criterion_a: str = column("first criterion of the pair")
+    criterion_b: str = column("second criterion of the pair")
+    method: str = column("how it is predicted: `closed form` or `simulated`")
+    rung: str = column(RUNG_MEANING)
+    measured: float = column("Spearman's coefficient of the scores")
+    measured_low: float = column("lower limit of its confidence interval")
+    measured_high: float = column("upper limit of its confidence interval")
+    predicted: float = column("Spearman's coefficient as predicted")
+    low: float = column("lower limit of the prediction interval")
+    high: float = column("upper limit of the prediction interval")
+    difference: float = column("predicted - measured")
+    inside: bool | None = column("whether low <= measured <= high")
+    z: float = column(
+        "deviation of the measured coefficient from the prediction in standard deviations, on "
+        "Fisher's scale; see theory.md"
+    )
+    pvalue: float = column("two-sided p-value of z")
+    pvalue_holm: float = column(
+        "the same, adjusted by Holm's method over the layers of one network, method, rung and pair"
+    )
+    departs: bool | None = column("whether `pvalue_holm` is at most 1 - level")
+    n_filters: int = column("number of filters, n = N'")
+    dim: int = column("weights per filter, d = N k^2")
+    reason: str = column("what in the row is undefined, and why; empty otherwise")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Comparison(Answer[ComparedCorrelation]):
     """Predicted and measured rank correlations, layer by layer.
 
-    Attributes
-    ----------
-    table : pandas.DataFrame
-        A row per network, layer, pair of criteria, method and rung; `COLUMNS` are described
-        in docs/tables.md. What is undefined is NaN or NA, and `reason` says why.
-    level : float
-        Level of the prediction intervals; 1 - level is that of the tests for departure.
+    There is one row per network, layer, pair of criteria, method and rung. `level` is that of
+    the prediction intervals, and 1 - level that of the tests for departure.
     """
 
-    table: pd.DataFrame
-    level: float
-
-    def __len__(self) -> int:
-        return len(self.table)
+    row: ClassVar[type] = ComparedCorrelation
 
     def summary(self) -> pd.DataFrame:
         """How well each rung predicts each pair of criteria, over all layers.
@@ -54,72 +71,58 @@ class Comparison:
         correlation, rms_z, coverage, coverage_low, coverage_high, departures, reason``.
         `layers` counts those with both coefficients, and `undefined` the others; `bias` is
         the mean of predicted - measured; `correlation` is Pearson's over the layers; the
-        limits of `coverage` are Wilson's at 95 %.
+        limits of `coverage` are Wilson's at the level of the comparison.
         """
         import pandas as pd
 
         groups = self.table.groupby(_MODEL, sort=False)
         return pd.DataFrame(
-            [dict(zip(_MODEL, key, strict=True)) | _accuracy(rows) for key, rows in groups]
+            [
+                dict(zip(_MODEL, key, strict=True)) | _accuracy(rows, self.level)
+                for key, rows in groups
+            ]
         )
-
-    def best_rungs(self) -> pd.DataFrame:
-        """The row of `summary` with the smallest mean absolute error, for each pair."""
-        known = self.summary().dropna(subset=["mae"])
-        best = known.groupby(_MODEL[2:], sort=False)["mae"].idxmin()
-        return known.loc[best].reset_index(drop=True)
 
     def departures(self) -> pd.DataFrame:
         """The rows that depart from the prediction, largest |z| first."""
         rows = self.table[self.table["departs"].fillna(False)]
         return rows.sort_values("z", key=abs, ascending=False, ignore_index=True)
 
-    def __repr__(self) -> str:
-        return f"{self._title()}\n{self._shown().to_string(index=False)}"
-
-    def _repr_html_(self) -> str:
-        shown: str = self._shown().to_html(index=False, border=0)
-        return f"<p>{html.escape(self._title())}</p>{shown}"
-
-    def _title(self) -> str:
-        networks = self.table["network"].drop_duplicates()
-        layers = len(self.table[["network", "layer"]].drop_duplicates())
-        return f"Comparison: {', '.join(networks)}, {layers} layers; .table has {len(self)} rows"
-
-    def _shown(self) -> pd.DataFrame:
-        shown = self.summary().drop(columns=["coverage_low", "coverage_high"])
-        shown["mae"], shown["bias"] = shown["mae"].round(4), shown["bias"].round(4)
-        return shown.round(2 if shown.empty else {"correlation": 2, "rms_z": 2, "coverage": 3})
+    def title(self) -> str:
+        """What is compared."""
+        names = ", ".join(network.name for network in self.networks)
+        layers = len({(row.network, row.layer) for row in self.rows})
+        return f"predicted and measured Spearman coefficients in {many(layers, 'layer')} of {names}"
 
 
-def _accuracy(rows: pd.DataFrame) -> dict[str, Any]:
+def _accuracy(rows: pd.DataFrame, level: float) -> dict[str, Any]:
     """One row of the summary from the layers of one model and pair."""
-    known = rows.dropna(subset=["difference"])
-    inside = int(known["inside"].sum())
-    low, high = wilson_interval(inside, len(known))
-    correlation, reason = _correlation(known)
-    if len(known) and known["z"].isna().all():
+    defined = rows.dropna(subset=["difference"])
+    inside = int(defined["inside"].sum())
+    low, high = wilson_interval(inside, len(defined), level)
+    correlation, reason = _correlation(defined)
+    if len(defined) and defined["z"].isna().all():
         reason = "; ".join(filter(None, [reason, "no layer has a z"]))
     return {
-        "layers": len(known),
-        "undefined": len(rows) - len(known),
-        "mae": known["difference"].abs().mean(),
-        "bias": known["difference"].mean(),
+        "layers": len(defined),
+        "undefined": len(rows) - len(defined),
+        "mae": defined["difference"].abs().mean(),
+        "bias": defined["difference"].mean(),
         "correlation": correlation,
-        "rms_z": float(np.sqrt(known["z"].pow(2).mean())),
-        "coverage": inside / len(known) if len(known) else np.nan,
+        "rms_z": float(np.sqrt(defined["z"].pow(2).mean())),
+        "coverage": inside / len(defined) if len(defined) else np.nan,
         "coverage_low": low,
         "coverage_high": high,
-        "departures": int(known["departs"].sum()),
-        "reason": reason if len(known) else rows["reason"].iloc[0],
+        "departures": int(defined["departs"].sum()),
+        "reason": reason if len(defined) else rows["reason"].iloc[0],
     }
 
 
-def _correlation(known: pd.DataFrame) -> tuple[float, str]:
+def _correlation(rows: pd.DataFrame) -> tuple[float, str]:
     """Pearson's correlation of predicted and measured, or why there is none."""
-    if len(known) < _FEWEST_LAYERS:
-        return np.nan, f"a correlation over layers needs {_FEWEST_LAYERS}, not {len(known)}"
+    if len(rows) < _FEWEST_LAYERS:
+        return np.nan, f"a correlation over layers needs {_FEWEST_LAYERS}, not {len(rows)}"
     for side in ("predicted", "measured"):
-        if np.ptp(known[side]) <= 1e-12:
+        if np.ptp(rows[side]) <= 1e-12:
             return np.nan, f"all layers have the same {side} coefficient: no correlation"
-    return float(known["predicted"].corr(known["measured"])), ""
+    return float(rows["predicted"].corr(rows["measured"])), ""

@@ -1,32 +1,49 @@
-"""The six conditions of CWDA: from a network to verdicts."""
+"""The conditions of CWDA: from a network to verdicts."""
 
-from cwda.conditions.check import CONDITIONS, check
+from cwda.conditions.calibration import Calibration
+from cwda.conditions.check import check
+from cwda.conditions.condition import Condition, Figure, Formula, Words, condition
 from cwda.conditions.description import (
     BlockCovariance,
+    Description,
     block_covariance,
     describe,
     joint_normality,
     normality,
 )
-from cwda.conditions.functions import (
-    epsilon,
-    gaussianity,
-    homogeneity,
-    independence,
-    mean,
-    variance,
-)
-from cwda.conditions.results import COLUMNS, ConditionResult
+from cwda.conditions.epsilon import epsilon
+from cwda.conditions.gaussianity import gaussianity
+from cwda.conditions.homogeneity import homogeneity
+from cwda.conditions.independence import independence
+from cwda.conditions.mean import mean
+from cwda.conditions.register import CONDITIONS
+from cwda.conditions.results import ConditionResult, Measurement
 from cwda.conditions.table import CheckResult
+from cwda.conditions.variance import variance
+from cwda.conditions.workspace import NEEDS, Workspace
+
+#: The conditions of the package, in the order of tables.
+BUILT_IN = (gaussianity, variance, mean, epsilon, independence, homogeneity)
+CONDITIONS.arrange(BUILT_IN)
 
 __all__ = [
-    "COLUMNS",
+    "BUILT_IN",
     "CONDITIONS",
+    "NEEDS",
     "BlockCovariance",
+    "Calibration",
     "CheckResult",
+    "Condition",
     "ConditionResult",
+    "Description",
+    "Figure",
+    "Formula",
+    "Measurement",
+    "Words",
+    "Workspace",
     "block_covariance",
     "check",
+    "condition",
     "describe",
     "epsilon",
     "gaussianity",

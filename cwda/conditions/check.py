@@ -1,86 +1,64 @@
-"""Run conditions over the layers of networks and adjust their p-values."""
+"""`check`: which conditions, with which margins, in which networks."""
 
 from __future__ import annotations
 
-import logging
-import math
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
 
-import numpy as np
-import torch
-
-from cwda.arguments import choose, require_between
-from cwda.conditions.definition import Condition
-from cwda.conditions.epsilon import EPSILON
-from cwda.conditions.gaussianity import GAUSSIANITY
-from cwda.conditions.homogeneity import HOMOGENEITY
-from cwda.conditions.independence import INDEPENDENCE
-from cwda.conditions.mean import MEAN
-from cwda.conditions.results import NAN, ConditionResult, decide
+from cwda.arguments import choose
+from cwda.conditions.condition import Condition
+from cwda.conditions.layerwise import check_networks, require_level, require_margin
+from cwda.conditions.register import CONDITIONS
 from cwda.conditions.table import CheckResult
-from cwda.conditions.variance import VARIANCE
-from cwda.conditions.workspace import Workspace, unfit
 from cwda.errors import CwdaError
-from cwda.layers import ConvLayer
 from cwda.loading.sources import Source, networks_of
-from cwda.numerics.combination import benjamini_hochberg, holm
-from cwda.numerics.device import resolve_device
-from cwda.progress import steps
+from cwda.progress import showing
+from cwda.typing import Device
 
-__all__ = ["CONDITIONS", "DEFAULT_ALPHA", "check", "check_layer", "resolve_margins"]
-
-#: The six conditions, in the order of tables.
-CONDITIONS: Mapping[str, Condition] = {
-    condition.name: condition
-    for condition in (GAUSSIANITY, VARIANCE, MEAN, EPSILON, INDEPENDENCE, HOMOGENEITY)
-}
-
-DEFAULT_ALPHA = 0.05
-
-_LOG = logging.getLogger(__name__)
+__all__ = ["check", "choose_conditions", "resolve_margins"]
 
 
 def check(
-    networks: Source | Iterable[Source],
-    conditions: Sequence[str] | None = None,
+    source: Source | Iterable[Source],
+    conditions: str | Condition | Iterable[str | Condition] | None = None,
     *,
     margins: Mapping[str, float] | None = None,
-    alpha: float = DEFAULT_ALPHA,
-    device: str | torch.device = "auto",
+    level: float = 0.90,
+    device: Device = "auto",
+    progress: bool = True,
 ) -> CheckResult:
-    """Test the conditions of CWDA on every layer of one or several networks.
+    """Test the conditions of CWDA in every layer of one or several networks.
 
-    Each condition gives an effect with an interval at level 1 - 2 `alpha`, a p-value of
-    the point null, and a verdict by equivalence: it *holds* where the whole interval lies
-    within the margin, *fails* where it lies beyond, and is *inconclusive* otherwise. A
-    layer or condition that cannot be tested is a row "not applicable" with its reason.
+    Each condition gives an effect with an interval, a p-value of its null hypothesis, and a
+    verdict by equivalence: it *holds* where the whole interval lies within the margin, *fails*
+    where it lies beyond, and is *inconclusive* otherwise. A layer or condition that cannot be
+    tested is a row "not applicable" with its reason.
 
     Parameters
     ----------
-    networks : Network, or anything that `cwda.load` takes, or an iterable of such
+    source : Network, or anything that `cwda.load` takes, or an iterable of such
         One network or several: loaded, or as a name, file, module, state dict, layer or array.
-    conditions : sequence of str, optional
-        Any of gaussianity, variance, mean, epsilon, independence, homogeneity; all six
-        by default.
+    conditions : str, Condition, or iterable of such, optional
+        Conditions by their names or as objects, such as ``cwda.conditions.mean``; by default all
+        in `cwda.conditions.CONDITIONS`, those of `cwda.condition` included.
     margins : mapping of str to float, optional
-        Margins by condition, where they differ from the defaults.
-    alpha : float
-        Intervals have level 1 - 2 alpha, so that each verdict is a test at level alpha.
+        Margins by the name of the condition, where they differ from the defaults.
+    level : float
+        Confidence of the intervals. A verdict errs with probability (1 - level) / 2 at most.
     device : str or torch.device
         "auto" (CUDA if there is one), "cpu", "cuda", ...
+    progress : bool
+        Whether long work shows a bar.
 
     Returns
     -------
     CheckResult
-        `.table` has one row a layer and condition, `.summary()` counts verdicts.
+        `.table` has one row per layer and condition, `.summary()` counts verdicts.
 
     Raises
     ------
     CwdaError
-        If a source cannot be read, a condition is unknown, or a margin, alpha or the device is
-        impossible.
+        If a source cannot be read, a condition is unknown, or a margin, the level or the device
+        is impossible.
 
     References
     ----------
@@ -94,34 +72,11 @@ def check(
     >>> [str(verdict) for verdict in res.table["verdict"]]
     ['inconclusive', 'inconclusive', 'holds', 'inconclusive', 'fails', 'inconclusive']
     """
-    chosen = choose_conditions(conditions)
+    wanted = choose_conditions(conditions)
     allowed = resolve_margins(margins)
-    require_alpha(alpha)
-    where = resolve_device(device)
-    many = networks_of(networks)
-    results: list[ConditionResult] = []
-    for network in many:
-        _LOG.info("testing %d layers of %s on %s", len(network), network.name, where)
-        rows: list[ConditionResult] = []
-        for layer in steps(network.layers, f"testing {network.name}"):
-            rows += _check_layer(layer, chosen, allowed, alpha, where, network.name)
-        results += _adjust(rows)
-    return CheckResult(tuple(results), tuple(many), alpha)
-
-
-def check_layer(
-    layer: ConvLayer,
-    condition: str,
-    *,
-    margin: float | None = None,
-    alpha: float = DEFAULT_ALPHA,
-    device: str | torch.device = "auto",
-) -> ConditionResult:
-    """Test one condition on one layer; parameters as in `check`."""
-    chosen = choose_conditions([condition])
-    margins = resolve_margins({} if margin is None else {condition: margin})
-    require_alpha(alpha)
-    return _check_layer(layer, chosen, margins, alpha, resolve_device(device), "")[0]
+    require_level(level)
+    with showing(progress):
+        return check_networks(networks_of(source), wanted, allowed, level, device)
 
 
 def resolve_margins(margins: Mapping[str, float] | None) -> dict[str, float]:
@@ -140,116 +95,34 @@ def resolve_margins(margins: Mapping[str, float] | None) -> dict[str, float]:
         )
     for name, value in (margins or {}).items():
         choose([name], resolved, "condition")
-        resolved[name] = require_between(value, 0, math.inf, f"the margin of {name}")
+        resolved[name] = require_margin(name, value)
     return resolved
 
 
-def choose_conditions(names: Sequence[str] | None) -> list[Condition]:
-    """The conditions of these names, in their usual order; all by default.
+def choose_conditions(
+    conditions: str | Condition | Iterable[str | Condition] | None,
+) -> list[Condition]:
+    """The conditions asked for, in the order of the register; all by default.
 
     Raises
     ------
     CwdaError
         If one is unknown, or none is given.
     """
+    if isinstance(conditions, Condition):
+        conditions = [conditions]
+    names: object = conditions
+    if isinstance(conditions, Iterable) and not isinstance(conditions, str):
+        names = [_name(condition) for condition in conditions]
     return [CONDITIONS[name] for name in choose(names, CONDITIONS, "condition")]
 
 
-def require_alpha(alpha: float) -> None:
-    """Refuse an impossible level.
-
-    Raises
-    ------
-    CwdaError
-        If it does not lie between 0 and 0.5.
-    """
-    require_between(alpha, 0, 0.5, "alpha")
-
-
-def _check_layer(
-    layer: ConvLayer,
-    conditions: Sequence[Condition],
-    margins: Mapping[str, float],
-    alpha: float,
-    device: torch.device,
-    network: str,
-) -> list[ConditionResult]:
-    _LOG.debug("testing %r", layer)
-    reason = unfit(layer)
-    names = {condition.name for condition in conditions}
-    space = Workspace(
-        layer,
-        device,
-        alpha,
-        variance="variance" in names,
-        covariance=not names.isdisjoint({"epsilon", "independence"}),
-    )
-    return [
-        _test(condition, space, reason, margins[condition.name], network)
-        for condition in conditions
-    ]
-
-
-def _test(
-    condition: Condition, space: Workspace, reason: str, margin: float, network: str
-) -> ConditionResult:
-    layer = space.layer
-    result = ConditionResult(
-        network=network,
-        layer=layer.name,
-        condition=condition.name,
-        estimate=NAN,
-        effect=NAN,
-        effect_low=NAN,
-        effect_high=NAN,
-        margin=margin,
-        statistic=NAN,
-        pvalue=NAN,
-        pvalue_holm=NAN,
-        pvalue_bh=NAN,
-        verdict="not applicable",
-        n_filters=layer.n_filters,
-        dim=layer.dim,
-        n_weights=layer.n_weights,
-        method=condition.method,
-        reason=reason or condition.inapplicable(layer),
-        null_hypothesis=condition.null_hypothesis,
-    )
-    if result.reason:
-        return result
-    try:
-        found = condition.measure(space)
-    except (CwdaError, torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        # One layer that cannot be computed must not lose the others. The allocator of the CPU
-        # raises a plain RuntimeError.
-        if type(error) is RuntimeError and "alloc" not in str(error):
-            raise
-        return replace(result, reason=(str(error).splitlines() or [type(error).__name__])[0])
-    if not math.isfinite(found.effect):
-        return replace(result, reason="the effect is not defined for these weights")
-    return replace(
-        result,
-        estimate=found.estimate,
-        effect=found.effect,
-        effect_low=found.low,
-        effect_high=found.high,
-        statistic=found.statistic,
-        pvalue=found.pvalue,
-        pvalue_holm=found.pvalue,
-        pvalue_bh=found.pvalue,
-        verdict=decide(found.low, found.high, margin),
-        details=found.details,
-    )
-
-
-def _adjust(rows: Sequence[ConditionResult]) -> list[ConditionResult]:
-    """Adjust p-values over the layers of one network, condition by condition."""
-    places: dict[str, list[int]] = defaultdict(list)
-    for place, row in enumerate(rows):
-        places[row.condition].append(place)
-    adjusted = list(rows)
-    for indices in places.values():
-        raw = np.array([rows[i].pvalue for i in indices])
-        for i, h, b in zip(indices, holm(raw), benjamini_hochberg(raw), strict=True):
-            adjusted[i] = replace(rows[i], pvalue_holm=float(h), pvalue_bh=float(b))
-    return adjusted
+def _name(condition: object) -> object:
+    if not isinstance(condition, Condition):
+        return condition
+    if CONDITIONS.get(condition.name) is not condition:
+        raise CwdaError(
+            f"condition {condition.name!r} has been forgotten, or defined anew since; "
+            "run its definition again"
+        )
+    return condition.name

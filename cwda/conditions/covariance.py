@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from cwda.conditions.workspace import Workspace
 
-__all__ = ["energy_shares"]
+__all__ = ["SHARES", "energy_shares"]
+
+#: The columns of `energy_shares`, with what they mean.
+SHARES: Mapping[str, str] = {
+    "energy_diagonal": "Share of the squared norm of Sigma on its diagonal; unbiased, so that it "
+    "may lie slightly outside 0 to 1.",
+    "energy_within": "The same inside the blocks, off the diagonal.",
+    "energy_between": "The same outside the blocks.",
+    "effective_dim": "Effective dimension, tr(Sigma)^2 / tr(Sigma^2); d where all variances are "
+    "equal and nothing correlates.",
+}
 
 
-def energy_shares(space: Workspace) -> dict[str, float]:
+def energy_shares(work: Workspace) -> dict[str, float]:
     """Shares of ||Sigma||^2 on the diagonal, inside and between the blocks, and d_eff.
 
     Each is a ratio of unbiased estimates and may fall slightly below 0 or above 1.
     """
     total, within, between = (
         float(kernel.sum()) if kernel is not None else 0.0
-        for kernel in (space.kernels.total, space.kernels.within, space.kernels.between)
+        for kernel in (work.kernels.total, work.kernels.within, work.kernels.between)
     )
     if total <= 0:
-        return {"effective_dim": space.effective_dim}
+        return {"effective_dim": work.effective_dim}
     return {
         "energy_diagonal": (total - within - between) / total,
         "energy_within": within / total,
         "energy_between": between / total,
-        "effective_dim": space.effective_dim,
+        "effective_dim": work.effective_dim,
     }

@@ -3,32 +3,46 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from cwda.answers import Answer, column, spread
 from cwda.arguments import choose
 from cwda.brief import brief
+from cwda.conditions.condition import Condition
 from cwda.conditions.covariance import energy_shares
-from cwda.conditions.workspace import Workspace, unfit
+from cwda.conditions.layerwise import needs_of
+from cwda.conditions.register import CONDITIONS
+from cwda.conditions.workspace import Workspace
 from cwda.errors import CwdaError, WeightsError
 from cwda.layers import ConvLayer
-from cwda.loading.sources import Source, layer_of, network_of
+from cwda.loading.sources import Source, layer_of, networks_of
 from cwda.numerics.device import resolve_device
 from cwda.numerics.normality.henze_zirkler import henze_zirkler
 from cwda.numerics.normality.layers import marginals, unit_norm_allowed
 from cwda.numerics.normality.shapiro_wilk import LARGEST_SAMPLE
+from cwda.progress import showing, steps
+from cwda.typing import Device
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["BlockCovariance", "block_covariance", "describe", "joint_normality", "normality"]
+__all__ = [
+    "BlockCovariance",
+    "Description",
+    "LayerDescription",
+    "block_covariance",
+    "describe",
+    "joint_normality",
+    "normality",
+]
 
-Device = str | torch.device
 Array = npt.NDArray[np.float64]
 Scope = Literal["position", "filter", "layer"]
 
@@ -65,12 +79,12 @@ class BlockCovariance:
     __repr__ = brief
 
 
-def block_covariance(layer: Source, *, device: Device = "auto") -> BlockCovariance:
+def block_covariance(source: Source, *, device: Device = "auto") -> BlockCovariance:
     """Estimate F F^T / N' by blocks, without forming a d x d matrix.
 
     Parameters
     ----------
-    layer : ConvLayer or array
+    source : ConvLayer or array
         One layer, or a source with a single one; weights must be finite, not constant, with 8
         filters or more.
     device : str or torch.device
@@ -78,7 +92,7 @@ def block_covariance(layer: Source, *, device: Device = "auto") -> BlockCovarian
 
     Raises
     ------
-    WeightsError
+    CwdaError
         If the layer's weights do not allow it.
 
     References
@@ -88,21 +102,24 @@ def block_covariance(layer: Source, *, device: Device = "auto") -> BlockCovarian
     Examples
     --------
     >>> import cwda
-    >>> found = cwda.conditions.block_covariance(cwda.load("resnet20-cifar10")["layer1.0.conv1"])
-    >>> found.blocks.shape, found.diagonal.shape, round(found.sampling_level, 3)
+    >>> layer = cwda.load("resnet20-cifar10")["layer1.0.conv1"]
+    >>> covariance = cwda.conditions.block_covariance(layer)
+    >>> covariance.blocks.shape, covariance.diagonal.shape, round(covariance.sampling_level, 3)
     ((16, 9, 9), (144,), 0.199)
     """
-    layer = layer_of(layer)
-    space = _workspace(layer, device)
-    n = layer.n_filters
-    scaled = space.blocks.double() / space.scale
+    return _block_covariance(_workspace(layer_of(source), device))
+
+
+def _block_covariance(work: Workspace) -> BlockCovariance:
+    n = work.layer.n_filters
+    scaled = work.blocks.double() / work.scale
     by_channel = scaled.transpose(0, 1)
-    blocks = (by_channel.transpose(1, 2) @ by_channel).mul_(space.scale**2 / n)
+    blocks = (by_channel.transpose(1, 2) @ by_channel).mul_(work.scale**2 / n)
     diagonal = blocks.diagonal(dim1=1, dim2=2).reshape(-1)
     return BlockCovariance(
         blocks.cpu().numpy(),
         diagonal.cpu().numpy(),
-        energy_shares(space),
+        energy_shares(work),
         _mean_abs_correlation(scaled),
         math.sqrt(2 / (math.pi * n)),
     )
@@ -123,20 +140,92 @@ def _mean_abs_correlation(blocks: Tensor) -> float:
     return float((x.T @ x).abs()[apart].mean())
 
 
-def describe(network: Source, *, device: Device = "auto") -> pd.DataFrame:
-    """The classical numbers of each layer, as a tidy table.
+@dataclass(frozen=True, kw_only=True)
+class LayerDescription:
+    """The classical numbers of one layer: a row of the table of `cwda.describe`."""
 
-    Columns: network, layer, n_filters, dim, n_weights, weight_mean, weight_sd, the smallest,
-    median and largest element of the diagonal of F F^T / N', mean_abs_correlation of different
-    channels beside its sampling_level, the energy shares and effective_dim, and reason (why a
-    layer has none of them).
+    network: str = column("Name of the network.")
+    layer: str = column("Path of the parameter, without `.weight`.")
+    n_filters: int = column("Number of filters, $N'$.")
+    dim: int = column("Number of weights of one filter, $d = N k^2$.")
+    n_weights: int = column("Number of weights of the layer, $N' d$.")
+    weight_mean: float = column("Mean of all weights.", default=math.nan)
+    weight_sd: float = column("Standard deviation of all weights.", default=math.nan)
+    diagonal_min: float = column(
+        "Smallest element of the diagonal of $F F^T / N'$, the estimates of $a_p$.",
+        default=math.nan,
+    )
+    diagonal_median: float = column("Median of that diagonal.", default=math.nan)
+    diagonal_max: float = column("Largest element of that diagonal.", default=math.nan)
+    mean_abs_correlation: float = column(
+        "Mean absolute correlation of weights of different channels, of at most 512 evenly "
+        "spaced positions.",
+        default=math.nan,
+    )
+    sampling_level: float = column(
+        r"What that mean is without any correlation, $\sqrt{2 / (\pi N')}$.", default=math.nan
+    )
+    energy_diagonal: float = column(
+        "Share of the squared norm of Sigma on its diagonal; unbiased, so that it may lie "
+        "slightly outside 0 to 1.",
+        default=math.nan,
+    )
+    energy_within: float = column("The same inside the blocks, off the diagonal.", default=math.nan)
+    energy_between: float = column("The same outside the blocks.", default=math.nan)
+    effective_dim: float = column(
+        "Effective dimension, $(\\operatorname{tr} \\Sigma)^2 / \\operatorname{tr} \\Sigma^2$.",
+        default=math.nan,
+    )
+    effects: Mapping[str, float] = spread(
+        "Effect of each condition, such as `effect_mean`; as in the table of `cwda.check`."
+    )
+    reason: str = column("Why the layer has no such numbers; empty otherwise.", default="")
+
+    __repr__ = brief
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Description(Answer[LayerDescription]):
+    """The classical numbers of the layers of networks; there are no intervals."""
+
+    row: ClassVar[type] = LayerDescription
+
+    def title(self) -> str:
+        """What is described."""
+        return f"layers of {', '.join(network.name for network in self.networks)}"
+
+    def summary(self) -> pd.DataFrame:
+        """A few of the columns."""
+        columns = ["network", "layer", "n_filters", "dim", "weight_mean", "weight_sd"]
+        columns += ["mean_abs_correlation", "sampling_level", "effective_dim", "reason"]
+        return self.table[columns]
+
+
+def describe(
+    source: Source | Iterable[Source], *, device: Device = "auto", progress: bool = True
+) -> Description:
+    """The classical numbers of each layer, and the effect of each condition.
 
     Parameters
     ----------
-    network : Network, or anything that `cwda.load` takes
+    source : Network, or anything that `cwda.load` takes, or an iterable of such
         What to describe.
     device : str or torch.device
         Where to compute, in float64.
+    progress : bool
+        Whether long work shows a bar.
+
+    Returns
+    -------
+    Description
+        `.table` has one row per layer: mean and standard deviation of the weights, the diagonal
+        of F F^T / N', correlations of different channels, the shares of energy of Sigma, its
+        effective dimension, and the effects.
+
+    Raises
+    ------
+    CwdaError
+        If a source cannot be read, or the device cannot be used.
 
     References
     ----------
@@ -145,45 +234,59 @@ def describe(network: Source, *, device: Device = "auto") -> pd.DataFrame:
     Examples
     --------
     >>> import cwda
-    >>> table = cwda.describe(cwda.load("resnet20-cifar10"))
+    >>> table = cwda.describe(cwda.load("resnet20-cifar10")).table
     >>> len(table), bool((table["diagonal_min"] > 0).all())
     (19, True)
     """
-    import pandas as pd
+    device = resolve_device(device)
+    conditions = list(CONDITIONS.values())
+    with showing(progress):
+        networks = networks_of(source)
+        rows = tuple(
+            _describe(network.name, layer, device, conditions)
+            for network in networks
+            for layer in steps(network.layers, f"describing {network.name}")
+        )
+    return Description(rows, tuple(networks), level=math.nan)
 
-    network = network_of(network)
-    return pd.DataFrame([_describe(network.name, layer, device) for layer in network])
 
-
-def _describe(network: str, layer: ConvLayer, device: Device) -> dict[str, Any]:
-    row: dict[str, Any] = {
+def _describe(
+    network: str, layer: ConvLayer, device: torch.device, conditions: Sequence[Condition]
+) -> LayerDescription:
+    work = Workspace(layer, device, needs=needs_of(conditions) | {"covariance kernel"})
+    facts: dict[str, Any] = {
         "network": network,
         "layer": layer.name,
         "n_filters": layer.n_filters,
         "dim": layer.dim,
         "n_weights": layer.n_weights,
+        "effects": {
+            f"effect_{condition.name}": condition.test(work, condition.margin).effect
+            for condition in conditions
+        },
     }
+    if work.unfit:
+        return LayerDescription(**facts, reason=work.unfit)
     try:
-        found = block_covariance(layer, device=device)
+        covariance = _block_covariance(work)
     except WeightsError as error:
-        return {**row, "reason": str(error)}
+        return LayerDescription(**facts, reason=str(error))
     mean = float(layer.weight.detach().double().mean())
-    return {
-        **row,
-        "weight_mean": mean,
-        "weight_sd": math.sqrt(max(float(found.diagonal.mean()) - mean**2, 0.0)),
-        "diagonal_min": float(found.diagonal.min()),
-        "diagonal_median": float(np.median(found.diagonal)),
-        "diagonal_max": float(found.diagonal.max()),
-        "mean_abs_correlation": found.mean_abs_correlation,
-        "sampling_level": found.sampling_level,
-        **found.shares,
-        "reason": "",
-    }
+    facts |= covariance.shares
+    return LayerDescription(
+        weight_mean=mean,
+        weight_sd=math.sqrt(max(float(covariance.diagonal.mean()) - mean**2, 0.0)),
+        diagonal_min=float(covariance.diagonal.min()),
+        diagonal_median=float(np.median(covariance.diagonal)),
+        diagonal_max=float(covariance.diagonal.max()),
+        mean_abs_correlation=covariance.mean_abs_correlation,
+        sampling_level=covariance.sampling_level,
+        **facts,
+    )
 
 
 def normality(
-    layer: Source,
+    source: Source,
     scope: Scope = "position",
     *,
     unit_norm: bool = False,
@@ -197,7 +300,7 @@ def normality(
 
     Parameters
     ----------
-    layer : ConvLayer or array
+    source : ConvLayer or array
         One layer, or a source with a single one.
     scope : str
         "position", "filter" or "layer".
@@ -209,7 +312,7 @@ def normality(
     Returns
     -------
     DataFrame
-        A row a sample: Anderson-Darling A^2, Shapiro-Wilk W (up to 5,000 values), skewness,
+        One row per sample: Anderson-Darling A^2, Shapiro-Wilk W (up to 5,000 values), skewness,
         excess kurtosis, Jarque-Bera, D'Agostino K^2 and the KS distance; for positions the
         p-values, of which those of Jarque-Bera and K^2 are descriptive only.
 
@@ -233,39 +336,39 @@ def normality(
     import pandas as pd
 
     choose([scope], get_args(Scope), "scope")
-    layer = layer_of(layer)
-    space = _workspace(layer, device)
-    filters = space.filters
+    layer = layer_of(source)
+    work = _workspace(layer, device)
+    filters = work.filters
     if unit_norm:
-        if scope == "position" and not unit_norm_allowed(layer.n_filters, space.effective_dim):
+        if scope == "position" and not unit_norm_allowed(layer.n_filters, work.effective_dim):
             raise CwdaError(
                 f"{layer.name}: dividing filters of effective dimension "
-                f"{space.effective_dim:.0f} by their norm makes {layer.n_filters} weights of a "
+                f"{work.effective_dim:.0f} by their norm makes {layer.n_filters} weights of a "
                 "position non-normal by itself; use scope 'filter' or 'layer'"
             )
         rms = torch.linalg.vector_norm(filters, dim=1, keepdim=True, dtype=torch.float64)
         filters = filters.double() / (rms / math.sqrt(layer.dim))
     rows = {"position": filters.T, "filter": filters, "layer": filters.reshape(1, -1)}[scope]
-    wanted: list[Any] = ["anderson_darling", "moments", "ks"]
+    tests: list[Any] = ["anderson_darling", "moments", "ks"]
     if rows.shape[1] <= LARGEST_SAMPLE:
-        wanted.append("shapiro_wilk")
+        tests.append("shapiro_wilk")
     if rows.shape[1] < 3:
-        raise CwdaError(f"{layer.name}: {rows.shape[1]} values a {scope}; 3 are needed")
-    found = marginals(rows, wanted)
+        raise CwdaError(f"{layer.name}: {rows.shape[1]} values per {scope}; 3 are needed")
+    statistics = marginals(rows, tests)
     columns = {
         name: value.cpu().numpy()
-        for name, value in vars(found).items()
+        for name, value in vars(statistics).items()
         if isinstance(value, Tensor) and (scope == "position" or not name.endswith("pvalue"))
     }
     return pd.DataFrame(columns).rename_axis(scope)
 
 
-def joint_normality(layer: Source, *, device: Device = "auto") -> pd.DataFrame:
+def joint_normality(source: Source, *, device: Device = "auto") -> pd.DataFrame:
     """Henze-Zirkler test of joint normality of the k^2 weights of each input channel.
 
     Parameters
     ----------
-    layer : ConvLayer or array
+    source : ConvLayer or array
         One layer, or a source with a single one, with kernels of 2 to 49 positions and more
         filters than positions.
     device : str or torch.device
@@ -274,7 +377,7 @@ def joint_normality(layer: Source, *, device: Device = "auto") -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        A row an input channel: statistic and pvalue, NaN where the kernels' covariance is
+        One row per input channel: statistic and pvalue, NaN where the kernels' covariance is
         singular.
 
     Raises
@@ -294,13 +397,13 @@ def joint_normality(layer: Source, *, device: Device = "auto") -> pd.DataFrame:
     """
     import pandas as pd
 
-    statistic, pvalue = henze_zirkler(_workspace(layer_of(layer), device).blocks)
+    statistic, pvalue = henze_zirkler(_workspace(layer_of(source), device).blocks)
     table = pd.DataFrame({"statistic": statistic.cpu().numpy(), "pvalue": pvalue.cpu().numpy()})
     return table.rename_axis("channel")
 
 
 def _workspace(layer: ConvLayer, device: Device) -> Workspace:
-    reason = unfit(layer)
-    if reason:
-        raise WeightsError(f"{layer.name}: {reason}")
-    return Workspace(layer, resolve_device(device), alpha=0.05, variance=False)
+    work = Workspace(layer, resolve_device(device), needs={"covariance kernel"})
+    if work.unfit:
+        raise WeightsError(f"{layer.name}: {work.unfit}")
+    return work

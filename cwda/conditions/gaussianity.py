@@ -4,30 +4,93 @@ from __future__ import annotations
 
 import math
 
-from cwda.conditions.definition import Condition, always_applicable
+from cwda.conditions.calibration import Calibration, Law, LayerSize
+from cwda.conditions.condition import Figure, Formula, Words, condition
 from cwda.conditions.results import Measurement
 from cwda.conditions.workspace import Workspace
 from cwda.numerics.combination import benjamini_hochberg, cauchy_combination, holm
 from cwda.numerics.normality.layers import marginals
 from cwda.numerics.normality.pooled_ks import pooled_ks
 
-__all__ = ["GAUSSIANITY"]
+__all__ = ["gaussianity"]
 
 
-def _measure(space: Workspace) -> Measurement:
-    positions = marginals(space.filters.T, ["anderson_darling"])
+def _truth(law: Law, size: LayerSize) -> float:
+    return law.distance(size)
+
+
+def _is_null(law: Law, size: LayerSize) -> bool:
+    # The scale of the filters makes each position a mixture.
+    return not any(law.parameters[name] for name in ("heavy", "gaussianity", "homogeneity"))
+
+
+@condition(
+    margin=0.05,
+    short="gauss",
+    null="at every position, the weights of the filters are normal",
+    effect="Kolmogorov-Smirnov distance of the standardised weights from the normal law",
+    method="Anderson-Darling per position, Cauchy combination; KS distance of pooled "
+    "weights, jackknife over filters, simultaneous band",
+    words=Words(
+        title="Gaussianity",
+        claim="Gaussian weights",
+        asks="The assumption says that the weights of a filter are Gaussian. Asked is how far the "
+        "distribution of the layer's standardised weights lies from the normal one.",
+        estimator="The effect is the Kolmogorov-Smirnov distance of all weights of the layer; its "
+        "interval rests on a jackknife over filters, as a simultaneous band for the lower limit. "
+        "The p-value asks each of the d positions (Anderson-Darling over the filters) and "
+        "combines them by Cauchy combination.",
+        reading="A distance of .05 means that no quantile of the weights is off by more than 5 % "
+        "of the filters. A layer whose filters differ in scale is not Gaussian as a whole even if "
+        "each filter is: compare homogeneity.",
+    ),
+    equation=Formula(
+        typst="D = sup_x |hat(F)(x) - Phi(x)|",
+        spoken="D is the largest distance between the distribution function of the standardised "
+        "weights and the normal one",
+    ),
+    figure=Figure(
+        name="qq",
+        kind="Q-Q plots",
+        caption="Quantiles of the standardised weights against normal ones in the layers with "
+        "the largest effects. Points outside the band depart from the normal law.",
+    ),
+    details={
+        "positions": "Number of positions tested.",
+        "positions_degenerate": "Number of positions at which all filters have the same weight.",
+        "positions_rejected": "Number of positions with a p-value below (1 - level) / 2.",
+        "positions_rejected_holm": "The same, adjusted over the positions by Holm's method.",
+        "positions_rejected_bh": "The same by the method of Benjamini and Hochberg.",
+    },
+    calibration=Calibration(
+        truth=_truth, null=_is_null, undisturbed={"heavy": False, "homogeneity": 0.0}
+    ),
+)
+def gaussianity(work: Workspace) -> Measurement:
+    """Test whether the weights of the filters are Gaussian (condition 1 of the paper).
+
+    The effect is D = sup |F_n(w) - Phi(w)| of the layer's pooled, standardised weights, with
+    an interval from the jackknife over filters (simultaneous for the lower limit). The
+    p-value combines Anderson-Darling tests of the d = N k^2 positions, each a sample of N'
+    filters, by Cauchy combination.
+
+    References
+    ----------
+    Huang et al. (2021), section 2.1; Stephens (1974); Liu and Xie (2020).
+
+    Examples
+    --------
+    >>> import cwda
+    >>> net = cwda.load("resnet20-cifar10")
+    >>> round(cwda.conditions.gaussianity(net["layer3.0.conv1"]).effect, 3) < 0.2
+    True
+    """
+    positions = marginals(work.filters.T, ["anderson_darling"])
     pvalues = positions.anderson_darling_pvalue
     assert pvalues is not None
     pvalue = float(cauchy_combination(pvalues))
-    each = pvalues.cpu().numpy()
-    details = {
-        "positions": float((~positions.degenerate).sum()),
-        "positions_degenerate": float(positions.degenerate.sum()),
-        "positions_rejected": float((each < space.alpha).sum()),
-        "positions_rejected_holm": float((holm(each) < space.alpha).sum()),
-        "positions_rejected_bh": float((benjamini_hochberg(each) < space.alpha).sum()),
-    }
-    pooled = pooled_ks(space.filters, alpha=space.alpha)
+    raw = pvalues.cpu().numpy()
+    pooled = pooled_ks(work.filters, alpha=work.alpha)
     return Measurement(
         estimate=pooled.distance,
         effect=pooled.distance,
@@ -35,7 +98,13 @@ def _measure(space: Workspace) -> Measurement:
         high=pooled.high,
         statistic=_cauchy_statistic(pvalue),
         pvalue=pvalue,
-        details=details,
+        details={
+            "positions": float((~positions.degenerate).sum()),
+            "positions_degenerate": float(positions.degenerate.sum()),
+            "positions_rejected": (raw < work.alpha).sum(),
+            "positions_rejected_holm": (holm(raw) < work.alpha).sum(),
+            "positions_rejected_bh": (benjamini_hochberg(raw) < work.alpha).sum(),
+        },
     )
 
 
@@ -44,15 +113,3 @@ def _cauchy_statistic(pvalue: float) -> float:
     if not 0 < pvalue < 1:
         return math.copysign(math.inf, 0.5 - pvalue) if pvalue == pvalue else math.nan
     return 1 / math.tan(math.pi * pvalue)
-
-
-GAUSSIANITY = Condition(
-    name="gaussianity",
-    null_hypothesis="at every position, the weights of the filters are normal",
-    effect="Kolmogorov-Smirnov distance of the standardised weights from the normal law",
-    margin=0.05,
-    method="Anderson-Darling per position, Cauchy combination; KS distance of pooled "
-    "weights, jackknife over filters, simultaneous band",
-    inapplicable=always_applicable,
-    measure=_measure,
-)

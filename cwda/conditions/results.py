@@ -1,116 +1,177 @@
-"""Results of the conditions: one record a layer and condition, and the verdict on it."""
+"""Results of the conditions: one row per layer and condition, and the verdict on it."""
 
 from __future__ import annotations
 
 import html
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Self, SupportsFloat
 
-__all__ = ["COLUMNS", "ConditionResult", "Measurement", "Verdict", "decide"]
+from cwda.answers import aside, column, columns_of
+from cwda.errors import CwdaError
+from cwda.layers import ConvLayer
+
+__all__ = ["ConditionResult", "Measurement", "Verdict", "decide"]
 
 Verdict = Literal["holds", "fails", "inconclusive", "not applicable"]
 
 NAN = math.nan
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Measurement:
     """What a condition finds in one layer, before margin and verdict.
 
     Attributes
     ----------
-    estimate : float
-        Unbiased estimate of the squared quantity, in units of the weights.
     effect, low, high : float
-        Dimensionless effect size and its interval at level 1 - 2 alpha.
-    statistic, pvalue : float
-        Test of the point null.
+        Dimensionless effect size, 0 where the condition is met exactly, and its interval at the
+        level of the `Workspace`.
+    pvalue, statistic : float
+        Test of the null hypothesis; NaN where there is none.
+    estimate : float
+        Estimate of the quantity itself, in units of the weights; NaN where there is none.
     details : mapping of str to float
         Further numbers of this condition.
+
+    Raises
+    ------
+    CwdaError
+        If one of these is not a number, or the interval ends before it begins.
+
+    Examples
+    --------
+    >>> from cwda.conditions import Measurement
+    >>> Measurement(effect=0.1, low=0.05, high=0.2).high
+    0.2
     """
 
-    estimate: float
     effect: float
     low: float
     high: float
-    statistic: float
-    pvalue: float
+    pvalue: float = NAN
+    statistic: float = NAN
+    estimate: float = NAN
     details: Mapping[str, float] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        numbers = vars(self)
+        for name in ("effect", "low", "high", "pvalue", "statistic", "estimate"):
+            numbers[name] = _as_number(numbers[name], name)
+        if not isinstance(self.details, Mapping):
+            raise CwdaError(f"details are numbers by name, not {type(self.details).__name__}")
+        taken = sorted(columns_of(ConditionResult).keys() & self.details.keys())
+        if taken:
+            raise CwdaError(f"the table has a column {taken[0]!r} already; rename this detail")
+        numbers["details"] = {
+            str(name): _as_number(value, str(name)) for name, value in self.details.items()
+        }
+        if self.low > self.high:
+            raise CwdaError(f"the interval from {self.low:g} to {self.high:g} is upside down")
 
-@dataclass(frozen=True)
+
+def _as_number(value: object, name: str) -> float:
+    if isinstance(value, SupportsFloat) and not isinstance(value, str):
+        try:
+            return float(value)
+        except (TypeError, ValueError, RuntimeError):
+            pass
+    raise CwdaError(f"{name} is one number, not an object of type {type(value).__name__}")
+
+
+@dataclass(frozen=True, kw_only=True)
 class ConditionResult:
-    """One condition tested in one layer.
+    """One condition tested in one layer: a row of the table of `cwda.check`."""
 
-    Attributes
-    ----------
-    network, layer, condition : str
-        What was tested.
-    estimate : float
-        Estimate of the quantity that the condition says is small, in units of the weights.
-    effect, effect_low, effect_high : float
-        Dimensionless effect size and its interval at level 1 - 2 alpha.
-    margin : float
-        Largest effect that counts as negligible.
-    statistic, pvalue : float
-        Test of "the effect is exactly 0"; see `null_hypothesis`.
-    pvalue_holm, pvalue_bh : float
-        Adjusted over the layers of the network (Holm; Benjamini and Hochberg).
-    verdict : str
-        "holds" (whole interval within the margin), "fails" (whole interval beyond it),
-        "inconclusive", or "not applicable".
-    n_filters, dim, n_weights : int
-        N', N k^2 and their product.
-    method : str
-        Statistic and null distribution.
-    reason : str
-        Why the condition is not applicable; empty otherwise.
-    null_hypothesis : str
-        The point null in words.
-    details : mapping of str to float
-        Further numbers of this condition.
-    """
+    network: str = column(
+        "Name of the network; a second one of the same name is followed by ` (2)`."
+    )
+    layer: str = column("Path of the parameter, without `.weight`.")
+    condition: str = column("Name of the condition, such as `mean`.")
+    estimate: float = column(
+        "Estimate of the quantity that the condition says is small, in units of the weights. For "
+        "`mean` it is a square, for `variance`, `epsilon` and `independence` a sum of fourth "
+        "powers, each without bias; for `homogeneity` the variance of the log scale; for "
+        "`gaussianity` the effect itself.",
+        default=NAN,
+    )
+    effect: float = column(
+        "Dimensionless size of the departure; 0 where the condition is met exactly.", default=NAN
+    )
+    effect_low: float = column(
+        "Lower limit of the effect's interval, at the level of the answer (.90 by default).",
+        default=NAN,
+    )
+    effect_high: float = column("Upper limit of the effect's interval.", default=NAN)
+    margin: float = column("Largest effect that counts as negligible.")
+    statistic: float = column(
+        "Statistic of the test of the null hypothesis, that the effect is exactly 0.", default=NAN
+    )
+    pvalue: float = column("P-value of that test.", default=NAN)
+    pvalue_holm: float = column(
+        "P-value adjusted over the layers of this network and condition by Holm's method, which "
+        "bounds the chance of any false rejection.",
+        default=NAN,
+    )
+    pvalue_bh: float = column(
+        "The same by the method of Benjamini and Hochberg, which bounds the share of false "
+        "rejections.",
+        default=NAN,
+    )
+    verdict: Verdict = column(
+        "`holds` if the whole interval lies within the margin, `fails` if it lies beyond, "
+        "`inconclusive` if neither, `not applicable` if there is no effect.",
+        default="not applicable",
+    )
+    n_filters: int = column("Number of filters, $N'$.")
+    dim: int = column("Number of weights of one filter, $d = N k^2$.")
+    n_weights: int = column("Number of weights of the layer, $N' d$.")
+    method: str = column("Statistic, null distribution and interval.")
+    reason: str = column("Why the condition is not applicable; empty otherwise.", default="")
+    null_hypothesis: str = aside("The null hypothesis of the test, in words.", default="")
+    details: Mapping[str, float] = aside(
+        "Further numbers of the condition; columns of `CheckResult.condition`.",
+        default_factory=dict,
+    )
 
-    network: str
-    layer: str
-    condition: str
-    estimate: float
-    effect: float
-    effect_low: float
-    effect_high: float
-    margin: float
-    statistic: float
-    pvalue: float
-    pvalue_holm: float
-    pvalue_bh: float
-    verdict: Verdict
-    n_filters: int
-    dim: int
-    n_weights: int
-    method: str
-    reason: str
-    null_hypothesis: str = ""
-    details: Mapping[str, float] = field(default_factory=dict)
+    @classmethod
+    def not_applicable(cls, layer: ConvLayer, reason: str, **facts: Any) -> Self:
+        """The row of a layer without an effect, which a measurement may complete."""
+        return cls(
+            layer=layer.name,
+            reason=reason,
+            n_filters=layer.n_filters,
+            dim=layer.dim,
+            n_weights=layer.n_weights,
+            **facts,
+        )
 
-    def row(self) -> dict[str, Any]:
-        """The documented columns as a dictionary."""
-        return {name: getattr(self, name) for name in COLUMNS}
+    def measured(self, measurement: Measurement) -> Self:
+        """The same row with what was measured, and the verdict on it."""
+        if not math.isfinite(measurement.effect):
+            return replace(self, reason="the effect is not defined for these weights")
+        return replace(
+            self,
+            estimate=measurement.estimate,
+            effect=measurement.effect,
+            effect_low=measurement.low,
+            effect_high=measurement.high,
+            statistic=measurement.statistic,
+            pvalue=measurement.pvalue,
+            pvalue_holm=measurement.pvalue,
+            pvalue_bh=measurement.pvalue,
+            verdict=decide(measurement.low, measurement.high, self.margin),
+            details=measurement.details,
+        )
 
     def _repr_html_(self) -> str:
-        cells = {**self.row(), **self.details}
+        cells = {**{name: getattr(self, name) for name in columns_of(type(self))}, **self.details}
         body = "".join(
             f"<tr><th>{html.escape(key)}</th><td>{html.escape(_plain(value))}</td></tr>"
             for key, value in cells.items()
         )
         return f"<table>{body}</table>"
-
-
-#: Columns of every table of conditions, in order.
-COLUMNS: tuple[str, ...] = tuple(
-    f.name for f in fields(ConditionResult) if f.name not in ("null_hypothesis", "details")
-)
 
 
 def decide(low: float, high: float, margin: float) -> Verdict:

@@ -1,65 +1,56 @@
-"""`CheckResult`: a thin object round the table of conditions."""
+"""`CheckResult`: the answer of `cwda.check`, and how its verdicts are counted."""
 
 from __future__ import annotations
 
-import html
 import statistics
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
+
+from cwda.answers import Answer, column, table_of
 from cwda.arguments import choose
-from cwda.conditions.results import COLUMNS, ConditionResult
-from cwda.layers import Network
+from cwda.conditions.results import ConditionResult
+from cwda.numerics.combination import benjamini_hochberg, holm
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["CheckResult", "ConditionCount", "count_verdicts"]
+__all__ = ["CheckResult", "ConditionCount", "adjusted", "count_verdicts"]
 
 
 @dataclass(frozen=True)
 class ConditionCount:
-    """How one network stands with one condition.
+    """How one network stands with one condition: a row of `CheckResult.summary`."""
+
+    network: str = column("Name of the network.")
+    condition: str = column("Name of the condition.")
+    holds: int = column("Number of layers in which the condition holds.")
+    fails: int = column("Number of layers in which it fails.")
+    inconclusive: int = column("Number of layers with too few filters to tell.")
+    not_applicable: int = column("Number of layers about which the condition says nothing.")
+    weights_hold: float = column(
+        "Share of the network's convolution weights that lie in layers where it holds."
+    )
+    weights_fail: float = column("The same for layers where it fails.")
+    weights_inconclusive: float = column("The same for layers that cannot be decided.")
+    margin: float = column("Largest effect that counts as negligible.")
+    median_effect: float = column("Median effect over the layers tested.")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class CheckResult(Answer[ConditionResult]):
+    """Verdicts on the conditions in the layers of networks.
 
     Attributes
     ----------
-    network, condition : str
-        What is counted.
-    holds, fails, inconclusive, not_applicable : int
-        Numbers of layers.
-    weights_hold, weights_fail, weights_inconclusive : float
-        Shares of the network's convolution weights in those layers.
-    margin, median_effect : float
-        The margin, and the median effect over the layers tested.
-    """
-
-    network: str
-    condition: str
-    holds: int
-    fails: int
-    inconclusive: int
-    not_applicable: int
-    weights_hold: float
-    weights_fail: float
-    weights_inconclusive: float
-    margin: float
-    median_effect: float
-
-
-@dataclass(frozen=True)
-class CheckResult:
-    """Results of conditions over the layers of networks.
-
-    Attributes
-    ----------
-    results : tuple of ConditionResult
-        One record a layer and condition.
+    rows : tuple of ConditionResult
+        One row per layer and condition.
     networks : tuple of Network
         The networks tested.
-    alpha : float
-        Intervals have level 1 - 2 alpha.
+    level : float
+        Confidence of the intervals; a verdict errs with probability (1 - level) / 2 at most.
 
     Examples
     --------
@@ -69,25 +60,30 @@ class CheckResult:
     (38, ['mean', 'epsilon'])
     """
 
-    results: tuple[ConditionResult, ...]
-    networks: tuple[Network, ...]
-    alpha: float
+    row: ClassVar[type] = ConditionResult
 
-    def __len__(self) -> int:
-        return len(self.results)
+    def title(self) -> str:
+        """What was tested, and the level of the intervals."""
+        names = ", ".join(network.name for network in self.networks)
+        return f"CWDA conditions of {names}, {100 * self.level:g} % intervals"
 
-    def __iter__(self) -> Iterator[ConditionResult]:
-        return iter(self.results)
+    def summary(self) -> pd.DataFrame:
+        """How many layers hold, fail or are inconclusive, per network and condition."""
+        return table_of(tuple(count_verdicts(self)), ConditionCount)
 
-    @cached_property
-    def table(self) -> pd.DataFrame:
-        """Tidy table, one row a layer and condition, raw values."""
-        import pandas as pd
+    def condition_rows(self, name: str) -> list[ConditionResult]:
+        """Rows of one condition.
 
-        return pd.DataFrame([row.row() for row in self.results], columns=list(COLUMNS))
+        Raises
+        ------
+        CwdaError
+            If the condition was not tested; the message names the nearest.
+        """
+        choose([name], dict.fromkeys(row.condition for row in self.rows), "condition")
+        return [row for row in self.rows if row.condition == name]
 
     def condition(self, name: str) -> pd.DataFrame:
-        """Rows of one condition with its further numbers as columns.
+        """Table of one condition, with its further numbers as columns.
 
         Raises
         ------
@@ -96,38 +92,15 @@ class CheckResult:
         """
         import pandas as pd
 
-        choose([name], dict.fromkeys(row.condition for row in self.results), "condition")
-        rows = [{**row.row(), **row.details} for row in self.results if row.condition == name]
-        return pd.DataFrame(rows)
-
-    def summary(self) -> pd.DataFrame:
-        """How many layers hold, fail or are inconclusive, per network and condition."""
-        import pandas as pd
-
-        return pd.DataFrame([vars(count) for count in count_verdicts(self)])
-
-    def _repr_html_(self) -> str:
-        shown = self.summary().round(3)
-        level = f"{100 * (1 - 2 * self.alpha):g} % intervals"
-        names = ", ".join(html.escape(network.name) for network in self.networks)
-        table: str = shown.to_html(index=False, border=0)
-        return f"<p>CWDA conditions of {names} ({level})</p>{table}"
-
-    def __repr__(self) -> str:
-        lines = [f"CheckResult: {len(self.results)} rows, .table has them all"]
-        for count in count_verdicts(self):
-            lines.append(
-                f"  {count.network} {count.condition:<12} holds {count.holds}, "
-                f"fails {count.fails}, inconclusive {count.inconclusive}, "
-                f"not applicable {count.not_applicable}"
-            )
-        return "\n".join(lines)
+        rows = self.condition_rows(name)
+        details = pd.DataFrame([dict(row.details) for row in rows])
+        return table_of(tuple(rows), ConditionResult).join(details)
 
 
 def count_verdicts(result: CheckResult) -> list[ConditionCount]:
     """Count the verdicts of each network and condition, in the order of the rows."""
     groups: dict[tuple[str, str], list[ConditionResult]] = {}
-    for row in result.results:
+    for row in result.rows:
         groups.setdefault((row.network, row.condition), []).append(row)
     return [_count(network, condition, rows) for (network, condition), rows in groups.items()]
 
@@ -153,3 +126,16 @@ def _count(network: str, condition: str, rows: list[ConditionResult]) -> Conditi
         margin=rows[0].margin,
         median_effect=statistics.median(effects) if effects else float("nan"),
     )
+
+
+def adjusted(rows: Sequence[ConditionResult]) -> list[ConditionResult]:
+    """The rows of one network with p-values adjusted over its layers, for each condition."""
+    result = list(rows)
+    places: dict[str, list[int]] = {}
+    for place, row in enumerate(rows):
+        places.setdefault(row.condition, []).append(place)
+    for indices in places.values():
+        raw = np.array([rows[place].pvalue for place in indices])
+        for place, by_holm, by_bh in zip(indices, holm(raw), benjamini_hochberg(raw), strict=True):
+            result[place] = replace(rows[place], pvalue_holm=float(by_holm), pvalue_bh=float(by_bh))
+    return result

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cached_property
 
 import numpy as np
@@ -11,15 +11,22 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from cwda.arguments import as_list
 from cwda.conditions.results import Measurement
-from cwda.errors import WeightsError
+from cwda.errors import CwdaError, WeightsError, nearest
 from cwda.formatting import many
 from cwda.layers import ConvLayer
 from cwda.numerics.kernels import PairKernels, pair_kernels
 from cwda.numerics.ranking.dispersion import tau_squared
 from cwda.numerics.ustatistics import Denominator, infer, mean_energy, mean_energy_product
 
-__all__ = ["FEWEST_FILTERS", "Workspace", "unfit"]
+__all__ = ["FEWEST_FILTERS", "NEEDS", "Workspace", "unfit", "validated_needs"]
+
+#: Matrices of all pairs of filters that a condition reads only if it says so, by what makes them.
+NEEDS: Mapping[str, tuple[str, ...]] = {
+    "variance kernel": ("variance",),
+    "covariance kernel": ("total", "within", "between"),
+}
 
 #: With fewer filters the null distributions have not been calibrated.
 FEWEST_FILTERS = 8
@@ -68,6 +75,21 @@ def unfit(layer: ConvLayer) -> str:
     return ""
 
 
+def validated_needs(needs: str | Iterable[str]) -> frozenset[str]:
+    """The kernels that a condition needs, one or several.
+
+    Raises
+    ------
+    CwdaError
+        If one is unknown.
+    """
+    names = as_list(needs, "need of a condition")
+    for name in names:
+        if name not in NEEDS:
+            raise CwdaError(f"unknown need {name!r}{nearest(name, NEEDS)}")
+    return frozenset(names)
+
+
 class Workspace:
     """The numbers of one layer that several conditions share, each computed once.
 
@@ -77,26 +99,35 @@ class Workspace:
     Parameters
     ----------
     layer : ConvLayer
-        A layer for which `unfit` is empty.
+        The layer; nothing can be computed where `unfit` has a reason.
     device : torch.device
         Where to compute.
+    level : float
+        Confidence of the intervals.
+    needs : collection of str
+        Kernel matrices that will be asked for: keys of `NEEDS`.
+
+    Attributes
+    ----------
     alpha : float
-        Intervals have level 1 - 2 alpha.
-    variance, covariance : bool
-        Which kernel matrices will be asked for; see `pair_kernels`.
+        Error of each limit of an interval, (1 - level) / 2.
     """
 
     def __init__(
         self,
         layer: ConvLayer,
         device: torch.device,
-        alpha: float,
-        *,
-        variance: bool = True,
-        covariance: bool = True,
+        level: float = 0.90,
+        needs: Collection[str] = frozenset(NEEDS),
     ) -> None:
-        self.layer, self.device, self.alpha = layer, device, alpha
-        self._wanted = {"variance": variance, "covariance": covariance}
+        self.layer, self.device, self.level, self.needs = layer, device, level, needs
+        # Rounded, so that a level of .9 gives .05 and not the number below it.
+        self.alpha = round((1 - level) / 2, 15)
+
+    @cached_property
+    def unfit(self) -> str:
+        """Why no condition can be tested in this layer; empty if they can."""
+        return unfit(self.layer)
 
     @cached_property
     def filters(self) -> Tensor:
@@ -139,12 +170,33 @@ class Workspace:
                 f"{n:,} filters of {self.layer.dim} weights: matrices of all pairs are made "
                 f"for {MOST_FILTERS:,}"
             )
-        found = pair_kernels(self.blocks, device=self.device, scale=self.scale, **self._wanted)
-        energy = found.energy
+        kernels = pair_kernels(
+            self.blocks,
+            device=self.device,
+            scale=self.scale,
+            variance="variance kernel" in self.needs,
+            covariance="covariance kernel" in self.needs,
+        )
+        energy = kernels.energy
         rest = energy.sort().values[:-2].sum()  # the jackknife leaves out one more
         if float(rest) <= SMALLEST_REST * float(energy.sum()):
             raise WeightsError("one or two filters hold all the energy: the others vanish beside")
-        return found
+        return kernels
+
+    def kernel(self, name: str) -> Tensor:
+        """One of the matrices that only some conditions need: "variance", "within", ...
+
+        Raises
+        ------
+        CwdaError
+            If the condition did not say that it needs it, or this layer has none.
+        """
+        kernel: Tensor | None = getattr(self.kernels, name, None)
+        if kernel is None:
+            need = next((need for need, names in NEEDS.items() if name in names), "")
+            hint = f"; the condition must say needs={need!r}" if need not in self.needs else ""
+            raise CwdaError(f"there is no kernel {name!r} of {self.layer.name}{hint}")
+        return kernel
 
     @cached_property
     def mean_energy(self) -> Denominator:
@@ -160,15 +212,15 @@ class Workspace:
         self, kernel: Tensor, constant: float, *, centred: bool, details: Mapping[str, float]
     ) -> Measurement:
         """Measure a second-order condition by its kernel matrix; see `infer`."""
-        found = infer(kernel, self.energy_product, constant, centred=centred, alpha=self.alpha)
+        inference = infer(kernel, self.energy_product, constant, centred=centred, alpha=self.alpha)
         return Measurement(
-            found.estimate * self.scale_squared * self.scale_squared,
-            found.effect,
-            found.low,
-            found.high,
-            found.statistic,
-            found.pvalue,
-            details,
+            estimate=inference.estimate * self.scale_squared * self.scale_squared,
+            effect=inference.effect,
+            low=inference.low,
+            high=inference.high,
+            statistic=inference.statistic,
+            pvalue=inference.pvalue,
+            details=details,
         )
 
     @cached_property
@@ -178,8 +230,7 @@ class Workspace:
         The trace's square is the mean of q_i q_j, that of Sigma^2 its U-statistic;
         NaN where the latter is not positive.
         """
-        total = self.kernels.total
-        assert total is not None
+        total = self.kernel("total")
         n = len(total)
         trace_of_square = float(total.sum()) / (n * (n - 3))
         return self.energy_product.value / trace_of_square if trace_of_square > 0 else math.nan

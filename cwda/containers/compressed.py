@@ -12,7 +12,7 @@ from typing import Any
 
 from cwda.containers.archives import MAX_ENTRY, MAX_EXPANSION
 from cwda.containers.mapped import MappedFile
-from cwda.errors import UnreadableError
+from cwda.errors import CwdaError, UnreadableError, reason_of
 
 __all__ = ["compression_of", "unpacked"]
 
@@ -44,9 +44,11 @@ def unpacked(file: MappedFile) -> MappedFile:
     name, make = next((name, make) for magic, name, make in _STREAMS if head.startswith(magic))
     try:
         pieces = _pieces(file, make(), name)
+    except CwdaError:
+        raise
     except (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError) as error:
         raise UnreadableError(
-            f"the {name} data are damaged ({str(error)[:80]}); download or copy the file again"
+            f"the {name} data are damaged ({reason_of(error)}); download or copy the file again"
         ) from None
     total = sum(map(len, pieces))
     if not total:
@@ -54,7 +56,7 @@ def unpacked(file: MappedFile) -> MappedFile:
     data = mmap.mmap(-1, total)
     while pieces:  # each is freed once it is written
         data.write(pieces.popleft())
-    return MappedFile(file.path, data)
+    return MappedFile(file.path, data, on_disk=False)
 
 
 def _pieces(file: MappedFile, decompressor: Any, name: str) -> deque[bytes]:

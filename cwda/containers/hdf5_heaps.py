@@ -17,7 +17,7 @@ __all__ = ["require_sound_heaps"]
 _SIGNATURE = b"GCOL\x01"
 _HEADER = struct.Struct("<4sB3xQ")
 _OBJECT = struct.Struct("<HH4xQ")
-#: Most objects of all heaps together; Keras writes one a name.
+#: Most objects of all heaps together; Keras writes one per name.
 _MOST_OBJECTS = 1_000_000
 _DAMAGED = "the HDF5 file is damaged (a heap of texts); download or copy it again"
 
@@ -38,7 +38,7 @@ def require_sound_heaps(data: bytes | mmap.mmap) -> None:
 
 
 def _objects(data: bytes | mmap.mmap, start: int, most: int) -> int:
-    """Number of objects of one heap; 0 where its size tells that it is none."""
+    """Number of objects of one heap; 0 where its size says that it is not one."""
     if start + _HEADER.size > len(data):
         return 0
     size = _HEADER.unpack_from(data, start)[2]

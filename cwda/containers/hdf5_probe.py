@@ -10,7 +10,7 @@ from typing import Any
 
 import h5py
 
-#: As in `keras_datasets`: beyond these nothing is read there either.
+#: As in `keras_files.datasets`: beyond these nothing is read there either.
 DEEPEST, MOST_MEMBERS, MOST_EXPANSION = 32, 20_000, 50
 
 

@@ -17,7 +17,7 @@ __all__ = ["PROBE", "require_readable"]
 
 #: The program of the other process.
 PROBE = Path(__file__).with_name("hdf5_probe.py")
-#: Seconds for starting and for small files, and bytes a second beyond.
+#: Seconds for starting and for small files, and bytes per second beyond.
 _SECONDS, _SPEED = 30.0, 20e6
 
 

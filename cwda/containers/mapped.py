@@ -8,8 +8,11 @@ import os
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import BinaryIO, cast
 
+from cwda.containers.archives import Archive
 from cwda.errors import UnreadableError
 
 __all__ = ["MappedFile", "map_file", "sha256"]
@@ -25,10 +28,36 @@ class MappedFile:
         Where it is.
     data : mmap.mmap
         Its bytes; private and copy-on-write, so that nothing can change the file.
+    on_disk : bool
+        Whether these are the bytes of the file itself, not those inside its compressed data.
     """
 
     path: Path
     data: mmap.mmap
+    on_disk: bool = True
+
+    @cached_property
+    def head(self) -> bytes:
+        """Its first 512 bytes, in which most formats show themselves."""
+        return bytes(self.data[:512])
+
+    @cached_property
+    def archive(self) -> Archive | None:
+        """The zip archive that it is; None if it is not one.
+
+        Raises
+        ------
+        UnreadableError
+            If the archive is damaged.
+        """
+        if self.head[:4] not in (b"PK\x03\x04", b"PK\x05\x06"):
+            return None
+        return Archive(self.part, cast(BinaryIO, self.data), self.size)
+
+    def holds(self, ending: str) -> bool:
+        """Whether it is an archive with an entry of this name, in any of its folders."""
+        names = self.archive.names if self.archive is not None else ()
+        return any(name.rpartition("/")[2] == ending for name in names)
 
     @property
     def size(self) -> int:

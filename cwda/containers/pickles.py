@@ -17,7 +17,7 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import IO, Any
 
-from cwda.errors import UnreadableError
+from cwda.errors import CwdaError, UnreadableError, reason_of
 
 __all__ = ["Builder", "Key", "Name", "Record", "Stateful", "unpickle"]
 
@@ -30,7 +30,7 @@ Builder = Callable[..., object]
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A class or function that the stream mentions, as ``torch._utils._rebuild_tensor``."""
+    """A class or function that the stream mentions, such as ``torch._utils._rebuild_tensor``."""
 
     path: str
 
@@ -94,6 +94,8 @@ def unpickle(
     machine = _Machine(builders, persistent_load)
     try:
         return machine.run(file)
+    except CwdaError:
+        raise
     except (
         ValueError,
         TypeError,
@@ -102,9 +104,9 @@ def unpickle(
         AttributeError,
         struct.error,
     ) as error:
-        detail = str(error).splitlines()[0][:100] if str(error) else type(error).__name__
         raise UnreadableError(
-            f"the pickled data are damaged ({detail}); download or copy the file again"
+            f"the pickled data are damaged ({reason_of(error, 100)}); "
+            "download or copy the file again"
         ) from None
 
 
@@ -130,7 +132,9 @@ class _Machine:
                 return self.stack[-1]
             step = steps.get(code)
             if step is None:
-                raise ValueError(f"{code!r} is no operation of checkpoints" if code else "cut off")
+                raise ValueError(
+                    f"{code!r} is not an operation that checkpoints use" if code else "cut off"
+                )
             reader, action = step
             action(self, reader(file) if reader else None)
         raise UnreadableError(
@@ -187,7 +191,7 @@ class _Machine:
         elif isinstance(target, list):
             target.extend(items)
         else:
-            raise ValueError("elements are added to something that is no list")
+            raise ValueError("elements are added to something that is not a list")
 
     def set_items(self, items: list[Any]) -> None:
         if len(items) % 2:
@@ -195,7 +199,7 @@ class _Machine:
         target = self.stack[-1]
         entries = target.entries if isinstance(target, Record) else target
         if not isinstance(entries, dict):
-            raise ValueError("entries are added to something that is no dictionary")
+            raise ValueError("entries are added to something that is not a dictionary")
         for key, value in zip(items[::2], items[1::2], strict=True):
             entries[_hashable(key)] = value
 
@@ -211,7 +215,7 @@ class _Machine:
 
     def call(self, function: Any, args: Any) -> None:
         if not isinstance(args, tuple):
-            raise ValueError("arguments are no tuple")
+            raise ValueError("the arguments are not a tuple")
         if not isinstance(function, Name):
             self.new(Record("call", (function, *args)), len(args))
         elif builder := self.builders.get(function.path):
@@ -240,7 +244,7 @@ class _Machine:
 
     def build(self, _: Any) -> None:
         state = self.stack.pop()
-        # Attributes set on a container or tensor, as OrderedDict's _metadata, are no weights.
+        # Attributes set on a container or tensor, such as OrderedDict's _metadata, are not weights.
         if isinstance(self.stack[-1], Stateful):
             self.stack[-1].set_state(state)
 

@@ -18,13 +18,13 @@ __all__ = [
     "from_buffer",
 ]
 
-#: Why integers of a quantised network are no layer.
+#: Why integers of a quantised network are not a layer.
 QUANTISED = (
     "quantised: integers for fast kernels, not weights as trained; give the model from before "
     "quantisation"
 )
 
-#: Element types by the name that a file gives them, as ``torch.float32``.
+#: Element types by the name that a file gives them, such as ``torch.float32``.
 DTYPES: dict[str, torch.dtype] = {
     str(value): value for value in vars(torch).values() if isinstance(value, torch.dtype)
 }
@@ -101,7 +101,7 @@ class Storage:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Opaque:
-    """A tensor that is no plain array of numbers, and why."""
+    """A tensor that is not a plain array of numbers, and why."""
 
     shape: tuple[int, ...]
     dtype: torch.dtype | None

@@ -45,7 +45,7 @@ class NamedTensor:
     Attributes
     ----------
     name : str
-        Dotted path inside its state dict, as ``layer1.0.conv1.weight``.
+        Dotted path inside its state dict, such as ``layer1.0.conv1.weight``.
     shape : tuple of int
         Shape in PyTorch's layout: (N', N / groups, *kernel) for a convolution,
         (N, N' / groups, *kernel) for a transposed one. Where the source does not say which
@@ -65,9 +65,9 @@ class NamedTensor:
     assumption : str
         What the reader assumed about it; empty if nothing.
     origin : str
-        Class that holds it, as ``torch.nn.modules.conv.Conv2d``; empty if unknown.
+        Class that holds it, such as ``torch.nn.modules.conv.Conv2d``; empty if unknown.
     convention : str
-        Library that stored the axes in its order, as ``mlx``, or ``numpy`` for arrays in
+        Library that stored the axes in its order, such as ``mlx``, or ``numpy`` for arrays in
         memory or a pickle; empty if the source does not say.
     stored : NamedTensor or None
         The tensor with its axes as stored, where its reader has turned them.
@@ -109,7 +109,7 @@ class Content:
     Attributes
     ----------
     format : str
-        As ``torch zip``.
+        Such as ``torch zip``.
     tensors : list of NamedTensor
         In the order of the source.
     skipped : list of Skipped
@@ -119,7 +119,7 @@ class Content:
     stored : int
         Bytes of its files; 0 for a source in memory.
     files : list of Path
-        Files beside the one that was named which hold its data.
+        Files next to the one that was named, which hold its data.
     """
 
     format: str

@@ -1,4 +1,4 @@
-"""Low-rank adapters (LoRA, LoCon, LyCORIS) beside the weights that they change.
+"""Low-rank adapters (LoRA, LoCon, LyCORIS) next to the weights that they change.
 
 An adapter stores factors of a weight's change. They have the shapes of convolutions, but no
 filter of a network is in them; with the base weight and the scale at hand they are added.
@@ -36,7 +36,7 @@ _OTHER = re.compile(
 _SCALING = re.compile(r"(?P<stem>(.*\.)?)lora_scaling\.(?P<adapter>[^.]+)")
 _BASES = ("base_layer.weight", "weight", "conv.weight", "original_module.weight", "orig.weight")
 _SIDES = {"A": "down", "a": "down", "down": "down", "B": "up", "b": "up", "up": "up", "mid": "mid"}
-#: Magnitudes beside an adapter (DoRA), with which adding is not enough.
+#: Magnitudes next to an adapter (DoRA), with which adding is not enough.
 _MAGNITUDES = re.compile(r"(?P<stem>(.*\.)?)(lora_magnitude_vector|dora_scale)(\..*)?")
 
 
@@ -123,7 +123,7 @@ def _added(
 
 
 def _alone(base: NamedTensor, why: str) -> NamedTensor:
-    how = f"without the low-rank adapter beside it: {why}"
+    how = f"without the low-rank adapter next to it: {why}"
     return replace(base, name=_plain_name(base), assumption=_joined(base, how))
 
 
@@ -131,7 +131,7 @@ def _joined(base: NamedTensor, how: str) -> str:
     return "; ".join(filter(None, (base.assumption, how)))
 
 
-_WITH = "with the low-rank adapter beside it added, {}"
+_WITH = "with the low-rank adapter next to it added, {}"
 
 
 def _scale(

@@ -58,7 +58,7 @@ def _by_position(tensors: list[NamedTensor]) -> list[NamedTensor]:
 
     A kernel chains if the 1-D array after it has one element for each of its filters, or if
     it has as many channels as an earlier kernel has filters, or a divisor of that (groups).
-    Beside kernels with names, only containers of one kernel count, which their keys name.
+    Next to kernels with names, only containers of one kernel count, which their keys name.
     """
     kernels = [n for n, t in enumerate(tensors) if len(t.shape) > 2 and _is_placed(t)]
     lone = _lone_containers([tensors[n] for n in kernels], tensors)

@@ -17,7 +17,7 @@ from cwda.convolutions.recognise import split_leaf
 __all__ = ["groups_of_single_channels"]
 
 _DEPTHWISE = "depthwise (groups = channels), because a filter sees one channel and {}"
-_MULTIPLIED = "depthwise with {} filters a channel, as the layer before it has {} filters"
+_MULTIPLIED = "depthwise with {} filters per channel, because the layer before it has {} filters"
 _ONE_CHANNEL = "groups = 1: a filter sees one channel, but {}"
 _CORRECTS = " (groups= corrects it)"
 _NAMED = re.compile(r"(.*[_\W\d])?(dw|dwise|dw_?conv)([_\W\d].*)?|.*depth_?wise.*", re.IGNORECASE)
@@ -61,7 +61,7 @@ class _Evidence:
         self._made = {filters for filters, inputs in self._sizes if inputs > 1}
         self._sorted = self._paths == sorted(self._paths)
         self._threes = sum(inputs == 3 for _, inputs in self._sizes)
-        #: Whether some layer sees a colour image, so that one channel is no image.
+        #: Whether some layer sees a colour image, so that one channel is not an image.
         self._colour = any(map(self._sees_colours, range(len(chosen))))
         single = [t for t in chosen if t.shape[1] == 1 < t.shape[0]]
         self._single = len(single)

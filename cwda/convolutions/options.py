@@ -26,7 +26,7 @@ class Options:
     transposed : str
         Glob patterns of the transposed convolutions' names, separated by commas.
     weights_key : str or None
-        Dotted path of the state dict to take, as ``ema`` or ``model.generator``.
+        Dotted path of the state dict to take, such as ``ema`` or ``model.generator``.
     layout : str, mapping or None
         Order of the axes of all layers, or by glob pattern of the layer's name.
     """

@@ -38,7 +38,7 @@ def combine(tensors: list[NamedTensor]) -> list[NamedTensor]:
                     made[id(present[0])] = weight
                     used.update(id(factor) for factor in present)
                     break
-    # A pickled module has the weight of its last forward pass beside its factors.
+    # A pickled module has the weight of its last forward pass next to its factors.
     stale = {(weight.container, weight.name) for weight in made.values()}
     kept = [
         made.get(id(t), t)

@@ -18,7 +18,7 @@ LEAF = re.compile(
 #: Endings that do as well for four axes or more, where little else has so many.
 _ENDING = re.compile(r".*_(weights?|kernel|w|W)(_\d+)?")
 
-#: Origin of weights that a graph uses: whatever their names are, they are no copies.
+#: Origin of weights that a graph uses: whatever their names are, they are not copies.
 _GRAPH = "onnx."
 
 _OPTIMIZER = re.compile(
@@ -28,7 +28,7 @@ _OPTIMIZER = re.compile(
     r"(lr_)?schedulers?(_state)?",
     re.IGNORECASE,
 )
-#: What TensorFlow's optimizers keep beside a variable, below its name.
+#: What TensorFlow's optimizers keep next to a variable, below its name.
 _SLOT = re.compile(
     r"(adam|momentum|rmsprop|adagrad|adadelta|ftrl|lamb|lars)(w|optimizer)?(_\d+)?", re.IGNORECASE
 )
@@ -41,7 +41,7 @@ _PACKED = re.compile(r"_?(data|int_data)|\w*(qdata|qweight|quantized|packed)\w*"
 
 
 def why_not(tensor: NamedTensor, bias: NamedTensor | None, key: str = "") -> str:
-    """Why a tensor of three axes or more is no convolution's weight; empty if it is one.
+    """Why a tensor of three axes or more is not a convolution's weight; empty if it is one.
 
     `bias` is the tensor named alike with ``bias`` at the end, if there is one; `key` is the part
     of the path that the user has chosen, which tells nothing then.
@@ -68,7 +68,7 @@ def split_leaf(name: str) -> tuple[str, str]:
 
 
 def is_weight_name(name: str, ndim: int) -> bool:
-    """Whether a tensor of so many axes is named as a convolution's weight.
+    """Whether a tensor of so many axes is named like a convolution's weight.
 
     Examples
     --------
@@ -136,4 +136,4 @@ def _by_name(tensor: NamedTensor, bias: NamedTensor | None) -> str:
         return "a scale, not weights"
     if is_weight_name(tensor.name, len(tensor.shape)):
         return ""
-    return "not named as a convolution's weight"
+    return "not named like a convolution's weight"

@@ -1,4 +1,4 @@
-"""Which tensor beside a weight of one byte is its scale, by names.
+"""Which tensor next to a weight of one byte is its scale, by names.
 
 Each quantiser has names of its own: ``weight_scale``, ``weights_scaling_factor``,
 ``weight_quantizer._scale``. What is called a scale and not of something else is one.

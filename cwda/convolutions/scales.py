@@ -1,4 +1,4 @@
-"""Weights of one byte with their scales beside them: float8 and integers.
+"""Weights of one byte with their scales next to them: float8 and integers.
 
 Quantisation for inference divides a weight by a scale, of the tensor, of each filter or of
 blocks. Filters can only be compared after multiplying again.
@@ -27,11 +27,11 @@ _ZERO_AFTER_STEM = ("zero_point", "zero_points", "zeros", "w_zero_point")
 
 _AXES = ("filter", "input channel")
 _BLOCKS = (16, 32, 64, 128, 256, 512)
-_AS_STORED = "8-bit floats as stored: no scale of theirs lies beside them"
+_AS_STORED = "8-bit floats as stored: no scale of theirs lies next to them"
 
 
 def apply_scales(tensors: list[NamedTensor]) -> list[NamedTensor]:
-    """Multiply weights of one byte by their scales, which are no tensors of their own then.
+    """Multiply weights of one byte by their scales, which are not tensors of their own then.
 
     Scales in a row wait for `along_axes`.
     """
@@ -126,7 +126,7 @@ def _scaled(tensor: NamedTensor, beside: Beside, zero: NamedTensor | None) -> Na
     if tensor.dtype is torch.uint8 and zero is None:
         return _refused(tensor, "its unsigned integers have a scale but no zero point")
     less = "" if zero is None else "less their zero points "
-    how = f"{_kind(tensor)} weights {less}times the scales beside them"
+    how = f"{_kind(tensor)} weights {less}times the scales next to them"
     if names not in _USUAL:
         how += f" ({names})"
     if _is_row(scale, tensor.shape):
@@ -143,7 +143,7 @@ def _without(tensor: NamedTensor, unknown: list[NamedTensor]) -> NamedTensor:
     assert tensor.dtype is not None
     if unknown:
         names = ", ".join(split_leaf(each.path)[1] for each in unknown[:4])
-        return _refused(tensor, f"beside it lies {names}, which may be a scale")
+        return _refused(tensor, f"next to it lies {names}, which may be a scale")
     if not tensor.dtype.is_floating_point:
         return replace(tensor, reason=f"{_kind(tensor)} without a scale; {QUANTISED}")
     return tensor if tensor.assumption else replace(tensor, assumption=_AS_STORED)

@@ -23,7 +23,7 @@ __all__ = ["without_stacks"]
 _SIDE, _TIME = 11, 7
 #: Most experts, and fewest filters of one of them.
 _EXPERTS, _FILTERS = 16, 8
-#: So many channels are no side of a kernel, even for one position.
+#: So many channels are not a side of a kernel, even for one position.
 _CHANNELS = 16
 
 _PLANE = re.compile(r"2d|modulated", re.IGNORECASE)

@@ -15,7 +15,7 @@ from cwda.loading import load
 from cwda.numerics.ranking.ranks import spearman
 from cwda.pruning.plan import Plan, overlap
 from cwda.scoring.norms import NORM_BASED
-from cwda.theory import predict_similarity
+from cwda.theory import predict
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -111,7 +111,7 @@ def _predicted(
     covered = [each for each in criteria if each in NORM_BASED]
     if len(covered) < 2:
         return {}
-    table = predict_similarity(load(model), covered, [RUNG]).table
+    table = predict(load(model), covered, rungs=RUNG).table
     table = table[table["layer"].isin(layers)]
     medians = table.groupby(["criterion_a", "criterion_b"])["spearman"].median()
     found = {(str(a), str(b)): float(value) for (a, b), value in medians.items()}

@@ -35,7 +35,7 @@ from cwda.loading.sources import Source, layer_of, network_of
 from cwda.numerics.device import resolve_device
 from cwda.scoring.registry import resolve
 from cwda.scoring.scores import LayerScores, score_layer
-from cwda.theory import CRITERIA
+from cwda.theory import BLOCK, CRITERIA, SCALE, Rung
 from cwda.theory.model import FittedLayer, fit_or_reason
 from cwda.theory.score_law import ScoreLaw, score_law
 
@@ -44,10 +44,10 @@ __all__ = ["score_histogram", "score_histograms"]
 #: Layers shown where none are named.
 FEW = 6
 
-#: The predictions, in words: rung, label, line.
-_LAWS: tuple[tuple[str, str, Literal["-", "--"]], ...] = (
-    ("block", "CWDA", "-"),
-    ("scale", "unequal scales", "--"),
+#: The predictions: rung, label, line.
+_LAWS: tuple[tuple[Rung, str, Literal["-", "--"]], ...] = (
+    (BLOCK, "CWDA", "-"),
+    (SCALE, "unequal scales", "--"),
 )
 
 Array = npt.NDArray[np.float64]
@@ -221,7 +221,7 @@ def _draw(ax: Axes, scored: LayerScores, place: int, fitted: FittedLayer | str) 
     if isinstance(fitted, str):
         ax.plot([], [], " ", label=f"no prediction: {fitted}")
     elif criterion in CRITERIA:
-        laws = [score_law(fitted, criterion, rung) for rung, _, _ in _LAWS]
+        laws = [score_law(rung(fitted), criterion) for rung, _, _ in _LAWS]
         cvs.append(f"CWDA {three_digits(laws[0].cv)}")
         _curves(ax, laws, len(values) * (edges[1] - edges[0]), counts.max(), edges)
     return cvs

@@ -43,7 +43,7 @@ def global_shares(
     ratio : float, optional
         The pruning ratio; by default that of the table which is nearest to one half.
     rung : str, optional
-        The model that predicts; by default the last of the table, which knows most.
+        The rung that predicts; by default the last of the table, which knows most.
     ax : Axes, optional
         Where to draw; a new figure of 160 mm, as high as the layers need, by default.
 
@@ -70,7 +70,7 @@ def global_shares(
         table = choose(table, "rung", rung)
     ratio = min(unique(table["ratio"]), key=lambda r: abs(r - 0.5)) if ratio is None else ratio
     rows = choose(table, "ratio", ratio)
-    predicted = f" predicted, model {rung}" if rung else " predicted"
+    predicted = f" predicted, rung {rung}" if rung else " predicted"
     names, criteria = unique(rows["layer"]), unique(rows["criterion"])
     space = layer_margins(names, right=13, top=12)
     with canvas(ax, TEXT_WIDTH, tall(len(names)) + space.bottom + space.top, space) as ax:

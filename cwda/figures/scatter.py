@@ -66,7 +66,7 @@ def predicted_measured(
     pair : tuple of str
         The two criteria.
     rung : str
-        The model.
+        The rung of the ladder that predicts.
     ax : Axes, optional
         Where to draw; a new figure of 100 mm by default.
 
@@ -127,7 +127,7 @@ def predicted_measured(
         points = defined[["measured", "predicted"]].to_numpy(dtype=np.float64)
         _name(ax, worst["measured"], worst["predicted"], worst["layer"], points)
         ax.set_xlabel(f"measured Spearman's ρ of {names[0]} and {names[1]}")
-        ax.set_ylabel(f"predicted with interval, model {rung}")
+        ax.set_ylabel(f"predicted with interval, rung {rung}")
         legend_above(ax, 2)
         return ax
 

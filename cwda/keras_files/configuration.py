@@ -21,7 +21,7 @@ class Node:
     Attributes
     ----------
     name : str
-        Its own name, as ``conv2d_2``.
+        Its own name, such as ``conv2d_2``.
     kind : str
         Name of its class.
     config : dict

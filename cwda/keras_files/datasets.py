@@ -11,7 +11,7 @@ import torch
 
 from cwda.containers.archives import MAX_EXPANSION
 from cwda.containers.tensors import NameBudget, printable
-from cwda.errors import UnreadableError
+from cwda.errors import UnreadableError, reason_of
 from cwda.layers import Skipped
 
 __all__ = [
@@ -93,8 +93,9 @@ class Stored:
 
 def damaged(error: Exception) -> UnreadableError:
     """The error of a file that the HDF5 library cannot read, in one line."""
-    detail = (str(error).splitlines() or [""])[0][:80]
-    return UnreadableError(f"the HDF5 file is damaged ({detail}); download or copy it again")
+    return UnreadableError(
+        f"the HDF5 file is damaged ({reason_of(error)}); download or copy it again"
+    )
 
 
 def stored_in(root: Any, size: int, stored: Stored) -> None:

@@ -8,13 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cwda.containers.archives import Archive
 from cwda.containers.hdf5_heaps import require_sound_heaps
 from cwda.containers.hdf5_trial import require_readable
 from cwda.containers.json_text import MAX_BYTES, parse_json
-from cwda.containers.mapped import map_file
+from cwda.containers.mapped import MappedFile, map_file
+from cwda.containers.reader import Reader
 from cwda.containers.tensors import Content, NamedTensor, printable
-from cwda.errors import SourceError
+from cwda.errors import CwdaError, SourceError
 from cwda.keras_files.channels import settle_by_channels
 from cwda.keras_files.configuration import Node, model_of
 from cwda.keras_files.datasets import Stored, attribute_of, damaged, stored_in, top_groups
@@ -24,17 +24,20 @@ from cwda.keras_files.layers import StoredLayer, layers_of, layout_of, settle_ki
 from cwda.keras_files.layout import Layout
 from cwda.keras_files.repeats import skip_repeats
 
-__all__ = ["read_hdf5", "read_keras_archive", "read_parts"]
+__all__ = ["HDF5", "KERAS_ARCHIVE", "read_parts"]
+
+#: The file of weights that Keras 3 writes.
+_WEIGHTS = "model.weights.h5"
 
 
-def read_hdf5(path: Path) -> Content:
+def _read_hdf5(file: MappedFile) -> Content:
     """Read a file in HDF5: of Keras, or with plain arrays.
 
-    A configuration beside a file ``model.weights.h5``, as in a folder that Keras 3 saves,
+    A configuration next to a file ``model.weights.h5``, as in a folder that Keras 3 saves,
     tells the classes of its layers.
     """
-    beside = path.parent / "config.json"
-    return read_parts([path], beside if path.name == "model.weights.h5" else None)
+    beside = file.path.parent / "config.json"
+    return read_parts([file.path], beside if file.path.name == _WEIGHTS else None)
 
 
 def read_parts(paths: Sequence[Path], beside: Path | None) -> Content:
@@ -55,10 +58,12 @@ def read_parts(paths: Sequence[Path], beside: Path | None) -> Content:
     return content
 
 
-def read_keras_archive(archive: Archive) -> Content:
-    """Read a ``.keras`` archive, in which the configuration lies beside the weights."""
-    weights = next(name for name in archive.names if name.endswith("model.weights.h5"))
-    root = weights.removesuffix("model.weights.h5")
+def _read_keras_archive(file: MappedFile) -> Content:
+    """Read a ``.keras`` archive, in which the configuration lies next to the weights."""
+    assert file.archive is not None
+    archive = file.archive
+    weights = next(name for name in archive.names if name.endswith(_WEIGHTS))
+    root = weights.removesuffix(_WEIGHTS)
     config = archive.read(f"{root}config.json") if f"{root}config.json" in archive else None
     data = archive.read(weights)
     require_sound_heaps(data)
@@ -97,6 +102,8 @@ def _read(sources: Sequence[tuple[Any, int]], model: Node | None) -> Content:
         skip_repeats(layers, 4 * sum(size for _, size in sources))
         tensors = [tensor for layer in layers for tensor in _tensors(layer, layout)]
         return Content("keras hdf5", tensors, stored.skipped, assumptions)
+    except CwdaError:
+        raise
     except (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise damaged(error) from None
 
@@ -139,3 +146,29 @@ def _turned(tensor: NamedTensor, kernel: Kernel, layout: Layout) -> NamedTensor:
         assumption=kernel.assumption,
         stored=replace(tensor, is_conv=True, groups=kernel.groups, transposed=transposed),
     )
+
+
+KERAS_ARCHIVE = Reader(
+    name="Keras archive",
+    library="Keras",
+    suffixes=("keras",),
+    recognises=lambda file: file.holds(_WEIGHTS),
+    read=_read_keras_archive,
+    reads={"Keras 3": "`.keras`, `.weights.h5`, shards (`.weights.json`)"},
+    extra="keras",
+)
+
+HDF5 = Reader(
+    name="HDF5",
+    library="Keras",
+    suffixes=("h5", "hdf5"),
+    recognises=lambda file: file.head.startswith(b"\x89HDF\r\n\x1a\n"),
+    read=_read_hdf5,
+    reads={
+        "Keras 1 and 2": "`.h5`",
+        "HDF5 of other programs": "arrays as h5py stored them, such as a state dict, and Caffe's "
+        "`.caffemodel.h5`",
+    },
+    extra="keras",
+    by_path=True,
+)

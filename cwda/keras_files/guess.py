@@ -21,7 +21,7 @@ _DEPTHWISE = frozenset({"dw", "depthwise", "dwconv", "depthconv"})
 _DENSE = re.compile(
     "dense|einsum|attention|attn|query|key|value|qkv|[qkv]|mha|linear|fc|mlp|lstm|gru|rnn"
 )
-#: Words of tables that are no kernels.
+#: Words of tables that are not kernels.
 _TABLE = re.compile("embed(ding)?s?|pos(ition(al)?)?|tables?|tokens?")
 #: Kernels of two and three dimensions are hardly longer than this.
 _LONGEST = 31

@@ -35,10 +35,10 @@ class Kernel:
     leaf : str
         What it is called in its layer.
     role : str
-        ``conv``, ``transposed`` or ``depthwise``; empty if it is no convolution's kernel.
+        ``conv``, ``transposed`` or ``depthwise``; empty if it is not a convolution's kernel.
     groups : int or None
     assumption, reason : str
-        What was assumed, or why it is no kernel.
+        What was assumed, or why it is not a kernel.
     open : bool
         Whether nothing tells an ordinary kernel from a transposed one.
     """
@@ -162,7 +162,9 @@ def _guessed(
         first = Kernel("depthwise_kernel", "depthwise", shapes[0][-2], note)
         return {big[0]: first, big[1]: Kernel("pointwise_kernel", "conv", 1, note)}
     if len(big) > 1 and len(shapes[0]) == 3 and len(set(shapes)) == 1:
-        return _none(variables, big, "several variables of one shape, as a normalisation has")
+        return _none(
+            variables, big, "several variables of one shape, like those of a normalisation"
+        )
     return {i: _guessed_one(place, variables, i, len(big) == 1, before) for i in big}
 
 
@@ -173,7 +175,7 @@ def _guessed_one(
     numbered = leaf.isdigit()
     called = "kernel" if numbered and only else leaf
     if not numbered and not _KERNEL.fullmatch(leaf):
-        return Kernel(leaf, reason="not named as a convolution's weight")
+        return Kernel(leaf, reason="not named like a convolution's weight")
     if leaf in _SEPARATE:
         depthwise = leaf == "depthwise_kernel"
         only_one = depthwise and only
@@ -181,7 +183,7 @@ def _guessed_one(
         return Kernel("kernel" if only_one else leaf, role, groups)
     after = _after(variables, index)
     if after is not None and len(after.shape) == 2:
-        reason = "its bias has 2 axes, as that of a dense layer (EinsumDense)"
+        reason = "its bias has 2 axes, like that of a dense layer (EinsumDense)"
         return Kernel(leaf, reason=reason)
     bias = after.shape[0] if after is not None and len(after.shape) == 1 else None
     found = guess(shape, bias, place.words)

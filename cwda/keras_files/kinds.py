@@ -42,7 +42,7 @@ _KIND_OF_STEM = {snake_case(kind): kind for kind in (*_CONVOLUTIONS, *_OTHERS)}
 
 
 def kind_of_name(name: str) -> str:
-    """Class behind one of Keras' automatic names; empty if it is no such name.
+    """Class behind one of Keras' automatic names; empty if it is not such a name.
 
     Examples
     --------

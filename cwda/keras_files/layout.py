@@ -57,7 +57,7 @@ class Layout:
         return kernel.permute(-1, -2, *space).contiguous()
 
     def channels_last(self, stored: tuple[int, ...]) -> tuple[int, ...]:
-        """The shape with the channels last, as ``tf`` has it."""
+        """The shape with the channels last, the order of ``tf``."""
         return (*stored[2:], stored[1], stored[0]) if self.order == "th" else stored
 
     def shape(self, stored: tuple[int, ...]) -> tuple[int, ...]:

@@ -52,5 +52,5 @@ def _shard(index: Path, name: str) -> Path:
         raise UnreadableError(f"the index points outside its folder ({shown}); refused")
     shard = index.parent / file
     if not shard.is_file():
-        raise SourceError(f"the shard {shown} is missing; download it beside the index")
+        raise SourceError(f"the shard {shown} is missing; download it into the folder of the index")
     return shard

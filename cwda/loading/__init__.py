@@ -1,6 +1,6 @@
-"""A source of trained weights to a `Network`; nothing in a file is ever executed."""
+"""A source of trained weights becomes a `Network`; nothing in a file is ever executed."""
 
-from cwda.loading.load import ModelName, Source, load
-from cwda.loading.load_model import load_model
+import lazy_loader
 
-__all__ = ["ModelName", "Source", "load", "load_model"]
+# What is in memory needs no reader of files: those are imported when `load` is first used.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

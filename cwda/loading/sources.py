@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, KeysView, ValuesView
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar, overload
 
@@ -11,12 +12,30 @@ from torch import Tensor, nn
 
 from cwda.errors import SourceError
 from cwda.layers import ConvLayer, Network, distinct, layer_from_array
-from cwda.loading.load import Source, load
-from cwda.loading.load_model import load_model
+from cwda.loading.in_memory import InMemory, in_memory
+
+# Files, names and downloads are imported only where a source is one: `load` and `load_model`.
+
+__all__ = [
+    "ModelName",
+    "Source",
+    "layer_of",
+    "model_and_network_of",
+    "model_of",
+    "network_of",
+    "networks_of",
+]
 
 Model = TypeVar("Model", bound=nn.Module)
 
-__all__ = ["Source", "layer_of", "model_of", "network_of", "networks_of"]
+
+class ModelName(str):
+    """The name of a model, also where a file is called so."""
+
+    __slots__ = ()
+
+
+Source = str | Path | InMemory
 
 #: What holds several sources; anything else, such as a table with columns, is one.
 _SEVERAL = (list, tuple, set, frozenset, Iterator, KeysView, ValuesView)
@@ -30,7 +49,11 @@ def network_of(source: Source) -> Network:
     SourceError
         If the source is of the wrong type, unknown, missing or cannot be read.
     """
-    return load(source)
+    if isinstance(source, str | Path):
+        from cwda.loading.networks import load
+
+        return load(source)
+    return in_memory(source)
 
 
 def networks_of(sources: Source | Iterable[Source]) -> list[Network]:
@@ -60,10 +83,7 @@ def layer_of(source: Source) -> ConvLayer:
     if isinstance(source, ConvLayer):
         return source
     if isinstance(source, np.ndarray | Tensor):
-        try:
-            return layer_from_array(source)
-        except (ValueError, TypeError) as error:
-            raise SourceError(str(error)) from None
+        return layer_from_array(source)
     network = network_of(source)
     if len(network) != 1:
         first = f", such as net[{network.layers[0].name!r}]" if len(network) else ""
@@ -89,8 +109,29 @@ def model_of(source: nn.Module | str | Path) -> nn.Module:
     if isinstance(source, nn.Module):
         return source
     if isinstance(source, str | Path):
+        from cwda.loading.runnable import load_model
+
         return load_model(source)
     raise SourceError(
         f"a model that runs is needed, not an object of type {type(source).__name__}; give the "
         "nn.Module, or a name or file that cwda.load_model reads"
     )
+
+
+def model_and_network_of(source: nn.Module | str | Path) -> tuple[nn.Module, Network]:
+    """A model that runs and the network of its weights; a name or file is read only once.
+
+    The network has the name that `load` gives it.
+
+    Raises
+    ------
+    SourceError
+        As in `model_of`.
+    """
+    if isinstance(source, str | Path):
+        from cwda.loading.runnable import named_model
+
+        model, name = named_model(source)
+        return model, replace(in_memory(model), name=name)
+    model = model_of(source)
+    return model, in_memory(model)

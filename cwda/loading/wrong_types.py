@@ -1,4 +1,4 @@
-"""What to say of an object that `load` does not take."""
+"""What to say about an object that `load` does not take."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from cwda.containers.mapped import MappedFile
 from cwda.containers.protobuf import Message
+from cwda.containers.reader import Reader
 from cwda.containers.tensors import Content, NamedTensor
 from cwda.errors import UnreadableError
 from cwda.layers import Skipped
@@ -23,7 +24,7 @@ from cwda.onnx_files.others import others, without_convolution
 from cwda.onnx_files.tensors import Beside
 from cwda.onnx_files.values import Value, Values
 
-__all__ = ["read_onnx"]
+__all__ = ["ONNX"]
 
 #: Elements that may be computed for all weights: this many, and 16 for each byte of the files.
 _EFFORT = 1 << 26
@@ -39,7 +40,7 @@ class _Layer:
     others: list[Convolution] = field(default_factory=list)
 
 
-def read_onnx(file: MappedFile) -> Content:
+def _read_onnx(file: MappedFile) -> Content:
     """Read an ONNX model."""
     beside = Beside(file.path.parent)
     scope = read_graph(Message(memoryview(file.data)), beside)
@@ -154,3 +155,23 @@ def _nothing(number: int, first: Skipped) -> str:
         f"none of its {number} convolutions has trained weights that can be read; "
         f"the first, {first.name}{shape}: {first.reason}"
     )
+
+
+def _is_onnx(file: MappedFile) -> bool:
+    """Whether it begins with a small version, as other messages do that are told apart before."""
+    head = file.head
+    return head[:1] == b"\x08" and len(head) > 4 and 0 < head[1] < 64
+
+
+ONNX = Reader(
+    name="ONNX",
+    library="ONNX",
+    suffixes=("onnx",),
+    recognises=_is_onnx,
+    read=_read_onnx,
+    reads={
+        "ONNX": "read in place, without the onnx package; external data only inside the model's "
+        "folder; see [below](#onnx)",
+    },
+    by_path=True,
+)

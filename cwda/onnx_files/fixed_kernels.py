@@ -13,7 +13,7 @@ __all__ = ["fixed_kernel"]
 
 #: Relative error up to which values agree: that of float16.
 _TOLERANCE = 1e-3
-#: Agreeing numbers that are no chance.
+#: Agreeing numbers that are not chance.
 _CERTAIN = 9
 _NOT_TRAINED = "not trained weights"
 

@@ -106,7 +106,7 @@ class Constant:
 
 @dataclass
 class Beside:
-    """Files of data beside the model, each mapped once."""
+    """Files of data next to the model, each mapped once."""
 
     folder: Path
     files: dict[Path, MappedFile] = field(default_factory=dict)
@@ -116,7 +116,7 @@ class Beside:
         return sum(file.size for file in self.files.values())
 
     def fetch(self, where: dict[str, str], nbytes: int) -> Callable[[], memoryview]:
-        """Bytes of a file beside the model; only inside its folder."""
+        """Bytes of a file next to the model; only inside its folder."""
         location = PurePosixPath(where.get("location", ""))
         path, shown = self.folder / location, printable(str(location))[:80]
         if "\0" in str(location):
@@ -124,8 +124,8 @@ class Beside:
         if location.is_absolute() or ".." in location.parts or not location.parts:
             raise UnreadableError(f"its data lie outside the model's folder ({shown}); refused")
         if path not in self.files:
-            if not path.is_file():  # a link that leads to itself is no file either
-                raise UnreadableError(f"its data file {shown} is missing; put it beside the model")
+            if not path.is_file():  # a link that leads to itself is not a file either
+                raise UnreadableError(f"its data file {shown} is missing; put it next to the model")
             if not path.resolve().is_relative_to(self.folder.resolve()):
                 raise UnreadableError(f"its data lie outside the model's folder ({shown}); refused")
             self.files[path] = map_file(path)

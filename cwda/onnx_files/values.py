@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from cwda.containers.tensors import printable
-from cwda.errors import UnreadableError
+from cwda.errors import CwdaError, UnreadableError
 from cwda.onnx_files.graph import Attribute, Node, Scope
 from cwda.onnx_files.tensors import Constant
 
@@ -125,6 +125,8 @@ class Value:
             for value in self.behind():
                 inputs = (None if v is None else made[id(v)] for v in value.inputs)
                 made[id(value)] = value.compute(*inputs)
+        except CwdaError:
+            raise
         except _FAULTS as error:
             raise UnreadableError(f"a weight cannot be computed ({type(error).__name__})") from None
         # A view of one's own memory need not be copied; one of another's elements must be.
@@ -176,7 +178,7 @@ class Call:
         return place < len(self.values) and self.values[place] is not None
 
     def integers(self, place: int) -> list[int]:
-        """An input of a few integers, as a shape or axes, read now."""
+        """An input of a few integers, such as a shape or axes, read now."""
         value = self.value(place)
         if value.numel > 1024 or value.dtype.is_floating_point or value.dtype.is_complex:
             raise UnknownValueError(f"{self.operator} has an impossible shape or axis")
@@ -374,7 +376,7 @@ class Values:
                 made = torch.tensor(content, dtype=dtype)
                 key = self._key(("constant", str(content), kind))
                 return Value(tuple(made.shape), dtype, (), made.clone, key)
-        raise UnknownValueError("a constant that is sparse or no number")
+        raise UnknownValueError("a constant that is sparse or not a number")
 
 
 def _ruled(rule: Callable[[Call], _T], call: Call) -> _T:
@@ -397,6 +399,8 @@ def _outcome(operator: str, inputs: tuple[Value | None, ...], compute: Computati
     """Shape and type of what an operator makes, found out without values."""
     try:
         made = compute(*(_shadow(value) for value in inputs))
+    except CwdaError:
+        raise
     except _FAULTS:
         raise UnknownValueError(f"{operator} does not fit its inputs") from None
     return tuple(made.shape), made.dtype

@@ -112,9 +112,18 @@ class Items:
 
 @dataclass(frozen=True)
 class Equation:
-    """One of the equations of the template, by its name there."""
+    """An equation.
 
-    name: str
+    Attributes
+    ----------
+    typst : str
+        Its source, in the mathematics of Typst; ours or that of a condition, never a network's.
+    spoken : str
+        The words that a screen reader speaks.
+    """
+
+    typst: str
+    spoken: str
 
 
 @dataclass(frozen=True)

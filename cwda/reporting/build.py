@@ -52,7 +52,7 @@ def report(
     paper: Literal["a4", "us-letter"] = "a4",
     date: datetime.date | str | None = None,
     command: str = "",
-    alpha: float = 0.05,
+    level: float = 0.90,
     margins: Mapping[str, float] | None = None,
     device: str = "auto",
 ) -> Path:
@@ -76,8 +76,8 @@ def report(
         gives equal bytes.
     command : str
         The command that makes this report again, printed on its first page.
-    alpha, margins : float, mapping
-        As of `cwda.check`, which has used them already if `source` is its result.
+    level, margins : float, mapping
+        Same as in `cwda.check`, which has used them already if `source` is its answer.
     device : str
         Where to compute, in float64.
 
@@ -105,12 +105,12 @@ def report(
     if paper not in ("a4", "us-letter"):
         raise CwdaError(f"paper is a4 or us-letter, not {paper!r}")
     if not isinstance(source, CheckResult):
-        source = check(source, alpha=alpha, margins=margins, device=device)
+        source = check(source, level=level, margins=margins, device=device)
     subjects = [
-        Subject(network, [row for row in source.results if row.network == network.name], device)
+        Subject(network, [row for row in source.rows if row.network == network.name], device)
         for network in source.networks
     ]
-    if not source.results:
+    if not source.rows:
         raise CwdaError("a report needs a network with a convolution")
     if date is None:
         date = datetime.date.today()
@@ -118,7 +118,7 @@ def report(
         title=_title(subjects, trajectory),
         subtitle="Do its convolution weights follow the Convolution Weight Distribution "
         "Assumption, and what does that imply for pruning?",
-        facts=list(_facts(subjects, source.alpha, str(command))),
+        facts=list(_facts(subjects, source.level, str(command))),
         blocks=_blocks(subjects, detail, trajectory),
         paper=paper,
         date=str(date),
@@ -137,7 +137,7 @@ def _title(subjects: Sequence[Subject], trajectory: bool) -> str:
     return f"CWDA of {subjects[0].network.name}"
 
 
-def _facts(subjects: Sequence[Subject], alpha: float, command: str) -> Iterable[Fact]:
+def _facts(subjects: Sequence[Subject], level: float, command: str) -> Iterable[Fact]:
     for subject in subjects:
         network = subject.network
         size = f"{many(len(network), 'convolution')}, {many(network.n_weights, 'weight')}"
@@ -145,7 +145,7 @@ def _facts(subjects: Sequence[Subject], alpha: float, command: str) -> Iterable[
         yield network.name, [size, ", from ", Name(source.source), f" ({source.format})"]
         if source.sha256:
             yield "SHA-256", Name(source.sha256)
-    yield "Level", f"tests at {alpha:g}, intervals at {100 * (1 - 2 * alpha):g} %"
+    yield "Level", f"tests at {(1 - level) / 2:g}, intervals at {100 * level:g} %"
     yield "Versions", _versions()
     if command:
         yield "Made by", Name(command)

@@ -87,8 +87,8 @@ def _block(block: Block, files: dict[str, bytes]) -> dict[str, Any]:
             return {"kind": "note", "text": _runs(text)}
         case Items(items):
             return {"kind": "items", "items": [_runs(item) for item in items]}
-        case Equation(name):
-            return {"kind": "equation", "name": name}
+        case Equation(typst, spoken):
+            return {"kind": "equation", "typst": typst, "spoken": _printable(spoken)}
         case Picture(svg, caption, alt):
             file = f"picture-{len(files)}.svg"
             files[file] = svg

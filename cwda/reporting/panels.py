@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from cwda.comparison import Comparison
     from cwda.layers import ConvLayer
 
-__all__ = ["covariance_panels", "layer_panels", "qq_panels", "scatter_panels"]
+__all__ = ["covariance_panels", "layer_panels", "panels_of", "scatter_panels"]
 
 
 def _grid(draw: Sequence[Callable[[Axes], object]], columns: int, height: float) -> Figure:
@@ -41,11 +41,12 @@ def _grid(draw: Sequence[Callable[[Axes], object]], columns: int, height: float)
     return figure
 
 
-def qq_panels(layers: Sequence[ConvLayer]) -> Figure:
-    """Q-Q plots of layers, two a row."""
+def panels_of(name: str, layers: Sequence[ConvLayer]) -> Figure:
+    """A figure of single layers, by its name in `cwda.figures`, two to a row."""
+    draw = getattr(figures, name)
 
     def panel(layer: ConvLayer) -> Callable[[Axes], object]:
-        return lambda ax: figures.qq(layer, ax=ax)
+        return lambda ax: draw(layer, ax=ax)
 
     return _grid([panel(layer) for layer in layers], 2, 62)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from cwda.answers import table_of
 from cwda.conditions.results import ConditionResult
 from cwda.layers import Network
 from cwda.reporting.blocks import Block, Heading
@@ -17,10 +18,10 @@ if TYPE_CHECKING:
     from cwda.comparison import Applicability, Comparison, GlobalPruning
     from cwda.scoring import SimilarityResult
 
-__all__ = ["MODEL", "RATIO", "Subject", "sections"]
+__all__ = ["RATIO", "RUNG", "Subject", "sections"]
 
-#: The model that global pruning is predicted by: CWDA with filters of unequal scale.
-MODEL = "scale"
+#: The rung that global pruning is predicted by: CWDA with filters of unequal scale.
+RUNG = "scale"
 
 #: The pruning ratio at which the report asks what a criterion can tell apart.
 RATIO = 0.5
@@ -56,9 +57,7 @@ class Subject:
     @cached_property
     def table(self) -> pd.DataFrame:
         """The results as a table."""
-        import pandas as pd
-
-        return pd.DataFrame([row.row() for row in self.results])
+        return table_of(tuple(self.results), ConditionResult)
 
     @cached_property
     def similarity(self) -> SimilarityResult:
@@ -69,11 +68,11 @@ class Subject:
 
     @cached_property
     def comparison(self) -> Comparison:
-        """The same beside the predicted ones, in closed form."""
+        """The same compared with the predicted ones, in closed form."""
         from cwda.comparison import compare
-        from cwda.theory import predict_similarity
+        from cwda.theory import predict
 
-        return compare(self.similarity, predict_similarity(self.network, device=self.device))
+        return compare(self.similarity, predict(self.network, device=self.device))
 
     @cached_property
     def applicability(self) -> Applicability:
@@ -87,7 +86,7 @@ class Subject:
         """Shares of filters that layers lose to one ranking of the network."""
         from cwda.comparison import global_pruning
 
-        return global_pruning(self.network, rungs=[MODEL], device=self.device)
+        return global_pruning(self.network, rungs=RUNG, device=self.device)
 
 
 def sections(

@@ -8,6 +8,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
+from cwda.errors import CwdaError
 from cwda.reporting.document import Document, template_inputs
 
 __all__ = ["html_bytes", "pdf_bytes"]
@@ -43,14 +44,19 @@ def _compile(document: Document, **options: Any) -> bytes:
 
     files = {
         "main.typ": _template("report.typ").encode(),
-        "equations.typ": _template("equations.typ").encode(),
         **template_inputs(document),
     }
     fonts = str(Path(mpl.get_data_path()) / "fonts" / "ttf")  # of the text in pictures
     inputs = {"format": options["format"]}
-    compiled: bytes = typst.compile(
-        files, ignore_system_fonts=True, font_paths=[fonts], sys_inputs=inputs, **options
-    )
+    try:
+        compiled: bytes = typst.compile(
+            files, ignore_system_fonts=True, font_paths=[fonts], sys_inputs=inputs, **options
+        )
+    except typst.TypstError as error:  # an equation of a user's condition
+        first = next(iter(str(error).splitlines()), "")
+        raise CwdaError(
+            f"the report cannot be typeset: {first}; check the equations of your conditions"
+        ) from error
     return compiled
 
 

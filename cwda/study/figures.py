@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
-from cwda.conditions.check import CONDITIONS
 from cwda.figures.drawing.style import (
     CYCLE,
     DARK,
@@ -55,9 +55,9 @@ def plot_training(summary: pd.DataFrame, arms: Sequence[tuple[str, str]] = _TRAI
     Returns
     -------
     Figure
-        One panel a condition; the dashed line is the margin.
+        One panel per condition; the dashed line is the margin.
     """
-    figure, panels = _panels(2, 3, (190.0, 115.0))
+    figure, panels = _panels(summary, 3, (190.0, 57.5))
     shown = [arm for arm in arms if len(_of_arm(summary, *arm))]
     for condition, ax in panels.items():
         rows = summary[summary["condition"] == condition]
@@ -67,7 +67,7 @@ def plot_training(summary: pd.DataFrame, arms: Sequence[tuple[str, str]] = _TRAI
             label = "base" if arm[0] == "base" else " ".join(arm).replace("_", " ")
             ax.plot(mean.index, mean, color=colour, lw=1.6, label=label)
             ax.plot(own["epoch"], own["median_effect"], ".", color=colour, ms=5, alpha=0.6)
-        ax.axhline(CONDITIONS[condition].margin, color=GREY, ls="--", lw=0.9)
+        ax.axhline(_margin(rows), color=GREY, ls="--", lw=0.9)
         ax.set_xscale("symlog", base=2, linthresh=1)
         ticks = sorted({epoch for arm in shown for epoch in _of_arm(summary, *arm)["epoch"]})
         ax.set_xticks(ticks, [str(tick) for tick in ticks])
@@ -88,7 +88,7 @@ def plot_factors(effects: pd.DataFrame, result: StudyResult) -> Figure:
     """
     levels = _levels(effects)
     factors = list(dict.fromkeys(factor for factor, _ in levels))
-    figure, panels = _panels(1, 6, (240.0, 5.0 * len(levels) + 25), sharey=True)
+    figure, panels = _row_of_panels(effects, 5.0 * len(levels) + 25)
     for condition, ax in panels.items():
         table = effects[effects["condition"] == condition].set_index(["factor", "level"])
         rows = finished(result)
@@ -102,7 +102,7 @@ def plot_factors(effects: pd.DataFrame, result: StudyResult) -> Figure:
             fill = colour if table.loc[arm, "change"] in ("larger", "smaller") else "white"
             ax.plot(values, [place] * len(values), "o", ms=5, color=colour, mfc=fill)
         _rows_of_names(ax, [_name(arm) for arm in levels])
-        ax.axvline(CONDITIONS[condition].margin, color=GREY, ls="--", lw=0.9)
+        ax.axvline(_margin(rows), color=GREY, ls="--", lw=0.9)
         ax.set_xlim(left=0)
         ax.set_xlabel("median effect")
     return figure
@@ -120,7 +120,7 @@ def _responses(rows: pd.DataFrame, factor: str, level: str) -> pd.Series:
 def plot_verdicts(effects: pd.DataFrame) -> Figure:
     """Share of the layers in which each condition holds, is inconclusive, or fails."""
     levels = _levels(effects)
-    figure, panels = _panels(1, 6, (240.0, 5.0 * len(levels) + 30), sharey=True)
+    figure, panels = _row_of_panels(effects, 5.0 * len(levels) + 30)
     for condition, ax in panels.items():
         rows = effects[effects["condition"] == condition].set_index(["factor", "level"])
         _stack(ax, rows.loc[levels])
@@ -134,8 +134,8 @@ def plot_distance(result: StudyResult) -> Figure:
 
     The dashed line is the margin.
     """
-    figure, panels = _panels(2, 3, (190.0, 120.0))
     rows = finished(result)
+    figure, panels = _panels(rows, 3, (190.0, 60.0))
     rows = rows[rows["epoch"] == rows["last"]]
     factors = list(dict.fromkeys(rows["factor"]))
     for condition, ax in panels.items():
@@ -146,7 +146,7 @@ def plot_distance(result: StudyResult) -> Figure:
             ax.plot(
                 1 - own["kept"], own["median_effect"], marker, ms=5, c=colour, mfc=fill, label=label
             )
-        ax.axhline(CONDITIONS[condition].margin, color=GREY, ls="--", lw=0.9)
+        ax.axhline(_margin(rows[rows["condition"] == condition]), color=GREY, ls="--", lw=0.9)
         ax.set_xscale("log")
         ax.set_ylim(bottom=0)
         ax.set_xlabel("1 - cosine with the initial weights")
@@ -158,7 +158,7 @@ def plot_distance(result: StudyResult) -> Figure:
 def plot_networks(evidence: pd.DataFrame) -> Figure:
     """Verdicts (bars) and median effects (numbers) of trained networks."""
     names = list(dict.fromkeys(evidence["network"]))
-    figure, panels = _panels(1, 6, (240.0, 6.0 * len(names) + 30), sharey=True)
+    figure, panels = _row_of_panels(evidence, 6.0 * len(names) + 30)
     for condition, ax in panels.items():
         rows = evidence[evidence["condition"] == condition].set_index("network").loc[names]
         tested = rows[list(_SHOWN)].sum(axis=1)
@@ -171,17 +171,33 @@ def plot_networks(evidence: pd.DataFrame) -> Figure:
 
 
 def _panels(
-    rows: int, columns: int, size: tuple[float, float], **kwargs: Any
+    table: pd.DataFrame, columns: int, size: tuple[float, float], **kwargs: Any
 ) -> tuple[Figure, dict[str, Axes]]:
-    figure = empty_figure(*size)
+    """A panel for each condition of a table; `size` is the width and the height of a row."""
+    conditions = list(dict.fromkeys(table["condition"]))
+    rows = max(math.ceil(len(conditions) / columns), 1)
+    figure = empty_figure(size[0], size[1] * rows)
     figure.set_layout_engine("constrained")
     with styled():
-        axes = figure.subplots(rows, columns, **kwargs).flat
-        panels = dict(zip(CONDITIONS, axes, strict=True))
+        axes = list(figure.subplots(rows, columns, squeeze=False, **kwargs).flat)
+        for ax in axes[len(conditions) :]:
+            ax.remove()
+        panels = dict(zip(conditions, axes, strict=False))
         for condition, ax in panels.items():
             ax.set_title(condition)
             plain(ax)
     return figure, panels
+
+
+def _row_of_panels(table: pd.DataFrame, height: float) -> tuple[Figure, dict[str, Axes]]:
+    """All panels in one row, which share their names at the left."""
+    columns = max(table["condition"].nunique(), 1)
+    return _panels(table, columns, (40.0 * columns, height), sharey=True)
+
+
+def _margin(rows: pd.DataFrame) -> float:
+    """The margin of a condition."""
+    return float(rows["margin"].iloc[0])
 
 
 def _of_arm(table: pd.DataFrame, factor: str, level: str) -> pd.DataFrame:

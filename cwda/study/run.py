@@ -19,7 +19,7 @@ from cwda.conditions.check import check
 from cwda.errors import CwdaError, DivergedError
 from cwda.files import whole_file
 from cwda.layers import Network
-from cwda.loading.load import load
+from cwda.loading import load
 from cwda.models.data import ImageData
 from cwda.models.train import (
     CHECKPOINT,
@@ -82,7 +82,7 @@ def run_study(
 ) -> StudyResult:
     """Train the runs one after the other and test the conditions along the way.
 
-    The six conditions are tested before training, after epochs 1, 2, 4, 8, ... and after
+    The conditions are tested before training, after epochs 1, 2, 4, 8, ... and after
     the last. Each run has a folder of its own, with a checkpoint after each epoch: a
     study that was cut off goes on where it stopped, and a run that is done is not
     repeated.

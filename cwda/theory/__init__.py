@@ -1,41 +1,33 @@
 """What CWDA predicts: moments of the importance scores, and their rank correlations."""
 
-from cwda.theory.applicability import predict_dispersion, swap_probability
-from cwda.theory.global_pruning import predict_overlap, predict_shares
+from cwda.theory.closed_form import predict
 from cwda.theory.model import FittedLayer, fit_layer
-from cwda.theory.moments import (
-    CRITERIA,
-    NormMoments,
-    ScoreMoments,
-    expected_spearman,
-    isotropic_moments,
-    norm_moments,
-    ratio_variance,
-)
-from cwda.theory.prediction import RUNGS, PredictedCorrelation, PredictedSimilarity
+from cwda.theory.moments import CRITERIA, NormMoments, expected_spearman, norm_moments
+from cwda.theory.prediction import PredictedCorrelation, PredictedSimilarity
+from cwda.theory.rungs import BLOCK, LADDER, SCALE, Rung
 from cwda.theory.score_law import ScoreLaw, score_law
-from cwda.theory.similarity import predict_similarity
-from cwda.theory.simulate import simulate_similarity
+from cwda.theory.shares import predict_overlap, predict_shares
+from cwda.theory.simulation import simulate
+from cwda.theory.swaps import swap_probability
 
 __all__ = [
+    "BLOCK",
     "CRITERIA",
-    "RUNGS",
+    "LADDER",
+    "SCALE",
     "FittedLayer",
     "NormMoments",
     "PredictedCorrelation",
     "PredictedSimilarity",
+    "Rung",
     "ScoreLaw",
-    "ScoreMoments",
     "expected_spearman",
     "fit_layer",
-    "isotropic_moments",
     "norm_moments",
-    "predict_dispersion",
+    "predict",
     "predict_overlap",
     "predict_shares",
-    "predict_similarity",
-    "ratio_variance",
     "score_law",
-    "simulate_similarity",
+    "simulate",
     "swap_probability",
 ]

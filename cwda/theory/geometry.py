@@ -24,12 +24,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from scipy import special
 
 from cwda.numerics.ranking.concentration import Concentration
 from cwda.theory.model import FittedLayer
-from cwda.theory.moments import NormMoments
 
 __all__ = ["ConcentrationLimits", "concentration_limits", "predict_concentration"]
 
@@ -51,31 +49,29 @@ class ConcentrationLimits:
     cosine_rms: float
 
 
-def predict_concentration(fitted: FittedLayer, rung: str) -> Concentration:
-    """Expected norms, distances and angles of a layer's filters under one rung.
+def predict_concentration(fitted: FittedLayer) -> Concentration:
+    """Expected norms, distances and angles of the filters of a layer.
 
     Parameters
     ----------
     fitted : FittedLayer
-        From `fit_layer`.
-    rung : str
-        A rung of the ladder; "shape" adds the filter mean to "scale".
+        From `fit_layer`, or what a rung of the ladder makes of it.
 
     Examples
     --------
+    >>> import torch
     >>> from cwda.layers import ConvLayer
-    >>> from cwda.theory import fit_layer
+    >>> from cwda.theory import BLOCK, fit_layer
     >>> rng = torch.Generator().manual_seed(0)
     >>> fitted = fit_layer(ConvLayer("conv", torch.randn(64, 16, 3, 3, generator=rng)))
-    >>> found = predict_concentration(fitted, "isotropic")
-    >>> round(found.norm_cv * math.sqrt(2 * 144), 2), round(found.cosine_sd * 12, 2)
+    >>> expected = predict_concentration(BLOCK(fitted))
+    >>> round(expected.norm_cv * math.sqrt(2 * 144), 1), round(expected.cosine_sd * 12, 1)
     (1.0, 1.0)
     """
-    moments: NormMoments = getattr(fitted, rung if rung in ("isotropic", "diagonal") else "block")
-    n, trace, trace_square = fitted.n_filters, moments.trace, moments.trace_square
-    squared = fitted.scales**2 if rung in ("scale", "shape") else np.ones(n)
-    mean_energy = fitted.mean_energy if rung == "shape" else 0.0
-    signal = fitted.mean_signal if rung == "shape" else 0.0
+    n, moments = fitted.n_filters, fitted.moments
+    trace, trace_square = moments.trace, moments.trace_square
+    squared = fitted.scales**2
+    mean_energy, signal = fitted.mean_energy, fitted.mean_signal
 
     energy = squared * trace + mean_energy
     relative = (squared**2 * trace_square / 2 + squared * signal) / energy**2
@@ -90,7 +86,7 @@ def predict_concentration(fitted: FittedLayer, rung: str) -> Concentration:
 
     product = energy[i] * energy[j]
     cosines = mean_energy / np.sqrt(product)
-    own = (squared[i] * squared[j] * trace_square / product).mean() * _angle_factor(fitted, rung)
+    own = (squared[i] * squared[j] * trace_square / product).mean() * _angle_factor(fitted)
     shared = ((squared[i] + squared[j]) * signal / product).mean()
     cosine_variance = cosines.var() + own * (1 - 1 / len(i)) + shared * (1 - 2 / n)
     return Concentration(
@@ -102,24 +98,20 @@ def predict_concentration(fitted: FittedLayer, rung: str) -> Concentration:
     )
 
 
-def _angle_factor(fitted: FittedLayer, rung: str) -> float:
+def _angle_factor(fitted: FittedLayer) -> float:
     """1 + h: the mean squared cosine under CWDA in units of 1 / d_eff."""
-    tr, tr2, tr3, _ = _traces(fitted, rung)
+    tr, tr2, tr3, _ = _traces(fitted)
     return 1 + 4 * tr2 / tr**2 - 4 * tr3 / (tr2 * tr)
 
 
-def _traces(fitted: FittedLayer, rung: str) -> list[float]:
-    """Traces of the first four powers of the Sigma of a rung."""
-    values = fitted.variances
-    if rung == "isotropic":
-        values = values.mean().expand_as(values)
-    elif rung != "diagonal":
-        values = torch.linalg.eigvalsh(fitted.covariances)
+def _traces(fitted: FittedLayer) -> list[float]:
+    """Traces of the first four powers of Sigma."""
+    values = fitted.sigma.eigenvalues
     return [float((values**power).sum()) for power in (1, 2, 3, 4)]
 
 
 def concentration_limits(fitted: FittedLayer, level: float = 0.95) -> ConcentrationLimits:
-    """Upper limits at `level` of the dispersions under full CWDA, the rung "block".
+    """Upper limits at `level` of the dispersions of filters of one scale and mean 0.
 
     A sample variance is taken as a multiple of chi-square with nu degrees of freedom that give
     it its relative variance, 2 / nu: of the norms nu = n - 1; of the distances, half of whose
@@ -131,16 +123,16 @@ def concentration_limits(fitted: FittedLayer, level: float = 0.95) -> Concentrat
     Parameters
     ----------
     fitted : FittedLayer
-        From `fit_layer`.
+        The layer under CWDA, `BLOCK(fit_layer(layer))`.
     level : float
         Probability of each to lie below its limit.
     """
     n = fitted.n_filters
     pairs = n * (n - 1) / 2
-    tr, tr2, tr3, tr4 = _traces(fitted, "block")
+    tr, tr2, tr3, tr4 = _traces(fitted)
     uneven = 2 * tr4 / tr2**2
     angles = max(uneven + 2 * tr2 / tr**2 - 4 * tr3 / (tr2 * tr), 0.0)
-    expected = predict_concentration(fitted, "block")
+    expected = predict_concentration(fitted)
 
     def limit(value: float, freedom: float) -> float:
         return value * math.sqrt(float(special.chdtri(freedom, 1 - level)) / freedom)
@@ -149,6 +141,6 @@ def concentration_limits(fitted: FittedLayer, level: float = 0.95) -> Concentrat
         norm_cv=limit(expected.norm_cv, n - 1),
         distance_cv=limit(expected.distance_cv, 4 / (1 / (n - 1) + (1 + (n - 2) * uneven) / pairs)),
         cosine_rms=limit(
-            math.sqrt(tr2 * _angle_factor(fitted, "block")) / tr, pairs / (1 + (n - 2) * angles)
+            math.sqrt(tr2 * _angle_factor(fitted)) / tr, pairs / (1 + (n - 2) * angles)
         ),
     )

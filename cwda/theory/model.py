@@ -25,14 +25,24 @@ from cwda.layers import ConvLayer
 from cwda.numerics.device import resolve_device
 from cwda.numerics.spread import NORMAL_IQR
 from cwda.theory.moments import NormMoments, norm_moments
+from cwda.typing import Device
 
-__all__ = ["FittedLayer", "Impurity", "fit_layer", "fit_or_reason", "mean_signal"]
+__all__ = [
+    "FittedLayer",
+    "Impurity",
+    "Sigma",
+    "fit_layer",
+    "fit_or_reason",
+    "mean_signal",
+]
 
-#: Largest variance of the log norms that a log-normal law is fitted to: beyond it, filters with
-#: norms next to zero are mixed with living ones, and moments of the law leave the range of floats.
+#: Largest variance of the log norms that a log-normal law is fitted to. The quartiles of the norms
+#: then differ by a factor of 400: filters next to zero are mixed with living ones, which is no one
+#: law, and moments of the law, with exp(20) in them, soon leave the range of floats.
 WIDEST = 20.0
 
-#: Squared norms below this part of the median count as this part: filters may be zero.
+#: Squared norms below this part of the median count as this part, so that filters of zeros have
+#: a logarithm. A norm a million times smaller than the median is zero to every criterion.
 FLOOR = 1e-12
 
 
@@ -59,8 +69,48 @@ class Impurity:
 
 
 @dataclass(frozen=True, eq=False)
+class Sigma:
+    """The covariance matrix of a filter, and what predictions need of it, each made once.
+
+    Attributes
+    ----------
+    blocks : Tensor
+        The blocks of Sigma, N x k^2 x k^2, float64.
+    """
+
+    blocks: Tensor
+
+    __repr__ = brief
+
+    @property
+    def variances(self) -> Tensor:
+        """a_p, N x k^2."""
+        return self.blocks.diagonal(dim1=1, dim2=2)
+
+    @cached_property
+    def moments(self) -> NormMoments:
+        """Moments of l1 and l2^2 of a filter N(0, Sigma)."""
+        return norm_moments(self.blocks)
+
+    @cached_property
+    def eigenvalues(self) -> Tensor:
+        """Of the blocks, N x k^2, in ascending order."""
+        values: Tensor = torch.linalg.eigvalsh(self.blocks)
+        return values
+
+    @cached_property
+    def root(self) -> Tensor:
+        """Matrices R with R R' = the blocks, N x k^2 x k^2."""
+        values, vectors = torch.linalg.eigh(self.blocks)
+        root: Tensor = vectors * values.clamp(min=0).sqrt()[:, None, :]
+        return root
+
+
+@dataclass(frozen=True, eq=False)
 class FittedLayer:
     """What the predictions need to know of one layer, in units of its root mean square weight.
+
+    `fit_layer` gives all that is known; a `Rung` switches off what its model does not know.
 
     Attributes
     ----------
@@ -68,17 +118,15 @@ class FittedLayer:
         The layer.
     n_filters, dim : int
         n = N' and d = N k^2.
-    covariances : Tensor
-        Blocks of Sigma, N x k^2 x k^2, float64: variances shrunk to their mean and
-        correlations to 0 as far as their excess is sampling noise.
+    sigma : Sigma
+        Covariance matrix of a filter: variances shrunk to their mean and correlations to 0 as
+        far as their excess is sampling noise.
     mean : Tensor
         Mean filter, N x k^2, shrunk so that mu' Sigma mu is `mean_signal`.
     mean_signal : float
         mu' Sigma mu by U-statistics, not below 0.
     mean_energy : float
         |mu|^2, the mean of f_i . f_j over i != j, not below 0.
-    tau_squared : float
-        CV^2 of the squared filter scale, from fourth moments.
     log_scale_variance : float
         t = Var(log s): the interquartile range of log q as a normal law's, less the part
         2 / d_eff of it that CWDA explains; not below 0.
@@ -98,11 +146,10 @@ class FittedLayer:
     name: str
     n_filters: int
     dim: int
-    covariances: Tensor
+    sigma: Sigma
     mean: Tensor
     mean_signal: float
     mean_energy: float
-    tau_squared: float
     log_scale_variance: float
     log_energies: npt.NDArray[np.float64]
     log_ratio_variance: float
@@ -113,25 +160,9 @@ class FittedLayer:
     __repr__ = brief
 
     @property
-    def variances(self) -> Tensor:
-        """a_p, N x k^2."""
-        return self.covariances.diagonal(dim1=1, dim2=2)
-
-    @cached_property
-    def isotropic(self) -> NormMoments:
-        """Moments under sigma^2 I."""
-        variances = self.variances
-        return norm_moments(torch.diag_embed(variances.mean().expand_as(variances)))
-
-    @cached_property
-    def diagonal(self) -> NormMoments:
-        """Moments with the variances a_p of the positions."""
-        return norm_moments(torch.diag_embed(self.variances))
-
-    @cached_property
-    def block(self) -> NormMoments:
-        """Moments with the blocks: full CWDA."""
-        return norm_moments(self.covariances)
+    def moments(self) -> NormMoments:
+        """Moments of l1 and l2^2 of a filter N(0, Sigma)."""
+        return self.sigma.moments
 
     @property
     def log_norm_variance(self) -> float:
@@ -141,7 +172,14 @@ class FittedLayer:
     @property
     def mean_relative(self) -> float:
         """v_m = mu' Sigma mu / trace(Sigma)^2."""
-        return self.mean_signal / self.block.trace**2
+        return self.mean_signal / self.moments.trace**2
+
+    @property
+    def shape_excess(self) -> float:
+        """Variance of log(l1 / l2) beyond v1 + v2 - 2 c, its value under CWDA; not below 0."""
+        moments = self.moments
+        expected = moments.l1_relative + moments.l2_relative - 2 * moments.covariance_relative
+        return max(self.log_ratio_variance - expected, 0.0)
 
     @cached_property
     def scales(self) -> npt.NDArray[np.float64]:
@@ -157,14 +195,14 @@ class FittedLayer:
         return np.asarray(scales / np.sqrt(np.mean(scales**2)))
 
 
-def fit_layer(layer: ConvLayer, *, device: torch.device | str = "auto") -> FittedLayer:
+def fit_layer(layer: ConvLayer, *, device: Device = "auto") -> FittedLayer:
     """Fit the models of the ladder to one layer.
 
     Parameters
     ----------
     layer : ConvLayer
         A layer of 8 filters or more.
-    device : torch.device or str
+    device : str or torch.device
         Where to compute, in float64; memory stays near that of the filters in float64.
 
     Returns
@@ -173,20 +211,20 @@ def fit_layer(layer: ConvLayer, *, device: torch.device | str = "auto") -> Fitte
 
     Raises
     ------
-    CwdaError
-        If the layer cannot be fitted; the message says why.
+    CannotFit
+        If the layer cannot be fitted; its `reason` says why.
 
     Examples
     --------
     >>> rng = torch.Generator().manual_seed(0)
     >>> fitted = fit_layer(ConvLayer("conv", torch.randn(64, 16, 3, 3, generator=rng)))
-    >>> fitted.covariances.shape, bool(abs(fitted.block.effective_dim - 144) < 10)
+    >>> fitted.sigma.blocks.shape, bool(abs(fitted.moments.effective_dim - 144) < 10)
     (torch.Size([16, 9, 9]), True)
     """
     reason = unfit(layer)
     if reason:
         raise CannotFit(layer.name, reason)
-    work = Workspace(layer, resolve_device(device), alpha=0.05)
+    work = Workspace(layer, resolve_device(device))
     filters = work.blocks.double() / work.scale
     energy, l1 = filters.square().sum(dim=(1, 2)), filters.abs().sum(dim=(1, 2))
     alive = energy > 0
@@ -195,12 +233,12 @@ def fit_layer(layer: ConvLayer, *, device: torch.device | str = "auto") -> Fitte
         raise CannotFit(layer.name, "half of its filters or more are zero")
     energy = energy.clamp(min=FLOOR * float(energy[alive].median()))
     average = filters.mean(dim=0)
-    covariances = _covariances(filters - average, work)
+    sigma = Sigma(_covariances(filters - average, work))
     signal = max(mean_signal(work.kernels.mean), 0.0)
     total = float(work.kernels.mean.sum())
-    fitted_noise = norm_moments(covariances).l2_relative
     log_energies = energy.log().cpu().numpy()
-    log_scale_variance = max(_robust_variance(log_energies / 2) - fitted_noise, 0.0)
+    noise = sigma.moments.l2_relative
+    log_scale_variance = max(_robust_variance(log_energies / 2) - noise, 0.0)
     if log_scale_variance > WIDEST:
         raise CannotFit(
             layer.name, "the norms of its filters spread over too many orders of magnitude"
@@ -209,11 +247,10 @@ def fit_layer(layer: ConvLayer, *, device: torch.device | str = "auto") -> Fitte
         name=layer.name,
         n_filters=layer.n_filters,
         dim=layer.dim,
-        covariances=covariances,
-        mean=_shrunk_mean(average, covariances, signal),
+        sigma=sigma,
+        mean=_shrunk_mean(average, sigma.blocks, signal),
         mean_signal=signal,
         mean_energy=max(total / (layer.n_filters * (layer.n_filters - 1)), 0.0),
-        tau_squared=work.tau_squared,
         log_scale_variance=log_scale_variance,
         log_energies=log_energies,
         log_ratio_variance=float(log_ratios.var(correction=1)),
@@ -223,9 +260,7 @@ def fit_layer(layer: ConvLayer, *, device: torch.device | str = "auto") -> Fitte
     )
 
 
-def fit_or_reason(
-    layer: ConvLayer, *, device: torch.device | str = "auto"
-) -> tuple[FittedLayer | None, str]:
+def fit_or_reason(layer: ConvLayer, *, device: Device = "auto") -> tuple[FittedLayer | None, str]:
     """The fitted layer and no reason, or None and why it cannot be fitted.
 
     Examples
@@ -233,9 +268,9 @@ def fit_or_reason(
     >>> fit_or_reason(ConvLayer("conv", torch.ones(16, 3, 3, 3)))
     (None, 'all weights are equal')
     """
-    where = resolve_device(device)  # that there is no such device is not the layer's fault
+    device = resolve_device(device)  # that there is no such device is not the layer's fault
     try:
-        return fit_layer(layer, device=where), ""
+        return fit_layer(layer, device=device), ""
     except CannotFit as error:
         return None, error.reason
     except CwdaError as error:
@@ -288,8 +323,8 @@ def mean_signal(off_diagonal: Tensor) -> float:
     return paths / triples - disjoint / (triples * (n - 3))
 
 
-def _shrunk_mean(average: Tensor, covariances: Tensor, signal: float) -> Tensor:
-    sample = float((average[:, None] @ covariances @ average[:, :, None]).sum())
+def _shrunk_mean(average: Tensor, blocks: Tensor, signal: float) -> Tensor:
+    sample = float((average[:, None] @ blocks @ average[:, :, None]).sum())
     return average * (math.sqrt(min(signal / sample, 1.0)) if sample > 0 else 0.0)
 
 

@@ -10,20 +10,14 @@ import math
 from dataclasses import dataclass
 
 import torch
-from scipy import special
 from torch import Tensor
-
-from cwda.errors import CriterionError, CwdaError, nearest
 
 __all__ = [
     "CRITERIA",
     "NormMoments",
-    "ScoreMoments",
     "arcsine_kernel",
     "expected_spearman",
-    "isotropic_moments",
     "norm_moments",
-    "ratio_variance",
 ]
 
 #: The norm-based criteria, in the order of tables.
@@ -31,142 +25,6 @@ CRITERIA = ("l1", "l2", "gm", "fermat")
 
 #: E |x| of a standard normal x.
 MEAN_ABSOLUTE = math.sqrt(2 / math.pi)
-
-#: d - (E chi_d)^2 as a series in 1/d; the direct difference loses d eps of its accuracy.
-_CHI_VARIANCE = (1 / 2, -1 / 8, -1 / 16, 5 / 128, 23 / 256, -53 / 1024, -593 / 2048, 5165 / 32768)
-_SERIES_FROM = 32
-
-
-@dataclass(frozen=True)
-class ScoreMoments:
-    """Mean and variance of one filter's score.
-
-    Attributes
-    ----------
-    mean, variance : float
-        In units of the weights, and of the weights squared.
-    """
-
-    mean: float
-    variance: float
-
-    @property
-    def relative_sd(self) -> float:
-        """Coefficient of variation of the score."""
-        return math.sqrt(self.variance) / self.mean
-
-
-def isotropic_moments(
-    criterion: str, dim: int, *, sigma: float = 1.0, n_filters: int | None = None
-) -> ScoreMoments:
-    """Mean and variance of a score under f_j ~ N(0, sigma^2 I_d), i.i.d.
-
-    With m(d) = sqrt(2) Gamma((d+1)/2) / Gamma(d/2), the mean of chi_d:
-
-    - l1: sqrt(2/pi) sigma d and (1 - 2/pi) sigma^2 d;
-    - l2: sigma m and sigma^2 (d - m^2);
-    - gm: (n-1) sqrt(2) sigma m and, exactly, 2 sigma^2 (n-1) [(d - m^2) + (n-2) m^2 (F - 1)],
-      F = 2F1(-1/2, -1/2; d/2; 1/4), as distances from one filter have correlated coordinates;
-    - fermat: mean sigma sqrt(1 - 1/n) m, as for the centroid, which the Fermat point tends to
-      as d grows. Its weights 1 / distance draw it towards small filters, so that the variance
-      is, to first order in 1/d, sigma^2 (1 - 1/n) (d - m^2) (1 + (2/n) / (1 - 2/n)^2).
-
-    Parameters
-    ----------
-    criterion : {"l1", "l2", "gm", "fermat"}
-        The score.
-    dim : int
-        d = N k^2.
-    sigma : float
-        SD of a weight.
-    n_filters : int, optional
-        n = N'; needed for gm and fermat.
-
-    Raises
-    ------
-    CwdaError
-        If the criterion is unknown or a number impossible.
-
-    References
-    ----------
-    Huang et al. (2021), table 2. Kibble (1941) for E |x||y| of correlated normal vectors.
-
-    Examples
-    --------
-    >>> round(isotropic_moments("l2", 576).relative_sd, 4)
-    0.0295
-    """
-    _require(criterion, dim, sigma)
-    if criterion == "l1":
-        return ScoreMoments(MEAN_ABSOLUTE * sigma * dim, (1 - 2 / math.pi) * sigma**2 * dim)
-    variance = _chi_variance(dim)
-    mean_square = dim - variance
-    if criterion == "l2":
-        return ScoreMoments(sigma * math.sqrt(mean_square), sigma**2 * variance)
-    if n_filters is None or n_filters < 3:
-        raise CwdaError(f"{criterion} needs n_filters, 3 or more, not {n_filters}")
-    if criterion == "fermat":
-        shrunk = sigma**2 * (1 - 1 / n_filters)
-        pull = 1 + 2 / n_filters / (1 - 2 / n_filters) ** 2
-        return ScoreMoments(math.sqrt(shrunk * mean_square), shrunk * variance * pull)
-    others = n_filters - 1
-    shared = mean_square * _hypergeometric_excess(dim / 2)
-    return ScoreMoments(
-        others * sigma * math.sqrt(2 * mean_square),
-        2 * sigma**2 * others * (variance + (others - 1) * shared),
-    )
-
-
-def _require(criterion: str, dim: int, sigma: float) -> None:
-    if criterion not in CRITERIA:
-        raise CriterionError(f"unknown criterion {criterion!r}{nearest(criterion, CRITERIA)}")
-    if dim < 1:
-        raise CwdaError(f"dim must be 1 or more, not {dim}")
-    if not (math.isfinite(sigma) and sigma > 0):
-        raise CwdaError(f"sigma must be a positive number, not {sigma}")
-
-
-def _chi_variance(dim: int) -> float:
-    if dim >= _SERIES_FROM:
-        return math.fsum(term / dim**power for power, term in enumerate(_CHI_VARIANCE))
-    half = dim / 2
-    return float(dim - 2 * math.exp(2 * (special.gammaln(half + 0.5) - special.gammaln(half))))
-
-
-def _hypergeometric_excess(c: float) -> float:
-    """2F1(-1/2, -1/2; c; 1/4) - 1, by its series so that nothing cancels."""
-    term, total, k = 1.0, 0.0, 0
-    while term > 1e-17 * total:
-        term *= (k - 0.5) ** 2 / ((c + k) * (k + 1)) / 4
-        total += term
-        k += 1
-    return total
-
-
-def ratio_variance(dim: int) -> float:
-    """Variance of l1 over l2 relative to its squared mean, isotropic filters; exact.
-
-    l1/l2 is independent of l2 (Basu), so with R = l1/l2, E R = E l1 / E l2 and
-    E R^2 = E l1^2 / E l2^2; the ratio variance of theorem 3.1 is
-    Var(R) / (E R)^2 = (1 + (pi/2 - 1)/d) m(d)^2 / d - 1 = (pi - 3) / (2 d) + O(d^-2).
-
-    Parameters
-    ----------
-    dim : int
-        d = N k^2.
-
-    References
-    ----------
-    Huang et al. (2021), theorem 3.1.
-
-    Examples
-    --------
-    >>> round(576 * ratio_variance(576), 4), round((math.pi - 3) / 2, 4)
-    (0.0705, 0.0708)
-    """
-    _require("l1", dim, 1.0)
-    spread, chi = math.pi / 2 - 1, _chi_variance(dim)
-    return (spread - chi - spread * chi / dim) / dim
 
 
 def expected_spearman(rho: float, n: int) -> float:
@@ -249,8 +107,8 @@ def norm_moments(blocks: Tensor) -> NormMoments:
 
     Examples
     --------
-    >>> found = norm_moments(torch.eye(9).expand(64, 9, 9))
-    >>> round(found.effective_dim), round(found.covariance_relative * 2 * 576, 9)
+    >>> moments = norm_moments(torch.eye(9).expand(64, 9, 9))
+    >>> round(moments.effective_dim), round(moments.covariance_relative * 2 * 576, 9)
     (576, 1.0)
     """
     blocks = blocks.double()

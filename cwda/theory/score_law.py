@@ -3,7 +3,7 @@
 A score is an increasing function of a normal variable, its *latent*: for l1, l2 and Fermat
 the logarithm. Its variance has two parts,
 
-    signal   what a filter would show again: its scale (t = Var(log s)), from `scale` on;
+    signal   what a filter would show again: its scale (t = Var(log s)), 0 under CWDA;
     noise    the scatter of the score of a filter N(0, s^2 Sigma) at its scale,
 
     criterion   noise
@@ -29,8 +29,6 @@ import numpy.typing as npt
 from scipy import special
 
 from cwda.theory.model import FittedLayer
-from cwda.theory.moments import NormMoments
-from cwda.theory.similarity import shape_excess
 
 __all__ = ["DistanceSumLaw", "ScoreLaw", "score_law"]
 
@@ -180,23 +178,20 @@ def _nodes() -> tuple[Array, Array]:
     return z, weights / weights.sum()
 
 
-def score_law(fitted: FittedLayer, criterion: str, rung: str = "block") -> ScoreLaw:
-    """Law of a criterion's scores in a layer under one rung of the ladder.
+def score_law(fitted: FittedLayer, criterion: str) -> ScoreLaw:
+    """Law of a criterion's scores in a layer, as a rung of the ladder knows it.
 
-    Up to `block` the mean energy of the filters is the measured one, n d unit^2 in all. From
-    `scale` on, log s is normal with variance t about the measured median of log l2.
-    In `shape` l1 has the excess variance of log(l1 / l2) as a further signal (it is what filters
-    differ in beyond their draw), l2 the projection on the mean filter as noise, and GM and
-    Fermat their unequal weights.
+    log s is normal with variance t about the median of log l2: the measured one, or without
+    filter scales that of the mean energy of the filters, n d unit^2 in all. l1 has the excess
+    variance of log(l1 / l2) as a further signal (it is what filters differ in beyond their draw),
+    l2 the projection on the mean filter as noise, and GM and Fermat their unequal weights.
 
     Parameters
     ----------
     fitted : FittedLayer
-        What `fit_layer` returns.
+        What `fit_layer` returns, or a rung makes of it: `BLOCK(fitted)` is CWDA.
     criterion : {"l1", "l2", "gm", "fermat"}
         The score.
-    rung : {"isotropic", "diagonal", "block", "scale", "shape"}
-        The model; `block` is CWDA.
 
     Returns
     -------
@@ -209,44 +204,25 @@ def score_law(fitted: FittedLayer, criterion: str, rung: str = "block") -> Score
 
     >>> import torch
     >>> from cwda.layers import ConvLayer
-    >>> from cwda.theory.model import fit_layer
+    >>> from cwda.theory import BLOCK, fit_layer
     >>> rng = torch.Generator().manual_seed(0)
     >>> fitted = fit_layer(ConvLayer("conv", torch.randn(64, 64, 3, 3, generator=rng)))
-    >>> round(score_law(fitted, "l2", "isotropic").cv, 4)
-    0.0295
+    >>> round(score_law(BLOCK(fitted), "l2").cv, 3)
+    0.029
     """
-    moments: NormMoments = getattr(fitted, rung if rung in ("isotropic", "diagonal") else "block")
+    moments = fitted.moments
     n, v2 = fitted.n_filters, moments.l2_relative
-    signal = fitted.log_scale_variance if rung in ("scale", "shape") else 0.0
-    log_l2 = _log_l2(fitted, rung, v2)
-    noise = {
-        "l1": math.log1p(moments.l1_relative),
-        "l2": v2,
-        "gm": v2 * (n + 2) / (n - 1),
-        "fermat": v2 * (1 + 2 / n),
-    }[criterion]
-    if rung == "shape":
-        noise += {
-            "l1": 0.0,
-            "l2": fitted.mean_relative,
-            "gm": 2 * v2 * (fitted.impurity.gm - 1) / n,
-            "fermat": 2 * v2 * (fitted.impurity.fermat - 1) / n,
-        }[criterion]
+    signal = fitted.log_scale_variance
+    log_l2 = math.log(fitted.unit) + float(np.median(fitted.log_energies)) / 2
     if criterion == "gm":
+        noise = v2 * (n + 2) / (n - 1) + 2 * v2 * (fitted.impurity.gm - 1) / n
         return DistanceSumLaw(log_l2, signal, noise, (n - 1) * (1 - v2 / 4), signal + v2)
     if criterion == "l1":
+        noise = math.log1p(moments.l1_relative)
         # E l1 and the root of E l2^2 of one filter; their logs lie half a variance higher.
         ratio = math.log(moments.l1_mean / math.sqrt(moments.trace))
-        excess = shape_excess(fitted) if rung == "shape" else 0.0
-        return ScoreLaw(log_l2 + v2 + ratio - noise / 2, signal + excess, noise)
-    shrunk = math.log1p(-1 / n) / 2 if criterion == "fermat" else 0.0
-    return ScoreLaw(log_l2 + shrunk, signal, noise)
-
-
-def _log_l2(fitted: FittedLayer, rung: str, v2: float) -> float:
-    """Mean of log l2 in the units of the weights."""
-    if rung in ("scale", "shape"):
-        centre = float(np.median(fitted.log_energies)) / 2
-    else:
-        centre = math.log(fitted.dim) / 2 - v2
-    return math.log(fitted.unit) + centre
+        return ScoreLaw(log_l2 + v2 + ratio - noise / 2, signal + fitted.shape_excess, noise)
+    if criterion == "l2":
+        return ScoreLaw(log_l2, signal, v2 + fitted.mean_relative)
+    noise = v2 * (1 + 2 / n) + 2 * v2 * (fitted.impurity.fermat - 1) / n
+    return ScoreLaw(log_l2 + math.log1p(-1 / n) / 2, signal, noise)

@@ -20,7 +20,7 @@ from cwda.containers.mapped import MappedFile, map_file
 from cwda.containers.pickles import Key, Name, Record
 from cwda.containers.storages import DTYPES, Leaf, Opaque
 from cwda.containers.tensors import Content, NameBudget, NamedTensor, printable
-from cwda.errors import SourceError, UnreadableError
+from cwda.errors import CwdaError, SourceError, UnreadableError, reason_of
 
 __all__ = ["METADATA", "assemble", "is_distributed"]
 
@@ -46,15 +46,16 @@ def assemble(
     metadata : Record
         The object of the file ``.metadata``.
     file : MappedFile
-        That file, beside which the shards lie.
+        That file, next to which the shards lie.
     tensor_of_bytes : callable
         Reads a file of ``torch.save`` with one tensor.
     """
     try:
         return _content(metadata, _Shards(file.path.parent, tensor_of_bytes))
+    except CwdaError:
+        raise
     except (TypeError, ValueError, LookupError, AttributeError) as error:
-        detail = str(error).splitlines()[0][:80] if str(error) else type(error).__name__
-        raise UnreadableError(_DAMAGED.format(detail)) from None
+        raise UnreadableError(_DAMAGED.format(reason_of(error))) from None
 
 
 def _content(metadata: Record, shards: _Shards) -> Content:
@@ -66,7 +67,7 @@ def _content(metadata: Record, shards: _Shards) -> Content:
         if not (isinstance(described, Record) and isinstance(described.state, dict)):
             continue
         if "chunks" not in described.state:
-            continue  # an object that is no tensor
+            continue  # an object that is not a tensor
         keys = paths.get(key) if isinstance(paths, dict) else None
         tensor = _tensor(key, described.state, places, shards)
         *container, name = _names(keys if isinstance(keys, tuple) and keys else (key,))
@@ -98,7 +99,7 @@ def _places(stored: Any) -> dict[tuple[str, _Sizes], _Place]:
         index: Any = key.value if isinstance(key, Key) else key
         name, offset = index.state["fqn"], index.state.get("offset")
         if offset is None:
-            continue  # an object that is no tensor
+            continue  # an object that is not a tensor
         where = info.state
         found[name, _sizes(offset)] = _Place(
             where["relative_path"],

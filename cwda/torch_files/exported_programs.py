@@ -1,6 +1,6 @@
 """Archives of ``torch.export.save`` (``.pt2``): weights by name, and their use in the program.
 
-The layouts are those of `torch.export.pt2_archive` and of its predecessor: raw storages beside
+The layouts are those of `torch.export.pt2_archive` and of its predecessor: raw storages next to
 a JSON of names, sizes and strides, or a file of ``torch.save`` inside the archive. The program
 is JSON too; it is searched for convolutions and never run.
 """
@@ -17,14 +17,16 @@ import torch
 
 from cwda.containers.archives import Archive, archive_of_bytes
 from cwda.containers.json_text import parse_json
+from cwda.containers.mapped import MappedFile
+from cwda.containers.reader import Reader
 from cwda.containers.storages import Leaf, Opaque, Storage, StridedTensor
 from cwda.containers.tensors import Content, NameBudget, NamedTensor, printable
-from cwda.errors import SourceError, UnreadableError
+from cwda.errors import CwdaError, SourceError, UnreadableError, reason_of
 from cwda.torch_files.files import objects_of
 from cwda.torch_files.objects import rebuild_tensor
 from cwda.torch_files.program_uses import uses_of, with_uses
 
-__all__ = ["holds_exported_program", "program_in_memory", "read_exported_program"]
+__all__ = ["EXPORTED_PROGRAM", "program_in_memory"]
 
 _CONFIG = "_weights_config.json", "_constants_config.json"
 _STATE = "serialized_state_dict.pt"
@@ -50,9 +52,9 @@ _DTYPES = {
 }
 
 
-def holds_exported_program(archive: Archive) -> bool:
-    """Whether an archive holds the weights of an exported program."""
-    return any(_is_weights(name) for name in archive.names)
+def _holds_program(file: MappedFile) -> bool:
+    """Whether a file is an archive with the weights of an exported program."""
+    return file.archive is not None and any(map(_is_weights, file.archive.names))
 
 
 def _is_weights(name: str) -> bool:
@@ -60,7 +62,7 @@ def _is_weights(name: str) -> bool:
     return config or name.rpartition("/")[2] == _STATE
 
 
-def read_exported_program(archive: Archive) -> Content:
+def _read_program(archive: Archive) -> Content:
     """Read an archive of ``torch.export.save``."""
     programs = [name for name in archive.names if _is_weights(name)]
     tensors: list[NamedTensor] = []
@@ -90,11 +92,11 @@ def program_in_memory(program: torch.export.ExportedProgram) -> Content:
             warnings.simplefilter("ignore")
             torch.export.save(program, buffer)
     except Exception as error:
-        detail = f"{type(error).__name__}: {' '.join(str(error).split())[:80]}"
+        detail = f"{type(error).__name__}: {reason_of(error)}"
         raise SourceError(
             f"an ExportedProgram that cannot be saved ({detail}); give the module it was made from"
         ) from None
-    return read_exported_program(archive_of_bytes(buffer.getvalue()))
+    return _read_program(archive_of_bytes(buffer.getvalue()))
 
 
 def _model_of(name: str) -> str:
@@ -145,10 +147,11 @@ def _place(leaf: Leaf, entry: str, meta: Any) -> Hashable:
 
 
 def _json(archive: Archive, entry: str) -> Any:
+    text = archive.read(entry)
     try:
-        return parse_json(archive.read(entry))
+        return parse_json(text)
     except (ValueError, RecursionError) as error:
-        raise UnreadableError(_DAMAGED.format(str(error)[:80])) from None
+        raise UnreadableError(_DAMAGED.format(reason_of(error))) from None
 
 
 def _leaf(archive: Archive, folder: str, meta: Any, big_endian: bool) -> Leaf:
@@ -160,7 +163,7 @@ def _leaf(archive: Archive, folder: str, meta: Any, big_endian: bool) -> Leaf:
         offset, path = described["storage_offset"]["as_int"], meta["path_name"]
         code, pickled = described["dtype"], meta.get("use_pickle")
     except (TypeError, LookupError, AttributeError):
-        # Sizes that depend on the input, and objects that are no tensors.
+        # Sizes that depend on the input, and objects that are not tensors.
         return Opaque((), None, "described in an unknown way")
     entry = f"{folder}/{path}"
     dtype = _DTYPES.get(code) if isinstance(code, int) else None
@@ -171,6 +174,8 @@ def _leaf(archive: Archive, folder: str, meta: Any, big_endian: bool) -> Leaf:
     storage.big_endian = big_endian
     try:
         return rebuild_tensor(storage, offset, sizes, strides)
+    except CwdaError:
+        raise
     except ValueError as error:
         raise UnreadableError(_DAMAGED.format(error)) from None
 
@@ -182,3 +187,21 @@ def _program(archive: Archive, weights: str) -> Any:
     if end == _STATE or weights.endswith(_STATE):
         entry = weights.replace(_STATE, _PROGRAM)
     return _json(archive, entry) if entry in archive else None
+
+
+def _read_file(file: MappedFile) -> Content:
+    assert file.archive is not None
+    return _read_program(file.archive)
+
+
+EXPORTED_PROGRAM = Reader(
+    name="torch.export",
+    library="PyTorch",
+    suffixes=("pt2",),
+    recognises=_holds_program,
+    read=_read_file,
+    reads={
+        "`torch.export`": "`.pt2`, or the `ExportedProgram` in memory; names, groups and "
+        "transposition as the program has them",
+    },
+)

@@ -14,6 +14,7 @@ from typing import IO, Any
 from cwda.containers.archives import Archive, archive_of_bytes
 from cwda.containers.mapped import MappedFile
 from cwda.containers.pickles import Name, unpickle
+from cwda.containers.reader import Reader
 from cwda.containers.storages import Leaf, Opaque, Storage, StridedTensor
 from cwda.containers.tensors import Content, NamedTensor
 from cwda.errors import UnreadableError
@@ -22,10 +23,11 @@ from cwda.torch_files.objects import builders, storage_from_id
 from cwda.torch_files.script import of_constants, packed, require_readable, with_groups
 from cwda.torch_files.tree import walk
 
-__all__ = ["MAGIC", "objects_of", "read_legacy", "read_zip", "tensor_of_bytes"]
+__all__ = ["PICKLE", "TORCH_ZIP", "objects_of", "read_legacy", "read_zip", "tensor_of_bytes"]
 
-#: First object of a legacy file.
+#: First object of a legacy file, and how that begins in the protocols 0 and 1.
 MAGIC = 0x1950A86A20F9469CFC6C
+_OLD_PROTOCOL = b"L%dL\n." % MAGIC
 _MAX_DEPTH = 4
 
 _Part = Callable[[int, int], Callable[[], memoryview]]
@@ -123,7 +125,7 @@ def _load_stream(file: IO[bytes], part: _Part, size: int, depth: int) -> tuple[A
 
     def persistent_load(identifier: object) -> object:
         if isinstance(identifier, tuple) and len(identifier) > 1 and identifier[0] == "module":
-            return identifier[1]  # a class beside its source text, which is left unread
+            return identifier[1]  # a class with its source text, which is left unread
         storage, key, view = storage_from_id(identifier)
         base = storages.setdefault(key, storage)
         if view is None:
@@ -192,3 +194,66 @@ def _load_bytes(data: bytes, depth: int) -> Any:
         return lambda: view[start : start + length]
 
     return _load_stream(io.BytesIO(data), part, len(data), depth)[0]
+
+
+def _is_torch_zip(file: MappedFile) -> bool:
+    return file.holds("data.pkl")
+
+
+def _read_torch_zip(file: MappedFile) -> Content:
+    assert file.archive is not None
+    if file.archive.begins and "archive/data.pkl" in file.archive:
+        raise UnreadableError(
+            "this is one shard of a torch.distributed.checkpoint; give its folder, which holds "
+            "the file .metadata"
+        )
+    return read_zip(file.archive)
+
+
+def _is_pickle(file: MappedFile) -> bool:
+    head = file.head
+    numbered = head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05"
+    old = head[:1] in b"(]}c" and file.data[-1:] == b"."
+    return numbered or old or head.startswith(_OLD_PROTOCOL)
+
+
+def _read_pickle(file: MappedFile) -> Content:
+    try:
+        return read_legacy(file)
+    except UnreadableError:
+        if file.data.find(b"joblib.numpy_pickle", 0) >= 0:  # with bare data between its operations
+            raise UnreadableError(
+                "this is a joblib file; load it with joblib and save the arrays with numpy.savez"
+            ) from None
+        raise
+
+
+TORCH_ZIP = Reader(
+    name="PyTorch archive",
+    library="PyTorch",
+    suffixes=("pt", "pth", "pyth", "th", "bin", "ckpt", "chkpt", "torch", "jit", "ptl"),
+    recognises=_is_torch_zip,
+    read=_read_torch_zip,
+    reads={
+        "PyTorch zip": "`.pt .pth .th .bin .ckpt`; state dicts, nested containers, pickled "
+        "modules; also unpacked to a folder",
+        "TorchScript, PyTorch Mobile": "weights and class texts are read as data; frozen ones "
+        "too, whose layers are `c0`, `c1`, ...",
+    },
+)
+
+PICKLE = Reader(
+    name="pickle",
+    library="PyTorch",
+    suffixes=("p", "pkl", "pickle", "pdparams"),
+    recognises=_is_pickle,
+    read=_read_pickle,
+    reads={
+        "PyTorch legacy, plain pickle": "before PyTorch 1.6, without a rebuild function of "
+        "tensors before 0.4, strings of Python 2",
+        "`torch.distributed.checkpoint`": "the folder, or its file `.metadata`; shards are put "
+        "together",
+        "Paddle": "`.pdparams` of dynamic and static programs, nested dictionaries",
+        "lists of arrays": "pickles of Theano, Lasagne, CuPy, JAX and numpy; see below",
+    },
+)

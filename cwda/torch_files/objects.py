@@ -158,7 +158,7 @@ class _Budget:
 def storage_from_id(identifier: object) -> tuple[Storage, str, Any]:
     """Storage, key and view of a persistent identifier ``('storage', class, key, ...)``."""
     if not isinstance(identifier, tuple) or len(identifier) < 5 or identifier[0] != "storage":
-        raise ValueError("a persistent identifier that is no storage")
+        raise ValueError("a persistent identifier that is not a storage")
     _, kind, key, _, numel, *view = identifier
     name = kind.path.rpartition(".")[2] if isinstance(kind, Name) else str(kind)
     if name not in STORAGES or not isinstance(numel, int) or numel < 0:
@@ -287,7 +287,7 @@ def _sizes(values: Any) -> tuple[int, ...]:
 
 
 def rebuild_tensor(storage: Any, offset: int, size: Any, stride: Any, *_: Any) -> Leaf:
-    """A view into a storage, as ``torch._utils._rebuild_tensor`` takes its arguments."""
+    """A view into a storage, from the arguments of ``torch._utils._rebuild_tensor``."""
     if not isinstance(storage, Storage):
         return Opaque(_sizes(size), None, "its data are kept in an unknown way")
     return _strided(storage, offset, size, stride, storage.dtype or torch.uint8)

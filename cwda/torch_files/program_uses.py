@@ -13,7 +13,7 @@ from cwda.containers.tensors import NamedTensor, printable
 
 __all__ = ["Use", "uses_of", "with_uses"]
 
-#: Operators whose operands are no kernels, however many axes they have.
+#: Operators whose operands are not kernels, however many axes they have.
 _OTHERS = frozenset(
     {"linear", "matmul", "bmm", "mm", "addmm", "einsum", "embedding", "add", "prelu"}
     | {"batch_norm", "layer_norm", "group_norm", "instance_norm", "native_layer_norm"}
@@ -40,7 +40,7 @@ class Use:
 
     @property
     def transposed(self) -> bool | None:
-        """Whether it is a transposed convolution; None where it is no convolution."""
+        """Whether it is a transposed convolution; None where it is not a convolution."""
         return self.hints.get("transposed")
 
 

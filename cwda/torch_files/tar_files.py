@@ -14,13 +14,14 @@ from typing import Any
 
 from cwda.containers.mapped import MappedFile
 from cwda.containers.pickles import Name, unpickle
+from cwda.containers.reader import Reader
 from cwda.containers.storages import STORAGES, Leaf, Storage
 from cwda.containers.tensors import Content, NamedTensor, printable
-from cwda.errors import UnreadableError
+from cwda.errors import CwdaError, UnreadableError, reason_of
 from cwda.torch_files.objects import builders, rebuild_tensor
 from cwda.torch_files.tree import walk
 
-__all__ = ["looks_like_tar", "read_tar"]
+__all__ = ["TORCH_TAR"]
 
 _BLOCK = 512
 #: Most members that are looked at, and most storages or tensors of a file.
@@ -28,12 +29,12 @@ _MAX_MEMBERS, _MAX_COUNT = 10_000, 500_000
 _DAMAGED = "the tar archive is damaged ({}); download or copy the file again"
 
 
-def looks_like_tar(head: bytes) -> bool:
-    """Whether a file's first block is the header of a tar member."""
-    return head[257:262] == b"ustar"
+def _begins_member(block: bytes) -> bool:
+    """Whether a block is the header of a tar member."""
+    return block[257:262] == b"ustar"
 
 
-def read_tar(file: MappedFile) -> Content:
+def _read_tar(file: MappedFile) -> Content:
     """Read a tar file of PyTorch 0.1.
 
     Raises
@@ -49,9 +50,10 @@ def read_tar(file: MappedFile) -> Content:
         )
     try:
         return Content("torch tar", _tensors_of(file, members))
+    except CwdaError:
+        raise
     except (struct.error, ValueError, TypeError, LookupError, AttributeError) as error:
-        detail = str(error).splitlines()[0][:80] if str(error) else type(error).__name__
-        raise UnreadableError(_DAMAGED.format(detail)) from None
+        raise UnreadableError(_DAMAGED.format(reason_of(error))) from None
 
 
 def _members(file: MappedFile) -> dict[str, tuple[int, int]]:
@@ -60,7 +62,7 @@ def _members(file: MappedFile) -> dict[str, tuple[int, int]]:
     position = 0
     for _ in range(_MAX_MEMBERS):
         header = bytes(file.data[position : position + _BLOCK])
-        if not looks_like_tar(header):
+        if not _begins_member(header):
             break
         name = header[:100].partition(b"\0")[0].decode("utf-8", "replace")
         length = _size(header[124:136])
@@ -89,7 +91,7 @@ def _tensors_of(file: MappedFile, members: dict[str, tuple[int, int]]) -> list[N
 
     def persistent_load(identifier: Any) -> object:
         if isinstance(identifier, tuple):
-            return identifier[0]  # a class beside its source text, which is left unread
+            return identifier[0]  # a class with its source text, which is left unread
         return known[int(identifier)]
 
     stream = io.BytesIO(file.part(start, length)())
@@ -167,3 +169,13 @@ def _tensors(member: _Member, storages: dict[int, object]) -> dict[int, Leaf]:
         (offset,) = member.numbers(1)
         found[int(key)] = rebuild_tensor(storages[int(storage_key)], offset, size, stride)
     return found
+
+
+TORCH_TAR = Reader(
+    name="PyTorch tar",
+    library="PyTorch",
+    suffixes=("tar",),
+    recognises=lambda file: _begins_member(file.head),
+    read=_read_tar,
+    reads={"PyTorch 0.1": "tar archives of `torch.save`"},
+)

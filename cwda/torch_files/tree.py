@@ -74,7 +74,7 @@ class _Walker:
     names: NameBudget = field(default_factory=NameBudget)
 
     def visit(self, value: object, container: tuple[str, ...], depth: int = 0) -> None:
-        """Walk a container whose keys are no part of a module's name."""
+        """Walk a container whose keys are not part of a module's name."""
         if self._passed(value, depth, container):
             return
         value = _bare(value) if container else value

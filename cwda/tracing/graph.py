@@ -101,7 +101,7 @@ def _why_not(model: nn.Module, example: Tensor | None, error: Exception) -> str:
                 "give an example as the network expects it"
             )
     return (
-        f"the forward pass of {name} cannot be traced by torch.fx ({_first_line(error)}{where}); "
+        f"the forward pass of {name} cannot be traced by torch.fx ({_reason_of(error)}{where}); "
         "write it without branches or loops that depend on the input"
     )
 
@@ -128,11 +128,11 @@ def fault(model: nn.Module, example: Tensor) -> str:
         with reproducible(), torch.no_grad():
             model(example)
     except Exception as error:  # a forward pass may raise anything
-        return _first_line(error)
+        return _reason_of(error)
     return ""
 
 
-def _first_line(error: Exception) -> str:
+def _reason_of(error: Exception) -> str:
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
 
@@ -188,5 +188,5 @@ def duplicate(model: Model) -> Model:
         return copy.deepcopy(model, memo)
     except Exception as error:  # whatever a part of the model cannot do
         raise TracingError(
-            f"{type(model).__name__} cannot be copied ({_first_line(error)})"
+            f"{type(model).__name__} cannot be copied ({_reason_of(error)})"
         ) from error

@@ -7,13 +7,13 @@ import json
 import logging
 import os
 import re
-import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
 from cwda.containers.mapped import sha256
-from cwda.errors import SourceError, UnreadableError
+from cwda.errors import SourceError, UnreadableError, reason_of
+from cwda.progress import showing
 from cwda.zoo.http import HashMismatchError, fetch
 
 __all__ = ["HF_FILES", "from_hugging_face", "from_url", "hub_path"]
@@ -70,8 +70,8 @@ def _download(url: str, path: Path, prefix: str | None) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _LOG.info("downloading %s to %s", url, path)
-        told = sys.stderr.isatty() and _LOG.isEnabledFor(logging.WARNING)  # not if all is quiet
-        fetch(url, path, prefix, progress=told)
+        with showing(_LOG.isEnabledFor(logging.WARNING)):  # no bar where all is quiet
+            fetch(url, path, prefix)
     except HashMismatchError:
         raise UnreadableError(
             f"{url}: the download's SHA-256 does not begin with {prefix}; it was removed, "
@@ -108,7 +108,7 @@ def from_hugging_face(repository: str, file: str | None = None) -> Path:
             cached = hub.try_to_load_from_cache(repository, name)
         except hub.errors.HFValidationError:
             raise SourceError(
-                f"{repository!r} is no repository on the hub; write hf:ORG/REPO"
+                f"{repository!r} is not a repository on the hub; write hf:ORG/REPO"
             ) from None
         if isinstance(cached, str):
             return _with_shards(hub, repository, name, Path(cached))
@@ -118,7 +118,7 @@ def from_hugging_face(repository: str, file: str | None = None) -> Path:
             return _with_shards(hub, repository, name, found)
     raise SourceError(
         f"the repository {repository} has no {file or 'weights under a usual name'}; "
-        "name a file as hf:ORG/REPO/FILE"
+        "name a file, such as hf:ORG/REPO/FILE"
     )
 
 
@@ -138,7 +138,7 @@ def _fetch(hub: Any, repository: str, name: str) -> Path | None:
     except hub.errors.RepositoryNotFoundError:
         reason = "no such repository, or it is private"
     except Exception as error:  # versions of the library use three HTTP clients
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
+        reason = reason_of(error, 100)
     server = (endpoint or hub.constants.ENDPOINT).rstrip("/")
     raise SourceError(
         f"cannot download {server}/{repository}/resolve/main/{name} ({reason}); the cache is "

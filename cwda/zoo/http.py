@@ -1,20 +1,27 @@
-"""Fetch a file over HTTP: time limits, retries, resumption, a checked hash, an atomic rename."""
+"""Fetch a file over HTTP: time limits, retries, resumption, a checked hash, an atomic rename.
+
+No library at hand does all of that. `torch.hub.download_url_to_file` checks the hash, but neither
+tries again nor resumes. pooch tries again from the beginning. `urllib3.Retry`, alone or in
+requests, repeats requests, but not a body that was cut. `huggingface_hub.file_download.http_get`
+resumes, but does not ask whether the file is still the same version (``If-Range``), does not try
+again after errors of the server, knows no hash, is not part of that package's public interface,
+and the package is an extra here.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import http.client
 import os
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from cwda.files import replacement
+from cwda.progress import Counter, counter
 
 __all__ = ["HashMismatchError", "fetch"]
 
@@ -46,11 +53,11 @@ class _Partial:
         self.file.truncate()
 
 
-def fetch(url: str, path: Path, prefix: str | None = None, *, progress: bool = False) -> None:
+def fetch(url: str, path: Path, prefix: str | None = None) -> None:
     """Download `url` to `path`, which appears only once it is whole and its hash is right.
 
-    A cut connection is taken up where it ended if the server can do so for the same version
-    of the file, else from the beginning. Each process writes to a temporary file of its own,
+    An interrupted download resumes where it stopped if the server can do so for the same
+    version of the file, else it begins again. Each process writes to a temporary file of its own,
     so that several may fetch the same file at once.
 
     Parameters
@@ -60,30 +67,28 @@ def fetch(url: str, path: Path, prefix: str | None = None, *, progress: bool = F
         Its folder must exist.
     prefix : str, optional
         Beginning of the SHA-256 in hexadecimal digits.
-    progress : bool
-        Whether to show a bar on standard error.
 
     Raises
     ------
     HashMismatchError
         If the hash is wrong; nothing is kept.
     OSError, http.client.HTTPException
-        If the download fails for good, as `urllib.error.HTTPError`.
+        If the download fails for good, such as `urllib.error.HTTPError`.
     """
     with replacement(path) as temporary:
-        with temporary.open("w+b") as file:
-            _persist(url, _Partial(file), progress)
+        with temporary.open("w+b") as file, counter(path.name, unit="B") as bar:
+            _persist(url, _Partial(file), bar)
             file.seek(0)
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         if prefix and not digest.startswith(prefix):
             raise HashMismatchError(digest)
 
 
-def _persist(url: str, partial: _Partial, progress: bool) -> None:
+def _persist(url: str, partial: _Partial, bar: Counter) -> None:
     pause = PAUSE
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            _attempt(url, partial, progress)
+            _attempt(url, partial, bar)
             return
         except (OSError, http.client.HTTPException) as error:
             if attempt == ATTEMPTS or not _may_pass(error):
@@ -103,7 +108,7 @@ def _may_pass(error: Exception) -> bool:
     return not refused
 
 
-def _attempt(url: str, partial: _Partial, progress: bool) -> None:
+def _attempt(url: str, partial: _Partial, bar: Counter) -> None:
     headers = {"User-Agent": "cwda", "Accept-Encoding": "identity"}
     have = partial.size
     if have and partial.validator:
@@ -127,7 +132,7 @@ def _attempt(url: str, partial: _Partial, progress: bool) -> None:
         partial.validator = (
             "" if strong.startswith("W/") else strong or response.headers.get("Last-Modified", "")
         )
-        _copy(response, partial, progress)
+        _copy(response, partial, bar)
 
 
 def _begin(response: Any) -> int | None:
@@ -140,30 +145,14 @@ def _begin(response: Any) -> int | None:
     return int(span)
 
 
-def _copy(response: Any, partial: _Partial, progress: bool) -> None:
+def _copy(response: Any, partial: _Partial, bar: Counter) -> None:
     begun = partial.size
     length = response.headers.get("Content-Length", "")
     expected = int(length) if length.isdecimal() else None
-    with _bar(progress, begun, expected) as show:
-        came = 0
-        while block := response.read(_CHUNK):
-            partial.file.write(block)
-            came += len(block)
-            show(begun + came)
+    came = 0
+    while block := response.read(_CHUNK):
+        partial.file.write(block)
+        came += len(block)
+        bar.update(begun + came, None if expected is None else begun + expected)
     if expected is not None and came < expected:
         raise http.client.IncompleteRead(b"", expected - came)
-
-
-@contextlib.contextmanager
-def _bar(progress: bool, begun: int, expected: int | None) -> Iterator[Any]:
-    if not progress:
-        yield lambda completed: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
-
-    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        total = None if expected is None else begun + expected
-        task = bar.add_task("download", total=total, completed=begun)
-        yield lambda completed: bar.update(task, completed=completed)

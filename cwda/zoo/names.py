@@ -67,7 +67,7 @@ class Found:
     module : Module or None
         A network in memory, in place of a file.
     finish : callable or None
-        Sets on a module what its library sets beside these weights.
+        Sets on a module what its library sets along with these weights.
     """
 
     origin: str
@@ -98,7 +98,9 @@ def available() -> list[ZooEntry]:
             entries.append(ZooEntry(label, "torchvision", state, weights.url))
     return [
         *entries,
-        ZooEntry("timm:NAME", "timm", "pattern", "a pretrained model of timm, as timm:resnet18"),
+        ZooEntry(
+            "timm:NAME", "timm", "pattern", "a pretrained model of timm, such as timm:resnet18"
+        ),
         ZooEntry(
             "hf:ORG/REPO[/FILE]", "Hugging Face", "pattern", "a repository, or one file in it"
         ),
@@ -134,7 +136,7 @@ def unknown(text: str) -> SourceError:
     near = difflib.get_close_matches(text, names, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else f"built in is {BUILT_IN};"
     return SourceError(
-        f"{text!r} is no known model and no file; {hint} `cwda models` lists the names"
+        f"{text!r} is neither a known model nor a file; {hint} `cwda models` lists the names"
     )
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
-from cwda.answers import Answer, column, columns_of, rows_field, spread, table_of
+from cwda.answers import Answer, aside, column, columns_of, rows_field, spread, table_of
 from cwda.errors import CwdaError
 from cwda.layers import ConvLayer, Network, Provenance
 
@@ -23,11 +23,13 @@ class Size:
     note: str | None = column("a remark")
     ranks: tuple[int, ...] = column("the ranks")
     overlaps: Mapping[str, float] = spread("`overlap_10`, ...")
+    unit: str = aside("unit of the size", default="bytes")
 
 
 @dataclass(frozen=True)
 class Pair:
     a: str = column("one")
+    agree: bool | None = column("whether both agree", default=None)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -48,7 +50,7 @@ def answer():
     layer = ConvLayer("conv1", torch.zeros(8, 3, 3, 3), groups=2)
     network = Network("net", (layer,), Provenance("net.pth", "torch zip", "ab12"))
     rows = (
-        Size("conv1", 0.1 + 0.2, None, (1, 2), {"overlap_10": 0.25}),
+        Size("conv1", 0.1 + 0.2, None, (1, 2), {"overlap_10": 0.25}, "bits"),
         Size("conv2", math.nan, "none", (), {"overlap_10": math.inf, "overlap_30": -math.inf}),
     )
     return Sizes(rows, (network,), level=0.95, pairs=(Pair("conv1"),))
@@ -60,6 +62,14 @@ def test_the_table_has_the_columns_of_the_rows(answer):
     assert np.isnan(answer.table.loc[0, "overlap_30"])
     assert list(table_of((), Size)) == ["layer", "value", "note", "ranks"]
     assert next(iter(columns_of(Size).values())) == "name of the layer"
+    assert "unit" not in columns_of(Size)
+
+
+def test_what_is_neither_true_nor_false_is_na():
+    agree = table_of((Pair("a", True), Pair("b")), Pair)["agree"]
+    assert agree.dtype == table_of((), Pair)["agree"].dtype == "boolean"
+    assert agree[0]
+    assert agree.isna().tolist() == [False, True]
 
 
 def test_an_answer_is_shown_in_short(answer):

@@ -71,12 +71,15 @@ def test_a_mixture_lies_at_the_wanted_distance():
 
 def test_designs_that_leave_out_a_condition_keep_its_null():
     for size in SIZES:
-        for condition in CONDITIONS:
+        for condition, about in CONDITIONS.items():
             assert DESIGNS["iid"].is_null(condition, size)
-            assert DESIGNS[f"all but {condition}"].is_null(condition, size)
+            if about.calibration.undisturbed:
+                assert DESIGNS[f"all but {condition}"].is_null(condition, size)
             for name in alternatives(condition):
+                design = DESIGNS[name]
                 others = [c for c in CONDITIONS if c != condition and c != "gaussianity"]
-                assert all(DESIGNS[name].is_null(other, size) for other in others)
+                if type(design) is Design:
+                    assert all(design.is_null(other, size) for other in others)
 
 
 def test_single_channels_and_positions_have_no_such_covariance():

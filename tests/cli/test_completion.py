@@ -14,7 +14,7 @@ from cwda.cli.main import cwda_test
 from cwda.conditions import CONDITIONS
 from cwda.scoring import criteria, get_criterion
 from cwda.study.arms import FACTORS
-from cwda.theory import RUNGS
+from cwda.theory import LADDER
 from cwda.zoo import available
 
 
@@ -29,8 +29,8 @@ def test_the_names_are_those_of_the_package():
     assert set(completion.criteria()) == {
         name for name, module in modules.items() if module.startswith("cwda.scoring.")
     }
-    assert set(completion.conditions()) == set(CONDITIONS)
-    assert tuple(completion.rungs()) == RUNGS
+    assert completion.conditions() == [condition.name for condition in CONDITIONS]
+    assert completion.rungs() == [rung.name for rung in LADDER]
     assert completion.factors() == list(FACTORS)
     offered = set(completion.models())
     builders = {name for name in list_models() if not name.startswith("quantized_")}

@@ -110,12 +110,12 @@ def heard(monkeypatch):
 
 def test_long_work_says_how_far_it_is(heard):
     net = cwda.load("resnet20-cifar10").select("layer3.2.*")
-    cwda.theory.simulate_similarity(net, ["l1", "l2"], ["block"], draws=40)
+    cwda.theory.simulate(net, ["l1", "l2"], rungs="block", draws=40)
     assert heard == [["predicting", 2, 2]]
     cwda.check(net, ["mean"])
     assert ["testing resnet20-cifar10", 2, 2] in heard
     heard.clear()
-    cwda.global_pruning(net, ["l1"], [0.5])
+    cwda.global_pruning(net, ["l1"], ratios=0.5)
     assert [what for what, _, _ in heard] == ["scoring filters", "fitting", "predicting"]
     assert all(total == done for _, total, done in heard)
 

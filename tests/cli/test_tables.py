@@ -100,7 +100,7 @@ def shown():
     net, criteria = network(NAMES["middle"]), ["l1", "l2", "gm", "fermat", "random"]
     measured = cwda.similarity(net, criteria, device="cpu")
     norms = cwda.similarity(net, device="cpu")
-    predicted = cwda.compare(norms, cwda.theory.predict_similarity(net, device="cpu"))
+    predicted = cwda.compare(norms, cwda.theory.predict(net, device="cpu"))
     applicability = cwda.applicability(net, criteria, device="cpu")
     shares = cwda.global_pruning(net, device="cpu")
     checked, one = cwda.check(net, device="cpu"), cwda.check(net, ["epsilon"], device="cpu")

@@ -44,11 +44,11 @@ def test_screen_fits_80_columns_and_tells_the_reasons(verb, checkpoint):
 
 
 FUNCTIONS = {
-    "describe": lambda net: cwda.describe(net, device="cpu"),
+    "describe": lambda net: cwda.describe(net, device="cpu").table,
     "similarity": lambda net: cwda.similarity(net, device="cpu").table,
     "predict": lambda net: (
         cwda.compare(
-            cwda.similarity(net, device="cpu"), cwda.theory.predict_similarity(net, device="cpu")
+            cwda.similarity(net, device="cpu"), cwda.theory.predict(net, device="cpu")
         ).table
     ),
     "applicability": lambda net: cwda.applicability(net, device="cpu").table,

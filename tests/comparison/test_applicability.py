@@ -12,7 +12,7 @@ from cwda.layers import ConvLayer
 from cwda.loading import load
 from cwda.scoring import NORM_BASED, criterion
 from cwda.scoring.dispersion import dispersion
-from cwda.theory.applicability import predict_dispersion
+from cwda.theory import BLOCK, SCALE, fit_layer, score_law
 from tests.pruning.networks import layer_of, network, random_layer
 
 
@@ -33,12 +33,10 @@ def test_rows_join_what_is_measured_and_predicted():
     measured = dispersion(net)
     for column in ("mean", "sd", "cv", "robust_cv", "q90_q10", "gini"):
         assert found[column].tolist() == measured[column].tolist()
-    predicted = predict_dispersion(net, ["block", "scale"]).pivot(
-        index=["layer", "criterion"], columns="rung", values="cv"
-    )
-    keys = list(zip(found["layer"], found["criterion"], strict=True))
-    assert found["cv_predicted"].tolist() == [predicted["block"][key] for key in keys]
-    assert found["cv_scale"].tolist() == [predicted["scale"][key] for key in keys]
+    for column, rung in (("cv_predicted", BLOCK), ("cv_scale", SCALE)):
+        known = {layer.name: rung(fit_layer(layer)) for layer in net}
+        expected = [score_law(known[row.layer], row.criterion).cv for row in found.itertuples()]
+        assert found[column].tolist() == expected
     assert np.allclose(found["cv_ratio"], found["cv"] / found["cv_predicted"], rtol=1e-14)
     assert (found["swap_low"] <= found["swap"]).all()
     assert (found["swap"] <= found["swap_high"]).all()
@@ -135,6 +133,6 @@ def test_it_shows_itself():
     assert summary["criterion"].tolist() == list(NORM_BASED)
     counts = ["discriminates", "weakly", "cannot_discriminate", "not_applicable"]
     assert (summary[counts].sum(axis=1) == 19).all()
-    assert "resnet20-cifar10, ratio 0.5" in repr(found)
+    assert "resnet20-cifar10, and whether they discriminate at a ratio of 0.5" in repr(found)
     assert "<table" in found._repr_html_()
     assert applicability(network(), ["l1"]).table.empty

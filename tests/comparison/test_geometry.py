@@ -5,14 +5,14 @@ import pytest
 import torch
 
 from cwda.comparison import geometry
-from cwda.comparison.geometry import COLUMNS, QUANTITIES, STATEMENTS
+from cwda.comparison.geometry import QUANTITIES
 from cwda.errors import CwdaError
 from cwda.layers import ConvLayer
 from cwda.numerics.ranking.concentration import concentration
 from cwda.theory.model import fit_layer
-from cwda.theory.prediction import RUNGS
+from cwda.theory.rungs import LADDER
 from tests.comparison.test_similarity import network
-from tests.theory.test_similarity import draw, layer
+from tests.theory.test_closed_form import draw, layer
 
 WORDS = ["equal_norms", "equidistant", "orthogonal"]
 
@@ -20,19 +20,17 @@ WORDS = ["equal_norms", "equidistant", "orthogonal"]
 def test_a_row_per_layer_quantity_and_rung():
     x = draw(np.random.default_rng(0), scale=0.2, correlation=0.3) + 0.1
     found = geometry(network(layer(x), layer(1e-30 * x, "tiny")), device="cpu")
-    assert tuple(found.table.columns) == COLUMNS
-    assert tuple(found.statements.columns) == STATEMENTS
-    assert len(found.table) == 2 * len(QUANTITIES) * len(RUNGS)
+    assert len(found.table) == 2 * len(QUANTITIES) * len(LADDER)
     rows = found.table.set_index(["layer", "quantity", "rung"])
     expected = concentration(torch.from_numpy(x))
-    for quantity in QUANTITIES[:-1]:
+    for quantity in list(QUANTITIES)[:-1]:
         value = getattr(expected, quantity)
         assert rows.loc[("conv", quantity, "block"), "measured"] == pytest.approx(value, rel=1e-9)
         assert rows.loc[("tiny", quantity, "block"), "measured"] == pytest.approx(value, rel=1e-9)
     fitted = fit_layer(layer(x), device="cpu")
     assert rows.loc[("conv", "effective_dim", "isotropic"), "predicted"] == pytest.approx(144)
     assert rows.loc[("conv", "effective_dim", "block"), "predicted"] == pytest.approx(
-        fitted.block.effective_dim
+        fitted.moments.effective_dim
     )
     difference = found.table["predicted"] - found.table["measured"]
     assert (found.table["difference"] == difference).all()
@@ -67,7 +65,7 @@ def test_statements_err_at_their_level():
     layers = [
         layer(draw(rng, n=24, dim=144, correlation=0.2 * (i % 3)), f"c{i}") for i in range(150)
     ]
-    said = geometry(network(*layers), ["block"], device="cpu").statements
+    said = geometry(network(*layers), rungs="block", device="cpu").statements
     # each Sigma is fitted from 24 filters, so that the rate is a little off its nominal .05
     assert (said[WORDS].astype(float).mean() > 0.88).all()
     assert (said[WORDS].astype(float).mean() < 0.995).all()
@@ -79,7 +77,7 @@ def test_layers_that_cannot_be_measured_keep_their_rows():
     x[:2] = 0
     found = geometry(network(dead, layer(x, "holes")), device="cpu")
     rows = found.table[found.table["layer"] == "dead"]
-    assert len(rows) == len(QUANTITIES) * len(RUNGS)
+    assert len(rows) == len(QUANTITIES) * len(LADDER)
     assert set(rows["reason"]) == {"all weights are equal"}
     assert rows[["measured", "predicted"]].isna().all(axis=None)
     said = found.statements.set_index("layer")
@@ -90,10 +88,12 @@ def test_layers_that_cannot_be_measured_keep_their_rows():
 
 
 def test_shown_as_text_and_html():
-    found = geometry(layer(draw(np.random.default_rng(6))), ["isotropic", "scale"], device="cpu")
-    assert list(found.summary().columns) == ["measured", "isotropic", "scale"]
-    assert list(found.summary().index) == list(QUANTITIES)
-    assert repr(found).startswith("Geometry of conv: of 1 layers 1 equal norms, 1 equidistant")
+    found = geometry(
+        layer(draw(np.random.default_rng(6))), rungs=["isotropic", "scale"], device="cpu"
+    )
+    assert list(found.summary()) == ["quantity", "measured", "isotropic", "scale"]
+    assert found.summary()["quantity"].tolist() == list(QUANTITIES)
+    assert "geometry of conv: of 1 layer 1 equal norms, 1 equidistant" in repr(found)
     assert "<table" in found._repr_html_()
 
 

@@ -29,7 +29,7 @@ def made_up(sd=0.2, seed=0):
 @pytest.mark.parametrize("normalise", [None, "mean", "zscore"])
 def test_measured_columns_are_the_selection(normalise):
     net = made_up()
-    found = global_pruning(net, ["l1", "fermat"], [0.3], normalise, ["scale"])
+    found = global_pruning(net, ["l1", "fermat"], ratios=0.3, normalise=normalise, rungs="scale")
     chosen = {
         each: select(net, each, 0.3, "global", normalise=normalise) for each in ("l1", "fermat")
     }
@@ -63,7 +63,7 @@ def test_cwda_predicts_networks_of_one_scale():
 
 
 def test_whole_layers_go_first_where_means_are_far_apart():
-    found = global_pruning(made_up(sd=0), ["l1", "gm"], [0.5], rungs=["block"])
+    found = global_pruning(made_up(sd=0), ["l1", "gm"], ratios=0.5, rungs=["block"])
     assert found.summary()["whole_layers_first"].all()
     assert (found.summary()["between_predicted"] > 0.9).all()
     rows = found.table[found.table["criterion"] == "l1"].set_index("layer")
@@ -71,14 +71,17 @@ def test_whole_layers_go_first_where_means_are_far_apart():
     assert rows["danger"]["conv0"]
     assert rows["emptied_predicted"]["conv0"] == pytest.approx(1, abs=1e-6)
     assert not rows["danger"]["conv2"]
-    assert "whole_layers_first" not in global_pruning(made_up(), ["l1"], [0.5], "mean").summary()
+    assert (
+        "whole_layers_first"
+        not in global_pruning(made_up(), ["l1"], ratios=0.5, normalise="mean").summary()
+    )
 
 
 def test_bad_layers_have_reasons_and_stop_nothing():
     bad = random_layer("bad")
     bad.weight[0, 0, 0, 0] = math.nan
     net = network(bad, random_layer("few", filters=6), *made_up())
-    found = global_pruning(net, ["l2"], [0.5]).table
+    found = global_pruning(net, ["l2"], ratios=0.5).table
     rows = found[found["rung"] == "scale"].set_index("layer")
     assert "no prediction" in rows["reason"]["bad"]
     assert "not ranked" in rows["reason"]["bad"]
@@ -98,7 +101,7 @@ def test_a_layer_of_living_and_dying_filters_has_a_reason(decades):
     dying = ConvLayer("dying", weight)
     net = network(dying, *made_up())
     criteria = ["l2", "gm"]
-    for found in (global_pruning(net, criteria, [0.5]), applicability(net, criteria)):
+    for found in (global_pruning(net, criteria, ratios=0.5), applicability(net, criteria)):
         table = found.table
         reasons = table.loc[table["layer"] == "dying", "reason"]
         assert reasons.str.contains("spread over too many orders of magnitude").all()
@@ -106,7 +109,7 @@ def test_a_layer_of_living_and_dying_filters_has_a_reason(decades):
 
 
 def test_criteria_without_a_theory():
-    found = global_pruning(made_up(), ["random", "l2"], [0.5], rungs=["block"])
+    found = global_pruning(made_up(), ["random", "l2"], ratios=0.5, rungs=["block"])
     rows = found.table[found.table["criterion"] == "random"]
     assert rows["share_predicted"].isna().all()
     assert rows["share_measured"].notna().all()
@@ -117,7 +120,7 @@ def test_criteria_without_a_theory():
 
 
 def test_no_layer_can_be_predicted():
-    found = global_pruning(network(random_layer(filters=4)), ["l1", "l2"], [0.5])
+    found = global_pruning(network(random_layer(filters=4)), ["l1", "l2"], ratios=0.5)
     assert found.table["share_predicted"].isna().all()
     assert (found.overlap["reason"] == "no layer has a prediction").all()
 
@@ -138,7 +141,7 @@ def test_bad_parameters(options, error, message):
 
 
 def test_it_shows_itself():
-    found = global_pruning(load("resnet20-cifar10"), ["l1", "l2"], 0.5, rungs="scale")
+    found = global_pruning(load("resnet20-cifar10"), ["l1", "l2"], ratios=0.5, rungs="scale")
     assert len(found.table) == 19 * 2
     assert len(found.overlap) == 1
     assert "resnet20-cifar10, raw scores" in repr(found)

@@ -9,12 +9,13 @@ import pytest
 import cwda
 from cwda.comparison import compare, geometry
 from cwda.scoring import similarity
-from cwda.theory import predict_similarity, simulate_similarity
-from cwda.theory.prediction import RUNGS
-from tests.theory.test_similarity import PAIRS
+from cwda.theory import predict, simulate
+from cwda.theory.rungs import LADDER
+from tests.theory.test_closed_form import PAIRS
 
 DEVELOPMENT = ("resnet20-12fca82f.th", "resnet32-d509ac18.th", "resnet56-4bfd9763.th")
 FURTHER = ("resnet20-advrob-pgd.pth", "resnet20-advrob-standard.pth")
+RUNGS = [rung.name for rung in LADDER]
 COLUMNS = [f"{a}-{b}" for a, b in PAIRS]
 
 
@@ -45,7 +46,7 @@ def evaluate(folder, names, predict, rungs=RUNGS):
 
 
 def test_scale_explains_what_cwda_leaves(shared_data):
-    found = evaluate(shared_data, DEVELOPMENT, predict_similarity)
+    found = evaluate(shared_data, DEVELOPMENT, predict)
     error, bias = found["mae"], found["bias"]
     assert (error.loc["block", COLUMNS[:5]] > 0.035).all()
     assert (bias.loc["block", COLUMNS[:5]] < -0.03).all()  # CWDA under-predicts
@@ -55,7 +56,7 @@ def test_scale_explains_what_cwda_leaves(shared_data):
 
 
 def test_further_networks(shared_data):
-    error = evaluate(shared_data, FURTHER, predict_similarity)["mae"]
+    error = evaluate(shared_data, FURTHER, predict)["mae"]
     assert (error.loc["shape"] < error.loc["block"]).all()
     assert (error.loc["shape"] <= 0.035).all()
 
@@ -63,7 +64,7 @@ def test_further_networks(shared_data):
 @pytest.mark.slow
 @pytest.mark.parametrize("names", [DEVELOPMENT, FURTHER])
 def test_simulated_prediction(shared_data, names):
-    found = evaluate(shared_data, names, simulate_similarity, ["shape"])  # the others take minutes
+    found = evaluate(shared_data, names, simulate, ["shape"])  # the others take minutes
     error, coverage = found["mae"].loc["shape"], found["coverage"].loc["shape"]
     assert (error <= 0.03).all()
     assert coverage["l1-l2"] >= 0.9

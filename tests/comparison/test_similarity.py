@@ -11,12 +11,11 @@ from statsmodels.stats.multitest import multipletests
 
 import cwda
 from cwda.comparison import compare
-from cwda.comparison.results import COLUMNS
 from cwda.errors import CriterionError, CwdaError
 from cwda.layers import ConvLayer, Network, Provenance
 from cwda.scoring import similarity
-from cwda.theory import predict_similarity, simulate_similarity
-from tests.theory.test_similarity import draw, layer
+from cwda.theory import predict, simulate
+from tests.theory.test_closed_form import draw, layer
 
 SEED = 3
 
@@ -34,19 +33,18 @@ def net():
 
 @pytest.fixture(scope="module")
 def found(net):
-    return compare(similarity(net, device="cpu"), predict_similarity(net, device="cpu"))
+    return compare(similarity(net, device="cpu"), predict(net, device="cpu"))
 
 
 def test_a_row_per_layer_pair_and_rung(net, found):
     table = found.table
-    assert tuple(table.columns) == COLUMNS
     assert len(table) == len(found) == 5 * 6 * 5
     assert not table.duplicated(["layer", "criterion_a", "criterion_b", "rung"]).any()
     assert list(dict.fromkeys(table["layer"])) == [each.name for each in net]
     measured = similarity(net, device="cpu").table.set_index(
         ["layer", "criterion_a", "criterion_b"]
     )
-    predicted = predict_similarity(net, device="cpu").table.set_index(
+    predicted = predict(net, device="cpu").table.set_index(
         ["layer", "criterion_a", "criterion_b", "rung"]
     )
     for row in table.itertuples():
@@ -87,7 +85,7 @@ def test_departures_are_holms(found):
 
 def test_order_of_the_criteria_does_not_matter(net, found):
     turned = similarity(net, ["fermat", "gm", "l2", "l1"], device="cpu")
-    other = compare(turned, predict_similarity(net, device="cpu")).table
+    other = compare(turned, predict(net, device="cpu")).table
     assert set(zip(other["criterion_a"], other["criterion_b"], strict=True)) >= {("l2", "l1")}
     key = ["layer", "criterion_a", "criterion_b", "rung"]
     swapped = {"criterion_a": "criterion_b", "criterion_b": "criterion_a"}
@@ -114,16 +112,6 @@ def test_summary_is_its_definitions(found):
     assert row["coverage_low"] < row["coverage"]
 
 
-def test_best_rungs_have_the_smallest_error(found):
-    summary, best = found.summary(), found.best_rungs()
-    assert len(best) == 6
-    for row in best.itertuples():
-        pair = summary.query(
-            f"criterion_a == {row.criterion_a!r} and criterion_b == {row.criterion_b!r}"
-        )
-        assert row.mae == pair["mae"].min()
-
-
 def test_an_interval_without_width_gives_a_reason(found):
     rows = found.table.query("criterion_a == 'gm' and rung == 'block'")
     # low and high are 1 up to rounding; a step of the coefficient is 6 / (n^3 - n) = 2e-4 there
@@ -143,14 +131,14 @@ def test_perfect_agreement_has_a_finite_z():
     one = network(layer(x))
     sim = similarity(one, ["l1", "l2"], device="cpu")
     assert sim.table["spearman"][0] == 1
-    found = compare(sim, simulate_similarity(one, ["l1", "l2"], ["block"], device="cpu")).table
+    found = compare(sim, simulate(one, ["l1", "l2"], rungs="block", device="cpu")).table
     assert found["z"][0] > 1.5
     assert math.isfinite(found["z"][0])
 
 
 def test_what_only_one_side_knows_keeps_its_rows(net):
     sim = similarity(net.select("conv0,conv1"), ["l1", "random", "l2"], device="cpu")
-    pred = predict_similarity(net.select("conv1,conv2"), ["l2", "gm", "l1"], ["block"])
+    pred = predict(net.select("conv1,conv2"), ["l2", "gm", "l1"], rungs="block")
     table = compare(sim, pred).table.set_index(["layer", "criterion_a", "criterion_b"])
     assert table.loc[("conv1", "l1", "l2"), "reason"] == ""
     reason = "not predicted: theory covers l1, l2, gm, fermat"
@@ -174,7 +162,7 @@ def test_undefined_coefficients_have_their_reasons():
     bad = network(single, few, signs, layer(draw(rng), "good"))
     found = compare(
         similarity(bad, ["l1", "l2"], device="cpu"),
-        predict_similarity(bad, ["l1", "l2"], ["block"], device="cpu"),
+        predict(bad, ["l1", "l2"], rungs="block", device="cpu"),
     )
     reasons = found.table.set_index("layer")["reason"]
     assert (
@@ -195,8 +183,8 @@ def test_undefined_coefficients_have_their_reasons():
 def test_several_networks_and_both_methods(net):
     other = network(*net.layers[:3], name="other")
     sims = [similarity(each, ["l1", "l2"], device="cpu") for each in (net, other)]
-    preds = [predict_similarity(each, ["l1", "l2"], ["block"]) for each in (net, other)]
-    preds += [simulate_similarity(each, ["l1", "l2"], ["block"], draws=40) for each in (net, other)]
+    preds = [predict(each, ["l1", "l2"], rungs="block") for each in (net, other)]
+    preds += [simulate(each, ["l1", "l2"], rungs="block", draws=40) for each in (net, other)]
     found = compare(sims, preds)
     assert len(found) == 2 * (5 + 3)
     assert list(found.summary()["method"]) == ["closed form", "simulated"]
@@ -208,14 +196,14 @@ def test_several_networks_and_both_methods(net):
 
 
 def test_shown_as_text_and_html(found):
-    assert repr(found).startswith("Comparison: net, 5 layers; .table has 150 rows\n")
+    assert "Spearman coefficients in 5 layers of net; .table has 150 rows\n" in repr(found)
     assert "rms_z" in repr(found)
     assert "<table" in found._repr_html_()
     assert isinstance(found.table, pd.DataFrame)
 
 
 def test_bad_input(net):
-    sim, pred = similarity(net, ["l1", "l2"]), predict_similarity(net, ["l1", "l2"])
+    sim, pred = similarity(net, ["l1", "l2"]), predict(net, ["l1", "l2"])
     other = network(*net.layers, name="other")
     with pytest.raises(CwdaError, match=r"measured is 'other', but predicted 'net'"):
         compare(similarity(other, ["l1", "l2"]), pred)
@@ -224,17 +212,17 @@ def test_bad_input(net):
     with pytest.raises(CwdaError, match=r"measured twice"):
         compare([sim, sim], pred)
     with pytest.raises(CwdaError, match=r"one level, not \[0.9, 0.95\]"):
-        compare(sim, [pred, predict_similarity(net, ["l1", "l2"], level=0.9)])
+        compare(sim, [pred, predict(net, ["l1", "l2"], level=0.9)])
     with pytest.raises(CwdaError, match=r"needs a SimilarityResult.*not PredictedSimilarity"):
         compare(pred, sim)
     with pytest.raises(CwdaError, match=r"needs a PredictedSimilarity.*not nothing"):
         compare(sim, [])
     narrow = network(*(ConvLayer(each.name, each.weight[:16]) for each in net))
     with pytest.raises(CwdaError, match=r"'conv0' of 'net' has 32 filters where measured, 16"):
-        compare(sim, predict_similarity(narrow, ["l1", "l2"]))
+        compare(sim, predict(narrow, ["l1", "l2"]))
 
 
-@pytest.mark.parametrize("predict", [predict_similarity, simulate_similarity, similarity])
+@pytest.mark.parametrize("predict", [predict, simulate, similarity])
 def test_bad_criteria_are_one_line_on_both_sides(net, predict):
     with pytest.raises(CriterionError, match=r"'fermet'; did you mean 'fermat'\?"):
         predict(net, ["l1", "fermet"])
@@ -244,5 +232,5 @@ def test_bad_criteria_are_one_line_on_both_sides(net, predict):
 
 def test_an_array_stands_for_a_network_on_both_sides():
     array = np.random.default_rng(SEED).normal(size=(8, 9, 24))
-    found = compare(cwda.similarity(array), predict_similarity(array, rungs=["block"]))
+    found = compare(cwda.similarity(array), predict(array, rungs=["block"]))
     assert len(found) == 6

@@ -13,7 +13,7 @@ from cwda.layers import ConvLayer
 
 from . import simulated
 
-FUNCTIONS = {name: getattr(cwda, name) for name in cwda.conditions.CONDITIONS}
+FUNCTIONS = cwda.conditions.CONDITIONS
 
 DEPARTURES = [
     # condition, transform, mean, true effect (None: only that it fails)

@@ -39,7 +39,7 @@ def test_describe_has_a_row_for_every_layer():
         simulated.layer(n=16, name="good", mean=0.1),
         ConvLayer("zeros", torch.zeros(16, 4, 3, 3)),
     )
-    table = cwda.describe(net).set_index("layer")
+    table = cwda.describe(net).table.set_index("layer")
     filters = net["good"].filters
     assert table.loc["good", "weight_mean"] == pytest.approx(filters.mean(), rel=1e-10)
     assert table.loc["good", "weight_sd"] == pytest.approx(filters.std(), rel=1e-9)

@@ -25,7 +25,7 @@ from cwda.figures.quantiles import drawn_ranks
 from cwda.layers import ConvLayer
 from cwda.numerics.normality.normal_band import normal_band
 from cwda.scoring import scores, similarity
-from cwda.theory import predict_similarity
+from cwda.theory import predict
 from tests.figures.gallery import (
     GALLERY,
     accuracies,
@@ -215,7 +215,7 @@ def test_predicted_measured_has_the_points():
 
 def test_a_real_comparison_is_drawn():
     net = network()
-    result = compare(similarity(net), predict_similarity(net))
+    result = compare(similarity(net), predict(net))
     ax = figures.predicted_measured(result, ("l2", "gm"), "block")
     drawn = sum(len(each.get_xdata()) for each in ax.lines[1:])
     assert drawn == len(net) - 1  # the dead layer has no prediction
@@ -248,7 +248,7 @@ def test_global_shares_choose_the_ratio_near_one_half_and_the_last_rung():
     ax = figures.global_shares(pd.concat([*ladder, *(each.assign(ratio=0.9) for each in ladder)]))
     assert "ratio of 40 %" in ax.get_xlabel()
     labels = ax.get_legend_handles_labels()[1]
-    assert any("model scale" in label for label in labels)
+    assert any("rung scale" in label for label in labels)
     assert not any("block" in label for label in labels)
 
 

@@ -109,7 +109,7 @@ def test_a_prefix_that_all_keys_have_is_left_out(prefix, arch, tmp_path):
     initialise(small, 1)
     small.eval()
     state = {prefix + key: value for key, value in small.state_dict().items()}
-    same(load_model(written(tmp_path, state, epoch=3), arch), small)
+    same(load_model(written(tmp_path, state, epoch=3), arch=arch), small)
 
 
 def test_other_architectures_behind_a_prefix(tmp_path):
@@ -234,7 +234,7 @@ def test_published_networks_reach_their_accuracy_on_a_sample(name, shared_data):
     data, (mean, std), published, n = PUBLISHED[name]
     pixels, labels = test_images(shared_data / data, n)
     path = shared_data / "checkpoints" / name
-    model = load_model(path, "cifar_resnet56_noshort" if "noshort" in name else None)
+    model = load_model(path, arch="cifar_resnet56_noshort" if "noshort" in name else None)
     error = 100 * (published / 100 * (1 - published / 100) / n) ** 0.5
     measured = accuracy(model, Images(pixels, labels, mean, std))
     assert measured == pytest.approx(published, abs=4 * error)

@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import false_discovery_control
 from statsmodels.formula.api import ols
 
-from cwda.conditions.check import CONDITIONS
+from cwda.conditions import CONDITIONS
 from cwda.study.effects import EFFECT_COLUMNS, factor_effects
 from cwda.study.figures import (
     plot_distance,
@@ -34,12 +34,13 @@ def result():
                     effect = 0.1 + 0.01 * rng.standard_normal() + 0.1 * (level == "8") * place
                     counts = rng.integers(1, 9, 3)
                     facts = (factor, level, seed, epoch, 1.0, 50.0, name, condition)
-                    rows.append((*facts, *counts, 0, effect))
+                    rows.append((*facts, *counts, 0, 0.1, effect))
     # A run that is not done must not enter
     runs.append(("width", "8", 2, "cut off", 1, 0.95))
-    rows += [("width", "8", 2, 1, 1.0, 1.0, "cut", c, 1, 1, 1, 0, 9.0) for c in CONDITIONS]
+    rows += [("width", "8", 2, 1, 1.0, 1.0, "cut", c, 1, 1, 1, 0, 0.1, 9.0) for c in CONDITIONS]
     columns = ["factor", "level", "seed", "epoch", "loss", "accuracy", "network", "condition",
-               "holds", "fails", "inconclusive", "not_applicable", "median_effect"]  # fmt: skip
+               "holds", "fails", "inconclusive", "not_applicable", "margin",
+               "median_effect"]  # fmt: skip
     return StudyResult(
         pd.DataFrame(runs, columns=["factor", "level", "seed", "status", "epochs", "kept"]),
         pd.DataFrame(rows, columns=columns),

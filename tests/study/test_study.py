@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 import torch
 
-from cwda.conditions.results import COLUMNS
+from cwda.answers import columns_of
+from cwda.conditions import ConditionResult
 from cwda.errors import CwdaError
 from cwda.models.data import ImageData
 from cwda.models.resnet import cifar_resnet, initialise
@@ -59,7 +60,7 @@ def test_a_study_tests_before_during_and_after_training(images, tmp_path):
     result = run_study(images, tmp_path, [Run(BASE, 0, TINY)])
     assert sorted(result.summary["epoch"].unique()) == [0, 1, 2, 3]
     assert list(result.summary.columns[:6]) == FACTS
-    assert list(result.layers.columns) == FACTS + list(COLUMNS)
+    assert list(result.layers.columns) == FACTS + list(columns_of(ConditionResult))
     assert len(result.layers) == 4 * 6 * 7  # epochs, conditions, convolutions of ResNet-8
     assert result.runs.loc[0, "status"] == "done"
     assert result.runs.loc[0, "epochs"] == 3

@@ -9,9 +9,9 @@ import torch
 from cwda.numerics.ranking.concentration import concentration
 from cwda.theory.geometry import concentration_limits, predict_concentration
 from cwda.theory.model import fit_layer
-from cwda.theory.prediction import RUNGS
-from cwda.theory.simulate import sample_filters
-from tests.theory.test_similarity import draw, layer
+from cwda.theory.rungs import BLOCK, LADDER
+from cwda.theory.simulation import sample_filters
+from tests.theory.test_closed_form import draw, layer
 
 
 def fitted_layer(n, dim, mean=0.0):
@@ -22,14 +22,14 @@ def fitted_layer(n, dim, mean=0.0):
     return dataclasses.replace(fitted, mean_energy=energy)
 
 
-@pytest.mark.parametrize("rung", RUNGS)
+@pytest.mark.parametrize("rung", LADDER, ids=lambda rung: rung.name)
 @pytest.mark.parametrize(("n", "dim", "mean"), [(12, 144, 0.0), (48, 288, 0.3)])
 def test_prediction_is_the_mean_of_draws(rung, n, dim, mean):
-    fitted = fitted_layer(n, dim, mean)
+    fitted = rung(fitted_layer(n, dim, mean))
     generator = torch.Generator().manual_seed(0)
-    draws = torch.cat(list(sample_filters(fitted, rung, 300, generator)))
+    draws = torch.cat(list(sample_filters(fitted, 300, generator)))
     found = [dataclasses.astuple(concentration(each)) for each in draws]
-    predicted = dataclasses.astuple(predict_concentration(fitted, rung))
+    predicted = dataclasses.astuple(predict_concentration(fitted))
     expected = np.sqrt(np.mean(np.square(found), axis=0))
     # SDs by their mean squares, which the formulas give; the mean cosine keeps its sign.
     expected[3] = np.mean(found, axis=0)[3]
@@ -39,10 +39,10 @@ def test_prediction_is_the_mean_of_draws(rung, n, dim, mean):
 @pytest.mark.parametrize(("n", "dim", "correlation"), [(16, 144, 0.3), (64, 288, 0.5)])
 def test_limits_hold_at_their_level(n, dim, correlation):
     x = draw(np.random.default_rng(2), n=256, dim=dim, correlation=correlation)
-    fitted = dataclasses.replace(fit_layer(layer(x), device="cpu"), n_filters=n)
+    fitted = BLOCK(dataclasses.replace(fit_layer(layer(x), device="cpu"), n_filters=n))
     limits = concentration_limits(fitted, 0.9)
     generator = torch.Generator().manual_seed(1)
-    draws = torch.cat(list(sample_filters(fitted, "block", 600, generator)))
+    draws = torch.cat(list(sample_filters(fitted, 600, generator)))
     found = [concentration(each) for each in draws]
     below = np.mean(
         [

@@ -11,6 +11,7 @@ from scipy import stats
 from cwda.errors import CwdaError
 from cwda.layers import ConvLayer
 from cwda.theory.model import fit_layer, mean_signal
+from cwda.theory.rungs import without_correlations
 
 
 def drawn(n, channels=8, *, seed, scale=0.0, mean=0.0, correlation=0.0, spread=0.0):
@@ -31,7 +32,7 @@ def fits(draws=60, n=24, **options):
 def test_correlations_are_debiased(scale):
     # sum over p != q of r^2 = 8 * 72 * 0.3^2; the raw sample's is 8 * 72 / 24 larger at least
     found = [
-        float(f.block.trace_square - f.diagonal.trace_square)
+        float(f.moments.trace_square - without_correlations(f).moments.trace_square)
         for f in fits(scale=scale, correlation=0.3)
     ]
     # in units of the RMS weight all variances are about 1
@@ -39,20 +40,20 @@ def test_correlations_are_debiased(scale):
 
 
 def test_variances_are_debiased():
-    found = [float(f.variances.var(correction=0)) for f in fits(spread=0.4)]
+    found = [float(f.sigma.variances.var(correction=0)) for f in fits(spread=0.4)]
     # a_p = 0.6 or 1.4 (5 and 4 of 9), in units of their mean
     a = 1 + 0.4 * np.where(np.arange(9) % 2, 1, -1)
     assert np.mean(found) == pytest.approx(np.var(a / a.mean()), rel=0.1)
 
 
 def test_isotropic_filters_keep_their_effective_dimension():
-    found = [f.block.effective_dim for f in fits()]
+    found = [f.moments.effective_dim for f in fits()]
     assert np.mean(found) == pytest.approx(72, rel=0.05)
 
 
 def test_covariances_have_no_negative_eigenvalue():
     for fitted in fits(draws=5, n=9, correlation=0.5, spread=0.8):
-        assert float(torch.linalg.eigvalsh(fitted.covariances).min()) > -1e-12
+        assert float(torch.linalg.eigvalsh(fitted.sigma.blocks).min()) > -1e-12
 
 
 @pytest.mark.parametrize("scale", [0.0, 0.2, 0.4])
@@ -90,7 +91,7 @@ def test_mean_signal_is_unbiased():
 
 def test_model_mean_carries_the_signal():
     fitted = fit_layer(drawn(64, seed=2, mean=0.5), device="cpu")
-    signal = float((fitted.mean[:, None] @ fitted.covariances @ fitted.mean[:, :, None]).sum())
+    signal = float((fitted.mean[:, None] @ fitted.sigma.blocks @ fitted.mean[:, :, None]).sum())
     assert 0 < fitted.mean_signal == pytest.approx(signal, rel=1e-10)
 
 
@@ -98,7 +99,7 @@ def test_fit_ignores_the_unit_of_the_weights():
     layer = drawn(32, seed=3, scale=0.2, correlation=0.2)
     tiny = ConvLayer("conv", layer.weight * 1e-25)
     one, other = fit_layer(layer, device="cpu"), fit_layer(tiny, device="cpu")
-    assert torch.allclose(one.covariances, other.covariances, rtol=1e-9)
+    assert torch.allclose(one.sigma.blocks, other.sigma.blocks, rtol=1e-9)
     assert one.log_scale_variance == pytest.approx(other.log_scale_variance, rel=1e-9)
 
 
@@ -120,7 +121,7 @@ def test_equal_weights_have_impurity_one():
 def test_single_channels_and_positions(channels_and_kernel):
     x = np.random.default_rng(6).standard_normal((16, *channels_and_kernel))
     fitted = fit_layer(ConvLayer("conv", torch.from_numpy(x)), device="cpu")
-    assert math.isfinite(fitted.block.l1_relative + fitted.block.covariance_relative)
+    assert math.isfinite(fitted.moments.l1_relative + fitted.moments.covariance_relative)
 
 
 def test_what_cannot_be_fitted_says_why():

@@ -9,10 +9,12 @@ from scipy import integrate, stats
 
 from cwda.numerics.spread import spread
 from cwda.theory.model import fit_layer
-from cwda.theory.moments import CRITERIA, isotropic_moments
+from cwda.theory.moments import CRITERIA
+from cwda.theory.rungs import BLOCK, LADDER, SCALE
 from cwda.theory.score_law import DistanceSumLaw, ScoreLaw, score_law
-from cwda.theory.simulate import importance_scores, sample_filters
-from tests.theory.test_similarity import draw, layer
+from cwda.theory.simulation import importance_scores, sample_filters
+from tests.theory.exact import isotropic_moments
+from tests.theory.test_closed_form import draw, layer
 
 PROBABILITIES = np.array([1e-6, 0.01, 0.3, 0.5, 0.9, 1 - 1e-6])
 
@@ -65,34 +67,35 @@ def test_distances_move_half_as_much_as_norms():
 def test_isotropic_law_has_the_exact_moments(criterion, dim):
     x = draw(np.random.default_rng(0), n=64, dim=dim)
     fitted = fit_layer(layer(x), device="cpu")
-    law = score_law(fitted, criterion, "isotropic")
-    exact = isotropic_moments(criterion, dim, sigma=fitted.unit, n_filters=64)
+    law = score_law(LADDER[0](fitted), criterion)
+    mean, variance = isotropic_moments(criterion, dim, fitted.unit, 64)
     slack = 2 / dim**2 + {"gm": 1e-3, "fermat": 1e-4}.get(criterion, 0.0)
-    assert law.mean == pytest.approx(exact.mean, rel=slack)
+    assert law.mean == pytest.approx(mean, rel=slack)
     # l1 is exact, the others to leading order in 1/d and 1/n
     slack = 1e-12 if criterion == "l1" else 1.5 / dim + 0.5 / 64
-    assert law.cv == pytest.approx(exact.relative_sd, rel=slack)
+    assert law.cv == pytest.approx(math.sqrt(variance) / mean, rel=slack)
 
 
 @pytest.mark.parametrize(
     ("rung", "options"),
-    [("block", {"correlation": 0.4}), ("scale", {"scale": 0.3}), ("shape", {"scale": 0.15})],
+    [(BLOCK, {"correlation": 0.4}), (SCALE, {"scale": 0.3}), (LADDER[-1], {"scale": 0.15})],
+    ids=lambda value: getattr(value, "name", ""),
 )
 def test_laws_meet_layers_drawn_from_the_model(rung, options):
     x = draw(np.random.default_rng(1), n=256, dim=144, **options)
-    fitted = fit_layer(layer(3 * x), device="cpu")
+    fitted = rung(fit_layer(layer(3 * x), device="cpu"))
     generator = torch.Generator().manual_seed(0)
     scores = torch.cat(
-        [importance_scores(chunk) for chunk in sample_filters(fitted, rung, 20, generator)]
+        [importance_scores(chunk) for chunk in sample_filters(fitted, 20, generator)]
     )
     found = spread(scores.transpose(0, 1).reshape(4, -1))
     for i, criterion in enumerate(CRITERIA):
-        law = score_law(fitted, criterion, rung)
+        law = score_law(fitted, criterion)
         median = float(scores[:, i].median())
-        if rung == "block":  # drawn layers have scales of median 1, and `unit` taken off
+        if rung is BLOCK:  # drawn layers have scales of median 1, and `unit` taken off
             assert law.quantile(np.array(0.5)) == pytest.approx(fitted.unit * median, rel=0.01)
         # the shrunk scales of 256 filters are normal up to their own scatter
-        slack = 0.03 if rung == "block" else 0.12
+        slack = 0.03 if rung is BLOCK else 0.12
         assert law.cv == pytest.approx(float(found.cv[i]), rel=slack), criterion
         assert law.gini == pytest.approx(float(found.gini[i]), rel=slack), criterion
         assert law.q90_q10 == pytest.approx(float(found.q90_q10[i]), rel=slack), criterion
@@ -102,13 +105,13 @@ def test_unit_scales_the_scores_alone():
     x = draw(np.random.default_rng(2), scale=0.2)
     one, other = (fit_layer(layer(factor * x), device="cpu") for factor in (1.0, 1e-3))
     for criterion in CRITERIA:
-        a, b = (score_law(fitted, criterion, "shape") for fitted in (one, other))
+        a, b = (score_law(fitted, criterion) for fitted in (one, other))
         assert b.mean == pytest.approx(1e-3 * a.mean, rel=1e-9)
         assert b.cv == pytest.approx(a.cv, rel=1e-9)
 
 
 def test_cwda_has_no_signal_and_scale_has():
     fitted = fit_layer(layer(draw(np.random.default_rng(3), scale=0.3)), device="cpu")
-    assert score_law(fitted, "l2", "block").reliability == 0
-    assert score_law(fitted, "l2", "scale").reliability > 0.9
-    assert score_law(fitted, "l1", "shape").signal >= score_law(fitted, "l1", "scale").signal
+    assert score_law(BLOCK(fitted), "l2").reliability == 0
+    assert score_law(SCALE(fitted), "l2").reliability > 0.9
+    assert score_law(fitted, "l1").signal >= score_law(SCALE(fitted), "l1").signal

@@ -1,1 +1,1 @@
-"""Files that are not read: what their content shows them to be, and what to do instead."""
+"""Formats that are recognised but not read: each with what it is and what to do instead."""

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from cwda.cli.screen.screen import Screen
 from cwda.cli.screen.show import layer_cells, layer_table, title
 from cwda.cli.screen.table import Cell, Column, Table
+from cwda.conditions.register import CONDITIONS
 from cwda.conditions.results import ConditionResult
 from cwda.conditions.table import CheckResult, ConditionCount, count_verdicts
 from cwda.formatting import MARKS, many, number, p_value, percent
@@ -17,28 +18,19 @@ __all__ = ["show"]
 
 _STYLES = {"holds": "green", "fails": "red", "inconclusive": "yellow", "not applicable": "dim"}
 
-_SHORT = {
-    "gaussianity": "gauss",
-    "variance": "var",
-    "mean": "mean",
-    "epsilon": "eps",
-    "independence": "indep",
-    "homogeneity": "homog",
-}
-
 
 def show(result: CheckResult, screen: Screen) -> None:
     """Print the result of each network: counts, then layers, then what was left out."""
     counts = count_verdicts(result)
     for network in result.networks:
-        rows = [row for row in result.results if row.network == network.name]
+        rows = [row for row in result.rows if row.network == network.name]
         own = [count for count in counts if count.network == network.name]
         title(network, screen)
         screen.table(_counts_table(own))
         if len(own) == 1:
-            screen.table(_one_condition(rows, result.alpha))
+            screen.table(_one_condition(rows, result.level))
         else:
-            screen.table(_all_conditions(rows, own), _legend(result.alpha))
+            screen.table(_all_conditions(rows, own), _legend(result.level))
         screen.remarks(_remarks(network, rows))
         screen.line()
 
@@ -50,7 +42,9 @@ def _counts_table(counts: Sequence[ConditionCount]) -> Table:
             Column("condition"),
             *verdicts,
             Column("n/a", style="dim"),
-            *(Column(head) for head in ("weights\nhold", "median", "margin")),
+            Column("weights\nhold", meaning="share of the weights in layers where it holds"),
+            Column("median", meaning="effect in the median layer"),
+            Column("margin", meaning="largest effect that counts as negligible"),
         ],
         gap=2,
     )
@@ -69,7 +63,7 @@ def _counts_table(counts: Sequence[ConditionCount]) -> Table:
 
 
 def _all_conditions(rows: Sequence[ConditionResult], counts: Sequence[ConditionCount]) -> Table:
-    table = layer_table([Column(_SHORT[count.condition]) for count in counts])
+    table = layer_table([Column(CONDITIONS.named(count.condition).short) for count in counts])
     width = len(counts)
     for start in range(0, len(rows), width):
         cells = rows[start : start + width]
@@ -83,8 +77,8 @@ def _cell(row: ConditionResult) -> Cell:
     return f"{number(row.effect)} {MARKS[row.verdict]}", _STYLES[row.verdict]
 
 
-def _one_condition(rows: Sequence[ConditionResult], alpha: float) -> Table:
-    verdict, interval = Column("verdict", right=False), f"{100 * (1 - 2 * alpha):g} %\ninterval"
+def _one_condition(rows: Sequence[ConditionResult], level: float) -> Table:
+    verdict, interval = Column("verdict", right=False), f"{100 * level:g} %\ninterval"
     numbers = [Column(head) for head in ("effect", interval, "p", "p\nHolm")]
     table = layer_table([verdict, *numbers])
     for row in rows:
@@ -96,9 +90,9 @@ def _one_condition(rows: Sequence[ConditionResult], alpha: float) -> Table:
     return table
 
 
-def _legend(alpha: float) -> str:
+def _legend(level: float) -> str:
     return (
-        f"effect and verdict: {MARKS['holds']} the {100 * (1 - 2 * alpha):g} % interval lies "
+        f"effect and verdict: {MARKS['holds']} the {100 * level:g} % interval lies "
         f"within the margin, {MARKS['fails']} beyond it, {MARKS['inconclusive']} neither, "
         f"{MARKS['not applicable']} not applicable"
     )

@@ -20,7 +20,7 @@ __all__ = ["show_applicability", "show_comparison", "show_global_pruning"]
 def show_comparison(result: Comparison, screen: Screen) -> None:
     """Print how well each model predicts each pair of criteria."""
     heads = [Column(head) for head in ("layers", "error", "bias", "coverage", "departures")]
-    table = Table([Column("pair"), Column("model", right=False), *heads], gap=2)
+    table = Table([Column("pair"), Column("rung", right=False), *heads], gap=2)
     for row in result.summary().itertuples():
         table.add(
             f"{row.criterion_a}-{row.criterion_b}",

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from cwda.cli.analysis import Steps, analysis
 from cwda.cli.sources import Sources
 from cwda.formatting import number
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from cwda.cli.screen.screen import Screen
+    from cwda.conditions import Description
     from cwda.layers import Network
 
 __all__ = ["describe"]
-
-
-class _Described(NamedTuple):
-    table: pd.DataFrame
 
 
 @analysis(
@@ -33,18 +28,18 @@ class _Described(NamedTuple):
 def describe(sources: Sources, device: str) -> Steps:
     """Describe the weights of each layer: no test and no verdict.
 
-    The table has more: the diagonal of the covariance of filters, how its energy is shared by
-    diagonal, blocks and the rest, and the effective dimension.
+    The table of --output has more: the diagonal of the covariance of filters, how its energy is
+    shared by diagonal, blocks and the rest, and the effect of each condition.
     """
     import cwda
 
-    def measure(network: Network) -> _Described:
-        return _Described(cwda.describe(network, device=device))
+    def measure(network: Network) -> Description:
+        return cwda.describe(network, device=device)
 
     return measure, _show
 
 
-def _show(result: _Described, screen: Screen) -> None:
+def _show(result: Description, screen: Screen) -> None:
     from cwda.cli.screen.show import layer_cells, layer_table, reasons
     from cwda.cli.screen.table import Column
 
@@ -58,7 +53,7 @@ def _show(result: _Described, screen: Screen) -> None:
         Column("effective\ndimension"),
     ]
     shown = layer_table(columns)
-    for row in result.table.itertuples():
+    for row in result:
         moments = (row.weight_mean, row.weight_sd)
         others = (row.mean_abs_correlation, row.sampling_level, row.effective_dim)
         cells = [*map(_significant, moments), *map(number, others)]

@@ -52,6 +52,8 @@ def global_pruning(
         )
 
     def measure(network: Network) -> GlobalPruning:
-        return cwda.global_pruning(network, criteria, ratios, normalise=normalise, device=device)
+        return cwda.global_pruning(
+            network, criteria, ratios=ratios, normalise=normalise, device=device
+        )
 
     return measure, show_global_pruning

@@ -1,4 +1,4 @@
-"""`cwda predict`: predicted rank correlations of the criteria next to the measured ones."""
+"""`cwda predict`: predicted rank correlations of the criteria, compared with measured ones."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ __all__ = ["predict"]
 
 @analysis(
     "predict",
-    "Predicted similarity next to the measured one.",
+    "Predicted similarity compared with the measured one.",
     examples="""
         cwda predict
         cwda predict mine.pth --simulate --draws 500 --output predicted.csv
     """,
 )
 @criteria_option("Norm-based criteria to compare; at least two.")
-@names_option("--rungs", "Models to predict with; block is CWDA in full.", all_rungs)
+@names_option("--rungs", "Rungs to predict with; block is CWDA in full.", all_rungs)
 @option(
     "--simulate",
     "Draw layers from the fitted model instead of the closed form: slower, and nearer to the "
     "truth in small layers.",
     is_flag=True,
 )
-@option("--draws", "Layers drawn for each layer and model.", default=200, type=COUNT)
+@option("--draws", "Layers drawn for each layer and rung.", default=200, type=COUNT)
 @seed_option
-@level_option(0.95, "prediction intervals")
+@level_option(0.95, "Level of the prediction intervals.")
 def predict(
     sources: Sources,
     criteria: list[str],
@@ -54,8 +54,8 @@ def predict(
 ) -> Steps:
     """Predict how alike pruning criteria rank the filters, and compare with the weights.
 
-    A ladder of models, from isotropic Gaussian filters over CWDA to filters that differ in
-    scale and shape; for each the error, and the share of layers within the interval.
+    The models are rungs of a ladder, from isotropic Gaussian filters over CWDA to filters that
+    differ in scale and shape; for each the error, and the share of layers within the interval.
     """
     import cwda
     from cwda.cli.screen.show_predictions import show_comparison
@@ -65,12 +65,12 @@ def predict(
     def measure(network: Network) -> Comparison:
         measured = cwda.similarity(network, criteria, device=device)
         if simulate:
-            predicted = cwda.theory.simulate_similarity(
-                network, criteria, rungs, draws=draws, seed=seed, level=level, device=device
+            predicted = cwda.theory.simulate(
+                network, criteria, rungs=rungs, draws=draws, level=level, device=device, seed=seed
             )
         else:
-            predicted = cwda.theory.predict_similarity(
-                network, criteria, rungs, level=level, device=device
+            predicted = cwda.theory.predict(
+                network, criteria, rungs=rungs, level=level, device=device
             )
         return cwda.compare(measured, predicted)
 

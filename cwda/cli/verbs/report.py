@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from cwda.cli.messages import note
-from cwda.cli.options import PATH, device_option, level_option, margin_option, option
+from cwda.cli.options import PATH, device_option, margin_option, option, verdict_level_option
 from cwda.cli.sources import Sources, source_options
 from cwda.cli.verb import verb
 
@@ -44,7 +44,7 @@ __all__ = ["command_line", "report"]
 @option("--paper", "Size of the pages.", default="a4", type=click.Choice(["a4", "us-letter"]))
 @option("--date", "Date to print.", show_default="today", metavar="TEXT")
 @option("--no-date", "Print no date, so that equal input gives equal bytes.", is_flag=True)
-@level_option(0.90)
+@verdict_level_option
 @margin_option
 @device_option()
 def report(
@@ -71,7 +71,7 @@ def report(
 
     for output in outputs:
         require_writable(output, tuple(FORMATS))
-    result = check(sources.load(), alpha=(1 - level) / 2, margins=dict(margins), device=device)
+    result = check(sources.load(), level=level, margins=dict(margins), device=device)
     for output in dict.fromkeys(outputs):
         write(
             result,

@@ -1,4 +1,4 @@
-"""`cwda-test`: the six conditions on every layer of one or several networks."""
+"""`cwda-test`: the conditions in every layer of one or several networks."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from cwda.cli.messages import note
 from cwda.cli.options import (
     PATH,
     device_option,
-    level_option,
     margin_option,
     names_option,
     option,
     summary_option,
+    verdict_level_option,
 )
 from cwda.cli.output import Outputs, output_option
 from cwda.cli.sources import SOURCES, Sources, source_options
@@ -29,7 +29,7 @@ __all__ = ["test"]
 
 @verb(
     "test",
-    "Test the six conditions of CWDA.",
+    "Test the conditions of CWDA.",
     examples="""
         cwda-test
         cwda-test mine.pth theirs.safetensors resnet18
@@ -42,7 +42,7 @@ __all__ = ["test"]
 )
 @source_options
 @names_option("--conditions", "Conditions to test, separated by commas.", all_conditions)
-@level_option(0.90)
+@verdict_level_option
 @margin_option
 @device_option()
 @output_option
@@ -68,10 +68,8 @@ def test(
 ) -> None:
     """Test the Convolution Weight Distribution Assumption, layer by layer.
 
-    Six conditions: the weights are Gaussian, have equal variances and mean zero,
-    correlate little within an input channel (epsilon) and not at all between channels
-    (independence), and all filters share one scale (homogeneity). Each effect comes with
-    an interval, and is judged against a margin: it holds, fails, or is inconclusive.
+    Each condition that the assumption implies has an effect, the size of the departure, with an
+    interval. It is judged against a margin: the condition holds, fails, or is inconclusive.
     """
     from cwda.cli.screen.show_check import show
     from cwda.cli.verbs.report import command_line
@@ -89,8 +87,7 @@ def test(
 
         require_writable(report, tuple(FORMATS))
 
-    alpha = (1 - level) / 2
-    result = check(sources.load(), conditions, margins=dict(margins), alpha=alpha, device=device)
+    result = check(sources.load(), conditions, margins=dict(margins), level=level, device=device)
     show(result, output.screen(summary))
     output.write([result.table])
     if report:

@@ -16,7 +16,7 @@ from cwda.convolutions.axes.layouts import CHANNELS_FIRST, FILTERS_FIRST, Order
 __all__ = ["contradictions", "overruling", "sparse_parts"]
 
 #: Longest side of a kernel that nothing speaks against, and of one that speaks for an order;
-#: fewest channels that are no image's.
+#: fewest channels that are not an image's.
 _LONGEST, _USUAL, _FEWEST = 16, 11, 8
 #: So many layers overrule what is stated.
 _SEVERAL = 2
@@ -39,7 +39,7 @@ def overruling(kernels: Sequence[Kernel], stated: Order) -> list[Order]:
 def sparse_parts(kernels: Sequence[Kernel], modules: Sequence[str]) -> list[bool]:
     """Which kernels of a file of PyTorch lie in a part of sparse convolutions, filters first.
 
-    Such a part stands beside dense convolutions. Several of its kernels must contradict
+    Such a part stands next to dense convolutions. Several of its kernels must contradict
     PyTorch's order; kernels of one position are of the part if such a one is in their module.
     """
     other = FILTERS_FIRST

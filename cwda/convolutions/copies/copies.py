@@ -1,4 +1,4 @@
-"""Copies of a network beside it in one source: averages, settings, names of one tensor.
+"""Copies of a network in the same source: averages, settings, names of one tensor.
 
 A name such as ``conv_avg`` or ``shadow_encoder`` may be an average's or a layer's own. The values
 decide: an average lies close to the weights that it averages, other layers do not.
@@ -68,7 +68,7 @@ def split_copies(
     """
     left_out: list[tuple[NamedTensor, str]] = []
     if format in _PROGRAMS or all(tensor.origin.startswith("onnx.") for tensor in chosen):
-        return chosen, left_out  # what a network computes with is no copy, whatever its name
+        return chosen, left_out  # what a network computes with is not a copy, whatever its name
 
     def leave(reason: str, is_copy: Callable[[NamedTensor], bool]) -> None:
         nonlocal chosen
@@ -225,7 +225,7 @@ def _raw_names(place: _Place) -> list[tuple[object, object]]:
 def _twins(
     group: list[tuple[NamedTensor, _Place]], raws: Mapping[Hashable, NamedTensor], alone: bool
 ) -> list[NamedTensor]:
-    """The tensors of an average that have a raw twin; none where it is no average.
+    """The tensors of an average that have a raw twin; none where it is not an average.
 
     A layer or an attention block may be called ``ema`` and have one neighbour of its shape by
     chance: one pair is enough only where it is all there is, or the names say more.

@@ -236,7 +236,7 @@ def _notes(chosen: _Fit, good: list[_Fit], arch: str | None) -> list[str]:
     left_out += chosen.found.others
     if left_out:
         notes.append(
-            f"{len(left_out)} tensors are no part of the network and were left out, such as "
+            f"{len(left_out)} tensors are not part of the network and were left out, such as "
             f"{left_out[0][:80]}"
         )
     averages = [fit.found.place for fit in good if fit.found.is_average]

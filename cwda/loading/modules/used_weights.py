@@ -17,6 +17,7 @@ from torch.nn.modules.conv import _ConvNd
 from torch.nn.parameter import is_lazy
 from torch.nn.utils.parametrize import is_parametrized
 
+from cwda.errors import reason_of
 from cwda.loading.modules.convolution_calls import Seen, Watch
 from cwda.loading.modules.left_alone import left_as_it_was
 
@@ -98,7 +99,7 @@ def _run(part: _ConvNd) -> UsedWeight:
     except Seen:
         pass
     except Exception as error:
-        problem = f"{type(error).__name__}: {' '.join(str(error).split())[:80]}"
+        problem = f"{type(error).__name__}: {reason_of(error)}"
     stored = part.weight.detach()
     call = watch.best()
     if call is None:

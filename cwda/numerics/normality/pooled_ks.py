@@ -11,6 +11,7 @@ from torch import Tensor
 
 from cwda.brief import brief
 from cwda.errors import CwdaError
+from cwda.numerics.crossing import crossing
 from cwda.numerics.normality.sorting import sort_rows
 from cwda.numerics.normality.standard_normal import Standardised, standardise_sorted, upper_tail
 
@@ -202,16 +203,13 @@ def _leave_one_out(filters: Tensor, pooled: Standardised, points: Tensor, tile: 
 
 
 def _simultaneous_quantile(length: float, df: int, alpha: float) -> float:
-    """The c for which length/pi (1 + c^2/df)^(-df/2) + P(|T_df| > c) = alpha, by bisection."""
+    """The c for which length/pi (1 + c^2/df)^(-df/2) + P(|T_df| > c) = alpha."""
 
     def exceedance(c: float) -> float:
         tube = length / math.pi * math.exp(-df / 2 * math.log1p(c * c / df))
         return tube + 2 * float(special.stdtr(df, -c))
 
-    low, high = 0.0, 1.0
+    high = 1.0
     while exceedance(high) > alpha:
         high *= 2
-    while high - low > 1e-9 * high:
-        middle = (low + high) / 2
-        low, high = (middle, high) if exceedance(middle) > alpha else (low, middle)
-    return high
+    return float(crossing(lambda c: exceedance(float(c)) > alpha, 0.0, high))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import math
 
 import torch
 from scipy.special import ndtri, stdtrit
@@ -10,28 +10,21 @@ from torch import Tensor
 
 from cwda.numerics.ranking.ranks import kendall, spearman, spearman_leave_one_out
 
-__all__ = ["FEWEST_FOR_INTERVAL", "spearman_interval"]
+__all__ = ["FEWEST_FOR_INTERVAL", "bonett_wright_interval", "spearman_interval"]
 
 #: An interval needs so many items.
 FEWEST_FOR_INTERVAL = 4
 
-Method = Literal["jackknife", "bonett-wright"]
 
+def spearman_interval(scores: Tensor, alpha: float = 0.05) -> tuple[Tensor, Tensor]:
+    r"""Jackknife interval for Spearman's correlation of all pairs of rows, at level 1 - alpha.
 
-def spearman_interval(
-    scores: Tensor, alpha: float = 0.05, method: Method = "jackknife"
-) -> tuple[Tensor, Tensor]:
-    r"""Interval for Spearman's correlation of all pairs of rows, at level 1 - alpha.
-
-    On Fisher's scale, z = atanh(rho):
-
-    - ``"jackknife"``: z -+ t_{n-1} sqrt((n-1)/n sum_i (z(-i) - mean z(-i))^2), z(-i) without
-      item i. Where all z(-i) agree (perfect agreement) the other variance takes its place.
-      The upper limit starts from the unbiased estimate ((n+1) rho - 3 tau) / (n-2), tau
-      Kendall's: near 1 the bias of rho, of order 1/n, exceeds its standard error.
-    - ``"bonett-wright"``: z -+ z_{1-alpha/2} sqrt((1 + rho^2/2) / (n - 3)).
-
-    For z to be finite |rho| is held below 1 by half the smallest step, 6 / (n^3 - n).
+    On Fisher's scale, z = atanh(rho): z -+ t_{n-1} sqrt((n-1)/n sum_i (z(-i) - mean z(-i))^2),
+    z(-i) without item i. Where all z(-i) agree (perfect agreement) the variance of
+    `bonett_wright_interval` takes its place. The upper limit starts from the unbiased estimate
+    ((n+1) rho - 3 tau) / (n-2), tau Kendall's: near 1 the bias of rho, of order 1/n, exceeds its
+    standard error. For z to be finite |rho| is held below 1 by half the smallest step,
+    6 / (n^3 - n).
 
     Parameters
     ----------
@@ -39,8 +32,6 @@ def spearman_interval(
         Shape (C, n).
     alpha : float
         One minus the nominal coverage.
-    method : {"jackknife", "bonett-wright"}
-        Which variance is used.
 
     Returns
     -------
@@ -50,8 +41,8 @@ def spearman_interval(
     Notes
     -----
     Coverage at nominal .95 for n = 16, 64, 256 (jackknife: 1,500, 1,500 and 600 draws;
-    Bonett-Wright: 4,000); t5 is the bivariate t copula with 5 degrees of freedom, as if some
-    filters were outlying in both scores:
+    Bonett-Wright about the measured coefficient: 4,000); t5 is the bivariate t copula with 5
+    degrees of freedom, as if some filters were outlying in both scores:
 
     ======  =====  =================  =================
     copula  rho    jackknife          Bonett-Wright
@@ -67,7 +58,7 @@ def spearman_interval(
     The jackknife's upper limit is missed in .005 to .022 of samples, nominal .025; the lower
     in up to .034, and near 1 never.
 
-    Hence the jackknife is the default. The items are taken for a sample: the interval is
+    Hence the jackknife. The items are taken for a sample: the interval is
     about the population that the filters of the layer are drawn from.
 
     References
@@ -88,18 +79,39 @@ def spearman_interval(
     if n < FEWEST_FOR_INTERVAL:
         return torch.full_like(rho, torch.nan), torch.full_like(rho, torch.nan)
     z = _fisher(rho, n)
-    width = float(ndtri(1 - alpha / 2)) * ((1 + rho**2 / 2) / (n - 3)).sqrt()
-    if method == "jackknife":
-        left_out = _fisher(spearman_leave_one_out(scores), n)
-        spread = ((n - 1) * left_out.var(-1, correction=0)).sqrt()
-        width = torch.where(spread == 0, width, float(stdtrit(n - 1, 1 - alpha / 2)) * spread)
-        unbiased = ((n + 1) * rho - 3 * kendall(scores)) / (n - 2)
-        upper = torch.maximum(z, _fisher(unbiased, n)) + width
-    else:
-        upper = z + width
+    left_out = _fisher(spearman_leave_one_out(scores), n)
+    spread = ((n - 1) * left_out.var(-1, correction=0)).sqrt()
+    other = float(ndtri(1 - alpha / 2)) * ((1 + rho**2 / 2) / (n - 3)).sqrt()
+    width = torch.where(spread == 0, other, float(stdtrit(n - 1, 1 - alpha / 2)) * spread)
+    unbiased = ((n + 1) * rho - 3 * kendall(scores)) / (n - 2)
+    upper = torch.maximum(z, _fisher(unbiased, n)) + width
     return torch.minimum((z - width).tanh(), rho), torch.maximum(upper.tanh(), rho)
 
 
 def _fisher(rho: Tensor, n: int) -> Tensor:
     bound = 1 - 6 / (n**3 - n)
     return rho.clamp(-bound, bound).atanh()
+
+
+def bonett_wright_interval(spearman: float, n: int, level: float) -> tuple[float, float]:
+    """Where the Spearman coefficient of n items lies with probability `level`.
+
+    Normal about its expectation on Fisher's scale, with variance (1 + Sp^2 / 2) / (n - 3).
+
+    References
+    ----------
+    Bonett & Wright (2000), Sample size requirements for estimating Pearson, Kendall and
+    Spearman correlations, Psychometrika 65, 23-28.
+
+    Examples
+    --------
+    >>> low, high = bonett_wright_interval(0.93, 64, 0.95)
+    >>> round(low, 3), round(high, 3)
+    (0.876, 0.961)
+    """
+    if abs(spearman) >= 1:
+        return spearman, spearman
+    centre = math.atanh(spearman)
+    quantile = float(ndtri((1 + level) / 2))
+    radius = quantile * math.sqrt((1 + spearman**2 / 2) / (n - 3))
+    return math.tanh(centre - radius), math.tanh(centre + radius)

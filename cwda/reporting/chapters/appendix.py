@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from cwda.conditions.register import CONDITIONS
 from cwda.formatting import number
 from cwda.reporting.blocks import Block, Column, Heading, Items, Link, Note, Paragraph, Table
 from cwda.reporting.subject import Subject
-from cwda.reporting.wording import CONDITION_WORDING, GLOSSARY, REFERENCES
+from cwda.reporting.wording import GLOSSARY, REFERENCES
 
 __all__ = ["appendix"]
 
@@ -39,7 +40,7 @@ def _methods(subject: Subject) -> list[Block]:
             [[row.condition, number(row.margin), row.method] for row in first],
             "Statistic, null distribution and interval of each condition.",
         ),
-        Note([f"{CONDITION_WORDING[row.condition].reading} " for row in first]),
+        Note([f"{CONDITIONS.named(row.condition).words.reading} " for row in first]),
         Paragraph(
             "P-values are adjusted over the layers of one network and condition by Holm's method. "
             "All computation is in float64."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cwda.conditions import BUILT_IN
 from cwda.reporting.blocks import Block, Equation, Heading, Link, Paragraph
 
 __all__ = ["assumption"]
@@ -9,6 +10,7 @@ __all__ = ["assumption"]
 
 def assumption() -> list[Block]:
     """What is assumed, and why it is tested by necessary conditions."""
+    claims = [condition.words.claim for condition in BUILT_IN]
     return [
         Heading("The assumption"),
         Paragraph(
@@ -20,7 +22,12 @@ def assumption() -> list[Block]:
                 ") says of a well-trained network:",
             ]
         ),
-        Equation("cwda"),
+        Equation(
+            'F_j tilde cal(N)(bold(0), Sigma_"diag" + epsilon Sigma_"block"), '
+            'quad j = 1, dots, N\', quad "independent"',
+            "F j is normal with mean zero and covariance Sigma diag plus epsilon Sigma block, for "
+            "j = 1 to N prime, independently",
+        ),
         Paragraph(
             "The diagonal matrix has elements close to one another; the block matrix has one block "
             "of k² by k² covariances for each input channel, with a zero diagonal, and nothing "
@@ -28,10 +35,9 @@ def assumption() -> list[Block]:
             "little, weights of different channels do not, and all filters share one law."
         ),
         Paragraph(
-            "As a whole this cannot be tested. Six conditions that it implies can: Gaussian "
-            "weights, equal variances, a mean of zero, a small epsilon (section 2.1 of the paper), "
-            "independent channels and filters of one scale (from its equation). The unit of "
-            "replication is the filter, since the assumption speaks of independent filters; "
+            "As a whole this cannot be tested. Conditions that it implies can, by section 2.1 of "
+            f"the paper or by its equation: {', '.join(claims[:-1])} and {claims[-1]}. The unit "
+            "of replication is the filter, since the assumption speaks of independent filters; "
             "each layer is judged by itself."
         ),
     ]

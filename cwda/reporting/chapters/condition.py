@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from cwda import figures
+from cwda.conditions.condition import Condition, Figure
+from cwda.conditions.register import CONDITIONS
 from cwda.conditions.results import ConditionResult
 from cwda.formatting import MARKS, many, number, p_value
 from cwda.reporting.blocks import (
@@ -20,36 +22,36 @@ from cwda.reporting.blocks import (
     Table,
     names,
 )
-from cwda.reporting.panels import qq_panels
+from cwda.reporting.panels import panels_of
 from cwda.reporting.pictures import picture
 from cwda.reporting.ranking import worst
 from cwda.reporting.subject import Subject, sections
-from cwda.reporting.wording import CONDITION_WORDING
 
 __all__ = ["condition"]
 
 #: Layers named as the worst, at most.
 MOST_NAMED = 5
-#: Layers shown in Q-Q panels.
+#: Layers of which the condition's own figure is drawn.
 PANELS = 4
 
 
 def condition(name: str, subjects: Sequence[Subject]) -> list[Block]:
     """The chapter of one condition over all networks."""
-    words = CONDITION_WORDING[name]
-    some = subjects[0].condition(name)[0]
+    about = CONDITIONS.named(name)
+    words, equation = about.words, about.equation
+    some = next(row for subject in subjects for row in subject.condition(name))
     blocks: list[Block] = [
         Heading(words.title),
         Paragraph(words.asks),
-        Equation(name),
+        *([Equation(equation.typst, equation.spoken)] if equation else []),
         Paragraph(words.estimator),
-        Note([words.reading, f" The margin here is {number(some.margin)}."]),
+        Note(f"{words.reading} The margin here is {number(some.margin)}.".strip()),
     ]
-    return blocks + sections(subjects, lambda subject: _findings(name, subject))
+    return blocks + sections(subjects, lambda subject: _findings(about, subject))
 
 
-def _findings(name: str, subject: Subject) -> list[Block]:
-    rows = subject.condition(name)
+def _findings(about: Condition, subject: Subject) -> list[Block]:
+    name, rows = about.name, subject.condition(about.name)
     blocks: list[Block] = [_worst(rows)]
     if any(row.verdict != "not applicable" for row in rows):
         blocks.append(
@@ -61,8 +63,8 @@ def _findings(name: str, subject: Subject) -> list[Block]:
                 f"{sum(row.verdict == 'holds' for row in rows)} hold.",
             )
         )
-    if name == "gaussianity":
-        blocks += _quantiles(subject, rows)
+    if about.figure:
+        blocks += _pictures(about.figure, subject, rows)
     return [*blocks, _table(name, rows)]
 
 
@@ -81,18 +83,16 @@ def _worst(rows: Sequence[ConditionResult]) -> Paragraph:
     return Paragraph(text)
 
 
-def _quantiles(subject: Subject, rows: Sequence[ConditionResult]) -> list[Block]:
-    chosen = worst(rows)[:PANELS]
-    if not chosen:
+def _pictures(figure: Figure, subject: Subject, rows: Sequence[ConditionResult]) -> list[Block]:
+    shown = worst(rows)[:PANELS]
+    if not shown:
         return []
+    layers = ", ".join(f"{row.layer} (effect {number(row.effect)})" for row in shown)
     return [
         picture(
-            qq_panels([subject.network[row.layer] for row in chosen]),
-            "Quantiles of the standardised weights against normal ones in the layers "
-            "with the largest effects. Points outside the band depart from the normal law.",
-            "Q-Q plots of "
-            + ", ".join(f"{row.layer} (distance {number(row.effect)})" for row in chosen)
-            + ".",
+            panels_of(figure.name, [subject.network[row.layer] for row in shown]),
+            figure.caption,
+            f"{figure.kind} of {layers}.",
         )
     ]
 

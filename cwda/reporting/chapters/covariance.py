@@ -37,11 +37,9 @@ def covariance(subjects: Sequence[Subject]) -> list[Block]:
 
 
 def _shares(subject: Subject) -> list[ConditionResult]:
-    """The rows that hold the shares of energy: those of epsilon, or else of independence."""
-    rows = subject.condition("epsilon") + subject.condition("independence")
-    return list(
-        {row.layer: row for row in reversed(rows) if "energy_within" in row.details}.values()
-    )
+    """One row per layer that holds the shares of energy, of the first condition that has them."""
+    rows = [row for row in reversed(subject.results) if "energy_within" in row.details]
+    return list({row.layer: row for row in rows}.values())
 
 
 def _pictures(subject: Subject) -> list[Block]:

@@ -10,10 +10,11 @@ from cwda.reporting.blocks import Block, Column, Equation, Heading, Note, Paragr
 from cwda.reporting.panels import scatter_panels
 from cwda.reporting.pictures import picture
 from cwda.reporting.subject import Subject, sections
+from cwda.theory import LADDER
 
 __all__ = ["similarity"]
 
-#: The rung shown beside the measurements: CWDA in full is `block`, the best one this.
+#: The rung drawn with the measurements: CWDA in full is `block`, the best one this.
 BEST_RUNG = "shape"
 
 #: The pairs drawn; the tables have all.
@@ -21,7 +22,7 @@ PAIRS = (("l1", "l2"), ("l2", "gm"))
 
 
 def similarity(subjects: Sequence[Subject]) -> list[Block]:
-    """Rank correlations of the criteria in each layer, beside the predicted ones."""
+    """Rank correlations of the criteria in each layer, compared with the predicted ones."""
     blocks: list[Block] = [
         Heading("Similarity of pruning criteria"),
         Paragraph(
@@ -34,19 +35,22 @@ def similarity(subjects: Sequence[Subject]) -> list[Block]:
             "For Gaussian filters, two log-scores with correlation ρ give n filters the expected "
             "coefficient"
         ),
-        Equation("spearman"),
+        Equation(
+            'EE thin "Sp" = 6 / (pi (n + 1)) (arcsin rho + (n - 2) arcsin rho / 2)',
+            "the expected Spearman coefficient is 6 over pi times n plus 1, times arcsine rho "
+            "plus n minus 2 times arcsine of rho over 2",
+        ),
         Paragraph(
             "Independent Gaussian filters of one scale (isotropic) give l1 with l2 the "
             "coefficient .930 for every d, not 1. Real layers lie higher where their filters "
-            "differ in scale, which the assumption excludes. The models form a ladder: isotropic; "
-            "diagonal (unequal variances); block (the assumption in full); scale (filters differ "
-            "in scale); shape (also in shape and mean, semi-empirical)."
+            "differ in scale, which the assumption excludes. The models form a ladder, whose rungs "
+            f"are {'; '.join(f'{rung.name} ({rung.words})' for rung in LADDER)}."
         ),
     ]
     blocks += sections(subjects, _network)
     blocks.append(
         Note(
-            "Coverage is the share of the layers whose measured coefficient lies within the 95 % "
+            "Coverage is the share of the layers whose measured coefficient lies within the "
             "prediction interval. The intervals hold the scatter of the filters, not the "
             "uncertainty of the fitted model."
         )
@@ -74,8 +78,9 @@ def _network(subject: Subject) -> list[Block]:
         blocks += [
             picture(
                 scatter_panels(subject.comparison, PAIRS, BEST_RUNG),
-                f"Measured against predicted coefficients (model: {BEST_RUNG}), with 95 % "
-                "prediction intervals; on the diagonal both agree.",
+                f"Measured against predicted coefficients (rung {BEST_RUNG}), with "
+                f"{100 * subject.comparison.level:g} % prediction intervals; on the diagonal both "
+                "agree.",
                 "Scatter of measured against predicted Spearman coefficients.",
             ),
             _predicted(subject),
@@ -104,7 +109,7 @@ def _measured(subject: Subject) -> Table:
 
 
 def _predicted(subject: Subject) -> Table:
-    columns = [Column("pair", "text"), Column("model", "text"), Column("layers")]
+    columns = [Column("pair", "text"), Column("rung", "text"), Column("layers")]
     columns += [Column("mean abs. error"), Column("bias"), Column("coverage")]
     return Table(
         columns,
@@ -119,5 +124,5 @@ def _predicted(subject: Subject) -> Table:
             ]
             for row in subject.comparison.summary().itertuples()
         ],
-        "Predicted coefficients beside measured ones, by pair and model.",
+        "Predicted coefficients compared with measured ones, by pair and rung.",
     )

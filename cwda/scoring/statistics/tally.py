@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.modules.conv import _ConvNd
 
-from cwda.convolutions.select import turn
+from cwda.layers import turn
 from cwda.scoring.statistics.one_pass import Activations, Gradients, ImageGradients
 
 __all__ = [

@@ -1,0 +1,395 @@
+"""What a condition is: one object that knows its name, its words, and how it is measured."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from cwda.conditions.calibration import Calibration
+from cwda.conditions.layerwise import check_networks, require_level, require_margin
+from cwda.conditions.register import CONDITIONS
+from cwda.conditions.results import ConditionResult, Measurement
+from cwda.conditions.table import CheckResult
+from cwda.conditions.workspace import Workspace, validated_needs
+from cwda.errors import CwdaError
+from cwda.layers import ConvLayer, Network
+from cwda.loading.sources import layer_of, networks_of
+from cwda.numerics.device import resolve_device
+from cwda.progress import showing
+from cwda.typing import Device
+
+__all__ = ["Condition", "Figure", "Formula", "Measure", "Words", "condition"]
+
+Layer = ConvLayer | Tensor | npt.NDArray[Any]
+#: What leads to a network, whose layers are tested one by one.
+Whole = str | Path | nn.Module | Mapping[str, Any] | Network
+Measure = Callable[[Workspace], Measurement]
+
+_LOG = logging.getLogger(__name__)
+
+#: What every condition takes and gives back, as part of its docstring.
+_CALL = """
+Parameters
+----------
+source : Network, ConvLayer, array, or anything else that `cwda.load` takes
+    A network, one of its layers, an array N x k^2 x N', a name, file, module or state dict.
+margin : float, optional
+    Largest effect that counts as negligible; {margin:g} by default.
+level : float
+    Confidence of the effect's interval.
+device : str or torch.device
+    Where to compute, in float64.
+progress : bool
+    Whether long work shows a bar.
+
+Returns
+-------
+CheckResult, or ConditionResult for one layer or array.
+
+Raises
+------
+CwdaError
+    If the source has the wrong type or shape, or a parameter is impossible.
+"""
+
+
+@dataclass(frozen=True)
+class Words:
+    """What the report says of a condition, in words that do not depend on the network.
+
+    Attributes
+    ----------
+    title : str
+        Heading of its chapter.
+    claim : str
+        What the assumption says, in two or three words, such as "equal variances".
+    asks : str
+        What the assumption says and what is asked, in a sentence or two.
+    estimator : str
+        How the effect is estimated.
+    reading : str
+        How to read the effect and its margin.
+    """
+
+    title: str
+    claim: str
+    asks: str
+    estimator: str
+    reading: str = ""
+
+
+@dataclass(frozen=True)
+class Formula:
+    """An equation of the report.
+
+    Attributes
+    ----------
+    typst : str
+        Its source, in the mathematics of Typst.
+    spoken : str
+        The words that a screen reader speaks.
+    """
+
+    typst: str
+    spoken: str
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of single layers that belongs to a condition.
+
+    Attributes
+    ----------
+    name : str
+        A function of `cwda.figures` that draws one layer.
+    caption : str
+        What it shows, of the layers with the largest effects.
+    kind : str
+        What such figures are called, in the plural.
+    """
+
+    name: str
+    caption: str
+    kind: str
+
+
+@dataclass(frozen=True, eq=False)
+class Condition:
+    """A necessary condition of CWDA; made by the decorator `condition`.
+
+    Called with a network or a layer it tests itself there, and nothing else.
+
+    Attributes
+    ----------
+    name : str
+        Name of the function that measures it; the value of the column ``condition``.
+    null : str
+        The null hypothesis of the p-value.
+    effect : str
+        What the effect is, in words.
+    margin : float
+        Largest effect that counts as negligible, where no other margin is given.
+    method : str
+        Statistic, null distribution and interval, for the column ``method``.
+    measure : callable
+        From a `Workspace` to a `Measurement`.
+    short : str
+        Head of a narrow column.
+    needs : frozenset of str
+        Kernel matrices of the `Workspace` that it reads: keys of `cwda.conditions.NEEDS`.
+    inapplicable : callable, optional
+        From a layer to the reason why the condition says nothing about it, or "".
+    words, equation, figure
+        What the report prints.
+    details : mapping of str to str
+        Its further numbers, with what they mean.
+    calibration : Calibration, optional
+        What the calibration study must know of it.
+    """
+
+    name: str
+    null: str
+    effect: str
+    margin: float
+    method: str
+    measure: Measure
+    short: str
+    needs: frozenset[str]
+    words: Words
+    inapplicable: Callable[[ConvLayer], str] | None = None
+    equation: Formula | None = None
+    figure: Figure | None = None
+    details: Mapping[str, str] = field(default_factory=dict)
+    calibration: Calibration | None = None
+
+    def __post_init__(self) -> None:
+        # As for any decorated function: `?`, doctest and the reference find the text.
+        for attribute in functools.WRAPPER_ASSIGNMENTS:
+            if attribute != "__annotations__" and hasattr(self.measure, attribute):
+                vars(self)[attribute] = getattr(self.measure, attribute)
+        vars(self)["__wrapped__"] = self.measure
+        vars(self)["__signature__"] = inspect.signature(type(self).__call__.__get__(self))
+        vars(self)["__doc__"] = _documented(self.measure.__doc__ or "", self.margin)
+
+    def __repr__(self) -> str:
+        return f"<condition {self.name}: {self.effect}; margin {self.margin:g}>"
+
+    @overload
+    def __call__(
+        self,
+        source: Whole,
+        *,
+        margin: float | None = ...,
+        level: float = ...,
+        device: Device = ...,
+        progress: bool = ...,
+    ) -> CheckResult: ...
+    @overload
+    def __call__(
+        self,
+        source: Layer,
+        *,
+        margin: float | None = ...,
+        level: float = ...,
+        device: Device = ...,
+        progress: bool = ...,
+    ) -> ConditionResult: ...
+    def __call__(
+        self,
+        source: Whole | Layer,
+        *,
+        margin: float | None = None,
+        level: float = 0.90,
+        device: Device = "auto",
+        progress: bool = True,
+    ) -> CheckResult | ConditionResult:
+        """Test this condition in all layers of a network, or in one layer."""
+        require_level(level)
+        margin = self.margin if margin is None else require_margin(self.name, margin)
+        with showing(progress):
+            if isinstance(source, ConvLayer | Tensor | np.ndarray):
+                layer = layer_of(source)
+                return self.test(
+                    Workspace(layer, resolve_device(device), level, self.needs), margin
+                )
+            networks = networks_of(source)
+            return check_networks(networks, [self], {self.name: margin}, level, device)
+
+    def test(self, work: Workspace, margin: float, network: str = "") -> ConditionResult:
+        """Test the condition in one layer that has been prepared.
+
+        Raises
+        ------
+        CwdaError
+            If it is measured by a function that does not give a `Measurement`.
+        """
+        row = functools.partial(
+            ConditionResult.not_applicable,
+            work.layer,
+            network=network,
+            condition=self.name,
+            margin=margin,
+            method=self.method,
+            null_hypothesis=self.null,
+        )
+        if work.unfit:
+            return row(work.unfit)
+        try:
+            reason = self.inapplicable(work.layer) if self.inapplicable else ""
+            measurement = None if reason else self.measure(work)
+        except Exception as error:
+            # One layer that cannot be computed must not lose the others.
+            if not self._expects(error):
+                raise
+            _LOG.debug("%s in %r", self.name, work.layer, exc_info=True)
+            return row(_reason(error))
+        if reason:
+            return row(str(reason))
+        if not isinstance(measurement, Measurement):
+            raise CwdaError(
+                f"condition {self.name!r} is measured by a function that gives an object of type "
+                f"{type(measurement).__name__}, not a cwda.conditions.Measurement"
+            )
+        return row("").measured(measurement)
+
+    def _expects(self, error: Exception) -> bool:
+        """Whether an error makes a row; in a condition of our own most are defects to be seen."""
+        if isinstance(error, CwdaError | torch.OutOfMemoryError | MemoryError):
+            return True
+        # The allocator of the CPU raises a plain RuntimeError.
+        own = self.measure.__module__.startswith("cwda.")
+        return not own or (type(error) is RuntimeError and "alloc" in str(error))
+
+
+def _reason(error: Exception) -> str:
+    line = next(iter(str(error).splitlines()), "")
+    if isinstance(error, CwdaError | RuntimeError | MemoryError) and line:
+        return line
+    return f"{type(error).__name__}: {line}".removesuffix(": ")
+
+
+def _documented(doc: str, margin: float) -> str:
+    """The docstring of the function that measures, with what a call takes and gives back."""
+    before, heading, after = inspect.cleandoc(doc).partition("\n\nReferences\n---")
+    if not heading:
+        before, heading, after = before.partition("\n\nExamples\n---")
+    return f"{before}\n{_CALL.format(margin=margin).rstrip()}{heading}{after}"
+
+
+def condition(
+    *,
+    margin: float,
+    null: str,
+    effect: str,
+    method: str,
+    short: str = "",
+    needs: str | Iterable[str] = (),
+    inapplicable: Callable[[ConvLayer], str] | None = None,
+    words: Words | None = None,
+    equation: Formula | None = None,
+    figure: Figure | None = None,
+    details: Mapping[str, str] | None = None,
+    calibration: Calibration | None = None,
+) -> Callable[[Measure], Condition]:
+    """Make a condition of a function from `Workspace` to `Measurement`; a decorator.
+
+    From then on it is tested by `cwda.check`, shown in the terminal, described by
+    `cwda.describe`, and has a chapter in the report. Its name is that of the function.
+
+    Parameters
+    ----------
+    margin : float
+        Largest effect that counts as negligible, where no other margin is given.
+    null : str
+        The null hypothesis of the p-value, in words.
+    effect : str
+        What the effect is, in words.
+    method : str
+        Statistic, null distribution and interval.
+    short : str, optional
+        Head of a narrow column; the beginning of the name by default.
+    needs : str or iterable of str
+        Kernel matrices that it reads: keys of `cwda.conditions.NEEDS`.
+    inapplicable : callable, optional
+        From a layer to the reason why the condition says nothing about it, or "".
+    words : Words, optional
+        What the report says; made of the null hypothesis and the effect by default.
+    equation : Formula, optional
+        Equation of the report.
+    figure : Figure, optional
+        A figure of single layers, which the report draws for those with the largest effects.
+    details : mapping of str to str, optional
+        What its further numbers mean.
+    calibration : Calibration, optional
+        What `cwda.calibration` must know to measure how often the test errs.
+
+    Raises
+    ------
+    CwdaError
+        If another function has that name already, or an argument is impossible.
+
+    Examples
+    --------
+    >>> import cwda
+    >>> from cwda.conditions import CONDITIONS, Measurement
+    >>> @cwda.condition(
+    ...     margin=0.01,
+    ...     null="no weight is more than six standard deviations from 0",
+    ...     effect="share of such weights",
+    ...     method="counted; no interval",
+    ... )
+    ... def outliers(work):
+    ...     far = work.filters.abs() > 6 * work.scale
+    ...     share = far.double().mean()
+    ...     return Measurement(effect=share, low=share, high=share)
+    >>> net = cwda.load("resnet20-cifar10")
+    >>> outliers(net).summary()["holds"].item()
+    19
+    >>> CONDITIONS.forget("outliers")
+    """
+    reads = validated_needs(needs)
+
+    def register(measure: Measure) -> Condition:
+        name = getattr(measure, "__name__", "")
+        if not name.isidentifier():
+            raise CwdaError("a condition is called as its function: define one with `def`")
+        made = Condition(
+            name=name,
+            null=str(null),
+            effect=str(effect),
+            margin=require_margin(name, margin),
+            method=str(method),
+            measure=measure,
+            short=short or name[:6],
+            needs=reads,
+            words=words or _plain_words(name, str(null), str(effect), str(method)),
+            inapplicable=inapplicable,
+            equation=equation,
+            figure=figure,
+            details=dict(details or {}),
+            calibration=calibration,
+        )
+        CONDITIONS.add(made)
+        return made
+
+    return register
+
+
+def _plain_words(name: str, null: str, effect: str, method: str) -> Words:
+    title = name.replace("_", " ").capitalize()
+    return Words(
+        title=title,
+        claim=null,
+        asks=f"Under the null hypothesis, {null}.",
+        estimator=f"The effect is the {effect}. Method: {method}.",
+    )

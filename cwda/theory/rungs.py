@@ -1,0 +1,159 @@
+"""The ladder: each rung is the fitted layer with what its model does not know switched off.
+
+From one rung to the next one departure is added: the variances of the positions, their
+correlations, the scales of the filters, their shapes and mean. Predictions take the layer that a
+rung hands back, and know nothing of rungs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+import numpy as np
+import torch
+
+from cwda.arguments import choose
+from cwda.errors import CwdaError
+from cwda.theory.model import FittedLayer, Impurity, Sigma
+
+__all__ = [
+    "BLOCK",
+    "LADDER",
+    "SCALE",
+    "Rung",
+    "Rungs",
+    "Switch",
+    "choose_rungs",
+    "without_correlations",
+    "without_scale",
+    "without_shape",
+    "without_variances",
+]
+
+#: What changes a fitted layer: most switch something off.
+Switch: TypeAlias = Callable[[FittedLayer], FittedLayer]
+
+
+@dataclass(frozen=True)
+class Rung:
+    """A model of the filters of a layer: what of the fitted layer it knows.
+
+    Attributes
+    ----------
+    name : str
+        Its name in tables and on the command line.
+    words : str
+        What it says of the filters.
+    switches : tuple of callable
+        Functions FittedLayer -> FittedLayer, applied in this order.
+
+    Examples
+    --------
+    Filters of different scale and one variance for all weights:
+
+    >>> from cwda.layers import ConvLayer
+    >>> from cwda.theory import fit_layer
+    >>> rung = Rung("round", "of different scale, isotropic", (without_shape, without_variances))
+    >>> weight = torch.randn(64, 16, 3, 3, generator=torch.Generator().manual_seed(0))
+    >>> round(rung(fit_layer(ConvLayer("conv", weight))).moments.effective_dim)
+    144
+    """
+
+    name: str
+    words: str
+    switches: tuple[Switch, ...] = field(default=(), repr=False)
+
+    def __call__(self, fitted: FittedLayer) -> FittedLayer:
+        """The layer as this model knows it."""
+        for switch in self.switches:
+            fitted = switch(fitted)
+        return fitted
+
+
+def without_shape(fitted: FittedLayer) -> FittedLayer:
+    """Filters of one shape and mean 0: what l1 shows beyond l2 is sampling."""
+    return replace(
+        fitted,
+        mean=torch.zeros_like(fitted.mean),
+        mean_signal=0.0,
+        mean_energy=0.0,
+        log_ratio_variance=0.0,
+        impurity=Impurity(),
+    )
+
+
+def without_correlations(fitted: FittedLayer) -> FittedLayer:
+    """Independent weights, each position with its own variance."""
+    return replace(fitted, sigma=Sigma(torch.diag_embed(fitted.sigma.variances)))
+
+
+def without_variances(fitted: FittedLayer) -> FittedLayer:
+    """Independent weights of one variance."""
+    variances = fitted.sigma.variances
+    equal = variances.mean().expand_as(variances)
+    return replace(fitted, sigma=Sigma(torch.diag_embed(equal)))
+
+
+def without_scale(fitted: FittedLayer) -> FittedLayer:
+    """Filters of one scale, with the mean energy of the layer, n d unit^2 in all.
+
+    Comes after what changes Sigma: the mean of log q depends on the effective dimension.
+    """
+    log_energy = math.log(fitted.dim) - 2 * fitted.moments.l2_relative
+    return replace(
+        fitted, log_scale_variance=0.0, log_energies=np.full(fitted.n_filters, log_energy)
+    )
+
+
+ISOTROPIC = Rung(
+    "isotropic",
+    "one variance for all weights",
+    (without_shape, without_variances, without_scale),
+)
+DIAGONAL = Rung(
+    "diagonal",
+    "unequal variances",
+    (without_shape, without_correlations, without_scale),
+)
+#: CWDA as the paper states it.
+BLOCK = Rung("block", "the assumption in full", (without_shape, without_scale))
+SCALE = Rung("scale", "filters differ in scale", (without_shape,))
+SHAPE = Rung("shape", "also in shape and mean, semi-empirical")
+
+#: The models, each with one departure more than the one before.
+LADDER = (ISOTROPIC, DIAGONAL, BLOCK, SCALE, SHAPE)
+
+#: Rungs as public functions take them: names of the ladder, or objects.
+Rungs: TypeAlias = "str | Rung | Iterable[str | Rung]"
+
+
+def choose_rungs(rungs: Rungs | None) -> tuple[Rung, ...]:
+    """The rungs asked for: the whole ladder by default, in its order, and others after it.
+
+    Raises
+    ------
+    CwdaError
+        If a name is unknown (the message names the nearest), or two rungs share one.
+
+    Examples
+    --------
+    >>> [rung.name for rung in choose_rungs(["scale", "block"])]
+    ['block', 'scale']
+    """
+    by_name = {rung.name: rung for rung in LADDER}
+    asked: object = [rungs] if isinstance(rungs, Rung) else rungs
+    if isinstance(asked, Iterable) and not isinstance(asked, str):
+        asked = [_name(rung, by_name) for rung in asked]
+    return tuple(by_name[name] for name in choose(asked, by_name, "rung"))
+
+
+def _name(rung: object, by_name: dict[str, Rung]) -> object:
+    """Its name; a rung of the user's own joins the known ones under it."""
+    if not isinstance(rung, Rung):
+        return rung
+    if by_name.setdefault(rung.name, rung) is not rung:
+        raise CwdaError(f"two rungs are called {rung.name!r}; give yours another name")
+    return rung.name

@@ -1,0 +1,86 @@
+"""The ladder: what each rung switches off, and rungs of one's own."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from cwda.comparison import compare, geometry, global_pruning
+from cwda.errors import CwdaError
+from cwda.scoring import similarity
+from cwda.theory import BLOCK, LADDER, SCALE, Rung, fit_layer, predict, simulate
+from cwda.theory.rungs import choose_rungs
+from tests.theory.test_closed_form import draw, layer
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    x = draw(np.random.default_rng(0), n=32, correlation=0.4, scale=0.3) + 0.3
+    x *= np.linspace(0.5, 1.5, 144)
+    return fit_layer(layer(x), device="cpu")
+
+
+def widened(fitted):
+    return replace(fitted, log_scale_variance=4 * fitted.log_scale_variance)
+
+
+WIDE = Rung("wide", "scales twice as far apart", (*SCALE.switches, widened))
+
+
+def test_each_rung_adds_one_departure(fitted):
+    isotropic, diagonal, block, scale, shape = (rung(fitted) for rung in LADDER)
+    assert isotropic.moments.effective_dim == pytest.approx(144)
+    assert 144 > diagonal.moments.effective_dim > block.moments.effective_dim
+    assert (block.scales == 1).all()
+    assert scale.scales.std() > 0.1
+    assert scale.mean.abs().sum() == scale.mean_signal == scale.shape_excess == 0
+    assert shape is fitted
+    # the energy is that of the layer, whatever the filters know of each other
+    for known in (isotropic, diagonal, block):
+        assert known.moments.trace == pytest.approx(fitted.moments.trace, rel=1e-12)
+
+
+def test_what_rungs_share_is_made_once(fitted):
+    moments = [rung(fitted).moments for rung in (BLOCK, SCALE)]
+    assert moments[0] is moments[1] is fitted.moments
+    assert BLOCK(fitted).sigma.root is SCALE(fitted).sigma.root
+
+
+def test_a_rung_of_ones_own_is_in_every_table():
+    x = draw(np.random.default_rng(1), n=24, scale=0.2)
+    source = layer(x)
+    ladder = [*LADDER, WIDE]
+    names = [rung.name for rung in ladder]
+    table = predict(source, ["l1", "l2"], rungs=ladder).table.set_index("rung")
+    assert list(table.index) == names
+    assert table["spearman"]["wide"] > table["spearman"]["scale"]
+    drawn = simulate(source, ["l1", "l2"], rungs=WIDE, draws=40, device="cpu")
+    compared = compare(similarity(source, ["l1", "l2"]), drawn)
+    assert compared.table["rung"].tolist() == ["wide"]
+    assert list(geometry(source, rungs=[WIDE, "block"]).summary()) == [
+        *("quantity", "measured", "block", "wide"),
+    ]
+    shares = global_pruning(source, ["l2"], ratios=0.5, rungs=WIDE).table
+    assert shares["rung"].tolist() == ["wide"]
+
+
+def test_rungs_are_chosen_once_in_the_order_of_the_ladder():
+    assert choose_rungs(None) == LADDER
+    assert choose_rungs("scale") == choose_rungs(SCALE) == (SCALE,)
+    assert choose_rungs([WIDE, "scale", BLOCK, "block"]) == (BLOCK, SCALE, WIDE)
+
+
+@pytest.mark.parametrize(
+    ("rungs", "message"),
+    [
+        (["skale"], r"unknown rung 'skale'; did you mean 'scale'\?"),
+        ([replace(WIDE, name="block")], "two rungs are called 'block'"),
+        ([WIDE, replace(WIDE, words="other")], "two rungs are called 'wide'"),
+        ([], "no rung given"),
+        (3, "a rung is named by a text"),
+        ([3], "a rung is named by a text"),
+    ],
+)
+def test_rungs_that_cannot_be_chosen(rungs, message):
+    with pytest.raises(CwdaError, match=message):
+        choose_rungs(rungs)

@@ -1,0 +1,147 @@
+"""Simulated predictions: the scores, the law of the draws, agreement with the closed form."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy import optimize, stats
+
+from cwda.errors import CwdaError
+from cwda.theory.closed_form import predict
+from cwda.theory.model import fit_layer
+from cwda.theory.moments import CRITERIA
+from cwda.theory.rungs import BLOCK, LADDER, SCALE
+from cwda.theory.simulation import (
+    importance_scores,
+    sample_filters,
+    simulate,
+    spearman_of_draws,
+)
+from tests.theory.test_closed_form import draw, layer, scores
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def test_scores_are_their_definitions():
+    x = np.random.default_rng(0).standard_normal((3, 12, 18)) * np.linspace(0.5, 2, 12)[:, None]
+    x += 0.3
+    found = importance_scores(torch.from_numpy(x)).numpy()
+    for one, own in zip(x, found, strict=True):
+        assert own == pytest.approx(np.stack(scores(one)), rel=1e-7)
+
+
+def test_fermat_point_is_the_minimum():
+    x = np.random.default_rng(1).standard_normal((9, 4))
+    best = optimize.minimize(
+        lambda p: np.linalg.norm(x - p, axis=1).sum(), x.mean(axis=0), tol=1e-14
+    )
+    found = importance_scores(torch.from_numpy(x)[None])[0, 3].numpy()
+    assert found == pytest.approx(np.linalg.norm(x - best.x, axis=1), abs=1e-6)
+
+
+def test_filter_at_the_fermat_point():
+    x = np.concatenate([np.zeros((1, 4)), np.eye(4), -np.eye(4)])
+    found = importance_scores(torch.from_numpy(x)[None])[0, 3].numpy()
+    assert found == pytest.approx([0.0] + [1.0] * 8, abs=1e-5)
+
+
+@pytest.mark.parametrize("rung", LADDER, ids=lambda rung: rung.name)
+def test_draws_have_the_covariance_of_the_rung(rung):
+    x = draw(np.random.default_rng(2), n=40, dim=18, correlation=0.5, scale=0.2) + 0.2
+    fitted = fit_layer(layer(x), device="cpu")
+    known = rung(fitted)
+    draws = torch.cat(list(sample_filters(known, 4_000, generator())))
+    assert draws.shape == (4_000, 40, 18)
+    mean = fitted.mean.reshape(-1) if rung.name == "shape" else torch.zeros(18).double()
+    scale = fitted.scales if rung.name in ("scale", "shape") else np.ones(40)
+    flat = ((draws - mean) / torch.from_numpy(scale)[:, None]).reshape(-1, 18)
+    found = flat.T @ flat / len(flat)
+    a = fitted.sigma.variances.reshape(-1)
+    expected = torch.block_diag(*fitted.sigma.blocks)
+    if rung.name in ("isotropic", "diagonal"):
+        expected = torch.diag(a if rung.name == "diagonal" else a.mean().expand(18))
+    # standard error of a covariance of 160,000 draws is 0.0035 at variance 1
+    assert float((found - expected).abs().max()) < 5 * float(a.max()) * math.sqrt(2 / len(flat))
+
+
+def test_rank_correlation_is_scipys():
+    fitted = BLOCK(fit_layer(layer(draw(np.random.default_rng(3), n=20)), device="cpu"))
+    found = spearman_of_draws(fitted, 3, generator(7))
+    own = torch.cat(list(sample_filters(fitted, 3, generator(7)))).numpy()
+    for matrix, x in zip(found, own, strict=True):
+        expected = stats.spearmanr(np.stack(scores(x), axis=1)).statistic
+        assert matrix == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("rung", LADDER, ids=lambda rung: rung.name)
+def test_simulation_agrees_with_the_closed_form(rung):
+    source = layer(draw(np.random.default_rng(4), n=64, dim=288, scale=0.15, correlation=0.3))
+    simulated = simulate(source, rungs=[rung], device="cpu").table
+    closed = predict(source, rungs=[rung], device="cpu").table
+    assert list(simulated.columns) == list(closed.columns)
+    assert simulated["rho"].isna().all()
+    assert simulated["spearman"].to_numpy() == pytest.approx(
+        closed["spearman"].to_numpy(), abs=0.012
+    )
+
+
+def test_intervals_of_the_two_ways_agree():
+    source = layer(draw(np.random.default_rng(5), n=64))
+    pair = ["l1", "l2"]
+    simulated = simulate(source, pair, rungs="block", draws=1000, device="cpu").table
+    closed = predict(source, pair, rungs="block", device="cpu").table
+    for limit in ("low", "high"):
+        assert simulated[limit][0] == pytest.approx(closed[limit][0], abs=0.015)
+
+
+def test_shape_excess_lowers_l1():
+    rng = np.random.default_rng(6)
+    x = draw(rng, n=64)
+    x[::2] *= np.where(rng.random((32, 144)) < 0.2, 3.0, 0.3)  # half the filters are sparse
+    fitted = fit_layer(layer(x), device="cpu")
+    l1_l2 = [
+        spearman_of_draws(known, 100, generator())[:, 0, CRITERIA.index("l2")].mean()
+        for known in (SCALE(fitted), fitted)
+    ]
+    assert l1_l2[1] < l1_l2[0] - 0.05
+
+
+def test_a_seed_reproduces_the_result():
+    source = layer(draw(np.random.default_rng(8), n=16))
+    one, other, third = (
+        simulate(source, rungs=["block"], draws=50, seed=seed, device="cpu").table
+        for seed in (1, 1, 2)
+    )
+    assert one.equals(other)
+    assert not one.equals(third)
+
+
+def test_draws_do_not_depend_on_memory(monkeypatch):
+    fitted = fit_layer(layer(draw(np.random.default_rng(9), n=16)), device="cpu")
+    monkeypatch.setattr("cwda.theory.simulation.CHUNK_NUMBERS", 7 * 16 * 144)
+    chunks = list(sample_filters(fitted, 17, generator()))
+    assert [len(chunk) for chunk in chunks] == [7, 7, 3]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"draws": 38}, "needs 39 draws"),
+        ({"level": 0.0}, "level lies"),
+        ({"rungs": ["x"]}, "unknown rung"),
+    ],
+)
+def test_bad_parameters(options, message):
+    with pytest.raises(CwdaError, match=message):
+        simulate(layer(draw(np.random.default_rng(10))), **options)
+
+
+@pytest.mark.gpu
+def test_cuda_agrees():
+    source = layer(draw(np.random.default_rng(11)))
+    cpu = simulate(source, rungs=["scale"], device="cpu").table["spearman"]
+    cuda = simulate(source, rungs=["scale"], device="cuda").table["spearman"]
+    assert cuda.to_numpy() == pytest.approx(cpu.to_numpy(), abs=0.02)

@@ -1,0 +1,144 @@
+"""Swap probabilities: closed form, integral, simulation; the interval of the signal."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import integrate, stats
+
+from cwda.errors import CwdaError
+from cwda.theory.model import fit_layer
+from cwda.theory.moments import CRITERIA
+from cwda.theory.rungs import SCALE
+from cwda.theory.score_law import ScoreLaw, score_law
+from cwda.theory.simulation import importance_scores, sample_filters
+from cwda.theory.swaps import (
+    discrimination,
+    signal_interval,
+    swap_probability,
+    swaps_of_scores,
+)
+from tests.theory.test_closed_form import draw, layer
+
+
+def by_integration(ratio, reliability):
+    """P(x_i < c, x_j > c, x'_i > x'_j) / (r (1 - r)) over the fresh scores x'."""
+    c, root = stats.norm.ppf(ratio), math.sqrt(1 - reliability**2)
+
+    def pruned(y):
+        return stats.norm.pdf(y) * stats.norm.cdf((c - reliability * y) / root)
+
+    def kept_below(y):
+        grid = np.linspace(-9, y, 4001)
+        values = stats.norm.pdf(grid) * stats.norm.sf((c - reliability * grid) / root)
+        return integrate.simpson(values, x=grid)
+
+    total, _ = integrate.quad(lambda y: pruned(y) * kept_below(y), -9, 9, epsabs=1e-12)
+    return total / (ratio * (1 - ratio))
+
+
+@pytest.mark.parametrize(("ratio", "reliability"), [(0.5, 0.3), (0.1, 0.8), (0.7, 0.95)])
+def test_closed_form_is_the_integral(ratio, reliability):
+    expected = by_integration(ratio, reliability)
+    assert float(swap_probability(ratio, reliability)) == pytest.approx(expected, abs=1e-8)
+
+
+def test_half_of_the_filters():
+    reliability = np.linspace(0, 1, 11)
+    expected = 0.5 - 2 / math.pi * np.arcsin(reliability / math.sqrt(2))
+    assert swap_probability(0.5, reliability) == pytest.approx(expected, abs=1e-14)
+
+
+@given(st.floats(0.01, 0.99), st.floats(0, 0.99), st.floats(0.001, 0.01))
+def test_limits_and_order(ratio, reliability, more):
+    assert float(swap_probability(ratio, 0)) == pytest.approx(0.5, abs=1e-12)
+    assert float(swap_probability(ratio, 1)) == pytest.approx(0, abs=1e-11)
+    found = float(swap_probability(ratio, reliability))
+    assert found == pytest.approx(float(swap_probability(1 - ratio, reliability)), abs=1e-10)
+    assert float(swap_probability(ratio, reliability + more)) < found
+
+
+@pytest.mark.parametrize(
+    ("ratio", "reliability"), [(0, 0.5), (1, 0.5), (math.nan, 0.5), (0.5, -0.1), (0.5, 1.1)]
+)
+def test_impossible_numbers(ratio, reliability):
+    with pytest.raises(CwdaError, match="lies between 0 and 1"):
+        swap_probability(ratio, reliability)
+
+
+def swapped(x, fresh, pruned):
+    """Share of pairs across the threshold of x that `fresh` orders the other way."""
+    order = x.argsort()
+    return float((fresh[order[:pruned], None] > fresh[order[pruned:]]).mean())
+
+
+@pytest.mark.parametrize(("n", "ratio"), [(16, 0.5), (64, 0.25), (256, 0.1)])
+def test_normal_scores_of_one_layer(n, ratio):
+    """Both forms against fresh draws: on average over layers, and given the scores."""
+    rng, law = np.random.default_rng(n), ScoreLaw(0.0, 0.03, 0.01)
+    pruned, simulated, conditional = int(ratio * n), [], []
+    for _ in range(1500):
+        theta = math.sqrt(law.signal) * rng.standard_normal(n)
+        x, fresh = theta + math.sqrt(law.noise) * rng.standard_normal((2, n))
+        simulated.append(swapped(x, fresh, pruned))
+        conditional.append(swaps_of_scores(x, pruned, law).mean)
+    error = np.std(simulated) / math.sqrt(len(simulated))
+    assert np.mean(conditional) == pytest.approx(np.mean(simulated), abs=4 * error)
+    closed = float(swap_probability(ratio, law.reliability))
+    assert closed == pytest.approx(np.mean(simulated), abs=4 * error + 0.15 / n)
+
+
+@pytest.mark.parametrize("scale", [0.05, 0.15])
+def test_fresh_draws_of_a_layer(scale):
+    """Filters of the same scales drawn twice, all four criteria scored on their weights."""
+    x = draw(np.random.default_rng(1), n=128, dim=144, scale=scale)
+    fitted = SCALE(fit_layer(layer(x), device="cpu"))
+    generator = torch.Generator().manual_seed(0)
+    drawn = torch.cat(list(sample_filters(fitted, 120, generator)))
+    scores = importance_scores(drawn).numpy()
+    for i, criterion in enumerate(CRITERIA):
+        law = score_law(fitted, criterion)
+        pairs = zip(scores[::2, i], scores[1::2, i], strict=True)
+        simulated = np.mean([swapped(a, b, 64) for a, b in pairs])
+        closed = float(swap_probability(0.5, law.reliability))
+        assert closed == pytest.approx(simulated, abs=0.015), criterion
+        given_scores = [swaps_of_scores(law.latent(one), 64, law).mean for one in scores[:20, i]]
+        assert np.mean(given_scores) == pytest.approx(simulated, abs=0.02), criterion
+
+
+def test_swaps_of_scores_by_loops():
+    law, x = ScoreLaw(0.0, 0.04, 0.01), np.array([0.5, -0.4, 0.0, -0.1, 0.3])
+    spread = math.sqrt(2 * 0.05 * (1 - 0.8**2))
+    pairs = [(i, j) for i in (-0.4, -0.1) for j in (0.0, 0.3, 0.5)]
+    expected = np.mean([stats.norm.cdf(-0.8 * (j - i) / spread) for i, j in pairs])
+    found = swaps_of_scores(x, 2, law)
+    assert found.mean == pytest.approx(expected, rel=1e-12)
+    assert found.nearest == pytest.approx(stats.norm.cdf(-0.8 * 0.1 / spread), rel=1e-12)
+
+
+def test_no_signal_is_a_coin_and_dead_filters_stay_dead():
+    x = np.array([-np.inf, -np.inf, 0.0, 0.1])
+    assert swaps_of_scores(x, 2, ScoreLaw(0.0, 0.0, 0.01)) == (0.5, 0.5)
+    assert swaps_of_scores(x, 2, ScoreLaw(0.0, 0.1, 0.01)) == (0.0, 0.0)
+    assert swaps_of_scores(x, 1, ScoreLaw(0.0, 0.1, 0.01)).nearest == 0.5
+    with pytest.raises(CwdaError, match="1 to 3 filters"):
+        swaps_of_scores(x, 4, ScoreLaw(0.0, 0.1, 0.01))
+
+
+@pytest.mark.parametrize("n", [16, 64])
+def test_interval_of_the_signal_covers(n):
+    rng, scale, inside = np.random.default_rng(2), 0.2, 0
+    for _ in range(300):
+        low, high = signal_interval(fit_layer(layer(draw(rng, n=n, dim=36, scale=scale))))
+        inside += low <= scale**2 <= high
+    # standard error of a share of .95 in 300 draws is .013
+    assert 0.89 <= inside / 300 <= 0.99
+
+
+def test_verdicts_at_their_limits():
+    assert discrimination(0.10) == "discriminates"
+    assert discrimination(0.1001) == discrimination(0.25) == "weakly"
+    assert discrimination(0.2501) == "cannot discriminate"
