@@ -156,7 +156,7 @@ def _of_images(
     moved = 4 * _activations(model, shape) * n
     return [
         Stage(f"collect, {n} images of {shape[-1]}",
-              lambda: collect(model, images, NEEDS, device, 64),
+              lambda: collect(model, NEEDS, data=images, batch_size=64, device=device),
               Work(3 * moved, 3 * flops * n, torch.float32)),
         Stage(f"accuracy, {n} images of {shape[-1]}", lambda: cwda.accuracy(model, images),
               Work(moved, flops * n, torch.float32)),

@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+from cwda.layers import Network
+from cwda.loading import load
+
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"
 
@@ -35,6 +38,12 @@ def shared_data() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"{SHARED} is absent: real checkpoints are not part of the project")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def resnet56(shared_data: Path) -> Network:
+    """ResNet56 trained on CIFAR-10."""
+    return load(shared_data / "checkpoints" / "resnet56-4bfd9763.th")
 
 
 @pytest.fixture(autouse=True)

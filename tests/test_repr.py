@@ -14,9 +14,9 @@ import cwda
 from cwda.models import ImageData, Images
 
 ROOMS = ("calibration", "comparison", "conditions", "layers", "models", "numerics")
-ROOMS += ("pruning", "study", "theory")
+ROOMS += ("coupling", "pruning", "scoring", "study", "theory", "tracing")
 #: Of the machinery inside a function, never handed out, or with a few numbers in a mapping.
-INTERNAL = {"Arm", "Measurement", "ActivationSums", "BatchRecord", "Padding", "Site", "Unit", "Use"}
+INTERNAL = {"Arm", "Followers", "Measurement", "Padding", "Record", "Site", "Use"}
 #: Results whose text is a table, which their own tests check.
 TABLES = {"Applicability", "CheckResult", "Comparison", "ConditionResult", "Coupling"}
 TABLES |= {"GeometryResult", "GlobalPruning", "Plan", "PredictedSimilarity", "Removal"}

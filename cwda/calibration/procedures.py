@@ -236,7 +236,9 @@ def _simulate(draw: Draw) -> pd.DataFrame:
 
 
 def _measure(draw: Draw) -> pd.DataFrame:
-    return similarity(draw.layer, _CRITERIA, (), draw.device, alpha=ALPHA).table
+    return similarity(
+        draw.layer, _CRITERIA, ratios=(), level=1 - ALPHA, device=draw.device
+    ).table
 
 
 def _of_pair(table: pd.DataFrame, pair: str) -> pd.Series:

@@ -143,7 +143,8 @@ def _listed(variable: str, folder: Path) -> list[str]:
 def _texts(value: ast.expr | None) -> list[str]:
     parts = value.keys if isinstance(value, ast.Dict) else getattr(value, "elts", [])
     return [
-        part.id if isinstance(part, ast.Name) else str(ast.literal_eval(part)) for part in parts
+        part.id if isinstance(part, ast.Name) else str(ast.literal_eval(part))
+        for part in filter(None, parts)
     ]
 
 

@@ -81,7 +81,7 @@ class Evidence:
                 f"alone, and {error}"
             ) from error
         needs = frozenset[str]().union(*(criterion.needs for criterion in self.demanding))
-        statistics = collect(module, self.images, needs, device=self.device)
+        statistics = collect(module, needs, data=self.images, device=self.device)
         selected = self.sources.selected(load(module, name=network.name))
         self._require(selected, statistics)
         return selected, statistics

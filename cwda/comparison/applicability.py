@@ -15,15 +15,15 @@ from cwda.arguments import require_between
 from cwda.errors import SelectionError
 from cwda.loading.sources import Source
 from cwda.models.batches import Data
-from cwda.numerics.ranking.lowest import lowest_count
+from cwda.numerics.ranking.overlap import lowest_count
 from cwda.numerics.spread import constant
 from cwda.progress import showing
+from cwda.scoring.catalogue import NORM_BASED
 from cwda.scoring.dispersion import measure_dispersion
-from cwda.scoring.gather import gather
-from cwda.scoring.norms import NORM_BASED
+from cwda.scoring.preparation import prepare
 from cwda.scoring.registry import resolve
 from cwda.scoring.scores import LayerScores, score_network
-from cwda.scoring.statistics.one_pass import Collected
+from cwda.scoring.statistics.collected import Collected
 from cwda.theory.model import FittedLayer, fit_or_reason
 from cwda.theory.moments import CRITERIA
 from cwda.theory.rungs import BLOCK, SCALE
@@ -212,7 +212,9 @@ def applicability(
     require_between(level, 0, 1, "level")
     resolved = resolve(criteria)
     with showing(progress):
-        network, statistics = gather(source, resolved, device, data, batch_size)
+        network, statistics = prepare(
+            source, resolved, data=data, batch_size=batch_size, device=device
+        )
         rows = [
             LayerApplicability(network=network.name, **row)
             for scored in score_network(network, resolved, device, statistics)

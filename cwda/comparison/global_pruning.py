@@ -10,12 +10,12 @@ from cwda.arguments import require_between, require_ratios
 from cwda.comparison.global_result import CriteriaOverlap, GlobalPruning, LayerShare
 from cwda.layers import Network
 from cwda.loading.sources import Source, network_of
-from cwda.numerics.ranking.lowest import lowest_count
+from cwda.numerics.ranking.overlap import lowest_count
 from cwda.progress import showing, steps
 from cwda.pruning import Plan, overlap
-from cwda.pruning.selection import check_request, lowest
+from cwda.pruning.selection import check_request, plan_of_lowest
+from cwda.scoring.catalogue import NORM_BASED
 from cwda.scoring.dispersion import measure_dispersion
-from cwda.scoring.norms import NORM_BASED
 from cwda.scoring.registry import resolve
 from cwda.scoring.scores import LayerScores, score_network
 from cwda.theory.closed_form import log_score_correlation
@@ -199,7 +199,7 @@ def _selection(
     rows = {row.layer.name: row.values[place] for row in scored if not row.reasons[place]}
     reasons = {row.layer.name: row.reasons[place] for row in scored if row.reasons[place]}
     name = scored[0].criteria[place] if scored else ""
-    return lowest(network, name, rows, reasons, ratio, "global", normalise)
+    return plan_of_lowest(network, name, rows, reasons, ratio, "global", normalise)
 
 
 def _without_theory(criterion: str, normalise: str | None) -> str:

@@ -1,5 +1,6 @@
 """Which filters must be pruned together, found in the graph of the model."""
 
-from cwda.coupling.couple import Coupling, couple
+from cwda.coupling.couple import couple
+from cwda.coupling.coupling import Coupling
 
 __all__ = ["Coupling", "couple"]

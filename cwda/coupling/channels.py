@@ -50,8 +50,10 @@ class Channels:
 
     def united(self, numbers: Tensor) -> Tensor:
         """The same numbers with one for all channels that are tied; signs are kept."""
-        known, places = torch.unique(numbers, return_inverse=True)
-        signed = [(-1 if each < 0 else 1) * self.find(abs(each)) for each in known.tolist()]
+        distinct, places = torch.unique(numbers, return_inverse=True)
+        signed = [
+            (-1 if number < 0 else 1) * self.find(abs(number)) for number in distinct.tolist()
+        ]
         return torch.tensor(signed)[places].reshape(numbers.shape)
 
     def reasons(self) -> Iterator[tuple[int, str]]:

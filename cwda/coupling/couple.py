@@ -1,224 +1,28 @@
 """Which filters must be pruned together, found in the graph of the model.
 
-A *channel* is the smallest unit that can be removed: filters whose outputs meet in an addition
-or a product, and the depthwise filters that follow them, are one channel. Everything is
-decided by the operations of the graph, never by names.
+Everything is decided by the operations of the graph, never by names.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, fx, nn
 from torch.nn.modules.conv import _ConvNd
 
+from cwda.coupling.coupling import Coupling
 from cwda.coupling.numbering import numbered
+from cwda.coupling.places import Site
 from cwda.coupling.propagation import Propagation
-from cwda.coupling.sites import ChannelArray, Marks, Padding, Read, Site, Slot
 from cwda.coupling.verification import require_same_outputs, survivors
-from cwda.errors import PlanError, TracingError
+from cwda.errors import TracingError
 from cwda.loading.sources import model_of
-from cwda.tracing.cost import Cost, Example, count, example_input, one_image
+from cwda.tracing.cost import Example, count, example_input, one_image
 from cwda.tracing.graph import duplicate, evaluation_mode, reproducible, trace
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-__all__ = ["Coupling", "as_coupling", "couple"]
-
-
-@dataclass(frozen=True, eq=False)
-class Coupling:
-    """The channels of a model and what carries them.
-
-    Attributes
-    ----------
-    network : str
-        Name of the model.
-    sites : tuple of Site
-        All layers with weights, in the order in which they compute.
-    n_channels : int
-        Channels are numbered from 0 to n_channels - 1.
-    fixed : dict of int to str
-        Channels that cannot be pruned, and why.
-    paddings : tuple of Padding
-        Operations that add channels of zeros, as the shortcuts of CIFAR ResNets do.
-    cost : Cost
-        Of the whole model.
-    slots : tuple of Slot
-        The axes of parameters and buffers that belong to channels.
-    reads : tuple of Read
-        Where layers read channels.
-    unfollowed : dict of str to str
-        Convolutions that the graph does not show as layers, and why.
-    shapes : dict of str to tuple of int
-        The shape of each parameter.
-    example : Tensor
-        The input given.
-    followed : int
-        The images of it that were followed: one, or all where what the network computes
-        depends on their number.
-
-    Examples
-    --------
-    >>> from cwda.models import cifar_resnet
-    >>> from cwda.coupling import couple
-    >>> coupling = couple(cifar_resnet(20), (1, 3, 32, 32))
-    >>> coupling.index_map("conv1", "layer2.0.conv2")[:4]  # the shortcut pads 8 zeros before
-    array([ 8,  9, 10, 11])
-    >>> len(coupling.groups)
-    10
-    """
-
-    network: str
-    sites: tuple[Site, ...]
-    n_channels: int
-    fixed: Mapping[int, str]
-    paddings: tuple[Padding, ...]
-    cost: Cost
-    slots: tuple[Slot, ...]
-    reads: tuple[Read, ...]
-    unfollowed: Mapping[str, str]
-    shapes: Mapping[str, tuple[int, ...]]
-    example: Tensor
-    followed: int
-
-    @cached_property
-    def filters(self) -> dict[str, ChannelArray]:
-        """For each convolution the channel of each of its filters."""
-        return {site.layer: site.rows for site in self.sites if site.kind == "convolution"}
-
-    @cached_property
-    def groups(self) -> tuple[tuple[str, ...], ...]:
-        """Convolutions that share channels, directly or through others; singles included."""
-        groups: list[tuple[set[int], list[str]]] = []
-        for layer, rows in self.filters.items():
-            channels = set(rows.tolist())
-            tied = [group for group in groups if not group[0].isdisjoint(channels)]
-            groups = [group for group in groups if group[0].isdisjoint(channels)]
-            members = [name for _, names in tied for name in names]
-            groups.append((channels.union(*(others for others, _ in tied)), [*members, layer]))
-        order = {layer: place for place, layer in enumerate(self.filters)}
-        named = (tuple(sorted(names, key=order.__getitem__)) for _, names in groups)
-        return tuple(sorted(named, key=lambda names: order[names[0]]))
-
-    def index_map(self, layer: str, other: str) -> ChannelArray:
-        """For each filter of one layer the filter of another in the same channel, or -1.
-
-        Raises
-        ------
-        PlanError
-            If one of them is no convolution of the model.
-        """
-        rows = [self._rows(name) for name in (layer, other)]
-        place = {channel: index for index, channel in enumerate(rows[1].tolist())}
-        return np.array([place.get(channel, -1) for channel in rows[0].tolist()])
-
-    def reason(self, layer: str) -> str:
-        """Why no filter of a layer can be pruned; empty if some can."""
-        reasons = [self.fixed.get(channel, "") for channel in self._rows(layer).tolist()]
-        return reasons[0] if all(reasons) else ""
-
-    def untied(self) -> Coupling:
-        """The same, with the channels fixed that several convolutions share.
-
-        What is then pruned are, in a ResNet, the inner filters of each block.
-        """
-        tied = {
-            int(channel): "tied to filters of other layers"
-            for group in self.groups
-            if len(group) > 1
-            for layer in group
-            for channel in self.filters[layer]
-        }
-        return replace(self, fixed={**tied, **self.fixed})
-
-    def without(self, pruned: Marks) -> Cost:
-        """The cost once the channels marked are removed, counted anew over all layers."""
-        none = np.zeros(self.n_channels, dtype=bool)
-        flops = sum(site.flops(none) - site.flops(pruned) for site in self.sites)
-        left: dict[str, list[int]] = {}
-        for slot in self.slots:
-            if slot.name in self.shapes:
-                sizes = left.setdefault(slot.name, [*self.shapes[slot.name]])
-                sizes[slot.axis] = int((~pruned[slot.channels]).sum())
-        parameters = sum(
-            math.prod(self.shapes[name]) - math.prod(sizes) for name, sizes in left.items()
-        )
-        return Cost(self.cost.parameters - parameters, self.cost.flops - flops)
-
-    def channels(self, pruned: Mapping[str, Iterable[int]]) -> npt.NDArray[np.bool_]:
-        """Mark the channels of pruned filters.
-
-        Raises
-        ------
-        PlanError
-            If a layer or filter is not in the model, a filter cannot be pruned, or one is
-            pruned without those tied to it.
-        """
-        marked = np.zeros(self.n_channels, dtype=bool)
-        for layer, indices in pruned.items():
-            rows = self._rows(layer)
-            for index in indices:
-                if not 0 <= index < len(rows):
-                    raise PlanError(f"{layer} has {len(rows)} filters; there is no {index}")
-                if reason := self.fixed.get(int(rows[index])):
-                    raise PlanError(f"filter {index} of {layer} cannot be pruned: {reason}")
-                marked[rows[index]] = True
-        self._check_ties(pruned, marked)
-        return marked
-
-    def _check_ties(
-        self, pruned: Mapping[str, Iterable[int]], marked: npt.NDArray[np.bool_]
-    ) -> None:
-        for layer, rows in self.filters.items():
-            missing = set(np.flatnonzero(marked[rows]).tolist()) - set(pruned.get(layer, ()))
-            if missing:
-                raise PlanError(
-                    f"the plan keeps filter {min(missing)} of {layer}, which is tied to a pruned "
-                    "one; make_plan(model, ...) prunes tied filters together"
-                )
-
-    def _rows(self, layer: str) -> ChannelArray:
-        try:
-            return self.filters[layer]
-        except KeyError:
-            raise PlanError(f"{self.network} has no convolution {layer!r}") from None
-
-    @property
-    def table(self) -> pd.DataFrame:
-        """A row per convolution: ``layer, n_filters, group, tied_to, prunable, reason``.
-
-        `prunable` counts the filters that can be pruned; `reason` is that of the first that
-        cannot.
-        """
-        import pandas as pd
-
-        place = {name: i for i, group in enumerate(self.groups) for name in group}
-        members = {name: group for group in self.groups for name in group}
-        rows = []
-        for layer, channels in self.filters.items():
-            reasons = [self.fixed[c] for c in channels.tolist() if c in self.fixed]
-            tied = ", ".join(name for name in members[layer] if name != layer)
-            row = (layer, len(channels), place[layer], tied, len(channels) - len(reasons))
-            rows.append((*row, reasons[0] if reasons else ""))
-        columns = ["layer", "n_filters", "group", "tied_to", "prunable", "reason"]
-        return pd.DataFrame(rows, columns=columns)
-
-    def __repr__(self) -> str:
-        tied = sum(len(group) > 1 for group in self.groups)
-        return (
-            f"Coupling({self.network!r}, {len(self.filters)} convolutions in "
-            f"{len(self.groups)} groups, {tied} of them of several)"
-        )
+__all__ = ["as_coupling", "couple"]
 
 
 def couple(model: nn.Module | str | Path, example: Example) -> Coupling:
@@ -253,8 +57,32 @@ def couple(model: nn.Module | str | Path, example: Example) -> Coupling:
     require_same_outputs(twin, graph, image)
     alone = one_image(twin, batch)
     cost = count(twin, alone)
-    run = Propagation(graph, twin)
-    with evaluation_mode(twin), reproducible(), torch.no_grad():
+    run = _propagated(graph, twin, image)
+    places = numbered(run, twin, len(image) // len(alone))
+    fixed = dict(places.fixed)
+    alive = survivors(twin, graph, image, places.slots, places.reads, [*fixed], places.n_channels)
+    for channel, layer in alive.items():
+        fixed[channel] = f"masked, it is not zero where {layer} reads it"
+    return Coupling(
+        network=type(model).__name__,
+        sites=places.sites,
+        n_channels=places.n_channels,
+        fixed=fixed,
+        paddings=places.paddings,
+        cost=cost,
+        slots=places.slots,
+        reads=places.reads,
+        unfollowed=_unfollowed(model, places.sites, run),
+        shapes={name: tuple(tensor.shape) for name, tensor in model.named_parameters()},
+        example=batch,
+        followed=len(image),
+    )
+
+
+def _propagated(graph: fx.GraphModule, model: nn.Module, image: Tensor) -> Propagation:
+    """The channels of a model, followed through its graph."""
+    run = Propagation(graph, model)
+    with evaluation_mode(model), reproducible(), torch.no_grad():
         try:
             run.follow(image)
         except Exception as error:  # an operation may refuse what the rules make of it
@@ -264,25 +92,7 @@ def couple(model: nn.Module | str | Path, example: Example) -> Coupling:
             raise TracingError(
                 f"the channels of {type(model).__name__} cannot be followed ({reason})"
             ) from error
-    found = numbered(run, twin, len(image) // len(alone))
-    reasons = dict(found.fixed)
-    lively = survivors(twin, graph, image, found.slots, found.reads, [*reasons], found.n_channels)
-    for channel, layer in lively.items():
-        reasons[channel] = f"masked, it is not zero where {layer} reads it"
-    return Coupling(
-        type(model).__name__,
-        found.sites,
-        found.n_channels,
-        reasons,
-        found.paddings,
-        cost,
-        found.slots,
-        found.reads,
-        _unfollowed(model, found.sites, run),
-        {name: tuple(each.shape) for name, each in model.named_parameters()},
-        batch,
-        len(image),
-    )
+    return run
 
 
 def _followed(model: nn.Module, batch: Tensor) -> tuple[Tensor, fx.GraphModule]:
@@ -291,17 +101,17 @@ def _followed(model: nn.Module, batch: Tensor) -> tuple[Tensor, fx.GraphModule]:
     graph = trace(model, image)
     if len(image) < len(batch):
         of_all = trace(model, batch)
-        one, other = (
-            [(node.op, str(node.target), node.name) for node in each.graph.nodes]
-            for each in (graph, of_all)
-        )
-        if one != other:
+        if _nodes(graph) != _nodes(of_all):
             return batch, of_all
     return image, graph
 
 
+def _nodes(module: fx.GraphModule) -> list[tuple[str, str, str]]:
+    return [(node.op, str(node.target), node.name) for node in module.graph.nodes]
+
+
 def _unfollowed(model: nn.Module, sites: Iterable[Site], run: Propagation) -> dict[str, str]:
-    """The convolutions that are none of the sites, and why."""
+    """The convolutions that are not followed, and why."""
     followed = {site.layer for site in sites}
     used = {name.rpartition(".")[0] for name, _ in run.layers.held}
     unused = "the forward pass in evaluation mode does not use it"

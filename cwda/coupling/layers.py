@@ -87,7 +87,7 @@ class Reading:
 class Applied:
     """A layer as one node of a graph applies it: what, whose weights, and to what.
 
-    `given` holds the arguments by name: values where they are no tensors, else channel
+    `given` holds the arguments by name: values where they are not tensors, else channel
     numbers. `names` holds the names of parameters and buffers given as they are. `written` says
     whether `groups` is a number that no layer holds.
     """
@@ -131,10 +131,10 @@ class Layers:
 
     def hold(self, name: str, axis: int, numbers: Tensor, zeroed: bool) -> Tensor:
         """Note an axis of a parameter; where it is known already, its channels are tied."""
-        known = self.held.setdefault((name, axis), Held(numbers.abs(), zeroed))
-        known.zeroed = known.zeroed or zeroed
-        self.channels.tie(known.numbers, numbers)
-        return known.numbers
+        held = self.held.setdefault((name, axis), Held(numbers.abs(), zeroed))
+        held.zeroed = held.zeroed or zeroed
+        self.channels.tie(held.numbers, numbers)
+        return held.numbers
 
     def apply(self, layer: Applied, value: Tensor, columns_of: tuple[str, ...]) -> Tensor | None:
         """The numbers of a layer's result; None where no rule holds.
@@ -251,8 +251,8 @@ class Layers:
             self.hold(name, axis, columns, zeroed=False)
 
     def _bias(self, layer: Applied, rows: Tensor) -> None:
-        found = self._vector(layer, "bias", rows)
-        if found is False or (isinstance(found, Tensor) and bool((found < 0).any())):
+        bias = self._vector(layer, "bias", rows)
+        if bias is False or (isinstance(bias, Tensor) and bool((bias < 0).any())):
             self.channels.fix(rows, f"the bias of {layer.name} does not become 0")
 
     def _use(
@@ -262,14 +262,14 @@ class Layers:
         columns = None if columns is None else columns.abs()
         groups = 1 if columns is None else layer.groups
         first = Use(layer.kind, rows, columns, groups, kernel, 0)
-        known = self.uses.setdefault(layer.name, first)
-        if known.rows.shape != rows.shape or known.kind != layer.kind:
+        use = self.uses.setdefault(layer.name, first)
+        if use.rows.shape != rows.shape or use.kind != layer.kind:
             # The weights of one layer in another operation, as transposed in a decoder.
-            known = self.uses.setdefault(f"{layer.name} in {layer.node}", first)
-        known.positions += positions
-        self.channels.tie(known.rows, rows)
-        if known.columns is not None and columns is not None:
-            self.channels.tie(known.columns, columns)
+            use = self.uses.setdefault(f"{layer.name} in {layer.node}", first)
+        use.positions += positions
+        self.channels.tie(use.rows, rows)
+        if use.columns is not None and columns is not None:
+            self.channels.tie(use.columns, columns)
         return rows
 
     def _read(self, layer: Applied, axis: int, numbers: Tensor) -> None:
@@ -284,10 +284,10 @@ def _stays_zero(signs: dict[str, Tensor]) -> Tensor:
     """Where a normalised channel is zero once it is masked: scaled by 0, or 0 as it comes."""
     zero = {name: numbers > 0 for name, numbers in signs.items()}
     always = torch.ones_like(signs["input"], dtype=torch.bool)
-    found = zero["input"] & zero.get("running_mean", always)
+    result = zero["input"] & zero.get("running_mean", always)
     if "weight" in zero and len(signs) > 2:  # a PReLU has its weight alone, and no shift
-        found = found | zero["weight"]
-    return found & zero.get("bias", always)
+        result = result | zero["weight"]
+    return result & zero.get("bias", always)
 
 
 def applied(n: fx.Node, root: nn.Module, values: dict[str, Any]) -> Applied | None:

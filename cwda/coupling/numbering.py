@@ -9,8 +9,8 @@ import numpy as np
 from torch import Tensor, nn
 
 from cwda.brief import brief
+from cwda.coupling.places import ChannelArray, Padding, Read, Site, Slot, site_of
 from cwda.coupling.propagation import Propagation
-from cwda.coupling.sites import ChannelArray, Padding, Read, Site, Slot, site_of
 
 __all__ = ["Numbered", "numbered"]
 
@@ -34,8 +34,10 @@ def numbered(run: Propagation, model: nn.Module, images: int) -> Numbered:
     numbering: dict[int, int] = {}
 
     def numbers(tied: Tensor) -> ChannelArray:
-        found = [run.channels.find(number) for number in tied.abs().tolist()]
-        return np.array([numbering.setdefault(each, len(numbering)) for each in found], np.int64)
+        united = [run.channels.find(number) for number in tied.abs().tolist()]
+        return np.array(
+            [numbering.setdefault(channel, len(numbering)) for channel in united], np.int64
+        )
 
     layers = run.layers
     sites = tuple(site_of(layer, use, model, numbers, images) for layer, use in layers.uses.items())

@@ -1,4 +1,4 @@
-"""Paddings of the channel axis, as in the shortcuts of CIFAR ResNets, without pruned channels.
+"""Paddings of the channel axis, such as in the shortcuts of CIFAR ResNets, without pruned channels.
 
 How many zeros a padding adds stands in the code of a forward pass. The code stays as it is: the
 layer that runs it gets a class of the same name, derived from its own, that has `F.pad` add what
@@ -16,7 +16,7 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from cwda.coupling.sites import Marks, Padding
+from cwda.coupling.places import Marks, Padding
 from cwda.errors import CwdaError
 
 __all__ = ["Paddings", "rewrite"]
@@ -64,8 +64,8 @@ def rewrite(model: nn.Module, paddings: Sequence[Padding], marked: Marks) -> Non
             )
     for owner, amounts in wanted.items():
         layer = model.get_submodule(owner)
-        base, known = vars(type(layer)).get("_pads", (type(layer), {}))
-        layer.__class__ = _kind(base, {**known, **amounts})
+        base, earlier = vars(type(layer)).get("_pads", (type(layer), {}))
+        layer.__class__ = _kind(base, {**earlier, **amounts})
 
 
 def _left(padding: Padding, marked: Marks) -> tuple[int, int]:

@@ -3,9 +3,10 @@
 Every element of every value in the graph carries the number of the channel that it belongs to.
 An addition ties the channels that meet in it; an operation that only moves elements is carried
 out on the numbers themselves, so that its index mapping is exact. The sign tells what a mask
-does: +c where the element is exactly 0 once channel c is zeroed, -c where it is not, as behind
-a sigmoid; 0 is a constant. What the rules do not know fixes the channels that enter it: they are
-not prunable. Parameters outside layers are values too: the places of a scale are its channels.
+does: +c where the element is exactly 0 once channel c is zeroed, -c where it is not, such as
+behind a sigmoid; 0 is a constant. What the rules do not know fixes the channels that enter it:
+they are not prunable. Parameters outside layers are values too: the places of a scale are its
+channels.
 """
 
 from __future__ import annotations
@@ -111,7 +112,7 @@ class Propagation(fx.Interpreter):
             numbers = self._unknown(n, value)
         self._numbers[n] = numbers
         self.sizes.note(n, value, self._numbers)
-        changed = {each for each, known in versions.items() if known != _versions(self.env[each])}
+        changed = {node for node, before in versions.items() if before != _versions(self.env[node])}
         if changed:
             self._follow(n, value, changed)
         return value
@@ -152,12 +153,12 @@ class Propagation(fx.Interpreter):
                 self.paddings,
                 self.module,
             )
-            found = self._compacted(rule(call))
+            numbers = self._compacted(rule(call))
         # Called in a way that the rule does not foresee.
         except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError):
             return None
         self._keep_columns(n, value)
-        return found
+        return numbers
 
     def _owner(self, n: fx.Node) -> nn.Module:
         return self.module if n.op == "call_module" else self.model
@@ -176,8 +177,8 @@ class Propagation(fx.Interpreter):
         if axis is None or not owned:
             return constant(value.shape)
         name = self._names[id(value)]
-        known = self.layers.held.get((name, axis))
-        numbers = self.channels.fresh(value.shape[axis]) if known is None else known.numbers
+        held = self.layers.held.get((name, axis))
+        numbers = self.channels.fresh(value.shape[axis]) if held is None else held.numbers
         if value[0].numel() > 1:
             self._columns[n] = (name,)
         return spread(self.layers.hold(name, axis, numbers, zeroed=True), value, axis)
@@ -257,7 +258,7 @@ class Propagation(fx.Interpreter):
 
 
 def _is_by_row(value: Any) -> bool:
-    """Whether a factor of a weight has one number for each of its rows, or is no tensor."""
+    """Whether a factor of a weight has one number for each of its rows, or is not a tensor."""
     return not isinstance(value, Tensor) or value.shape[1:].numel() == 1
 
 
@@ -294,7 +295,7 @@ def _mapped_pairs(value: Any, numbers: Numbers, target: Tensor, new: Tensor) -> 
         return _written_through(value, numbers, target, new)
     if isinstance(value, list | tuple):
         pairs = zip(value, numbers, strict=True)
-        return tuple(_mapped_pairs(each, known, target, new) for each, known in pairs)
+        return tuple(_mapped_pairs(part, old, target, new) for part, old in pairs)
     return numbers
 
 

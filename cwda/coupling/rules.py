@@ -149,10 +149,10 @@ def _varying(values: list[Tensor]) -> list[int]:
 
 def _joined(met: list[Tensor], zeroed: Tensor) -> Tensor:
     """The numbers of a result, of whichever argument has a channel."""
-    found = met[0].abs()
+    channels = met[0].abs()
     for each in met[1:]:
-        found = torch.where(found == 0, each.abs(), found)
-    return torch.where(zeroed, found, -found)
+        channels = torch.where(channels == 0, each.abs(), channels)
+    return torch.where(zeroed, channels, -channels)
 
 
 def _elementwise(call: Call) -> Numbers:
@@ -189,11 +189,11 @@ def _selecting(call: Call) -> Numbers:
         met = _meet(call.channels, [each for each in call.args if isinstance(each, Tensor)])
         kept = met[0] > 0 if not isinstance(call.args[2], Tensor) and call.args[2] == 0 else False
         return _joined(met, torch.zeros_like(met[0], dtype=torch.bool) | kept)
-    chosen = [call.args[0], call.args[2]] if call.node.op == "call_method" else call.args[1:3]
-    zero = [not isinstance(each, Tensor) and each == 0 for each in chosen]
+    values = [call.args[0], call.args[2]] if call.node.op == "call_method" else call.args[1:3]
+    zero = [not isinstance(each, Tensor) and each == 0 for each in values]
     met = _meet(call.channels, call.tensors())
-    sides = [each for each in chosen if isinstance(each, Tensor)]
-    if any(not isinstance(each, Tensor) and not z for each, z in zip(chosen, zero, strict=True)):
+    sides = [each for each in values if isinstance(each, Tensor)]
+    if any(not isinstance(each, Tensor) and not z for each, z in zip(values, zero, strict=True)):
         return _joined(met, torch.zeros_like(met[0], dtype=torch.bool))
     shown = torch.broadcast_tensors(*sides, met[0])[:-1]
     zeroed = torch.ones_like(met[0], dtype=torch.bool)
@@ -345,8 +345,8 @@ def _parts(call: Call) -> Numbers:
 
 
 def _axis(call: Call) -> int:
-    found = call.kwargs.get("dim", call.args[2] if len(call.args) > 2 else 0)
-    return int(found)
+    axis = call.kwargs.get("dim", call.args[2] if len(call.args) > 2 else 0)
+    return int(axis)
 
 
 def _sizes_written(call: Call) -> bool:
@@ -357,8 +357,8 @@ def _sizes_written(call: Call) -> bool:
 def _halving(call: Call) -> Numbers:
     """One half of the channels times the sigmoid of the other half."""
     given = call.args[0]
-    found = [*call.args[1:], *call.kwargs.values(), -1]
-    axis = int(_module(call).dim if call.node.op == "call_module" else found[0])
+    axes = [*call.args[1:], *call.kwargs.values(), -1]
+    axis = int(_module(call).dim if call.node.op == "call_module" else axes[0])
     first, second = given.chunk(2, axis)
     if varies(given, axis):
         call.channels.tie(first, second)

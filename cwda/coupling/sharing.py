@@ -13,7 +13,7 @@ __all__ = ["shared"]
 Value = TypeVar("Value")
 
 
-def shared(model: nn.Module, known: Mapping[str, Value]) -> dict[str, Value]:
+def shared(model: nn.Module, values: Mapping[str, Value]) -> dict[str, Value]:
     """What is known of some convolutions, also under the names of those with the same filters.
 
     A parameter in several layers is read once, under one of their names.
@@ -23,13 +23,13 @@ def shared(model: nn.Module, known: Mapping[str, Value]) -> dict[str, Value]:
         for name, layer in model.named_modules(remove_duplicate=False)
         if isinstance(layer, _ConvNd)
     }
-    by_filters = {_filters(layers[name]): value for name, value in known.items() if name in layers}
+    by_filters = {_filters(layers[name]): value for name, value in values.items() if name in layers}
     others = {
         name: by_filters[_filters(layer)]
         for name, layer in layers.items()
         if _filters(layer) in by_filters
     }
-    return {**others, **known}
+    return {**others, **values}
 
 
 def _filters(layer: _ConvNd) -> tuple[int, bool, int]:

@@ -1,7 +1,7 @@
 """What becomes of the number of channels, where a forward pass computes with it.
 
 A size that gives a value of the same channels its form changes along with them. Where it is used
-for anything else, as in a factor or for the form of another value, the channels must stay.
+for anything else, such as a factor or the form of another value, the channels must stay.
 """
 
 from __future__ import annotations
@@ -74,10 +74,10 @@ class Sizes:
     def settle(self) -> None:
         """Fix the channels of which the number is used for other channels."""
         for source, result, name in self._used:
-            wanted, found = (
+            wanted, present = (
                 {*self._channels.united(each.flatten()).tolist()} for each in (source, result)
             )
-            if not wanted <= found:
+            if not wanted <= present:
                 self._channels.fix(source, f"its number of channels gives {name} its size")
 
     def note_parameter(self, n: fx.Node, held: Mapping[int, Tensor]) -> None:

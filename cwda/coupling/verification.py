@@ -16,11 +16,12 @@ import torch
 from torch import Tensor, fx, nn
 from torch.utils._pytree import tree_leaves
 
-from cwda.coupling.sites import Marks, Read, Slot
+from cwda.coupling.places import Marks, Read, Slot
 from cwda.errors import TracingError
 from cwda.tracing.graph import evaluation_mode, reproducible
 
 __all__ = [
+    "Readings",
     "alive",
     "places_to_zero",
     "random_like",
@@ -48,31 +49,45 @@ def alive(
     nodes = {node.name for node in graph.graph.nodes}
     if missing := {read.node for read in reads} - nodes:
         raise KeyError(min(missing))
-    run = _Reader(graph, reads, marked)
+    run = _Alive(graph, reads, marked)
     with evaluation_mode(graph), reproducible(), torch.no_grad():
         run.run(image)
     return run.alive
 
 
-class _Reader(fx.Interpreter):
-    """Looks at what each layer reads."""
+class Readings(fx.Interpreter):
+    """Runs a graph and looks at what layers read, before they read it."""
 
-    def __init__(self, graph: fx.GraphModule, reads: Sequence[Read], marked: Marks) -> None:
+    def __init__(self, graph: fx.GraphModule, reads: Sequence[Read]) -> None:
         super().__init__(graph)
-        self.alive: dict[int, str] = {}
-        self._marked = marked
-        self._poisoned = False
-        self._reads = {read.node: read for read in reads if marked[read.channels].any()}
+        self._reads = {read.node: read for read in reads}
 
     def run_node(self, n: fx.Node) -> Any:
         """Run one node, once what it reads has been looked at."""
         read = self._reads.get(n.name)
-        if read is not None and not self._poisoned:
+        if read is not None:
             args, kwargs = self.fetch_args_kwargs_from_env(n)
-            self._look(read, args[0] if args else kwargs["input"])
+            self.look(read, args[0] if args else kwargs["input"])
         return super().run_node(n)
 
-    def _look(self, read: Read, values: Tensor) -> None:
+    def look(self, read: Read, values: Tensor) -> None:
+        """Look at what one layer reads."""
+        raise NotImplementedError
+
+
+class _Alive(Readings):
+    """Notes which marked channels are not zero where they are read."""
+
+    def __init__(self, graph: fx.GraphModule, reads: Sequence[Read], marked: Marks) -> None:
+        super().__init__(graph, [read for read in reads if marked[read.channels].any()])
+        self.alive: dict[int, str] = {}
+        self._marked = marked
+        self._poisoned = False
+
+    def look(self, read: Read, values: Tensor) -> None:
+        """Note the marked channels that are not zero."""
+        if self._poisoned:
+            return
         places = np.flatnonzero(self._marked[read.channels])
         index = torch.from_numpy(places).to(values.device)
         planes = values.movedim(read.axis, 0).index_select(0, index).flatten(1)
@@ -95,7 +110,7 @@ def survivors(
 
     `model` loses its weights: it must be a copy, and that of which `graph` is the graph.
     """
-    found: dict[int, str] = {}
+    readers: dict[int, str] = {}
     free = np.ones(n_channels, dtype=bool)
     free[list(fixed)] = False
     generator = np.random.default_rng(0)
@@ -110,13 +125,13 @@ def survivors(
             for _ in range(_ROUNDS):
                 with _zeroed(places_to_zero(model, slots, free & half)):
                     lively = alive(graph, x, reads, free & half)
-                found.update(lively)
+                readers.update(lively)
                 free[list(lively)] = False
                 if not lively:
                     break
             else:
-                found.update(dict.fromkeys(np.flatnonzero(free & half).tolist(), "another layer"))
-    return found
+                readers.update(dict.fromkeys(np.flatnonzero(free & half).tolist(), "another layer"))
+    return readers
 
 
 def places_to_zero(model: nn.Module, slots: Sequence[Slot], marked: Marks) -> list[Place]:
@@ -153,8 +168,8 @@ def require_same_outputs(model: nn.Module, graph: fx.GraphModule, image: Tensor)
         with reproducible():
             wanted = tree_leaves(model(image))
         with reproducible():
-            found = tree_leaves(graph(image))
-    pairs = zip(wanted, found, strict=False)
+            outputs = tree_leaves(graph(image))
+    pairs = zip(wanted, outputs, strict=False)
     same = all(
         torch.equal(a, b) or torch.allclose(a, b, rtol=1e-4, atol=1e-6, equal_nan=True)
         for a, b in pairs

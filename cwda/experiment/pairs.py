@@ -14,7 +14,7 @@ from cwda.experiment.subject import Scores
 from cwda.loading import load
 from cwda.numerics.ranking.ranks import spearman
 from cwda.pruning.plan import Plan, overlap
-from cwda.scoring.norms import NORM_BASED
+from cwda.scoring.catalogue import NORM_BASED
 from cwda.theory import predict
 
 if TYPE_CHECKING:

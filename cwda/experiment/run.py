@@ -24,7 +24,7 @@ from cwda.experiment.subject import Scope, Subject, data_digest, weights_digest
 from cwda.loading.sources import model_of
 from cwda.models.data import ImageData, Images
 from cwda.numerics.device import resolve_device
-from cwda.scoring.norms import NORM_BASED
+from cwda.scoring.catalogue import NORM_BASED
 
 __all__ = ["run_experiment"]
 

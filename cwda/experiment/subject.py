@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
-from cwda.coupling.couple import Coupling, couple
+from cwda.coupling import Coupling, couple
 from cwda.errors import CwdaError, DataError
 from cwda.experiment.finetune import Precision, autocast
 from cwda.models.data import ImageData, Images
 from cwda.models.evaluate import accuracy, evaluation_mode
-from cwda.scoring.gather import gather
+from cwda.scoring.preparation import prepare
 from cwda.scoring.registry import resolve
 from cwda.scoring.scores import score_network
 
@@ -94,7 +94,9 @@ class Subject:
         """Scores of several criteria, with one pass over the calibration images."""
         found = resolve(criteria)
         device = next(self.model.parameters()).device
-        network, statistics = gather(self.model, found, device, calibration, 128)
+        network, statistics = prepare(
+            self.model, found, data=calibration, batch_size=128, device=device
+        )
         scores: dict[str, Scores] = {name: {"scores": {}, "reasons": {}} for name in criteria}
         for each in score_network(network, found, device, statistics):
             layer = each.layer.name

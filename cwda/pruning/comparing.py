@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, fx, nn
 from torch.utils._pytree import tree_leaves
 
-from cwda.coupling.sites import Marks, Read
-from cwda.errors import TracingError
+from cwda.coupling.places import Marks, Read, kept
+from cwda.coupling.verification import Readings
+from cwda.errors import CwdaError, TracingError
 from cwda.tracing.graph import duplicate, evaluation_mode, reproducible, trace
 
 __all__ = ["compare"]
@@ -26,19 +26,18 @@ def compare(
     whose signal fades from layer to layer, as it may before training.
     """
     dtype = torch.float64 if _runs(masked, image, torch.float64) else None
-    found = [_outputs(model, image, dtype) for model in (masked, slim)]
-    largest = _largest(*found)
-    if not np.isfinite(largest) or not reads:
+    largest = _largest(*(_outputs(model, image, dtype) for model in (masked, slim)))
+    if not math.isfinite(largest) or not reads:
         return largest
     try:
         seen = [_seen(model, image, dtype, reads) for model in (masked, slim)]
     except TracingError:  # the slim network takes another way through its code
         return largest
     for read in reads:
-        if not all(read.node in each for each in seen):
+        if not all(read.node in copies for copies in seen):
             continue
-        kept = torch.from_numpy(np.flatnonzero(~marked[read.channels])).to(image.device)
-        wanted = seen[0][read.node].index_select(read.axis, kept)
+        index = kept(read.channels, marked).to(image.device)
+        wanted = seen[0][read.node].index_select(read.axis, index)
         largest = max(largest, _largest([wanted], [seen[1][read.node]]))
     return largest
 
@@ -46,7 +45,9 @@ def compare(
 def _runs(model: nn.Module, image: Tensor, dtype: torch.dtype) -> bool:
     try:
         _outputs(model, image, dtype)
-    except (RuntimeError, TypeError, ValueError):  # as where a constant is float32
+    except CwdaError:
+        raise
+    except (RuntimeError, TypeError, ValueError):  # such as where a constant is float32
         return False
     return True
 
@@ -82,23 +83,19 @@ def _seen(
     model: nn.Module, image: Tensor, dtype: torch.dtype | None, reads: Sequence[Read]
 ) -> dict[str, Tensor]:
     twin, x = _computing_in(dtype, model, image)
-    run = _Reader(trace(twin, x), {read.node for read in reads})
+    run = _Copies(trace(twin, x), reads)
     with evaluation_mode(twin), reproducible(), torch.no_grad():
         run.run(x)
     return run.seen
 
 
-class _Reader(fx.Interpreter):
-    """Keeps what layers read."""
+class _Copies(Readings):
+    """Keeps copies of what layers read."""
 
-    def __init__(self, graph: fx.GraphModule, nodes: set[str]) -> None:
-        super().__init__(graph)
+    def __init__(self, graph: fx.GraphModule, reads: Sequence[Read]) -> None:
+        super().__init__(graph, reads)
         self.seen: dict[str, Tensor] = {}
-        self._nodes = nodes
 
-    def run_node(self, n: fx.Node) -> Any:
-        """Run one node, once what it reads has been copied."""
-        if n.name in self._nodes:
-            args, kwargs = self.fetch_args_kwargs_from_env(n)
-            self.seen[n.name] = (args[0] if args else kwargs["input"]).clone()
-        return super().run_node(n)
+    def look(self, read: Read, values: Tensor) -> None:
+        """Keep a copy."""
+        self.seen[read.node] = values.clone()

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-import numpy as np
-import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.instancenorm import _InstanceNorm
 
-from cwda.coupling.sites import Marks, Site, Slot
+from cwda.coupling.places import Marks, Site, Slot, kept
 
 __all__ = ["cut"]
 
@@ -26,19 +24,18 @@ def cut(
     parts = [*model.modules()]
     for slot in slots:
         if marked[slot.channels].any():
-            kept = torch.from_numpy(np.flatnonzero(~marked[slot.channels]))
-            _replace(model, parts, slot, kept)
+            _replace(model, parts, slot, kept(slot.channels, marked))
     modules = dict(model.named_modules())
     for site in sites:
         if site.layer in modules:
             _resize(modules[site.layer], site, marked)
 
 
-def _replace(model: nn.Module, parts: Iterable[nn.Module], slot: Slot, kept: Tensor) -> None:
-    """A tensor without what is cut, in all parts that hold it."""
+def _replace(model: nn.Module, parts: Iterable[nn.Module], slot: Slot, index: Tensor) -> None:
+    """Put a tensor without what is cut into all parts that hold it."""
     owner, _, attribute = slot.name.rpartition(".")
     old = getattr(model.get_submodule(owner), attribute)
-    new = old.detach().index_select(slot.axis, kept.to(old.device)).clone()
+    new = old.detach().index_select(slot.axis, index.to(old.device)).clone()
     if isinstance(old, nn.Parameter):
         new = nn.Parameter(new, requires_grad=old.requires_grad)
     for part in parts:

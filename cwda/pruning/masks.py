@@ -1,7 +1,7 @@
 """Pruning by masks: what a plan prunes is zeroed, and the network keeps its shape.
 
-Zeroed are the filter, its bias, and the scale, shift and running mean of the BatchNorms that
-its channel passes: what follows reads zeros, exactly as if the channel were removed.
+The filter, its bias, and the scale, shift and running mean of the BatchNorms that its channel
+passes are set to zero: what follows reads zeros, exactly as if the channel were removed.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from typing import TypeVar, overload
 import torch
 from torch import Tensor, nn
 
-from cwda.coupling.couple import Coupling, as_coupling
-from cwda.coupling.sites import Marks
+from cwda.coupling.couple import as_coupling
+from cwda.coupling.coupling import Coupling
+from cwda.coupling.places import Marks
 from cwda.coupling.verification import alive, places_to_zero, random_like
 from cwda.errors import PlanError
 from cwda.loading.sources import model_of
@@ -132,7 +133,7 @@ def masked(model: nn.Module | str | Path, plan: Plan, example: Example | Couplin
 
 
 def _require_zeros(model: nn.Module, coupling: Coupling, marked: Marks) -> None:
-    """Look whether a masked model reads zeros, on the example and on another input.
+    """Check that a masked model reads zeros, on the example and on another input.
 
     Raises
     ------
@@ -143,15 +144,15 @@ def _require_zeros(model: nn.Module, coupling: Coupling, marked: Marks) -> None:
     graph = trace(model, batch)
     for x in (batch, random_like(batch)):
         try:
-            found = alive(graph, x, coupling.reads, marked)
+            living = alive(graph, x, coupling.reads, marked)
         except KeyError:
             raise PlanError(
-                f"{type(model).__name__} computes something else than when it was coupled; call "
-                "couple(model, example) anew"
+                f"{type(model).__name__} computes something different from when it was coupled; "
+                "call couple(model, example) anew"
             ) from None
-        if found:
-            layer = next(iter(found.values()))
+        if living:
+            layer = next(iter(living.values()))
             raise PlanError(
-                f"{len(found)} pruned channels are not zero where {layer} reads them; the model "
+                f"{len(living)} pruned channels are not zero where {layer} reads them; the model "
                 "has changed since it was coupled: call couple(model, example) anew"
             )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cwda.arguments import as_path
 from cwda.errors import PlanError, SelectionError
+from cwda.files import whole_file
 from cwda.pruning.plan_content import FORMAT, Measure, Strategy, validated
 from cwda.tracing.cost import Cost
 
@@ -27,11 +30,11 @@ class Plan:
     network, criterion : str
         What was ranked, and by what.
     strategy : {"layerwise", "global"}
-        One ranking a layer, or one for all.
+        One ranking per layer, or one for all.
     normalise : str or None
         How the scores of a layer were scaled before a global ranking.
     ratio : float
-        The share asked for.
+        The share requested.
     n_filters : dict of str to int
         Number of filters of each layer that was ranked.
     pruned : dict of str to tuple of int
@@ -40,7 +43,7 @@ class Plan:
         The layers that could not be ranked or pruned, with the reason; none of their filters
         is pruned or counted.
     measure : {"filters", "parameters", "flops"}
-        Of what `ratio` is a share.
+        What `ratio` is a share of.
     combine : str or None
         How the scores of tied filters became one; None if ties were not looked at.
     minimum : int
@@ -77,35 +80,40 @@ class Plan:
 
     @property
     def achieved(self) -> float:
-        """Share pruned of what `ratio` is a share of."""
+        """The share that is pruned, of the same measure as `ratio`."""
         return self.shares[self.measure]
 
     @property
     def emptied(self) -> tuple[str, ...]:
-        """The layers that lose all their filters, and with which the network is cut."""
+        """The layers that lose all their filters, which cuts the network in two."""
         return tuple(
             name for name, pruned in self.pruned.items() if len(pruned) == self.n_filters[name]
         )
 
     @property
     def table(self) -> pd.DataFrame:
-        """A row per layer.
+        """One row per layer.
 
         Columns: ``network, layer, n_filters, pruned, share, emptied, flagged, reason``.
         """
         import pandas as pd
 
-        rows = [
-            (self.network, name, n, len(self.pruned[name]), len(self.pruned[name]) / n, "")
-            for name, n in self.n_filters.items()
-        ]
-        nan = float("nan")
-        rows += [(self.network, name, 0, 0, nan, reason) for name, reason in self.skipped.items()]
-        columns = ["network", "layer", "n_filters", "pruned", "share", "reason"]
-        table = pd.DataFrame(rows, columns=columns)
-        table.insert(5, "emptied", table["share"] == 1)
-        table.insert(6, "flagged", table["layer"].isin(self.flagged))
-        return table
+        rows = []
+        for layer in (*self.n_filters, *self.skipped):
+            n, pruned = self.n_filters.get(layer, 0), len(self.pruned.get(layer, ()))
+            rows.append(
+                {
+                    "network": self.network,
+                    "layer": layer,
+                    "n_filters": n,
+                    "pruned": pruned,
+                    "share": pruned / n if n else float("nan"),
+                    "emptied": 0 < n == pruned,
+                    "flagged": layer in self.flagged,
+                    "reason": self.skipped.get(layer, ""),
+                }
+            )
+        return pd.DataFrame(rows)
 
     def to_json(self) -> str:
         """The plan as JSON.
@@ -122,31 +130,29 @@ class Plan:
 
     @classmethod
     def from_json(cls, text: str) -> Plan:
-        """A plan of its JSON.
+        """The plan that `to_json` wrote.
 
         Raises
         ------
         PlanError
-            If the text is no plan, or one that contradicts itself.
+            If the text is not a plan, or the plan contradicts itself.
         """
         try:
             content = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise PlanError(f"not a pruning plan: no JSON ({error})") from None
+            raise PlanError(f"not a pruning plan: not JSON ({error})") from None
         return cls(**validated(content))
 
     def save(self, path: str | Path) -> None:
-        """Write the plan to a JSON file.
+        """Write the plan to a JSON file, whole or not at all.
 
         Raises
         ------
-        PlanError
-            If the file cannot be written.
+        CwdaError
+            If the file cannot be written; it is then as it was.
         """
-        try:
-            Path(path).write_text(self.to_json() + "\n", encoding="utf-8")
-        except OSError as error:
-            raise PlanError(f"cannot write {path}: {error.strerror}") from error
+        with whole_file(as_path(path)) as partial:
+            partial.write_text(self.to_json() + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, path: str | Path) -> Plan:
@@ -155,16 +161,21 @@ class Plan:
         Raises
         ------
         PlanError
-            If there is no such file, or it holds no plan.
+            If there is no such file, or it does not hold a plan.
         """
+        path = as_path(path)
         try:
-            return cls.from_json(Path(path).read_text(encoding="utf-8"))
+            return cls.from_json(path.read_text(encoding="utf-8"))
         except OSError as error:
-            raise PlanError(f"cannot read {path}: {error.strerror}") from error
+            raise PlanError(f"{path}: cannot be read ({error.strerror})") from error
         except UnicodeDecodeError:
-            raise PlanError(f"{path} is not a pruning plan: no text") from None
+            raise PlanError(f"{path}: not a pruning plan: not text") from None
         except PlanError as error:
             raise PlanError(f"{path}: {error}") from None
+
+    def _repr_html_(self) -> str:
+        shown: str = self.table.drop(columns="network").round(3).to_html(index=False, border=0)
+        return f"<p>{html.escape(repr(self))}</p>{shown}"
 
     def __repr__(self) -> str:
         scaled = f", scores by {self.normalise}" if self.normalise else ""
@@ -187,7 +198,7 @@ class Plan:
 
 
 def require_plan(plan: object) -> None:
-    """Refuse what is no plan.
+    """Refuse anything that is not a plan.
 
     Raises
     ------
@@ -207,7 +218,7 @@ def overlap(a: Plan, b: Plan) -> float:
     Raises
     ------
     PlanError
-        If one is no plan.
+        If one is not a plan.
     SelectionError
         If they are plans for networks with different layers.
 

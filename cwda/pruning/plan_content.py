@@ -70,12 +70,12 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
 
 
 def validated(content: Any) -> dict[str, Any]:
-    """The fields of a plan, each of its type and all in keeping with one another.
+    """The fields of a plan, each of its type and consistent with one another.
 
     Raises
     ------
     PlanError
-        If the content is no plan, or one that contradicts itself.
+        If the content is not a plan, or the plan contradicts itself.
     """
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise PlanError(f"not a pruning plan: it does not say 'format': {FORMAT!r}")

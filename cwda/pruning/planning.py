@@ -12,17 +12,21 @@ import torch
 from torch import Tensor, nn
 
 from cwda.arguments import choose, require_count
-from cwda.coupling.couple import Coupling, as_coupling
+from cwda.coupling.couple import as_coupling
+from cwda.coupling.coupling import Coupling
 from cwda.coupling.sharing import shared
 from cwda.errors import SelectionError
 from cwda.loading.sources import model_of
 from cwda.models.batches import Data
+from cwda.progress import showing
 from cwda.pruning.plan import Plan
 from cwda.pruning.plan_content import Measure, Strategy
 from cwda.pruning.ranking import COMBINE, Ranking
 from cwda.pruning.selection import check_request, criterion_scores, finite_rows
-from cwda.scoring.statistics.one_pass import Collected
+from cwda.scoring.registry import Criterion, resolve
+from cwda.scoring.statistics.collected import Collected
 from cwda.tracing.cost import Example
+from cwda.typing import Device
 
 __all__ = ["make_plan"]
 
@@ -31,7 +35,7 @@ Scores = Mapping[str, Tensor | npt.NDArray[Any]]
 
 def make_plan(
     model: nn.Module | str | Path,
-    criterion: str | Scores,
+    criterion: str | Criterion | Scores,
     ratio: float,
     example: Example | Coupling,
     *,
@@ -41,9 +45,10 @@ def make_plan(
     combine: str = "mean",
     minimum: int = 1,
     label: str = "scores",
-    device: torch.device | str = "auto",
     data: Data | Collected | None = None,
     batch_size: int = 128,
+    device: Device = "auto",
+    progress: bool = True,
 ) -> Plan:
     """Plan which filters of a model to prune, tied filters together.
 
@@ -52,8 +57,8 @@ def make_plan(
     model : nn.Module, str or Path
         What to prune: a module, which stays as it is, or a name or file that
         `cwda.load_model` reads.
-    criterion : str or dict of str to array
-        A name of `cwda.pruning.criteria()`, or scores of the filters of each layer by the
+    criterion : str, Criterion or dict of str to array
+        A name in `cwda.criteria()`, a criterion, or scores of the filters of each layer by the
         layer's path: what has the lowest score goes first. Layers left out are not pruned.
     ratio : float
         Share to prune, between 0 and 1.
@@ -67,18 +72,20 @@ def make_plan(
         multiply-adds the network loses `ratio` or a little more, layer-wise by the least
         common share of filters that reaches it. Costs are counted anew for every candidate.
     normalise : {None, "mean", "zscore"}
-        Scores as they are, divided by the layer's mean, or less the mean and divided by the
+        Scores as they are, divided by the layer's mean, or minus the mean and divided by the
         standard deviation; before scores are combined and ranked.
     combine : {"mean", "sum", "max"}
-        One score of those of tied filters.
+        How the scores of tied filters become one.
     minimum : int
         Filters that every layer keeps, 0 or more. Layers spared by it are in `Plan.flagged`.
     label : str
         What the plan calls the criterion where scores are given.
-    device : torch.device or str
-        Where a named criterion computes.
     data, batch_size
-        What a named criterion that needs activations or gradients runs the model on.
+        What a criterion that needs activations or gradients runs the model on.
+    device : str or torch.device
+        Where a criterion computes.
+    progress : bool
+        Whether to show a bar.
 
     Returns
     -------
@@ -107,20 +114,13 @@ def make_plan(
     _check_options(measure, combine, minimum)
     model = model_of(model)
     coupling = as_coupling(model, example)
-    if not isinstance(criterion, str | Mapping):
-        raise SelectionError(
-            "a criterion is a name, or scores by layer such as {'conv1': [...]}, not an object of "
-            f"type {type(criterion).__name__}"
+    with showing(progress):
+        label, scores, reasons = _scores(
+            model, coupling, criterion, label, data=data, batch_size=batch_size, device=device
         )
-    if isinstance(criterion, str):
-        label = criterion
-        _, given, skipped = criterion_scores(model, criterion, device, data, batch_size)
-        given, skipped = shared(model, given), shared(model, skipped)
-    else:
-        given, skipped = _given(criterion, coupling), {}
-    rows, scaled = finite_rows(given, normalise)
+    rows, unscaled = finite_rows(scores, normalise)
     usable = _usable(coupling, rows)
-    skipped = _skipped(coupling, usable, rows, skipped | scaled)
+    skipped = _skipped(coupling, usable, rows, reasons | unscaled)
     filters = {name: rows for name, rows in coupling.filters.items() if name not in skipped}
     if not filters:
         reason = next(iter(skipped.values()), "it has no convolutions")
@@ -128,38 +128,63 @@ def make_plan(
     ranking = Ranking(rows, filters, coupling.n_channels, usable, combine)
     choice = ranking.choose(strategy, ratio, minimum, _share(coupling, measure))
     return Plan(
-        coupling.network,
-        label,
-        strategy,
-        normalise,
-        float(ratio),
-        {name: len(channels) for name, channels in filters.items()},
-        ranking.filters(choice.taken),
-        skipped,
-        measure,
-        combine,
-        int(minimum),
-        choice.spared,
-        coupling.cost,
-        coupling.without(ranking.mark(choice.taken)),
+        network=coupling.network,
+        criterion=label,
+        strategy=strategy,
+        normalise=normalise,
+        ratio=float(ratio),
+        n_filters={name: len(channels) for name, channels in filters.items()},
+        pruned=ranking.filters(choice.taken),
+        skipped=skipped,
+        measure=measure,
+        combine=combine,
+        minimum=int(minimum),
+        flagged=choice.spared,
+        before=coupling.cost,
+        after=coupling.without(ranking.mark(choice.taken)),
     )
+
+
+def _scores(
+    model: nn.Module,
+    coupling: Coupling,
+    criterion: str | Criterion | Scores,
+    label: str,
+    *,
+    data: Data | Collected | None,
+    batch_size: int,
+    device: Device,
+) -> tuple[str, dict[str, Tensor], dict[str, str]]:
+    """What the scores are called, the scores by layer, and why a layer has none."""
+    if isinstance(criterion, Mapping):
+        return label, _given(criterion, coupling), {}
+    if not isinstance(criterion, str | Criterion):
+        raise SelectionError(
+            "a criterion is a name, or scores by layer such as {'conv1': [...]}, not an object of "
+            f"type {type(criterion).__name__}"
+        )
+    (resolved,) = resolve(criterion)
+    _, scores, reasons = criterion_scores(
+        model, resolved, data=data, batch_size=batch_size, device=device
+    )
+    return resolved.name, shared(model, scores), shared(model, reasons)
 
 
 def _skipped(
     coupling: Coupling,
     usable: npt.NDArray[np.bool_],
     scored: Mapping[str, Any],
-    known: Mapping[str, str],
+    reasons: Mapping[str, str],
 ) -> dict[str, str]:
     """The layers of which nothing can be pruned, with the reason."""
     skipped = {}
     for layer, channels in coupling.filters.items():
         if layer not in scored:
-            skipped[layer] = known.get(layer, "no scores")
+            skipped[layer] = reasons.get(layer, "no scores")
         elif not usable[channels].any():
             skipped[layer] = coupling.reason(layer) or "tied to a layer without scores"
     other = "the forward pass shows no convolution of this name"
-    for layer in sorted({*scored, *known} - {*coupling.filters}):
+    for layer in sorted({*scored, *reasons} - {*coupling.filters}):
         skipped[layer] = coupling.unfollowed.get(layer, other)
     return skipped
 
@@ -179,7 +204,7 @@ def _check_options(measure: str, combine: str, minimum: int) -> None:
 def _given(scores: Scores, coupling: Coupling) -> dict[str, Tensor]:
     """Scores from outside, in float64."""
     filters = coupling.filters
-    found = {}
+    given = {}
     for name, values in scores.items():
         if name not in filters:
             raise SelectionError(f"{coupling.network} has no convolution {name!r} to score")
@@ -190,8 +215,8 @@ def _given(scores: Scores, coupling: Coupling) -> dict[str, Tensor]:
             raise SelectionError(
                 f"{name} has {len(filters[name])} filters, but scores of shape {tuple(row.shape)}"
             )
-        found[name] = row
-    return found
+        given[name] = row
+    return given
 
 
 def _usable(coupling: Coupling, rows: Mapping[str, Any]) -> npt.NDArray[np.bool_]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from cwda.numerics.ranking.lowest import lowest_count
+from cwda.numerics.ranking.overlap import lowest_count
 from cwda.pruning.plan_content import Strategy
 
 __all__ = ["COMBINE", "Choice", "Ranking"]

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from cwda.coupling.couple import Coupling, as_coupling
+from cwda.coupling.couple import as_coupling
+from cwda.coupling.coupling import Coupling
 from cwda.coupling.padding import rewrite
-from cwda.coupling.sites import Marks
+from cwda.coupling.places import Marks
 from cwda.coupling.verification import random_like, scramble
 from cwda.errors import CwdaError
 from cwda.loading.sources import model_of
@@ -66,7 +67,7 @@ class Removal:
     difference: float
 
     def measure(self, example: Example, *, repeats: int = 30) -> pd.DataFrame:
-        """Costs and measured latency, a row before and a row after.
+        """Costs and measured latency, one row before removal and one after.
 
         Columns: ``parameters, flops, latency_ms, latency_low, latency_high, batch, device``;
         median and quartiles of `repeats` forward passes of the whole batch of `example`.
@@ -76,11 +77,18 @@ class Removal:
         rows = []
         for model, cost in ((self.original, self.before), (self.model, self.after)):
             time = latency(model, example, repeats=repeats)
-            shown = (time.median, time.low, time.high, time.batch, time.device)
-            rows.append((cost.parameters, cost.flops, *shown))
-        columns = ["parameters", "flops", "latency_ms", "latency_low", "latency_high"]
-        columns += ["batch", "device"]
-        return pd.DataFrame(rows, columns=columns, index=pd.Index(["before", "after"]))
+            rows.append(
+                {
+                    "parameters": cost.parameters,
+                    "flops": cost.flops,
+                    "latency_ms": time.median,
+                    "latency_low": time.low,
+                    "latency_high": time.high,
+                    "batch": time.batch,
+                    "device": time.device,
+                }
+            )
+        return pd.DataFrame(rows, index=pd.Index(["before", "after"]))
 
     def __repr__(self) -> str:
         saved = self.before.saved(self.after)
@@ -94,9 +102,7 @@ class Removal:
 def remove(
     model: nn.Module | str | Path,
     plan: Plan,
-    example: Example,
-    *,
-    coupling: Coupling | None = None,
+    example: Example | Coupling,
 ) -> Removal:
     """Remove what a plan prunes from a copy of a model.
 
@@ -106,10 +112,8 @@ def remove(
         Stays as it is; a name or file is read by `cwda.load_model`.
     plan : Plan
         Made by `make_plan` for this model.
-    example : Tensor or sequence of int
-        An input of the model or its shape, batch first.
-    coupling : Coupling, optional
-        What `couple(model, example)` gave, to save doing it again.
+    example : Tensor, sequence of int, or Coupling
+        An input of the model or its shape, or what `couple(model, example)` gave.
 
     Returns
     -------
@@ -131,30 +135,30 @@ def remove(
     """
     model = model_of(model)
     require_plan(plan)
-    coupling = as_coupling(model, coupling or example)
+    coupling = as_coupling(model, example)
     marked = coupling.channels(plan.pruned)
     _require_channels_left(coupling, marked)
     twin = masked(model, plan, coupling)
     slim = _slim(duplicate(model), coupling, marked)
-    image = example_input(model, example)
+    image = example_input(model, coupling.example)
     difference = _proved(coupling, twin, slim, image, marked)
-    # Weights that are 0, as the scales at the end of new residual branches, prove nothing.
+    # Weights that are 0, such as the scales at the end of new residual branches, prove nothing.
     others = duplicate(model)
     scramble(others)
     with Masks(duplicate(others), plan, coupling) as masks:
         _proved(coupling, masks.model, _slim(others, coupling, marked), image, marked)
     _look_at_training(model, slim, image)
-    return Removal(slim, model, plan, coupling.cost, count(slim, example), difference)
+    return Removal(slim, model, plan, coupling.cost, count(slim, image), difference)
 
 
 def _look_at_training(model: nn.Module, slim: nn.Module, image: Tensor) -> None:
-    """Warn where the model runs in training mode, and the slim network does not."""
+    """Warn if the model runs in training mode and the slim network does not."""
     images = image if len(image) > 1 else torch.cat([image, image])
     if fault(duplicate(model).train(), images):
         return
-    if found := fault(duplicate(slim).train(), images):
+    if reason := fault(duplicate(slim).train(), images):
         warnings.warn(
-            f"the slim {type(model).__name__} does not run in training mode ({found}): what "
+            f"the slim {type(model).__name__} does not run in training mode ({reason}): what "
             "evaluation mode does not use, such as auxiliary heads, is not cut; take it out of the "
             "model before pruning, or leave the slim network in evaluation mode",
             RuntimeWarning,

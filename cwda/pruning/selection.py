@@ -1,7 +1,7 @@
 """Which filters a criterion prunes: within each layer, or by one ranking of the network.
 
-Without regard to coupled layers, as a residual sum couples them: for rankings and overlaps. What
-is to be applied to a model is planned by `make_plan`.
+Ties between layers, such as those of a residual sum, are not looked at: this is for rankings and
+overlaps. `make_plan` plans what can be applied to a model.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor
 
 from cwda.arguments import choose, require_between, require_count
@@ -20,21 +19,23 @@ from cwda.loading.sources import Source, network_of
 from cwda.models.batches import Data
 from cwda.numerics.device import resolve_device
 from cwda.numerics.ranking.ranks import ascending
+from cwda.progress import showing
 from cwda.pruning.plan import Plan
 from cwda.pruning.plan_content import Strategy
 from cwda.pruning.ranking import Ranking
 from cwda.scoring.filters import Filters
-from cwda.scoring.gather import gather
-from cwda.scoring.registry import get_criterion, resolve
+from cwda.scoring.preparation import prepare
+from cwda.scoring.registry import Criterion, resolve
 from cwda.scoring.scores import score_network
-from cwda.scoring.statistics.one_pass import Collected
+from cwda.scoring.statistics.collected import Collected
+from cwda.typing import Device
 
 __all__ = [
     "NORMALISERS",
     "check_request",
     "criterion_scores",
     "finite_rows",
-    "lowest",
+    "plan_of_lowest",
     "pruned_indices",
     "select",
 ]
@@ -46,16 +47,17 @@ NORMALISERS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-#: What `select` returns.
 def select(
     source: Source,
-    criterion: str,
+    criterion: str | Criterion,
     ratio: float,
+    *,
     strategy: Strategy = "layerwise",
     normalise: str | None = None,
-    device: torch.device | str = "auto",
     data: Data | Collected | None = None,
     batch_size: int = 128,
+    device: Device = "auto",
+    progress: bool = True,
 ) -> Plan:
     """Select the filters with the lowest scores.
 
@@ -64,22 +66,24 @@ def select(
     source : Network, or anything that `cwda.load` takes
         What to prune: a name, file, Module, layer or array N x k^2 x N'; a criterion beyond the
         weights needs a name, file or Module that runs.
-    criterion : str
-        A name of `cwda.pruning.criteria()`.
+    criterion : str or Criterion
+        A name in `cwda.criteria()`, or a criterion.
     ratio : float
         Share of filters to prune, between 0 and 1: the whole part of ratio N' in each
         layer, or of ratio times all filters.
     strategy : {"layerwise", "global"}
-        One ranking a layer, or one of all filters. Equal scores are taken in the order of
+        One ranking per layer, or one of all filters. Equal scores are taken in the order of
         layers and indices.
     normalise : {None, "mean", "zscore"}
-        For a global ranking: scores as they are, divided by the layer's mean, or less the
+        For a global ranking: scores as they are, divided by the layer's mean, or minus the
         mean and divided by the standard deviation.
-    device : torch.device or str
-        Where to compute, in float64; "auto" is CUDA where there is one.
     data, batch_size
-        What a criterion that needs activations or gradients runs a Module on, as of
+        What a criterion that needs activations or gradients runs a Module on; see
         `cwda.similarity`.
+    device : str or torch.device
+        Where to compute, in float64; "auto" is CUDA where there is one.
+    progress : bool
+        Whether to show a bar.
 
     Raises
     ------
@@ -103,11 +107,15 @@ def select(
         raise SelectionError(
             "normalise changes nothing within a layer; leave it out or take strategy='global'"
         )
-    network, scored, reasons = criterion_scores(source, criterion, device, data, batch_size)
-    return lowest(network, criterion, scored, reasons, ratio, strategy, normalise)
+    (resolved,) = resolve(criterion)
+    with showing(progress):
+        network, scored, reasons = criterion_scores(
+            source, resolved, data=data, batch_size=batch_size, device=device
+        )
+    return plan_of_lowest(network, resolved.name, scored, reasons, ratio, strategy, normalise)
 
 
-def lowest(
+def plan_of_lowest(
     network: Network,
     criterion: str,
     scored: Mapping[str, Tensor],
@@ -117,9 +125,11 @@ def lowest(
     normalise: str | None,
 ) -> Plan:
     """The selection from scores by layer, given why the other layers have none."""
-    rows, scaled = finite_rows(scored, normalise)
-    known = {**reasons, **scaled}
-    skipped = {each.name: known[each.name] for each in network if each.name in known}
+    rows, unscaled = finite_rows(scored, normalise)
+    all_reasons = {**reasons, **unscaled}
+    skipped = {
+        layer.name: all_reasons[layer.name] for layer in network if layer.name in all_reasons
+    }
     n_filters = {name: len(row) for name, row in rows.items()}
     pruned: dict[str, tuple[int, ...]] = {}
     if rows:  # each filter is a channel of its own
@@ -133,16 +143,18 @@ def lowest(
 
 def criterion_scores(
     source: Source,
-    criterion: str,
-    device: torch.device | str,
+    criterion: Criterion,
+    *,
     data: Data | Collected | None,
     batch_size: int,
+    device: Device,
 ) -> tuple[Network, dict[str, Tensor], dict[str, str]]:
     """The network, the scores of each layer by one criterion, and why a layer has none."""
-    chosen = resolve([criterion])
-    network, statistics = gather(source, chosen, device, data, batch_size)
+    network, statistics = prepare(
+        source, [criterion], data=data, batch_size=batch_size, device=device
+    )
     rows, reasons = {}, {}
-    for scored in score_network(network, chosen, device, statistics):
+    for scored in score_network(network, [criterion], device, statistics):
         if scored.reasons[0]:
             reasons[scored.layer.name] = scored.reasons[0]
         else:
@@ -184,9 +196,10 @@ def finite_rows(
 def pruned_indices(
     source: Source,
     layer: str | int,
-    criterion: str,
+    criterion: str | Criterion,
+    *,
     top: int = 8,
-    device: torch.device | str = "auto",
+    device: Device = "auto",
 ) -> list[int]:
     """The filters of one layer that are pruned first (paper, table 1).
 
@@ -197,11 +210,11 @@ def pruned_indices(
     layer : str or int
         Name of the layer, or its position counted from 0 as in ``net[...]``: the first
         convolution is 0.
-    criterion : str
-        A name of `cwda.pruning.criteria()`.
+    criterion : str or Criterion
+        A name in `cwda.criteria()`, or a criterion; one that needs the weights alone.
     top : int
-        How many filters.
-    device : torch.device or str
+        Number of filters.
+    device : str or torch.device
         Where to compute, in float64.
 
     Raises
@@ -217,7 +230,7 @@ def pruned_indices(
     [1, 2]
     """
     require_count(top, 1, "top, the number of filters,", SelectionError)
-    score = get_criterion(criterion)
+    (score,) = resolve(criterion)
     filters = Filters.of(network_of(source)[layer], resolve_device(device))
     indices: list[int] = ascending(score(filters))[:top].tolist()
     return indices

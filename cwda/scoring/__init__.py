@@ -1,28 +1,12 @@
 """Importance scores of filters, and how alike the criteria rank them."""
 
-from cwda.scoring.data_based import (
-    DATA_BASED,
-    PAPER,
-    apoz,
-    bn_beta,
-    bn_gamma,
-    entropy,
-    hrank,
-    mean_activation,
-    obd,
-    snip,
-    taylor_image_l1,
-    taylor_image_l2,
-    taylor_l1,
-    taylor_l2,
-)
-from cwda.scoring.dispersion import dispersion
+from cwda.scoring.catalogue import DATA_BASED, NORM_BASED, PAPER
+from cwda.scoring.dispersion import DispersionResult, dispersion
 from cwda.scoring.filters import Filters
-from cwda.scoring.norms import NORM_BASED, fermat, gm, gm_cityblock, l1, l2, random
-from cwda.scoring.registry import Criterion, criteria, criterion, get_criterion
-from cwda.scoring.scores import scores
+from cwda.scoring.registry import Criterion, Style, criteria, criterion, get_criterion
+from cwda.scoring.scores import ScoresResult, scores
 from cwda.scoring.similarity import SimilarityResult, similarity
-from cwda.scoring.statistics import NEEDS, Collected, collect
+from cwda.scoring.statistics import NEEDS, Collected, Statistic, collect, register_statistic
 
 __all__ = [
     "DATA_BASED",
@@ -31,31 +15,18 @@ __all__ = [
     "PAPER",
     "Collected",
     "Criterion",
+    "DispersionResult",
     "Filters",
+    "ScoresResult",
     "SimilarityResult",
-    "apoz",
-    "bn_beta",
-    "bn_gamma",
+    "Statistic",
+    "Style",
     "collect",
     "criteria",
     "criterion",
     "dispersion",
-    "entropy",
-    "fermat",
     "get_criterion",
-    "gm",
-    "gm_cityblock",
-    "hrank",
-    "l1",
-    "l2",
-    "mean_activation",
-    "obd",
-    "random",
+    "register_statistic",
     "scores",
     "similarity",
-    "snip",
-    "taylor_image_l1",
-    "taylor_image_l2",
-    "taylor_l1",
-    "taylor_l2",
 ]

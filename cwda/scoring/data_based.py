@@ -2,47 +2,35 @@
 
 Filter j has the weights F_j, A_j is channel j of the first activation behind its BatchNorm, g
 the gradient of the cross-entropy by F_j with BatchNorm in evaluation mode. Filters with small
-scores are pruned first; where a large value means unimportant the score is turned round.
+scores are pruned first; where a large value means unimportant the score is reversed.
 """
 
+# Statistics are attributes of `Filters` by their names alone.
+# mypy: disable-error-code="no-any-return"
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
 from cwda.scoring.filters import Filters
-from cwda.scoring.norms import NORM_BASED
-from cwda.scoring.registry import criterion
-
-__all__ = [
-    "DATA_BASED",
-    "ENTROPY_BINS",
-    "PAPER",
-    "apoz",
-    "bn_beta",
-    "bn_gamma",
-    "entropy",
-    "hrank",
-    "mean_activation",
-    "obd",
-    "snip",
-    "taylor_image_l1",
-    "taylor_image_l2",
-    "taylor_l1",
-    "taylor_l2",
-]
-
-#: The six criteria of the paper that need more than the weights.
-DATA_BASED = ("taylor_l1", "taylor_l2", "bn_gamma", "bn_beta", "apoz", "entropy")
-
-#: The ten criteria that the paper compares.
-PAPER = (*NORM_BASED, *DATA_BASED)
+from cwda.scoring.registry import Style, criterion
+from cwda.scoring.statistics.activations import ACTIVATIONS
+from cwda.scoring.statistics.batchnorm import BATCHNORM
+from cwda.scoring.statistics.gradients import GRADIENTS
+from cwda.scoring.statistics.image_gradients import IMAGE_GRADIENTS
+from cwda.scoring.statistics.map_ranks import MAP_RANKS
 
 #: Bins of the histogram of `entropy`.
 ENTROPY_BINS = 100
 
 
-@criterion("taylor_l1", formula="mean_b ||g_b F_j||_1 over batches b", needs="gradients")
+@criterion(
+    "taylor_l1",
+    formula="mean_b ||g_b F_j||_1 over batches b",
+    needs=GRADIENTS,
+    paper=True,
+    style=Style("#E69F00", "v"),
+)
 def taylor_l1(filters: Filters) -> Tensor:
     """Mean over batches of the l1 norm of gradient times weight, elementwise.
 
@@ -52,25 +40,33 @@ def taylor_l1(filters: Filters) -> Tensor:
     return filters.gradients.l1
 
 
-@criterion("taylor_l2", formula="mean_b ||g_b F_j||_2 over batches b", needs="gradients")
+@criterion("taylor_l2", formula="mean_b ||g_b F_j||_2 over batches b", needs=GRADIENTS, paper=True)
 def taylor_l2(filters: Filters) -> Tensor:
-    """Mean over batches of the l2 norm of gradient times weight; otherwise as `taylor_l1`."""
+    """Mean over batches of the l2 norm of gradient times weight; otherwise like `taylor_l1`."""
     return filters.gradients.l2
 
 
-@criterion("bn_gamma", formula="|gamma_j|", needs="batchnorm")
+@criterion(
+    "bn_gamma", formula="|gamma_j|", needs=BATCHNORM, paper=True, style=Style("#56B4E9", "P")
+)
 def bn_gamma(filters: Filters) -> Tensor:
     """Absolute scale of the BatchNorm behind the convolution (Liu et al. 2017)."""
     return filters.batchnorm.gamma.abs()
 
 
-@criterion("bn_beta", formula="|beta_j|", needs="batchnorm")
+@criterion("bn_beta", formula="|beta_j|", needs=BATCHNORM, paper=True)
 def bn_beta(filters: Filters) -> Tensor:
     """Absolute shift of the BatchNorm behind the convolution."""
     return filters.batchnorm.beta.abs()
 
 
-@criterion("apoz", formula="1 - share of zeros in A_j", needs="activations")
+@criterion(
+    "apoz",
+    formula="1 - share of zeros in A_j",
+    needs=ACTIVATIONS,
+    paper=True,
+    style=Style("#6F4E9B", "X"),
+)
 def apoz(filters: Filters) -> Tensor:
     """One minus the average percentage of zeros (Hu et al. 2016): many zeros, a small score."""
     return 1 - filters.activations.zeros
@@ -79,7 +75,8 @@ def apoz(filters: Filters) -> Tensor:
 @criterion(
     "entropy",
     formula="-sum_b p_b ln p_b, the image means of A_j in 100 equal bins over their range",
-    needs="activations",
+    needs=ACTIVATIONS,
+    paper=True,
 )
 def entropy(filters: Filters) -> Tensor:
     """Entropy of the activation's mean over positions, from image to image (Luo and Wu 2017).
@@ -98,19 +95,19 @@ def entropy(filters: Filters) -> Tensor:
     return total
 
 
-@criterion("mean_activation", formula="mean of A_j over images and positions", needs="activations")
+@criterion("mean_activation", formula="mean of A_j over images and positions", needs=ACTIVATIONS)
 def mean_activation(filters: Filters) -> Tensor:
     """Mean activation (Molchanov et al. 2017)."""
     return filters.activations.mean
 
 
-@criterion("hrank", formula="mean over images of the rank of the matrix A_j", needs="map_ranks")
+@criterion("hrank", formula="mean over images of the rank of the matrix A_j", needs=MAP_RANKS)
 def hrank(filters: Filters) -> Tensor:
     """Mean rank of the feature map (Lin et al. 2020)."""
     return filters.map_ranks
 
 
-@criterion("snip", formula="||g F_j||_1, g of the mean loss of all images", needs="gradients")
+@criterion("snip", formula="||g F_j||_1, g of the mean loss of all images", needs=GRADIENTS)
 def snip(filters: Filters) -> Tensor:
     """Connection sensitivity summed over the filter (Lee et al. 2019).
 
@@ -121,7 +118,7 @@ def snip(filters: Filters) -> Tensor:
     return scores
 
 
-@criterion("obd", formula="sum_p F_jp^2 mean_i g_ip^2 / 2 over images i", needs="image_gradients")
+@criterion("obd", formula="sum_p F_jp^2 mean_i g_ip^2 / 2 over images i", needs=IMAGE_GRADIENTS)
 def obd(filters: Filters) -> Tensor:
     """Optimal brain damage (LeCun et al. 1990): the second-order increase of the loss.
 
@@ -131,13 +128,13 @@ def obd(filters: Filters) -> Tensor:
     return (filters.values**2 * filters.image_gradients.mean_square).sum(1) / 2
 
 
-@criterion("taylor_image_l1", formula="mean_i ||g_i F_j||_1 over images i", needs="image_gradients")
+@criterion("taylor_image_l1", formula="mean_i ||g_i F_j||_1 over images i", needs=IMAGE_GRADIENTS)
 def taylor_image_l1(filters: Filters) -> Tensor:
-    """As `taylor_l1` with the gradients of single images: no batch size enters."""
+    """Like `taylor_l1`, with the gradients of single images: no batch size enters."""
     return filters.image_gradients.l1
 
 
-@criterion("taylor_image_l2", formula="mean_i ||g_i F_j||_2 over images i", needs="image_gradients")
+@criterion("taylor_image_l2", formula="mean_i ||g_i F_j||_2 over images i", needs=IMAGE_GRADIENTS)
 def taylor_image_l2(filters: Filters) -> Tensor:
-    """As `taylor_l2` with the gradients of single images: no batch size enters."""
+    """Like `taylor_l2`, with the gradients of single images: no batch size enters."""
     return filters.image_gradients.l2

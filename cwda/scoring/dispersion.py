@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,52 +12,117 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from cwda.answers import Answer, column
 from cwda.errors import SourceError
 from cwda.layers import ConvLayer, Network
 from cwda.loading.sources import Source
 from cwda.models.batches import Data
-from cwda.numerics.spread import Spread, constant, spread
-from cwda.scoring.gather import gather
-from cwda.scoring.norms import NORM_BASED
-from cwda.scoring.registry import resolve
+from cwda.numerics.spread import constant, spread
+from cwda.progress import showing
+from cwda.scoring.catalogue import NORM_BASED
+from cwda.scoring.preparation import prepare
+from cwda.scoring.registry import Criteria, resolve
 from cwda.scoring.scores import score_network
-from cwda.scoring.statistics.one_pass import Collected
+from cwda.scoring.statistics.collected import Collected
+from cwda.typing import Device
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["dispersion", "measure_dispersion", "undefined_dispersion"]
+__all__ = [
+    "DispersionResult",
+    "DispersionRow",
+    "dispersion",
+    "measure_dispersion",
+    "undefined_dispersion",
+]
 
 Scores = Sequence[float]
 
 
+@dataclass(frozen=True)
+class DispersionRow:
+    """How far the scores of one layer lie apart under one criterion."""
+
+    network: str = column("name of the network; empty for lists of scores")
+    layer: str = column("name of the layer, or of the list of scores")
+    criterion: str = column("name of the criterion; 'given' for lists of scores")
+    mean: float = column("mean of the scores, in their units")
+    sd: float = column("standard deviation of the scores, in their units")
+    cv: float = column("coefficient of variation, sd / mean")
+    robust_cv: float = column("interquartile range / (1.349 median): the CV of a narrow normal law")
+    q90_q10: float = column("ratio of the 90 % quantile to the 10 % quantile")
+    gini: float = column("Gini coefficient: 0 if all scores are equal, 1 if only one is not 0")
+    n_filters: int = column("number of filters N', or of scores")
+    dim: int = column("weights of each filter, d = N k^2; 0 for lists of scores")
+    reason: str = column("why a number is missing or trivial; empty otherwise")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class DispersionResult(Answer[DispersionRow]):
+    """Dispersion of importance scores: one row per layer and criterion."""
+
+    row = DispersionRow
+
+    def summary(self) -> pd.DataFrame:
+        """One row per criterion, over the layers in which the CV is defined.
+
+        Columns: ``criterion, layers, undefined, median`` and ``minimum`` of the CV, and the
+        layer of the minimum, ``lowest_layer``.
+        """
+        import pandas as pd
+
+        rows = []
+        for name, group in self.table.groupby("criterion", sort=False):
+            cv = group.set_index("layer")["cv"].dropna()
+            rows.append(
+                {
+                    "criterion": name,
+                    "layers": len(cv),
+                    "undefined": len(group) - len(cv),
+                    "median": cv.median(),
+                    "minimum": cv.min(),
+                    "lowest_layer": cv.idxmin() if len(cv) else "",
+                }
+            )
+        return pd.DataFrame(rows)
+
+    def title(self) -> str:
+        """What was measured."""
+        names = ", ".join(network.name for network in self.networks) or "lists of scores"
+        return f"coefficient of variation of the scores in {names}"
+
+
 def dispersion(
     source: Source | Scores | Mapping[str, Scores],
-    criteria: Iterable[str] = NORM_BASED,
-    device: torch.device | str = "auto",
+    criteria: Criteria = NORM_BASED,
+    *,
     data: Data | Collected | None = None,
     batch_size: int = 128,
-) -> pd.DataFrame:
+    device: Device = "auto",
+    progress: bool = True,
+) -> DispersionResult:
     """Dispersion of importance scores: can they tell filters apart at all?
 
     Parameters
     ----------
     source : anything that `cwda.load` takes, list of scores, or mapping of names to such lists
         What to measure. An array N x k^2 x N' is a layer; one axis alone is a list of scores.
-    criteria : iterable of str
-        Names of `cwda.pruning.criteria()`; lists of scores have no use for them.
-    device : torch.device or str
-        Where to compute, in float64.
+    criteria : str, Criterion or iterable of these
+        Names in `cwda.criteria()`, or criteria; not used for lists of scores.
     data, batch_size
-        What criteria that need activations or gradients run a Module on, as of
+        What criteria that need activations or gradients run a Module on; see
         `cwda.similarity`.
+    device : str or torch.device
+        Where to compute, in float64.
+    progress : bool
+        Whether to show a bar.
 
     Returns
     -------
-    pandas.DataFrame
-        A row per layer and criterion: ``network, layer, criterion, mean, sd, cv, robust_cv,
-        q90_q10, gini, n_filters, dim, reason``; see `cwda.numerics.spread.Spread`. What is
-        undefined is NaN, and `reason` says why.
+    DispersionResult
+        Its ``.table`` has one row per layer and criterion; see `cwda.numerics.spread.Spread`.
+        What is undefined is NaN, and `reason` says why.
 
     Raises
     ------
@@ -75,28 +141,37 @@ def dispersion(
     second all scores are alike, and which filter goes is decided by their third digit.
 
     >>> toy = {"apart": [0.9, 0.8, 0.4, 0.01], "alike": [0.91, 0.92, 0.93, 0.92]}
-    >>> dispersion(toy)[["layer", "mean", "cv", "q90_q10", "gini"]].round(3)
+    >>> dispersion(toy).table[["layer", "mean", "cv", "q90_q10", "gini"]].round(3)
        layer   mean     cv  q90_q10   gini
     0  apart  0.528  0.772    6.850  0.485
     1  alike  0.920  0.009    1.015  0.005
     """
-    import pandas as pd
-
     lists = _lists_of_scores(source)
-    rows: list[dict[str, Any]] = []
-    for name, values in lists.items():
-        found = measure_dispersion(values[None], ["given"], [""])[0]
-        rows.append({"network": "", "layer": name, **found, "n_filters": len(values), "dim": 0})
-    if not lists:
-        chosen = resolve(criteria)
-        network, statistics = gather(cast(Source, source), chosen, device, data, batch_size)
-        for each in score_network(network, chosen, device, statistics):
-            layer = {"n_filters": each.layer.n_filters, "dim": each.layer.dim}
-            start = {"network": network.name, "layer": each.layer.name}
-            found_rows = measure_dispersion(each.values, each.criteria, each.reasons)
-            rows += [{**start, **found, **layer} for found in found_rows]
-    columns = ["network", "layer", "criterion", *Spread._fields, "n_filters", "dim", "reason"]
-    return pd.DataFrame(rows, columns=columns)
+    if lists:
+        rows = [
+            DispersionRow(network="", layer=name, n_filters=len(values), dim=0, **record)
+            for name, values in lists.items()
+            for record in measure_dispersion(values[None], ["given"], [""])
+        ]
+        return DispersionResult(tuple(rows), (), level=math.nan)
+    resolved = resolve(criteria)
+    with showing(progress):
+        network, statistics = prepare(
+            cast(Source, source), resolved, data=data, batch_size=batch_size, device=device
+        )
+        scored = list(score_network(network, resolved, device, statistics))
+    rows = [
+        DispersionRow(
+            network=network.name,
+            layer=each.layer.name,
+            n_filters=each.layer.n_filters,
+            dim=each.layer.dim,
+            **record,
+        )
+        for each in scored
+        for record in measure_dispersion(each.values, each.criteria, each.reasons)
+    ]
+    return DispersionResult(tuple(rows), (network,), level=math.nan)
 
 
 def measure_dispersion(
@@ -111,13 +186,13 @@ def measure_dispersion(
     criteria, reasons : sequence of str
         Names of the rows, and why a row has no scores, empty where it has.
     """
-    measured = {name: each.tolist() for name, each in spread(values)._asdict().items()}
-    rows = []
+    measured = {name: numbers.tolist() for name, numbers in spread(values)._asdict().items()}
+    records = []
     for i, (name, reason) in enumerate(zip(criteria, reasons, strict=True)):
-        row = {field: column[i] for field, column in measured.items()}
-        why = reason or undefined_dispersion(values[i], name)
-        rows.append({"criterion": name, **row, "reason": why})
-    return rows
+        record = {field: numbers[i] for field, numbers in measured.items()}
+        reason = reason or undefined_dispersion(values[i], name)
+        records.append({"criterion": name, **record, "reason": reason})
+    return records
 
 
 def undefined_dispersion(scores: Tensor, criterion: str) -> str:
@@ -141,7 +216,7 @@ def undefined_dispersion(scores: Tensor, criterion: str) -> str:
     if float(scores.min()) < 0:
         remarks.append("no Gini coefficient of negative scores")
     if float(torch.quantile(scores.double(), 0.1)) <= 0:
-        remarks.append("no quantile ratio, as the 10 % quantile is not positive")
+        remarks.append("no quantile ratio from a 10 % quantile that is not positive")
     return "; ".join(remarks)
 
 
@@ -165,7 +240,7 @@ def _scores(values: object, name: str) -> Tensor:
         scores = torch.empty(0)
     if scores.ndim != 1 or not len(scores) or not math.isfinite(float(scores.sum())):
         raise SourceError(
-            f"{name!r} is no list of finite scores; give a Network, a ConvLayer, an array "
+            f"{name!r} is not a list of finite scores; give a Network, a ConvLayer, an array "
             "N x k^2 x N', or one number for each filter"
         )
     return scores

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,17 +13,11 @@ from cwda.brief import brief
 from cwda.errors import CriterionError, WeightsError
 from cwda.layers import ConvLayer
 from cwda.numerics.distances.geometry import Geometry
-from cwda.scoring.statistics.one_pass import (
-    Activations,
-    BatchNorm,
-    Gradients,
-    ImageGradients,
-    LayerStatistics,
-)
+from cwda.scoring.statistics.collected import LayerStatistics
+from cwda.scoring.statistics.statistic import NEEDS
+from cwda.typing import Device
 
 __all__ = ["Filters"]
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,14 +31,15 @@ class Filters:
     name : str
         Name of the layer.
     statistics : LayerStatistics
-        What a pass over the data left of the layer, for criteria that say what they need.
-        `batchnorm`, `activations`, `map_ranks`, `gradients` and `image_gradients` hand it out,
-        or raise a CriterionError that says why it is missing.
+        What a pass over the data left of the layer. Each statistic in `cwda.scoring.NEEDS` is an
+        attribute, such as ``filters.activations``, or raises a CriterionError that says why it
+        is missing.
 
     Examples
     --------
     >>> import torch
-    >>> from cwda.scoring import Filters, l2
+    >>> from cwda.scoring import Filters
+    >>> from cwda.scoring.norms import l2
     >>> l2(Filters(torch.tensor([[3.0, 4.0], [0.0, 1.0]], dtype=torch.float64)))
     tensor([5., 1.], dtype=torch.float64)
     """
@@ -59,7 +54,7 @@ class Filters:
     def of(
         cls,
         layer: ConvLayer,
-        device: torch.device | str = "cpu",
+        device: Device = "cpu",
         statistics: LayerStatistics | None = None,
     ) -> Filters:
         """The filters of a layer on a device.
@@ -67,7 +62,7 @@ class Filters:
         Raises
         ------
         WeightsError
-            If the weights are none, complex or not finite.
+            If there are no weights, or they are complex or not finite.
         """
         if layer.n_weights == 0:
             raise WeightsError("no weights")
@@ -81,40 +76,18 @@ class Filters:
                 f"{int(bad.sum())} of {layer.n_weights} weights are NaN or infinite, the first "
                 f"in filter {int(bad.nonzero()[0])}"
             )
-        known = statistics.to(values.device) if statistics else LayerStatistics()
-        return cls(values, layer.name, known)
+        local = statistics.to(values.device) if statistics else LayerStatistics()
+        return cls(values, layer.name, local)
 
     @cached_property
     def geometry(self) -> Geometry:
         """Gram matrix, distances and geometric median of the filters."""
         return Geometry(self.values)
 
-    @property
-    def batchnorm(self) -> BatchNorm:
-        """Scale and shift of the BatchNorm behind the convolution."""
-        return self._present(self.statistics.batchnorm, "batchnorm")
-
-    @property
-    def activations(self) -> Activations:
-        """Averages over the activation behind the BatchNorm."""
-        return self._present(self.statistics.activations, "activations")
-
-    @property
-    def map_ranks(self) -> Tensor:
-        """Mean rank of the feature maps of that activation; float64, N'."""
-        return self._present(self.statistics.map_ranks, "map_ranks")
-
-    @property
-    def gradients(self) -> Gradients:
-        """Gradients of the loss by the weights, batch by batch."""
-        return self._present(self.statistics.gradients, "gradients")
-
-    @property
-    def image_gradients(self) -> ImageGradients:
-        """Gradients of the loss by the weights, image by image."""
-        return self._present(self.statistics.image_gradients, "image_gradients")
-
-    def _present(self, statistic: T | None, need: str) -> T:
-        if statistic is None:
-            raise CriterionError(self.statistics.why_not(need))
-        return statistic
+    def __getattr__(self, name: str) -> Any:
+        """A statistic by its name."""
+        if name not in NEEDS:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        if name not in self.statistics.present:
+            raise CriterionError(self.statistics.why_not(name))
+        return self.statistics.present[name]

@@ -14,42 +14,42 @@ from torch import Tensor
 from cwda.errors import CriterionError
 from cwda.numerics.distances.cityblock import cityblock_sums
 from cwda.scoring.filters import Filters
-from cwda.scoring.registry import criterion
-
-__all__ = ["NORM_BASED", "fermat", "gm", "gm_cityblock", "l1", "l2", "random"]
-
-#: The four norm-based criteria of the paper.
-NORM_BASED = ("l1", "l2", "gm", "fermat")
+from cwda.scoring.registry import Style, criterion
 
 # A Fermat point is refused if its proof of minimality leaves a longer subgradient than this.
 _SUBGRADIENT = 1e-8
 
 
-@criterion("l1", formula="||F_j||_1")
+@criterion("l1", formula="||F_j||_1", paper=True, style=Style("#0072B2", "o"))
 def l1(filters: Filters) -> Tensor:
     """Sum of absolute weights, ||F_j||_1 (paper, table 2)."""
     norms: Tensor = torch.linalg.vector_norm(filters.values, ord=1, dim=1)
     return norms
 
 
-@criterion("l2", formula="||F_j||_2")
+@criterion("l2", formula="||F_j||_2", paper=True, style=Style("#D55E00", "s"))
 def l2(filters: Filters) -> Tensor:
     """Euclidean norm, ||F_j||_2 (paper, table 2)."""
     norms: Tensor = torch.linalg.vector_norm(filters.values, dim=1)
     return norms
 
 
-@criterion("gm", formula="sum_k ||F_k - F_j||_2")
+@criterion("gm", formula="sum_k ||F_k - F_j||_2", paper=True, style=Style("#009E73", "^"))
 def gm(filters: Filters) -> Tensor:
     """Sum of the distances to all filters of the layer, sum_k ||F_k - F_j||_2 (paper, table 2).
 
-    Filters near all others are held to be replaceable. Distances are exact to about 1e-12, also
+    Filters close to all others are considered replaceable. Distances are exact to about 1e-12, also
     between near-duplicates and where all filters share a large mean.
     """
     return filters.geometry.distances.sum(1)
 
 
-@criterion("fermat", formula="||F - F_j||_2, F the geometric median of the layer")
+@criterion(
+    "fermat",
+    formula="||F - F_j||_2, F the geometric median of the layer",
+    paper=True,
+    style=Style("#CC79A7", "D"),
+)
 def fermat(filters: Filters) -> Tensor:
     """Distance to the Fermat point F of the layer's filters, ||F - F_j||_2 (paper, table 2).
 
@@ -80,9 +80,11 @@ def gm_cityblock(filters: Filters) -> Tensor:
     return cityblock_sums(filters.values)
 
 
-@criterion("random", formula="uniform on [0, 1), seeded by the layer's name")
+@criterion(
+    "random", formula="uniform on [0, 1), seeded by the layer's name", style=Style("#767676", "*")
+)
 def random(filters: Filters) -> Tensor:
-    """Uniform random scores, the baseline: the same ones whenever the layer's name is."""
+    """Uniform random scores, the baseline: the same for every layer of the same name."""
     digest = hashlib.sha256(filters.name.encode()).digest()
     generator = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
     return torch.rand(len(filters.values), generator=generator, dtype=torch.float64)

@@ -1,9 +1,10 @@
-"""The register of criteria: a name, a formula, and a function from filters to scores."""
+"""The register of criteria: what each is called, computes, needs and looks like."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
@@ -11,14 +12,31 @@ from torch import Tensor
 from cwda.arguments import as_list
 from cwda.errors import CriterionError, nearest
 from cwda.scoring.filters import Filters
-from cwda.scoring.statistics.one_pass import validated_needs
+from cwda.scoring.statistics.statistic import Needs, needed
 
-__all__ = ["Criterion", "criteria", "criterion", "get_criterion", "resolve"]
+__all__ = [
+    "Criteria",
+    "Criterion",
+    "Style",
+    "criteria",
+    "criterion",
+    "get_criterion",
+    "registered",
+    "resolve",
+    "style_of",
+]
 
 Score = Callable[[Filters], Tensor]
 
 
-@dataclass(frozen=True)
+class Style(NamedTuple):
+    """How figures draw a criterion: a colour and a marker of matplotlib."""
+
+    colour: str
+    marker: str
+
+
+@dataclass(frozen=True, eq=False)
 class Criterion:
     """A named way to score the filters of a layer.
 
@@ -31,13 +49,22 @@ class Criterion:
     score : callable
         From `Filters` to a tensor of N' scores.
     needs : frozenset of str
-        What it reads beyond the weights: keys of `cwda.pruning.NEEDS`.
+        What it reads beyond the weights: names in `cwda.scoring.NEEDS`.
+    paper : bool
+        Whether it is one of the ten criteria that the paper compares.
+    style : Style or None
+        How figures draw it; None leaves the choice to them.
     """
 
     name: str
     formula: str
     score: Score
     needs: frozenset[str] = frozenset()
+    paper: bool = False
+    style: Style | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "__doc__", self.score.__doc__)
 
     def __call__(self, filters: Filters) -> Tensor:
         """The scores, float64, shape (N',).
@@ -59,14 +86,25 @@ class Criterion:
             )
         return scores
 
+    def __repr__(self) -> str:
+        return f"Criterion({self.name!r}, {self.formula!r})"
+
+
+#: One criterion or several, by their names or as such.
+Criteria: TypeAlias = str | Criterion | Iterable[str | Criterion]
 
 _REGISTER: dict[str, Criterion] = {}
 
 
 def criterion(
-    name: str, *, formula: str, needs: str | Iterable[str] = ()
-) -> Callable[[Score], Score]:
-    """Register a function from `Filters` to scores as a criterion; a decorator.
+    name: str,
+    *,
+    formula: str,
+    needs: Needs = (),
+    paper: bool = False,
+    style: Style | None = None,
+) -> Callable[[Score], Criterion]:
+    """Make a criterion of a function from `Filters` to scores, and register it; a decorator.
 
     Parameters
     ----------
@@ -74,9 +112,13 @@ def criterion(
         What the criterion is called from now on.
     formula : str
         The score of filter j.
-    needs : str or iterable of str
-        What it reads beyond the weights: keys of `cwda.pruning.NEEDS`, the attributes of
-        `Filters` that a pass over the data fills.
+    needs : str, Statistic or iterable of these
+        What it reads beyond the weights: names in `cwda.scoring.NEEDS`, which are the attributes
+        of `Filters` that a pass over the data fills, or statistics.
+    paper : bool
+        Whether it is one of the ten criteria that the paper compares.
+    style : Style or None
+        The colour and the marker that figures draw it with.
 
     Raises
     ------
@@ -95,21 +137,27 @@ def criterion(
     ... def rms(filters):
     ...     return filters.activations.mean_square.sqrt()
     """
-    reads = validated_needs(needs)
+    names = needed(needs)
 
-    def register(score: Score) -> Score:
-        known = _REGISTER.get(name)
+    def register(score: Score) -> Criterion:
+        score = score.score if isinstance(score, Criterion) else score
+        present = _REGISTER.get(name)
         # A cell of a notebook that runs again defines the same function anew.
-        if known is not None and _origin(known.score) != _origin(score):
+        if present is not None and _origin(present.score) != _origin(score):
             raise CriterionError(f"there is a criterion {name!r} already; choose another name")
-        _REGISTER[name] = Criterion(name, formula, score, reads)
-        return score
+        _REGISTER[name] = Criterion(name, formula, score, names, paper, style)
+        return _REGISTER[name]
 
     return register
 
 
 def _origin(score: Score) -> tuple[str, str]:
     return score.__module__, getattr(score, "__qualname__", repr(score))
+
+
+def registered() -> list[Criterion]:
+    """All criteria: those that need the weights alone first, otherwise as they were defined."""
+    return sorted(_REGISTER.values(), key=lambda criterion: bool(criterion.needs))
 
 
 def criteria() -> dict[str, str]:
@@ -121,7 +169,12 @@ def criteria() -> dict[str, str]:
     >>> criteria()["gm"]
     'sum_k ||F_k - F_j||_2'
     """
-    return {name: each.formula for name, each in _REGISTER.items()}
+    return {criterion.name: criterion.formula for criterion in registered()}
+
+
+def style_of(name: str) -> Style | None:
+    """How figures draw a criterion; None for those without a style, and for unknown names."""
+    return _REGISTER[name].style if name in _REGISTER else None
 
 
 def get_criterion(name: str) -> Criterion:
@@ -134,22 +187,25 @@ def get_criterion(name: str) -> Criterion:
     """
     (name,) = as_list([name], "criterion", CriterionError)
     if name not in _REGISTER:
-        raise CriterionError(f"no criterion {name!r}{nearest(name, _REGISTER)}")
+        raise CriterionError(f"no criterion {name!r}{nearest(name, criteria())}")
     return _REGISTER[name]
 
 
-def resolve(names: Iterable[str], fewest: int = 1) -> list[Criterion]:
-    """The criteria of several names, each once.
+def resolve(criteria: Criteria, fewest: int = 1) -> list[Criterion]:
+    """Criteria given by their names or as such, each once.
 
     Raises
     ------
     CriterionError
         If one is unknown or named twice, or there are fewer than `fewest`.
     """
-    names = as_list(names, "criterion", CriterionError)
-    found = [get_criterion(name) for name in names]
+    given = criteria
+    if isinstance(given, str | Criterion) or not isinstance(given, Iterable):
+        given = [given]
+    resolved = [c if isinstance(c, Criterion) else get_criterion(c) for c in given]
+    names = [criterion.name for criterion in resolved]
     if len(set(names)) < len(names):
         raise CriterionError(f"a criterion is named twice: {', '.join(names)}")
-    if len(found) < fewest:
-        raise CriterionError(f"{fewest} criteria or more are needed, not {len(found)}")
-    return found
+    if len(resolved) < fewest:
+        raise CriterionError(f"{fewest} criteria or more are needed, not {len(resolved)}")
+    return resolved

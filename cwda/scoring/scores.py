@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from cwda.answers import Answer, column
 from cwda.brief import brief
 from cwda.errors import CriterionError, WeightsError
 from cwda.layers import ConvLayer, Network
 from cwda.loading.sources import Source
 from cwda.models.batches import Data
 from cwda.numerics.device import resolve_device
-from cwda.progress import steps
+from cwda.progress import showing, steps
+from cwda.scoring.catalogue import NORM_BASED
 from cwda.scoring.filters import Filters
-from cwda.scoring.gather import gather
-from cwda.scoring.norms import NORM_BASED
-from cwda.scoring.registry import Criterion, resolve
-from cwda.scoring.statistics.one_pass import Collected, LayerStatistics
+from cwda.scoring.preparation import prepare
+from cwda.scoring.registry import Criteria, Criterion, resolve
+from cwda.scoring.statistics.collected import Collected, LayerStatistics
+from cwda.typing import Device
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["LayerScores", "score_layer", "score_network", "scores"]
+__all__ = ["LayerScores", "ScoreRow", "ScoresResult", "score_layer", "score_network", "scores"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +39,7 @@ class LayerScores:
     layer : ConvLayer
         The layer.
     criteria : tuple of str
-        Names of the criteria, one a row.
+        Names of the criteria, one per row.
     values : Tensor
         float64, criteria x filters; a row is NaN where its criterion gives no scores.
     reasons : tuple of str
@@ -60,16 +61,16 @@ def score_layer(
     statistics: LayerStatistics | None = None,
 ) -> LayerScores:
     """The scores of one layer, with a reason in place of those that do not exist."""
-    names = tuple(each.name for each in criteria)
+    names = tuple(criterion.name for criterion in criteria)
     missing = torch.full((layer.n_filters,), torch.nan, dtype=torch.float64, device=device)
     try:
         filters = Filters.of(layer, device, statistics)
     except WeightsError as error:
         return LayerScores(layer, names, missing.expand(len(names), -1), (str(error),) * len(names))
     rows, reasons = [], []
-    for each in criteria:
+    for criterion in criteria:
         try:
-            rows.append(each(filters))
+            rows.append(criterion(filters))
             reasons.append("")
         except CriterionError as error:
             rows.append(missing)
@@ -80,24 +81,94 @@ def score_layer(
 def score_network(
     network: Network,
     criteria: Sequence[Criterion],
-    device: torch.device | str,
+    device: Device,
     statistics: Mapping[str, LayerStatistics],
 ) -> Iterator[LayerScores]:
     """The scores of one layer after the other; the device is checked at once."""
-    where = resolve_device(device)
+    resolved = resolve_device(device)
     return (
-        score_layer(each, criteria, where, statistics.get(each.name))
-        for each in steps(network.layers, "scoring filters")
+        score_layer(layer, criteria, resolved, statistics.get(layer.name))
+        for layer in steps(network.layers, "scoring filters")
     )
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRow:
+    """The score of one filter."""
+
+    network: str = column("name of the network")
+    layer: str = column("name of the layer")
+    criterion: str = column("name of the criterion")
+    filter: int = column("index of the filter in its layer, counted from 0")
+    score: float = column("importance score; the filters with the smallest scores go first")
+    reason: str = column("why the layer has no scores by this criterion; empty if it has")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ScoresResult(Answer[ScoreRow]):
+    """Importance scores: one row per layer, criterion and filter.
+
+    Attributes
+    ----------
+    criteria : tuple of str
+        The criteria.
+    """
+
+    criteria: tuple[str, ...] = field(kw_only=True)
+
+    row = ScoreRow
+
+    def wide(self, layer: str | int = 0) -> pd.DataFrame:
+        """Filters x criteria of one layer, by its name or its position from 0.
+
+        Raises
+        ------
+        CwdaError
+            If there is no such layer.
+        """
+        rows = self.table[self.table["layer"] == self.network[layer].name]
+        wide = rows.pivot(index="filter", columns="criterion", values="score")
+        return wide[list(self.criteria)]
+
+    def summary(self) -> pd.DataFrame:
+        """One row per criterion.
+
+        Columns: ``criterion, layers, undefined`` (layers without scores), ``filters``, and
+        ``lowest`` score with its ``layer`` and ``filter``.
+        """
+        import pandas as pd
+
+        rows = []
+        for name, group in self.table.groupby("criterion", sort=False):
+            defined = group.dropna(subset=["score"])
+            lowest = defined.loc[defined["score"].idxmin()] if len(defined) else None
+            rows.append(
+                {
+                    "criterion": name,
+                    "layers": defined["layer"].nunique(),
+                    "undefined": group["layer"].nunique() - defined["layer"].nunique(),
+                    "filters": len(defined),
+                    "lowest": float("nan") if lowest is None else lowest["score"],
+                    "layer": "" if lowest is None else lowest["layer"],
+                    "filter": "" if lowest is None else lowest["filter"],
+                }
+            )
+        return pd.DataFrame(rows)
+
+    def title(self) -> str:
+        """The network and the criteria."""
+        return f"scores of {self.network.name} by {', '.join(self.criteria)}"
 
 
 def scores(
     source: Source,
-    criteria: Iterable[str] = NORM_BASED,
-    device: torch.device | str = "auto",
+    criteria: Criteria = NORM_BASED,
+    *,
     data: Data | Collected | None = None,
     batch_size: int = 128,
-) -> pd.DataFrame:
+    device: Device = "auto",
+    progress: bool = True,
+) -> ScoresResult:
     """Importance scores of the filters; those with the smallest scores are pruned first.
 
     Parameters
@@ -105,77 +176,58 @@ def scores(
     source : Network, or anything that `cwda.load` takes
         What to score: a name, file, Module, layer or array N x k^2 x N'; criteria beyond the
         weights need a name, file or Module that runs.
-    criteria : iterable of str
-        Names of `cwda.pruning.criteria()`.
-    device : torch.device or str
-        Where to compute, in float64; "auto" is CUDA where there is one.
+    criteria : str, Criterion or iterable of these
+        Names in `cwda.criteria()`, or criteria.
     data : Images, ImageData, tensors, iterable of batches or Collected
         What criteria that need activations or gradients run a Module on; see
         `cwda.models.batches.as_batches`. The result of `collect` saves the pass.
     batch_size : int
-        Images a batch where `data` is not in batches already.
+        Images per batch where `data` is not in batches already.
+    device : str or torch.device
+        Where to compute, in float64; "auto" is CUDA where there is one.
+    progress : bool
+        Whether to show a bar.
 
     Returns
     -------
-    pandas.DataFrame
-        A row per layer, criterion and filter with the columns
-        ``network, layer, criterion, filter, score, reason``. A layer without scores, as
-        one with weights that are not finite or without BatchNorm, keeps its rows, with NaN and
-        the reason.
-        Of a layer or array: filters x criteria.
+    ScoresResult
+        Its ``.table`` has one row per layer, criterion and filter; ``.wide(layer)`` has filters x
+        criteria. Where a layer has no scores, such as one with weights that are not finite or
+        without BatchNorm, the score is NaN and `reason` says why.
 
     Raises
     ------
     CriterionError
-        If a criterion is unknown, or, for a layer or array, gives no scores.
-    WeightsError
-        If the weights of a layer or array given are not finite.
+        If a criterion is unknown.
     TracingError, DataError
-        If criteria need data, and the model cannot be traced or they do not fit it.
+        If criteria need data, and the model cannot be traced or the data do not fit it.
 
     Examples
     --------
     >>> import numpy as np
     >>> from cwda.scoring import scores
     >>> array = np.array([[[3.0, 0.0, 1.0], [4.0, 1.0, 0.0]]])
-    >>> scores(array, ["l1", "l2"])
+    >>> scores(array, ["l1", "l2"]).wide()
     criterion   l1   l2
     filter
     0          7.0  5.0
     1          1.0  1.0
     2          1.0  1.0
     """
-    found = resolve(criteria)
-    network, statistics = gather(source, found, device, data, batch_size)
-    if isinstance(source, ConvLayer | np.ndarray | Tensor):
-        filters = Filters.of(network.layers[0], resolve_device(device))
-        return _wide({each.name: each(filters) for each in found})
-    return _tidy(network.name, score_network(network, found, device, statistics))
-
-
-def _tidy(network: str, scored: Iterable[LayerScores]) -> pd.DataFrame:
-    import pandas as pd
-
-    frames = [
-        pd.DataFrame(
-            {
-                "network": network,
-                "layer": each.layer.name,
-                "criterion": name,
-                "filter": range(each.layer.n_filters),
-                "score": row.cpu().numpy(),
-                "reason": reason,
-            }
+    resolved = resolve(criteria)
+    with showing(progress):
+        network, statistics = prepare(
+            source, resolved, data=data, batch_size=batch_size, device=device
         )
-        for each in scored
-        for name, row, reason in zip(each.criteria, each.values, each.reasons, strict=True)
-    ]
-    columns = ["network", "layer", "criterion", "filter", "score", "reason"]
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
+        layers = list(score_network(network, resolved, device, statistics))
+    rows = tuple(row for layer in layers for row in _rows(network.name, layer))
+    names = tuple(criterion.name for criterion in resolved)
+    return ScoresResult(rows, (network,), level=float("nan"), criteria=names)
 
 
-def _wide(rows: dict[str, Tensor]) -> pd.DataFrame:
-    import pandas as pd
-
-    frame = pd.DataFrame({name: row.cpu().numpy() for name, row in rows.items()})
-    return frame.rename_axis(index="filter", columns="criterion")
+def _rows(network: str, scored: LayerScores) -> Iterator[ScoreRow]:
+    for name, values, reason in zip(
+        scored.criteria, scored.values.tolist(), scored.reasons, strict=True
+    ):
+        for index, score in enumerate(values):
+            yield ScoreRow(network, scored.layer.name, name, index, score, reason)

@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-import html
 import itertools
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor
 
+from cwda.answers import Answer, column, spread
 from cwda.arguments import require_between, require_ratios
 from cwda.errors import SelectionError
-from cwda.layers import Network
 from cwda.loading.sources import Source
 from cwda.models.batches import Data
-from cwda.numerics.ranking.lowest import lowest_count, lowest_overlap, rank_biased_overlap
+from cwda.numerics.ranking.overlap import lowest_count, lowest_overlap, rank_biased_overlap
 from cwda.numerics.ranking.rank_intervals import FEWEST_FOR_INTERVAL, spearman_interval
 from cwda.numerics.ranking.ranks import kendall, spearman
 from cwda.numerics.spread import constant
-from cwda.scoring.gather import gather
-from cwda.scoring.norms import NORM_BASED
-from cwda.scoring.registry import resolve
+from cwda.progress import showing
+from cwda.scoring.catalogue import NORM_BASED
+from cwda.scoring.preparation import prepare
+from cwda.scoring.registry import Criteria, resolve
 from cwda.scoring.scores import LayerScores, score_network
-from cwda.scoring.statistics.one_pass import Collected
+from cwda.scoring.statistics.collected import Collected
+from cwda.typing import Device
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["SimilarityResult", "similarity"]
+__all__ = ["SimilarityResult", "SimilarityRow", "similarity"]
 
 #: Persistence of the rank-biased overlap: the ten filters pruned first have 86 % of the weight.
 PERSISTENCE = 0.9
@@ -43,28 +43,44 @@ _METHOD = (
 )
 
 
-@dataclass(frozen=True, eq=False)
-class SimilarityResult:
-    """Agreement of criteria, layer by layer: a thin object round a table.
+@dataclass(frozen=True)
+class SimilarityRow:
+    """How alike two criteria rank the filters of one layer."""
+
+    network: str = column("name of the network")
+    layer: str = column("name of the layer")
+    criterion_a: str = column("name of one criterion")
+    criterion_b: str = column("name of the other criterion")
+    spearman: float = column("Spearman's rank correlation of the scores")
+    spearman_low: float = column("lower end of the jackknife interval of `spearman`")
+    spearman_high: float = column("upper end of the jackknife interval of `spearman`")
+    kendall: float = column("Kendall's tau-b of the scores")
+    rbo: float = column(
+        "rank-biased overlap with p = .9, counted from the lowest score, which is pruned first"
+    )
+    overlaps: Mapping[str, float] = spread(
+        "`overlap_10`, `overlap_30`, ...: Jaccard index of the sets pruned at a ratio of 10 %, "
+        "30 %, ...; it is 1/3, not 1/2, when half of the pruned filters are the same at 50 %"
+    )
+    n_filters: int = column("number of filters N'")
+    dim: int = column("weights of each filter, d = N k^2")
+    method: str = column("how the numbers were computed")
+    reason: str = column("why a number is missing; empty otherwise")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SimilarityResult(Answer[SimilarityRow]):
+    """Agreement of criteria: one row per layer and pair of criteria.
 
     Attributes
     ----------
-    table : pandas.DataFrame
-        A row per layer and pair of criteria: ``network, layer, criterion_a, criterion_b,
-        spearman, spearman_low, spearman_high, kendall, rbo, overlap_10, ..., n_filters, dim,
-        method, reason``. What is undefined is NaN, and `reason` says why.
     criteria : tuple of str
         The criteria compared.
-    network : Network
-        The network measured.
-    alpha : float
-        The intervals have level 1 - alpha.
     """
 
-    table: pd.DataFrame
-    criteria: tuple[str, ...]
-    network: Network
-    alpha: float
+    criteria: tuple[str, ...] = field(kw_only=True)
+
+    row = SimilarityRow
 
     def matrix(self, layer: str | int | None = None, coefficient: str = "spearman") -> pd.DataFrame:
         """Criteria x criteria matrix of one layer, by name or position from 0.
@@ -90,8 +106,8 @@ class SimilarityResult:
             rows["criterion_a"], rows["criterion_b"], rows[coefficient], strict=True
         ):
             matrix.loc[a, b] = matrix.loc[b, a] = value
-        for each in self.criteria:
-            matrix.loc[each, each] = 1.0 if matrix[each].notna().any() else float("nan")
+        for name in self.criteria:
+            matrix.loc[name, name] = 1.0 if matrix[name].notna().any() else float("nan")
         return matrix
 
     def wide(self, coefficient: str = "spearman") -> pd.DataFrame:
@@ -100,10 +116,10 @@ class SimilarityResult:
         wide = self.table.assign(pair=pairs).pivot(
             index="layer", columns="pair", values=coefficient
         )
-        return wide.loc[[each.name for each in self.network], list(dict.fromkeys(pairs))]
+        return wide.loc[[layer.name for layer in self.network], list(dict.fromkeys(pairs))]
 
     def summary(self) -> pd.DataFrame:
-        """A row per pair of criteria, over the layers in which Spearman's rho is defined.
+        """One row per pair of criteria, over the layers in which Spearman's rho is defined.
 
         Columns: ``criterion_a, criterion_b, layers, undefined, median, minimum, lowest_layer,
         share_above_90`` (of the layers, those with rho > .9).
@@ -129,29 +145,24 @@ class SimilarityResult:
             )
         return pd.DataFrame(rows)
 
-    def __repr__(self) -> str:
+    def title(self) -> str:
+        """The network and the criteria."""
         return (
-            f"SimilarityResult: {self.network.name}, {len(self.network)} layers, "
-            f"{', '.join(self.criteria)}; .table has {len(self.table)} rows\n"
-            f"{self.summary().round(3).to_string(index=False)}"
-        )
-
-    def _repr_html_(self) -> str:
-        shown: str = self.summary().round(3).to_html(index=False, border=0)
-        return (
-            f"<p>Spearman's rank correlation of the scores in the layers of "
-            f"{html.escape(self.network.name)}</p>{shown}"
+            f"Spearman's rank correlation of the scores in the layers of {self.network.name} "
+            f"({', '.join(self.criteria)})"
         )
 
 
 def similarity(
     source: Source,
-    criteria: Iterable[str] = NORM_BASED,
+    criteria: Criteria = NORM_BASED,
+    *,
     ratios: float | Iterable[float] = (0.1, 0.3, 0.5, 0.7),
-    device: torch.device | str = "auto",
-    alpha: float = 0.05,
+    level: float = 0.95,
     data: Data | Collected | None = None,
     batch_size: int = 128,
+    device: Device = "auto",
+    progress: bool = True,
 ) -> SimilarityResult:
     """Measure how alike criteria rank the filters of each layer (paper, figure 4).
 
@@ -160,33 +171,36 @@ def similarity(
     source : Network, or anything that `cwda.load` takes
         What to measure: a name, file, Module, layer or array N x k^2 x N'; criteria beyond the
         weights need a name, file or Module that runs.
-    criteria : iterable of str
-        Two names of `cwda.pruning.criteria()` or more.
+    criteria : iterable of str or Criterion
+        Two or more: names in `cwda.criteria()`, or criteria.
     ratios : float or iterable of float
         Pruning ratios between 0 and 1 at which the pruned sets are compared (Jaccard index).
-    device : torch.device or str
-        Where to compute, in float64; "auto" is CUDA where there is one.
-    alpha : float
-        The intervals of Spearman's coefficient have level 1 - alpha.
+    level : float
+        Confidence level of the intervals of Spearman's coefficient.
     data : Images, ImageData, tensors, iterable of batches or Collected
         What criteria that need activations or gradients run a Module on; see
         `cwda.models.batches.as_batches`. The result of `collect` saves the pass.
     batch_size : int
-        Images a batch where `data` is not in batches already.
+        Images per batch where `data` is not in batches already.
+    device : str or torch.device
+        Where to compute, in float64; "auto" is CUDA where there is one.
+    progress : bool
+        Whether to show a bar.
 
     Returns
     -------
     SimilarityResult
-        Its ``.table`` has a row per layer and pair.
+        Its ``.table`` has one row per layer and pair of criteria. What is undefined is NaN, and
+        `reason` says why.
 
     Raises
     ------
     CriterionError
         If a criterion is unknown or there are fewer than two.
     SelectionError
-        If a ratio or alpha does not lie between 0 and 1.
+        If a ratio or the level does not lie between 0 and 1.
     TracingError, DataError
-        If criteria need data, and the model cannot be traced or they do not fit it.
+        If criteria need data, and the model cannot be traced or the data do not fit it.
 
     Examples
     --------
@@ -198,28 +212,19 @@ def similarity(
     [0.922, 0.778]
     """
     ratios = require_ratios(ratios, least=0)
-    require_between(alpha, 0, 1, "alpha", SelectionError)
-    found = resolve(criteria, fewest=2)
-    names = tuple(each.name for each in found)
-    network, statistics = gather(source, found, device, data, batch_size)
-    scored = score_network(network, found, device, statistics)
-    table = _table([_rows(network.name, each, ratios, alpha) for each in scored], ratios)
-    return SimilarityResult(table, names, network, alpha)
-
-
-def _table(rows: list[list[dict[str, Any]]], ratios: tuple[float, ...]) -> pd.DataFrame:
-    import pandas as pd
-
-    return pd.DataFrame(list(itertools.chain.from_iterable(rows)), columns=_columns(ratios))
-
-
-def _columns(ratios: tuple[float, ...]) -> list[str]:
-    return [
-        *("network", "layer", "criterion_a", "criterion_b"),
-        *("spearman", "spearman_low", "spearman_high", "kendall", "rbo"),
-        *map(_overlap_name, ratios),
-        *("n_filters", "dim", "method", "reason"),
-    ]
+    level = require_between(level, 0, 1, "the confidence level", SelectionError)
+    resolved = resolve(criteria, fewest=2)
+    with showing(progress):
+        network, statistics = prepare(
+            source, resolved, data=data, batch_size=batch_size, device=device
+        )
+        rows = tuple(
+            row
+            for layer in score_network(network, resolved, device, statistics)
+            for row in _rows(network.name, layer, ratios, level)
+        )
+    names = tuple(criterion.name for criterion in resolved)
+    return SimilarityResult(rows, (network,), level=level, criteria=names)
 
 
 def _overlap_name(ratio: float) -> str:
@@ -227,34 +232,40 @@ def _overlap_name(ratio: float) -> str:
 
 
 def _rows(
-    network: str, scored: LayerScores, ratios: tuple[float, ...], alpha: float
-) -> list[dict[str, Any]]:
+    network: str, scored: LayerScores, ratios: tuple[float, ...], level: float
+) -> Iterator[SimilarityRow]:
     """One row for each pair of criteria in one layer."""
     layer = scored.layer
     problems = [
-        _problem(*each) for each in zip(scored.criteria, scored.values, scored.reasons, strict=True)
+        _problem(*parts)
+        for parts in zip(scored.criteria, scored.values, scored.reasons, strict=True)
     ]
     usable = [i for i, problem in enumerate(problems) if not problem]
-    measured = _coefficients(scored.values[usable], ratios, alpha) if usable else {}
+    coefficients = _coefficients(scored.values[usable], level) if usable else {}
+    overlaps = _overlaps(scored.values[usable], ratios) if usable else {}
     remark = _remark(layer.n_filters, ratios)
-    rows = []
     for a, b in itertools.combinations(range(len(scored.criteria)), 2):
         reasons = dict.fromkeys(problems[i] for i in (a, b) if problems[i])
-        row: dict[str, Any] = {
-            "network": network,
-            "layer": layer.name,
-            "criterion_a": scored.criteria[a],
-            "criterion_b": scored.criteria[b],
-            "n_filters": layer.n_filters,
-            "dim": layer.dim,
-            "method": _METHOD,
-            "reason": "; ".join(reasons) or remark,
-        }
-        if not reasons:
-            at = usable.index(a), usable.index(b)
-            row.update({name: values[at].item() for name, values in measured.items()})
-        rows.append(row)
-    return rows
+        pair = None if reasons else (usable.index(a), usable.index(b))
+        yield SimilarityRow(
+            network=network,
+            layer=layer.name,
+            criterion_a=scored.criteria[a],
+            criterion_b=scored.criteria[b],
+            **{name: _of_pair(coefficients.get(name), pair) for name in _COEFFICIENTS},
+            overlaps={
+                _overlap_name(ratio): _of_pair(overlaps.get(ratio), pair) for ratio in ratios
+            },
+            n_filters=layer.n_filters,
+            dim=layer.dim,
+            method=_METHOD,
+            reason="; ".join(reasons) or remark,
+        )
+
+
+def _of_pair(matrix: Tensor | None, pair: tuple[int, int] | None) -> float:
+    """One element; NaN if it is undefined."""
+    return float("nan") if matrix is None or pair is None else float(matrix[pair])
 
 
 def _problem(criterion: str, scores: Tensor, reason: str) -> str:
@@ -277,15 +288,17 @@ def _remark(n: int, ratios: tuple[float, ...]) -> str:
     return "; ".join(remarks)
 
 
-def _coefficients(scores: Tensor, ratios: tuple[float, ...], alpha: float) -> dict[str, Tensor]:
+_COEFFICIENTS = ("spearman", "spearman_low", "spearman_high", "kendall", "rbo")
+
+
+def _coefficients(scores: Tensor, level: float) -> dict[str, Tensor]:
     """Every coefficient of every pair of rows, on the CPU."""
-    low, high = spearman_interval(scores, alpha)
-    measured = {
-        "spearman": spearman(scores),
-        "spearman_low": low,
-        "spearman_high": high,
-        "kendall": kendall(scores),
-        "rbo": rank_biased_overlap(scores, PERSISTENCE),
-    }
-    measured |= {_overlap_name(ratio): lowest_overlap(scores, ratio) for ratio in ratios}
-    return {name: values.cpu() for name, values in measured.items()}
+    low, high = spearman_interval(scores, level)
+    rbo = rank_biased_overlap(scores, PERSISTENCE)
+    matrices = (spearman(scores), low, high, kendall(scores), rbo)
+    return {name: each.cpu() for name, each in zip(_COEFFICIENTS, matrices, strict=True)}
+
+
+def _overlaps(scores: Tensor, ratios: tuple[float, ...]) -> dict[float, Tensor]:
+    """The Jaccard index of every pair of rows at each ratio, on the CPU."""
+    return {ratio: lowest_overlap(scores, ratio).cpu() for ratio in ratios}

@@ -55,9 +55,9 @@ class Latency:
     median, low, high : float
         Median and quartiles of the repeats.
     repeats, batch : int
-        How many passes were timed, and images in each.
+        Number of timed passes, and of images in each.
     device : str
-        Where.
+        Where it was measured.
     """
 
     median: float
@@ -71,7 +71,7 @@ class Latency:
 def example_input(model: nn.Module, example: Example) -> Tensor:
     """The input given, or a random one of the shape given, where and as the model's weights are.
 
-    Whole numbers of 32 or 64 bits, as those of words, stay what they are.
+    Whole numbers of 32 or 64 bits, such as those of words, stay what they are.
 
     Raises
     ------
@@ -104,7 +104,7 @@ def one_image(model: nn.Module, batch: Tensor) -> Tensor:
 
 
 def count(model: nn.Module, example: Example) -> Cost:
-    """Count parameters, and multiply-adds while the model computes one image.
+    """Count the parameters, and the multiply-adds of one image, while the model computes it.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def count(model: nn.Module, example: Example) -> Cost:
         The network; it runs once, in evaluation mode, and stays as it is.
     example : Tensor or sequence of int
         An input or its shape, batch first; the first image is used, or all of them where the
-        network does not take one alone, as one that compares the two halves of its batch.
+        network does not take one alone, such as one that compares the halves of its batch.
 
     Examples
     --------
@@ -150,7 +150,7 @@ def latency(model: nn.Module, example: Example, *, repeats: int = 30, warm_up: i
         Median and quartiles: single passes are disturbed by whatever else runs.
     """
     if repeats < 1 or warm_up < 0:
-        raise SelectionError(f"1 timed pass or more are needed, not {repeats}")
+        raise SelectionError(f"at least 1 timed pass is needed, not {repeats}")
     batch = example_input(model, example)
 
     def wait() -> None:

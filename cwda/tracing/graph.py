@@ -85,7 +85,7 @@ def _why_not(model: nn.Module, example: Tensor | None, error: Exception) -> str:
     if isinstance(error, TypeError) and str(error).startswith("cannot assign"):
         return (
             f"the forward pass of {name} gives a buffer or parameter another tensor{where}; "
-            "change it in place instead, as by .copy_()"
+            "change it in place instead, such as by .copy_()"
         )
     if example is not None:
         wanted = _required(model)

@@ -13,8 +13,6 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.instancenorm import _InstanceNorm
 
 __all__ = [
     "ACTIVATIONS",
@@ -64,6 +62,13 @@ SHUFFLING = "channels rearranged in groups of a size given"
 CREATING = "a new value in the form of another"
 FORM = "the form of a value, not its elements"
 
+#: Activations, such as criteria look for behind a convolution.
+_ACTIVATIONS = (
+    "relu relu6 leaky_relu rrelu elu selu celu gelu silu mish hardswish hardtanh softsign softplus"
+    " softshrink hardshrink tanhshrink threshold tanh sigmoid hardsigmoid logsigmoid"
+    " clamp clamp_min clip"
+)
+
 _NAMES: dict[str, str] = {
     ADDITIVE: "add sub subtract rsub maximum minimum fmax fmin",
     MULTIPLICATIVE: "mul multiply logical_and and",
@@ -71,9 +76,7 @@ _NAMES: dict[str, str] = {
     SELECTING: "where masked_fill",
     CREATING: "empty_like rand_like randn_like randint_like new_zeros new_ones new_full new_empty",
     ELEMENTWISE: (
-        "relu relu6 leaky_relu rrelu elu selu celu gelu silu mish hardswish hardtanh softsign"
-        " softplus softshrink hardshrink tanhshrink threshold tanh sigmoid hardsigmoid"
-        " logsigmoid clamp clamp_min clamp_max clip abs neg negative pow square sqrt rsqrt exp"
+        f"{_ACTIVATIONS} clamp_max abs neg negative pow square sqrt rsqrt exp"
         " expm1 log log1p sin cos erf reciprocal sign round floor ceil sgn nan_to_num"
         " gt ge lt le eq ne clone detach contiguous float double half bfloat16 bool int long to"
         " type type_as cpu cuda requires_grad_ fill zero identity zeros_like ones_like full_like"
@@ -81,11 +84,20 @@ _NAMES: dict[str, str] = {
         " feature_alpha_dropout stochastic_depth"
     ),
     PER_CHANNEL: (
-        "max_pool1d max_pool2d max_pool3d avg_pool1d avg_pool2d avg_pool3d lp_pool1d lp_pool2d"
+        "max_pool1d max_pool2d max_pool3d avg_pool1d avg_pool2d avg_pool3d"
+        " lp_pool1d lp_pool2d lp_pool3d"
         " adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d"
-        " adaptive_max_pool2d adaptive_max_pool3d interpolate upsample"
+        " adaptive_max_pool2d adaptive_max_pool3d"
+        " interpolate upsample upsampling_nearest2d upsampling_bilinear2d"
+        " zero_pad1d zero_pad2d zero_pad3d constant_pad1d constant_pad2d constant_pad3d"
+        " circular_pad1d circular_pad2d circular_pad3d"
+        " reflection_pad1d reflection_pad2d reflection_pad3d"
+        " replication_pad1d replication_pad2d replication_pad3d"
     ),
-    NORM: "batch_norm instance_norm prelu",
+    NORM: (
+        "batch_norm batch_norm1d batch_norm2d batch_norm3d sync_batch_norm"
+        " instance_norm instance_norm1d instance_norm2d instance_norm3d prelu"
+    ),
     REDUCING: "mean sum amax amin var std",
     MOVING: (
         "cat concat concatenate stack permute transpose swapaxes swapdims movedim moveaxis t"
@@ -103,41 +115,11 @@ _NAMES: dict[str, str] = {
     FORM: "shape size numel nelement stride storage_offset len",
 }
 
-_LAYERS: dict[str, tuple[type[nn.Module], ...]] = {
-    ELEMENTWISE: (
-        *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.RReLU, nn.ELU, nn.CELU, nn.SELU, nn.GELU),
-        *(nn.SiLU, nn.Mish, nn.Hardswish, nn.Tanh, nn.Hardtanh, nn.Softsign, nn.Softplus),
-        *(nn.Softshrink, nn.Hardshrink, nn.Tanhshrink, nn.Threshold),
-        *(nn.Sigmoid, nn.Hardsigmoid, nn.LogSigmoid, nn.Identity),
-        *(nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout),
-        nn.FeatureAlphaDropout,
-    ),
-    PER_CHANNEL: (
-        *(nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d),
-        *(nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d),
-        *(nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d),
-        *(nn.LPPool1d, nn.LPPool2d, nn.Upsample, nn.ZeroPad1d, nn.ZeroPad2d, nn.ZeroPad3d),
-        *(nn.ReflectionPad1d, nn.ReflectionPad2d, nn.ReflectionPad3d),
-        *(nn.ReplicationPad1d, nn.ReplicationPad2d, nn.ReplicationPad3d),
-        *(nn.ConstantPad1d, nn.ConstantPad2d, nn.ConstantPad3d),
-        *(nn.CircularPad1d, nn.CircularPad2d, nn.CircularPad3d),
-    ),
-    NORM: (_BatchNorm, _InstanceNorm, nn.PReLU),
-    MOVING: (nn.PixelUnshuffle,),
-    FLATTEN: (nn.Flatten,),
-    HALVING: (nn.GLU,),
-    SHUFFLING: (nn.PixelShuffle, nn.ChannelShuffle),
-}
+#: Kinds of layers that are followed; others of the same name take their sizes otherwise.
+_OF_LAYERS = {ELEMENTWISE, PER_CHANNEL, NORM, MOVING, FLATTEN, HALVING, SHUFFLING}
 
 #: Operations that are activations, by name.
-ACTIVATIONS = frozenset(
-    {
-        *("relu", "relu6", "leakyrelu", "prelu", "rrelu", "elu", "selu", "celu", "gelu", "silu"),
-        *("mish", "softplus", "softsign", "tanh", "sigmoid", "logsigmoid", "hardswish"),
-        *("hardtanh", "hardsigmoid", "hardshrink", "softshrink", "tanhshrink", "threshold"),
-        *("clamp", "clampmin", "clip"),
-    }
-)
+ACTIVATIONS = frozenset(name.replace("_", "") for name in f"{_ACTIVATIONS} prelu".split())
 #: Activations that can also weigh another value.
 GATES = frozenset({"sigmoid", "hardsigmoid"})
 
@@ -155,13 +137,13 @@ def _functions() -> dict[Any, str]:
     """The names of functions: by identity, for others may bear the same name."""
     from torchvision.ops import stochastic_depth
 
-    found: dict[Any, str] = {stochastic_depth: "stochasticdepth"}
-    for place in (torch, F, operator):
-        for spelled in dir(place):
+    functions: dict[Any, str] = {stochastic_depth: "stochasticdepth"}
+    for home in (torch, F, operator):
+        for spelled in dir(home):
             name = _plain(spelled)
-            if name in _kinds() and callable(getattr(place, spelled)):
-                found[getattr(place, spelled)] = name
-    return found
+            if name in _kinds() and callable(getattr(home, spelled)):
+                functions[getattr(home, spelled)] = name
+    return functions
 
 
 def operation(n: fx.Node, root: nn.Module | None = None) -> str:
@@ -181,23 +163,23 @@ def operation(n: fx.Node, root: nn.Module | None = None) -> str:
 
 
 def kind(n: fx.Node, root: nn.Module | None = None) -> str:
-    """The kind of a node's operation; empty if it is none of those known."""
+    """The kind of a node's operation; empty if it is unknown."""
+    result = _kinds().get(operation(n, root), "")
     if n.op == "call_module" and root is not None:
-        layer = root.get_submodule(str(n.target))
-        found = (name for name, known in _LAYERS.items() if isinstance(layer, known))
-        return next(found, "") if is_torch_layer(layer) else ""
-    return _kinds().get(operation(n, root), "")
+        followed = is_torch_layer(root.get_submodule(str(n.target))) and result in _OF_LAYERS
+        return result if followed else ""
+    return result
 
 
 def is_torch_layer(layer: nn.Module) -> bool:
     """Whether a layer computes what its class in torch.nn does."""
-    homes = (each.__module__ for each in type(layer).__mro__ if "forward" in vars(each))
+    homes = (kind.__module__ for kind in type(layer).__mro__ if "forward" in vars(kind))
     return next(homes, "").startswith("torch.nn.") and "forward" not in vars(layer)
 
 
 def layer_name(layer: nn.Module) -> str:
     """The name of the class in torch.nn that a layer is of, or derives from."""
-    classes = (each for each in type(layer).__mro__ if each.__module__.startswith("torch.nn."))
+    classes = (kind for kind in type(layer).__mro__ if kind.__module__.startswith("torch.nn."))
     return next(classes, nn.Module).__name__.lower()
 
 

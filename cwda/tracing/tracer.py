@@ -143,10 +143,10 @@ class ExampleTracer(LayerTracer):
                 return target(*args, **kwargs)
             if kind == "call_method":
                 return getattr(args[0], target)(*args[1:], **kwargs)
-            found: Any = self.root
+            attribute: Any = self.root
             for name in target.split("."):
-                found = getattr(found, name)
-            return found(*args, **kwargs) if kind == "call_module" else found
+                attribute = getattr(attribute, name)
+            return attribute(*args, **kwargs) if kind == "call_module" else attribute
 
     def trace(self, root: Any, concrete_args: Any = None) -> fx.Graph:
         """The graph of a model."""
@@ -208,8 +208,8 @@ class Symbol(fx.Proxy):
         return self._attribute(name) if isinstance(held, Tensor) else held
 
     def _attribute(self, name: str) -> Symbol:
-        found: Any = self.tracer.create_proxy("call_function", getattr, (self, name), {})
-        return cast("Symbol", found)
+        attribute: Any = self.tracer.create_proxy("call_function", getattr, (self, name), {})
+        return cast("Symbol", attribute)
 
     def parts(self) -> tuple[Any, ...]:
         """A symbol for each part of a value that has parts."""
@@ -296,21 +296,21 @@ def _namespaces(root: nn.Module) -> list[dict[str, Any]]:
 
     Elsewhere it must not: torch itself would take the memory of a symbol for a tensor's.
     """
-    found: dict[int, dict[str, Any]] = {}
+    spaces: dict[int, dict[str, Any]] = {}
     for part in root.modules():
         if isinstance(part, torch.jit.ScriptModule):
             continue
         space = getattr(inspect.unwrap(type(part).forward), "__globals__", {})
         home = str(space.get("__name__", "torch"))
         if home.partition(".")[0] not in ("torch", "cwda") and "isinstance" not in space:
-            found[id(space)] = space
-    return [*found.values()]
+            spaces[id(space)] = space
+    return [*spaces.values()]
 
 
 def _is_of(value: Any, kinds: Any) -> bool:
     """`isinstance`, by the value of a symbol."""
-    known = value.value if type(value) is Symbol else value
-    return isinstance(known, kinds)
+    inner = value.value if type(value) is Symbol else value
+    return isinstance(inner, kinds)
 
 
 def place_in_forward(error: BaseException) -> str:
@@ -327,7 +327,7 @@ def place_in_forward(error: BaseException) -> str:
 
 
 def _tells_elements(target: Any, value: Any, args: Any, kwargs: Any) -> bool:
-    """Whether a value that is no tensor was computed from the elements of one."""
+    """Whether a value that is not a tensor was computed from the elements of one."""
     if any(isinstance(leaf, Tensor) for leaf in _leaves(value)):
         return False
     symbols = [leaf for leaf in _leaves((args, kwargs)) if type(leaf) is Symbol]
@@ -365,12 +365,12 @@ def _leaves(value: Any) -> Iterator[Any]:
 
 
 def _computes_weights(m: nn.Module) -> bool:
-    """Whether a layer's weight is no parameter of it, as with weight normalisation."""
+    """Whether a layer's weight is not its parameter, such as with weight normalisation."""
     return bool(computed_tensors(m)) and nn.Module not in type(m).__bases__
 
 
 def computed_tensors(m: nn.Module) -> list[str]:
-    """The weights and biases of a layer that are no parameters of it."""
+    """The weights and biases of a layer that are not its parameters."""
     if not isinstance(m, _ConvNd | nn.Linear | _BatchNorm):
         return []
     return [

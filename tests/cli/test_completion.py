@@ -29,7 +29,7 @@ def test_the_names_are_those_of_the_package():
     assert set(completion.criteria()) == {
         name for name, module in modules.items() if module.startswith("cwda.scoring.")
     }
-    assert completion.conditions() == [condition.name for condition in CONDITIONS]
+    assert completion.conditions() == list(CONDITIONS)
     assert completion.rungs() == [rung.name for rung in LADDER]
     assert completion.factors() == list(FACTORS)
     offered = set(completion.models())

@@ -123,7 +123,7 @@ def test_long_work_says_how_far_it_is(heard):
 def test_running_a_network_says_how_far_it_is(heard):
     images = torch.zeros(5, 3, 8, 8)
     model = cwda.load_model("resnet20-cifar10")
-    cwda.scoring.collect(model, images, "activations", device="cpu", batch_size=2)
+    cwda.scoring.collect(model, "activations", data=images, batch_size=2, device="cpu")
     assert heard == [["running the network", 3, 3]]
 
 

@@ -13,7 +13,7 @@ from cwda.loading import load
 from cwda.scoring import NORM_BASED, criterion
 from cwda.scoring.dispersion import dispersion
 from cwda.theory import BLOCK, SCALE, fit_layer, score_law
-from tests.pruning.networks import layer_of, network, random_layer
+from tests.helpers.networks import layer_of, network, random_layer
 
 
 def scaled_layer(name, sd, seed=0, filters=64):
@@ -30,7 +30,7 @@ def test_rows_join_what_is_measured_and_predicted():
         [name, each] for name in ("a", "b") for each in NORM_BASED
     ]
     assert (found["reason"] == "").all()
-    measured = dispersion(net)
+    measured = dispersion(net).table
     for column in ("mean", "sd", "cv", "robust_cv", "q90_q10", "gini"):
         assert found[column].tolist() == measured[column].tolist()
     for column, rung in (("cv_predicted", BLOCK), ("cv_scale", SCALE)):

@@ -11,7 +11,7 @@ from cwda.errors import CriterionError, CwdaError, SelectionError
 from cwda.layers import ConvLayer
 from cwda.loading import load
 from cwda.pruning import overlap, select
-from tests.pruning.networks import network, random_layer
+from tests.helpers.networks import network, random_layer
 
 
 def made_up(sd=0.2, seed=0):
@@ -31,7 +31,8 @@ def test_measured_columns_are_the_selection(normalise):
     net = made_up()
     found = global_pruning(net, ["l1", "fermat"], ratios=0.3, normalise=normalise, rungs="scale")
     chosen = {
-        each: select(net, each, 0.3, "global", normalise=normalise) for each in ("l1", "fermat")
+        each: select(net, each, 0.3, strategy="global", normalise=normalise)
+        for each in ("l1", "fermat")
     }
     for row in found.table.itertuples():
         assert row.share_measured == len(chosen[row.criterion].pruned[row.layer]) / row.n_filters

@@ -309,7 +309,7 @@ def test_thinning_keeps_the_extremes():
 def test_histogram_counts_all_filters():
     ax = figures.score_histogram(layer(n=200), "l1")
     counts, edges, _ = ax.patches[0].get_data()
-    expected = scores(layer(n=200), ["l1"])["l1"]
+    expected = scores(layer(n=200), ["l1"]).wide()["l1"]
     assert counts.sum() == 200
     np.testing.assert_allclose([edges[0], edges[-1]], [expected.min(), expected.max()])
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from cwda.numerics.ranking.lowest import lowest_count, lowest_overlap, rank_biased_overlap
+from cwda.numerics.ranking.overlap import lowest_count, lowest_overlap, rank_biased_overlap
 from cwda.numerics.ranking.rank_intervals import (
     bonett_wright_interval,
     spearman_interval,
@@ -165,7 +165,7 @@ def test_interval_equals_its_formula():
     left_out = [stats.spearmanr(*np.delete(scores.numpy(), i, axis=1)).statistic for i in range(20)]
     z = np.arctanh(left_out)
     half = stats.t.ppf(0.95, 19) * np.sqrt(19 / 20 * ((z - z.mean()) ** 2).sum())
-    low, high = spearman_interval(scores, alpha=0.1)
+    low, high = spearman_interval(scores, level=0.9)
     assert low[0, 1].item() == pytest.approx(np.tanh(np.arctanh(rho) - half), abs=1e-10)
     tau = stats.kendalltau(*scores.numpy()).statistic
     unbiased = (21 * rho - 3 * tau) / 18  # E rho = ((n-2) rho_s + 3 tau) / (n+1), Kendall

@@ -8,7 +8,7 @@ from cwda.errors import PlanError
 from cwda.loading import load
 from cwda.models import cifar_resnet
 from cwda.pruning import Masks, make_plan, masked, select
-from tests.pruning.models import Gated, Grouped, Vgg, built, resnet20
+from tests.helpers.models import Gated, Grouped, Vgg, built, resnet20
 
 CIFAR = (1, 3, 32, 32)
 IMAGE = (1, 3, 16, 16)

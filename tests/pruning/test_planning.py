@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from cwda.coupling import couple
-from cwda.errors import CriterionError, PlanError, SelectionError
+from cwda.errors import CriterionError, CwdaError, PlanError, SelectionError
 from cwda.loading import load
 from cwda.pruning import Plan, make_plan, overlap, select
 from cwda.scoring import scores
-from tests.pruning.models import Behind, Gated, Grouped, Joined, Vgg, built, resnet20, vision
+from tests.helpers.models import Behind, Gated, Grouped, Joined, Vgg, built, resnet20, vision
 
 CIFAR = (1, 3, 32, 32)
 IMAGE = (1, 3, 16, 16)
@@ -32,13 +32,13 @@ def test_without_ties_a_plan_is_what_select_takes():
     model = built(Vgg)
     for strategy in ("layerwise", "global"):
         plan = make_plan(model, "l2", 0.4, IMAGE, strategy=strategy, minimum=0)
-        assert plan.pruned == select(load(model), "l2", 0.4, strategy).pruned
+        assert plan.pruned == select(load(model), "l2", 0.4, strategy=strategy).pruned
         assert plan.shares["filters"] == plan.achieved
 
 
 def test_tied_filters_go_together_by_their_mean_score(model, coupling):
     plan = make_plan(model, "l1", 0.5, coupling)
-    table = scores(load(model), ["l1"]).groupby("layer")["score"]
+    table = scores(load(model), ["l1"]).table.groupby("layer")["score"]
     scored = {name: values.tolist() for name, values in table}
     stream = ["conv1", *(f"layer1.{j}.conv2" for j in range(3))]
     middle = [f"layer2.{j}.conv2" for j in range(3)]
@@ -147,7 +147,7 @@ def test_ways_to_combine(combine, expected):
 
 
 def test_scores_from_a_table_of_any_criterion(model, coupling):
-    table = scores(load(model), ["fermat"])
+    table = scores(load(model), ["fermat"]).table
     given = {
         str(name): rows["score"].to_numpy() for name, rows in table.groupby("layer", sort=False)
     }
@@ -208,9 +208,9 @@ def _damaged(**changes):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "no JSON"),
-        ("[" * 100_000, "no JSON"),
-        ("9" * 5000, "no JSON"),
+        ("{", "not JSON"),
+        ("[" * 100_000, "not JSON"),
+        ("9" * 5000, "not JSON"),
         ("[]", "does not say 'format'"),
         ({"format": "another"}, "does not say 'format'"),
         ({"ratio": "gone"}, "'ratio' is missing"),
@@ -242,13 +242,30 @@ def test_damaged_files_give_one_line(tmp_path, content, message):
 
 
 def test_files_that_cannot_be_read_or_written(tmp_path):
-    with pytest.raises(PlanError, match="cannot read"):
+    with pytest.raises(PlanError, match="cannot be read"):
         Plan.load(tmp_path / "none.json")
     (tmp_path / "bytes").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(PlanError, match="no text"):
+    with pytest.raises(PlanError, match="not text"):
         Plan.load(tmp_path / "bytes")
-    with pytest.raises(PlanError, match="cannot write"):
-        make_plan(built(Joined), "l2", 0.5, IMAGE).save(tmp_path / "no" / "plan.json")
+    plan = make_plan(built(Joined), "l2", 0.5, IMAGE)
+    with pytest.raises(CwdaError, match="cannot be written"):
+        plan.save(tmp_path / "no" / "plan.json")
+
+
+def test_a_plan_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):
+    plan, path = make_plan(built(Joined), "l2", 0.5, IMAGE), tmp_path / "plan.json"
+    plan.save(path)
+    monkeypatch.setattr(Plan, "to_json", lambda self: "\udcff")  # fails while it is written
+    with pytest.raises(UnicodeEncodeError):
+        plan.save(path)
+    assert Plan.load(path) == plan
+    assert [each.name for each in tmp_path.iterdir()] == ["plan.json"]
+
+
+def test_a_plan_shows_its_layers_in_a_notebook():
+    shown = make_plan(built(Joined), "l2", 0.5, IMAGE)._repr_html_()
+    assert "<td>left</td>" in shown
+    assert "asked for" in shown
 
 
 def test_densely_connected_layers_are_planned_by_exact_costs():

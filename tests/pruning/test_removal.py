@@ -14,7 +14,7 @@ from cwda.pruning import export, make_plan, masked, remove
 from cwda.pruning.removal import TOLERANCE
 from cwda.tracing import count, latency
 from cwda.tracing.graph import trace
-from tests.pruning.models import (
+from tests.helpers.models import (
     Behind,
     Gated,
     Grouped,
@@ -55,7 +55,7 @@ def test_masked_and_slim_network_agree(name, strategy):
     model = make()
     coupling = couple(model, shape)
     plan = make_plan(model, "l2", 0.4, coupling, strategy=strategy, normalise="mean")
-    found = remove(model, plan, shape, coupling=coupling)
+    found = remove(model, plan, coupling)
     images = torch.randn((2, *shape[1:]), generator=torch.Generator().manual_seed(7))
     with torch.no_grad():
         one, other = masked(model, plan, coupling)(images), found.model(images)
@@ -141,7 +141,7 @@ def test_latency_before_and_after():
     assert table["batch"].tolist() == [4, 4]
     one = latency(model, IMAGE, repeats=1, warm_up=0)
     assert one.low == one.median == one.high > 0
-    with pytest.raises(SelectionError, match="1 timed pass"):
+    with pytest.raises(SelectionError, match="at least 1 timed pass"):
         latency(model, IMAGE, repeats=0)
 
 

@@ -9,7 +9,7 @@ from cwda.errors import CriterionError, CwdaError, SelectionError, SourceError
 from cwda.loading import load
 from cwda.pruning import overlap, pruned_indices, select
 from cwda.scoring import NORM_BASED, scores
-from tests.pruning.networks import layer_of, network, random_layer
+from tests.helpers.networks import layer_of, network, random_layer
 
 
 def _two():
@@ -32,7 +32,7 @@ def test_layerwise_reports_the_share_it_reaches():
 
 
 def test_one_global_ranking_empties_the_small_layer_and_says_so():
-    found = select(_two(), "l2", 0.5, "global")
+    found = select(_two(), "l2", 0.5, strategy="global")
     assert found.pruned == {"small": (0, 1, 2, 3), "large": (1,)}
     assert found.emptied == ("small",)
     assert "emptied: small" in repr(found)
@@ -42,7 +42,7 @@ def test_one_global_ranking_empties_the_small_layer_and_says_so():
 
 def test_scores_relative_to_the_layer_spread_a_global_ranking():
     for normalise in ("mean", "zscore"):
-        found = select(_two(), "l2", 0.5, "global", normalise)
+        found = select(_two(), "l2", 0.5, strategy="global", normalise=normalise)
         assert {name: len(pruned) for name, pruned in found.pruned.items()} == {
             "small": 2,
             "large": 3,
@@ -50,16 +50,16 @@ def test_scores_relative_to_the_layer_spread_a_global_ranking():
 
 
 def test_global_selection_equals_sorting_the_table(resnet56):
-    table = scores(resnet56, ["l1"]).sort_values("score", kind="stable")
+    table = scores(resnet56, ["l1"]).table.sort_values("score", kind="stable")
     count = int(0.4 * len(table))
     expected = set(zip(table["layer"][:count], table["filter"][:count], strict=True))
-    found = select(resnet56, "l1", 0.4, "global")
+    found = select(resnet56, "l1", 0.4, strategy="global")
     assert {(name, i) for name, pruned in found.pruned.items() for i in pruned} == expected
 
 
 def test_l1_and_l2_differ_in_global_pruning_more_than_layerwise(resnet56):
     def agreement(strategy):
-        return overlap(*(select(resnet56, name, 0.3, strategy) for name in ("l1", "l2")))
+        return overlap(*(select(resnet56, name, 0.3, strategy=strategy) for name in ("l1", "l2")))
 
     assert agreement("global") < 0.7 < 0.85 < agreement("layerwise")
 
@@ -67,13 +67,13 @@ def test_l1_and_l2_differ_in_global_pruning_more_than_layerwise(resnet56):
 @pytest.mark.parametrize(("ratio", "count"), [(0, 0), (1, 10)])
 @pytest.mark.parametrize("strategy", ["layerwise", "global"])
 def test_nothing_and_everything(ratio, count, strategy):
-    found = select(_two(), "l2", ratio, strategy)
+    found = select(_two(), "l2", ratio, strategy=strategy)
     assert sum(map(len, found.pruned.values())) == count
 
 
 def test_ties_go_by_layer_and_index():
     twins = network(layer_of([[1.0]] * 3, "a"), layer_of([[1.0]] * 3, "b"))
-    assert select(twins, "l1", 0.67, "global").pruned == {"a": (0, 1, 2), "b": (0,)}
+    assert select(twins, "l1", 0.67, strategy="global").pruned == {"a": (0, 1, 2), "b": (0,)}
 
 
 def test_layers_without_scores_are_skipped_with_the_reason():
@@ -86,12 +86,12 @@ def test_layers_without_scores_are_skipped_with_the_reason():
     assert found.table.set_index("layer").loc["bad", "reason"] == found.skipped["bad"]
     dead = network(layer_of([[0.0], [0.0]], "dead"), random_layer("good"))
     for normalise in ("mean", "zscore"):
-        found = select(dead, "l2", 0.5, "global", normalise)
+        found = select(dead, "l2", 0.5, strategy="global", normalise=normalise)
         assert f"no {normalise} to scale by" in found.skipped["dead"]
 
 
 def test_overlap_is_the_jaccard_index():
-    one, two = select(_two(), "l2", 0.5), select(_two(), "l2", 0.5, "global")
+    one, two = select(_two(), "l2", 0.5), select(_two(), "l2", 0.5, strategy="global")
     assert overlap(one, one) == 1
     assert overlap(one, two) == pytest.approx(3 / 7)
     assert math.isnan(overlap(select(_two(), "l2", 0), select(_two(), "l2", 0)))
@@ -104,9 +104,9 @@ def test_impossible_questions_are_refused():
     with pytest.raises(SelectionError, match="not 30"):
         select(net, "l2", 30)
     with pytest.raises(SelectionError, match="did you mean 'global'"):
-        select(net, "l2", 0.3, "globl")
+        select(net, "l2", 0.3, strategy="globl")
     with pytest.raises(SelectionError, match="did you mean 'mean'"):
-        select(net, "l2", 0.3, "global", "means")
+        select(net, "l2", 0.3, strategy="global", normalise="means")
     with pytest.raises(SelectionError, match="within a layer"):
         select(net, "l2", 0.3, normalise="mean")
     with pytest.raises(CriterionError, match="l2"):

@@ -12,8 +12,8 @@ from cwda.errors import CwdaError
 from cwda.models import cifar_resnet
 from cwda.pruning import make_plan, masked, remove
 from cwda.tracing import count
-from tests.pruning.forward_passes import Padded, PaddedBlock
-from tests.pruning.models import built
+from tests.helpers.forward_passes import Padded, PaddedBlock
+from tests.helpers.models import built
 
 IMAGE = (1, 3, 12, 12)
 CIFAR = (1, 3, 32, 32)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cwda.cli.analysis import Steps, analysis
-from cwda.cli.options import Running, criteria_option, option, running_options
+from cwda.cli.options import Running, criteria_option, level_option, option, running_options
 from cwda.cli.sources import Sources
 
 if TYPE_CHECKING:
@@ -25,9 +25,15 @@ __all__ = ["applicability"]
 )
 @criteria_option("Criteria to examine, separated by commas.")
 @option("--ratio", "Share of the filters pruned.", default=0.5, metavar="SHARE")
+@level_option(0.95)
 @running_options
 def applicability(
-    sources: Sources, criteria: list[str], ratio: float, running: Running, device: str
+    sources: Sources,
+    criteria: list[str],
+    ratio: float,
+    level: float,
+    running: Running,
+    device: str,
 ) -> Steps:
     """Ask whether the scores of a layer can tell its filters apart.
 
@@ -43,6 +49,8 @@ def applicability(
 
     def measure(network: Network) -> Applicability:
         network, statistics = evidence.collect(network)
-        return cwda.applicability(network, criteria, ratio=ratio, device=device, data=statistics)
+        return cwda.applicability(
+            network, criteria, ratio=ratio, level=level, data=statistics, device=device
+        )
 
     return measure, show_applicability

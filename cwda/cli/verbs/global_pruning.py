@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cwda.cli.analysis import Steps, analysis
-from cwda.cli.options import NUMBERS, criteria_option, option
+from cwda.cli.options import NUMBERS, criteria_option, level_option, option
 from cwda.cli.sources import Sources
 
 if TYPE_CHECKING:
@@ -33,8 +33,14 @@ __all__ = ["global_pruning"]
     "How to scale the scores of each layer before all are ranked together.",
     type=click.Choice(["mean", "zscore"]),
 )
+@level_option(0.95, "Level of the prediction intervals.")
 def global_pruning(
-    sources: Sources, criteria: list[str], ratios: list[float], normalise: str | None, device: str
+    sources: Sources,
+    criteria: list[str],
+    ratios: list[float],
+    normalise: str | None,
+    level: float,
+    device: str,
 ) -> Steps:
     """Predict and measure what each layer loses when all filters are ranked together.
 
@@ -53,7 +59,7 @@ def global_pruning(
 
     def measure(network: Network) -> GlobalPruning:
         return cwda.global_pruning(
-            network, criteria, ratios=ratios, normalise=normalise, device=device
+            network, criteria, ratios=ratios, normalise=normalise, level=level, device=device
         )
 
     return measure, show_global_pruning

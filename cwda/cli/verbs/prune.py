@@ -170,7 +170,7 @@ def prune(
             device=device,
             data=None if images is None else calibration_images(images, running),
         )
-    removal = cwda.remove(model, plan, example, coupling=coupling)
+    removal = cwda.remove(model, plan, coupling)
     accuracies.append(_accuracy(removal.model, images, device))
     _show(entry.name, removal, accuracies, screen)
     _write(removal, example, plan_file, outputs)

@@ -45,6 +45,6 @@ def similarity(
 
     def measure(network: Network) -> SimilarityResult:
         network, statistics = evidence.collect(network)
-        return cwda.similarity(network, criteria, device=device, alpha=1 - level, data=statistics)
+        return cwda.similarity(network, criteria, level=level, data=statistics, device=device)
 
     return measure, show_similarity

@@ -24,9 +24,9 @@ from matplotlib.textpath import text_to_path
 
 from cwda.errors import CwdaError
 from cwda.formatting import MARKS
+from cwda.scoring.registry import style_of
 
 __all__ = [
-    "CRITERIA",
     "CYCLE",
     "DARK",
     "DIVERGING",
@@ -80,17 +80,6 @@ DARK, GREY, LINES, UNDEFINED = "#222222", "#767676", "#BFBFBF", "#F0F0F0"
 #: Okabe and Ito's colours without black and yellow, darkest first.
 CYCLE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
-#: Colour and marker of the norm-based criteria, and of those often set beside them.
-CRITERIA = {
-    "l1": (CYCLE[0], "o"),
-    "l2": (CYCLE[1], "s"),
-    "gm": (CYCLE[2], "^"),
-    "fermat": (CYCLE[3], "D"),
-    "taylor_l1": (CYCLE[4], "v"),
-    "bn_gamma": (CYCLE[5], "P"),
-    "apoz": ("#6F4E9B", "X"),
-    "random": (GREY, "*"),
-}
 _MARKERS = "os^DvP"
 
 #: Maps of values (lightness rises with the value), of sizes (0 is white), of signed numbers.
@@ -255,9 +244,9 @@ def legend(ax: Axes, **where: Any) -> None:
 
 
 def criterion_style(name: str, place: int = 0) -> tuple[str, str]:
-    """Colour and marker of a criterion; of those without a fixed one by their place."""
+    """Colour and marker of a criterion; by their place for those without a style of their own."""
     at = place % len(CYCLE)
-    return CRITERIA.get(name, (CYCLE[at], _MARKERS[at]))
+    return style_of(name) or (CYCLE[at], _MARKERS[at])
 
 
 def size_in_points(ax: Axes) -> tuple[float, float]:

@@ -16,8 +16,8 @@ __all__ = ["FEWEST_FOR_INTERVAL", "bonett_wright_interval", "spearman_interval"]
 FEWEST_FOR_INTERVAL = 4
 
 
-def spearman_interval(scores: Tensor, alpha: float = 0.05) -> tuple[Tensor, Tensor]:
-    r"""Jackknife interval for Spearman's correlation of all pairs of rows, at level 1 - alpha.
+def spearman_interval(scores: Tensor, level: float = 0.95) -> tuple[Tensor, Tensor]:
+    r"""Jackknife interval for Spearman's correlation of all pairs of rows.
 
     On Fisher's scale, z = atanh(rho): z -+ t_{n-1} sqrt((n-1)/n sum_i (z(-i) - mean z(-i))^2),
     z(-i) without item i. Where all z(-i) agree (perfect agreement) the variance of
@@ -30,8 +30,8 @@ def spearman_interval(scores: Tensor, alpha: float = 0.05) -> tuple[Tensor, Tens
     ----------
     scores : Tensor
         Shape (C, n).
-    alpha : float
-        One minus the nominal coverage.
+    level : float
+        The nominal coverage.
 
     Returns
     -------
@@ -78,11 +78,11 @@ def spearman_interval(scores: Tensor, alpha: float = 0.05) -> tuple[Tensor, Tens
     rho = spearman(scores)
     if n < FEWEST_FOR_INTERVAL:
         return torch.full_like(rho, torch.nan), torch.full_like(rho, torch.nan)
-    z = _fisher(rho, n)
+    z, tail = _fisher(rho, n), (1 + level) / 2
     left_out = _fisher(spearman_leave_one_out(scores), n)
     spread = ((n - 1) * left_out.var(-1, correction=0)).sqrt()
-    other = float(ndtri(1 - alpha / 2)) * ((1 + rho**2 / 2) / (n - 3)).sqrt()
-    width = torch.where(spread == 0, other, float(stdtrit(n - 1, 1 - alpha / 2)) * spread)
+    agreed = float(ndtri(tail)) * ((1 + rho**2 / 2) / (n - 3)).sqrt()
+    width = torch.where(spread == 0, agreed, float(stdtrit(n - 1, tail)) * spread)
     unbiased = ((n + 1) * rho - 3 * kendall(scores)) / (n - 2)
     upper = torch.maximum(z, _fisher(unbiased, n)) + width
     return torch.minimum((z - width).tanh(), rho), torch.maximum(upper.tanh(), rho)

@@ -1,8 +1,8 @@
-"""Runs a traced model on images and notes what the statistics need on the way."""
+"""Runs a traced model on a batch and shows the statistics what they see on the way."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,22 +10,33 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn.modules.conv import _ConvNd
 
-from cwda.errors import DataError
-from cwda.scoring.statistics.one_pass import ImageGradients
-from cwda.scoring.statistics.tally import ActivationSums, as_rows, image_gradient_sums, rank_sums
-from cwda.scoring.statistics.units import Unit
+from cwda.errors import CwdaError, DataError
+from cwda.scoring.statistics.followers import Followers
+from cwda.scoring.statistics.statistic import (
+    OfActivation,
+    OfConvolution,
+    OfGradient,
+    Statistic,
+    as_rows,
+)
 
-__all__ = ["BatchRecord", "Recorder"]
+__all__ = ["Record", "Recorder"]
 
 
 @dataclass
-class BatchRecord:
-    """Sums over the images of one batch: activations by node, gradients by layer."""
+class Record:
+    """Sums over images, by the name of the statistic and the place of observation.
 
-    activations: dict[str, list[ActivationSums]] = field(default_factory=dict)
-    map_ranks: dict[str, Tensor] = field(default_factory=dict)
-    gradients: dict[str, Tensor] = field(default_factory=dict)
-    image_gradients: dict[str, ImageGradients] = field(default_factory=dict)
+    `channels` are the numbers of channels of activations, by their node.
+    """
+
+    sums: dict[tuple[str, str], Any] = field(default_factory=dict)
+    channels: dict[str, int] = field(default_factory=dict)
+
+    def add(self, name: str, place: str, part: Any) -> None:
+        """Add what was observed at one place."""
+        key = name, place
+        self.sums[key] = self.sums[key] + part if key in self.sums else part
 
 
 class Recorder(fx.Interpreter):
@@ -36,56 +47,65 @@ class Recorder(fx.Interpreter):
     graph : fx.GraphModule
         A model that belongs to the recorder: which of its parameters ask for gradients is
         changed.
-    units : mapping of str to Unit
+    layers : mapping of str to Followers
         Its convolutions.
-    needs : frozenset of str
+    statistics : iterable of Statistic
         What to note.
     """
 
     def __init__(
-        self, graph: fx.GraphModule, units: Mapping[str, Unit], needs: frozenset[str]
+        self,
+        graph: fx.GraphModule,
+        layers: Mapping[str, Followers],
+        statistics: Iterable[Statistic[Any, Any]],
     ) -> None:
         super().__init__(graph)
-        self._needs = needs
-        self._watched = {unit.activation for unit in units.values()} - {None}
-        single = {name: unit.calls[0] for name, unit in units.items() if len(unit.calls) == 1}
+        statistics = list(statistics)
+        self._of_activation = [s for s in statistics if isinstance(s, OfActivation)]
+        self._of_gradient = [s for s in statistics if isinstance(s, OfGradient)]
+        self._of_convolution = [s for s in statistics if isinstance(s, OfConvolution)]
+        self._differentiates = bool(self._of_gradient or self._of_convolution)
+        watched = {layer.activation for layer in layers.values()} if self._of_activation else set()
+        self._watched = watched - {None}
+        single = {name: layer.calls[0] for name, layer in layers.items() if len(layer.calls) == 1}
         self._names = {node: name for name, node in single.items()}
         self._convs = {name: _convolution(graph, name) for name in single}
         graph.requires_grad_(False)
         for conv in self._convs.values():
             conv.weight.requires_grad_(self._differentiates)
-        self._record = BatchRecord()
+        self._record = Record()
         self._inputs: dict[str, Tensor] = {}
         self._deltas: dict[str, Tensor] = {}
+        self._gradients: dict[str, Tensor] = {}
 
-    @property
-    def _differentiates(self) -> bool:
-        return bool(self._needs & {"gradients", "image_gradients"})
-
-    def record(self, images: Tensor, labels: Tensor | None, size: int) -> BatchRecord:
+    def record(self, images: Tensor, labels: Tensor | None, size: int) -> Record:
         """The sums over one batch, taken `size` images at a time."""
-        self._record = BatchRecord()
+        self._record = Record()
+        self._gradients.clear()
         parts = [None] * len(images) if labels is None else labels.split(size)
         for x, y in zip(images.split(size), parts, strict=False):
             with torch.set_grad_enabled(self._differentiates):
                 outputs = self._forward(x)
                 if self._differentiates:
                     self._backward(outputs, y)
+        for name, gradient in self._gradients.items():
+            weight = as_rows(self._convs[name].weight, self._convs[name])
+            for statistic in self._of_gradient:
+                part = statistic.observe(gradient, weight, len(images))
+                self._record.add(statistic.name, name, part)
         return self._record
 
     def run_node(self, n: fx.Node) -> Any:
         """Run one node and note its value before a later one may change it in place."""
         result = super().run_node(n)
         name = self._names.get(n)
-        if name is not None and "image_gradients" in self._needs:
+        if name is not None and self._of_convolution:
             self._inputs[name] = self.fetch_args_kwargs_from_env(n)[0][0].detach()
             result.register_hook(self._keep_delta(name))
         if n in self._watched and isinstance(result, Tensor):
-            if "activations" in self._needs:
-                sums = ActivationSums.of(result)
-                self._record.activations.setdefault(n.name, []).append(sums)
-            if "map_ranks" in self._needs:
-                _add(self._record.map_ranks, n.name, rank_sums(result))
+            for statistic in self._of_activation:
+                self._record.add(statistic.name, n.name, statistic.observe(result.detach()))
+            self._record.channels[n.name] = result.shape[1]
         return result
 
     def _keep_delta(self, name: str) -> Callable[[Tensor], None]:
@@ -97,7 +117,7 @@ class Recorder(fx.Interpreter):
     def _forward(self, images: Tensor) -> Any:
         try:
             return self.run(images)
-        except torch.OutOfMemoryError:
+        except (torch.OutOfMemoryError, CwdaError):
             raise
         except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
             reason = str(error).strip().splitlines()[0] if str(error) else type(error).__name__
@@ -107,28 +127,37 @@ class Recorder(fx.Interpreter):
             raise DataError(f"images of {shape} do not fit the model ({reason})") from error
 
     def _backward(self, outputs: Any, labels: Tensor | None) -> None:
-        if not isinstance(outputs, Tensor) or outputs.ndim != 2:
-            raise DataError("gradients need a model that gives images x classes logits")
-        if labels is None:
-            raise DataError("gradients need labels: give data as pairs (images, labels)")
-        if not 0 <= int(labels.min()) <= int(labels.max()) < outputs.shape[1]:
-            raise DataError(
-                f"labels run from {int(labels.min())} to {int(labels.max())}, but the model has "
-                f"{outputs.shape[1]} classes, 0 to {outputs.shape[1] - 1}"
-            )
-        loss = nn.functional.cross_entropy(outputs, labels, reduction="sum")
-        if not bool(loss.isfinite()):
-            raise DataError("the loss is not finite; check the weights and the scale of the images")
+        loss = _loss(outputs, labels)
         weights = [conv.weight for conv in self._convs.values()]
-        found = torch.autograd.grad(loss, weights, allow_unused=True)
-        for (name, conv), gradient in zip(self._convs.items(), found, strict=True):
-            if gradient is not None and "gradients" in self._needs:
-                _add(self._record.gradients, name, as_rows(gradient, conv))
+        gradients = torch.autograd.grad(loss, weights, allow_unused=True)
+        for (name, conv), gradient in zip(self._convs.items(), gradients, strict=True):
+            if gradient is not None and self._of_gradient:
+                rows = as_rows(gradient, conv)
+                before = self._gradients.get(name)
+                self._gradients[name] = rows if before is None else before + rows
             if name in self._deltas:
-                sums = image_gradient_sums(conv, self._inputs[name], self._deltas[name])
-                _add(self._record.image_gradients, name, sums)
+                for statistic in self._of_convolution:
+                    part = statistic.observe(conv, self._inputs[name], self._deltas[name])
+                    self._record.add(statistic.name, name, part)
         self._inputs.clear()
         self._deltas.clear()
+
+
+def _loss(outputs: Any, labels: Tensor | None) -> Tensor:
+    """The cross-entropy summed over the images."""
+    if not isinstance(outputs, Tensor) or outputs.ndim != 2:
+        raise DataError("gradients need a model that gives images x classes logits")
+    if labels is None:
+        raise DataError("gradients need labels: give data as pairs (images, labels)")
+    if not 0 <= int(labels.min()) <= int(labels.max()) < outputs.shape[1]:
+        raise DataError(
+            f"labels run from {int(labels.min())} to {int(labels.max())}, but the model has "
+            f"{outputs.shape[1]} classes, 0 to {outputs.shape[1] - 1}"
+        )
+    loss = nn.functional.cross_entropy(outputs, labels, reduction="sum")
+    if not bool(loss.isfinite()):
+        raise DataError("the loss is not finite; check the weights and the scale of the images")
+    return loss
 
 
 def _convolution(graph: fx.GraphModule, name: str) -> _ConvNd:
@@ -137,7 +166,3 @@ def _convolution(graph: fx.GraphModule, name: str) -> _ConvNd:
     if nn.utils.parametrize.is_parametrized(conv, "weight"):
         nn.utils.parametrize.remove_parametrizations(conv, "weight", leave_parametrized=True)
     return conv
-
-
-def _add(sums: dict[str, Any], name: str, part: Any) -> None:
-    sums[name] = sums[name] + part if name in sums else part

@@ -11,7 +11,7 @@ from cwda.coupling import couple
 from cwda.errors import PlanError, SelectionError, TracingError
 from cwda.models import cifar_resnet
 from cwda.tracing import count
-from tests.pruning.models import Behind, Gated, Grouped, Joined, Twice, Vgg, built, vision
+from tests.helpers.models import Behind, Gated, Grouped, Joined, Twice, Vgg, built, vision
 
 IMAGE = (1, 3, 16, 16)
 

@@ -13,7 +13,7 @@ from cwda.errors import CwdaError, PlanError, SelectionError, TracingError
 from cwda.pruning import make_plan, masked, remove
 from cwda.scoring import collect
 from cwda.tracing import count
-from tests.pruning.forward_passes import (
+from tests.helpers.forward_passes import (
     FIXED,
     FOLLOWED,
     IMAGE,
@@ -23,7 +23,7 @@ from tests.pruning.forward_passes import (
     between,
     layer,
 )
-from tests.pruning.models import built
+from tests.helpers.models import built
 
 
 def _images(seed=5):
@@ -70,7 +70,7 @@ def test_what_is_followed_is_masked_and_removed(name):
         assert not reason or "output of the network" in reason, (filters, reason)
     plan = make_plan(model, "l2", 0.5, coupling)
     _assert_zero_where_read(model, coupling, plan)
-    found = remove(model, plan, IMAGE, coupling=coupling)
+    found = remove(model, plan, coupling)
     with torch.no_grad():
         one, other = (_output(m, _images()) for m in (masked(model, plan, coupling), found.model))
         assert not torch.allclose(one, _output(model, _images()))
@@ -245,7 +245,7 @@ def test_what_is_no_network_to_prune_is_refused_in_one_line():
 
 def test_statistics_of_a_network_whose_code_looks_at_sizes():
     model = built(FOLLOWED["chunks"])  # it makes a list of the parts of a tensor
-    found = collect(model, _images(), needs="activations", device="cpu")
+    found = collect(model, "activations", data=_images(), device="cpu")
     wanted = F.relu(model.first(_images())).double().mean((0, 2, 3))
     assert torch.allclose(found.layers["first"].activations.mean, wanted)
     plan = make_plan(model, "mean_activation", 0.5, IMAGE, data=_images(), device="cpu")

@@ -1,4 +1,4 @@
-"""The layers of a model with weights, and the channel of each of their rows and columns."""
+"""Where channels are in a model: rows and columns of layers, axes of tensors, inputs, paddings."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
 from cwda.brief import brief
 from cwda.coupling.layers import Use
 
-__all__ = ["ChannelArray", "Marks", "Padding", "Read", "Site", "Slot", "site_of"]
+__all__ = ["ChannelArray", "Marks", "Padding", "Read", "Site", "Slot", "kept", "site_of"]
 
 ChannelArray = npt.NDArray[np.int64]
 Marks = npt.NDArray[np.bool_]
@@ -132,6 +133,11 @@ class Padding:
     after: int
     owner: str
     place: int
+
+
+def kept(channels: ChannelArray, marked: Marks) -> Tensor:
+    """The places of an axis, given by their channels, that stay when the marked ones go."""
+    return torch.from_numpy(np.flatnonzero(~marked[channels]))
 
 
 def site_of(

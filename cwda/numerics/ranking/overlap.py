@@ -21,7 +21,7 @@ def lowest_count(n: int, ratio: float) -> int:
 
     Examples
     --------
-    >>> from cwda.numerics.ranking.lowest import lowest_count
+    >>> from cwda.numerics.ranking.overlap import lowest_count
     >>> lowest_count(64, 0.3), lowest_count(100, 0.29)
     (19, 29)
     """
@@ -44,7 +44,7 @@ def lowest_overlap(scores: Tensor, ratio: float) -> Tensor:
     Examples
     --------
     >>> import torch
-    >>> from cwda.numerics.ranking.lowest import lowest_overlap
+    >>> from cwda.numerics.ranking.overlap import lowest_overlap
     >>> lowest_overlap(torch.tensor([[1.0, 2, 3, 4], [1.0, 3, 2, 4]]), 0.5)[0, 1]
     tensor(0.3333, dtype=torch.float64)
     """
@@ -69,7 +69,7 @@ def rank_biased_overlap(scores: Tensor, persistence: float = 0.9) -> Tensor:
     Examples
     --------
     >>> import torch
-    >>> from cwda.numerics.ranking.lowest import rank_biased_overlap
+    >>> from cwda.numerics.ranking.overlap import rank_biased_overlap
     >>> rank_biased_overlap(torch.tensor([[1.0, 2, 3], [2.0, 1, 3]]))
     tensor([[1.0000, 0.9000],
             [0.9000, 1.0000]], dtype=torch.float64)

@@ -10,32 +10,32 @@ from scipy import stats
 from cwda.errors import CriterionError, SourceError
 from cwda.scoring import scores
 from cwda.scoring.dispersion import dispersion
-from tests.pruning.networks import layer_of, network, random_layer
+from tests.helpers.networks import layer_of, network, random_layer
 
 
 def test_a_network_has_a_row_per_layer_and_criterion():
     net = network(random_layer("a"), random_layer("b", filters=24, seed=1))
-    found = dispersion(net, ["l1", "gm"])
+    found = dispersion(net, ["l1", "gm"]).table
     assert found[["layer", "criterion"]].values.tolist() == [
         [name, each] for name in ("a", "b") for each in ("l1", "gm")
     ]
     assert (found["reason"] == "").all()
     assert found["n_filters"].tolist() == [16, 16, 24, 24]
-    measured = scores(net["b"], ["gm"])["gm"].to_numpy()
+    measured = scores(net["b"], ["gm"]).wide()["gm"].to_numpy()
     assert found["cv"][3] == pytest.approx(stats.variation(measured, ddof=1), rel=1e-12)
 
 
 def test_lists_of_scores():
     x = [0.9, 0.8, 0.4, 0.01]
     for source in (x, np.array(x), torch.tensor(x, dtype=torch.float64), {"scores": x}):
-        found = dispersion(source)
+        found = dispersion(source).table
         assert found["layer"].tolist() == ["scores"]
         assert found["cv"][0] == pytest.approx(stats.variation(x, ddof=1), rel=1e-12)
 
 
 @pytest.mark.parametrize("source", [[], [1.0, math.nan], [[1.0], [2.0]], None, 3.0])
 def test_what_is_no_list_of_scores(source):
-    with pytest.raises(SourceError, match="no list of finite scores"):
+    with pytest.raises(SourceError, match="not a list of finite scores"):
         dispersion(source)
 
 
@@ -49,7 +49,7 @@ def test_bad_layers_have_reasons():
     bad.weight[0, 0, 0, 0] = math.nan
     same = layer_of([[1.0, 2.0]] * 5, "same")
     net = network(bad, same, random_layer("one", filters=1), layer_of([[0.0], [0.0]], "zero"))
-    found = dispersion(net, ["l2"]).set_index("layer")
+    found = dispersion(net, ["l2"]).table.set_index("layer")
     assert "NaN or infinite" in found["reason"]["bad"]
     assert found["reason"]["same"] == "all 5 scores of l2 are equal"
     assert found["cv"]["same"] == 0
@@ -59,7 +59,7 @@ def test_bad_layers_have_reasons():
 
 
 def test_undefined_ratios_have_reasons():
-    found = dispersion({"zeros": [0.0, 0.0, 0.0, 1.0, 2.0], "signed": [-2.0, -1.0, 1.0]})
+    found = dispersion({"zeros": [0.0, 0.0, 0.0, 1.0, 2.0], "signed": [-2.0, -1.0, 1.0]}).table
     assert math.isnan(found["q90_q10"][0])
     assert "no quantile ratio" in found["reason"][0]
     assert "no robust CV" in found["reason"][0]

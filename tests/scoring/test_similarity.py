@@ -8,8 +8,9 @@ import torch
 from scipy import stats
 
 from cwda.errors import CriterionError, CwdaError, SelectionError
-from cwda.scoring import scores, similarity
-from tests.pruning.networks import layer_of, network, random_layer
+from cwda.scoring import SimilarityResult, scores, similarity
+from cwda.scoring.norms import gm, l1
+from tests.helpers.networks import layer_of, network, random_layer
 
 
 def test_rows_equal_scipy_on_the_scores():
@@ -17,7 +18,7 @@ def test_rows_equal_scipy_on_the_scores():
     table = similarity(net).table
     assert len(table) == 2 * 6
     for row in table.itertuples():
-        wide = scores(net[row.layer])
+        wide = scores(net[row.layer]).wide()
         a, b = wide[row.criterion_a], wide[row.criterion_b]
         assert row.spearman == pytest.approx(stats.spearmanr(a, b).statistic, abs=1e-12)
         assert row.kendall == pytest.approx(stats.kendalltau(a, b).statistic, abs=1e-12)
@@ -109,15 +110,31 @@ def test_bad_questions_are_refused():
         similarity(layer, "l1")
     with pytest.raises(SelectionError, match=r"between 0 and 1, not 1\.5"):
         similarity(layer, ratios=[1.5])
-    with pytest.raises(SelectionError, match="alpha"):
-        similarity(layer, alpha=0)
+    with pytest.raises(SelectionError, match="confidence level lies between 0 and 1"):
+        similarity(layer, level=1)
 
 
 def test_html_and_text_escape_and_count():
     sim = similarity(random_layer("a<i>"), ["l1", "l2"])
     assert sim._repr_html_().count("a&lt;i&gt;") == 2  # network, lowest layer
     assert "<i>" not in sim._repr_html_()
-    assert "l1, l2; .table has 1 row" in repr(sim)
+    assert "(l1, l2); .table has 1 row" in repr(sim)
+
+
+def test_the_level_is_the_confidence_and_an_answer_survives_its_file(tmp_path):
+    layer = random_layer(filters=32)
+    wide, narrow = (similarity(layer, ["l1", "l2"], level=level) for level in (0.99, 0.9))
+    assert wide.table["spearman_low"][0] < narrow.table["spearman_low"][0]
+    assert narrow.level == 0.9
+    narrow.save(tmp_path / "sim.json")
+    again = SimilarityResult.load(tmp_path / "sim.json")
+    assert again.table.equals(narrow.table)
+    assert again.matrix().equals(narrow.matrix())
+
+
+def test_criteria_are_named_or_given_as_such():
+    layer = random_layer()
+    assert similarity(layer, [l1, "gm"]).table.equals(similarity(layer, ["l1", gm]).table)
 
 
 def test_medians_of_resnet56(resnet56):

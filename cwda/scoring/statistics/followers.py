@@ -1,4 +1,4 @@
-"""Which BatchNorm and which activation belong to a convolution, as the graph says."""
+"""Which BatchNorm and which activation follow a convolution, as the graph says."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from cwda.tracing.operations import (
     operation,
 )
 
-__all__ = ["Unit", "find_units"]
+__all__ = ["Followers", "find_followers"]
 
 # Channel j of the output comes from channel j of the input.
 _KEEP_CHANNELS = {ADDITIVE, DIVIDING, ELEMENTWISE, MULTIPLICATIVE, NORM, PER_CHANNEL}
 
 
 @dataclass(frozen=True, eq=False)
-class Unit:
+class Followers:
     """A convolution with the BatchNorm and the activation that follow it.
 
     Attributes
@@ -44,61 +44,56 @@ class Unit:
     activation : fx.Node or None
         The first activation that the output reaches through operations that keep its channels
         apart: BatchNorm, pooling, dropout, a residual sum, a gate.
-    after_sum : bool
-        Whether a residual sum lies between, so that the activation sees the shortcut too.
     """
 
     name: str
     calls: tuple[fx.Node, ...]
     batchnorm: fx.Node | None = None
     activation: fx.Node | None = None
-    after_sum: bool = False
 
 
-def find_units(graph: fx.GraphModule) -> dict[str, Unit]:
-    """The units of a traced model by the path of their convolution, in the order of the graph.
+def find_followers(graph: fx.GraphModule) -> dict[str, Followers]:
+    """What follows each convolution of a traced model, by its path, in the order of the graph.
 
     Examples
     --------
     >>> from cwda.models import cifar_resnet
     >>> from cwda.tracing.graph import trace
-    >>> unit = find_units(trace(cifar_resnet(20)))["layer1.0.conv2"]
-    >>> unit.batchnorm.target, unit.activation.name, unit.after_sum
-    ('layer1.0.bn2', 'relu_2', True)
+    >>> layer = find_followers(trace(cifar_resnet(20)))["layer1.0.conv2"]
+    >>> layer.batchnorm.target, layer.activation.name
+    ('layer1.0.bn2', 'relu_2')
     """
     calls: dict[str, list[fx.Node]] = {}
     for node in graph.graph.nodes:
         if isinstance(_layer(graph, node), _ConvNd):
             calls.setdefault(str(node.target), []).append(node)
-    return {name: _unit(graph, name, nodes) for name, nodes in calls.items()}
+    return {name: _followers(graph, name, nodes) for name, nodes in calls.items()}
 
 
-def _unit(graph: fx.GraphModule, name: str, calls: list[fx.Node]) -> Unit:
+def _followers(graph: fx.GraphModule, name: str, calls: list[fx.Node]) -> Followers:
     if len(calls) > 1:
-        return Unit(name, tuple(calls))
+        return Followers(name, tuple(calls))
     norms = [user for user in calls[0].users if isinstance(_layer(graph, user), _BatchNorm)]
-    activation, after_sum = _first_activation(graph, calls[0])
     batchnorm = norms[0] if len(norms) == 1 else None
-    return Unit(name, tuple(calls), batchnorm, activation, after_sum)
+    return Followers(name, tuple(calls), batchnorm, _first_activation(graph, calls[0]))
 
 
-def _first_activation(graph: fx.GraphModule, start: fx.Node) -> tuple[fx.Node | None, bool]:
-    """The activation that comes first in the order of the graph, and whether after a sum."""
+def _first_activation(graph: fx.GraphModule, start: fx.Node) -> fx.Node | None:
+    """The activation that comes first in the order of the graph."""
     order = {node: place for place, node in enumerate(graph.graph.nodes)}
-    reached = {start: False}
+    reached = {start}
     waiting = [(order[start], start.name, start)]
     while waiting:
         node = heappop(waiting)[2]
-        after_sum = reached[node] or kind(node, graph) == ADDITIVE
         if _is_activation(graph, node):
-            return node, after_sum
+            return node
         if node is not start and not _keeps_channels(graph, node):
             continue
         for user in node.users:
             if user not in reached:
                 heappush(waiting, (order[user], user.name, user))
-                reached[user] = after_sum
-    return None, False
+                reached.add(user)
+    return None
 
 
 def _is_activation(graph: fx.GraphModule, node: fx.Node) -> bool:
@@ -118,9 +113,9 @@ def _own_gates(graph: fx.GraphModule, product: fx.Node) -> list[fx.Node]:
     """The factors of a product that are the sigmoid of another factor."""
     factors = product.all_input_nodes
     return [
-        each
-        for each in factors
-        if operation(each, graph) in GATES and any(x in factors for x in each.all_input_nodes)
+        factor
+        for factor in factors
+        if operation(factor, graph) in GATES and any(x in factors for x in factor.all_input_nodes)
     ]
 
 

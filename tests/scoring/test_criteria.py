@@ -1,5 +1,8 @@
 """Criteria against naive loops, and the register."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -8,21 +11,10 @@ from scipy.spatial.distance import cdist
 
 from cwda.errors import CriterionError, WeightsError
 from cwda.layers import ConvLayer
-from cwda.scoring import (
-    NORM_BASED,
-    Filters,
-    criteria,
-    criterion,
-    fermat,
-    get_criterion,
-    gm,
-    gm_cityblock,
-    l1,
-    l2,
-    random,
-)
-from cwda.scoring.registry import _REGISTER
-from tests.pruning.networks import layer_of, random_layer
+from cwda.scoring import NORM_BASED, PAPER, Filters, criteria, criterion, get_criterion, similarity
+from cwda.scoring.norms import fermat, gm, gm_cityblock, l1, l2, random
+from cwda.scoring.registry import _REGISTER, registered, style_of
+from tests.helpers.networks import layer_of, random_layer
 
 
 def _both(**options):
@@ -155,6 +147,7 @@ def test_a_user_adds_a_criterion():
 
     filters, rows = _both()
     assert criteria()["linf"] == "max_p |F_jp|"
+    assert similarity(random_layer(), ["l2", linf]).criteria == ("l2", "linf")
     np.testing.assert_array_equal(get_criterion("linf")(filters), abs(rows).max(1))
     criterion("linf", formula="again")(linf)  # a cell that runs twice
     assert criteria()["linf"] == "again"
@@ -181,8 +174,27 @@ def test_an_unknown_criterion_is_named_with_the_nearest(name, hint):
         get_criterion(name)
 
 
-def test_the_paper_s_criteria_are_registered():
-    assert {*NORM_BASED, "random"} <= set(criteria())
+def test_a_criterion_knows_whether_it_is_in_the_paper_and_how_it_is_drawn():
+    assert (
+        *("l1", "l2", "gm", "fermat"),
+        *("taylor_l1", "taylor_l2", "bn_gamma", "bn_beta", "apoz", "entropy"),
+    ) == PAPER
+    assert PAPER[:4] == NORM_BASED
+    assert style_of("l1") == get_criterion("l1").style == ("#0072B2", "o")
+    assert style_of("bn_beta") is style_of("no criterion") is None
+    styles = [each.style for each in registered() if each.style]
+    assert len({style.colour for style in styles}) == len(styles)
+    assert "Euclidean" in l2.__doc__
+
+
+def test_every_criterion_has_its_row_in_the_documentation():
+    text = (Path(__file__).resolve().parents[2] / "docs" / "criteria.md").read_text()
+    rows = [line for line in text.splitlines() if line.count("|") == 6]
+    for each in registered():
+        if not each.score.__module__.startswith("cwda."):
+            continue  # an example's
+        (row,) = (row for row in rows if f"`{each.name}`" in row.split("|")[1])
+        assert set(re.findall(r"`(\w+)`", row.split("|")[3])) == each.needs, row
 
 
 def test_a_fermat_point_that_is_not_found_is_no_score(monkeypatch):

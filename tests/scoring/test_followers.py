@@ -6,12 +6,12 @@ from torch import nn
 from torch.nn import functional as F
 
 from cwda.models import build
-from cwda.scoring.statistics.units import find_units
+from cwda.scoring.statistics.followers import find_followers
 from cwda.tracing.graph import trace
 
 
-def units_of(model):
-    return find_units(trace(model))
+def followers_of(model):
+    return find_followers(trace(model))
 
 
 def paired(forward, **parts):
@@ -28,33 +28,32 @@ def paired(forward, **parts):
             return forward(self, x)
 
     with torch.random.fork_rng(devices=[]):
-        return units_of(Model())["conv"]
+        return followers_of(Model())["conv"]
 
 
 @pytest.mark.parametrize(
-    ("name", "convolutions", "normalised", "activated", "after_sum"),
+    ("name", "convolutions", "normalised", "activated"),
     [
-        ("cifar_resnet20", 19, 19, 19, 9),
-        ("cifar_vgg16_bn", 13, 13, 13, 0),
-        ("resnet18", 20, 20, 20, 11),
-        ("mobilenet_v2", 52, 52, 35, 0),  # 17 linear bottlenecks
-        ("squeezenet1_1", 26, 0, 26, 0),
-        ("googlenet", 57, 57, 57, 0),
-        ("efficientnet_b0", 81, 49, 65, 0),  # 32 convolutions squeeze, 16 are linear
-        ("densenet121", 120, 59, 59, 0),  # the others' outputs are joined before BatchNorm
+        ("cifar_resnet20", 19, 19, 19),
+        ("cifar_vgg16_bn", 13, 13, 13),
+        ("resnet18", 20, 20, 20),
+        ("mobilenet_v2", 52, 52, 35),  # 17 linear bottlenecks
+        ("squeezenet1_1", 26, 0, 26),
+        ("googlenet", 57, 57, 57),
+        ("efficientnet_b0", 81, 49, 65),  # 32 convolutions squeeze, 16 are linear
+        ("densenet121", 120, 59, 59),  # the others' outputs are joined before BatchNorm
     ],
 )
-def test_known_architectures(name, convolutions, normalised, activated, after_sum):
-    found = units_of(build(name)).values()
+def test_known_architectures(name, convolutions, normalised, activated):
+    found = followers_of(build(name)).values()
     assert len(found) == convolutions
     assert sum(unit.batchnorm is not None for unit in found) == normalised
     assert sum(unit.activation is not None for unit in found) == activated
-    assert sum(unit.after_sum for unit in found if unit.activation) == after_sum
 
 
 def test_activations_inside_the_batchnorm_of_timm():
     pytest.importorskip("timm")
-    unit = units_of(build("timm:efficientnet_b0"))["conv_stem"]
+    unit = followers_of(build("timm:efficientnet_b0"))["conv_stem"]
     assert unit.batchnorm is unit.activation
     assert unit.activation.target == "bn1"
 
@@ -103,4 +102,3 @@ def test_two_batchnorms_of_one_convolution_leave_no_choice():
 def test_a_sum_before_the_batchnorm_is_not_the_convolution_s():
     unit = paired(lambda m, x: F.relu(m.bn(m.conv(x) + x)))
     assert unit.batchnorm is None
-    assert unit.after_sum

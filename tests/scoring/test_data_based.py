@@ -20,12 +20,14 @@ from cwda.scoring import (
     criteria,
     criterion,
     get_criterion,
+    register_statistic,
     scores,
     similarity,
 )
 from cwda.scoring.registry import _REGISTER
+from cwda.scoring.statistics import OfActivation
 from cwda.scoring.statistics.recorder import Recorder
-from tests.pruning.modules import (
+from tests.helpers.modules import (
     ACTIVATED,
     DIFFERENTIATED,
     NORMALISED,
@@ -45,7 +47,7 @@ BATCH = 4
 def measured():
     """Model, data, and a function from criterion and layer to scores."""
     model, data = mixed(), images()
-    table = scores(model, [*criteria()], device="cpu", data=data, batch_size=BATCH)
+    table = scores(model, [*criteria()], device="cpu", data=data, batch_size=BATCH).table
     model.eval()
 
     def of(name, layer):
@@ -111,7 +113,7 @@ def test_batchnorm_criteria_are_its_parameters(measured, layer):
     ],
 )
 def test_what_does_not_exist_is_a_row_with_its_reason(layer, name, reason):
-    table = scores(mixed(), ["l1", name], device="cpu", data=images())
+    table = scores(mixed(), ["l1", name], device="cpu", data=images()).table
     rows = table[(table["layer"] == layer) & (table["criterion"] == name)]
     assert len(rows) > 0
     assert rows["score"].isna().all()
@@ -133,7 +135,7 @@ def test_a_batchnorm_without_scale_and_a_head_beside_the_loss_are_told():
 
     with torch.random.fork_rng(devices=[]):
         model = Sides()
-    found = collect(model, images(dtype=torch.float32), device="cpu").layers
+    found = collect(model, data=images(dtype=torch.float32), device="cpu").layers
     assert found["conv"].missing == {"batchnorm": "its BatchNorm has no scale and shift"}
     assert found["side"].missing["gradients"] == "the loss does not depend on it"
     assert found["side"].missing["image_gradients"] == "the loss does not depend on it"
@@ -141,11 +143,11 @@ def test_a_batchnorm_without_scale_and_a_head_beside_the_loss_are_told():
 
 def test_without_data_or_model_the_rows_say_what_to_do():
     model = mixed()
-    table = scores(model, ["bn_gamma", "apoz"], device="cpu")
+    table = scores(model, ["bn_gamma", "apoz"], device="cpu").table
     stem = table[table["layer"] == "stem"].groupby("criterion")["reason"].first()
     assert stem["bn_gamma"] == ""
     assert "give data=" in stem["apoz"]
-    reasons = scores(load(model), ["apoz"], device="cpu")["reason"]
+    reasons = scores(load(model), ["apoz"], device="cpu").table["reason"]
     assert reasons.str.contains("give the nn.Module and data=").all()
     with pytest.raises(DataError, match="data need a model"):
         scores(load(model), ["apoz"], data=images())
@@ -154,7 +156,8 @@ def test_without_data_or_model_the_rows_say_what_to_do():
 def test_only_the_batches_of_taylor_matter():
     model, data = mixed(), images()
     small, large = (
-        scores(model, [*criteria()], device="cpu", data=data, batch_size=size) for size in (3, 10)
+        scores(model, [*criteria()], device="cpu", data=data, batch_size=size).table
+        for size in (3, 10)
     )
     taylor = small["criterion"].isin(["taylor_l1", "taylor_l2"])
     np.testing.assert_allclose(small["score"][~taylor], large["score"][~taylor], rtol=1e-9)
@@ -164,7 +167,7 @@ def test_only_the_batches_of_taylor_matter():
 
 def test_out_of_memory_halves_what_is_taken_at_a_time_and_changes_nothing(monkeypatch):
     model, data = mixed(), images()
-    whole = scores(model, [*criteria()], device="cpu", data=data, batch_size=8)
+    whole = scores(model, [*criteria()], device="cpu", data=data, batch_size=8).table
     forward, sizes = Recorder._forward, []
 
     def limited(self, x):
@@ -175,7 +178,7 @@ def test_out_of_memory_halves_what_is_taken_at_a_time_and_changes_nothing(monkey
 
     monkeypatch.setattr(Recorder, "_forward", limited)
     with pytest.warns(RuntimeWarning) as told:
-        halved = scores(model, [*criteria()], device="cpu", data=data, batch_size=8)
+        halved = scores(model, [*criteria()], device="cpu", data=data, batch_size=8).table
     assert [str(each.message).split(";")[1] for each in told] == [
         " going on with 4",
         " going on with 2",
@@ -188,7 +191,7 @@ def test_the_model_is_left_as_it_was():
     model = mixed().train()
     model.stem.weight.requires_grad_(False)
     before = copy.deepcopy(model.state_dict())
-    collect(model, images(), device="cpu")
+    collect(model, data=images(), device="cpu")
     assert model.training
     assert model.stem_bn.training
     assert not model.stem.weight.requires_grad
@@ -199,7 +202,7 @@ def test_the_model_is_left_as_it_was():
 
 def test_a_parametrised_weight_is_scored_as_it_is_used():
     model = mixed()
-    plain = scores(model, ["snip", "obd"], device="cpu", data=images())
+    plain = scores(model, ["snip", "obd"], device="cpu", data=images()).table
 
     class Half(nn.Module):
         def forward(self, weight):
@@ -207,14 +210,14 @@ def test_a_parametrised_weight_is_scored_as_it_is_used():
 
     model.stem.weight.data *= 2
     nn.utils.parametrize.register_parametrization(model.stem, "weight", Half())
-    found = scores(model, ["snip", "obd"], device="cpu", data=images())
+    found = scores(model, ["snip", "obd"], device="cpu", data=images()).table
     np.testing.assert_allclose(found["score"], plain["score"], rtol=1e-9)
 
 
 def test_half_precision_is_computed_in_float32():
     model = mixed().half()
-    same = scores(model.float(), ["snip"], device="cpu", data=images(dtype=torch.float32))
-    found = scores(model.half(), ["snip"], device="cpu", data=images(dtype=torch.float32))
+    same = scores(model.float(), ["snip"], device="cpu", data=images(dtype=torch.float32)).table
+    found = scores(model.half(), ["snip"], device="cpu", data=images(dtype=torch.float32)).table
     np.testing.assert_array_equal(found["score"], same["score"])
 
 
@@ -229,15 +232,46 @@ def test_a_user_adds_a_criterion_that_needs_data():
         return filters.activations.mean
 
     model, (x, _) = mixed(), images()
-    table = scores(model, ["rms"], device="cpu", data=x)
+    table = scores(model, ["rms"], device="cpu", data=x).table
     with torch.no_grad():
         maps = model.eval().activations(x)["up"]
     rows = table[table["layer"] == "up"]
     np.testing.assert_allclose(rows["score"], maps.square().mean((0, 2, 3)).sqrt())
-    reason = scores(model, ["undeclared"], device="cpu", data=x)["reason"].iloc[0]
+    reason = scores(model, ["undeclared"], device="cpu", data=x).table["reason"].iloc[0]
     assert "say needs='activations' where the criterion is defined" in reason
     with pytest.raises(CriterionError, match="did you mean 'activations'"):
         criterion("x", formula="-", needs="activation")
+
+
+@pytest.mark.usefixtures("register")
+def test_a_user_adds_a_statistic(monkeypatch):
+    monkeypatch.delitem(NEEDS, "peaks", raising=False)
+    monkeypatch.setitem(NEEDS, "peaks", None)  # is taken out again
+
+    class Peaks(OfActivation):
+        name, meaning = "peaks", "largest value of the activation, mean over images"
+
+        def observe(self, activation):
+            return activation.flatten(2).amax(2).sum(0)
+
+        def finish(self, sums, images):
+            return sums / images
+
+    @criterion("peak", formula="mean_i max A_j", needs=register_statistic(Peaks()))
+    def peak(filters):
+        return filters.peaks
+
+    model, (x, _) = mixed(), images()
+    found = scores(model, [peak], device="cpu", data=x, batch_size=BATCH)
+    with torch.no_grad():
+        maps = model.eval().activations(x)["up"]
+    np.testing.assert_allclose(found.wide("up")["peak"], maps.amax((2, 3)).mean(0))
+    assert "no activation follows" in found.table.set_index("layer")["reason"]["last"].iloc[0]
+    with pytest.raises(AttributeError, match="no attribute 'peeks'"):
+        Filters(torch.ones(2, 2)).peeks  # noqa: B018
+    other = type("Other", (Peaks,), {})
+    with pytest.raises(CriterionError, match="'peaks' already"):
+        register_statistic(other())
 
 
 def test_criteria_declare_what_they_need():
@@ -282,10 +316,10 @@ def test_ten_criteria_give_ten_by_ten_matrices_by_layer_and_averaged():
 
 def test_one_collection_serves_scores_similarity_and_selection():
     model, data = _resnet8(), _cifar_like()
-    once = collect(model, data, ["activations", "gradients"], device="cpu")
+    once = collect(model, ["activations", "gradients"], data=data, device="cpu")
     assert (once.images, once.batches) == (24, 1)
     for measure in (
-        lambda d: scores(model, ["taylor_l2"], device="cpu", data=d),
+        lambda d: scores(model, ["taylor_l2"], device="cpu", data=d).table,
         lambda d: similarity(model, ["taylor_l2", "apoz"], device="cpu", data=d).table,
         lambda d: select(model, "entropy", 0.5, device="cpu", data=d).table,
     ):
@@ -313,7 +347,7 @@ def test_one_collection_serves_scores_similarity_and_selection():
 )
 def test_data_that_do_not_fit_are_told_in_one_line(data, message):
     with pytest.raises(DataError, match=message) as told:
-        collect(mixed(), data, device="cpu")
+        collect(mixed(), data=data, device="cpu")
     assert "\n" not in str(told.value)
 
 
@@ -331,16 +365,16 @@ def test_a_model_that_cannot_be_traced_is_told_in_one_line():
     with pytest.raises(TracingError, match="Branching depends on the values of its input") as told:
         scores(model, ["apoz"], data=torch.zeros(1, 3, 4, 4))
     assert "\n" not in str(told.value)
-    assert scores(model, ["l1"])["score"].notna().all()
+    assert scores(model, ["l1"]).table["score"].notna().all()
     with pytest.raises(TracingError, match=r"give its \.module"):
-        collect(nn.DataParallel(model), torch.zeros(1, 3, 4, 4))
+        collect(nn.DataParallel(model), data=torch.zeros(1, 3, 4, 4))
 
 
 def test_a_loss_that_is_not_finite_is_refused():
     model = mixed()
     model.linear.weight.data[0] = torch.inf
     with pytest.raises(DataError, match="loss is not finite"):
-        collect(model, images(), "gradients", device="cpu")
+        collect(model, "gradients", data=images(), device="cpu")
 
 
 @pytest.mark.gpu
@@ -350,7 +384,7 @@ def test_the_gpu_gives_the_ranks_of_the_cpu(shared_data):
     model = load_model("resnet20-cifar10")
     data = _cifar_like(64)
     names = [name for name in criteria() if name != "random"]
-    cpu, gpu = (scores(model, names, device=device, data=data) for device in ("cpu", "cuda"))
+    cpu, gpu = (scores(model, names, device=device, data=data).table for device in ("cpu", "cuda"))
     # Bins of the entropy and small singular values decide by thresholds.
     exact = ~cpu["criterion"].isin(["entropy", "hrank"])
     largest = cpu.groupby(["layer", "criterion"])["score"].transform(lambda s: s.abs().max())
@@ -370,17 +404,17 @@ def test_the_nine_criteria_beside_random_are_orientated_small_first():
         model.layer1[0].bn1.bias[3] = 0
     seeing = [*DATA_BASED, "mean_activation", "hrank", "snip", "obd", "taylor_image_l1"]
     seeing = [name for name in seeing if name != "bn_beta"]  # all shifts of a new network are 0
-    table = scores(model, seeing, device="cpu", data=_cifar_like())
+    table = scores(model, seeing, device="cpu", data=_cifar_like()).table
     for name, rows in table[table["layer"] == "layer1.0.conv1"].groupby("criterion"):
         assert rows["score"].to_numpy().argmin() == 3, name
         assert rows["score"].iloc[3] == 0, name
 
 
 def test_every_need_is_collected_at_once():
-    found = collect(mixed(), images(), device="cpu")
+    found = collect(mixed(), data=images(), device="cpu")
     assert found.needs == set(NEEDS)
     assert found.layers["stem"].missing == {}
     assert repr(found) == (
-        "Collected(8 layers, 10 images: batchnorm, activations, map_ranks, gradients, "
-        "image_gradients)"
+        "Collected(8 layers, 10 images: activations, batchnorm, gradients, image_gradients, "
+        "map_ranks)"
     )

@@ -1,0 +1,59 @@
+"""What is to be scored: a network, and the statistics that criteria need of its layers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from torch import nn
+
+from cwda.errors import DataError
+from cwda.layers import Network
+from cwda.loading.sources import Source, model_and_network_of, network_of
+from cwda.models.batches import Data
+from cwda.scoring.registry import Criterion
+from cwda.scoring.statistics.collect import collect
+from cwda.scoring.statistics.collected import Collected, LayerStatistics
+from cwda.typing import Device
+
+__all__ = ["prepare"]
+
+
+def prepare(
+    source: Source,
+    criteria: Iterable[Criterion],
+    *,
+    data: Data | Collected | None,
+    batch_size: int,
+    device: Device,
+) -> tuple[Network, Mapping[str, LayerStatistics]]:
+    """The network, and by layer what the criteria need: all of it in one pass over the data.
+
+    The model of a name or file is built where the criteria need more than its weights.
+
+    Raises
+    ------
+    SourceError
+        If the source cannot be read, or is needed as a model of unknown architecture.
+    DataError
+        If there are data but no module to run on them, or they do not fit the model.
+    TracingError
+        If statistics are needed and the module cannot be traced.
+    """
+    if isinstance(data, Collected):
+        return network_of(source), data.layers
+    needs = frozenset[str]().union(*(criterion.needs for criterion in criteria))
+    if not needs and data is None:
+        return network_of(source), {}
+    if not isinstance(source, nn.Module | str | Path):
+        if data is None:  # the reason stands in the rows of these criteria
+            return network_of(source), {}
+        raise DataError(
+            "data need a model to run; give the nn.Module, not its weights alone "
+            "(cwda.load_model makes one)"
+        )
+    model, network = model_and_network_of(source)
+    if not needs:
+        return network, {}
+    statistics = collect(model, needs, data=data, batch_size=batch_size, device=device)
+    return network, statistics.layers

@@ -1,0 +1,81 @@
+"""What one pass over the data leaves of the layers of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cwda.brief import brief
+from cwda.scoring.statistics.statistic import NEEDS
+
+__all__ = ["Collected", "LayerStatistics"]
+
+
+@dataclass(frozen=True, eq=False)
+class LayerStatistics:
+    """The statistics of one layer.
+
+    Attributes
+    ----------
+    present : mapping of str to Any
+        What the statistics of `NEEDS` left, by name; tensors, or records of tensors.
+    missing : mapping of str to str
+        Why a statistic that was asked for does not exist.
+    """
+
+    present: Mapping[str, Any] = field(default_factory=dict)
+    missing: Mapping[str, str] = field(default_factory=dict)
+
+    __repr__ = brief
+
+    def to(self, device: torch.device) -> LayerStatistics:
+        """The same statistics on a device."""
+        moved = {name: _on(value, device) for name, value in self.present.items()}
+        return LayerStatistics(moved, self.missing)
+
+    def why_not(self, need: str) -> str:
+        """Why a statistic does not exist."""
+        unknown = (
+            f"no {need} known: give the nn.Module and data=..., and say needs={need!r} where "
+            "the criterion is defined"
+        )
+        return self.missing.get(need, unknown)
+
+
+@dataclass(frozen=True, eq=False)
+class Collected:
+    """The statistics of all layers of a model, by the path of the convolution.
+
+    Attributes
+    ----------
+    layers : mapping of str to LayerStatistics
+        In the order of the model.
+    needs : frozenset of str
+        Names of what was collected.
+    images, batches : int
+        How much data was seen.
+    """
+
+    layers: Mapping[str, LayerStatistics]
+    needs: frozenset[str]
+    images: int = 0
+    batches: int = 0
+
+    def __repr__(self) -> str:
+        names = ", ".join(name for name in NEEDS if name in self.needs)
+        return f"Collected({len(self.layers)} layers, {self.images} images: {names})"
+
+
+def _on(value: Any, device: torch.device) -> Any:
+    """A tensor, or a record with its tensors, on a device."""
+    if isinstance(value, Tensor):
+        return value.to(device)
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(
+            value, **{each.name: _on(getattr(value, each.name), device) for each in fields(value)}
+        )
+    return value
