@@ -7,9 +7,8 @@ import time
 from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 from typing import Any, TypeVar
-
-from tqdm.std import tqdm
 
 __all__ = ["Counter", "counter", "line", "showing", "steps"]
 
@@ -34,43 +33,21 @@ def showing(progress: bool) -> Iterator[None]:
         _SHOWN.reset(token)
 
 
-class _Bar(tqdm):  # type: ignore[type-arg]
-    """A bar that is drawn once its work takes long, and wiped however it was drawn.
-
-    Drawing anew below a line of text would show the bars of short work, which tqdm then leaves.
-    """
-
-    monitor_interval = 0  # no thread that looks after slow bars: workers are forked beside it
-
-    _drawn = False
-
-    def display(self, msg: str | None = None, pos: int | None = None) -> Any:
-        """Draw the bar, unless its work has just begun."""
-        now = time.time()
-        if msg is None and now < getattr(self, "start_t", now) + _DELAY:
-            return False
-        self._drawn = True
-        return super().display(msg, pos)
-
-    def close(self) -> None:
-        """Wipe the bar if there is one."""
-        if self._drawn:
-            self.last_print_t = time.time()
-        super().close()
-
-
 class Counter:
-    """How far work is that counts its own steps."""
+    """How far work is that counts its own steps; without a bar nobody is told."""
 
-    def __init__(self, bar: _Bar) -> None:
+    def __init__(self, bar: Any = None) -> None:
         self._bar = bar
 
     def advance(self, steps: float = 1) -> None:
         """So many more steps are done."""
-        self._bar.update(steps)
+        if self._bar is not None:
+            self._bar.update(steps)
 
     def update(self, done: float, total: float | None, what: str | None = None) -> None:
         """So much of the total is done, and what comes next."""
+        if self._bar is None:
+            return
         self._bar.total = total
         if what is not None:
             self._bar.set_description(what, refresh=False)
@@ -80,15 +57,16 @@ class Counter:
 @contextmanager
 def counter(what: str, total: float | None = None, *, unit: str = "") -> Iterator[Counter]:
     """A bar for work that counts its own steps; `unit` "B" counts bytes."""
-    hidden = not (_SHOWN.get() and _is_watched() and _has_room())
-    with _Bar(
+    if not (_SHOWN.get() and _is_watched() and _has_room()):
+        yield Counter()
+        return
+    with _bar_type()(
         desc=what,
         total=total,
         file=sys.stderr,
         delay=_DELAY,
         leave=False,
         miniters=1,
-        disable=hidden,
         unit=unit,
         unit_scale=unit == "B",
         dynamic_ncols=True,
@@ -104,8 +82,8 @@ def steps(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T
     >>> [n * n for n in steps([1, 2], "squaring")]
     [1, 4]
     """
-    known = len(items) if isinstance(items, Sized) else total
-    with counter(what, known) as count:
+    number = len(items) if isinstance(items, Sized) else total
+    with counter(what, number) as count:
         for item in items:
             yield item
             count.advance()
@@ -115,7 +93,10 @@ def line(text: str) -> None:
     """Write a line to standard error, above the bars that are drawn there."""
     if sys.stderr is None:
         return
-    with _Bar.external_write_mode(file=sys.stderr):
+    if "tqdm.std" not in sys.modules:  # no bar was ever drawn
+        print(text, file=sys.stderr, flush=True)
+        return
+    with _bar_type().external_write_mode(file=sys.stderr):
         print(text, file=sys.stderr, flush=True)
 
 
@@ -132,4 +113,36 @@ def _in_notebook() -> bool:
 
 def _has_room() -> bool:
     """Whether a bar can be drawn below those there are: a notebook cannot move the cursor up."""
-    return not _in_notebook() or not any(not bar.disable for bar in getattr(_Bar, "_instances", ()))
+    return not _in_notebook() or all(bar.disable for bar in _bar_type()._instances)
+
+
+@cache
+def _bar_type() -> Any:
+    """The class of the bars, made when the first is drawn: importing tqdm takes a while."""
+    from tqdm.std import tqdm
+
+    class Bar(tqdm):  # type: ignore[type-arg]
+        """A bar that is drawn once its work takes long, and wiped however it was drawn.
+
+        Drawing anew below a line of text would show the bars of short work, which tqdm then leaves.
+        """
+
+        monitor_interval = 0  # no thread that looks after slow bars: workers are forked beside it
+
+        _drawn = False
+
+        def display(self, msg: str | None = None, pos: int | None = None) -> Any:
+            """Draw the bar, unless its work has just begun."""
+            now = time.time()
+            if msg is None and now < getattr(self, "start_t", now) + _DELAY:
+                return False
+            self._drawn = True
+            return super().display(msg, pos)
+
+        def close(self) -> None:
+            """Wipe the bar if there is one."""
+            if self._drawn:
+                self.last_print_t = time.time()
+            super().close()
+
+    return Bar

@@ -11,12 +11,15 @@ from cwda.errors import CriterionError, CwdaError, SourceError
 from cwda.layers import Network
 from cwda.loading import load
 from cwda.models.data import ImageData, Images, read_images
-from cwda.scoring import Collected, Criterion, collect
+from cwda.scoring import NEEDS, Collected, Criterion, collect
+from cwda.scoring.statistics import OfBatchNorm
 
-__all__ = ["Evidence", "calibration_images", "read_data"]
+__all__ = ["Evidence", "calibration_images", "needs_images", "read_data"]
 
-#: Statistics that the network has without images.
-_OF_THE_MODEL = frozenset({"batchnorm"})
+
+def needs_images(criterion: Criterion) -> bool:
+    """Whether a criterion needs statistics that the network shows only on images."""
+    return any(not isinstance(NEEDS[name], OfBatchNorm) for name in criterion.needs)
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class Evidence:
         """
         demanding = [criterion for criterion in criteria if criterion.needs]
         data = None
-        if any(criterion.needs - _OF_THE_MODEL for criterion in criteria):
+        if any(map(needs_images, criteria)):
             data = read_data(criteria, running)
         images = None if data is None else calibration_images(data, running)
         return cls(demanding, sources, running.arch, images, device)
@@ -105,7 +108,7 @@ def read_data(criteria: Sequence[Criterion], running: Running) -> ImageData | No
     CwdaError
         If criteria need images and there are none, or they cannot be read.
     """
-    demanding = [criterion.name for criterion in criteria if criterion.needs - _OF_THE_MODEL]
+    demanding = [criterion.name for criterion in criteria if needs_images(criterion)]
     if running.data:
         return read_images(running.data, normalisation=running.normalisation)
     if demanding:

@@ -16,17 +16,15 @@ from rich.cells import cell_len
 import cwda
 from cwda.calibration import Size
 from cwda.calibration import calibrate as run_calibration
+from cwda.cli.analysis import Analysis
 from cwda.cli.screen.screen import Screen
 from cwda.cli.screen.shorten import shortened
 from cwda.cli.screen.show_check import show as show_check
 from cwda.cli.screen.show_experiment import show_experiment
-from cwda.cli.screen.show_predictions import (
-    show_applicability,
-    show_comparison,
-    show_global_pruning,
-)
 from cwda.cli.screen.show_similarity import show_similarity
 from cwda.cli.screen.table import Column, Table
+from cwda.cli.sources import Sources
+from cwda.cli.verbs import VERBS
 from cwda.cli.verbs.laboratory.calibrate import _show as show_calibration
 from cwda.experiment import ExperimentResult
 from cwda.formatting import number
@@ -94,23 +92,32 @@ class Recorder(Screen):
         super().table(table, legend)
 
 
+def steps(verb):
+    """What an analysis does with its options as they are by default."""
+    values = verb.make_context(verb.name, []).params
+    own = getattr(verb.prepare, "__click_params__", [])
+    options = {parameter.name: values[parameter.name] for parameter in own}
+    return verb.prepare(sources=Sources([]), device="cpu", **options)
+
+
+def showing(verb, net):
+    """A function that shows on a screen what an analysis says of a network."""
+    measure, show = steps(verb)
+    result = measure(net)
+    return lambda screen: show(result, screen)
+
+
 @pytest.fixture(scope="module")
 def shown():
     """What each verb shows of one network: functions that take a screen."""
-    net, criteria = network(NAMES["middle"]), ["l1", "l2", "gm", "fermat", "random"]
-    measured = cwda.similarity(net, criteria, device="cpu")
-    norms = cwda.similarity(net, device="cpu")
-    predicted = cwda.compare(norms, cwda.theory.predict(net, device="cpu"))
-    applicability = cwda.applicability(net, criteria, device="cpu")
-    shares = cwda.global_pruning(net, device="cpu")
+    net = network(NAMES["middle"])
     checked, one = cwda.check(net, device="cpu"), cwda.check(net, ["epsilon"], device="cpu")
+    many = cwda.similarity(net, ["l1", "l2", "gm", "fermat", "random"], device="cpu")
     return {
         "test": lambda screen: show_check(checked, screen),
         "test --conditions": lambda screen: show_check(one, screen),
-        "similarity": lambda screen: show_similarity(measured, screen),
-        "predict": lambda screen: show_comparison(predicted, screen),
-        "applicability": lambda s: show_applicability(applicability, s),
-        "global-pruning": lambda screen: show_global_pruning(shares, screen),
+        "similarity --criteria": lambda screen: show_similarity(many, screen),
+        **{verb.name: showing(verb, net) for verb in VERBS if isinstance(verb, Analysis)},
     }
 
 

@@ -24,7 +24,6 @@ from cwda.cli.options import (
     scope_option,
     summary_option,
 )
-from cwda.cli.screen.table import Column, Table
 from cwda.cli.sources import Entry, one_source, source_arguments, weights_key_option
 from cwda.cli.verb import verb
 from cwda.errors import CwdaError
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from cwda.cli.screen.screen import Screen
+    from cwda.cli.screen.table import Table
     from cwda.models.data import ImageData
     from cwda.pruning import Plan, Removal
 
@@ -283,6 +283,8 @@ def _share(value: float) -> str:
 
 
 def _costs(removal: Removal, accuracies: Sequence[float | None]) -> Table:
+    from cwda.cli.screen.table import Column, Table
+
     table = Table([Column("", right=False), *map(Column, ("before", "after", "change"))], gap=2)
     for head, measure in (("parameters", "parameters"), ("multiply-adds", "flops")):
         before, after = (getattr(cost, measure) for cost in (removal.before, removal.after))
@@ -296,6 +298,8 @@ def _costs(removal: Removal, accuracies: Sequence[float | None]) -> Table:
 
 def _layers(plan: Plan, few: bool) -> tuple[Table, str]:
     """The shares that layers lose, the largest first, and which of them are shown."""
+    from cwda.cli.screen.table import Column, Table
+
     table = Table(
         [Column("layer", right=False), *map(Column, ("filters", "pruned", "share"))], layers=True
     )
