@@ -10,10 +10,9 @@ from cwda.cli.completion import last_of
 from cwda.cli.messages import is_quiet, note
 from cwda.cli.options import COUNT, FILE, NAMES, device_option, option, seed_option
 from cwda.cli.verb import verb
-from cwda.progress import counter
 
 if TYPE_CHECKING:
-    from cwda.calibration import Study
+    from cwda.calibration import CalibrationResult
     from cwda.cli.screen.screen import Screen
 
 __all__ = ["calibrate"]
@@ -25,7 +24,7 @@ __all__ = ["calibrate"]
     examples="""
         cwda calibrate
         cwda calibrate --replicates 2000 --designs 'iid,cwda,t5,all but *'
-        cwda calibrate --conditions epsilon,independence --output epsilon.json
+        cwda calibrate --conditions epsilon,independence --output epsilon.jsonl
     """,
 )
 @option(
@@ -49,8 +48,8 @@ __all__ = ["calibrate"]
 )
 @option(
     "--output",
-    "File that holds the study; if it exists, the study goes on from there.",
-    default="calibration.json",
+    "File that holds the study; if it exists, the study resumes there.",
+    default="calibration.jsonl",
     type=FILE,
 )
 @option("--markdown", "Write the tables to FILE as a page of documentation.", type=FILE)
@@ -81,31 +80,28 @@ def calibrate(
     for path in (output, markdown):
         if path and not path.parent.is_dir():
             raise CwdaError(f"{path}: the folder {path.parent} does not exist")
-    with counter("layers") as bar:
-        study = run(
-            conditions or None,
-            replicates=replicates,
-            output=output,
-            designs=designs,
-            seed=seed,
-            device=device,
-            workers=workers,
-            on_progress=bar.update,
-        )
-    _show(study, Screen(silent=is_quiet()))
+    result = run(
+        conditions or None,
+        designs=designs,
+        replicates=replicates,
+        output=output,
+        workers=workers,
+        device=device,
+        seed=seed,
+    )
+    _show(result, Screen(silent=is_quiet()))
     if markdown:
         with whole_file(markdown) as partial:
-            partial.write_text(to_markdown(study), encoding="utf-8")
+            partial.write_text(to_markdown(result), encoding="utf-8")
     note(f"wrote {', '.join(str(path) for path in (output, markdown) if path)}")
 
 
-def _show(study: Study, screen: Screen) -> None:
-    from cwda.calibration import summary
+def _show(result: CalibrationResult, screen: Screen) -> None:
     from cwda.cli.screen.table import Column, Table
 
     heads = ("nominal", "ok", "?", "low", "high", "from", "to")
     shown = Table([Column("procedure"), Column("measure", right=False), *map(Column, heads)], gap=2)
-    for _, row in summary(study.table).iterrows():
+    for _, row in result.summary().iterrows():
         shown.add(
             *(row["procedure"], row["measure"], f"{row['nominal']:g}"),
             *(str(row[name]) for name in ("ok", "undecided", "too_conservative", "too_liberal")),

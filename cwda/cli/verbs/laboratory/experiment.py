@@ -24,7 +24,6 @@ from cwda.cli.options import (
 from cwda.cli.output import Outputs, output_option
 from cwda.cli.sources import Entry, one_source, source_arguments
 from cwda.cli.verb import verb
-from cwda.progress import counter
 
 if TYPE_CHECKING:
     from cwda.experiment import ExperimentResult
@@ -160,32 +159,30 @@ def experiment(
         )
     module = entry.load_model(arch)
     images = cwda.read_images(data, normalisation=normalisation)
-    with counter("preparing") as bar:
-        try:
-            result = run_experiment(
-                module,
-                images,
-                criteria,
-                ratios=ratios,
-                strategies=strategies,
-                finetuning=finetuning,
-                finetune_at=finetune_at,
-                seeds=seeds,
-                folder=folder,
-                samples=samples,
-                subset=subset,
-                scope=scope,  # type: ignore[arg-type]
-                precision=precision,  # type: ignore[arg-type]
-                device=device,
-                name=name,
-                on_progress=bar.update,
-            )
-        except KeyboardInterrupt:
-            note(f"what is done is in {folder}; rerun the same command to resume")
-            raise
+    try:
+        result = run_experiment(
+            module,
+            images,
+            criteria,
+            ratios=ratios,
+            strategies=strategies,
+            finetuning=finetuning,
+            finetune_at=finetune_at,
+            scope=scope,  # type: ignore[arg-type]
+            precision=precision,  # type: ignore[arg-type]
+            samples=samples,
+            subset=subset,
+            seeds=seeds,
+            folder=folder,
+            name=name,
+            device=device,
+        )
+    except KeyboardInterrupt:
+        note(f"what is done is in {folder}; rerun the same command to resume")
+        raise
     show_experiment(result, output.screen())
     output.write([result.table])
-    Outputs((pairs,) if pairs else ()).write([result.pairs])
+    Outputs((pairs,) if pairs else ()).write([result.pair_table])
     if figure:
         _draw(result, figure, strategies)
 
