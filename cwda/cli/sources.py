@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cwda.layers import Network
 
 __all__ = [
+    "ONE_SOURCE",
     "SOURCES",
     "Entry",
     "Sources",
@@ -38,6 +39,10 @@ _DEFAULT_MODEL = "resnet20-cifar10"
 #: What the help of a verb says of its arguments.
 SOURCES = (
     "SOURCE is a file, a folder or the name of a model; the built-in network if there is none."
+)
+ONE_SOURCE = (
+    "SOURCE is a file or the name of a model. Its architecture must be known: it is recognised by "
+    "the keys of a checkpoint, or named by --arch."
 )
 
 #: How the library asks for an architecture, and whether a name follows.

@@ -135,7 +135,7 @@ def test_quiet_leaves_the_file_only(checkpoint, tmp_path):
         (["--ratio", ".5", "--output", "slim.onnx"], 1, 'pip install "cwda[onnx]" or write .pt2'),
         (["--ratio", ".5", "--output", "no/slim.pt2"], 1, "the folder no does not exist"),
         (["--ratio", ".5", "--plan", "plan.txt"], 1, "end the name with .json"),
-        (["--from-plan", "none.json"], 1, "cannot read none.json"),
+        (["--from-plan", "none.json"], 1, "none.json: cannot be read"),
     ],
 )
 def test_what_is_asked_is_checked_before_a_network_is_read(

@@ -24,7 +24,7 @@ from cwda.cli.options import (
     scope_option,
     summary_option,
 )
-from cwda.cli.sources import Entry, one_source, source_arguments, weights_key_option
+from cwda.cli.sources import ONE_SOURCE, Entry, one_source, source_arguments, weights_key_option
 from cwda.cli.verb import verb
 from cwda.errors import CwdaError
 from cwda.formatting import many, percent
@@ -56,9 +56,7 @@ _OF_THE_PLAN = ("criterion", "ratio", "measure", "strategy", "scope", "normalise
         cwda prune mine.pth --ratio .5 --plan plan.json --summary
         cwda prune mine.pth --from-plan plan.json --output slim.pt2
     """,
-    about_source="SOURCE is a file or the name of a model. Its architecture must be known: it is "
-    "recognised by the keys of a checkpoint, or named by --arch. Without --output no network is "
-    "written, and the numbers are shown.",
+    about_source=f"{ONE_SOURCE} Without --output no network is written, and the numbers are shown.",
 )
 @source_arguments(several=False)
 @option(

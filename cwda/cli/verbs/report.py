@@ -10,7 +10,7 @@ import click
 
 from cwda.cli.messages import note
 from cwda.cli.options import PATH, device_option, margin_option, option, verdict_level_option
-from cwda.cli.sources import Sources, source_options
+from cwda.cli.sources import SOURCES, Sources, source_options
 from cwda.cli.verb import verb
 
 __all__ = ["command_line", "report"]
@@ -24,6 +24,7 @@ __all__ = ["command_line", "report"]
         cwda report resnet18 resnet34 --output both.html --output both.pdf
         cwda report epoch-*.pth --trajectory --output training.pdf
     """,
+    about_source=SOURCES,
 )
 @source_options
 @option(

@@ -69,7 +69,7 @@ def calibrate(
     """Measure type I error, power and coverage on simulated layers.
 
     Each test and interval is applied to layers drawn from laws whose true effects are known. The
-    study is seeded, and goes on where it was cut off.
+    study is seeded; rerun the same command to resume one that was cut off.
     """
     from cwda.calibration import calibrate as run
     from cwda.calibration import to_markdown

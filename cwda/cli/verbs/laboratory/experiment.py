@@ -22,7 +22,7 @@ from cwda.cli.options import (
     scope_option,
 )
 from cwda.cli.output import Outputs, output_option
-from cwda.cli.sources import Entry, one_source, source_arguments
+from cwda.cli.sources import ONE_SOURCE, Entry, one_source, source_arguments
 from cwda.cli.verb import verb
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ __all__ = ["experiment"]
             --seeds 3 --folder runs/resnet56 --output accuracy.csv \\
             --figure accuracy.svg
     """,
+    about_source=ONE_SOURCE,
 )
 @source_arguments(several=False)
 @arch_option
