@@ -119,15 +119,16 @@ class GeometryResult(Answer[GeometryQuantity]):
         return wide.reindex(list(QUANTITIES)).rename_axis(columns=None).reset_index()
 
     def title(self) -> str:
-        """How many layers are equal in norm, equidistant, orthogonal."""
+        """How many layers have filters equal in norm, equidistant, orthogonal."""
         stated = [row for row in self.statement_rows if row.equal_norms is not None]
-        counts = ", ".join(
-            f"{sum(bool(getattr(row, name)) for row in stated)} {name.replace('_', ' ')}"
+        equal, equidistant, orthogonal = (
+            sum(bool(getattr(row, name)) for row in stated)
             for name in ("equal_norms", "equidistant", "orthogonal")
         )
         return (
-            f"geometry of {self.network.name}: of {many(len(stated), 'layer')} {counts} as far as "
-            "CWDA predicts"
+            f"{self.network.name}: of {many(len(stated), 'layer')}, {equal} with filters of equal "
+            f"norm, {equidistant} with equidistant and {orthogonal} with orthogonal filters, as "
+            "far as CWDA predicts"
         )
 
 

@@ -93,7 +93,7 @@ def test_shown_as_text_and_html():
     )
     assert list(found.summary()) == ["quantity", "measured", "isotropic", "scale"]
     assert found.summary()["quantity"].tolist() == list(QUANTITIES)
-    assert "geometry of conv: of 1 layer 1 equal norms, 1 equidistant" in repr(found)
+    assert "conv: of 1 layer, 1 with filters of equal norm, 1 with equidistant" in repr(found)
     assert "<table" in found._repr_html_()
 
 
