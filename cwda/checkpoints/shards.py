@@ -144,7 +144,8 @@ def _indexed(index: Path) -> Content:
     missing = {printable(name) for name in shards} - {tensor.path for tensor in content.tensors}
     if missing:
         raise UnreadableError(
-            f"the shards lack {len(missing)} tensors, such as {min(missing)[:80]}"
+            f"the shards lack {len(missing)} tensors, such as {min(missing)[:80]}; "
+            "download or copy them again"
         )
     return content
 
