@@ -12,6 +12,7 @@ FLOORS = (
     {"brief", "errors", "formatting", "progress", "typing", "_version"},
     {"arguments", "files", "layers", "numerics"},
     {"answers"},
+    {"grid"},
     {"containers", "models"},
     {"torch_files", "tracing", "zoo"},
     {"keras_files", "onnx_files"},

@@ -70,7 +70,7 @@ def score_histogram(
     layer : ConvLayer or array
         One layer, an array N x k^2 x N', or a source with a single layer.
     criterion : str
-        A name of `cwda.pruning.criteria()`; only l1, l2, gm and fermat have a prediction.
+        A name of `cwda.criteria()`; only l1, l2, gm and fermat have a prediction.
     ax : Axes, optional
         Where to draw; a new figure of 80 mm by default.
     device : str or torch.device
@@ -118,7 +118,7 @@ def score_histograms(
     layers : sequence of str or int, optional
         Names or positions; six, evenly spaced in depth, by default.
     criteria : sequence of str
-        Names of `cwda.pruning.criteria()`.
+        Names of `cwda.criteria()`.
     device : str or torch.device
         Where to score and fit, in float64.
 

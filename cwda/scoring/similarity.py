@@ -11,6 +11,7 @@ from torch import Tensor
 
 from cwda.answers import Answer, column, spread
 from cwda.arguments import require_between, require_ratios
+from cwda.brief import brief
 from cwda.errors import SelectionError
 from cwda.loading.sources import Source
 from cwda.models.batches import Data
@@ -66,6 +67,8 @@ class SimilarityRow:
     dim: int = column("weights of each filter, d = N k^2")
     method: str = column("how the numbers were computed")
     reason: str = column("why a number is missing; empty otherwise")
+
+    __repr__ = brief
 
 
 @dataclass(frozen=True, eq=False, repr=False)

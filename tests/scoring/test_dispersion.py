@@ -9,7 +9,7 @@ from scipy import stats
 
 from cwda.errors import CriterionError, SourceError
 from cwda.scoring import scores
-from cwda.scoring.dispersion import dispersion
+from cwda.scoring.dispersion import DispersionResult, dispersion
 from tests.helpers.networks import layer_of, network, random_layer
 
 
@@ -66,3 +66,15 @@ def test_undefined_ratios_have_reasons():
     assert found["gini"][0] > 0
     assert "no CV" in found["reason"][1]
     assert "no Gini" in found["reason"][1]
+
+
+def test_the_summary_names_the_layer_of_the_least_dispersion(tmp_path):
+    toy = {"apart": [0.9, 0.8, 0.4, 0.01], "alike": [0.91, 0.92, 0.93, 0.92], "one": [1.0]}
+    found = dispersion(toy)
+    row = found.summary().iloc[0]
+    assert (row["criterion"], row["layers"], row["undefined"]) == ("given", 2, 1)
+    assert row["lowest_layer"] == "alike"
+    assert row["minimum"] == found.table["cv"][1]
+    assert "lists of scores" in repr(found)
+    found.save(tmp_path / "dispersion.json")
+    assert DispersionResult.load(tmp_path / "dispersion.json").table.equals(found.table)

@@ -17,12 +17,12 @@ __all__ = ["Collected", "LayerStatistics"]
 
 @dataclass(frozen=True, eq=False)
 class LayerStatistics:
-    """The statistics of one layer.
+    """The statistics of one layer, each also an attribute, such as ``.activations``.
 
     Attributes
     ----------
     present : mapping of str to Any
-        What the statistics of `NEEDS` left, by name; tensors, or records of tensors.
+        What the statistics in `NEEDS` left, by name; tensors, or records of tensors.
     missing : mapping of str to str
         Why a statistic that was asked for does not exist.
     """
@@ -31,6 +31,14 @@ class LayerStatistics:
     missing: Mapping[str, str] = field(default_factory=dict)
 
     __repr__ = brief
+
+    def __getattr__(self, name: str) -> Any:
+        """A statistic by its name."""
+        present = vars(self).get("present", {})
+        if name in present:
+            return present[name]
+        unknown = f"{type(self).__name__!r} object has no attribute {name!r}"
+        raise AttributeError(self.why_not(name) if name in NEEDS else unknown)
 
     def to(self, device: torch.device) -> LayerStatistics:
         """The same statistics on a device."""
