@@ -1,10 +1,13 @@
 # The public names: the one list, for the interpreter, type checkers and the reference.
+from . import calibration as calibration
 from . import comparison as comparison
 from . import conditions as conditions
+from . import coupling as coupling
 from . import experiment as experiment
 from . import figures as figures
 from . import pruning as pruning
 from . import scoring as scoring
+from . import study as study
 from . import theory as theory
 from ._version import __version__ as __version__
 from .comparison import applicability as applicability
@@ -39,11 +42,13 @@ __all__ = [
     "__version__",
     "accuracy",
     "applicability",
+    "calibration",
     "check",
     "compare",
     "comparison",
     "condition",
     "conditions",
+    "coupling",
     "criteria",
     "criterion",
     "describe",
@@ -62,5 +67,6 @@ __all__ = [
     "scores",
     "scoring",
     "similarity",
+    "study",
     "theory",
 ]

@@ -21,7 +21,8 @@ __all__ = ["to_markdown"]
 _INTRODUCTION = """\
 # Calibration: the tables
 
-Made by `cwda calibrate --markdown docs/calibration-tables.md`; seed {seed}, {versions}.
+Made by `cwda calibrate --markdown docs/calibration-tables.md`;
+seed {seed}, {versions}.
 [Calibration](calibration.md) says how to read these tables. Columns are sizes of layers: filters x
 input channels x positions of the kernel (N' x N x k²). **↑** is too liberal, **↓** too
 conservative, **?** undecided; a rate without a mark is ok. In parentheses: outside the domain in

@@ -4,7 +4,7 @@ from cwda.theory.closed_form import predict
 from cwda.theory.model import FittedLayer, fit_layer
 from cwda.theory.moments import CRITERIA, NormMoments, expected_spearman, norm_moments
 from cwda.theory.prediction import PredictedCorrelation, PredictedSimilarity
-from cwda.theory.rungs import BLOCK, LADDER, SCALE, Rung
+from cwda.theory.rungs import BLOCK, DIAGONAL, ISOTROPIC, LADDER, SCALE, SHAPE, Rung
 from cwda.theory.score_law import ScoreLaw, score_law
 from cwda.theory.shares import predict_overlap, predict_shares
 from cwda.theory.simulation import simulate
@@ -13,8 +13,11 @@ from cwda.theory.swaps import swap_probability
 __all__ = [
     "BLOCK",
     "CRITERIA",
+    "DIAGONAL",
+    "ISOTROPIC",
     "LADDER",
     "SCALE",
+    "SHAPE",
     "FittedLayer",
     "NormMoments",
     "PredictedCorrelation",

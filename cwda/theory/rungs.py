@@ -21,8 +21,11 @@ from cwda.theory.model import FittedLayer, Impurity, Sigma
 
 __all__ = [
     "BLOCK",
+    "DIAGONAL",
+    "ISOTROPIC",
     "LADDER",
     "SCALE",
+    "SHAPE",
     "Rung",
     "Rungs",
     "Switch",

@@ -14,7 +14,7 @@ from cwda.comparison import compare
 from cwda.errors import CriterionError, CwdaError
 from cwda.layers import ConvLayer, Network, Provenance
 from cwda.scoring import similarity
-from cwda.theory import predict, simulate
+from cwda.theory import LADDER, predict, simulate
 from tests.theory.test_closed_form import draw, layer
 
 SEED = 3
@@ -38,7 +38,7 @@ def found(net):
 
 def test_a_row_per_layer_pair_and_rung(net, found):
     table = found.table
-    assert len(table) == len(found) == 5 * 6 * 5
+    assert len(table) == len(found) == 5 * 6 * len(LADDER)
     assert not table.duplicated(["layer", "criterion_a", "criterion_b", "rung"]).any()
     assert list(dict.fromkeys(table["layer"])) == [each.name for each in net]
     measured = similarity(net, device="cpu").table.set_index(
@@ -209,7 +209,7 @@ def test_several_networks_and_both_methods(net):
 
 
 def test_shown_as_text_and_html(found):
-    assert "Spearman coefficients in 5 layers of net; .table has 150 rows\n" in repr(found)
+    assert "Spearman coefficients in 5 layers of net; .table has" in repr(found)
     assert "rms_z" in repr(found)
     assert "<table" in found._repr_html_()
     assert isinstance(found.table, pd.DataFrame)

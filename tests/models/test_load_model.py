@@ -122,7 +122,7 @@ def test_other_architectures_behind_a_prefix(tmp_path):
 def test_losses_metrics_and_counters_are_left_out_and_told(small, tmp_path):
     state = {f"model.{key}": value for key, value in small.state_dict().items()}
     extra = {"criterion.weight": torch.ones(5), "train_acc.correct": torch.tensor(3)}
-    with pytest.warns(RuntimeWarning, match="2 tensors are no part .* such as criterion.weight"):
+    with pytest.warns(RuntimeWarning, match="2 tensors are not part .* such as criterion.weight"):
         same(load_model(written(tmp_path, state | extra)), small)
     counted = {**small.state_dict(), "loss_fn.weight": torch.ones(5)}
     counted["layer1.0.total_ops"] = torch.zeros(1)
@@ -140,7 +140,7 @@ def test_of_several_networks_the_raw_one_is_taken_or_the_user_chooses(small, tmp
     with pytest.warns(RuntimeWarning, match="raw weights are taken"):
         same(load_model(path), small)
     twice = {f"{name}.{key}": value for name in "ab" for key, value in other.items()}
-    with pytest.warns(RuntimeWarning, match="no part of the network"):
+    with pytest.warns(RuntimeWarning, match="not part of the network"):
         found = load_model(written(tmp_path, twice))  # one network under two names
     assert torch.equal(found.linear.weight, other["linear.weight"])
     torch.save({"student": small.state_dict(), "teacher": other}, path)

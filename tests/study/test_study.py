@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import cwda
+from cwda.conditions import CONDITIONS
 from cwda.errors import CwdaError
 from cwda.models import train
 from cwda.models.data import ImageData
@@ -73,7 +74,8 @@ def test_a_study_tests_before_during_and_after_training(images, tmp_path):
     assert sorted(result.table["epoch"].unique()) == [0, 1, 2, 3]
     assert list(layers.columns[:6]) == FACTS
     assert list(layers.columns[6:]) == list(cwda.check(SMALL).table.columns)
-    assert len(layers) == 4 * 6 * 7  # epochs, conditions, convolutions of ResNet-8
+    # epochs, conditions, convolutions of ResNet-8
+    assert len(layers) == 4 * len(CONDITIONS) * 7
     [run] = result.runs
     assert (run.status, run.epochs) == ("done", 3)
     assert 0.5 < run.kept < 1

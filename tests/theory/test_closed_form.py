@@ -15,7 +15,7 @@ from cwda.numerics.ranking.rank_intervals import bonett_wright_interval
 from cwda.theory.closed_form import log_score_correlation, predict
 from cwda.theory.model import fit_layer
 from cwda.theory.moments import CRITERIA
-from cwda.theory.rungs import LADDER
+from cwda.theory.rungs import ISOTROPIC, LADDER
 
 PAIRS = list(itertools.combinations(CRITERIA, 2))
 
@@ -70,7 +70,7 @@ def test_prediction_meets_simulation(rung, options):
 
 def test_isotropic_limit_of_l1_and_l2():
     x = draw(np.random.default_rng(1), n=64)
-    rho = log_score_correlation(LADDER[0](fit_layer(layer(x))))
+    rho = log_score_correlation(ISOTROPIC(fit_layer(layer(x))))
     assert rho[0, 1] == pytest.approx(math.sqrt(1 / (math.pi - 2)), rel=1e-12)
     assert rho[1, 2] == rho[1, 3] == pytest.approx(1 / math.sqrt(1 + 2 / 64), rel=1e-12)
     assert rho[2, 3] == pytest.approx(1)
@@ -109,7 +109,7 @@ def test_table_has_every_layer_pair_and_rung():
     dead = ConvLayer("dead", torch.zeros(16, 4, 3, 3))
     network = Network("net", (good, dead), Provenance("simulated", "array"))
     found = predict(network)
-    assert len(found.table) == len(found) == 2 * 6 * 5
+    assert len(found.table) == len(found) == 2 * 6 * len(LADDER)
     bad = found.table[found.table["layer"] == "dead"]
     assert set(bad["reason"]) == {"all weights are equal"}
     assert bad["spearman"].isna().all()

@@ -28,7 +28,9 @@ WIDE = Rung("wide", "scales twice as far apart", (*SCALE.switches, widened))
 
 
 def test_each_rung_adds_one_departure(fitted):
-    isotropic, diagonal, block, scale, shape = (rung(fitted) for rung in LADDER)
+    layers = {rung.name: rung(fitted) for rung in LADDER}
+    isotropic, diagonal, block = (layers[name] for name in ("isotropic", "diagonal", "block"))
+    scale, shape = layers["scale"], layers["shape"]
     assert isotropic.moments.effective_dim == pytest.approx(144)
     assert 144 > diagonal.moments.effective_dim > block.moments.effective_dim
     assert (block.scales == 1).all()
@@ -36,8 +38,8 @@ def test_each_rung_adds_one_departure(fitted):
     assert scale.mean.abs().sum() == scale.mean_signal == scale.shape_excess == 0
     assert shape is fitted
     # the energy is that of the layer, whatever the filters know of each other
-    for known in (isotropic, diagonal, block):
-        assert known.moments.trace == pytest.approx(fitted.moments.trace, rel=1e-12)
+    for layer_of_rung in layers.values():
+        assert layer_of_rung.moments.trace == pytest.approx(fitted.moments.trace, rel=1e-12)
 
 
 def test_what_rungs_share_is_made_once(fitted):

@@ -10,7 +10,7 @@ from scipy import integrate, stats
 from cwda.numerics.spread import spread
 from cwda.theory.model import fit_layer
 from cwda.theory.moments import CRITERIA
-from cwda.theory.rungs import BLOCK, LADDER, SCALE
+from cwda.theory.rungs import BLOCK, ISOTROPIC, SCALE, SHAPE
 from cwda.theory.score_law import DistanceSumLaw, ScoreLaw, score_law
 from cwda.theory.simulation import importance_scores, sample_filters
 from tests.theory.exact import isotropic_moments
@@ -67,7 +67,7 @@ def test_distances_move_half_as_much_as_norms():
 def test_isotropic_law_has_the_exact_moments(criterion, dim):
     x = draw(np.random.default_rng(0), n=64, dim=dim)
     fitted = fit_layer(layer(x), device="cpu")
-    law = score_law(LADDER[0](fitted), criterion)
+    law = score_law(ISOTROPIC(fitted), criterion)
     mean, variance = isotropic_moments(criterion, dim, fitted.unit, 64)
     slack = 2 / dim**2 + {"gm": 1e-3, "fermat": 1e-4}.get(criterion, 0.0)
     assert law.mean == pytest.approx(mean, rel=slack)
@@ -78,7 +78,7 @@ def test_isotropic_law_has_the_exact_moments(criterion, dim):
 
 @pytest.mark.parametrize(
     ("rung", "options"),
-    [(BLOCK, {"correlation": 0.4}), (SCALE, {"scale": 0.3}), (LADDER[-1], {"scale": 0.15})],
+    [(BLOCK, {"correlation": 0.4}), (SCALE, {"scale": 0.3}), (SHAPE, {"scale": 0.15})],
     ids=lambda value: getattr(value, "name", ""),
 )
 def test_laws_meet_layers_drawn_from_the_model(rung, options):

@@ -1,0 +1,70 @@
+"""The tables of docs/tables.md, made from the rows of the answers.
+
+``python -m tests.tables`` writes them anew: each region between ``<!-- columns of NAME -->`` and
+``<!-- end -->`` belongs to one class of answers; the text around it is written by hand.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+import textwrap
+from dataclasses import fields
+from pathlib import Path
+
+import cwda
+from cwda.answers import Answer, columns_of
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "tables.md"
+REGION = re.compile(r"(<!-- columns of (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def answers() -> dict[str, type]:
+    """All classes of answers, by room and name."""
+    for module in pkgutil.walk_packages(cwda.__path__, "cwda."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    return {
+        f"cwda.{kind.__module__.split('.')[1]}.{kind.__qualname__}": kind for kind in _below(Answer)
+    }
+
+
+def _below(kind: type) -> list[type]:
+    found = [kind for kind in kind.__subclasses__() if kind.__module__.startswith("cwda.")]
+    return [*found, *(lower for kind in found for lower in _below(kind))]
+
+
+def tables(kind: type) -> str:
+    """The columns of an answer's table, and of its further tables."""
+    parts = [_table(kind.row)]
+    for part in fields(kind):
+        if "row" in part.metadata:
+            meaning = part.metadata["meaning"].rstrip(".")
+            title = textwrap.fill(f"`.{part.name}`: {meaning}.", 100)
+            parts.append(f"{title}\n\n{_table(part.metadata['row'])}")
+    return "\n".join(parts)
+
+
+def _table(row: type) -> str:
+    several = {part.name for part in fields(row) if part.metadata.get("spread")}
+    lines = [
+        f"| `{name}`{' (several)' if name in several else ''} | {_sentence(meaning)} |"
+        for name, meaning in columns_of(row).items()
+    ]
+    return "\n".join(["| column | meaning |", "|---|---|", *lines, ""])
+
+
+def _sentence(meaning: str) -> str:
+    text = meaning.strip().replace("|", "\\|")
+    return text[:1].upper() + text[1:] + ("." if text and text[-1] != "." else "")
+
+
+def written(text: str) -> str:
+    """The page with its tables made anew."""
+    kinds = answers()
+    return REGION.sub(lambda found: f"{found[1]}\n{tables(kinds[found[2]])}\n{found[3]}", text)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(written(PAGE.read_text()))
