@@ -156,7 +156,7 @@ def prune(
         raise
     show_experiment(result, output.screen())
     output.write([result.table])
-    Outputs((pairs,) if pairs else ()).write([result.pair_table])
+    Outputs((pairs,) if pairs else ()).write([result.pairs])
     if figure:
         _draw(result, figure, strategies)
 
