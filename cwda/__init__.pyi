@@ -6,6 +6,7 @@ from . import coupling as coupling
 from . import experiment as experiment
 from . import figures as figures
 from . import pruning as pruning
+from . import reporting as reporting
 from . import scoring as scoring
 from . import study as study
 from . import theory as theory
@@ -64,6 +65,7 @@ __all__ = [
     "read_images",
     "remove",
     "report",
+    "reporting",
     "scores",
     "scoring",
     "similarity",

@@ -28,7 +28,7 @@ def brief(record: Any) -> str:
     >>> Spectrum("conv1", np.zeros((3, 9)))
     Spectrum(name='conv1', values=<float64 3 x 9>)
     """
-    shown = (f"{each.name}={_value(getattr(record, each.name))}" for each in fields(record))
+    shown = (f"{part.name}={_value(getattr(record, part.name))}" for part in fields(record))
     text = f"{type(record).__name__}({', '.join(shown)})"
     return text if len(text) <= _RECORD else f"{text[:_RECORD]} ...)"
 

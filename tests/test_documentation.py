@@ -49,7 +49,7 @@ def test_every_public_name_is_described_in_the_reference():
 
 @pytest.mark.parametrize("name", cwda.figures.__all__)
 def test_every_figure_is_shown(name):
-    page = (DOCS / "figures.md").read_text()
+    page = hook("listed").on_page_markdown((DOCS / "figures.md").read_text())
     assert f"`{name}(" in page
     assert f"](images/figures/{name}.png)" in page
 
@@ -60,9 +60,26 @@ def test_a_page_that_speaks_of_a_figure_has_a_picture(page):
     assert not re.search(r"\bfigures\.[a-z_]+", text) or re.search(r"^ *!\[", text, re.MULTILINE)
 
 
+def test_a_figure_that_no_page_describes_is_described_by_its_docstring():
+    described = hook("listed").figures("`overview(check_result)`")
+    assert "`overview(" not in described
+    for name in set(cwda.figures.__all__) - {"overview"}:
+        assert f"**`{name}(" in described
+        assert f"](images/figures/{name}.png)" in described
+    assert "device" not in described
+
+
+def test_the_chapters_are_listed():
+    page = hook("listed").on_page_markdown((DOCS / "report.md").read_text())
+    for chapter in cwda.reporting.CHAPTERS:
+        assert f"- **{chapter.title}**: {chapter.about}\n" in page
+        assert len(chapter.about) > 20
+
+
 def test_the_tables_are_those_of_the_answers():
     text = tables.PAGE.read_text()
     assert {path for _, path, _ in tables.REGION.findall(text)} == {*tables.answers()}
+    assert tables.CONDITIONS.search(text)
     assert tables.written(text) == text, "python -m tests.tables renews them"
 
 

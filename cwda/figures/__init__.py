@@ -1,17 +1,24 @@
 """Figures: one function each, which draws on `ax=` or on a new figure and returns its Axes.
 
-In a notebook the last line ``ax.figure`` shows it; ``ax.figure.savefig("name.svg")`` saves it.
+As the last value of a notebook's cell they show their figure;
+``ax.figure.savefig("name.svg")`` saves it.
 """
 
-from cwda.figures.accuracy import accuracy_curves
-from cwda.figures.conditions import effects, overview
-from cwda.figures.covariance import covariance, covariance_blocks, filter_image
-from cwda.figures.histograms import score_histogram, score_histograms
-from cwda.figures.matrices import criteria_matrix, similarity_map
-from cwda.figures.pruned import global_shares
-from cwda.figures.quantiles import qq
-from cwda.figures.scatter import dispersion, predicted_measured
-from cwda.figures.trajectory import trajectory
+from cwda.figures.conditions.effects import effects
+from cwda.figures.conditions.overview import overview
+from cwda.figures.conditions.trajectory import trajectory
+from cwda.figures.pruning.accuracy_curves import accuracy_curves
+from cwda.figures.pruning.global_shares import global_shares
+from cwda.figures.ranking.criteria_matrix import criteria_matrix
+from cwda.figures.ranking.predicted_measured import predicted_measured
+from cwda.figures.ranking.similarity_map import similarity_map
+from cwda.figures.scores.dispersion import dispersion
+from cwda.figures.scores.score_histogram import score_histogram
+from cwda.figures.scores.score_histograms import score_histograms
+from cwda.figures.weights.covariance import covariance
+from cwda.figures.weights.covariance_blocks import covariance_blocks
+from cwda.figures.weights.filter_image import filter_image
+from cwda.figures.weights.qq import qq
 
 __all__ = [
     "accuracy_curves",

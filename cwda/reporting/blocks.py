@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal, Self
+
+from cwda.errors import CwdaError
+from cwda.formatting import MARKS
 
 __all__ = [
     "Block",
@@ -27,7 +30,6 @@ __all__ = [
     "Table",
     "Text",
     "names",
-    "plain",
 ]
 
 
@@ -59,10 +61,23 @@ Text = Run | Sequence[Run]
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a table in a colour of its own: the name of a verdict."""
+    """A cell of a table in a colour of its own, that of a verdict.
+
+    Attributes
+    ----------
+    text : str
+        What stands in it.
+    tone : str
+        The verdict whose colour it has.
+    """
 
     text: str
     tone: str
+
+    @classmethod
+    def of_verdict(cls, verdict: str) -> Self:
+        """A verdict with its mark."""
+        return cls(f"{MARKS[verdict]} {verdict}", verdict)
 
 
 @dataclass(frozen=True)
@@ -98,7 +113,7 @@ class Paragraph:
 
 @dataclass(frozen=True)
 class Note:
-    """A paragraph set apart: how to read what is beside it."""
+    """A paragraph set apart: how to read what stands above it."""
 
     text: Text
 
@@ -137,7 +152,7 @@ class Picture:
     caption : Text
         What it shows.
     alt : str
-        The same for those who cannot see it, with what it tells.
+        The same for those who cannot see it, and what they would read from it.
     """
 
     svg: bytes
@@ -152,6 +167,13 @@ class Table:
     columns: Sequence[Column]
     rows: Sequence[Sequence[str | Cell]]
     caption: Text
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            wrong = next((cell for cell in row if not isinstance(cell, str | Cell)), None)
+            if wrong is not None or len(row) != len(self.columns):
+                given = f"{len(row)} cells" if wrong is None else f"a {type(wrong).__name__}"
+                raise CwdaError(f"a row of a table has one text per column, not {given}")
 
 
 @dataclass(frozen=True)
@@ -170,9 +192,3 @@ def names(layers: Sequence[str], most: int = 5) -> list[Run]:
     if len(layers) > most:
         shown.append(f" and {len(layers) - most} more")
     return [run for run in shown if run != ""]
-
-
-def plain(text: Text) -> str:
-    """The words of a text alone."""
-    runs: Sequence[Any] = [text] if isinstance(text, Run) else text
-    return "".join(run if isinstance(run, str) else run.text for run in runs)

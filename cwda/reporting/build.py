@@ -6,8 +6,7 @@ import datetime
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -19,26 +18,16 @@ from cwda.errors import CwdaError
 from cwda.files import require_writable, whole_file
 from cwda.formatting import many
 from cwda.loading.sources import Source
-from cwda.progress import steps
+from cwda.progress import showing, steps
 from cwda.reporting.blocks import Block, Name
-from cwda.reporting.chapters.appendix import appendix
-from cwda.reporting.chapters.applicability import applicability
-from cwda.reporting.chapters.assumption import assumption
-from cwda.reporting.chapters.condition import condition
-from cwda.reporting.chapters.covariance import covariance
-from cwda.reporting.chapters.detail import detail as layer_by_layer
-from cwda.reporting.chapters.global_pruning import global_pruning
-from cwda.reporting.chapters.networks import side_by_side
-from cwda.reporting.chapters.similarity import similarity
-from cwda.reporting.chapters.summary import summary
-from cwda.reporting.chapters.trajectory import trajectory as along_training
+from cwda.reporting.chapter import Chapter, ChapterSeries, Report
+from cwda.reporting.chapters import CHAPTERS
 from cwda.reporting.document import Document, Fact
 from cwda.reporting.subject import Subject
 from cwda.reporting.typesetting import html_bytes, pdf_bytes
+from cwda.typing import Device
 
 __all__ = ["FORMATS", "epochs_of", "report"]
-
-Chapter = Callable[[], Sequence[Block]]
 
 FORMATS = {".pdf": pdf_bytes, ".html": html_bytes}
 
@@ -47,39 +36,53 @@ def report(
     source: CheckResult | Source | Iterable[Source],
     path: str | os.PathLike[str],
     *,
+    chapters: Iterable[Chapter | ChapterSeries] = CHAPTERS,
     detail: bool = False,
     trajectory: bool = False,
+    margins: Mapping[str, float] | None = None,
     paper: Literal["a4", "us-letter"] = "a4",
     date: datetime.date | str | None = None,
     command: str = "",
     level: float = 0.90,
-    margins: Mapping[str, float] | None = None,
-    device: str = "auto",
+    device: Device = "auto",
+    progress: bool = True,
 ) -> Path:
     """Write the statistical report of one or several networks.
+
+    A chapter, or its section on one network, that cannot be computed has the reason in its
+    place and gives a warning; the others are not lost.
 
     Parameters
     ----------
     source : CheckResult, or anything that `cwda.check` takes
-        A result, or one network or several to check: loaded, or as names, files, modules.
+        An answer of `cwda.check`, or one network or several to check: loaded, or as names,
+        files, modules. An answer that was loaded from a file does not hold the weights; what
+        needs them says so in a line.
     path : path
         Where to write; ``.pdf`` (PDF/UA-1) or ``.html`` (one file that needs no other).
+    chapters : iterable of Chapter
+        What the report consists of; `cwda.reporting.CHAPTERS` by default, to which chapters of
+        your own can be added.
     detail : bool
         Add a page per layer.
     trajectory : bool
         The networks are checkpoints of one training run: show their effects against the
         epoch, the last number in each network's name; the chapters are about the last.
+    margins : mapping of str to float, optional
+        Same as in `cwda.check`, which has used them already if `source` is its answer.
     paper : {"a4", "us-letter"}
         Size of the page of a PDF.
     date : date or str, optional
         As printed; today if not given, left out if empty. Equal input with an equal date
         gives equal bytes.
     command : str
-        The command that makes this report again, printed on its first page.
-    level, margins : float, mapping
-        Same as in `cwda.check`, which has used them already if `source` is its answer.
-    device : str
+        The command that reproduces this report, printed on its first page.
+    level : float
+        Confidence of the intervals of the effects; unused if `source` is an answer.
+    device : str or torch.device
         Where to compute, in float64.
+    progress : bool
+        Whether long work shows a bar.
 
     Returns
     -------
@@ -89,8 +92,8 @@ def report(
     Raises
     ------
     CwdaError
-        If the path cannot be written, told before the work; the suffix is unknown; or there is
-        no network.
+        If the path cannot be written, which is found before the work; the suffix is unknown;
+        there is no network; or a chapter is not a `Chapter`.
 
     Examples
     --------
@@ -100,45 +103,64 @@ def report(
     ...     cwda.report(net, f"{folder}/resnet20.pdf").name
     'resnet20.pdf'
     """
-    where = as_path(path)
-    require_writable(where, tuple(FORMATS))
+    path = as_path(path)
+    require_writable(path, tuple(FORMATS))
     if paper not in ("a4", "us-letter"):
         raise CwdaError(f"paper is a4 or us-letter, not {paper!r}")
-    if not isinstance(source, CheckResult):
-        source = check(source, level=level, margins=margins, device=device)
-    subjects = [
-        Subject(network, [row for row in source.rows if row.network == network.name], device)
-        for network in source.networks
-    ]
-    if not source.rows:
+    chapters = _require_chapters(chapters)
+    with showing(progress):
+        if not isinstance(source, CheckResult):
+            source = check(source, level=level, margins=margins, device=device)
+        content = _content(source, detail, trajectory, device)
+        document = Document(
+            title=_title(content),
+            subtitle="Do its convolution weights follow the Convolution Weight Distribution "
+            "Assumption, and what does that imply for pruning?",
+            facts=list(_facts(content, source.level, str(command))),
+            blocks=_blocks(content, chapters),
+            paper=paper,
+            date=str(datetime.date.today() if date is None else date),
+        )
+        with whole_file(path) as unfinished:
+            for make in steps([FORMATS[path.suffix]], "typesetting"):
+                unfinished.write_bytes(make(document))
+    return path
+
+
+def _require_chapters(
+    chapters: Iterable[Chapter | ChapterSeries],
+) -> list[Chapter | ChapterSeries]:
+    listed = list(chapters) if isinstance(chapters, Iterable) else [chapters]
+    for chapter in listed:
+        if not isinstance(chapter, Chapter | ChapterSeries):
+            raise CwdaError(
+                f"chapters are cwda.reporting.Chapter objects, not {type(chapter).__name__}"
+            )
+    return listed
+
+
+def _content(answer: CheckResult, detail: bool, trajectory: bool, device: Device) -> Report:
+    if not answer.rows:
         raise CwdaError("a report needs a network with a convolution")
-    if date is None:
-        date = datetime.date.today()
-    document = Document(
-        title=_title(subjects, trajectory),
-        subtitle="Do its convolution weights follow the Convolution Weight Distribution "
-        "Assumption, and what does that imply for pruning?",
-        facts=list(_facts(subjects, source.level, str(command))),
-        blocks=_blocks(subjects, detail, trajectory),
-        paper=paper,
-        date=str(date),
-    )
-    with whole_file(where) as unfinished:
-        for make in steps([FORMATS[where.suffix]], "typesetting"):
-            unfinished.write_bytes(make(document))
-    return where
+    names = [network.name for network in answer.networks]
+    subjects = [
+        Subject(network, [row for row in answer.rows if row.network == network.name], device)
+        for network in answer.networks
+    ]
+    return Report(subjects, epochs_of(names) if trajectory else (), detail)
 
 
-def _title(subjects: Sequence[Subject], trajectory: bool) -> str:
-    if trajectory:
+def _title(report: Report) -> str:
+    subjects = report.all_subjects
+    if report.epochs:
         return f"CWDA along {many(len(subjects), 'checkpoint')}"
     if len(subjects) > 1:
         return f"CWDA of {many(len(subjects), 'network')}"
     return f"CWDA of {subjects[0].network.name}"
 
 
-def _facts(subjects: Sequence[Subject], level: float, command: str) -> Iterable[Fact]:
-    for subject in subjects:
+def _facts(report: Report, level: float, command: str) -> Iterable[Fact]:
+    for subject in report.all_subjects:
         network = subject.network
         size = f"{many(len(network), 'convolution')}, {many(network.n_weights, 'weight')}"
         source = network.provenance
@@ -159,27 +181,9 @@ def _versions() -> str:
     return ", ".join(parts)
 
 
-def _blocks(subjects: Sequence[Subject], detail: bool, trajectory: bool) -> list[Block]:
-    several: list[Chapter] = []
-    if trajectory:
-        epochs = epochs_of([subject.network.name for subject in subjects])
-        several.append(partial(along_training, subjects, epochs))
-    if len(subjects) > 1:
-        several.append(partial(side_by_side, subjects))
-    if trajectory:  # the chapters would repeat themselves: they tell of the end of the training
-        subjects = [subjects[epochs.index(max(epochs))]]
-    tested = dict.fromkeys(name for subject in subjects for name in subject.conditions)
-    chapters: list[Chapter] = [
-        partial(summary, subjects),
-        *several,
-        assumption,
-        *(partial(condition, name, subjects) for name in tested),
-        *(partial(make, subjects) for make in (covariance, similarity, applicability)),
-        partial(global_pruning, subjects),
-        *([partial(layer_by_layer, subjects)] if detail else []),
-        partial(appendix, subjects),
-    ]
-    return [block for make in steps(chapters, "writing chapters") for block in make()]
+def _blocks(report: Report, chapters: Iterable[Chapter | ChapterSeries]) -> list[Block]:
+    own = [one for chapter in chapters for one in chapter.of(report)]
+    return [block for chapter in steps(own, "writing chapters") for block in chapter.write(report)]
 
 
 def epochs_of(names: Sequence[str]) -> list[float]:
@@ -197,10 +201,10 @@ def epochs_of(names: Sequence[str]) -> list[float]:
     """
     epochs = []
     for name in names:
-        found = re.findall(r"\d+", name)
-        if not found:
-            raise CwdaError(f"no epoch in the name {name!r}; end it with a number, as net-10")
-        epochs.append(float(found[-1]))
+        numbers = re.findall(r"\d+", name)
+        if not numbers:
+            raise CwdaError(f"no epoch in the name {name!r}; end it with a number, such as net-10")
+        epochs.append(float(numbers[-1]))
     if len(set(epochs)) < len(epochs):
         raise CwdaError(f"checkpoints of the same epoch: {', '.join(names)}")
     return epochs

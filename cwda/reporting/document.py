@@ -25,7 +25,7 @@ from cwda.reporting.blocks import (
     Text,
 )
 
-__all__ = ["Document", "Fact", "template_inputs"]
+__all__ = ["Document", "Fact", "template_inputs", "tones"]
 
 #: Words longer than this, in a cell and in running text, get places where a line may end; in
 #: others such a place would only be in the way of those who copy them.
@@ -72,9 +72,17 @@ def template_inputs(document: Document) -> dict[str, bytes]:
         "paper": document.paper,
         "date": document.date,
         "facts": [[label, _runs(value)] for label, value in document.facts],
+        "tones": tones(),
         "blocks": [_block(block, files) for block in document.blocks],
     }
     return {"document.json": json.dumps(content).encode(), **files}
+
+
+def tones() -> dict[str, str]:
+    """The colour of each verdict's name."""
+    from cwda.figures.drawing.style import VERDICTS
+
+    return {verdict: style.word for verdict, style in VERDICTS.items()}
 
 
 def _block(block: Block, files: dict[str, bytes]) -> dict[str, Any]:
@@ -160,6 +168,6 @@ def _printable(text: str) -> str:
 
     Typst carries the font itself, matplotlib the same as a file that can be asked.
     """
-    from cwda.figures.drawing.style import printable
+    from cwda.figures.drawing.text import printable
 
     return printable(text, "DejaVu Sans Mono")

@@ -3,25 +3,49 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from cwda.errors import CwdaError
 from cwda.reporting.blocks import Picture, Text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from cwda.figures.drawing.canvas import Panels
+
 __all__ = ["picture"]
 
 
-def picture(drawn: Axes | Figure, caption: Text, alt: str) -> Picture:
-    """A figure, or the whole figure of Axes, as SVG."""
+def picture(drawn: Axes | Panels | Figure, caption: Text, alt: str) -> Picture:
+    """A figure, or the whole figure of Axes, as a block of the report.
+
+    Parameters
+    ----------
+    drawn : Axes, array of Axes, or Figure
+        What a function of `cwda.figures` returns, or any figure of matplotlib.
+    caption : str or sequence
+        What it shows.
+    alt : str
+        The same for those who cannot see it, and what they would read from it.
+
+    Raises
+    ------
+    CwdaError
+        If it is neither.
+    """
+    from matplotlib.artist import Artist
     from matplotlib.figure import Figure
 
     from cwda.figures.drawing.saving import save
 
-    figure = drawn if isinstance(drawn, Figure) else drawn.figure
-    assert isinstance(figure, Figure)
+    part: Any = next(iter(np.ravel(np.array(drawn, dtype=object))), None)
+    if not isinstance(part, Artist):
+        raise CwdaError(f"a picture is made of Axes or a Figure, not of {type(part).__name__}")
+    while not isinstance(part, Figure):
+        part = part.figure  # of a part of a figure, the part that it belongs to
     buffer = io.BytesIO()
-    save(figure, buffer, ".svg")
+    save(part, buffer, ".svg")
     return Picture(buffer.getvalue(), caption, alt)

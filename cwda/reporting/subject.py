@@ -1,8 +1,8 @@
-"""All that a report says of one network is computed here, once, when a chapter first asks."""
+"""All that a report says about one network, computed once, when a chapter first asks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 from cwda.answers import table_of
 from cwda.conditions.results import ConditionResult
 from cwda.layers import Network
-from cwda.reporting.blocks import Block, Heading
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from cwda.comparison import Applicability, Comparison, GlobalPruning
     from cwda.scoring import SimilarityResult
+    from cwda.typing import Device
 
-__all__ = ["RATIO", "RUNG", "Subject", "sections"]
+__all__ = ["RATIO", "RUNG", "Subject"]
 
 #: The rung that global pruning is predicted by: CWDA with filters of unequal scale.
 RUNG = "scale"
@@ -36,14 +36,19 @@ class Subject:
     network : Network
         The network.
     results : sequence of ConditionResult
-        Its conditions, a record per layer and condition.
-    device : str
+        Its conditions, one record per layer and condition.
+    device : str or torch.device
         Where to compute.
     """
 
     network: Network
     results: Sequence[ConditionResult]
-    device: str = "auto"
+    device: Device = "auto"
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether the weights are there; a saved answer has their shapes only."""
+        return not any(layer.weight.is_meta for layer in self.network)
 
     def condition(self, name: str) -> list[ConditionResult]:
         """The results of one condition, in the order of the layers."""
@@ -87,15 +92,3 @@ class Subject:
         from cwda.comparison import global_pruning
 
         return global_pruning(self.network, rungs=RUNG, device=self.device)
-
-
-def sections(
-    subjects: Sequence[Subject], blocks_of: Callable[[Subject], Sequence[Block]]
-) -> list[Block]:
-    """The same blocks for each network, under its name where there are several."""
-    blocks: list[Block] = []
-    for subject in subjects:
-        if len(subjects) > 1:
-            blocks.append(Heading(subject.network.name, 2))
-        blocks += blocks_of(subject)
-    return blocks

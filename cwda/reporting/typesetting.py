@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cwda.errors import CwdaError
-from cwda.reporting.document import Document, template_inputs
+from cwda.reporting.document import Document, template_inputs, tones
 
 __all__ = ["html_bytes", "pdf_bytes"]
 
@@ -18,7 +18,7 @@ STANDARD = "ua-1"
 
 
 #: Typst writes accents as marks that combine with a letter before them, but MathML places accents
-#: by itself, and a mark would come to stand beside the letter.
+#: by itself, and a mark would end up next to the letter.
 ACCENTS = {"\u0302": "^", "\u0304": "¯"}
 
 
@@ -30,7 +30,7 @@ def pdf_bytes(document: Document) -> bytes:
 def html_bytes(document: Document) -> bytes:
     """The document as one HTML file that needs no other; tables sort by a click on a head."""
     page = _compile(document, format="html").decode()
-    style, script = _font() + _template("page.css"), _template("page.js")
+    style, script = _font() + _tones() + _template("page.css"), _template("page.js")
     for mark, accent in ACCENTS.items():
         page = page.replace(f"<mo>{mark}</mo>", f"<mo>{accent}</mo>")
     page = page.replace("</head>", f"<style>\n{style}</style></head>", 1)
@@ -52,10 +52,10 @@ def _compile(document: Document, **options: Any) -> bytes:
         compiled: bytes = typst.compile(
             files, ignore_system_fonts=True, font_paths=[fonts], sys_inputs=inputs, **options
         )
-    except typst.TypstError as error:  # an equation of a user's condition
+    except typst.TypstError as error:  # an equation or a picture of the user's own
         first = next(iter(str(error).splitlines()), "")
         raise CwdaError(
-            f"the report cannot be typeset: {first}; check the equations of your conditions"
+            f"the report cannot be typeset: {first}; check your own equations and pictures"
         ) from error
     return compiled
 
@@ -68,6 +68,14 @@ def _font() -> str:
     font = b64encode(_file("stix-two-math.woff").read_bytes()).decode()
     source = f'url("data:font/woff;base64,{font}") format("woff")'
     return f'@font-face {{ font-family: "STIX Two Math"; src: {source}; }}\n'
+
+
+def _tones() -> str:
+    """The colours of the verdicts; the template writes their names with a hyphen."""
+    rules = (
+        f".{verdict.replace(' ', '-')} {{ color: {tone}; }}" for verdict, tone in tones().items()
+    )
+    return "\n".join([*rules, ""])
 
 
 def _template(name: str) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from matplotlib.axes import Axes
 
+from cwda.figures.drawing.canvas import Margins, canvas, empty_figure
 from cwda.figures.drawing.style import (
     CYCLE,
     DARK,
@@ -21,9 +22,6 @@ from cwda.figures.drawing.style import (
     SMALL,
     UNDEFINED,
     VERDICTS,
-    Margins,
-    canvas,
-    empty_figure,
     legend,
     styled,
 )

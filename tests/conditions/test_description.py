@@ -84,3 +84,22 @@ def test_mistakes_are_told_in_one_line():
         cwda.conditions.normality(layer, "channel")
     with pytest.raises(cwda.CwdaError, match="all weights are equal"):
         cwda.conditions.joint_normality(ConvLayer("zeros", torch.zeros(16, 4, 3, 3)))
+
+
+def test_a_description_of_several_networks_is_an_answer(tmp_path):
+    one, two = (simulated.network(simulated.layer(n=16, seed=seed), name="net") for seed in (0, 1))
+    answer = cwda.describe([one, two])
+    assert answer.table["network"].tolist() == ["net", "net (2)"]
+    assert list(answer.summary()["layer"]) == ["conv", "conv"]
+    assert repr(answer).startswith("Description: layers of net, net (2); .table has 2 rows\n")
+    answer.save(tmp_path / "a.json")
+    assert cwda.conditions.Description.load(tmp_path / "a.json").table.equals(answer.table)
+
+
+def test_effects_of_a_description_are_those_of_the_check():
+    net = simulated.network(simulated.layer(n=16, channels=3), ConvLayer("z", torch.zeros(9, 1, 3)))
+    table = cwda.describe(net).table
+    for name, condition in cwda.conditions.CONDITIONS.items():
+        np.testing.assert_allclose(
+            table[f"effect_{name}"], condition(net).table["effect"], rtol=1e-12
+        )

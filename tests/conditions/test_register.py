@@ -222,9 +222,11 @@ def test_a_condition_is_calibrated_by_what_it_says(add):
 
     add(calibration=Calibration(truth=lambda law, size: 0.0, draw=draw))
     assert {"skewness 0.1", "skewness 0.2", "skewness 0.4"} < {*DESIGNS}
-    study = calibrate(["skewness"], 2, designs="iid,skewness 0.2", sizes=[Size(16, 3, 9)])
-    assert set(study.table["design"]) == {"iid", "skewness 0.2"}
-    assert set(study.table["truth"]) == {0.0, 0.2}
+    result = calibrate(
+        ["skewness"], designs="iid,skewness 0.2", sizes=[Size(16, 3, 9)], replicates=2
+    )
+    assert set(result.table["design"]) == {"iid", "skewness 0.2"}
+    assert set(result.table["truth"]) == {0.0, 0.2}
     CONDITIONS.forget("skewness")
     assert "skewness" not in PROCEDURES
 

@@ -1,13 +1,14 @@
 """One picture of each figure, from fixed numbers: for the tests to compare with, and for docs/.
 
-    python -m tests.figures.gallery
+    python -m tests.figures.gallery [NAME ...]
 
-draws the stored pictures anew; look at each before it is committed.
+draws the stored pictures anew, all or those named; look at each before it is committed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -16,19 +17,16 @@ import pandas as pd
 import torch
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.text import Text
 from PIL import Image
 
 from cwda import figures
+from cwda.figures.drawing.canvas import Panels
 from cwda.layers import ConvLayer, Network, Provenance
 from cwda.scoring import similarity
 
-BASELINE = Path(__file__).parent / "baseline"
-DPI = 50
-
-#: The same figures with their text, as docs/figures.md shows them.
-SHOWN = Path(__file__).parents[2] / "docs" / "images" / "figures"
-SHOWN_DPI = 130
+#: The pictures that docs/figures.md shows.
+STORED = Path(__file__).parents[2] / "docs" / "images" / "figures"
+DPI = 130
 
 CONDITIONS = {
     "gaussianity": 0.05,
@@ -175,58 +173,56 @@ def accuracies() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-GALLERY: dict[str, Callable[[], Axes]] = {
-    "accuracy_curves": lambda: figures.accuracy_curves(accuracies()),
-    "covariance": lambda: figures.covariance(layer(channels=20)),
-    "covariance_blocks": lambda: figures.covariance_blocks(layer()),
-    "criteria_matrix": lambda: figures.criteria_matrix(similarity(network()), 0),
-    "dispersion": lambda: figures.dispersion(applicability()),
-    "effects": lambda: figures.effects(checked(24), "epsilon"),
-    "filter_image": lambda: figures.filter_image(layer(), 3),
-    "global_shares": lambda: figures.global_shares(pruned()),
-    "overview": lambda: figures.overview(checked(24)),
-    "overview_dense": lambda: figures.overview(checked(200)),
-    "predicted_measured": lambda: figures.predicted_measured(compared()),
-    "qq": lambda: figures.qq(layer()),
-    "qq_filters": lambda: figures.qq(layer(), [0, 5]),
-    "score_histogram": lambda: figures.score_histogram(layer(n=256), "l2"),
-    "score_histograms": lambda: figures.score_histograms(network(), [0, 8], ["l1", "gm"])[0, 0],
-    "similarity_map": lambda: figures.similarity_map(similarity(network())),
-    "trajectory": lambda: figures.trajectory(trained()),
-    "trajectory_condition": lambda: figures.trajectory(trained(), "mean"),
-    "trajectory_layer": lambda: figures.trajectory(trained(), "mean", "stage0.2.conv"),
+#: A figure a name; a name may go on behind that of the figure. `ax` is handed on.
+GALLERY: dict[str, Callable[..., Axes | Panels]] = {
+    "accuracy_curves": lambda **on: figures.accuracy_curves(accuracies(), **on),
+    "covariance": lambda **on: figures.covariance(layer(channels=20), **on),
+    "covariance_blocks": lambda **on: figures.covariance_blocks(layer(), **on),
+    "criteria_matrix": lambda **on: figures.criteria_matrix(similarity(network()), 0, **on),
+    "dispersion": lambda **on: figures.dispersion(applicability(), **on),
+    "effects": lambda **on: figures.effects(checked(24), "epsilon", **on),
+    "filter_image": lambda **on: figures.filter_image(layer(), 3, **on),
+    "global_shares": lambda **on: figures.global_shares(pruned(), **on),
+    "overview": lambda **on: figures.overview(checked(24), **on),
+    "overview_dense": lambda **on: figures.overview(checked(200), **on),
+    "predicted_measured": lambda **on: figures.predicted_measured(compared(), **on),
+    "qq": lambda **on: figures.qq(layer(), **on),
+    "qq_filters": lambda **on: figures.qq(layer(), [0, 5], **on),
+    "score_histogram": lambda **on: figures.score_histogram(layer(n=256), "l2", **on),
+    "score_histograms": lambda **on: figures.score_histograms(
+        network(), [0, 8], ["l1", "gm"], **on
+    ),
+    "similarity_map": lambda **on: figures.similarity_map(similarity(network()), **on),
+    "trajectory": lambda **on: figures.trajectory(trained(), **on),
+    "trajectory_condition": lambda **on: figures.trajectory(trained(), "mean", **on),
+    "trajectory_layer": lambda **on: figures.trajectory(trained(), "mean", "stage0.2.conv", **on),
 }
 
 
-def render(ax: Axes) -> np.ndarray:
-    """The figure without its text, red, green and blue from 0 to 1, height x width x 3."""
-    drawn(ax, DPI)  # makes the ticks
-    for text in ax.figure.findobj(Text):
-        text.set_visible(False)  # its pixels differ from one build of FreeType to the next
-    return drawn(ax, DPI) / 255.0
+def figure_of(name: str) -> str:
+    """The figure that a picture of the gallery shows."""
+    return max((each for each in figures.__all__ if name.startswith(each)), key=len)
 
 
-def drawn(ax: Axes, dpi: int) -> np.ndarray:
-    """The figure with its text, red, green and blue from 0 to 255, height x width x 3."""
-    ax.figure.set_dpi(dpi)
+def drawn(ax: Axes | Panels) -> np.ndarray:
+    """The figure, red, green and blue from 0 to 255, height x width x 3."""
+    ax.figure.set_dpi(DPI)
     canvas = FigureCanvasAgg(ax.figure)
     canvas.draw()
     return np.array(canvas.buffer_rgba())[:, :, :3]
 
 
-def store(pixels: np.ndarray, path: Path, colours: int) -> None:
+def store(pixels: np.ndarray, path: Path) -> None:
     """As a PNG of few colours, which is a third of the size."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).quantize(colours).save(path, optimize=True)
+    Image.fromarray(pixels).quantize(128).save(path, optimize=True)
 
 
-def main() -> None:
-    for name, draw in GALLERY.items():
-        ax = draw()
-        store(drawn(ax, SHOWN_DPI), SHOWN / f"{name}.png", 128)
-        store((255 * render(ax)).round().astype(np.uint8), BASELINE / f"{name}.png", 256)
+def main(names: Sequence[str]) -> None:
+    for name in names or GALLERY:
+        store(drawn(GALLERY[name]()), STORED / f"{name}.png")
         print(name)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

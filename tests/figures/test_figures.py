@@ -18,11 +18,11 @@ from scipy import stats
 from cwda import figures
 from cwda.comparison import compare
 from cwda.errors import CwdaError, WeightsError
-from cwda.figures.covariance import cell_size
 from cwda.figures.drawing.layers_axis import elide
 from cwda.figures.drawing.style import VERDICTS
-from cwda.figures.quantiles import drawn_ranks
-from cwda.layers import ConvLayer
+from cwda.figures.weights.covariance import cell_size
+from cwda.figures.weights.qq import drawn_ranks
+from cwda.layers import ConvLayer, Network, Provenance
 from cwda.numerics.normality.normal_band import normal_band
 from cwda.scoring import scores, similarity
 from cwda.theory import predict
@@ -52,35 +52,47 @@ def test_plain_figure_without_pyplot_or_changed_settings(name):
     assert buffer.tell() > 1000
 
 
-DRAWN_ON_GIVEN_AXES = {
-    "accuracy_curves": lambda ax: figures.accuracy_curves(accuracies(), ax=ax),
-    "covariance": lambda ax: figures.covariance(layer(), ax=ax),
-    "covariance_blocks": lambda ax: figures.covariance_blocks(layer(), ax=ax),
-    "criteria_matrix": lambda ax: figures.criteria_matrix(similarity(network()), 0, ax=ax),
-    "dispersion": lambda ax: figures.dispersion(applicability(), ax=ax),
-    "effects": lambda ax: figures.effects(checked(9), "mean", ax=ax),
-    "filter_image": lambda ax: figures.filter_image(layer(), ax=ax),
-    "global_shares": lambda ax: figures.global_shares(pruned(), ax=ax),
-    "overview": lambda ax: figures.overview(checked(9), ax=ax),
-    "predicted_measured": lambda ax: figures.predicted_measured(compared(), ax=ax),
-    "qq": lambda ax: figures.qq(layer(), ax=ax),
-    "score_histogram": lambda ax: figures.score_histogram(layer(), ax=ax),
-    "similarity_map": lambda ax: figures.similarity_map(similarity(network()), ax=ax),
-    "trajectory": lambda ax: figures.trajectory(trained(), ax=ax),
-}
-
-
-def test_all_but_the_small_multiples_take_axes():
-    assert set(DRAWN_ON_GIVEN_AXES) == set(figures.__all__) - {"score_histograms"}
-
-
-@pytest.mark.parametrize("name", DRAWN_ON_GIVEN_AXES)
+@pytest.mark.parametrize("name", GALLERY)
 def test_draws_on_axes_given(name):
-    figure = Figure()
-    ax, other = figure.subplots(1, 2)
-    assert DRAWN_ON_GIVEN_AXES[name](ax) is ax
-    assert figure.axes[:2] == [ax, other]
+    panels = np.shape(GALLERY[name]())
+    figure = Figure((20, 10))
+    axes = figure.subplots(*panels, squeeze=False) if panels else figure.add_subplot(1, 2, 1)
+    other = figure.add_axes((0.9, 0.9, 0.1, 0.1))
+    before = [*figure.axes]
+    drawn = GALLERY[name](ax=axes)
+    assert drawn is axes if not panels else (drawn == axes).all()
+    assert figure.axes == before
+    assert np.all([ax.has_data() for ax in np.ravel(axes)])
     assert not other.has_data()
+    assert not figure.legends
+    figure.savefig(io.BytesIO(), format="svg")
+
+
+@pytest.mark.parametrize("ax", [3, [], [Figure().subplots()], Figure().subplots(3, 2), [1] * 4])
+def test_other_axes_than_the_panels_need_are_refused(ax):
+    with pytest.raises(CwdaError, match="4 panels, not"):
+        figures.score_histograms(network(), [0, 8], ["l1", "gm"], ax=ax)
+
+
+def test_small_multiples_keep_long_names_within_their_row():
+    long = Network("n", (layer("backbone.stage4.block2." * 9),), Provenance("n", "array"))
+    axes = figures.score_histograms(long, criteria=["l1", "l2"])
+    axes.figure.canvas.draw()
+    [name] = axes[0, 0].texts
+    assert name.get_window_extent().x1 <= axes.figure.bbox.x1
+    assert name.get_text().endswith("48 filters")
+
+
+@pytest.mark.parametrize("name", ["conv1", "backbone.stage4.block2.conv3", "x" * 40])
+@pytest.mark.parametrize("layers", [3, 12])
+def test_heads_of_the_overview_do_not_touch(name, layers):
+    table = checked(layers)
+    table["layer"] = [f"{name}.{layer}" for layer in table["layer"]]
+    ax = figures.overview(table)
+    ax.figure.canvas.draw()
+    boxes = [label.get_window_extent() for label in ax.get_xticklabels()]
+    assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
+    assert max(box.y1 for box in boxes) <= ax.figure.bbox.y1
 
 
 def test_a_notebook_shows_the_figure():
@@ -126,8 +138,10 @@ def test_long_names_keep_their_ends_and_stay_different():
     long = "features.denseblock{}.denselayer{}.conv2"
     apart = elide([long.format(4, 16), long.format(4, 17)])
     assert all(len(name) <= 34 and name.endswith("conv2") for name in apart)
-    same = [f"backbone.stage_{i}.{'x' * 30}" for i in (1, 2)]
-    assert elide(same) == same
+    for ends in ("a", "x" * 9, "x" * 200):
+        names = elide([f"backbone.stage_{i}.{ends * 30}{'x' * 30}" for i in (1, 2)])
+        assert len({*names}) == 2
+        assert max(map(len, names)) < 40
 
 
 @pytest.mark.parametrize("name", ["conv1", "backbone.stage4.block2.conv3.weight" * 4, "x" * 300])
@@ -216,7 +230,7 @@ def test_predicted_measured_has_the_points():
 def test_a_real_comparison_is_drawn():
     net = network()
     result = compare(similarity(net), predict(net))
-    ax = figures.predicted_measured(result, ("l2", "gm"), "block")
+    ax = figures.predicted_measured(result, ("l2", "gm"), rung="block")
     drawn = sum(len(each.get_xdata()) for each in ax.lines[1:])
     assert drawn == len(net) - 1  # the dead layer has no prediction
 

@@ -1,4 +1,4 @@
-"""An axis with one row a layer, readable for 5 layers and for 200."""
+"""An axis with one row per layer, readable for 5 layers and for 200."""
 
 from __future__ import annotations
 
@@ -7,15 +7,9 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 
-from cwda.figures.drawing.style import (
-    FONT,
-    SMALL,
-    Margins,
-    as_label,
-    printable,
-    size_in_points,
-    text_width,
-)
+from cwda.figures.drawing.canvas import Margins
+from cwda.figures.drawing.style import FONT, SMALL, size_in_points
+from cwda.figures.drawing.text import as_label, printable, text_width
 
 __all__ = ["HIGHEST", "elide", "label_layers", "layer_margins", "tall"]
 
@@ -23,7 +17,10 @@ __all__ = ["HIGHEST", "elide", "label_layers", "layer_margins", "tall"]
 HIGHEST = 215.0
 
 _ROW = 3.8
+
+#: Characters of a name that are shown, and how many of them may stand before what is left out.
 _LONGEST = 34
+_HEADS = (10, 16, 22)
 
 
 def tall(rows: int) -> float:
@@ -39,7 +36,7 @@ def layer_margins(
 
 
 def elide(names: Sequence[str]) -> list[str]:
-    """Long names without their middle, unless two would then look the same.
+    """Long names without their middle; by their position where two would look the same.
 
     Examples
     --------
@@ -47,10 +44,15 @@ def elide(names: Sequence[str]) -> list[str]:
     ['conv1', 'features.d…ock4.denselayer16.conv2']
     """
     names = [printable(name) for name in names]
-    short = [
-        name if len(name) <= _LONGEST else f"{name[:10]}…{name[11 - _LONGEST :]}" for name in names
-    ]
-    return short if len(set(short)) == len(set(names)) else list(names)
+    for head in _HEADS:
+        short = [_without_middle(name, head) for name in names]
+        if len(set(short)) == len(set(names)):
+            return short
+    return [f"{place}: {_without_middle(name, _HEADS[0])}" for place, name in enumerate(names)]
+
+
+def _without_middle(name: str, head: int) -> str:
+    return name if len(name) <= _LONGEST else f"{name[:head]}…{name[head + 1 - _LONGEST :]}"
 
 
 def label_layers(ax: Axes, names: Sequence[str]) -> None:

@@ -20,14 +20,14 @@ def tidy(source: object, columns: Sequence[str], made_by: str) -> pd.DataFrame:
     Raises
     ------
     CwdaError
-        If it is no table, lacks a column, is empty, or holds several networks.
+        If it is not a table, lacks a column, is empty, or holds several networks.
     """
     import pandas as pd
 
     table = getattr(source, "table", source)
     if not isinstance(table, pd.DataFrame):
         raise CwdaError(
-            f"the figure needs a table, as {made_by} gives it, not {type(source).__name__}"
+            f"the figure needs a table such as {made_by} gives, not {type(source).__name__}"
         )
     missing = [name for name in columns if name not in table.columns]
     if missing:
@@ -39,7 +39,7 @@ def tidy(source: object, columns: Sequence[str], made_by: str) -> pd.DataFrame:
     networks = unique(table["network"]) if "network" in table.columns else []
     if len(networks) > 1:
         raise CwdaError(
-            f"the table holds {len(networks)} networks; draw one at a time, as "
+            f"the table holds {len(networks)} networks; draw one at a time, such as "
             f"table[table['network'] == {networks[0]!r}]"
         )
     return table
@@ -59,8 +59,8 @@ def choose(table: pd.DataFrame, column: str, value: object) -> pd.DataFrame:
         If there are none; the message names the values there are.
     """
     plain = isinstance(value, str | numbers.Number)
-    found = table[table[column] == value] if plain else table[:0]
-    if found.empty:
-        there = ", ".join(map(str, unique(table[column])[:8]))
-        raise CwdaError(f"the table has no {column} {value!r}; it has {there}")
-    return found
+    rows = table[table[column] == value] if plain else table[:0]
+    if rows.empty:
+        values = ", ".join(map(str, unique(table[column])[:8]))
+        raise CwdaError(f"the table has no {column} {value!r}; it has {values}")
+    return rows

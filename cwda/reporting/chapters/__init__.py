@@ -1,1 +1,31 @@
-"""One module a chapter: from subjects to blocks."""
+"""The chapters of the report, one in each file."""
+
+from cwda.reporting.chapter import Chapter, ChapterSeries
+from cwda.reporting.chapters.appendix import appendix
+from cwda.reporting.chapters.applicability import applicability
+from cwda.reporting.chapters.assumption import assumption
+from cwda.reporting.chapters.condition import conditions
+from cwda.reporting.chapters.covariance import covariance
+from cwda.reporting.chapters.detail import detail
+from cwda.reporting.chapters.global_pruning import global_pruning
+from cwda.reporting.chapters.networks import side_by_side
+from cwda.reporting.chapters.similarity import similarity
+from cwda.reporting.chapters.summary import summary
+from cwda.reporting.chapters.trajectory import trajectory
+
+__all__ = ["CHAPTERS"]
+
+#: The chapters of a report, in their order; each knows whether a report has it.
+CHAPTERS: tuple[Chapter | ChapterSeries, ...] = (
+    summary,
+    trajectory,
+    side_by_side,
+    assumption,
+    conditions,
+    covariance,
+    similarity,
+    applicability,
+    global_pruning,
+    detail,
+    appendix,
+)

@@ -7,18 +7,18 @@ from collections.abc import Sequence
 from cwda.conditions.register import CONDITIONS
 from cwda.formatting import number
 from cwda.reporting.blocks import Block, Column, Heading, Items, Link, Note, Paragraph, Table
+from cwda.reporting.chapter import Chapter, Report
 from cwda.reporting.subject import Subject
 from cwda.reporting.wording import GLOSSARY, REFERENCES
 
 __all__ = ["appendix"]
 
 
-def appendix(subjects: Sequence[Subject]) -> list[Block]:
-    """What a reader needs to check the numbers."""
+def _blocks(report: Report) -> list[Block]:
+    """Methods, margins, what was left out, calibration, references and glossary."""
     return [
-        Heading("Appendix"),
-        *_methods(subjects[0]),
-        *_left_out(subjects),
+        *_methods(report.subjects[0]),
+        *_left_out(report.subjects),
         *_calibration(),
         Heading("References", 2),
         Items([[text, Link(url, url)] if url else text for text, url in REFERENCES]),
@@ -29,6 +29,9 @@ def appendix(subjects: Sequence[Subject]) -> list[Block]:
             "Terms and symbols.",
         ),
     ]
+
+
+appendix = Chapter("Appendix", _blocks)
 
 
 def _methods(subject: Subject) -> list[Block]:
@@ -59,10 +62,10 @@ def _left_out(subjects: Sequence[Subject]) -> list[Block]:
                 Table(
                     [Column("tensor", "name"), Column("shape", "text"), Column("reason", "text")],
                     [
-                        [each.name, " × ".join(map(str, each.shape)), each.reason]
-                        for each in network.skipped
+                        [tensor.name, " × ".join(map(str, tensor.shape)), tensor.reason]
+                        for tensor in network.skipped
                     ],
-                    f"Tensors of {network.name} that are no convolution weights.",
+                    f"Tensors of {network.name} that are not convolution weights.",
                 )
             )
     return [Heading("What was left out", 2), *blocks] if blocks else []

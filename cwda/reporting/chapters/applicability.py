@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from cwda import figures
 from cwda.formatting import number, percent
-from cwda.reporting.blocks import Block, Cell, Column, Heading, Note, Paragraph, Table
+from cwda.reporting.blocks import Block, Cell, Column, Note, Paragraph, Table
+from cwda.reporting.chapter import Chapter, Report
 from cwda.reporting.pictures import picture
-from cwda.reporting.subject import RATIO, Subject, sections
+from cwda.reporting.subject import RATIO, Subject
 
 __all__ = ["applicability"]
 
@@ -24,10 +23,9 @@ TONES = {
 }
 
 
-def applicability(subjects: Sequence[Subject]) -> list[Block]:
+def _blocks(report: Report) -> list[Block]:
     """Dispersion of the scores, measured and predicted, and the chance of a swap."""
-    blocks: list[Block] = [
-        Heading("Applicability"),
+    return [
         Paragraph(
             "If the scores of a layer lie close together, a criterion cannot separate redundant "
             "filters. Norms .9, .8, .4, .01 say what to prune; norms .91, .92, .93, .92 do not. "
@@ -35,16 +33,16 @@ def applicability(subjects: Sequence[Subject]) -> list[Block]:
             "1/√(2 d) for the l2 norm, 2.9 % with d = 576. What scatters more is a difference "
             "between filters, and is what makes a criterion applicable."
         ),
-    ]
-    blocks += sections(subjects, _network)
-    blocks.append(
+        *report.sections(_network, needs_weights=True),
         Note(
             f"Swap: the chance that two filters on different sides of the threshold, at a ratio of "
             f"{percent(RATIO)}, would change sides in a fresh draw of weights with the same filter "
             "scales; 50 % means that the ranking is noise."
-        )
-    )
-    return blocks
+        ),
+    ]
+
+
+applicability = Chapter("Applicability", _blocks)
 
 
 def _network(subject: Subject) -> list[Block]:

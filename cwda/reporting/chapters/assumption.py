@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from cwda.conditions import BUILT_IN
-from cwda.reporting.blocks import Block, Equation, Heading, Link, Paragraph
+from cwda.reporting.blocks import Block, Equation, Link, Paragraph
+from cwda.reporting.chapter import Chapter, Report
 
 __all__ = ["assumption"]
 
 
-def assumption() -> list[Block]:
+def _blocks(report: Report) -> list[Block]:
     """What is assumed, and why it is tested by necessary conditions."""
     claims = [condition.words.claim for condition in BUILT_IN]
     return [
-        Heading("The assumption"),
         Paragraph(
             [
                 "A convolution with N input channels, N' filters and kernels of k² positions has "
@@ -41,3 +41,6 @@ def assumption() -> list[Block]:
             "each layer is judged by itself."
         ),
     ]
+
+
+assumption = Chapter("The assumption", _blocks)

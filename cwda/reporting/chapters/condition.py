@@ -1,33 +1,34 @@
-"""A chapter per condition: question, estimator, figure, findings, table of all layers."""
+"""One chapter per condition: question, estimator, figure, findings, table of all layers."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 from cwda import figures
 from cwda.conditions.condition import Condition, Figure
 from cwda.conditions.register import CONDITIONS
 from cwda.conditions.results import ConditionResult
-from cwda.formatting import MARKS, many, number, p_value
+from cwda.figures.drawing.canvas import panels
+from cwda.formatting import many, number, p_value
 from cwda.reporting.blocks import (
     Block,
     Cell,
     Column,
     Equation,
-    Heading,
     Note,
     Paragraph,
     Run,
     Table,
     names,
 )
-from cwda.reporting.panels import panels_of
+from cwda.reporting.chapter import Chapter, ChapterSeries, Report
 from cwda.reporting.pictures import picture
 from cwda.reporting.ranking import worst
-from cwda.reporting.subject import Subject, sections
+from cwda.reporting.subject import Subject
 
-__all__ = ["condition"]
+__all__ = ["conditions"]
 
 #: Layers named as the worst, at most.
 MOST_NAMED = 5
@@ -35,19 +36,26 @@ MOST_NAMED = 5
 PANELS = 4
 
 
-def condition(name: str, subjects: Sequence[Subject]) -> list[Block]:
-    """The chapter of one condition over all networks."""
-    about = CONDITIONS.named(name)
+def _chapters(report: Report) -> Iterator[Chapter]:
+    """For each: what is asked, how the effect is estimated and read, and its size in each layer."""
+    for name in report.conditions:
+        about = CONDITIONS.named(name)
+        yield Chapter(about.words.title, partial(_blocks, about))
+
+
+conditions = ChapterSeries("The conditions, one chapter each", _chapters)
+
+
+def _blocks(about: Condition, report: Report) -> list[Block]:
     words, equation = about.words, about.equation
-    some = next(row for subject in subjects for row in subject.condition(name))
-    blocks: list[Block] = [
-        Heading(words.title),
+    margin = next(row.margin for one in report.subjects for row in one.condition(about.name))
+    return [
         Paragraph(words.asks),
         *([Equation(equation.typst, equation.spoken)] if equation else []),
         Paragraph(words.estimator),
-        Note(f"{words.reading} The margin here is {number(some.margin)}.".strip()),
+        Note(f"{words.reading} The margin here is {number(margin)}.".strip()),
+        *report.sections(lambda subject: _findings(about, subject)),
     ]
-    return blocks + sections(subjects, lambda subject: _findings(about, subject))
 
 
 def _findings(about: Condition, subject: Subject) -> list[Block]:
@@ -63,7 +71,7 @@ def _findings(about: Condition, subject: Subject) -> list[Block]:
                 f"{sum(row.verdict == 'holds' for row in rows)} hold.",
             )
         )
-    if about.figure:
+    if about.figure and subject.has_weights:
         blocks += _pictures(about.figure, subject, rows)
     return [*blocks, _table(name, rows)]
 
@@ -88,9 +96,12 @@ def _pictures(figure: Figure, subject: Subject, rows: Sequence[ConditionResult])
     if not shown:
         return []
     layers = ", ".join(f"{row.layer} (effect {number(row.effect)})" for row in shown)
+    axes = panels(len(shown), height=62)
+    for row, ax in zip(shown, axes, strict=True):
+        getattr(figures, figure.name)(subject.network[row.layer], ax=ax)
     return [
         picture(
-            panels_of(figure.name, [subject.network[row.layer] for row in shown]),
+            axes,
             figure.caption,
             f"{figure.kind} of {layers}.",
         )
@@ -120,7 +131,7 @@ def _table(name: str, rows: Sequence[ConditionResult]) -> Table:
                 number(row.effect_high),
                 p_value(row.pvalue),
                 p_value(row.pvalue_holm),
-                Cell(f"{MARKS[row.verdict]} {row.verdict}", row.verdict),
+                Cell.of_verdict(row.verdict),
             ]
             for row in rows
         ],

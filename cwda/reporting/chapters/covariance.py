@@ -2,38 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
+from cwda import figures
 from cwda.conditions.results import ConditionResult
+from cwda.figures.drawing.canvas import panels
 from cwda.formatting import number, percent
-from cwda.reporting.blocks import Block, Column, Heading, Note, Paragraph, Table, names
-from cwda.reporting.panels import covariance_panels
+from cwda.reporting.blocks import Block, Column, Note, Paragraph, Table, names
+from cwda.reporting.chapter import Chapter, Report
 from cwda.reporting.pictures import picture
-from cwda.reporting.subject import Subject, sections
+from cwda.reporting.subject import Subject
 
 __all__ = ["covariance"]
 
 
-def covariance(subjects: Sequence[Subject]) -> list[Block]:
+def _blocks(report: Report) -> list[Block]:
     """Where the covariance of the weights lies, and how it looks."""
-    blocks: list[Block] = [
-        Heading("Block structure of the covariance"),
+    return [
         Paragraph(
             "The assumption puts all of the covariance matrix Σ on its diagonal and, a little of "
             "it, inside the blocks of one input channel. The paper estimates it by F Fᵀ/N' and "
             "shows it as an image. With fewer filters than dimensions, most of what such an image "
             "shows off the diagonal is sampling noise; the shares below are free of it."
         ),
-    ]
-    blocks += sections(subjects, lambda subject: [*_pictures(subject), _table(subject)])
-    blocks.append(
+        *report.sections(lambda subject: [*_pictures(subject), _table(subject)]),
         Note(
             "Shares are of the squared norm of Σ, by unbiased U-statistics, so that a share can "
             "be slightly below 0. The effective dimension tr(Σ)²/tr(Σ²) is d where all "
             "variances are equal and nothing correlates."
-        )
-    )
-    return blocks
+        ),
+    ]
+
+
+covariance = Chapter("Block structure of the covariance", _blocks)
 
 
 def _shares(subject: Subject) -> list[ConditionResult]:
@@ -45,12 +44,15 @@ def _shares(subject: Subject) -> list[ConditionResult]:
 def _pictures(subject: Subject) -> list[Block]:
     """The images of the layers with the smallest and the largest share inside the blocks."""
     rows = sorted(_shares(subject), key=lambda row: row.details["energy_within"])
-    if not rows:
+    if not rows or not subject.has_weights:
         return []
     ends = list(dict.fromkeys(row.layer for row in (rows[0], rows[-1])))
+    axes = panels(len(ends), height=72)
+    for layer, ax in zip(ends, axes, strict=True):
+        figures.covariance(subject.network[layer], ax=ax)
     return [
         picture(
-            covariance_panels([subject.network[layer] for layer in ends]),
+            axes,
             [
                 "F Fᵀ/N' with the grid of its blocks: ",
                 *names(ends),
@@ -62,8 +64,8 @@ def _pictures(subject: Subject) -> list[Block]:
 
 
 def _table(subject: Subject) -> Table:
-    found = {row.layer: row for row in _shares(subject)}
-    rows = [found[layer.name] for layer in subject.network if layer.name in found]
+    shares = {row.layer: row for row in _shares(subject)}
+    rows = [shares[layer.name] for layer in subject.network if layer.name in shares]
     return Table(
         [
             Column("layer", "name"),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
+from cwda import figures
 from cwda.errors import CwdaError
-from cwda.formatting import MARKS, many, number, p_value
+from cwda.figures.drawing.canvas import Panels, panels
+from cwda.formatting import many, number, p_value
 from cwda.layers import ConvLayer
 from cwda.reporting.blocks import (
     Block,
@@ -17,22 +17,26 @@ from cwda.reporting.blocks import (
     Paragraph,
     Table,
 )
-from cwda.reporting.panels import layer_panels
+from cwda.reporting.chapter import Chapter, Report
 from cwda.reporting.pictures import picture
 from cwda.reporting.subject import Subject
 
 __all__ = ["detail"]
 
 
-def detail(subjects: Sequence[Subject]) -> list[Block]:
-    """All that is known of each layer, one after the other."""
-    blocks: list[Block] = [Heading("Layer by layer")]
+def _blocks(report: Report) -> list[Block]:
+    """All that is known about each layer, one page per layer."""
+    blocks: list[Block] = []
+    subjects = report.subjects
     for subject in subjects:
         for i, layer in enumerate(subject.network):
             if i or subject is not subjects[0]:
                 blocks.append(PageBreak())
             blocks += _layer(subject, layer, named=len(subjects) > 1)
     return blocks
+
+
+detail = Chapter("Layer by layer", _blocks, when=lambda report: report.detail)
 
 
 def _layer(subject: Subject, layer: ConvLayer, *, named: bool) -> list[Block]:
@@ -46,7 +50,7 @@ def _layer(subject: Subject, layer: ConvLayer, *, named: bool) -> list[Block]:
             f"kernel {kernel}{groups}: d = {layer.dim}, {many(layer.n_weights, 'weight')}."
         ),
         _conditions(subject, layer),
-        *_pictures(layer),
+        *(_pictures(layer) if subject.has_weights else ()),
     ]
 
 
@@ -64,7 +68,7 @@ def _conditions(subject: Subject, layer: ConvLayer) -> Table:
                 number(row.effect_high),
                 number(row.margin),
                 p_value(row.pvalue),
-                Cell(f"{MARKS[row.verdict]} {row.verdict}", row.verdict),
+                Cell.of_verdict(row.verdict),
                 row.reason,
             ]
             for row in rows
@@ -75,7 +79,7 @@ def _conditions(subject: Subject, layer: ConvLayer) -> Table:
 
 def _pictures(layer: ConvLayer) -> list[Block]:
     try:
-        axes = layer_panels(layer)
+        axes = _panels(layer)
     except CwdaError as error:
         return [Paragraph(f"No figures: {error}.")]
     return [
@@ -86,3 +90,12 @@ def _pictures(layer: ConvLayer) -> list[Block]:
             f"Four panels on the weights of layer {layer.name}.",
         )
     ]
+
+
+def _panels(layer: ConvLayer) -> Panels:
+    axes = panels(4)
+    figures.covariance(layer, ax=axes[0])
+    figures.qq(layer, ax=axes[1])
+    for criterion, ax in zip(("l1", "l2"), axes[2:], strict=True):
+        figures.score_histogram(layer, criterion, ax=ax)
+    return axes

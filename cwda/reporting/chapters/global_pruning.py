@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from cwda import figures
 from cwda.formatting import number, percent
-from cwda.reporting.blocks import Block, Column, Heading, Paragraph, Run, Table, names
+from cwda.reporting.blocks import Block, Column, Paragraph, Run, Table, names
+from cwda.reporting.chapter import Chapter, Report
 from cwda.reporting.pictures import picture
-from cwda.reporting.subject import RATIO, Subject, sections
+from cwda.reporting.subject import RATIO, Subject
 
 __all__ = ["global_pruning"]
 
 
-def global_pruning(subjects: Sequence[Subject]) -> list[Block]:
+def _blocks(report: Report) -> list[Block]:
     """Shares lost by layer, predicted and measured, and the overlap of the criteria."""
-    blocks: list[Block] = [
-        Heading("Global pruning"),
+    return [
         Paragraph(
             "One ranking over all layers compares scores of layers with different sizes. With "
             "weights of standard deviation σ, the mean l1 norm of a layer is proportional to "
@@ -24,9 +22,11 @@ def global_pruning(subjects: Sequence[Subject]) -> list[Block]:
             "as d differs, and where the means of layers differ by more than the scores scatter, "
             "whole layers go first."
         ),
+        *report.sections(_network, needs_weights=True),
     ]
-    blocks += sections(subjects, _network)
-    return blocks
+
+
+global_pruning = Chapter("Global pruning", _blocks)
 
 
 def _network(subject: Subject) -> list[Block]:
@@ -55,7 +55,7 @@ def _network(subject: Subject) -> list[Block]:
 
 
 def _overlap(subject: Subject) -> Table:
-    overlap = subject.global_pruning.overlap
+    overlap = subject.global_pruning.overlap_table
     columns = [Column("pair", "text"), Column("ratio"), Column("predicted"), Column("measured")]
     return Table(
         columns,

@@ -6,17 +6,17 @@ from collections.abc import Sequence
 
 from cwda.conditions.results import ConditionResult
 from cwda.formatting import number
-from cwda.reporting.blocks import Block, Column, Heading, Paragraph, Table
-from cwda.reporting.subject import Subject
+from cwda.reporting.blocks import Block, Column, Paragraph, Table
+from cwda.reporting.chapter import Chapter, Report
 
 __all__ = ["side_by_side"]
 
 
-def side_by_side(subjects: Sequence[Subject]) -> list[Block]:
-    """A row per condition, a column per network: layers that hold, and the median effect."""
+def _blocks(report: Report) -> list[Block]:
+    """For each network and condition, in how many layers it holds, and the median effect."""
+    subjects = report.all_subjects
     conditions = list(dict.fromkeys(name for subject in subjects for name in subject.conditions))
     return [
-        Heading("Networks side by side"),
         Paragraph(
             "For each condition the number of layers in which it holds, of those in which it is "
             "applicable, and the median effect."
@@ -38,6 +38,11 @@ def side_by_side(subjects: Sequence[Subject]) -> list[Block]:
             "Layers that hold, and median effect in brackets.",
         ),
     ]
+
+
+side_by_side = Chapter(
+    "Networks side by side", _blocks, when=lambda report: len(report.all_subjects) > 1
+)
 
 
 def _entry(rows: Sequence[ConditionResult]) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from cwda import figures
+from cwda.comparison import Comparison
+from cwda.figures.drawing.canvas import Panels, panels
 from cwda.formatting import number, percent
-from cwda.reporting.blocks import Block, Column, Equation, Heading, Note, Paragraph, Table
-from cwda.reporting.panels import scatter_panels
+from cwda.reporting.blocks import Block, Column, Equation, Note, Paragraph, Table
+from cwda.reporting.chapter import Chapter, Report
 from cwda.reporting.pictures import picture
-from cwda.reporting.subject import Subject, sections
+from cwda.reporting.subject import Subject
 from cwda.theory import LADDER
 
 __all__ = ["similarity"]
@@ -21,10 +21,9 @@ BEST_RUNG = "shape"
 PAIRS = (("l1", "l2"), ("l2", "gm"))
 
 
-def similarity(subjects: Sequence[Subject]) -> list[Block]:
-    """Rank correlations of the criteria in each layer, compared with the predicted ones."""
-    blocks: list[Block] = [
-        Heading("Similarity of pruning criteria"),
+def _blocks(report: Report) -> list[Block]:
+    """Rank correlations of the criteria in each layer, measured and predicted."""
+    return [
         Paragraph(
             "Norm-based criteria score a filter by its l1 norm, its l2 norm, the sum of its "
             "distances to the other filters (GM) or its distance to their geometric median "
@@ -46,16 +45,16 @@ def similarity(subjects: Sequence[Subject]) -> list[Block]:
             "differ in scale, which the assumption excludes. The models form a ladder, whose rungs "
             f"are {'; '.join(f'{rung.name} ({rung.words})' for rung in LADDER)}."
         ),
-    ]
-    blocks += sections(subjects, _network)
-    blocks.append(
+        *report.sections(_network, needs_weights=True),
         Note(
             "Coverage is the share of the layers whose measured coefficient lies within the "
             "prediction interval. The intervals hold the scatter of the filters, not the "
             "uncertainty of the fitted model."
-        )
-    )
-    return blocks
+        ),
+    ]
+
+
+similarity = Chapter("Similarity of pruning criteria", _blocks)
 
 
 def _network(subject: Subject) -> list[Block]:
@@ -77,7 +76,7 @@ def _network(subject: Subject) -> list[Block]:
     if subject.comparison.table["predicted"].notna().any():
         blocks += [
             picture(
-                scatter_panels(subject.comparison, PAIRS, BEST_RUNG),
+                _scatter(subject.comparison),
                 f"Measured against predicted coefficients (rung {BEST_RUNG}), with "
                 f"{100 * subject.comparison.level:g} % prediction intervals; on the diagonal both "
                 "agree.",
@@ -86,6 +85,13 @@ def _network(subject: Subject) -> list[Block]:
             _predicted(subject),
         ]
     return blocks
+
+
+def _scatter(comparison: Comparison) -> Panels:
+    axes = panels(len(PAIRS), height=76)
+    for pair, ax in zip(PAIRS, axes, strict=True):
+        figures.predicted_measured(comparison, pair, rung=BEST_RUNG, ax=ax)
+    return axes
 
 
 def _measured(subject: Subject) -> Table:

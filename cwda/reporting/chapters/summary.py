@@ -7,34 +7,35 @@ from collections.abc import Iterator, Sequence
 from cwda import figures
 from cwda.conditions.results import ConditionResult
 from cwda.formatting import many, number, percent
-from cwda.reporting.blocks import Block, Heading, Items, Note, Paragraph, Run, Strong, Text, names
+from cwda.reporting.blocks import Block, Items, Note, Paragraph, Run, Strong, Text, names
+from cwda.reporting.chapter import Chapter, Report
 from cwda.reporting.pictures import picture
 from cwda.reporting.ranking import excess, worst
-from cwda.reporting.subject import RATIO, Subject, sections
+from cwda.reporting.subject import RATIO, Subject
 
 __all__ = ["summary"]
 
 
-def summary(subjects: Sequence[Subject]) -> list[Block]:
+def _blocks(report: Report) -> list[Block]:
     """Verdicts, what they imply for pruning, and the layers that depart most."""
-    blocks: list[Block] = [Heading("Summary")]
-    blocks += sections(
-        subjects,
-        lambda subject: [
-            Paragraph(_opening(subject)),
-            Items(list(_findings(subject))),
-            _overview(subject),
-        ],
-    )
-    blocks.append(
+    return [
+        *report.sections(
+            lambda subject: [
+                Paragraph(_opening(subject)),
+                Items(list(_findings(subject))),
+                _overview(subject),
+            ]
+        ),
         Note(
             "A condition holds where the whole interval of its effect lies within the margin, "
             "fails where it lies beyond it, and is inconclusive where the layer has too few "
             "filters to tell. With millions of weights every exact hypothesis is rejected; the "
             "verdicts are about size."
-        )
-    )
-    return blocks
+        ),
+    ]
+
+
+summary = Chapter("Summary", _blocks)
 
 
 def _opening(subject: Subject) -> Text:
@@ -65,7 +66,8 @@ def _opening(subject: Subject) -> Text:
 def _findings(subject: Subject) -> Iterator[Text]:
     for name in subject.conditions:
         yield _finding(name, subject.condition(name))
-    yield from _consequences(subject)
+    if subject.has_weights:
+        yield from _consequences(subject)
 
 
 def _finding(name: str, rows: Sequence[ConditionResult]) -> Text:
@@ -82,7 +84,7 @@ def _finding(name: str, rows: Sequence[ConditionResult]) -> Text:
     if failing:
         first = worst(rows)[0]
         text += [
-            "; farthest from it ",
+            "; the largest departure is in ",
             *names([first.layer], 1),
             f" (effect {number(first.effect)}, {excess(first):.1f} times the margin)",
         ]
@@ -127,8 +129,7 @@ def _overview(subject: Subject) -> Block:
     fails = sum(row.verdict == "fails" for row in rows)
     return picture(
         figures.overview(subject.table),
-        f"Conditions by layer of {subject.network.name}: the effect over its margin, and the "
-        "verdict.",
+        f"Conditions by layer of {subject.network.name}: the effect, and the verdict on it.",
         f"A grid of {len(subject.network)} layers by {len(subject.conditions)} conditions; "
         f"{fails} of {len(rows)} verdicts say that a condition fails.",
     )

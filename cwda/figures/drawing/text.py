@@ -1,0 +1,73 @@
+"""Text in figures: every character has a glyph, and names fit the room there is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+from matplotlib.axes import Axes
+from matplotlib.font_manager import FontProperties, findfont
+from matplotlib.ft2font import FT2Font
+from matplotlib.textpath import text_to_path
+
+from cwda.figures.drawing.style import FONT, MM, SMALL, size_in_points
+
+__all__ = [
+    "as_label",
+    "fitted",
+    "printable",
+    "set_title",
+    "text_width",
+]
+
+#: A title may be so much wider than its Axes, in mm; a name in it keeps so many characters.
+_BESIDE, _SHORTEST = 6.0, 12
+
+
+def printable(text: str, font: str = FONT) -> str:
+    """Text of which every character has a glyph; others as ``\\u{...}``, so that none is lost.
+
+    Examples
+    --------
+    >>> print(printable("conv\\u5c42"))
+    conv\\u{5c42}
+    """
+    glyphs = _glyphs(font)
+    return "".join(char if ord(char) in glyphs else f"\\u{{{ord(char):x}}}" for char in text)
+
+
+def as_label(text: str) -> str:
+    """A name as the text of an artist: printable, and its dollar signs do not start a formula."""
+    return printable(text).replace("$", r"\$")
+
+
+def set_title(ax: Axes, name: str, rest: str) -> None:
+    """A name and what is said about it, as wide as the Axes allow."""
+    size = float(ax.set_title("").get_fontsize())
+    ax.set_title(fitted(name, rest, size_in_points(ax)[0] / 72 / MM + _BESIDE, size))
+
+
+def fitted(name: str, rest: str, room: float, size: float) -> str:
+    """A label of at most `room` mm: a name and what follows; a long name loses its middle."""
+    name = printable(name)
+    shown, length = name, len(name)
+    while length > _SHORTEST and (width := text_width([shown + rest], size)) > room:
+        length = max(_SHORTEST, min(length - 1, int(length * room / width)))
+        shown = f"{name[: length // 3]}…{name[len(name) - (length - length // 3 - 1) :]}"
+    return as_label(shown + rest)
+
+
+@cache
+def _glyphs(font: str) -> frozenset[int]:
+    """Code points of a font that comes with matplotlib."""
+    return frozenset(FT2Font(findfont(font, fallback_to_default=False)).get_charmap())
+
+
+def text_width(words: Sequence[str], size: float = SMALL) -> float:
+    """Width in mm of the widest of some words."""
+    longest = sorted(set(words), key=len)[-3:]
+    font = FontProperties(family=FONT, size=size)
+    widths = [
+        text_to_path.get_text_width_height_descent(word, font, ismath=False)[0] for word in longest
+    ]
+    return max(widths, default=0.0) / 72 / MM

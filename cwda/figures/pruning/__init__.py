@@ -1,0 +1,1 @@
+"""Figures of what pruning takes, and of the accuracy that it leaves."""

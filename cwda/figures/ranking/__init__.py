@@ -1,0 +1,1 @@
+"""Figures of rank correlations between criteria."""

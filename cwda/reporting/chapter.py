@@ -1,0 +1,171 @@
+"""`Chapter`: what one chapter of the report is called, says, and when it is there."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import get_args
+
+from cwda.errors import CwdaError
+from cwda.reporting.blocks import Block, Heading, Note, Paragraph
+from cwda.reporting.subject import Subject
+
+__all__ = ["Chapter", "ChapterSeries", "Report", "attempt"]
+
+_LOG = logging.getLogger(__name__)
+
+_NO_WEIGHTS = (
+    "{} comes from a saved answer, which does not hold the weights that this needs; make the "
+    "report from the network itself."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """What a report is about; the chapters are made from it.
+
+    Attributes
+    ----------
+    all_subjects : sequence of Subject
+        Every network, with what is found in it, in the order given.
+    epochs : sequence of float
+        Their epochs, if they are checkpoints of one training run.
+    detail : bool
+        Whether a page per layer is asked for.
+    """
+
+    all_subjects: Sequence[Subject]
+    epochs: Sequence[float] = ()
+    detail: bool = False
+
+    @property
+    def subjects(self) -> Sequence[Subject]:
+        """The networks that most chapters are about: of a training run the last checkpoint."""
+        if self.epochs:
+            return [self.all_subjects[self.epochs.index(max(self.epochs))]]
+        return self.all_subjects
+
+    @property
+    def conditions(self) -> list[str]:
+        """Names of the conditions that were tested in these networks."""
+        return list(dict.fromkeys(name for one in self.subjects for name in one.conditions))
+
+    def sections(
+        self, blocks: Callable[[Subject], Iterable[Block]], *, needs_weights: bool = False
+    ) -> list[Block]:
+        """The same blocks for each network, under its name where there are several.
+
+        A network for which they cannot be made has the reason in their place.
+        """
+        sections: list[Block] = []
+        for subject in self.subjects:
+            name = subject.network.name
+            if len(self.subjects) > 1:
+                sections.append(Heading(name, 2))
+            if needs_weights and not subject.has_weights:
+                sections.append(Paragraph(_NO_WEIGHTS.format(name)))
+            else:
+                sections += attempt(partial(blocks, subject), f"a section on {name}")
+        return sections
+
+
+def _always(report: Report) -> bool:
+    return True
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A chapter of the report.
+
+    Attributes
+    ----------
+    title : str
+        Its heading.
+    blocks : callable
+        From a `Report` to the blocks under the heading: `Paragraph`, `Table`, `Picture`, ...
+    when : callable
+        From a `Report` to whether it has this chapter; always by default.
+
+    Examples
+    --------
+    >>> import cwda, tempfile
+    >>> from cwda.reporting import CHAPTERS, Chapter, Paragraph
+    >>> def widest(report):
+    ...     for subject in report.subjects:
+    ...         layer = max(subject.network, key=lambda layer: layer.n_filters)
+    ...         yield Paragraph(f"{layer.name} has {layer.n_filters} filters.")
+    >>> mine = Chapter("The widest layer", widest)
+    >>> net = cwda.load("resnet20-cifar10").select("layer3.2.*")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     cwda.report(net, f"{folder}/net.html", chapters=[*CHAPTERS, mine]).name
+    'net.html'
+    """
+
+    title: str
+    blocks: Callable[[Report], Iterable[Block]]
+    when: Callable[[Report], bool] = _always
+
+    @property
+    def about(self) -> str:
+        """What it says, in one line: the first of the docstring of `blocks`."""
+        return (inspect.getdoc(self.blocks) or "").partition("\n")[0]
+
+    def of(self, report: Report) -> list[Chapter]:
+        """Itself, if the report has it."""
+        return [self] if self.when(report) else []
+
+    def write(self, report: Report) -> list[Block]:
+        """Heading and blocks; where these cannot be made, the reason in their place."""
+        return [Heading(self.title), *attempt(lambda: self._checked(report), self.title)]
+
+    def _checked(self, report: Report) -> Iterable[Block]:
+        for block in self.blocks(report):
+            if not isinstance(block, get_args(Block)):
+                raise CwdaError(
+                    f"a chapter is made of blocks such as Paragraph, not of an object of type "
+                    f"{type(block).__name__}"
+                )
+            yield block
+
+
+@dataclass(frozen=True)
+class ChapterSeries:
+    """Chapters of one kind, as many as a report needs.
+
+    Attributes
+    ----------
+    title : str
+        What they are, together.
+    each : callable
+        From a `Report` to the chapters.
+    """
+
+    title: str
+    each: Callable[[Report], Iterable[Chapter]]
+
+    @property
+    def about(self) -> str:
+        """What they say, in one line: the first of the docstring of `each`."""
+        return (inspect.getdoc(self.each) or "").partition("\n")[0]
+
+    def of(self, report: Report) -> list[Chapter]:
+        """Those that the report has."""
+        return list(self.each(report))
+
+
+def attempt(make: Callable[[], Iterable[Block]], what: str) -> list[Block]:
+    """The blocks that are made; if that fails, a warning, and the reason as the only block."""
+    try:
+        return list(make())
+    except Exception as error:
+        # A part that cannot be computed must not lose the others.
+        _LOG.debug("%s", what, exc_info=True)
+        reason = next(iter(str(error).splitlines()), "")
+        if not isinstance(error, CwdaError | RuntimeError | MemoryError) or not reason:
+            reason = f"{type(error).__name__}: {reason}".removesuffix(": ")
+        warnings.warn(f"left out of the report, {what}: {reason}", stacklevel=2)
+        return [Note(f"This could not be computed: {reason}.")]

@@ -1,0 +1,145 @@
+"""Chapters are objects in a list: users add theirs, and one that fails loses itself only."""
+
+import pypdf
+import pytest
+import torch
+from matplotlib.figure import Figure
+
+import cwda
+from cwda.conditions import CheckResult
+from cwda.errors import CwdaError
+from cwda.reporting import Chapter, Column, Paragraph, Report, Subject, Table, picture
+from cwda.reporting.chapters.applicability import applicability
+from cwda.reporting.chapters.assumption import assumption
+from cwda.reporting.chapters.similarity import similarity
+from tests.reporting.conftest import weights
+
+DEFECTS = (
+    CwdaError("too few filters"),
+    ZeroDivisionError("division"),
+    torch.OutOfMemoryError("full"),
+)
+
+
+def text_of(path):
+    if path.suffix == ".html":
+        return " ".join(path.read_text().split())
+    return " ".join(" ".join(page.extract_text() for page in pypdf.PdfReader(path).pages).split())
+
+
+def sizes(report):
+    """How many filters each layer has."""
+    figure = Figure()
+    for subject in report.subjects:
+        layers = [layer.name for layer in subject.network]
+        filters = [layer.n_filters for layer in subject.network]
+        figure.subplots().bar(layers, filters)
+        yield Paragraph(f"{subject.network.name} has {sum(filters)} filters.")
+        yield picture(figure, "Filters of each layer.", "A bar for each layer.")
+        rows = [[name, str(number)] for name, number in zip(layers, filters, strict=True)]
+        yield Table([Column("layer", "name"), Column("filters")], rows, "Filters.")
+
+
+@pytest.mark.parametrize("suffix", [".pdf", ".html"])
+def test_a_user_adds_a_chapter(result, folder, suffix):
+    mine = Chapter("Sizes", sizes)
+    never = Chapter("Never", sizes, when=lambda report: len(report.subjects) > 9)
+    path = folder / f"mine{suffix}"
+    cwda.report(result, path, chapters=[assumption, mine, never], device="cpu")
+    text = text_of(path)
+    assert "has 88 filters." in text
+    assert "Figure 1: Filters of each layer." in text
+    assert text.index("The assumption") < text.index("Sizes")
+    assert "Never" not in text
+
+
+@pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: type(defect).__name__)
+def test_a_chapter_that_fails_loses_itself_only(folder, defect):
+    def fails(report):
+        yield Paragraph("the beginning")
+        raise defect
+
+    net = cwda.load({"c.weight": weights(0, 16, 4, 3, 3)}, name="net")
+    mine = Chapter("Mine", fails)
+    with pytest.warns(UserWarning, match=f"Mine: .*{defect}"):
+        path = cwda.report(net, folder / "fails.pdf", chapters=[mine, assumption], device="cpu")
+    assert f"{defect}." in text_of(path).split("could not be computed")[1]
+    assert "As a whole this cannot be tested" in text_of(path)
+
+
+def test_a_network_that_fails_loses_its_section_only(folder, monkeypatch):
+    from cwda import comparison
+
+    works = comparison.applicability
+
+    def fails_once(network, **options):
+        if network.name == "net1":
+            raise CwdaError("no memory")
+        return works(network, **options)
+
+    monkeypatch.setattr(comparison, "applicability", fails_once)
+    nets = [cwda.load({"c.weight": weights(s, 16, 4, 3, 3)}, name=f"net{s}") for s in (1, 2)]
+    with pytest.warns(UserWarning, match="net1: no memory"):
+        path = cwda.report(nets, folder / "one.pdf", chapters=[applicability], device="cpu")
+    assert "could not be computed: no memory." in text_of(path)
+    assert "Dispersion of the scores in net2" in text_of(path)
+
+
+@pytest.mark.parametrize("block", ["words", None, 3])
+def test_what_is_not_a_block_is_named(result, folder, block):
+    mine = Chapter("Mine", lambda report: [block])
+    with pytest.warns(UserWarning, match=f"such as Paragraph, not .*{type(block).__name__}"):
+        cwda.report(result, folder / "odd.html", chapters=[mine])
+
+
+@pytest.mark.parametrize("row", [["a"], ["a", "b", "c"], ["a", 3]])
+def test_a_row_has_one_text_per_column(row):
+    with pytest.raises(CwdaError, match="one text per column"):
+        Table([Column("layer", "name"), Column("effect")], [row], "Effects.")
+
+
+@pytest.mark.parametrize("chapters", [sizes, ["Summary"], [sizes], 3])
+def test_only_chapters_are_chapters(result, folder, chapters):
+    with pytest.raises(CwdaError, match=r"cwda\.reporting\.Chapter"):
+        cwda.report(result, folder / "odd.pdf", chapters=chapters)
+
+
+def test_a_formula_that_cannot_be_typeset_is_one_line(result, folder):
+    formula = Chapter("Mine", lambda report: [cwda.reporting.Equation("frac(", "a fraction")])
+    with pytest.raises(CwdaError, match="cannot be typeset: unclosed") as raised:
+        cwda.report(result, folder / "odd.pdf", chapters=[formula])
+    assert "\n" not in str(raised.value)
+
+
+def test_the_last_checkpoint_is_what_chapters_are_about(result):
+    subjects = [Subject(network, result.rows) for network in result.networks * 3]
+    report = Report(subjects, epochs=(0, 10, 2))
+    assert report.subjects == [subjects[1]]
+    assert Report(subjects).subjects == subjects
+
+
+def test_a_saved_answer_has_a_report_of_what_it_holds(result, folder):
+    result.save(folder / "answer.json")
+    saved = CheckResult.load(folder / "answer.json")
+    path = cwda.report(saved, folder / "saved.pdf", detail=True, device="cpu")
+    reader, text = pypdf.PdfReader(path), text_of(path)
+    assert text.count("which does not hold the weights that this needs") == 3
+    assert "could not be computed" not in text
+    assert "Gaussianity of net *1*: effect with interval" in text
+    assert len(reader.pages) > 10
+
+
+def test_similarity_needs_no_more_than_the_network(folder):
+    net = cwda.load({"c.weight": weights(0, 16, 4, 3, 3)}, name="net")
+    path = cwda.report(net, folder / "similar.html", chapters=[similarity], device="cpu")
+    assert "Similarity of pruning criteria" in text_of(path)
+
+
+def test_any_figure_can_be_a_picture():
+    figure = Figure()
+    left, right = figure.subfigures(1, 2)
+    for drawn in (figure, left, right.subplots(), left.subplots(1, 2)):
+        assert picture(drawn, "caption", "alt").svg.startswith(b"<?xml")
+    for other in (None, [], "a.png"):
+        with pytest.raises(CwdaError, match="Axes or a Figure"):
+            picture(other, "caption", "alt")
