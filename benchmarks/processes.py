@@ -26,7 +26,7 @@ def processes() -> list[Row]:
             "cwda similarity, built-in model": [_CWDA, "similarity"],
             "cwda predict, built-in model": [_CWDA, "predict"],
             "cwda applicability, built-in model": [_CWDA, "applicability"],
-            "cwda global, built-in model": [_CWDA, "global"],
+            "cwda global-pruning, built-in model": [_CWDA, "global-pruning"],
             "python -c 'import torch'": ["import torch"],
         }
         return [(name, f"{whole_process(call, 3):.2f} s", "") for name, call in calls.items()]

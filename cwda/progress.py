@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 from typing import Any, TypeVar
 
-from tqdm.std import tqdm
-
-__all__ = ["Counter", "counter", "showing", "steps"]
+__all__ = ["Counter", "counter", "line", "showing", "steps"]
 
 T = TypeVar("T")
 
@@ -34,17 +34,20 @@ def showing(progress: bool) -> Iterator[None]:
 
 
 class Counter:
-    """How far work is that counts its own steps."""
+    """How far work is that counts its own steps; without a bar nobody is told."""
 
-    def __init__(self, bar: tqdm[Any]) -> None:
+    def __init__(self, bar: Any = None) -> None:
         self._bar = bar
 
     def advance(self, steps: float = 1) -> None:
         """So many more steps are done."""
-        self._bar.update(steps)
+        if self._bar is not None:
+            self._bar.update(steps)
 
     def update(self, done: float, total: float | None, what: str | None = None) -> None:
         """So much of the total is done, and what comes next."""
+        if self._bar is None:
+            return
         self._bar.total = total
         if what is not None:
             self._bar.set_description(what, refresh=False)
@@ -54,13 +57,16 @@ class Counter:
 @contextmanager
 def counter(what: str, total: float | None = None, *, unit: str = "") -> Iterator[Counter]:
     """A bar for work that counts its own steps; `unit` "B" counts bytes."""
-    with tqdm(
+    if not (_SHOWN.get() and _is_watched() and _has_room()):
+        yield Counter()
+        return
+    with _bar_type()(
         desc=what,
         total=total,
         file=sys.stderr,
         delay=_DELAY,
         leave=False,
-        disable=not (_SHOWN.get() and _is_watched()),
+        miniters=1,
         unit=unit,
         unit_scale=unit == "B",
         dynamic_ncols=True,
@@ -76,15 +82,67 @@ def steps(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T
     >>> [n * n for n in steps([1, 2], "squaring")]
     [1, 4]
     """
-    known = len(items) if isinstance(items, Sized) else total
-    with counter(what, known) as count:
+    number = len(items) if isinstance(items, Sized) else total
+    with counter(what, number) as count:
         for item in items:
             yield item
             count.advance()
+
+
+def line(text: str) -> None:
+    """Write a line to standard error, above the bars that are drawn there."""
+    if sys.stderr is None:
+        return
+    if "tqdm.std" not in sys.modules:  # no bar was ever drawn
+        print(text, file=sys.stderr, flush=True)
+        return
+    with _bar_type().external_write_mode(file=sys.stderr):
+        print(text, file=sys.stderr, flush=True)
 
 
 def _is_watched() -> bool:
     """Whether somebody sees standard error: a terminal, or a notebook."""
     if sys.stderr is None:
         return False
-    return sys.stderr.isatty() or type(sys.stderr).__module__.startswith("ipykernel.")
+    return sys.stderr.isatty() or _in_notebook()
+
+
+def _in_notebook() -> bool:
+    return type(sys.stderr).__module__.startswith("ipykernel.")
+
+
+def _has_room() -> bool:
+    """Whether a bar can be drawn below those there are: a notebook cannot move the cursor up."""
+    return not _in_notebook() or all(bar.disable for bar in _bar_type()._instances)
+
+
+@cache
+def _bar_type() -> Any:
+    """The class of the bars, made when the first is drawn: importing tqdm takes a while."""
+    from tqdm.std import tqdm
+
+    class Bar(tqdm):  # type: ignore[type-arg]
+        """A bar that is drawn once its work takes long, and wiped however it was drawn.
+
+        Drawing anew below a line of text would show the bars of short work, which tqdm then leaves.
+        """
+
+        monitor_interval = 0  # no thread that looks after slow bars: workers are forked beside it
+
+        _drawn = False
+
+        def display(self, msg: str | None = None, pos: int | None = None) -> Any:
+            """Draw the bar, unless its work has just begun."""
+            now = time.time()
+            if msg is None and now < getattr(self, "start_t", now) + _DELAY:
+                return False
+            self._drawn = True
+            return super().display(msg, pos)
+
+        def close(self) -> None:
+            """Wipe the bar if there is one."""
+            if self._drawn:
+                self.last_print_t = time.time()
+            super().close()
+
+    return Bar

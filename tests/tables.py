@@ -1,7 +1,8 @@
 """The tables of docs/tables.md, made from the rows of the answers.
 
 ``python -m tests.tables`` writes them anew: each region between ``<!-- columns of NAME -->`` and
-``<!-- end -->`` belongs to one class of answers; the text around it is written by hand.
+``<!-- end -->`` belongs to one class of answers, one to the conditions; the text around them is
+written by hand.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from pathlib import Path
 
 import cwda
 from cwda.answers import Answer, columns_of
+from cwda.conditions import BUILT_IN
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "tables.md"
 REGION = re.compile(r"(<!-- columns of (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+CONDITIONS = re.compile(r"(<!-- numbers of each condition -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def answers() -> dict[str, type]:
@@ -46,6 +49,16 @@ def tables(kind: type) -> str:
     return "\n".join(parts)
 
 
+def numbers_of_conditions() -> str:
+    """What the column `estimate` holds, and the further columns, of each condition."""
+    lines = [
+        f"| {condition.name} | `{column}` | {_sentence(meaning)} |"
+        for condition in BUILT_IN
+        for column, meaning in {"estimate": condition.estimate, **condition.details}.items()
+    ]
+    return "\n".join(["| condition | column | meaning |", "|---|---|---|", *lines, ""])
+
+
 def _table(row: type) -> str:
     several = {part.name for part in fields(row) if part.metadata.get("spread")}
     lines = [
@@ -63,7 +76,8 @@ def _sentence(meaning: str) -> str:
 def written(text: str) -> str:
     """The page with its tables made anew."""
     kinds = answers()
-    return REGION.sub(lambda found: f"{found[1]}\n{tables(kinds[found[2]])}\n{found[3]}", text)
+    text = REGION.sub(lambda found: f"{found[1]}\n{tables(kinds[found[2]])}\n{found[3]}", text)
+    return CONDITIONS.sub(lambda found: f"{found[1]}\n{numbers_of_conditions()}\n{found[2]}", text)
 
 
 if __name__ == "__main__":

@@ -79,6 +79,7 @@ def test_the_chapters_are_listed():
 def test_the_tables_are_those_of_the_answers():
     text = tables.PAGE.read_text()
     assert {path for _, path, _ in tables.REGION.findall(text)} == {*tables.answers()}
+    assert tables.CONDITIONS.search(text)
     assert tables.written(text) == text, "python -m tests.tables renews them"
 
 

@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cwda.cli.options import Means
+from cwda.cli.options import Running
 from cwda.cli.sources import Sources
 from cwda.errors import CriterionError, CwdaError, SourceError
 from cwda.layers import Network
 from cwda.loading import load
-from cwda.models.data import Images, read_images
-from cwda.scoring.registry import Criterion
-from cwda.scoring.statistics.collect import collect
-from cwda.scoring.statistics.collected import Collected
+from cwda.models.data import ImageData, Images, read_images
+from cwda.scoring import NEEDS, Collected, Criterion, collect
+from cwda.scoring.statistics import OfBatchNorm
 
-__all__ = ["Evidence"]
+__all__ = ["Evidence", "calibration_images", "needs_images", "read_data"]
 
-#: Statistics that the network has without images.
-_OF_THE_MODEL = frozenset({"batchnorm"})
+
+def needs_images(criterion: Criterion) -> bool:
+    """Whether a criterion needs statistics that the network shows only on images."""
+    return any(not isinstance(NEEDS[name], OfBatchNorm) for name in criterion.needs)
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,11 @@ class Evidence:
     sources : Sources
         Where the networks come from.
     arch : str or None
-        Architecture of checkpoints whose keys do not tell.
+        Architecture of checkpoints whose keys do not tell it.
     images : Images or None
         What to run the networks on.
     device : str
-        Where.
+        Where to run them.
     """
 
     demanding: Sequence[Criterion]
@@ -47,11 +48,7 @@ class Evidence:
 
     @classmethod
     def of(
-        cls,
-        criteria: Sequence[Criterion],
-        sources: Sources,
-        means: Means,
-        device: str,
+        cls, criteria: Sequence[Criterion], sources: Sources, running: Running, device: str
     ) -> Evidence:
         """The evidence that criteria need, with the images read if they need any.
 
@@ -60,14 +57,12 @@ class Evidence:
         CwdaError
             If a criterion needs images and there are none, or they cannot be read.
         """
-        demanding = [each for each in criteria if each.needs]
-        of_data = [each.name for each in demanding if each.needs - _OF_THE_MODEL]
-        if of_data and not means.data:
-            raise CriterionError(
-                f"to score {' and '.join(of_data)}, images are needed; give --data PATH"
-            )
-        images = _images(means) if of_data else None
-        return cls(demanding, sources, means.arch, images, device)
+        demanding = [criterion for criterion in criteria if criterion.needs]
+        data = None
+        if any(map(needs_images, criteria)):
+            data = read_data(criteria, running)
+        images = None if data is None else calibration_images(data, running)
+        return cls(demanding, sources, running.arch, images, device)
 
     def collect(self, network: Network) -> tuple[Network, Collected | None]:
         """The network and its statistics; None if the criteria need nothing but weights.
@@ -79,23 +74,23 @@ class Evidence:
         """
         if not self.demanding:
             return network, None
-        names = " and ".join(each.name for each in self.demanding)
+        names = " and ".join(criterion.name for criterion in self.demanding)
         try:
-            key = self.sources.how.get("weights_key")
+            key = self.sources.reading.get("weights_key")
             module = self.sources.origin(network).load_model(self.arch, key)
         except CwdaError as error:
             raise SourceError(
                 f"{network.name}: to score {names}, the network itself is needed, not its weights "
                 f"alone, and {error}"
             ) from error
-        needs = frozenset[str]().union(*(each.needs for each in self.demanding))
-        found = collect(module, needs, data=self.images, device=self.device)
-        chosen = self.sources.selected(load(module, name=network.name))
-        self._require(chosen, found)
-        return chosen, found
+        needs = frozenset[str]().union(*(criterion.needs for criterion in self.demanding))
+        statistics = collect(module, needs, data=self.images, device=self.device)
+        selected = self.sources.selected(load(module, name=network.name))
+        self._require(selected, statistics)
+        return selected, statistics
 
-    def _require(self, network: Network, found: Collected) -> None:
-        layers = [found.layers[layer.name] for layer in network]
+    def _require(self, network: Network, statistics: Collected) -> None:
+        layers = [statistics.layers[layer.name] for layer in network]
         for criterion in self.demanding:
             for need in sorted(criterion.needs):
                 if all(need in layer.missing for layer in layers):
@@ -105,6 +100,25 @@ class Evidence:
                     )
 
 
-def _images(means: Means) -> Images:
-    images = read_images(str(means.data), normalisation=means.normalisation).train
-    return images if means.samples >= len(images) else images.sample(means.samples)
+def read_data(criteria: Sequence[Criterion], running: Running) -> ImageData | None:
+    """The images of --data; None without it.
+
+    Raises
+    ------
+    CwdaError
+        If criteria need images and there are none, or they cannot be read.
+    """
+    demanding = [criterion.name for criterion in criteria if needs_images(criterion)]
+    if running.data:
+        return read_images(running.data, normalisation=running.normalisation)
+    if demanding:
+        raise CriterionError(
+            f"to score {' and '.join(demanding)}, images are needed; give --data PATH"
+        )
+    return None
+
+
+def calibration_images(images: ImageData, running: Running) -> Images:
+    """The training images that criteria are scored on."""
+    train = images.train
+    return train if running.samples >= len(train) else train.sample(running.samples)

@@ -53,7 +53,7 @@ def _of_system(error: OSError) -> str:
 
 
 def flush_output() -> None:
-    """Write what is left in the buffer, while an error can still be told."""
+    """Write what is left in the buffer, while an error can still be reported."""
     with one_line_errors():
         if sys.stdout is not None and not sys.stdout.closed:
             sys.stdout.flush()

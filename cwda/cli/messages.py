@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
+
+from cwda.progress import line
 
 __all__ = ["QUIET", "is_quiet", "note", "say"]
 
@@ -14,22 +14,16 @@ QUIET = "cwda.quiet"
 
 def say(error: Exception | str) -> None:
     """Write an error as one line."""
-    _write(f"error: {' '.join(str(error).split())}")
+    line(f"error: {' '.join(str(error).split())}")
 
 
 def note(text: str) -> None:
     """Say what was done, unless that is not wanted."""
     if not is_quiet():
-        _write(text)
+        line(text)
 
 
 def is_quiet() -> bool:
     """Whether the verb that runs was given --quiet."""
     context = click.get_current_context(silent=True)
     return bool(context and context.meta.get(QUIET))
-
-
-def _write(text: str) -> None:
-    """Not by click.echo: while a bar is drawn, sys.stderr is what puts lines above it."""
-    if sys.stderr is not None:
-        print(text, file=sys.stderr)

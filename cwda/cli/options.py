@@ -1,119 +1,97 @@
-"""Options that several verbs share."""
+"""Options: how one is declared, and those that several verbs share."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
-from cwda.cli.completion import complete_criteria, complete_models
+from cwda.cli.completion import complete_models, criteria, last_of
 
 __all__ = [
-    "CRITERIA",
+    "COUNT",
+    "FILE",
+    "NAMES",
+    "NUMBERS",
+    "PATH",
+    "SHAPE",
+    "WHOLE",
     "Assignment",
-    "Means",
+    "Decorator",
+    "Running",
     "arch_option",
+    "cifar_option",
     "criteria_option",
     "data_options",
     "device_option",
-    "means_options",
-    "names_of",
-    "numbers_of",
+    "level_option",
+    "margin_option",
+    "names_option",
+    "option",
+    "running_options",
+    "scope_option",
+    "seed_option",
     "summary_option",
+    "verdict_level_option",
 ]
-
-#: The criteria of every verb that is not told otherwise.
-CRITERIA = "l1,l2,gm,fermat"
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
-device_option = click.option(
-    "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ..."
-)
-summary_option = click.option("--summary", is_flag=True, help="Show no table of the layers.")
-arch_option = click.option(
-    "--arch",
-    metavar="NAME",
-    shell_complete=complete_models,
-    help="Architecture of a checkpoint, where its keys do not tell.",
-)
+#: The criteria of a verb by default.
+_CRITERIA = "l1,l2,gm,fermat"
 
 
-def criteria_option(help: str) -> Decorator:
-    """--criteria NAMES, comma-separated."""
-    return click.option(
-        "--criteria",
-        default=CRITERIA,
-        show_default=True,
-        metavar="NAMES",
-        shell_complete=complete_criteria,
-        help=f"{help} See `cwda criteria`.",
-    )
+class _Names(click.ParamType[list[str]]):
+    """Names separated by commas."""
+
+    name = "names"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> list[str]:
+        """The names, without blanks."""
+        if isinstance(value, list):
+            return value
+        return [name.strip() for name in str(value).split(",") if name.strip()]
 
 
-def data_options(*, required: bool) -> Decorator:
-    """--data, --normalisation and --samples: the images that criteria need."""
+class _Numbers(click.ParamType[list[float]]):
+    """Numbers separated by commas."""
 
-    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        for option in (
-            click.option("--samples", default=1024, show_default=True, type=click.IntRange(min=1),
-                         help="Training images for criteria that need data."),
-            click.option("--normalisation", metavar="NAME",
-                         help="How the images were normalised for training: cifar10, cifar100 "
-                         "or imagenet."),
-            click.option("--data", required=required, type=click.Path(), metavar="PATH",
-                         help="A .npz file (x_train, y_train, x_test, y_test), a folder with "
-                         "train/CLASS/ and test/CLASS/, or the folder of torchvision's "
-                         "CIFAR-10."),
-        ):  # fmt: skip
-            command = option(command)
-        return command
+    name = "numbers"
 
-    return decorate
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> list[float]:
+        """The numbers."""
+        if isinstance(value, list):
+            return value
+        try:
+            return [float(number) for number in str(value).split(",") if number.strip()]
+        except ValueError:
+            self.fail(f"{value!r} is not a list of numbers, such as .1,.3", param, ctx)
 
 
-@dataclass(frozen=True)
-class Means:
-    """What criteria that need more than weights are scored with.
+class _Shape(click.ParamType[tuple[int, ...]]):
+    """Sizes separated by commas."""
 
-    Attributes
-    ----------
-    arch : str or None
-        Architecture of checkpoints whose keys do not tell.
-    data : str or None
-        Path of images.
-    normalisation : str or None
-        Of the images.
-    samples : int
-        At most so many of them.
-    """
+    name = "shape"
 
-    arch: str | None
-    data: str | None
-    normalisation: str | None
-    samples: int
-
-
-def means_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --arch and the options of the images, handed on as `means`."""
-
-    @arch_option
-    @data_options(required=False)
-    @functools.wraps(command)
-    def with_means(
-        *args: Any,
-        arch: str | None,
-        data: str | None,
-        normalisation: str | None,
-        samples: int,
-        **kwargs: Any,
-    ) -> Any:
-        return command(*args, means=Means(arch, data, normalisation, samples), **kwargs)
-
-    return with_means
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        """The sizes."""
+        if isinstance(value, tuple):
+            return value
+        parts = str(value).split(",")
+        if len(parts) < 2 or not all(part.strip().isdecimal() and int(part) for part in parts):
+            self.fail(f"{value!r} is not a shape, such as 3,224,224", param, ctx)
+        return tuple(map(int, parts))
 
 
 class Assignment(click.ParamType[tuple[str, float]]):
@@ -135,22 +113,222 @@ class Assignment(click.ParamType[tuple[str, float]]):
             self.fail(f"{value!r} is not {self.name}, such as {self.example}", param, ctx)
 
 
-def names_of(text: str) -> list[str]:
-    """The names in a comma-separated list."""
-    return [name.strip() for name in text.split(",") if name.strip()]
+class _Whole(click.IntRange):
+    name = "n"
 
 
-def numbers_of(text: str, option: str) -> list[float]:
-    """The numbers in a comma-separated list.
+class _Level(click.FloatRange):
+    name = "level"
 
-    Raises
-    ------
-    click.BadParameter
-        If one is not a number.
+
+NAMES, NUMBERS, SHAPE = _Names(), _Numbers(), _Shape()
+
+#: Whole numbers from 1 and from 0.
+COUNT, WHOLE = _Whole(min=1), _Whole(min=0)
+
+FILE = click.Path(path_type=Path, dir_okay=False)
+PATH = click.Path(path_type=Path)
+
+
+def option(name: str, help: str, *, into: str | None = None, **settings: Any) -> Decorator:
+    """An option of a verb: its name, and a sentence that can be read alone.
+
+    Parameters
+    ----------
+    name : str
+        Such as ``--ratio``, or ``--augment/--no-augment`` for a switch.
+    help : str
+        What it is for; a default is shown behind it.
+    into : str, optional
+        The argument of the verb's function; by default the name without its dashes.
+    settings
+        Those of `click.option`.
     """
-    try:
-        return [float(part) for part in names_of(text)]
-    except ValueError:
-        raise click.BadParameter(
-            f"{text!r} is not a list of numbers, such as .1,.3", param_hint=option
-        ) from None
+    settings.setdefault("show_default", "default" in settings)
+    return click.option(name, *([into] if into else []), help=help, **settings)
+
+
+class _NamesOption(click.Option):
+    """An option for several names of a list; the help shows the list, and the shell offers it."""
+
+    def __init__(self, *args: Any, listed: Callable[[], list[str]], **settings: Any) -> None:
+        settings["type"] = NAMES
+        super().__init__(*args, **settings)
+        self.listed = listed
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The last of the names typed."""
+        return last_of(incomplete, self.listed())
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """The sentence and the list, which is read only now."""
+        record = super().get_help_record(ctx)
+        if record is None or self.default is not None:
+            return record
+        return record[0], f"{record[1]} Default: all, which are {', '.join(self.listed())}."
+
+
+def names_option(
+    name: str, help: str, listed: Callable[[], list[str]], **settings: Any
+) -> Decorator:
+    """An option for several names, separated by commas; without a default it is all of them.
+
+    Parameters
+    ----------
+    name, help : str
+        As for `option`.
+    listed : callable
+        Gives the names there are; called only where they are shown or completed.
+    settings
+        Those of `click.option`.
+    """
+    settings.setdefault("default", None)
+    return option(name, help, cls=_NamesOption, listed=listed, **settings)
+
+
+def criteria_option(help: str) -> Decorator:
+    """--criteria NAMES, comma-separated."""
+    return names_option(
+        "--criteria", f"{help} See `cwda criteria`.", criteria, default=_CRITERIA, show_default=True
+    )
+
+
+def level_option(default: float, help: str = "Confidence level of the intervals.") -> Decorator:
+    """--level: the confidence level of the intervals that a verb shows."""
+    between = _Level(0, 1, min_open=True, max_open=True)
+    return option("--level", help, default=default, type=between)
+
+
+verdict_level_option = level_option(
+    0.90,
+    "Confidence level of the intervals; a verdict errs with probability (1 - LEVEL) / 2 at most.",
+)
+
+
+def device_option(default: str = "auto") -> Decorator:
+    """--device: where a verb computes."""
+    return option(
+        "--device",
+        "Where to compute: auto (a GPU if there is one), cpu, cuda, cuda:1 ...",
+        default=default,
+        metavar="DEVICE",
+    )
+
+
+margin_option = option(
+    "--margin",
+    "Largest effect that counts as negligible for one condition. Repeatable.",
+    into="margins",
+    multiple=True,
+    type=Assignment("NAME=VALUE", "epsilon=0.25"),
+)
+
+seed_option = option(
+    "--seed",
+    "Seed of all random numbers; the same seed gives the same result.",
+    default=0,
+    type=WHOLE,
+)
+
+summary_option = option("--summary", "Show no tables with one row per layer.", is_flag=True)
+
+
+def scope_option(default: str) -> Decorator:
+    """--scope: which convolutions are pruned."""
+    return option(
+        "--scope",
+        "Prune only convolutions whose filters are tied to no others (free; in a ResNet the inner "
+        "ones of each block), or all of them, tied filters together.",
+        default=default,
+        type=click.Choice(["free", "all"]),
+    )
+
+
+arch_option = option(
+    "--arch",
+    "Architecture of a checkpoint whose keys do not tell it, such as resnet18.",
+    metavar="NAME",
+    shell_complete=complete_models,
+)
+
+cifar_option = option(
+    "--data",
+    "Images to train and test on: a .npz file (x_train, y_train, x_test, y_test; uint8 images "
+    "n x 32 x 32 x 3) or the folder of torchvision's CIFAR-10.",
+    required=True,
+    type=click.Path(),
+    metavar="PATH",
+)
+
+
+def data_options(*, required: bool) -> Decorator:
+    """--data, --normalisation and --samples: the images that networks run on."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for add in (
+            option(
+                "--samples",
+                "Largest number of training images on which criteria that need data are scored.",
+                default=1024,
+                type=COUNT,
+            ),
+            option(
+                "--normalisation",
+                "Normalisation that the model was trained with: cifar10, cifar100 or imagenet.",
+                show_default="imagenet for folders of images, else cifar10",
+                metavar="NAME",
+            ),
+            option(
+                "--data",
+                "Images: a .npz file (x_train, y_train, x_test, y_test), a folder with "
+                "train/CLASS/ and test/CLASS/, or the folder of torchvision's CIFAR-10.",
+                required=required,
+                type=click.Path(),
+                metavar="PATH",
+            ),
+        ):
+            command = add(command)
+        return command
+
+    return decorate
+
+
+@dataclass(frozen=True)
+class Running:
+    """How networks are run, for criteria that need more than weights.
+
+    Attributes
+    ----------
+    arch : str or None
+        Architecture of checkpoints whose keys do not tell it.
+    data : str or None
+        Path of images.
+    normalisation : str or None
+        Of the images.
+    samples : int
+        Largest number of images.
+    """
+
+    arch: str | None
+    data: str | None
+    normalisation: str | None
+    samples: int
+
+
+def running_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --arch and the options of the images, handed on as `running`."""
+
+    @arch_option
+    @data_options(required=False)
+    @functools.wraps(command)
+    def with_running(
+        *args: Any,
+        arch: str | None,
+        data: str | None,
+        normalisation: str | None,
+        samples: int,
+        **kwargs: Any,
+    ) -> Any:
+        return command(*args, running=Running(arch, data, normalisation, samples), **kwargs)
+
+    return with_running

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
 from cwda.cli.messages import is_quiet, note
+from cwda.cli.options import option
 from cwda.errors import CwdaError
 from cwda.files import require_writable, whole_file
 
@@ -18,10 +19,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from cwda.cli.screen.screen import Screen
-    from cwda.cli.sources import Sources
-    from cwda.layers import Network
 
-__all__ = ["FORMATS", "Outputs", "output_option", "require_table", "table_of_each", "write_table"]
+__all__ = ["FORMATS", "Outputs", "output_option", "require_table", "write_table"]
 
 FORMATS = (".csv", ".json", ".parquet")
 
@@ -52,13 +51,13 @@ class Outputs:
             if path != STANDARD_OUTPUT:
                 require_table(path)
 
-    def screen(self) -> Screen:
+    def screen(self, summary: bool = False) -> Screen:
         """What the tables for readers are printed on: nothing where CSV goes."""
         from cwda.cli.screen.screen import Screen
 
         files = [path for path in self.paths if path != STANDARD_OUTPUT]
         silent = is_quiet() or len(files) < len(self.paths)
-        return Screen(silent=silent, patient=bool(files))
+        return Screen(silent=silent, patient=bool(files), summary=summary)
 
     def write(self, tables: Sequence[pd.DataFrame]) -> None:
         """Write the tables of several networks as one: files first, then standard output.
@@ -81,17 +80,15 @@ class Outputs:
             _print_csv(whole)
 
 
-def output_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --output FILE, the table that the command writes."""
-    return click.option(
-        "--output",
-        multiple=True,
-        type=click.Path(path_type=Path, allow_dash=True),
-        metavar="FILE",
-        callback=lambda context, option, paths: Outputs(paths),
-        help="Write the table to FILE.csv, FILE.json or FILE.parquet; - prints it as CSV "
-        "instead of the tables for readers. Repeatable.",
-    )(command)
+output_option = option(
+    "--output",
+    "Write the table to FILE.csv, FILE.json or FILE.parquet, with full precision; - prints it as "
+    "CSV instead of the tables for readers. Repeatable.",
+    multiple=True,
+    type=click.Path(path_type=Path, allow_dash=True),
+    metavar="FILE",
+    callback=lambda context, parameter, paths: Outputs(paths),
+)
 
 
 def require_table(path: Path) -> None:
@@ -137,43 +134,3 @@ def _print_csv(table: pd.DataFrame) -> None:
     else:
         buffer.write(text.encode("utf-8"))
         buffer.flush()
-
-
-class HasTable(Protocol):
-    """A result with a table."""
-
-    @property
-    def table(self) -> pd.DataFrame: ...
-
-
-R = TypeVar("R", bound=HasTable)
-
-
-def table_of_each(
-    sources: Sources,
-    output: Outputs,
-    measure: Callable[[Network], R],
-    show: Callable[[Network, R, Screen], None],
-) -> None:
-    """Load the networks, measure and show each, and write their tables.
-
-    Raises
-    ------
-    CwdaError
-        If the table could not be written; told before the work.
-    SystemExit
-        If a network could not be read or measured, after the others are done.
-    """
-    output.require()
-    screen = output.screen()
-    tables = []
-    for network in sources.load():
-        try:
-            result = measure(network)
-        except CwdaError as error:
-            sources.fail(error)
-            continue
-        show(network, result, screen)
-        tables.append(result.table)
-    output.write(tables)
-    sources.finish()

@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,7 +15,7 @@ import click
 from cwda.cli.completion import complete_models, complete_sources
 from cwda.cli.failure import BAD_INPUT
 from cwda.cli.messages import say
-from cwda.cli.options import Assignment
+from cwda.cli.options import Assignment, Decorator, option
 from cwda.errors import CwdaError
 
 if TYPE_CHECKING:
@@ -22,9 +23,27 @@ if TYPE_CHECKING:
 
     from cwda.layers import Network
 
-__all__ = ["DEFAULT_MODEL", "Entry", "Sources", "source_arguments", "source_options"]
+__all__ = [
+    "ONE_SOURCE",
+    "SOURCES",
+    "Entry",
+    "Sources",
+    "one_source",
+    "source_arguments",
+    "source_options",
+    "weights_key_option",
+]
 
-DEFAULT_MODEL = "resnet20-cifar10"
+_DEFAULT_MODEL = "resnet20-cifar10"
+
+#: What the help of a verb says of its arguments.
+SOURCES = (
+    "SOURCE is a file, a folder or the name of a model; the built-in network if there is none."
+)
+ONE_SOURCE = (
+    "SOURCE is a file or the name of a model. Its architecture must be known: it is recognised by "
+    "the keys of a checkpoint, or named by --arch."
+)
 
 #: How the library asks for an architecture, and whether a name follows.
 _ARCH = re.compile(r"\barch=(\w?)")
@@ -45,8 +64,14 @@ class Entry:
     text: str
     is_name: bool
 
-    def load(self, how: dict[str, Any]) -> Network:
-        """The network.
+    @property
+    def name(self) -> str:
+        """What tables and files of results call the network."""
+        path = Path(self.text)
+        return path.name.removesuffix(path.suffix) if path.exists() else self.text
+
+    def load(self, reading: dict[str, Any]) -> Network:
+        """The network; `reading` are further arguments of `cwda.load`.
 
         Raises
         ------
@@ -55,7 +80,7 @@ class Entry:
         """
         from cwda.loading import load
 
-        return load(self._source(), **how)
+        return load(self._source(), **reading)
 
     def load_model(self, arch: str | None, weights_key: str | None = None) -> nn.Module:
         """The network as a module that can run.
@@ -71,9 +96,8 @@ class Entry:
         try:
             return load_model(source, arch=arch, weights_key=weights_key)
         except CwdaError as error:
-            raise type(error)(
-                _ARCH.sub(lambda found: "--arch " + found[1] if found[1] else "--arch", str(error))
-            ) from error
+            text = _ARCH.sub(lambda match: f"--arch {match[1]}".strip(), str(error))
+            raise type(error)(text) from error
 
     def _source(self) -> str:
         from cwda.loading import ModelName
@@ -98,7 +122,7 @@ class Sources:
         Files and names; the built-in network if there are none.
     layers : str or None
         Glob patterns of the layers wanted.
-    how : dict
+    reading : dict
         Further arguments of `cwda.load`.
     failed : int
         How many sources gave no result so far.
@@ -106,34 +130,53 @@ class Sources:
 
     entries: Sequence[Entry]
     layers: str | None = None
-    how: dict[str, Any] = field(default_factory=dict)
+    reading: dict[str, Any] = field(default_factory=dict)
     failed: int = 0
     _origins: dict[str, Entry] = field(default_factory=dict)
-    _said: set[str] = field(default_factory=set)
+    _reported: set[str] = field(default_factory=set)
 
     def load(self) -> list[Network]:
-        """Load every source; one that cannot be read is told and does not lose the others.
+        """Load every source; one that cannot be read is reported and does not lose the others.
 
         Raises
         ------
+        CwdaError
+            If a pattern of `layers` matches no layer of any of them.
         SystemExit
             With `BAD_INPUT`, if none can be read.
         """
         from cwda.layers import distinct
 
-        read = []
-        for entry in self.entries or [Entry(DEFAULT_MODEL, True)]:
+        loaded = []
+        for entry in self.entries or [Entry(_DEFAULT_MODEL, True)]:
             try:
-                read.append((entry, self.selected(entry.load(self.how))))
+                loaded.append((entry, entry.load(self.reading)))
             except CwdaError as error:
                 self.fail(error)
-        if not read:
+        self._require_matches([network for _, network in loaded])
+        selected = []
+        for entry, network in loaded:
+            try:
+                selected.append((entry, self.selected(network)))
+            except CwdaError as error:
+                self.fail(error)
+        if not selected:
             raise SystemExit(BAD_INPUT)
-        networks = distinct([network for _, network in read])
+        networks = distinct([network for _, network in selected])
         self._origins = {
-            network.name: entry for network, (entry, _) in zip(networks, read, strict=True)
+            network.name: entry for network, (entry, _) in zip(networks, selected, strict=True)
         }
         return networks
+
+    def _require_matches(self, networks: Sequence[Network]) -> None:
+        """Refuse a pattern that matches nothing, where the others would hide it."""
+        patterns = (self.layers or "").split(",")
+        if not networks or len(patterns) < 2:
+            return
+        for pattern in filter(None, map(str.strip, patterns)):
+            problems = [_mismatch(network, pattern) for network in networks]
+            if all(problems):
+                raise CwdaError(problems[0])
 
     def origin(self, network: Network) -> Entry:
         """What on the command line a loaded network stems from."""
@@ -151,9 +194,9 @@ class Sources:
 
     def fail(self, error: CwdaError) -> None:
         """Say what is wrong with one source, once, and remember it for `finish`."""
-        if str(error) not in self._said:
+        if str(error) not in self._reported:
             say(error)
-        self._said.add(str(error))
+        self._reported.add(str(error))
         self.failed += 1
 
     def finish(self) -> None:
@@ -162,39 +205,87 @@ class Sources:
             raise SystemExit(BAD_INPUT)
 
 
-def source_arguments(command: Callable[..., Any]) -> Callable[..., Any]:
+def one_source(entries: Sequence[Entry]) -> Entry:
+    """The only source of a verb that takes one.
+
+    Raises
+    ------
+    click.UsageError
+        If there is none, or several.
+    """
+    if len(entries) != 1:
+        raise click.UsageError(f"give one SOURCE to prune, not {len(entries)}")
+    return entries[0]
+
+
+def _mismatch(network: Network, pattern: str) -> str:
+    """Why a pattern selects nothing; empty if it does."""
+    try:
+        network.select(pattern)
+    except CwdaError as error:
+        return str(error)
+    return ""
+
+
+def source_arguments(*, several: bool = True) -> Decorator:
     """Add the arguments SOURCE and the option --model, handed on as `entries`."""
+    metavar = "[SOURCE]..." if several else "[SOURCE]"
 
-    @click.argument("paths", nargs=-1, metavar="[SOURCE]...", shell_complete=complete_sources)
-    @click.option("--model", "models", multiple=True, metavar="NAME",
-                  shell_complete=complete_models,
-                  help="The name of a model, also where a file is called so; repeatable. See "
-                  "`cwda models`.")  # fmt: skip
-    @functools.wraps(command)
-    def with_entries(
-        *args: Any, paths: tuple[str, ...], models: tuple[str, ...], **kwargs: Any
-    ) -> Any:
-        entries = [Entry(path, False) for path in paths] + [Entry(name, True) for name in models]
-        return command(*args, entries=entries, **kwargs)
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @click.argument("paths", nargs=-1, metavar=metavar, shell_complete=complete_sources)
+        @option(
+            "--model",
+            "Name of a model, even if a file has the same name. See `cwda models`."
+            + " Repeatable." * several,
+            into="models",
+            multiple=True,
+            metavar="NAME",
+            shell_complete=complete_models,
+        )
+        @functools.wraps(command)
+        def with_entries(
+            *args: Any, paths: tuple[str, ...], models: tuple[str, ...], **kwargs: Any
+        ) -> Any:
+            entries = [Entry(path, False) for path in paths]
+            entries += [Entry(name, True) for name in models]
+            return command(*args, entries=entries, **kwargs)
 
-    return with_entries
+        return with_entries
+
+    return decorate
+
+
+weights_key_option = option(
+    "--weights-key",
+    "Part of a checkpoint to read where it holds several sets of weights, such as 'ema'.",
+    metavar="KEY",
+)
 
 
 def source_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the arguments and options of `Sources`, handed on as `sources`."""
 
-    @source_arguments
-    @click.option("--layers", metavar="GLOB",
-                  help="Only layers whose name matches, such as 'layer3.*,conv1'.")  # fmt: skip
-    @click.option("--groups", multiple=True, type=Assignment("GLOB=N", "'*.conv2=32'"),
-                  help="Groups of layers, where a file does not say; repeatable.")  # fmt: skip
-    @click.option("--transposed", metavar="GLOB",
-                  help="Transposed convolutions, where a file does not say.")  # fmt: skip
-    @click.option("--layout", "layouts", multiple=True, metavar="[GLOB=]ORDER",
-                  help="Order of the axes of kernels, where a file does not say, such as HWIO; "
-                  "repeatable.")  # fmt: skip
-    @click.option("--weights-key", metavar="KEY",
-                  help="The part of a checkpoint to read, such as 'ema'.")  # fmt: skip
+    @source_arguments()
+    @option("--layers", "Only layers whose name matches, such as 'layer3.*,conv1'.", metavar="GLOB")
+    @option(
+        "--groups",
+        "Number of groups of the layers that match, if the file does not record it. Repeatable.",
+        multiple=True,
+        type=Assignment("GLOB=N", "'*.conv2=32'"),
+    )
+    @option(
+        "--transposed",
+        "Layers that are transposed convolutions, if the file does not record it.",
+        metavar="GLOB",
+    )
+    @option(
+        "--layout",
+        "Order of the axes of kernels, such as HWIO, if the file does not record it. Repeatable.",
+        into="layouts",
+        multiple=True,
+        metavar="[GLOB=]ORDER",
+    )
+    @weights_key_option
     @functools.wraps(command)
     def with_sources(
         *args: Any,
@@ -206,14 +297,14 @@ def source_options(command: Callable[..., Any]) -> Callable[..., Any]:
         weights_key: str | None,
         **kwargs: Any,
     ) -> Any:
-        how: dict[str, Any] = {
+        reading: dict[str, Any] = {
             "groups": {pattern: int(number) for pattern, number in groups},
             "transposed": transposed,
             "weights_key": weights_key,
         }
         if layouts:
-            how["layout"] = _layout(layouts)
-        return command(*args, sources=Sources(entries, layers, how), **kwargs)
+            reading["layout"] = _layout(layouts)
+        return command(*args, sources=Sources(entries, layers, reading), **kwargs)
 
     return with_sources
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
-import sys
+import textwrap
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
@@ -14,11 +15,13 @@ import click
 
 from cwda.cli.failure import flush_output, one_line_errors
 from cwda.cli.messages import QUIET
-from cwda.progress import showing
+from cwda.progress import line, showing
 
-__all__ = ["Group", "Verb"]
+__all__ = ["Group", "Verb", "verb"]
 
 _PACKAGE = str(Path(__file__).resolve().parent.parent)
+
+_HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 80}
 
 
 class _Ending:
@@ -36,49 +39,92 @@ class _Ending:
 
 
 class Group(_Ending, click.Group):
-    """Several verbs under one name."""
+    """Several verbs under one name, listed in the order in which they were given."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of the verbs."""
+        return list(self.commands)
 
 
 class Verb(_Ending, click.Command):
-    """A command with -q, -v and --debug, whose help ends with its exit codes.
+    """A command with -q, -v and --debug, whose help ends with its examples and exit codes.
 
     Parameters
     ----------
+    examples : str
+        Command lines, one on each line.
+    about_source : str
+        What is said of SOURCE, below the help.
     codes : str
         Exit codes beyond those of every verb.
     """
 
-    def __init__(self, *args: Any, codes: str = "", **kwargs: Any) -> None:
-        kwargs.setdefault("context_settings", {}).setdefault("max_content_width", 80)
+    def __init__(
+        self,
+        *args: Any,
+        examples: str = "",
+        about_source: str = "",
+        codes: str = "",
+        **kwargs: Any,
+    ) -> None:
+        kwargs["context_settings"] = _HELP
         super().__init__(*args, **kwargs)
-        self.codes = codes
+        self.help = f"{inspect.cleandoc(self.help or '')}\n\n{about_source}".strip()
+        self.examples, self.codes = textwrap.dedent(examples).strip(), codes
         self.params += [
-            click.Option(["-q", "--quiet"], is_flag=True,
-                         help="Print errors, and what --output asks for, only."),
-            click.Option(["-v", "--verbose"], count=True,
-                         help="Tell what is done on standard error; -vv tells more."),
+            click.Option(
+                ["-q", "--quiet"],
+                is_flag=True,
+                help="Print only errors, and what --output asks for.",
+            ),
+            click.Option(
+                ["-v", "--verbose"],
+                count=True,
+                help="Say on standard error what is done; -vv says more.",
+            ),
             click.Option(["--debug"], is_flag=True, help="Show the traceback of an error."),
-        ]  # fmt: skip
+        ]
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb, and end as its help says."""
         debug, verbose, quiet = (ctx.params.pop(name) for name in ("debug", "verbose", "quiet"))
         ctx.meta[QUIET] = quiet
-        with (
-            one_line_errors(debug),
-            _logging(quiet, verbose),
-            showing(not quiet),
-        ):
+        with one_line_errors(debug), _logging(quiet, verbose), showing(not quiet):
             return super().invoke(ctx)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The examples, then the exit codes."""
-        super().format_epilog(ctx, formatter)
+        if self.examples:
+            formatter.write_paragraph()
+            formatter.write_text("Examples:")
+            formatter.write(textwrap.indent(self.examples, "  ") + "\n")
         formatter.write_paragraph()
         formatter.write_text(
             "Exit codes: 0 done; 1 bad input, or a file that cannot be written; 2 bad usage; "
             f"{self.codes}130 interrupted."
         )
+
+
+def verb(
+    name: str, summary: str, *, examples: str = "", about_source: str = "", codes: str = ""
+) -> Callable[[Callable[..., Any]], Verb]:
+    """Make a function with options a verb, whose help is the function's docstring.
+
+    Parameters
+    ----------
+    name, summary : str
+        What is typed, and its line in the list of verbs.
+    examples, about_source, codes : str
+        As for `Verb`.
+    """
+    return click.command(
+        name,
+        cls=Verb,
+        short_help=summary,
+        examples=examples,
+        about_source=about_source,
+        codes=codes,
+    )
 
 
 @contextmanager
@@ -101,11 +147,10 @@ def _logging(quiet: bool, verbose: int) -> Iterator[None]:
 
 
 class _Lines(logging.Handler):
-    """Records as lines, on what is standard error at the moment: a bar may stand there."""
+    """Records as lines on standard error, above the bars that stand there."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        message = " ".join(record.getMessage().split())
-        print(f"{record.levelname.lower()}: {message}", file=sys.stderr)
+        line(f"{record.levelname.lower()}: {' '.join(record.getMessage().split())}")
 
 
 def _log_warning(

@@ -91,24 +91,24 @@ class GeometryResult(Answer[GeometryQuantity]):
 
     Attributes
     ----------
-    statement_rows : tuple of GeometryStatement
-        One record per layer; as a table `statements`.
+    statements : tuple of GeometryStatement
+        One record per layer; `.statement_table` has them.
     """
 
     row: ClassVar[type] = GeometryQuantity
-    statement_rows: tuple[GeometryStatement, ...] = rows_field(
+    statements: tuple[GeometryStatement, ...] = rows_field(
         GeometryStatement,
         "whether filters are equal in norm, equidistant and orthogonal as far as CWDA predicts",
     )
 
     @cached_property
-    def statements(self) -> pd.DataFrame:
+    def statement_table(self) -> pd.DataFrame:
         """One row per layer: are its filters equal in norm, equidistant and orthogonal?
 
         They are, as far as CWDA predicts, where norm_cv, distance_cv and the root mean square
         cosine stay below their limits.
         """
-        return table_of(self.statement_rows, GeometryStatement)
+        return table_of(self.statements, GeometryStatement)
 
     def summary(self) -> pd.DataFrame:
         """Medians over the layers: one row per quantity; measured, then one column per rung."""
@@ -119,15 +119,16 @@ class GeometryResult(Answer[GeometryQuantity]):
         return wide.reindex(list(QUANTITIES)).rename_axis(columns=None).reset_index()
 
     def title(self) -> str:
-        """How many layers are equal in norm, equidistant, orthogonal."""
-        stated = [row for row in self.statement_rows if row.equal_norms is not None]
-        counts = ", ".join(
-            f"{sum(bool(getattr(row, name)) for row in stated)} {name.replace('_', ' ')}"
+        """How many layers have filters equal in norm, equidistant, orthogonal."""
+        stated = [row for row in self.statements if row.equal_norms is not None]
+        equal, equidistant, orthogonal = (
+            sum(bool(getattr(row, name)) for row in stated)
             for name in ("equal_norms", "equidistant", "orthogonal")
         )
         return (
-            f"geometry of {self.network.name}: of {many(len(stated), 'layer')} {counts} as far as "
-            "CWDA predicts"
+            f"{self.network.name}: of {many(len(stated), 'layer')}, {equal} with filters of equal "
+            f"norm, {equidistant} with equidistant and {orthogonal} with orthogonal filters, as "
+            "far as CWDA predicts"
         )
 
 
@@ -174,7 +175,7 @@ def geometry(
     >>> import numpy as np
     >>> array = np.random.default_rng(1).normal(size=(16, 9, 64))
     >>> answer = geometry(array, rungs="block")
-    >>> answer.statements[["equal_norms", "equidistant", "orthogonal"]].to_numpy().tolist()
+    >>> answer.statement_table[["equal_norms", "equidistant", "orthogonal"]].to_numpy().tolist()
     [[True, True, True]]
     >>> answer.summary().set_index("quantity").loc["cosine_sd"].round(3).tolist()
     [0.082, 0.083]
@@ -189,7 +190,7 @@ def geometry(
             quantities, statement = _of_layer(network.name, layer, ladder, level, device)
             rows += quantities
             statements.append(statement)
-    return GeometryResult(tuple(rows), (network,), level=level, statement_rows=tuple(statements))
+    return GeometryResult(tuple(rows), (network,), level=level, statements=tuple(statements))
 
 
 def _of_layer(

@@ -130,7 +130,7 @@ def global_pruning(
     1    wide        l1              0.0             0.0
     2  narrow        l2              0.0             0.0
     3    wide        l2              1.0             1.0
-    >>> answer.overlap[["overlap_predicted", "overlap_measured"]].round(2).values.tolist()
+    >>> answer.overlap_table[["overlap_predicted", "overlap_measured"]].round(2).values.tolist()
     [[0.0, 0.0]]
     """
     ratios = require_ratios(ratios)
@@ -172,7 +172,7 @@ def global_pruning(
         for rung in ladder
     )
     return GlobalPruning(
-        tuple(rows), (network,), level=level, overlap_rows=tuple(overlaps), normalise=normalise
+        tuple(rows), (network,), level=level, overlaps=tuple(overlaps), normalise=normalise
     )
 
 

@@ -72,22 +72,22 @@ class GlobalPruning(Answer[LayerShare]):
 
     Attributes
     ----------
-    overlap_rows : tuple of CriteriaOverlap
-        One record per pair of criteria, rung and ratio; as a table `overlap`.
+    overlaps : tuple of CriteriaOverlap
+        One record per pair of criteria, rung and ratio; `.overlap_table` has them.
     normalise : str or None
         How the scores of a layer were scaled before the ranking.
     """
 
     row: ClassVar[type] = LayerShare
-    overlap_rows: tuple[CriteriaOverlap, ...] = rows_field(
+    overlaps: tuple[CriteriaOverlap, ...] = rows_field(
         CriteriaOverlap, "how far two criteria prune the same filters of the network"
     )
     normalise: str | None = None
 
     @cached_property
-    def overlap(self) -> pd.DataFrame:
+    def overlap_table(self) -> pd.DataFrame:
         """One row per pair of criteria, rung and ratio: Jaccard index of the pruned sets."""
-        return table_of(self.overlap_rows, CriteriaOverlap)
+        return table_of(self.overlaps, CriteriaOverlap)
 
     def summary(self) -> pd.DataFrame:
         """One row per criterion, rung and ratio, over the layers.
@@ -123,7 +123,7 @@ class GlobalPruning(Answer[LayerShare]):
     def title(self) -> str:
         """What is ranked, and by which scores."""
         scores = f"scores by {self.normalise}" if self.normalise else "raw scores"
-        return f"global pruning of {self.network.name}, {scores}"
+        return f"one ranking over the layers of {self.network.name}, {scores}"
 
 
 def _between(group: pd.DataFrame) -> dict[str, Any]:

@@ -37,31 +37,6 @@ Measure = Callable[[Workspace], Measurement]
 
 _LOG = logging.getLogger(__name__)
 
-#: What every condition takes and gives back, as part of its docstring.
-_CALL = """
-Parameters
-----------
-source : Network, ConvLayer, array, or anything else that `cwda.load` takes
-    A network, one of its layers, an array N x k^2 x N', a name, file, module or state dict.
-margin : float, optional
-    Largest effect that counts as negligible; {margin:g} by default.
-level : float
-    Confidence of the effect's interval.
-device : str or torch.device
-    Where to compute, in float64.
-progress : bool
-    Whether long work shows a bar.
-
-Returns
--------
-CheckResult, or ConditionResult for one layer or array.
-
-Raises
-------
-CwdaError
-    If the source has the wrong type or shape, or a parameter is impossible.
-"""
-
 
 @dataclass(frozen=True)
 class Words:
@@ -182,7 +157,7 @@ class Condition:
                 vars(self)[attribute] = getattr(self.measure, attribute)
         vars(self)["__wrapped__"] = self.measure
         vars(self)["__signature__"] = inspect.signature(type(self).__call__.__get__(self))
-        vars(self)["__doc__"] = _documented(self.measure.__doc__ or "", self.margin)
+        vars(self)["__doc__"] = _documented(self.measure.__doc__ or "")
 
     def __repr__(self) -> str:
         return f"<condition {self.name}: {self.effect}; margin {self.margin:g}>"
@@ -216,7 +191,31 @@ class Condition:
         device: Device = "auto",
         progress: bool = True,
     ) -> CheckResult | ConditionResult:
-        """Test this condition in all layers of a network, or in one layer."""
+        """Test this condition in all layers of a network, or in one layer.
+
+        Parameters
+        ----------
+        source : Network, ConvLayer, array, or anything else that `cwda.load` takes
+            A network, one of its layers, an array N x k^2 x N', a name, file, module or state
+            dict.
+        margin : float, optional
+            Largest effect that counts as negligible; `margin` of the condition by default.
+        level : float
+            Confidence of the effect's interval.
+        device : str or torch.device
+            Where to compute, in float64.
+        progress : bool
+            Whether long work shows a bar.
+
+        Returns
+        -------
+        CheckResult, or ConditionResult for one layer or array.
+
+        Raises
+        ------
+        CwdaError
+            If the source has the wrong type or shape, or a parameter is impossible.
+        """
         require_level(level)
         margin = self.margin if margin is None else require_margin(self.name, margin)
         with showing(progress):
@@ -281,12 +280,14 @@ def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {line}".removesuffix(": ")
 
 
-def _documented(doc: str, margin: float) -> str:
+def _documented(doc: str) -> str:
     """The docstring of the function that measures, with what a call takes and gives back."""
-    before, heading, after = inspect.cleandoc(doc).partition("\n\nReferences\n---")
-    if not heading:
-        before, heading, after = before.partition("\n\nExamples\n---")
-    return f"{before}\n{_CALL.format(margin=margin).rstrip()}{heading}{after}"
+    text, end, rest = inspect.cleandoc(doc), "", ""
+    for heading in ("\n\nReferences\n---", "\n\nExamples\n---"):
+        if not end:
+            text, end, rest = text.partition(heading)
+    call = inspect.getdoc(Condition.__call__) or ""
+    return "".join([text, "\n\n", call.partition("\n\n")[2], end, rest])
 
 
 def condition(

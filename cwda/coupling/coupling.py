@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -118,6 +118,20 @@ class Coupling:
         """Why no filter of a layer can be pruned; empty if some can."""
         reasons = [self.fixed.get(channel, "") for channel in self._rows(layer).tolist()]
         return reasons[0] if all(reasons) else ""
+
+    def untied(self) -> Coupling:
+        """The same, with the channels fixed that several convolutions share.
+
+        What is then pruned are, in a ResNet, the inner filters of each block.
+        """
+        tied = {
+            int(channel): "tied to filters of other layers"
+            for group in self.groups
+            if len(group) > 1
+            for layer in group
+            for channel in self.filters[layer]
+        }
+        return replace(self, fixed={**tied, **self.fixed})
 
     def without(self, pruned: Marks) -> Cost:
         """The cost once the channels marked are removed, counted anew over all layers."""

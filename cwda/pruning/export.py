@@ -12,11 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from cwda.arguments import as_path
-from cwda.errors import ExportError, nearest
+from cwda.errors import CwdaError, ExportError, nearest
+from cwda.files import require_writable
 from cwda.loading.sources import model_of
 from cwda.tracing.cost import Example, example_input
 
-__all__ = ["export"]
+__all__ = ["FORMATS", "export", "require_exportable"]
 
 
 def _state_dict(model: nn.Module, image: Tensor, path: Path) -> None:
@@ -40,11 +41,6 @@ def _exported(model: nn.Module, image: Tensor, path: Path) -> None:
 
 
 def _onnx(model: nn.Module, image: Tensor, path: Path) -> None:
-    missing = [name for name in ("onnx", "onnxscript") if find_spec(name) is None]
-    if missing:
-        raise ExportError(
-            f'writing ONNX needs {" and ".join(missing)}; pip install "cwda[onnx]" or write .pt2'
-        )
     torch.onnx.export(
         model,
         (_pair(image),),
@@ -68,6 +64,32 @@ _WRITERS: dict[str, Callable[[nn.Module, Tensor, Path], None]] = {
     ".pt2": _exported,
     ".onnx": _onnx,
 }
+
+#: The endings that `export` knows.
+FORMATS = tuple(_WRITERS)
+
+
+def require_exportable(path: str | Path) -> Path:
+    """Raise unless a network can be written to `path`; called before any long work.
+
+    Raises
+    ------
+    ExportError
+        If the ending is unknown, or an extra is missing.
+    CwdaError
+        If the folder is missing or may not be written.
+    """
+    path = as_path(path)
+    if path.suffix not in _WRITERS:
+        known = nearest(path.suffix, _WRITERS)
+        raise ExportError(f"no format goes with the ending of {path.name!r}{known}")
+    require_writable(path, FORMATS)
+    missing = [name for name in ("onnx", "onnxscript") if find_spec(name) is None]
+    if path.suffix == ".onnx" and missing:
+        raise ExportError(
+            f'writing ONNX needs {" and ".join(missing)}; pip install "cwda[onnx]" or write .pt2'
+        )
+    return path
 
 
 def export(model: nn.Module | str | Path, path: str | Path, example: Example) -> Path:
@@ -94,6 +116,8 @@ def export(model: nn.Module | str | Path, path: str | Path, example: Example) ->
     ------
     ExportError
         If the ending is unknown, an extra is missing, or PyTorch cannot export the model.
+    CwdaError
+        If the folder is missing or may not be written.
 
     Examples
     --------
@@ -104,17 +128,13 @@ def export(model: nn.Module | str | Path, path: str | Path, example: Example) ->
     ...     cwda.load(export(cifar_resnet(20), folder + "/slim.safetensors", (1, 3, 32, 32)))
     Network('slim', 19 convolutions, 267,696 weights)
     """
-    model, path = model_of(model), as_path(path)
-    if path.suffix not in _WRITERS:
-        known = nearest(path.suffix, _WRITERS)
-        raise ExportError(f"no format goes with the ending of {path.name!r}{known}")
-    if not path.parent.is_dir():
-        raise ExportError(f"cannot write {path}: there is no folder {path.parent}")
+    path = require_exportable(path)
+    model = model_of(model)
     twin = copy.deepcopy(model).eval()
     try:
         with torch.no_grad():
             _WRITERS[path.suffix](twin, example_input(twin, example), path)
-    except ExportError:
+    except CwdaError:
         raise
     except Exception as error:  # an exporter may raise anything
         lines = str(error).strip().splitlines()

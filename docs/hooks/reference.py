@@ -25,9 +25,20 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     def lines(room: re.Match[str]) -> str:
         new = [path for path in paths(room[1]) if path not in written]
         written.update(new)
-        return "\n\n".join(f"::: {path}" for path in new)
+        return "\n\n".join(map(entry, new))
 
     return NAMES.sub(lines, markdown)
+
+
+def entry(path: str) -> str:
+    """What mkdocstrings reads of a name.
+
+    An object that was made of a function by a decorator is not called as the function is.
+    """
+    module, _, name = path.rpartition(".")
+    thing = getattr(sys.modules.get(module), name, None)
+    made = hasattr(thing, "__wrapped__") and not inspect.isfunction(thing)
+    return f"::: {path}" + ("\n    options:\n      show_signature: false" if made else "")
 
 
 def paths(room: str) -> list[str]:

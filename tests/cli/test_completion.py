@@ -13,6 +13,7 @@ from cwda.cli.main import cwda as group
 from cwda.cli.main import cwda_test
 from cwda.conditions import CONDITIONS
 from cwda.scoring import criteria, get_criterion
+from cwda.study.arms import FACTORS
 from cwda.theory import LADDER
 from cwda.zoo import available
 
@@ -26,10 +27,11 @@ def offered(*words, command=group):
 def test_the_names_are_those_of_the_package():
     modules = {name: get_criterion(name).score.__module__ for name in criteria()}
     assert set(completion.criteria()) == {
-        name for name, module in modules.items() if module.startswith("cwda.pruning.")
+        name for name, module in modules.items() if module.startswith("cwda.scoring.")
     }
-    assert set(completion.conditions()) == set(CONDITIONS)
+    assert completion.conditions() == list(CONDITIONS)
     assert completion.rungs() == [rung.name for rung in LADDER]
+    assert completion.factors() == list(FACTORS)
     offered = set(completion.models())
     builders = {name for name in list_models() if not name.startswith("quantized_")}
     assert offered == builders | {"resnet20-cifar10", "resnet20-cifar10:init"}
@@ -45,10 +47,12 @@ def test_the_names_are_those_of_the_package():
         (("test", "--conditions", "epsilon,me"), ["epsilon,mean"]),
         (("similarity", "--criteria", "l1,bn_g"), ["l1,bn_gamma"]),
         (("similarity", "--criteria", "l1,l"), ["l1,l2"]),
-        (("prune", "--criteria", "taylor_im"), ["taylor_image_l1", "taylor_image_l2"]),
+        (("experiment", "--criteria", "taylor_im"), ["taylor_image_l1", "taylor_image_l2"]),
+        (("prune", "--criterion", "taylor_im"), ["taylor_image_l1", "taylor_image_l2"]),
+        (("study", "--factors", "depth,w"), ["depth,weight_decay", "depth,width"]),
         (("predict", "--rungs", "block,s"), ["block,scale", "block,shape"]),
         (("report", "--model", "resnet15"), ["resnet152"]),
-        (("global", "--model", "resnet20"), ["resnet20-cifar10", "resnet20-cifar10:init"]),
+        (("global-pruning", "--model", "resnet20"), ["resnet20-cifar10", "resnet20-cifar10:init"]),
     ],
 )
 def test_options_are_completed(words, expected):

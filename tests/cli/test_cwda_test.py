@@ -124,7 +124,7 @@ def test_layers_selects_by_name():
         (["--margin", "mean"], 2, "NAME=VALUE"),
         (["--margin", "means=1"], 2, "unknown condition 'means'"),
         (["--margin", "mean=-1"], 2, "above 0"),
-        (["--level", "1.7"], 2, "level"),
+        (["--level", "1.7"], 2, "--level"),
         (["--nonsense"], 2, "--nonsense"),
     ],
 )

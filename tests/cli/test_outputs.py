@@ -1,8 +1,11 @@
 """Where tables, remarks and errors go: files, standard output, standard error, nowhere."""
 
+import contextlib
 import io
 import logging
+import re
 
+import click
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,12 +13,15 @@ import torch
 from click.testing import CliRunner
 
 import cwda
+from cwda.cli.analysis import Analysis
 from cwda.cli.main import cwda as group
 from cwda.cli.main import cwda_test
-from cwda.progress import listening
+from cwda.cli.verbs import VERBS
 from cwda.scoring import registry
 
 LAYERS = ("--layers", "layer3.2.*")
+
+ANALYSES = [verb for verb in VERBS if isinstance(verb, Analysis)]
 
 
 def run(*arguments, command=group, **env):
@@ -32,9 +38,9 @@ def test_several_files_and_standard_output_hold_the_same(tmp_path):
     assert [line.split(" to ")[1] for line in result.stderr.splitlines()] == list(map(str, paths))
 
 
-@pytest.mark.parametrize("verb", ["test", "similarity", "predict", "applicability", "global"])
+@pytest.mark.parametrize("verb", [cwda_test, *ANALYSES], ids=lambda verb: verb.name)
 def test_standard_output_is_csv_and_nothing_else(verb):
-    result = run(verb, *LAYERS, "--output", "-")
+    result = run(verb.name, *LAYERS, "--output", "-")
     assert result.exit_code == 0, result.output
     table = pd.read_csv(io.StringIO(result.stdout))
     assert set(table["layer"].dropna()) == {"layer3.2.conv1", "layer3.2.conv2"}
@@ -81,62 +87,44 @@ def test_reports_of_both_formats_in_one_call(tmp_path, monkeypatch):
     assert [path.read_text() for path in paths] == [".pdf", ".html"]
 
 
-def heard(work):
-    """What a listener is told of some work: what is done, and in how many steps."""
-    told = []
+@pytest.fixture
+def heard(monkeypatch):
+    """What bars are told of some work: what is done, and in how many steps."""
+    from cwda import progress
 
-    class Step:
-        def __init__(self, what, total):
-            self.record = [what, total, 0]
-            told.append(self.record)
+    @contextlib.contextmanager
+    def counter(what, total=None, **options):
+        record = [what, total, 0]
+        heard.append(record)
 
-        def __enter__(self):
-            return self.advance
+        class Count:
+            def advance(self, steps=1):
+                record[2] += steps
 
-        def advance(self):
-            self.record[2] += 1
+        yield Count()
 
-        def __exit__(self, *exception):
-            pass
-
-    with listening(Step):
-        work()
-    return told
+    heard = []
+    monkeypatch.setattr(progress, "counter", counter)
+    return heard
 
 
-def test_long_work_says_how_far_it_is():
+def test_long_work_says_how_far_it_is(heard):
     net = cwda.load("resnet20-cifar10").select("layer3.2.*")
-    told = heard(lambda: cwda.theory.simulate(net, ["l1", "l2"], rungs="block", draws=40))
-    assert told == [["predicting", 2, 2]]
-    assert ["testing resnet20-cifar10", 2, 2] in heard(lambda: cwda.check(net, ["mean"]))
-    told = heard(lambda: cwda.global_pruning(net, ["l1"], ratios=0.5))
-    assert [what for what, _, _ in told] == ["scoring filters", "fitting", "predicting"]
-    assert all(total == done for _, total, done in told)
+    cwda.theory.simulate(net, ["l1", "l2"], rungs="block", draws=40)
+    assert heard == [["predicting", 2, 2]]
+    cwda.check(net, ["mean"])
+    assert ["testing resnet20-cifar10", 2, 2] in heard
+    heard.clear()
+    cwda.global_pruning(net, ["l1"], ratios=0.5)
+    assert [what for what, _, _ in heard] == ["scoring filters", "fitting", "predicting"]
+    assert all(total == done for _, total, done in heard)
 
 
-def test_running_a_network_says_how_far_it_is():
+def test_running_a_network_says_how_far_it_is(heard):
     images = torch.zeros(5, 3, 8, 8)
     model = cwda.load_model("resnet20-cifar10")
-    told = heard(
-        lambda: cwda.scoring.collect(model, "activations", data=images, batch_size=2, device="cpu")
-    )
-    assert told == [["running the network", 3, 3]]
-
-
-def test_bars_are_drawn_on_a_terminal_only(monkeypatch):
-    from cwda.cli import progress
-
-    drawn = []
-    monkeypatch.setattr(progress, "_is_terminal", lambda: True)
-    monkeypatch.setattr(progress._Bars, "listen", lambda self, what, total: drawn.append(what))
-    with progress.bars(enabled=True) as listener:
-        listener("work", 3)
-    with progress.bars(enabled=False) as listener:
-        assert listener is None
-    monkeypatch.undo()
-    with progress.bars(enabled=True) as listener:
-        assert listener is None
-    assert drawn == ["work"]
+    cwda.scoring.collect(model, "activations", data=images, batch_size=2, device="cpu")
+    assert heard == [["running the network", 3, 3]]
 
 
 def test_bn_gamma_of_a_checkpoint_is_scored():
@@ -176,10 +164,10 @@ def test_applicability_of_bn_gamma_is_that_of_the_function():
 
 
 def test_a_global_ranking_refuses_what_it_cannot_score():
-    failed = run("global", "--criteria", "l1,bn_gamma")
+    failed = run("global-pruning", "--criteria", "l1,bn_gamma")
     assert failed.exit_code == 1
     assert failed.stderr == (
-        "error: a global ranking is of criteria of the weights alone, not bn_gamma\n"
+        "error: only criteria of the weights alone are ranked globally, not bn_gamma\n"
     )
 
 
@@ -222,12 +210,41 @@ def test_criteria_are_listed_with_needs_and_formulas():
     assert max(map(len, result.stdout.splitlines())) <= 60
 
 
-@pytest.mark.parametrize("command", [cwda_test, *group.commands.values()], ids=lambda c: c.name)
-def test_every_verb_documents_its_exit_codes_and_shared_options(command):
+@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
+def test_the_help_of_every_verb_is_whole(verb):
     for charset in ("utf-8", "ascii"):
-        result = CliRunner(charset=charset).invoke(command, ["--help"])
+        result = CliRunner(charset=charset).invoke(verb, ["--help"])
         assert result.exit_code == 0
         words = " ".join(result.stdout.split())
-        for each in ("0 done", "1 bad input", "2 bad usage", "130 interrupted", "-q", "-v"):
-            assert each in words
+        for part in ("0 done", "1 bad input", "2 bad usage", "130 interrupted", "-q", "-v"):
+            assert part in words
+        for example in verb.examples.splitlines():
+            assert f"  {example}" in result.stdout
     assert max(map(len, result.stdout.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
+def test_every_help_text_is_a_sentence_that_can_be_read_alone(verb):
+    context = click.Context(verb, info_name=verb.name)
+    texts = [verb.help, verb.short_help]
+    texts += [text.help for text in verb.params if isinstance(text, click.Option)]
+    for text in texts:
+        assert re.match(r"[A-Z]", text), text
+        assert text.rstrip()[-1] in ".?", text
+        assert not re.match(r"(Of|As|In|For|From) ", text), text
+    assert verb.get_short_help_str(80) in group.get_help(context)
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
+def test_options_of_one_name_mean_the_same_everywhere(verb):
+    for parameter in verb.params:
+        if parameter.name in ("device", "seed", "level", "data", "arch", "quiet", "model"):
+            others = [
+                other
+                for sibling in VERBS
+                for other in sibling.params
+                if other.name == parameter.name
+            ]
+            assert {type(other.type) for other in others} == {type(parameter.type)}
+            if parameter.name not in ("level", "data"):
+                assert {other.help for other in others} == {parameter.help}

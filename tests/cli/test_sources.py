@@ -5,8 +5,10 @@ import torch
 from click.testing import CliRunner
 
 import cwda
+from cwda.cli.analysis import Analysis
 from cwda.cli.main import cwda as group
 from cwda.cli.main import cwda_test
+from cwda.cli.verbs import VERBS
 
 
 def run(*arguments, command=cwda_test):
@@ -66,7 +68,7 @@ def test_load_model_takes_the_file_as_load_does(folder):
         cwda.load_model("resnet20-cifar10")
 
 
-@pytest.mark.parametrize("verb", ["similarity", "predict", "applicability", "global"])
+@pytest.mark.parametrize("verb", [verb.name for verb in VERBS if isinstance(verb, Analysis)])
 def test_every_verb_takes_arguments_and_does_the_others(folder, verb):
     result = run(verb, "none.pth", "net.pth", "-", "", command=group)
     assert result.exit_code == 1
@@ -114,8 +116,9 @@ def test_two_orders_for_all_layers_are_bad_usage(folder):
     assert "GLOB=ORDER" in failed.stderr
 
 
-def test_prune_takes_one_network(folder):
+@pytest.mark.parametrize("verb", ["prune", "experiment"])
+def test_pruning_takes_one_network(folder, verb):
     for given in ([], ["net.pth", "plain"], ["net.pth", "--model", "resnet18"]):
-        failed = run("prune", *given, "--data", "images.npz", command=group)
+        failed = run(verb, *given, "--data", "images.npz", command=group)
         assert failed.exit_code == 2
-        assert "one SOURCE is pruned" in failed.stderr
+        assert "one SOURCE to prune" in failed.stderr

@@ -20,7 +20,7 @@ ANSWERS = {
     "applicability": lambda net, level: applicability(net, level=level),
     "global_pruning": lambda net, level: global_pruning(net, level=level),
 }
-TABLES = {"geometry": "statements", "global_pruning": "overlap"}
+TABLES = {"geometry": "statement_table", "global_pruning": "overlap_table"}
 #: The limits of an interval in the table, or the second table, of each.
 LIMITS = {
     "predict": ("low", "high"),
@@ -58,7 +58,7 @@ def test_a_higher_level_makes_wider_intervals(name, net):
     widths = []
     for level in (0.9, 0.95):
         answer = ANSWERS[name](net, level)
-        table = answer.statements if name == "geometry" else answer.table
+        table = answer.statement_table if name == "geometry" else answer.table
         widths.append((table[high] - table[low])[table["layer"] == "a"])
     assert (widths[0] <= widths[1]).all()
     assert (widths[0] < widths[1]).any()

@@ -57,7 +57,7 @@ def test_scale_and_mean_explain_what_they_make():
 def test_statements(options, mean, expected):
     x = draw(np.random.default_rng(3), n=64, dim=288, **options) + mean
     found = geometry(layer(x), device="cpu")
-    assert found.statements.loc[0, WORDS].tolist() == expected
+    assert found.statement_table.loc[0, WORDS].tolist() == expected
 
 
 def test_statements_err_at_their_level():
@@ -65,7 +65,7 @@ def test_statements_err_at_their_level():
     layers = [
         layer(draw(rng, n=24, dim=144, correlation=0.2 * (i % 3)), f"c{i}") for i in range(150)
     ]
-    said = geometry(network(*layers), rungs="block", device="cpu").statements
+    said = geometry(network(*layers), rungs="block", device="cpu").statement_table
     # each Sigma is fitted from 24 filters, so that the rate is a little off its nominal .05
     assert (said[WORDS].astype(float).mean() > 0.88).all()
     assert (said[WORDS].astype(float).mean() < 0.995).all()
@@ -80,7 +80,7 @@ def test_layers_that_cannot_be_measured_keep_their_rows():
     assert len(rows) == len(QUANTITIES) * len(LADDER)
     assert set(rows["reason"]) == {"all weights are equal"}
     assert rows[["measured", "predicted"]].isna().all(axis=None)
-    said = found.statements.set_index("layer")
+    said = found.statement_table.set_index("layer")
     assert said.loc["dead", WORDS].isna().all()
     assert said.loc["dead", "reason"] == "all weights are equal"
     assert said.loc["holes", "reason"] == "2 filters of zeros left out of the cosines"
@@ -93,7 +93,7 @@ def test_shown_as_text_and_html():
     )
     assert list(found.summary()) == ["quantity", "measured", "isotropic", "scale"]
     assert found.summary()["quantity"].tolist() == list(QUANTITIES)
-    assert "geometry of conv: of 1 layer 1 equal norms, 1 equidistant" in repr(found)
+    assert "conv: of 1 layer, 1 with filters of equal norm, 1 with equidistant" in repr(found)
     assert "<table" in found._repr_html_()
 
 

@@ -37,7 +37,7 @@ def test_measured_columns_are_the_selection(normalise):
     for row in found.table.itertuples():
         assert row.share_measured == len(chosen[row.criterion].pruned[row.layer]) / row.n_filters
         assert row.emptied == (row.layer in chosen[row.criterion].emptied)
-    assert found.overlap["overlap_measured"].tolist() == [overlap(*chosen.values())]
+    assert found.overlap_table["overlap_measured"].tolist() == [overlap(*chosen.values())]
 
 
 @pytest.mark.parametrize("normalise", [None, "mean", "zscore"])
@@ -48,7 +48,7 @@ def test_prediction_meets_networks_that_follow_the_model(normalise):
     summary = found.summary()
     assert (summary["error"] < 0.06).all()
     assert summary["within"].mean() > 0.9
-    error = found.overlap["overlap_predicted"] - found.overlap["overlap_measured"]
+    error = found.overlap_table["overlap_predicted"] - found.overlap_table["overlap_measured"]
     # sets of 28 filters at ratio .1: one filter more in common moves the index by .03
     assert error.abs().mean() < 0.04
     assert error.abs().max() < 0.17
@@ -115,15 +115,15 @@ def test_criteria_without_a_theory():
     assert rows["share_predicted"].isna().all()
     assert rows["share_measured"].notna().all()
     assert (rows["reason"] == "no theory of random: its selection is measured only").all()
-    assert found.overlap["overlap_predicted"].isna().all()
-    assert "no theory of random" in found.overlap["reason"][0]
-    assert 0 < found.overlap["overlap_measured"][0] < 1
+    assert found.overlap_table["overlap_predicted"].isna().all()
+    assert "no theory of random" in found.overlap_table["reason"][0]
+    assert 0 < found.overlap_table["overlap_measured"][0] < 1
 
 
 def test_no_layer_can_be_predicted():
     found = global_pruning(network(random_layer(filters=4)), ["l1", "l2"], ratios=0.5)
     assert found.table["share_predicted"].isna().all()
-    assert (found.overlap["reason"] == "no layer has a prediction").all()
+    assert (found.overlap_table["reason"] == "no layer has a prediction").all()
 
 
 @pytest.mark.parametrize(
@@ -144,6 +144,6 @@ def test_bad_parameters(options, error, message):
 def test_it_shows_itself():
     found = global_pruning(load("resnet20-cifar10"), ["l1", "l2"], ratios=0.5, rungs="scale")
     assert len(found.table) == 19 * 2
-    assert len(found.overlap) == 1
+    assert len(found.overlap_table) == 1
     assert "resnet20-cifar10, raw scores" in repr(found)
     assert "<table" in found._repr_html_()

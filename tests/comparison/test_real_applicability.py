@@ -76,7 +76,7 @@ def test_global_shares(networks):
     for name, net in networks.items():
         found = global_pruning(net)
         tables.append(found.table.assign(net=name))
-        overlaps.append(found.overlap.assign(net=name))
+        overlaps.append(found.overlap_table.assign(net=name))
         summaries.append(found.summary().assign(net=name))
     summary = pd.concat(summaries)
     wide = summary.pivot_table(
@@ -133,7 +133,7 @@ def test_imagenet_networks_that_shaped_nothing(shared_data, name):
         index="criterion", columns="rung", values=["error", "within"], sort=False
     )
     show(f"{name}, global shares", pruned)
-    wide = found.overlap.pivot_table(
+    wide = found.overlap_table.pivot_table(
         index=["criterion_a", "criterion_b"],
         columns=["rung"],
         sort=False,

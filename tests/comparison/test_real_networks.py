@@ -84,7 +84,7 @@ def test_geometry_of_the_networks(shared_data):
         .round(3)
         .to_string()
     )
-    said = pd.concat([each.statements for each in found])
+    said = pd.concat([each.statement_table for each in found])
     print(said[["equal_norms", "equidistant", "orthogonal"]].sum())
     size = medians.reset_index().pivot(index="quantity", columns="rung", values="predicted")
     measured = medians["measured"].groupby(level=0).first()

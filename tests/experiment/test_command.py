@@ -1,4 +1,4 @@
-"""`cwda prune` on the command line."""
+"""`cwda experiment` on the command line."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def files(model, tmp_path_factory):
 def call(files, folder, *arguments: str, source: str | None = None):
     given = [source or str(files / "net.safetensors"), "--data", str(files / "data.npz")]
     return CliRunner().invoke(
-        cwda, ["prune", *given, "--folder", str(folder / "run"), "--device", "cpu", *arguments]
+        cwda, ["experiment", *given, "--folder", str(folder / "run"), "--device", "cpu", *arguments]
     )
 
 

@@ -167,7 +167,7 @@ def test_export_refuses_with_one_line(tmp_path, monkeypatch):
     model = built(Vgg)
     with pytest.raises(ExportError, match=r"did you mean '\.onnx'"):
         export(model, tmp_path / "model.onx", IMAGE)
-    with pytest.raises(ExportError, match="there is no folder"):
+    with pytest.raises(CwdaError, match="does not exist"):
         export(model, tmp_path / "no" / "model.pt", IMAGE)
     with pytest.raises(ExportError, match="PyTorch cannot write Vgg"):
         export(model, tmp_path / "model.pt2", (1, 4, 16, 16))

@@ -35,21 +35,26 @@ class Screen:
 
     Parameters
     ----------
-    more : str
-        What shows the columns and remarks that have no room.
+    elsewhere : str
+        What else shows the columns of tables by layer that have no room.
     silent : bool
         Print nothing.
     patient : bool
         Go on where the reader of a pipe has left, as there are files to be written.
+    summary : bool
+        Print no tables with one row per layer.
     """
 
     def __init__(
         self,
-        more: str = "a wider terminal, a pipe or --output - has them",
+        elsewhere: str = "--output -",
+        *,
         silent: bool = False,
         patient: bool = False,
+        summary: bool = False,
     ) -> None:
-        self.more, self.silent, self.patient = more, silent, patient
+        self.elsewhere, self.silent = elsewhere, silent
+        self.patient, self.summary = patient, summary
         self.width = terminal_width()
         self.encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
         self._console = _Unbroken(highlight=False, markup=False, emoji=False)
@@ -64,12 +69,13 @@ class Screen:
         folded = [first + text]
         if self.width and len(folded[0]) > self.width:
             folded = textwrap.wrap(
-                text,
+                text.replace(" %", "\N{NO-BREAK SPACE}%"),
                 self.width,
                 initial_indent=first,
                 subsequent_indent=rest,
                 break_on_hyphens=False,
             )
+            folded = [part.replace("\N{NO-BREAK SPACE}", " ") for part in folded]
         self._print(*(Text(part, style) for part in folded))
 
     def remarks(self, lines: Sequence[str]) -> None:
@@ -78,14 +84,20 @@ class Screen:
         for line in lines[:MOST_REMARKS] if hidden > 1 else lines:
             self.remark(line)
         if hidden > 1:
-            self.remark(f"and {hidden} remarks more; {self.more}")
+            self.remark(f"{hidden} more remarks are shown in a pipe")
 
-    def table(self, table: Table) -> None:
-        """Print a table, and what of it had no room."""
+    def table(self, table: Table, legend: str = "") -> None:
+        """Print a table, what of it had no room, and what its columns mean."""
+        if table.layers and self.summary:
+            return
         printed = table.printed(self.width, self.encoding)
         self._print(*printed.lines)
         if printed.left_out:
-            self.remark(f"no room for {', '.join(printed.left_out)}; {self.more}", "dim")
+            places = ["a wider terminal", "a pipe", *[self.elsewhere] * table.layers]
+            shown = f"{', '.join(places[:-1])} or {places[-1]}"
+            self.remark(f"no room for {', '.join(printed.left_out)}: use {shown}", "dim")
+        if legend := "; ".join(filter(None, (printed.meanings, legend))):
+            self.remark(legend)
 
     def _print(self, *lines: Text) -> None:
         if self.silent:

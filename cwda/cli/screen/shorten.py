@@ -31,9 +31,10 @@ def shortened(names: Sequence[str], room: int, cut: str) -> list[str] | None:
     if max(map(cell_len, names), default=0) <= room:
         return list(names)
     for cheap, beginning in itertools.product((_CHEAP, 0), _BEGINNINGS):
-        found = [_one(name, room, cut, beginning, cheap) for name in names]
-        if len(set(found)) == len(set(names)) and all(cell_len(each) <= room for each in found):
-            return found
+        cut_names = [_one(name, room, cut, beginning, cheap) for name in names]
+        distinct = len(set(cut_names)) == len(set(names))
+        if distinct and max(map(cell_len, cut_names)) <= room:
+            return cut_names
     return None
 
 

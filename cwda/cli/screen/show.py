@@ -28,7 +28,10 @@ def title(network: Network, screen: Screen) -> None:
 
 def layer_table(columns: Sequence[Column]) -> Table:
     """A table with one row per layer, its sizes, and further columns."""
-    sizes = [Column("N'", spare=True), Column("d", spare=True)]
+    sizes = [
+        Column("N'", spare=True, meaning="filters"),
+        Column("d", spare=True, meaning="weights per filter"),
+    ]
     return Table([Column("layer", right=False), *sizes, *columns], layers=True)
 
 
@@ -50,5 +53,5 @@ def layer_cells(row: LayerRow) -> tuple[str, str, str]:
 
 def reasons(table: pd.DataFrame) -> list[str]:
     """The reasons in the rows of a table, each with the number of its layers."""
-    told = table[table["reason"] != ""].groupby("reason", sort=False)["layer"].nunique()
-    return [f"{many(n, 'layer')}: {reason}" for reason, n in told.items()]
+    counts = table[table["reason"] != ""].groupby("reason", sort=False)["layer"].nunique()
+    return [f"{many(n, 'layer')}: {reason}" for reason, n in counts.items()]

@@ -19,7 +19,7 @@ __all__ = ["show"]
 _STYLES = {"holds": "green", "fails": "red", "inconclusive": "yellow", "not applicable": "dim"}
 
 
-def show(result: CheckResult, screen: Screen, *, layers: bool = True) -> None:
+def show(result: CheckResult, screen: Screen) -> None:
     """Print the result of each network: counts, then layers, then what was left out."""
     counts = count_verdicts(result)
     for network in result.networks:
@@ -27,11 +27,10 @@ def show(result: CheckResult, screen: Screen, *, layers: bool = True) -> None:
         own = [count for count in counts if count.network == network.name]
         title(network, screen)
         screen.table(_counts_table(own))
-        if layers and len(own) == 1:
+        if len(own) == 1:
             screen.table(_one_condition(rows, result.level))
-        elif layers:
-            screen.table(_all_conditions(rows, own))
-            screen.remark(_legend(result.level), rest="  ")
+        else:
+            screen.table(_all_conditions(rows, own), _legend(result.level))
         screen.remarks(_remarks(network, rows))
         screen.line()
 
@@ -43,7 +42,9 @@ def _counts_table(counts: Sequence[ConditionCount]) -> Table:
             Column("condition"),
             *verdicts,
             Column("n/a", style="dim"),
-            *(Column(head) for head in ("weights\nhold", "median", "margin")),
+            Column("weights\nhold", meaning="share of the weights in layers where it holds"),
+            Column("median", meaning="effect in the median layer"),
+            Column("margin", meaning="largest effect that counts as negligible"),
         ],
         gap=2,
     )

@@ -1,11 +1,11 @@
-"""What `cwda predict`, `cwda applicability` and `cwda global` show."""
+"""What `cwda predict`, `cwda applicability` and `cwda global-pruning` show."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from cwda.cli.screen.screen import Screen
-from cwda.cli.screen.show import layer_cells, layer_table, reasons, title
+from cwda.cli.screen.show import layer_cells, layer_table, reasons
 from cwda.cli.screen.table import Column, Table
 from cwda.formatting import number, percent
 
@@ -13,14 +13,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from cwda.comparison import Applicability, Comparison, GlobalPruning
-    from cwda.layers import Network
 
 __all__ = ["show_applicability", "show_comparison", "show_global_pruning"]
 
 
-def show_comparison(network: Network, result: Comparison, screen: Screen) -> None:
+def show_comparison(result: Comparison, screen: Screen) -> None:
     """Print how well each rung predicts each pair of criteria."""
-    title(network, screen)
     heads = [Column(head) for head in ("layers", "error", "bias", "coverage", "departures")]
     table = Table([Column("pair"), Column("rung", right=False), *heads], gap=2)
     for row in result.summary().itertuples():
@@ -39,14 +37,10 @@ def show_comparison(network: Network, result: Comparison, screen: Screen) -> Non
         f"{100 * result.level:g} % prediction interval; departures: layers beyond chance"
     )
     screen.remarks(reasons(result.table))
-    screen.line()
 
 
-def show_applicability(
-    network: Network, result: Applicability, screen: Screen, *, layers: bool
-) -> None:
+def show_applicability(result: Applicability, screen: Screen) -> None:
     """Print how far the scores scatter, and how often noise would swap filters."""
-    title(network, screen)
     heads = ("CV", "predicted", "ratio", "swap", "discriminates", "weakly", "not")
     table = Table([Column("criterion"), *map(Column, heads)], gap=2)
     for row in result.summary().itertuples():
@@ -61,15 +55,13 @@ def show_applicability(
             str(row.cannot_discriminate),
         )
     screen.table(table)
-    if layers:
-        screen.table(_scatter_of_layers(result))
+    screen.table(_scatter_of_layers(result))
     screen.remark(
         "CV: coefficient of variation of the scores; predicted: under CWDA; swap: chance that "
         "sampling noise swaps a pruned and a kept filter at a ratio of "
         f"{percent(result.ratio)} (50 % is a coin)"
     )
     screen.remarks(reasons(result.table))
-    screen.line()
 
 
 def _scatter_of_layers(result: Applicability) -> Table:
@@ -82,11 +74,8 @@ def _scatter_of_layers(result: Applicability) -> Table:
     return table
 
 
-def show_global_pruning(
-    network: Network, result: GlobalPruning, screen: Screen, *, layers: bool
-) -> None:
+def show_global_pruning(result: GlobalPruning, screen: Screen) -> None:
     """Print the shares that layers lose, and the layers that are emptied."""
-    title(network, screen)
     best = result.table["rung"].iloc[-1] if len(result.table) else ""
     heads = ("ratio", "error", "in interval", "emptied", "danger")
     table = Table([Column("criterion"), *map(Column, heads)], gap=2)
@@ -104,14 +93,13 @@ def show_global_pruning(
     shown = result.table[result.table["rung"] == best]
     ratio = max(shown["ratio"], default=0.0)
     shown = shown[shown["ratio"] == ratio]
-    if layers:
-        screen.table(_shares_of_layers(shown))
-        screen.remark(
-            f"share of its filters that a layer loses at a ratio of {percent(ratio)}: predicted "
-            f"({best}) and measured"
-        )
+    others = [percent(other) for other in sorted({*result.table["ratio"]} - {ratio})]
+    screen.table(
+        _shares_of_layers(shown),
+        f"share of its filters that a layer loses at a ratio of {percent(ratio)}: predicted "
+        f"({best}) and measured" + (f"; {', '.join(others)}: see --output" if others else ""),
+    )
     screen.remarks(reasons(shown))
-    screen.line()
 
 
 def _shares_of_layers(shown: pd.DataFrame) -> Table:

@@ -5,28 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cwda.cli.screen.screen import Screen
-from cwda.cli.screen.show import layer_cells, layer_table, reasons, title
+from cwda.cli.screen.show import layer_cells, layer_table, reasons
 from cwda.cli.screen.table import Column, Table
 from cwda.formatting import number, percent
 
 if TYPE_CHECKING:
-    from cwda.layers import Network
     from cwda.scoring import SimilarityResult
 
 __all__ = ["show_similarity"]
 
 
-def show_similarity(
-    network: Network, result: SimilarityResult, screen: Screen, *, layers: bool
-) -> None:
+def show_similarity(result: SimilarityResult, screen: Screen) -> None:
     """Print the similarity of criteria in one network."""
-    title(network, screen)
     screen.table(_pairs(result))
-    if layers:
-        screen.table(_layers(result))
-        screen.remark("Spearman's rank correlation of the scores; – undefined")
+    screen.table(_layers(result), "Spearman's rank correlation of the scores; – undefined")
     screen.remarks(reasons(result.table))
-    screen.line()
 
 
 def _pairs(result: SimilarityResult) -> Table:

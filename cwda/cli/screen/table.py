@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from rich.cells import cell_len
 from rich.text import Text
@@ -36,12 +36,15 @@ class Column:
         Style of all its cells.
     spare : bool
         Left out before the names of layers are shortened much, and before other columns.
+    meaning : str
+        What the numbers are, said below the table where the head alone does not say it.
     """
 
     head: str
     right: bool = True
     style: str = ""
     spare: bool = False
+    meaning: str = ""
 
     @property
     def name(self) -> str:
@@ -59,10 +62,13 @@ class Printed:
         Its lines.
     left_out : tuple of str
         The columns that had no room.
+    meanings : str
+        What is said of the other columns.
     """
 
     lines: tuple[Text, ...]
     left_out: tuple[str, ...]
+    meanings: str = ""
 
 
 @dataclass
@@ -93,7 +99,10 @@ class Table:
 
     def printed(self, width: int | None, encoding: str) -> Printed:
         """The lines of the table, none longer than `width`; of any length without one."""
-        return _Layout(self, encoding).printed(width)
+        printed = _Layout(self, encoding).printed(width)
+        shown = [column for column in self.columns if column.name not in printed.left_out]
+        meanings = [f"{column.name}: {column.meaning}" for column in shown if column.meaning]
+        return replace(printed, meanings="; ".join(meanings))
 
 
 class _Layout:
@@ -101,8 +110,8 @@ class _Layout:
 
     def __init__(self, table: Table, encoding: str) -> None:
         self.table, self.cut = table, encodable("…", encoding)
-        self.heads = [[encodable(line, encoding) for line in column.head.split("\n")]
-                      for column in table.columns]  # fmt: skip
+        heads = [column.head.split("\n") for column in table.columns]
+        self.heads = [[encodable(line, encoding) for line in head] for head in heads]
         self.rows = [[encodable(_text(cell), encoding) for cell in row] for row in table.rows]
         self.widths = [
             max(map(cell_len, (*head, *(row[at] for row in self.rows))))
@@ -136,12 +145,12 @@ class _Layout:
     def _choices(self) -> list[list[int]]:
         """The columns kept, from all to one: spare ones go first, then from the right."""
         kept = list(range(1, len(self.widths)))
-        found = [kept]
+        choices = [kept]
         for at in sorted(kept, key=lambda at: (not self.table.columns[at].spare, -at)):
             kept = [other for other in kept if other != at]
             if kept:
-                found.append(kept)
-        return found
+                choices.append(kept)
+        return choices
 
     def _without_spare(self, kept: list[int]) -> bool:
         """Whether only spare columns are missing."""

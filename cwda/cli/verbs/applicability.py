@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING
 
-import click
-
-from cwda.cli.options import (
-    Means,
-    criteria_option,
-    device_option,
-    means_options,
-    names_of,
-    summary_option,
-)
-from cwda.cli.output import Outputs, output_option, table_of_each
-from cwda.cli.sources import Sources, source_options
-from cwda.cli.verb import Verb
+from cwda.cli.analysis import Steps, analysis
+from cwda.cli.options import Running, criteria_option, level_option, option, running_options
+from cwda.cli.sources import Sources
 
 if TYPE_CHECKING:
     from cwda.comparison import Applicability
@@ -26,31 +15,26 @@ if TYPE_CHECKING:
 __all__ = ["applicability"]
 
 
-@click.command(
-    cls=Verb,
-    short_help="Can scores tell the filters of a layer apart?",
-    epilog="""\b
-Examples:
-  cwda applicability --criteria l2
-  cwda applicability mine.pth --ratio 0.3 --output swaps.csv
-""",
+@analysis(
+    "applicability",
+    "Can scores tell the filters of a layer apart?",
+    examples="""
+        cwda applicability --criteria l2
+        cwda applicability mine.pth --ratio 0.3 --output swaps.csv
+    """,
 )
-@source_options
-@criteria_option("Criteria, separated by commas.")
-@click.option("--ratio", default=0.5, show_default=True, help="Share of the filters pruned.")
-@means_options
-@device_option
-@output_option
-@summary_option
+@criteria_option("Criteria to examine, separated by commas.")
+@option("--ratio", "Share of the filters pruned.", default=0.5, metavar="SHARE")
+@level_option(0.95)
+@running_options
 def applicability(
     sources: Sources,
-    criteria: str,
+    criteria: list[str],
     ratio: float,
-    means: Means,
+    level: float,
+    running: Running,
     device: str,
-    output: Outputs,
-    summary: bool,
-) -> None:
+) -> Steps:
     """Ask whether the scores of a layer can tell its filters apart.
 
     Their dispersion, measured and predicted, and the chance that sampling noise would swap a
@@ -61,14 +45,12 @@ def applicability(
     from cwda.cli.screen.show_predictions import show_applicability
     from cwda.scoring.registry import resolve
 
-    found = resolve(names_of(criteria))
-    names = [each.name for each in found]
-    evidence = Evidence.of(found, sources, means, device)
+    evidence = Evidence.of(resolve(criteria), sources, running, device)
 
     def measure(network: Network) -> Applicability:
         network, statistics = evidence.collect(network)
-        return cwda.applicability(network, names, ratio=ratio, device=device, data=statistics)
+        return cwda.applicability(
+            network, criteria, ratio=ratio, level=level, data=statistics, device=device
+        )
 
-    table_of_each(
-        sources, output, measure, functools.partial(show_applicability, layers=not summary)
-    )
+    return measure, show_applicability

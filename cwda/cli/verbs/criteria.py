@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import click
+from typing import TYPE_CHECKING
 
-from cwda.cli.verb import Verb
+from cwda.cli.verb import verb
+
+if TYPE_CHECKING:
+    from cwda.scoring import Criterion
 
 __all__ = ["criteria"]
 
 
-@click.command(cls=Verb, short_help="List the pruning criteria.")
+@verb("criteria", "List the pruning criteria.")
 def criteria() -> None:
     """List the pruning criteria: name, what each needs beyond the weights, score of a filter.
 
@@ -18,11 +21,11 @@ def criteria() -> None:
     those that need data run it on the images of --data.
     """
     from cwda.cli.screen.screen import Screen
-    from cwda.scoring.registry import criteria as known
-    from cwda.scoring.registry import get_criterion
+    from cwda.scoring import criteria as formulas
+    from cwda.scoring import get_criterion
 
     rows = [("name", "needs", "score of filter j")]
-    rows += [(name, _needs(get_criterion(name).needs), text) for name, text in known().items()]
+    rows += [(name, _needs(get_criterion(name)), text) for name, text in formulas().items()]
     first, second = (max(len(row[at]) for row in rows) for at in (0, 1))
     screen = Screen()
     for name, needs, text in rows:
@@ -31,7 +34,9 @@ def criteria() -> None:
         screen.remark(start + text, style, first="", rest=" " * len(start))
 
 
-def _needs(statistics: frozenset[str]) -> str:
-    if not statistics:
+def _needs(criterion: Criterion) -> str:
+    from cwda.cli.evidence import needs_images
+
+    if not criterion.needs:
         return "-"
-    return "model" if statistics == {"batchnorm"} else "model, data"
+    return "model, data" if needs_images(criterion) else "model"

@@ -1,47 +1,47 @@
-"""`cwda global`: what one ranking over all layers takes from each."""
+"""`cwda global-pruning`: what one ranking over all layers takes from each."""
 
 from __future__ import annotations
 
-import functools
+from typing import TYPE_CHECKING
 
 import click
 
-from cwda.cli.options import criteria_option, device_option, names_of, numbers_of, summary_option
-from cwda.cli.output import Outputs, output_option, table_of_each
-from cwda.cli.sources import Sources, source_options
-from cwda.cli.verb import Verb
+from cwda.cli.analysis import Steps, analysis
+from cwda.cli.options import NUMBERS, criteria_option, level_option, option
+from cwda.cli.sources import Sources
+
+if TYPE_CHECKING:
+    from cwda.comparison import GlobalPruning
+    from cwda.layers import Network
 
 __all__ = ["global_pruning"]
 
 
-@click.command(
-    "global",
-    cls=Verb,
-    short_help="What each layer loses to one ranking of all filters.",
-    epilog="""\b
-Examples:
-  cwda global --ratios .3,.5
-  cwda global mine.pth --criteria l1,l2 --normalise mean --output shares.csv
-""",
+@analysis(
+    "global-pruning",
+    "What each layer loses to one ranking of all filters.",
+    examples="""
+        cwda global-pruning --ratios .3,.5
+        cwda global-pruning mine.pth --criteria l1,l2 --normalise mean \\
+            --output shares.csv
+    """,
 )
-@source_options
-@criteria_option("Criteria, separated by commas.")
-@click.option("--ratios", default=".1,.3,.5,.7", show_default=True, metavar="NUMBERS",
-              help="Shares of all filters pruned.")  # fmt: skip
-@click.option("--normalise", type=click.Choice(["mean", "zscore"]),
-              help="Scale the scores of each layer first.")  # fmt: skip
-@device_option
-@output_option
-@summary_option
+@criteria_option("Criteria to rank by, separated by commas.")
+@option("--ratios", "Shares of all filters to prune.", default=".1,.3,.5,.7", type=NUMBERS)
+@option(
+    "--normalise",
+    "How to scale the scores of each layer before all are ranked together.",
+    type=click.Choice(["mean", "zscore"]),
+)
+@level_option(0.95, "Level of the prediction intervals.")
 def global_pruning(
     sources: Sources,
-    criteria: str,
-    ratios: str,
+    criteria: list[str],
+    ratios: list[float],
     normalise: str | None,
+    level: float,
     device: str,
-    output: Outputs,
-    summary: bool,
-) -> None:
+) -> Steps:
     """Predict and measure what each layer loses when all filters are ranked together.
 
     Layers lie in another order under l1 than under l2, and whole layers may go first.
@@ -51,17 +51,15 @@ def global_pruning(
     from cwda.errors import CriterionError
     from cwda.scoring.registry import resolve
 
-    names, shares = names_of(criteria), numbers_of(ratios, "--ratios")
-    demanding = [each.name for each in resolve(names) if each.needs]
+    demanding = [criterion.name for criterion in resolve(criteria) if criterion.needs]
     if demanding:
         raise CriterionError(
-            f"a global ranking is of criteria of the weights alone, not {' and '.join(demanding)}"
+            f"only criteria of the weights alone are ranked globally, not {' and '.join(demanding)}"
         )
-    table_of_each(
-        sources,
-        output,
-        lambda network: cwda.global_pruning(
-            network, names, ratios=shares, normalise=normalise, device=device
-        ),
-        functools.partial(show_global_pruning, layers=not summary),
-    )
+
+    def measure(network: Network) -> GlobalPruning:
+        return cwda.global_pruning(
+            network, criteria, ratios=ratios, normalise=normalise, level=level, device=device
+        )
+
+    return measure, show_global_pruning

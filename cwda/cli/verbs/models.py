@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import click
-
-from cwda.cli.verb import Verb
+from cwda.cli.options import option
+from cwda.cli.verb import verb
 
 __all__ = ["models"]
 
 
-@click.command(cls=Verb, short_help="List the names of models.")
-@click.option("--match", default="*", metavar="GLOB",
-              help="Only names that match, such as 'resnet*'.")  # fmt: skip
+@verb("models", "List the names of models.", examples="cwda models --match 'resnet*'")
+@option("--match", "Only names that match, such as 'resnet*'.", default="*", metavar="GLOB")
 def models(match: str) -> None:
     """List the names of models: built-in, cached, downloadable."""
     import fnmatch
@@ -27,4 +25,4 @@ def models(match: str) -> None:
             table.add(record.name, record.state, record.source)
     if not table.rows:
         raise CwdaError(f"no model is called {match!r}; `cwda models` lists all of them")
-    Screen(more="a wider terminal or a pipe has them").table(table)
+    Screen().table(table)

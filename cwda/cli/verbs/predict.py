@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import click
-
-from cwda.cli.completion import complete_rungs
-from cwda.cli.options import criteria_option, device_option, names_of
-from cwda.cli.output import Outputs, output_option, table_of_each
-from cwda.cli.sources import Sources, source_options
-from cwda.cli.verb import Verb
+from cwda.cli.analysis import Steps, analysis
+from cwda.cli.completion import rungs as all_rungs
+from cwda.cli.options import (
+    COUNT,
+    criteria_option,
+    level_option,
+    names_option,
+    option,
+    seed_option,
+)
+from cwda.cli.sources import Sources
 
 if TYPE_CHECKING:
     from cwda.comparison import Comparison
@@ -19,42 +23,35 @@ if TYPE_CHECKING:
 __all__ = ["predict"]
 
 
-@click.command(
-    cls=Verb,
-    short_help="Predicted similarity compared with the measured one.",
-    epilog="""\b
-Examples:
-  cwda predict
-  cwda predict mine.pth --simulate --draws 500 --output predicted.csv
-""",
+@analysis(
+    "predict",
+    "Predicted similarity compared with the measured one.",
+    examples="""
+        cwda predict
+        cwda predict mine.pth --simulate --draws 500 --output predicted.csv
+    """,
 )
-@source_options
-@criteria_option("Two or more, separated by commas.")
-@click.option("--rungs", metavar="NAMES", shell_complete=complete_rungs,
-              help="Rungs: isotropic, diagonal, block (CWDA in full), scale, shape. "
-              "Default: all.")  # fmt: skip
-@click.option("--simulate", is_flag=True,
-              help="Draw layers from the fitted model instead of the closed form: slower, and "
-              "nearer to the truth in small layers.")  # fmt: skip
-@click.option("--draws", default=200, show_default=True, type=click.IntRange(min=1),
-              help="Layers drawn for each layer and rung.")  # fmt: skip
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0),
-              help="Seed of the draws.")  # fmt: skip
-@click.option("--level", default=0.95, show_default=True,
-              help="Level of the prediction intervals.")  # fmt: skip
-@device_option
-@output_option
+@criteria_option("Norm-based criteria to compare; at least two.")
+@names_option("--rungs", "Rungs to predict with; block is CWDA in full.", all_rungs)
+@option(
+    "--simulate",
+    "Draw layers from the fitted model instead of the closed form: slower, and nearer to the "
+    "truth in small layers.",
+    is_flag=True,
+)
+@option("--draws", "Layers drawn for each layer and rung.", default=200, type=COUNT)
+@seed_option
+@level_option(0.95, "Level of the prediction intervals.")
 def predict(
     sources: Sources,
-    criteria: str,
-    rungs: str | None,
+    criteria: list[str],
+    rungs: list[str] | None,
     simulate: bool,
     draws: int,
     seed: int,
     level: float,
     device: str,
-    output: Outputs,
-) -> None:
+) -> Steps:
     """Predict how alike pruning criteria rank the filters, and compare with the weights.
 
     The models are rungs of a ladder, from isotropic Gaussian filters over CWDA to filters that
@@ -63,19 +60,32 @@ def predict(
     import cwda
     from cwda.cli.screen.show_predictions import show_comparison
 
-    names = names_of(criteria)
-    ladder = names_of(rungs) if rungs else None
+    _require_theory(criteria)
 
     def measure(network: Network) -> Comparison:
-        measured = cwda.similarity(network, names, device=device)
+        measured = cwda.similarity(network, criteria, device=device)
         if simulate:
             predicted = cwda.theory.simulate(
-                network, names, rungs=ladder, draws=draws, level=level, device=device, seed=seed
+                network, criteria, rungs=rungs, draws=draws, level=level, device=device, seed=seed
             )
         else:
             predicted = cwda.theory.predict(
-                network, names, rungs=ladder, level=level, device=device
+                network, criteria, rungs=rungs, level=level, device=device
             )
         return cwda.compare(measured, predicted)
 
-    table_of_each(sources, output, measure, show_comparison)
+    return measure, show_comparison
+
+
+def _require_theory(criteria: list[str]) -> None:
+    """Refuse criteria that exist, but that the theory does not speak of."""
+    from cwda.errors import CriterionError
+    from cwda.scoring.registry import resolve
+    from cwda.theory.moments import CRITERIA
+
+    others = [criterion.name for criterion in resolve(criteria) if criterion.name not in CRITERIA]
+    if others:
+        raise CriterionError(
+            f"the theory predicts {', '.join(CRITERIA[:-1])} and {CRITERIA[-1]} only, not "
+            f"{' and '.join(others)}; `cwda similarity` measures all criteria"
+        )

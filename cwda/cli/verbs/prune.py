@@ -1,177 +1,329 @@
-"""`cwda prune`: the accuracy that pruning by each criterion leaves."""
+"""`cwda prune`: a pruned network, in a file."""
 
 from __future__ import annotations
 
+import copy
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from cwda.cli.messages import note
+from cwda.cli.completion import complete_criterion
+from cwda.cli.messages import is_quiet, note
 from cwda.cli.options import (
-    arch_option,
-    criteria_option,
-    data_options,
+    FILE,
+    PATH,
+    SHAPE,
+    WHOLE,
+    Running,
     device_option,
-    names_of,
-    numbers_of,
+    option,
+    running_options,
+    scope_option,
+    summary_option,
 )
-from cwda.cli.output import Outputs, output_option
-from cwda.cli.sources import Entry, source_arguments
-from cwda.cli.verb import Verb
+from cwda.cli.sources import ONE_SOURCE, Entry, one_source, source_arguments, weights_key_option
+from cwda.cli.verb import verb
+from cwda.errors import CwdaError
+from cwda.formatting import many, percent
 
 if TYPE_CHECKING:
-    from cwda.experiment import ExperimentResult
+    from torch import nn
+
+    from cwda.cli.screen.screen import Screen
+    from cwda.cli.screen.table import Table
+    from cwda.models.data import ImageData
+    from cwda.pruning import Plan, Removal
 
 __all__ = ["prune"]
 
+#: Layers shown on a terminal; a pipe gets them all.
+_MOST_LAYERS = 10
 
-@click.command(
-    cls=Verb,
-    short_help="Prune, fine-tune, measure the accuracy left.",
-    epilog="""\b
-Examples:
-  cwda prune resnet20-cifar10 --data cifar10.npz
-  cwda prune resnet56.th --normalisation imagenet --data cifar10.npz \\
-      --criteria l1,l2,taylor_l1,random --finetune 1 --finetune-at .5 \\
-      --seeds 3 --folder runs/resnet56 --output accuracy.csv \\
-      --figure accuracy.svg
-""",
+#: What a plan says already.
+_OF_THE_PLAN = ("criterion", "ratio", "measure", "strategy", "scope", "normalise", "minimum")
+
+
+@verb(
+    "prune",
+    "Prune a network and write what is left.",
+    examples="""
+        cwda prune mine.pth --ratio .5 --output slim.safetensors
+        cwda prune resnet18 --criterion l1 --ratio .3 --output slim.onnx
+        cwda prune mine.pth --ratio .5 --strategy global --data cifar10.npz
+        cwda prune mine.pth --ratio .5 --plan plan.json --summary
+        cwda prune mine.pth --from-plan plan.json --output slim.pt2
+    """,
+    about_source=f"{ONE_SOURCE} Without --output no network is written, and the numbers are shown.",
 )
-@source_arguments
-@arch_option
-@data_options(required=True)
-@criteria_option("Criteria, separated by commas.")
-@click.option("--ratios", default=".1,.3,.5,.7", show_default=True, metavar="NUMBERS",
-              help="Shares of filters to prune.")  # fmt: skip
-@click.option("--strategy", default="layerwise,global", show_default=True, metavar="NAMES",
-              help="One ranking per layer, one for all layers, or both.")  # fmt: skip
-@click.option("--scope", default="free", show_default=True, type=click.Choice(["free", "all"]),
-              help="Prune convolutions whose filters are tied to no others (in a ResNet the "
-              "inner ones), or all, tied filters together.")  # fmt: skip
-@click.option("--finetune", "epochs", default=0, show_default=True, metavar="EPOCHS",
-              type=click.IntRange(min=0), help="Epochs of fine-tuning.")  # fmt: skip
-@click.option("--finetune-at", metavar="NUMBERS", help="Ratios to fine-tune at; all by default.")
-@click.option("--learning-rate", default=0.01, show_default=True,
-              help="Learning rate of fine-tuning.")  # fmt: skip
-@click.option("--batch-size", default=128, show_default=True, type=click.IntRange(min=2),
-              help="Images in a batch of fine-tuning.")  # fmt: skip
-@click.option("--seeds", default=1, show_default=True, type=click.IntRange(min=1),
-              help="How often what is random is repeated.")  # fmt: skip
-@click.option("--subset", type=click.IntRange(min=1), metavar="N",
-              help="Fine-tune on N training images and test on N test images.")  # fmt: skip
-@click.option("--precision", default="float32", show_default=True,
-              type=click.Choice(["float32", "mixed"]),
-              help="Precision in which accuracies are computed.")  # fmt: skip
-@click.option("--finetune-precision", default="mixed", show_default=True,
-              type=click.Choice(["float32", "mixed"]),
-              help="Precision of fine-tuning.")  # fmt: skip
-@click.option("--folder", type=click.Path(path_type=Path), metavar="DIR",
-              help="Keeps every cell; the same command goes on there. Default: "
-              "prune-MODEL.")  # fmt: skip
-@device_option
-@output_option
-@click.option("--pairs", type=click.Path(path_type=Path), metavar="FILE",
-              help="Write how alike criteria select, and how far their accuracies differ, to "
-              "FILE.csv, .json or .parquet.")  # fmt: skip
-@click.option("--figure", type=click.Path(path_type=Path), metavar="FILE",
-              help="Draw accuracy against ratio into FILE.svg, .pdf or .png; with two "
-              "strategies, into FILE-layerwise and FILE-global.")  # fmt: skip
+@source_arguments(several=False)
+@option(
+    "--criterion",
+    "What ranks the filters; the lowest go first. See `cwda criteria`.",
+    default="l2",
+    metavar="NAME",
+    shell_complete=complete_criterion,
+)
+@option("--ratio", "Share of the network to prune, between 0 and 1.", type=float, metavar="SHARE")
+@option(
+    "--measure",
+    "What the ratio is a share of.",
+    default="filters",
+    type=click.Choice(["filters", "parameters", "flops"]),
+)
+@option(
+    "--strategy",
+    "The same share of every layer (layerwise), or one ranking of all filters (global).",
+    default="layerwise",
+    type=click.Choice(["layerwise", "global"]),
+)
+@scope_option("all")
+@option(
+    "--normalise",
+    "How to scale the scores of each layer before they are combined and ranked.",
+    type=click.Choice(["mean", "zscore"]),
+)
+@option("--minimum", "Number of filters that every layer keeps.", default=1, type=WHOLE)
+@option("--plan", "Write the plan, which filters go, to FILE.json.", into="plan_file", type=FILE)
+@option("--from-plan", "Remove what the plan in FILE.json prunes.", type=FILE)
+@option(
+    "--output",
+    "Write the pruned network to FILE: its weights (.safetensors), or with the computation (.pt2, "
+    ".onnx, .pt). Repeatable.",
+    into="outputs",
+    multiple=True,
+    type=PATH,
+    metavar="FILE",
+)
+@option(
+    "--input-shape",
+    "Shape of an image, channels first, such as 3,224,224.",
+    type=SHAPE,
+    show_default="that of --data, or what the architecture was made for",
+)
+@running_options
+@weights_key_option
+@device_option()
+@summary_option
+@click.pass_context
 def prune(
+    context: click.Context,
     entries: list[Entry],
-    arch: str | None,
-    data: str,
-    normalisation: str | None,
-    criteria: str,
-    ratios: str,
+    criterion: str,
+    ratio: float | None,
+    measure: str,
     strategy: str,
     scope: str,
-    epochs: int,
-    finetune_at: str | None,
-    learning_rate: float,
-    batch_size: int,
-    seeds: int,
-    samples: int,
-    subset: int | None,
-    precision: str,
-    finetune_precision: str,
-    folder: Path | None,
+    normalise: str | None,
+    minimum: int,
+    plan_file: Path | None,
+    from_plan: Path | None,
+    outputs: tuple[Path, ...],
+    input_shape: tuple[int, ...] | None,
+    running: Running,
+    weights_key: str | None,
     device: str,
-    output: Outputs,
-    pairs: Path | None,
-    figure: Path | None,
+    summary: bool,
 ) -> None:
-    """Prune by each criterion, fine-tune, and measure the accuracy (figure 3 of the paper).
+    """Prune the filters with the lowest scores, and write the smaller network.
 
-    One row per strategy, criterion, ratio, seed and stage, and how alike the criteria select.
-    A run that was stopped goes on with the same command.
+    Filters that must go together, such as those that meet in a residual sum, do. What is
+    removed is proved with numbers: the smaller network computes what the original computes with
+    the same filters set to zero. With --data the accuracy is measured before and after; nothing
+    is fine-tuned.
     """
     import cwda
-    from cwda.cli.figure_file import require_drawable
-    from cwda.cli.output import require_table
-    from cwda.cli.screen.show_experiment import show_experiment
-    from cwda.experiment import FineTuning, run_experiment
+    from cwda.cli.evidence import calibration_images, read_data
+    from cwda.cli.screen.screen import Screen
+    from cwda.coupling.couple import couple
+    from cwda.numerics.device import resolve_device
+    from cwda.pruning.selection import check_request
+    from cwda.scoring import get_criterion
 
-    at = None if finetune_at is None else numbers_of(finetune_at, "--finetune-at")
-    shares, strategies = numbers_of(ratios, "--ratios"), names_of(strategy)
-    if len(entries) != 1:
-        raise click.UsageError(f"one SOURCE is pruned, not {len(entries)}")
-    output.require()
-    if pairs:
-        require_table(pairs)
-    if figure:
-        require_drawable(figure)
-    name = _name(entries[0])
-    folder = folder or Path(f"prune-{name.replace('/', '-').replace(':', '-')}")
-    how = None
-    if epochs:
-        how = FineTuning(
-            epochs=epochs,
-            learning_rate=learning_rate,
-            batch_size=batch_size,
-            precision=finetune_precision,  # type: ignore[arg-type]
-        )
-    module = entries[0].load_model(arch)
-    images = cwda.read_images(data, normalisation=normalisation)
-    try:
-        result = run_experiment(
-            module,
-            images,
-            names_of(criteria),
-            ratios=shares,
-            strategies=strategies,
-            finetuning=how,
-            finetune_at=at,
-            scope=scope,  # type: ignore[arg-type]
-            precision=precision,  # type: ignore[arg-type]
-            samples=samples,
-            subset=subset,
-            seeds=seeds,
-            folder=folder,
-            name=name,
+    entry, screen = one_source(entries), Screen(silent=is_quiet(), summary=summary)
+    _require_options(context, ratio, from_plan)
+    _require_files(plan_file, outputs)
+    resolve_device(device)
+    plan = None if from_plan is None else cwda.Plan.load(from_plan)
+    if ratio is not None:
+        check_request(ratio, strategy, normalise)
+    images = read_data([] if plan else [get_criterion(criterion)], running)
+    model = entry.load_model(running.arch, weights_key)
+    example = _example(model, input_shape, images)
+    accuracies = [_accuracy(model, images, device)]
+    coupling = couple(model, example)
+    if plan is None:
+        assert ratio is not None
+        plan = cwda.make_plan(
+            model,
+            criterion,
+            ratio,
+            coupling if scope == "all" else coupling.untied(),
+            strategy=strategy,  # type: ignore[arg-type]
+            measure=measure,  # type: ignore[arg-type]
+            normalise=normalise,
+            minimum=minimum,
             device=device,
+            data=None if images is None else calibration_images(images, running),
         )
-    except KeyboardInterrupt:
-        note(f"what is done is in {folder}; rerun the same command to resume")
-        raise
-    show_experiment(result, output.screen())
-    output.write([result.table])
-    Outputs((pairs,) if pairs else ()).write([result.pair_table])
-    if figure:
-        _draw(result, figure, strategies)
+    removal = cwda.remove(model, plan, coupling)
+    accuracies.append(_accuracy(removal.model, images, device))
+    _show(entry.name, removal, accuracies, screen)
+    _write(removal, example, plan_file, outputs)
 
 
-def _name(entry: Entry) -> str:
-    """What tables and the folder of the run call the network."""
-    path = Path(entry.text)
-    return path.name.removesuffix(path.suffix) if path.exists() else entry.text
+def _require_options(context: click.Context, ratio: float | None, from_plan: Path | None) -> None:
+    """Refuse a plan with options that it would ignore, and a ratio that is missing."""
+    if from_plan is None:
+        if ratio is None:
+            raise click.UsageError("give --ratio SHARE, such as .5, or --from-plan FILE")
+        return
+    for name in _OF_THE_PLAN:
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"the plan of --from-plan has its {name}; leave out --{name}")
 
 
-def _draw(result: ExperimentResult, path: Path, strategies: list[str]) -> None:
-    from cwda.cli.figure_file import write_figure
-    from cwda.figures import accuracy_curves
+def _require_files(plan_file: Path | None, outputs: Sequence[Path]) -> None:
+    """Raise unless all can be written; called before any long work."""
+    from cwda.files import require_writable
+    from cwda.pruning.export import require_exportable
 
-    for each in strategies:
-        alone = len(strategies) == 1
-        target = path if alone else path.with_name(f"{path.stem}-{each}{path.suffix}")
-        write_figure(accuracy_curves(result, each).figure, target)
+    if plan_file:
+        require_writable(plan_file, (".json",))
+    for path in outputs:
+        require_exportable(path)
+
+
+def _example(
+    model: nn.Module, stated: tuple[int, ...] | None, images: ImageData | None
+) -> tuple[int, ...]:
+    """The shape of one image: as stated, of the data, or what the architecture was made for.
+
+    Raises
+    ------
+    CwdaError
+        If it is not known, or the model does not take it.
+    """
+    from cwda.models.input_shape import usual_input_shape
+    from cwda.tracing.cost import example_input
+    from cwda.tracing.graph import takes
+
+    shape = stated or (
+        tuple(images.x_test.shape[1:]) if images is not None else usual_input_shape(model)
+    )
+    if shape is None:
+        raise CwdaError(
+            f"the images that {type(model).__name__} takes are not known; give their shape, such "
+            "as --input-shape 3,224,224"
+        )
+    example = (1, *shape)
+    if not takes(model, example_input(model, example)):
+        raise CwdaError(
+            f"{type(model).__name__} does not take images of {' x '.join(map(str, shape))}; give "
+            "--input-shape, channels first, such as 3,224,224"
+        )
+    return example
+
+
+def _accuracy(model: nn.Module, images: ImageData | None, device: str) -> float | None:
+    """Accuracy of a copy of the model, which may move to the device; None without images."""
+    import cwda
+
+    if images is None:
+        return None
+    return cwda.accuracy(copy.deepcopy(model), images.test, device=device)
+
+
+def _write(
+    removal: Removal, example: Sequence[int], plan_file: Path | None, outputs: Sequence[Path]
+) -> None:
+    import cwda
+    from cwda.files import whole_file
+
+    if plan_file:
+        with whole_file(plan_file) as partial:
+            removal.plan.save(partial)
+        note(f"wrote the plan to {plan_file}")
+    for path in dict.fromkeys(outputs):
+        with whole_file(path) as partial:
+            cwda.export(removal.model, partial, example)
+        note(f"wrote the pruned network to {path}")
+    if not plan_file and not outputs:
+        note("nothing is written; --output FILE writes the pruned network, --plan FILE the plan")
+
+
+def _show(name: str, removal: Removal, accuracies: Sequence[float | None], screen: Screen) -> None:
+    plan = removal.plan
+    screen.line(f"{name}, pruned by {plan.criterion}", "bold")
+    screen.line(
+        f"{_share(plan.achieved)} of {_MEASURES[plan.measure]} ({_share(plan.ratio)} asked for), "
+        f"{_STRATEGIES[plan.strategy]}"
+    )
+    screen.table(_costs(removal, accuracies))
+    screen.line()
+    table, legend = _layers(plan, screen.width is not None)
+    screen.table(table, legend)
+    screen.remarks(_remarks(removal))
+    screen.line()
+
+
+_MEASURES = {"filters": "the filters", "parameters": "the parameters", "flops": "the multiply-adds"}
+_STRATEGIES = {
+    "layerwise": "the same share of every layer",
+    "global": "one ranking of all filters",
+}
+
+
+def _share(value: float) -> str:
+    return f"{100 * value:.1f} %"
+
+
+def _costs(removal: Removal, accuracies: Sequence[float | None]) -> Table:
+    from cwda.cli.screen.table import Column, Table
+
+    table = Table([Column("", right=False), *map(Column, ("before", "after", "change"))], gap=2)
+    for head, measure in (("parameters", "parameters"), ("multiply-adds", "flops")):
+        before, after = (getattr(cost, measure) for cost in (removal.before, removal.after))
+        change = after / before - 1 if before else 0.0
+        table.add(head, f"{before:,}", f"{after:,}", f"{100 * change:+.1f} %")
+    before, after = accuracies
+    if before is not None and after is not None:
+        table.add("accuracy", f"{before:.2f} %", f"{after:.2f} %", f"{after - before:+.2f} points")
+    return table
+
+
+def _layers(plan: Plan, few: bool) -> tuple[Table, str]:
+    """The shares that layers lose, the largest first, and which of them are shown."""
+    from cwda.cli.screen.table import Column, Table
+
+    table = Table(
+        [Column("layer", right=False), *map(Column, ("filters", "pruned", "share"))], layers=True
+    )
+    shares = {name: len(plan.pruned[name]) / n for name, n in plan.n_filters.items()}
+    order = sorted(shares, key=lambda name: -shares[name])
+    shown = order[:_MOST_LAYERS] if few and len(order) > _MOST_LAYERS + 1 else order
+    for name in shown:
+        cells = (plan.n_filters[name], len(plan.pruned[name]), percent(shares[name]))
+        table.add(name, *map(str, cells))
+    hidden = len(order) - len(shown)
+    return (
+        table,
+        f"the {len(shown)} of {len(order)} layers that lose most; a pipe shows all"
+        if hidden
+        else "",
+    )
+
+
+def _remarks(removal: Removal) -> list[str]:
+    plan = removal.plan
+    lines = [
+        "verified: the pruned network computes what the original computes with these filters set "
+        f"to zero, within {removal.difference:.0e}"
+    ]
+    if plan.flagged:
+        layers = many(len(plan.flagged), "layer")
+        lines.append(f"kept at {many(plan.minimum, 'filter')} by --minimum: {layers}")
+    reasons = Counter(plan.skipped.values())
+    return lines + [f"not pruned: {many(n, 'layer')}: {reason}" for reason, n in reasons.items()]

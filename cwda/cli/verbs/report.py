@@ -9,40 +9,45 @@ from pathlib import Path
 import click
 
 from cwda.cli.messages import note
-from cwda.cli.options import Assignment, device_option
-from cwda.cli.sources import Sources, source_options
-from cwda.cli.verb import Verb
+from cwda.cli.options import PATH, device_option, margin_option, option, verdict_level_option
+from cwda.cli.sources import SOURCES, Sources, source_options
+from cwda.cli.verb import verb
 
 __all__ = ["command_line", "report"]
 
 
-@click.command(
-    cls=Verb,
-    short_help="Write the statistical report, PDF or HTML.",
-    epilog="""\b
-Examples:
-  cwda report --output resnet20.pdf
-  cwda report resnet18 resnet34 --output both.html --output both.pdf
-  cwda report epoch-*.pth --trajectory --output training.pdf
-""",
+@verb(
+    "report",
+    "Write the statistical report, PDF or HTML.",
+    examples="""
+        cwda report --output resnet20.pdf
+        cwda report resnet18 resnet34 --output both.html --output both.pdf
+        cwda report epoch-*.pth --trajectory --output training.pdf
+    """,
+    about_source=SOURCES,
 )
 @source_options
-@click.option("--output", "outputs", required=True, multiple=True, metavar="FILE",
-              type=click.Path(path_type=Path),
-              help="FILE.pdf or FILE.html; repeatable.")  # fmt: skip
-@click.option("--detail", is_flag=True, help="Add a page per layer.")
-@click.option("--trajectory", is_flag=True,
-              help="The checkpoints are of one training run; the last number in a name is the "
-              "epoch.")  # fmt: skip
-@click.option("--paper", type=click.Choice(["a4", "us-letter"]), default="a4", show_default=True)
-@click.option("--date", metavar="TEXT", help="The date printed; default: today.")
-@click.option("--no-date", is_flag=True, help="Print no date: equal input gives equal bytes.")
-@click.option("--level", default=0.90, show_default=True, metavar="LEVEL",
-              help="Confidence of the intervals; a verdict errs with probability "
-              "(1 - LEVEL) / 2 at most.")  # fmt: skip
-@click.option("--margin", "margins", multiple=True, type=Assignment("NAME=VALUE", "epsilon=0.25"),
-              help="Largest effect that counts as negligible; repeatable.")  # fmt: skip
-@device_option
+@option(
+    "--output",
+    "File to write, FILE.pdf or FILE.html. Repeatable.",
+    into="outputs",
+    required=True,
+    multiple=True,
+    type=PATH,
+    metavar="FILE",
+)
+@option("--detail", "Add one page per layer.", is_flag=True)
+@option(
+    "--trajectory",
+    "Show the sources as checkpoints of one training run; the last number in a name is its epoch.",
+    is_flag=True,
+)
+@option("--paper", "Size of the pages.", default="a4", type=click.Choice(["a4", "us-letter"]))
+@option("--date", "Date to print.", show_default="today", metavar="TEXT")
+@option("--no-date", "Print no date, so that equal input gives equal bytes.", is_flag=True)
+@verdict_level_option
+@margin_option
+@device_option()
 def report(
     sources: Sources,
     outputs: tuple[Path, ...],

@@ -55,7 +55,7 @@ def _network(subject: Subject) -> list[Block]:
 
 
 def _overlap(subject: Subject) -> Table:
-    overlap = subject.global_pruning.overlap
+    overlap = subject.global_pruning.overlap_table
     columns = [Column("pair", "text"), Column("ratio"), Column("predicted"), Column("measured")]
     return Table(
         columns,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
-from cwda.cli.completion import complete_conditions
+from cwda.cli.completion import conditions as all_conditions
+from cwda.cli.completion import last_of
 from cwda.cli.messages import is_quiet, note
-from cwda.cli.verb import Verb
+from cwda.cli.options import COUNT, FILE, NAMES, device_option, option, seed_option
+from cwda.cli.verb import verb
 
 if TYPE_CHECKING:
     from cwda.calibration import CalibrationResult
@@ -18,37 +18,47 @@ if TYPE_CHECKING:
 __all__ = ["calibrate"]
 
 
-@click.command(
-    cls=Verb,
-    short_help="Type I error, power and coverage of the tests.",
-    epilog="""\b
-Examples:
-  cwda calibrate
-  cwda calibrate --replicates 2000 --designs 'iid,cwda,t5,all but *'
-  cwda calibrate --conditions epsilon,independence --output epsilon.jsonl
-""",
+@verb(
+    "calibrate",
+    "Type I error, power and coverage of the tests.",
+    examples="""
+        cwda calibrate
+        cwda calibrate --replicates 2000 --designs 'iid,cwda,t5,all but *'
+        cwda calibrate --conditions epsilon,independence --output epsilon.jsonl
+    """,
 )
-@click.option("--replicates", default=400, show_default=True, type=click.IntRange(min=1),
-              help="Layers drawn per cell; cells that have more keep them.")  # fmt: skip
-@click.option("--conditions", metavar="NAMES", shell_complete=complete_conditions,
-              help="Comma-separated names of conditions, or of the other tests and intervals "
-              "as the summary prints them. Default: all.")  # fmt: skip
-@click.option("--designs", default="*", show_default=True, metavar="GLOB",
-              help="Only designs whose name matches, such as 'iid,mean *'.")  # fmt: skip
-@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
-              default="calibration.jsonl", show_default=True,
-              help="The file that holds the study; if it exists, the study goes on from "
-              "there.")  # fmt: skip
-@click.option("--markdown", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
-              help="Write the tables as a page of documentation.")  # fmt: skip
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0),
-              help="Seed of all draws.")  # fmt: skip
-@click.option("--device", default="cpu", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
-@click.option("--workers", default=2, show_default=True, type=click.IntRange(min=1),
-              help="Number of processes.")  # fmt: skip
+@option(
+    "--replicates",
+    "Layers drawn per cell; cells that have more keep them.",
+    default=400,
+    type=COUNT,
+)
+@option(
+    "--conditions",
+    "Conditions, or other tests and intervals as the summary prints them, separated by commas.",
+    show_default="all",
+    type=NAMES,
+    shell_complete=lambda context, parameter, begun: last_of(begun, all_conditions()),
+)
+@option(
+    "--designs",
+    "Only laws of simulated layers whose name matches, such as 'iid,mean *'.",
+    default="*",
+    metavar="GLOB",
+)
+@option(
+    "--output",
+    "File that holds the study; if it exists, the study resumes there.",
+    default="calibration.jsonl",
+    type=FILE,
+)
+@option("--markdown", "Write the tables to FILE as a page of documentation.", type=FILE)
+@seed_option
+@device_option("cpu")
+@option("--workers", "Number of processes.", default=2, type=COUNT)
 def calibrate(
     replicates: int,
-    conditions: str | None,
+    conditions: list[str] | None,
     designs: str,
     output: Path,
     markdown: Path | None,
@@ -59,7 +69,7 @@ def calibrate(
     """Measure type I error, power and coverage on simulated layers.
 
     Each test and interval is applied to layers drawn from laws whose true effects are known. The
-    study is seeded, and goes on where it was cut off.
+    study is seeded; rerun the same command to resume one that was cut off.
     """
     from cwda.calibration import calibrate as run
     from cwda.calibration import to_markdown
@@ -70,9 +80,8 @@ def calibrate(
     for path in (output, markdown):
         if path and not path.parent.is_dir():
             raise CwdaError(f"{path}: the folder {path.parent} does not exist")
-    names = [name.strip() for name in conditions.split(",")] if conditions else None
     result = run(
-        names,
+        conditions or None,
         designs=designs,
         replicates=replicates,
         output=output,
@@ -80,7 +89,7 @@ def calibrate(
         device=device,
         seed=seed,
     )
-    _show(result, Screen(more="--markdown FILE has them all", silent=is_quiet()))
+    _show(result, Screen(silent=is_quiet()))
     if markdown:
         with whole_file(markdown) as partial:
             partial.write_text(to_markdown(result), encoding="utf-8")

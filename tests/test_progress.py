@@ -1,0 +1,141 @@
+"""The bar, on a terminal, in a notebook, and where nobody watches."""
+
+import os
+import pty
+import re
+import subprocess
+import sys
+import termios
+
+import pytest
+
+from cwda import progress
+
+#: Two nested loops and a download, with a note, a log record and a warning while they run.
+LONG_WORK = """
+import logging, sys, time, warnings
+from cwda import progress
+from cwda.cli import messages, verb
+progress._DELAY = float(sys.argv[1])
+quiet = sys.argv[2] == "quiet"
+with verb._logging(quiet, 0), progress.showing(not quiet):
+    for outer in progress.steps([1, 2], "networks"):
+        with progress.counter("download", 3000, unit="B") as count:
+            for _ in range(3):
+                count.advance(1000)
+                time.sleep(.12)
+        for inner in progress.steps([1, 2, 3], "layers"):
+            time.sleep(.12)
+            if inner == 2:
+                messages.note(f"note {outer}")
+                logging.getLogger("cwda.x").warning("record %d", outer)
+messages.note("end")
+"""
+
+
+def on_terminal(*arguments, code=LONG_WORK):
+    """Everything that a process writes to a terminal of 80 columns."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 80))
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *arguments], stdout=theirs, stderr=theirs
+    )
+    os.close(theirs)
+    written = b""
+    while True:
+        try:
+            block = os.read(ours, 4096)
+        except OSError:  # what Linux says at the end
+            break
+        if not block:
+            break
+        written += block
+    os.close(ours)
+    assert process.wait(timeout=60) == 0, written
+    return written.decode()
+
+
+def screen(text):
+    """What is left on the screen: carriage returns, line feeds and steps upwards."""
+    lines, row, column = [""], 0, 0
+    for part in re.findall(r"\x1b\[A|\r|\n|[^\x1b\r\n]+", text):
+        if part == "\x1b[A":
+            row -= 1
+        elif part == "\r":
+            column = 0
+        elif part == "\n":
+            row, column = row + 1, 0
+            lines += [""] * (row + 1 - len(lines))
+        else:
+            before = lines[row].ljust(column)
+            lines[row] = before[:column] + part + before[column + len(part) :]
+            column += len(part)
+    return [line.rstrip() for line in lines if line.strip()]
+
+
+LINES = ["note 1", "warning: record 1", "note 2", "warning: record 2", "end"]
+
+
+def test_lines_stand_above_the_bars_and_the_bars_go():
+    written = on_terminal("0", "loud")
+    for bar in ("networks:  50%", "download:  67%", "2.00k/3.00k", "layers:  67%"):
+        assert bar in written
+    assert screen(written) == LINES
+
+
+def test_short_work_shows_no_bar():
+    written = on_terminal("60", "loud")
+    assert "networks" not in written
+    assert screen(written) == LINES
+
+
+def test_a_bar_first_drawn_below_a_line_is_wiped():
+    code = (
+        "import time\n"
+        "from cwda import progress\n"
+        "progress._DELAY = .1\n"
+        "with progress.counter('work', 2):\n"
+        "    time.sleep(.2)\n"
+        "    progress.line('note')\n"
+        "    time.sleep(.1)\n"
+    )
+    written = on_terminal(code=code)
+    assert "work:" in written
+    assert screen(written) == ["note"]
+
+
+def test_a_quiet_verb_shows_no_bar():
+    assert screen(on_terminal("0", "quiet")) == ["note 1", "note 2", "end"]
+
+
+def test_nothing_is_drawn_in_a_pipe():
+    process = subprocess.run(
+        [sys.executable, "-c", LONG_WORK, "0", "loud"], capture_output=True, text=True, check=True
+    )
+    assert process.stderr.splitlines() == LINES
+    assert process.stdout == ""
+
+
+def test_a_notebook_shows_one_bar_and_keeps_nothing():
+    nbformat = pytest.importorskip("nbformat")
+    client = pytest.importorskip("nbclient")
+    cell = nbformat.v4.new_code_cell(
+        "import time\n"
+        "from cwda import progress\n"
+        "progress._DELAY = 0\n"
+        "for _ in progress.steps([1, 2], 'outer'):\n"
+        "    for _ in progress.steps([1, 2], 'inner'):\n"
+        "        time.sleep(.12)\n"
+    )
+    client.NotebookClient(nbformat.v4.new_notebook(cells=[cell]), timeout=60).execute()
+    text = "".join(output["text"] for output in cell.outputs)
+    assert "outer:  50%" in text
+    assert "inner" not in text
+    assert "\n" not in text
+    assert screen(text) == []
+
+
+def test_bars_that_are_hidden_outside_stay_hidden_inside():
+    with progress.showing(False), progress.showing(True):
+        assert not progress._SHOWN.get()
+    assert progress._SHOWN.get()
