@@ -254,7 +254,7 @@ def test_accuracy_says_what_it_needs():
     images = torch.zeros(2, 3, 8, 8), torch.tensor([0, 1])
     assert "cwda.load_model" in refusal(cwda.accuracy, "resnet20-cifar10", images)
     assert "does not take images" in refusal(cwda.accuracy, nn.LayerNorm(5), images)
-    assert "no row of class scores" in refusal(cwda.accuracy, nn.Identity(), images)
+    assert "not give a row of class scores" in refusal(cwda.accuracy, nn.Identity(), images)
 
 
 def test_selections_that_are_empty_are_told():

@@ -9,6 +9,7 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -23,7 +24,7 @@ from cwda.layers import ConvLayer, Network, Provenance
 if TYPE_CHECKING:
     from cwda.answers.answer import Answer
 
-__all__ = ["load", "save"]
+__all__ = ["as_plain", "from_plain", "load", "save"]
 
 A = TypeVar("A")
 
@@ -42,7 +43,7 @@ def save(answer: Answer[Any], path: str | Path) -> None:
         "torch": str(torch.__version__),
         "networks": [_network(network) for network in answer.networks],
         **{
-            each.name: _plain(getattr(answer, each.name))
+            each.name: as_plain(getattr(answer, each.name))
             for each in fields(answer)
             if each.name != "networks"
         },
@@ -69,7 +70,7 @@ def load(kind: type[A], path: str | Path) -> A:
 
 
 def _fields(kind: type[Any], content: Mapping[str, Any]) -> dict[str, Any]:
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)  # type: ignore[arg-type]
     found = {}
     for each in fields(kind):
         value = content[each.name]
@@ -77,15 +78,22 @@ def _fields(kind: type[Any], content: Mapping[str, Any]) -> dict[str, Any]:
             found[each.name] = tuple(_weightless(network) for network in value)
         elif each.name == "rows" or "row" in each.metadata:
             row = each.metadata.get("row", kind.row)
-            found[each.name] = tuple(_record(row, cells) for cells in value)
+            found[each.name] = tuple(from_plain(row, cells) for cells in value)
         else:
             found[each.name] = _value(hints[each.name], value)
     return found
 
 
-def _record(row: type[Any], cells: Mapping[str, Any]) -> Any:
-    hints = typing.get_type_hints(row)
-    return row(**{each.name: _value(hints[each.name], cells[each.name]) for each in fields(row)})
+def from_plain(kind: type[A], content: Mapping[str, Any]) -> A:
+    """A dataclass of which `as_plain` made plain values."""
+    hints = _hints(kind)  # type: ignore[arg-type]
+    parts = fields(kind)  # type: ignore[arg-type]
+    return kind(**{each.name: _value(hints[each.name], content[each.name]) for each in parts})
+
+
+@cache
+def _hints(kind: type[Any]) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
 
 
 def _value(kind: Any, value: Any) -> Any:
@@ -95,6 +103,8 @@ def _value(kind: Any, value: Any) -> Any:
         if value is None:
             return None
         return _value(next(each for each in arguments if each is not type(None)), value)
+    if kind is Path:
+        return Path(value)
     if kind is float:
         return _NAMES[value] if isinstance(value, str) else float(value)
     if origin is tuple:
@@ -102,28 +112,36 @@ def _value(kind: Any, value: Any) -> Any:
     if origin in (dict, Mapping):
         return {key: _value(arguments[1], item) for key, item in value.items()}
     if is_dataclass(kind):
-        return _record(kind, value)  # type: ignore[arg-type]
+        return from_plain(kind, value)  # type: ignore[arg-type]
     return value
 
 
-def _plain(value: Any) -> Any:
-    """A value of a field as JSON can hold it."""
+def as_plain(value: Any) -> Any:
+    """A value of a field as JSON can hold it.
+
+    Examples
+    --------
+    >>> as_plain({"rate": 0.5, "truth": math.nan, "size": (8, 9)})
+    {'rate': 0.5, 'truth': 'nan', 'size': [8, 9]}
+    """
     if isinstance(value, float):
         number = float(value)
         return number if math.isfinite(number) else str(number)
     if is_dataclass(value) and not isinstance(value, type):
-        return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
+        return {each.name: as_plain(getattr(value, each.name)) for each in fields(value)}
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): as_plain(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
+        return [as_plain(item) for item in value]
+    if isinstance(value, Path):
+        return str(value)
     return value.item() if hasattr(value, "item") else value
 
 
 def _network(network: Network) -> dict[str, Any]:
     return {
         "name": network.name,
-        **_plain(network.provenance),
+        **as_plain(network.provenance),
         "layers": [
             {
                 "name": layer.name,

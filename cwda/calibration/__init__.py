@@ -1,25 +1,26 @@
-"""How often the tests and intervals err, measured on layers drawn from known laws."""
+"""A part of the laboratory: how often the tests and intervals err.
+
+They are applied to layers drawn from laws whose true effects are known.
+"""
 
 from cwda.calibration.designs import DESIGNS, NULL_DESIGNS, SIZES, Design, Size
-from cwda.calibration.judgement import binomial_interval
+from cwda.calibration.judgement import Rate
 from cwda.calibration.markdown import to_markdown
 from cwda.calibration.procedures import PROCEDURES
-from cwda.calibration.published import summary, table
-from cwda.calibration.store import Study, read_study
-from cwda.calibration.study import calibrate
+from cwda.calibration.result import CalibrationResult, published, read_calibration
+from cwda.calibration.run import calibrate
 
 __all__ = [
     "DESIGNS",
     "NULL_DESIGNS",
     "PROCEDURES",
     "SIZES",
+    "CalibrationResult",
     "Design",
+    "Rate",
     "Size",
-    "Study",
-    "binomial_interval",
     "calibrate",
-    "read_study",
-    "summary",
-    "table",
+    "published",
+    "read_calibration",
     "to_markdown",
 ]

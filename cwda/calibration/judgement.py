@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from scipy import special
+import numpy as np
 
-from cwda.calibration.cells import Cell, Key
+from cwda.answers import column
+from cwda.calibration.blocks import Case, Tally
 from cwda.calibration.designs import DESIGNS, Size
 from cwda.calibration.procedure import ALPHA, Procedure
 from cwda.calibration.procedures import PROCEDURES
@@ -16,37 +18,13 @@ from cwda.calibration.procedures import PROCEDURES
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = [
-    "COLUMNS",
-    "TOLERANCE",
-    "VERDICTS",
-    "binomial_interval",
-    "judge",
-    "size_of",
-    "summarise",
-    "tabulate",
-]
+__all__ = ["LEVEL", "TOLERANCE", "VERDICTS", "Rate", "judge", "rates", "size_of", "summarise"]
 
 #: An error may differ from its nominal value by this share: .03 to .07 for a test at .05.
 TOLERANCE = 0.4
 
-COLUMNS: tuple[str, ...] = (
-    "procedure",
-    "measure",
-    "design",
-    "n_filters",
-    "channels",
-    "kernel_size",
-    "truth",
-    "truth_error",
-    "replicates",
-    "rate",
-    "low",
-    "high",
-    "nominal",
-    "domain",
-    "verdict",
-)
+#: Level of the interval of each rate.
+LEVEL = 0.95
 
 VERDICTS: tuple[str, ...] = ("ok", "undecided", "too conservative", "too liberal")
 
@@ -54,20 +32,56 @@ VERDICTS: tuple[str, ...] = ("ok", "undecided", "too conservative", "too liberal
 _BOUNDED = ("lower limit", "upper limit", "holds", "fails")
 
 
-def tabulate(cells: Mapping[Key, Cell]) -> pd.DataFrame:
-    """The table of a study; columns as of `cwda.calibration.table`."""
-    import pandas as pd
+@dataclass(frozen=True)
+class Rate:
+    """How often something happened in the replicates of one procedure, design and size."""
 
-    rows = [
-        _row(key, cells[key], measure, *counts)
-        for key in sorted(cells, key=_in_order)
-        for measure, counts in cells[key].counts.items()
+    procedure: str = column("the test or interval")
+    measure: str = column(
+        '"test" (share of p <= .05), "interval" (share that covers the truth), "lower limit" and '
+        '"upper limit" (share that misses it on that side), "holds" and "fails" (share of verdicts)'
+    )
+    design: str = column("the law from which layers are drawn")
+    n_filters: int = column("number of filters")
+    channels: int = column("input channels of each filter")
+    kernel_size: int = column("positions of the kernel")
+    truth: float = column("the true effect")
+    truth_error: float = column("its standard error; 0 where it is exact")
+    replicates: int = column("layers drawn for which the measure is defined")
+    rate: float = column("share of them in which it happened")
+    low: float = column("lower limit of its 95 % Clopper-Pearson interval")
+    high: float = column("upper limit of the same interval")
+    nominal: float = column("the rate that is claimed; NaN where the rate is a power")
+    domain: str = column('"inside" where the procedure claims its error, or "outside"')
+    verdict: str = column(
+        '"ok" if the whole interval keeps the error within 40 % of its nominal value (.03 to .07 '
+        'for .05), "too liberal" or "too conservative" if all of it lies beyond, else '
+        '"undecided"; for limits and false verdicts the nominal value is a bound from above'
+    )
+
+
+def rates(tallies: Mapping[Case, Tally]) -> list[Rate]:
+    """The rates of all cases, in the order of procedures, designs and sizes.
+
+    The intervals are Clopper and Pearson's (1934), by statsmodels.
+    """
+    from statsmodels.stats.proportion import proportion_confint
+
+    places = {name: place for place, name in enumerate((*PROCEDURES, *DESIGNS))}
+    counted = [
+        (case, tallies[case], measure, happened, defined)
+        for case in sorted(tallies, key=lambda c: (places[c.procedure], places[c.design], c.size))
+        for measure, (happened, defined) in tallies[case].counts.items()
     ]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    happened, defined = (np.array([entry[i] for entry in counted], dtype=float) for i in (3, 4))
+    low, high = proportion_confint(happened, defined, alpha=1 - LEVEL, method="beta")
+    return [
+        _rate(*entry, float(low[place]), float(high[place])) for place, entry in enumerate(counted)
+    ]
 
 
 def summarise(rows: pd.DataFrame) -> pd.DataFrame:
-    """Verdicts on each procedure within its domain; columns as of `cwda.calibration.summary`."""
+    """Verdicts on each procedure within its domain; columns as of `CalibrationResult.summary`."""
     import pandas as pd
 
     judged = rows[(rows["domain"] == "inside") & rows["nominal"].notna()]
@@ -98,39 +112,36 @@ def size_of(row: Any) -> str:
     return str(Size(row["n_filters"], row["channels"], row["kernel_size"]))
 
 
-def _in_order(key: Key) -> tuple[int, int, Any]:
-    return list(PROCEDURES).index(key.procedure), list(DESIGNS).index(key.design), key.size
-
-
-def _row(key: Key, cell: Cell, measure: str, happened: int, defined: int) -> dict[str, Any]:
-    procedure, design = PROCEDURES[key.procedure], DESIGNS[key.design]
+def _rate(
+    case: Case, tally: Tally, measure: str, happened: int, defined: int, low: float, high: float
+) -> Rate:
+    procedure, design = PROCEDURES[case.procedure], DESIGNS[case.design]
     domain = procedure.domain if measure == "test" else procedure.interval_domain
-    low, high = binomial_interval(happened, defined)
-    nominal = _nominal(procedure, key, cell, measure)
-    return {
-        "procedure": key.procedure,
-        "measure": measure,
-        "design": key.design,
-        "n_filters": key.size.n_filters,
-        "channels": key.size.channels,
-        "kernel_size": key.size.kernel_size,
-        "truth": cell.truth.value,
-        "truth_error": cell.truth.error,
-        "replicates": defined,
-        "rate": happened / defined,
-        "low": low,
-        "high": high,
-        "nominal": nominal,
-        "domain": "inside" if (design, key.size) in domain else "outside",
-        "verdict": judge(measure, low, high, nominal, at_most=procedure.at_most),
-    }
+    nominal = _nominal(procedure, case, tally.truth.value, measure)
+    return Rate(
+        procedure=case.procedure,
+        measure=measure,
+        design=case.design,
+        n_filters=case.size.n_filters,
+        channels=case.size.channels,
+        kernel_size=case.size.kernel_size,
+        truth=tally.truth.value,
+        truth_error=tally.truth.error,
+        replicates=defined,
+        rate=happened / defined,
+        low=low,
+        high=high,
+        nominal=nominal,
+        domain="inside" if (design, case.size) in domain else "outside",
+        verdict=judge(measure, low, high, nominal, at_most=procedure.at_most),
+    )
 
 
-def _nominal(procedure: Procedure, key: Key, cell: Cell, measure: str) -> float:
-    """The nominal rate; NaN where a right rate is not set, as for a power."""
-    truth, at_margin = cell.truth.value, math.isclose(cell.truth.value, procedure.margin)
+def _nominal(procedure: Procedure, case: Case, truth: float, measure: str) -> float:
+    """The nominal rate; NaN where the right rate is not set, such as for a power."""
+    at_margin = math.isclose(truth, procedure.margin)
     if measure == "test":
-        return ALPHA if procedure.null(DESIGNS[key.design], key.size) else math.nan
+        return ALPHA if procedure.null(DESIGNS[case.design], case.size) else math.nan
     if measure == "interval":
         return procedure.level
     if measure == "holds":
@@ -164,24 +175,3 @@ def judge(measure: str, low: float, high: float, nominal: float, *, at_most: boo
     if high < least:
         return "too conservative"
     return "ok" if low >= least and high <= most else "undecided"
-
-
-def binomial_interval(happened: int, trials: int, level: float = 0.95) -> tuple[float, float]:
-    """Clopper and Pearson's exact interval of a probability.
-
-    References
-    ----------
-    Clopper and Pearson (1934), Biometrika 26, 404-413.
-
-    Examples
-    --------
-    >>> low, high = binomial_interval(5, 100)
-    >>> round(low, 4), round(high, 4)
-    (0.0164, 0.1128)
-    """
-    tail = (1 - level) / 2
-    low = special.betaincinv(happened, trials - happened + 1, tail) if happened else 0.0
-    high = 1.0
-    if happened < trials:
-        high = special.betaincinv(happened + 1, trials - happened, 1 - tail)
-    return float(low), float(high)

@@ -1,16 +1,17 @@
-"""The page of the documentation that tells a study's results."""
+"""The page of the documentation that holds the tables of a calibration."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 from cwda.calibration.designs import DESIGNS, Design
 from cwda.calibration.judgement import size_of, summarise
 from cwda.calibration.procedures import PROCEDURES
-from cwda.calibration.store import Study
+from cwda.calibration.result import CalibrationResult
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,20 +19,13 @@ if TYPE_CHECKING:
 __all__ = ["to_markdown"]
 
 _INTRODUCTION = """\
-# Calibration
+# Calibration: the tables
 
-Made by `cwda calibrate --markdown docs/calibration.md` from simulated layers whose truth is known;
-seed {seed}, {versions}. `cwda.calibration.table()` has every number of this page with its interval;
-`cwda calibrate --help` says how to repeat or extend the study.
-
-Every number is a share of simulated layers. Columns are sizes of layers: filters x input channels x
-positions of the kernel (N' x N x k²). A rate without a mark is **ok**: its whole 95 %
-Clopper-Pearson interval keeps the error within 40 % of its nominal value (.03 to .07 for a test at
-.05, coverage .86 to .94 for .90). **↑** is too liberal and **↓** too conservative: the whole
-interval lies beyond. **?** is undecided: the interval crosses a bound, more replicates would tell.
-In parentheses: outside the domain in which the procedure claims its error. An interval that covers
-too often is marked ↓ as well; its verdicts err less than they may. At a true effect of 0 only one
-limit can miss, so that coverage lies above the nominal value by design.
+Made by `cwda calibrate --markdown docs/calibration-tables.md`; seed {seed}, {versions}.
+[Calibration](calibration.md) says how to read these tables. Columns are sizes of layers: filters x
+input channels x positions of the kernel (N' x N x k²). **↑** is too liberal, **↓** too
+conservative, **?** undecided; a rate without a mark is ok. In parentheses: outside the domain in
+which the procedure claims its error.
 """
 
 _SECTIONS: Sequence[tuple[str, str, tuple[str, ...], bool]] = (
@@ -79,27 +73,27 @@ _SECTIONS: Sequence[tuple[str, str, tuple[str, ...], bool]] = (
 _MARKS = {"ok": "", "": "", "too liberal": " ↑", "too conservative": " ↓", "undecided": " ?"}
 
 
-def to_markdown(study: Study) -> str:
-    """The page that tells a study: summary, domains, designs, and a table a question.
+def to_markdown(result: CalibrationResult) -> str:
+    """The page of tables: summary, domains, designs, and one table per question.
 
     Examples
     --------
     >>> from cwda.calibration import Size, calibrate
-    >>> page = to_markdown(calibrate(["mean"], 5, designs="iid", sizes=[Size(16, 3, 9)]))
-    >>> page.splitlines()[0]
-    '# Calibration'
+    >>> found = calibrate(["mean"], designs="iid", sizes=[Size(16, 3, 9)], replicates=5)
+    >>> to_markdown(found).splitlines()[0]
+    '# Calibration: the tables'
     """
-    rows = study.table
-    versions = ", ".join(f"{name} {version}" for name, version in study.versions.items())
-    parts = [_INTRODUCTION.format(seed=study.seed, versions=versions)]
+    rows = result.table
+    versions = ", ".join(f"{name} {version}" for name, version in result.versions.items())
+    parts = [_INTRODUCTION.format(seed=result.seed, versions=versions)]
     parts.append("## Summary\n\nCells within the domain, by verdict.\n\n" + _summarise(rows))
     parts.append("## Cells too liberal within the domain\n\n" + _worst(rows))
     parts.append("## Domains\n\nWhere each procedure claims its error.\n\n" + _domains(rows))
     parts.append("## Designs\n\n" + _designs(rows))
     for title, text, measures, nominal in _SECTIONS:
-        wanted = rows[rows["measure"].isin(measures) & (rows["nominal"].notna() == nominal)]
-        if len(wanted):
-            parts.append(f"## {title}\n\n{text}\n\n{_wide(wanted, len(measures) > 1)}")
+        shown = rows[rows["measure"].isin(measures) & (rows["nominal"].notna() == nominal)]
+        if len(shown):
+            parts.append(f"## {title}\n\n{fill(text, 100)}\n\n{_wide(shown, len(measures) > 1)}")
     return "\n".join(parts)
 
 
@@ -113,14 +107,14 @@ def _rate(value: float) -> str:
 
 
 def _summarise(rows: pd.DataFrame) -> str:
-    found = summarise(rows)
-    header = [name.replace("_", " ") for name in found.columns]
+    summary = summarise(rows)
+    header = [name.replace("_", " ") for name in summary.columns]
     rates = ("nominal", "lowest", "highest")
     return _grid(
         header,
         (
-            [_rate(line[name]) if name in rates else str(line[name]) for name in found.columns]
-            for _, line in found.iterrows()
+            [_rate(line[name]) if name in rates else str(line[name]) for name in summary.columns]
+            for _, line in summary.iterrows()
         ),
     )
 
@@ -162,23 +156,23 @@ def _domains(rows: pd.DataFrame) -> str:
 def _designs(rows: pd.DataFrame) -> str:
     parameters = [field.name for field in fields(Design) if field.name != "name"]
     text = (
-        "Effects as the conditions define them; heavy tails are Student's t law with 5 degrees\n"
+        "Effects are defined as in the conditions; heavy tails are Student's t law with 5 degrees\n"
         "of freedom, gaussianity is a mixture of two normal laws at that KS distance.\n"
         "Independence is left out where there is one channel, epsilon where kernels have one\n"
         "position.\n\n"
     )
 
     def value(name: str, parameter: str) -> str:
-        found = getattr(DESIGNS[name], parameter)
-        return ("yes" if found is True else f"{found:g}") if found else ""
+        setting = getattr(DESIGNS[name], parameter)
+        return ("yes" if setting is True else f"{setting:g}") if setting else ""
 
     names = [name for name in DESIGNS if name in set(rows["design"])]
-    lines = ([name, *(value(name, each) for each in parameters)] for name in names)
+    lines = ([name, *(value(name, parameter) for parameter in parameters)] for name in names)
     return text + _grid(["design", *parameters], lines)
 
 
 def _wide(rows: pd.DataFrame, with_measure: bool) -> str:
-    """A line a procedure and design, a column a size."""
+    """One line per procedure and design, one column per size."""
     rows = rows.assign(size=[size_of(row) for _, row in rows.iterrows()])
     order = rows.sort_values(["n_filters", "channels", "kernel_size"])["size"]
     sizes = list(dict.fromkeys(order))

@@ -134,7 +134,7 @@ class Procedure:
     margin : float
         Margin of the verdict.
     at_most : bool
-        Whether the level of the test is a bound from above, as Holm's.
+        Whether the level of the test is a bound from above, such as Holm's.
     """
 
     name: str

@@ -108,14 +108,14 @@ def _filter_means() -> Procedure:
 _NORMALITY_DESIGNS = ("iid", "cwda", "all but gaussianity", "t5", "gaussianity 0.05")
 
 
-def _normality(name: str, test: Callable[[Draw], bool | None], **how: object) -> Procedure:
+def _normality(name: str, test: Callable[[Draw], bool | None], **settings: object) -> Procedure:
     """A test of normality, of the first position or channel only: so trials are independent."""
     options: dict[str, object] = {
         "designs": _NORMALITY_DESIGNS,
         "null": lambda design, size: design.is_null(gaussianity.name, size),
         "applies": lambda size: True,
         "domain": Domain(),
-        **how,
+        **settings,
     }
 
     def outcomes(draw: Draw, truth: float) -> Outcomes:

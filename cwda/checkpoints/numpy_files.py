@@ -20,9 +20,9 @@ import torch
 
 from cwda.containers.archives import Archive
 from cwda.containers.mapped import MappedFile
+from cwda.containers.names import is_weight_name, split_leaf
 from cwda.containers.reader import Reader
 from cwda.containers.tensors import Content, NamedTensor, printable
-from cwda.convolutions.recognise import is_weight_name, split_leaf
 from cwda.errors import UnreadableError, reason_of
 from cwda.layers import paper_kernel
 from cwda.torch_files.files import objects_of

@@ -61,9 +61,9 @@ def _index_of(path: Path) -> Path | None:
     """The index that a path is, or the one next to it that lists it as one of several shards."""
     if path.name.endswith(_INDICES):
         return path
-    beside = (other for ending in _INDICES for other in path.parent.glob(f"*{ending}"))
+    indices = (other for ending in _INDICES for other in path.parent.glob(f"*{ending}"))
     return next(
-        (other for other in islice(beside, _MOST_INDICES) if _lists(other, path.name)), None
+        (other for other in islice(indices, _MOST_INDICES) if _lists(other, path.name)), None
     )
 
 
@@ -80,16 +80,16 @@ def _lists(index: Path, name: str) -> bool:
 
 def _shards_of(path: Path) -> list[Path]:
     """The files whose names make one checkpoint with that of `path`, in order."""
-    found = _NUMBERED.fullmatch(path.name)
-    total = int(found["total"]) if found is not None else 1
-    if found is None or total < 2 or not path.is_file():
+    match = _NUMBERED.fullmatch(path.name)
+    total = int(match["total"]) if match is not None else 1
+    if match is None or total < 2 or not path.is_file():
         return [path]
-    start, end = found.start("number"), found.end("number")
+    start, end = match.start("number"), match.end("number")
 
     def shard(number: int) -> Path:
         return path.with_name(f"{path.name[:start]}{number:05}{path.name[end:]}")
 
-    first = 0 if int(found["number"]) == 0 or shard(0).is_file() else 1
+    first = 0 if int(match["number"]) == 0 or shard(0).is_file() else 1
     shards = []
     for number in range(first, first + total):
         shards.append(shard(number))
@@ -109,15 +109,15 @@ def without_number(name: str) -> str:
     >>> without_number("model-00001-of-00002.safetensors"), without_number("model.pth")
     ('model.safetensors', 'model.pth')
     """
-    found = _NUMBERED.fullmatch(name)
-    return name if found is None else found["before"] + found["after"]
+    match = _NUMBERED.fullmatch(name)
+    return name if match is None else match["before"] + match["after"]
 
 
 def set_of(name: str) -> str:
     """A name that all shards of one set have in common; that of any other file is its own."""
-    found = _NUMBERED.fullmatch(name)
+    match = _NUMBERED.fullmatch(name)
     return (
-        name if found is None else f"{name[: found.start('number')]}*{name[found.end('number') :]}"
+        name if match is None else f"{name[: match.start('number')]}*{name[match.end('number') :]}"
     )
 
 

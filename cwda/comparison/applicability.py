@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -21,7 +21,7 @@ from cwda.progress import showing
 from cwda.scoring.catalogue import NORM_BASED
 from cwda.scoring.dispersion import measure_dispersion
 from cwda.scoring.preparation import prepare
-from cwda.scoring.registry import resolve
+from cwda.scoring.registry import Criteria, resolve
 from cwda.scoring.scores import LayerScores, score_network
 from cwda.scoring.statistics.collected import Collected
 from cwda.theory.model import FittedLayer, fit_or_reason
@@ -140,7 +140,7 @@ class Applicability(Answer[LayerApplicability]):
 
 def applicability(
     source: Source,
-    criteria: str | Iterable[str] = NORM_BASED,
+    criteria: Criteria = NORM_BASED,
     *,
     ratio: float = 0.5,
     level: float = 0.95,
@@ -162,8 +162,8 @@ def applicability(
     source : Network, or anything that `cwda.load` takes
         What to measure: a name, file, Module, layer or array N x k^2 x N'; criteria beyond the
         weights need a name, file or Module that runs.
-    criteria : iterable of str
-        Names of `cwda.criteria()`. l1, l2, gm and fermat have a theory; of others the
+    criteria : str, Criterion or iterable of these
+        Names in `cwda.criteria()`, or criteria. l1, l2, gm and fermat have a theory; of others the
         dispersion is measured alone.
     ratio : float
         Share of filters pruned in each layer, between 0 and 1.

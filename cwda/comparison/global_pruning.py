@@ -16,7 +16,7 @@ from cwda.pruning import Plan, overlap
 from cwda.pruning.selection import check_request, plan_of_lowest
 from cwda.scoring.catalogue import NORM_BASED
 from cwda.scoring.dispersion import measure_dispersion
-from cwda.scoring.registry import resolve
+from cwda.scoring.registry import Criteria, resolve
 from cwda.scoring.scores import LayerScores, score_network
 from cwda.theory.closed_form import log_score_correlation
 from cwda.theory.model import FittedLayer, fit_or_reason
@@ -66,7 +66,7 @@ class _Inputs(NamedTuple):
 
 def global_pruning(
     source: Source,
-    criteria: str | Iterable[str] = NORM_BASED,
+    criteria: Criteria = NORM_BASED,
     *,
     ratios: float | Iterable[float] = (0.1, 0.3, 0.5, 0.7),
     normalise: str | None = None,
@@ -81,8 +81,8 @@ def global_pruning(
     ----------
     source : Network, or anything that `cwda.load` takes
         What to rank: a name, file, Module, layer or array N x k^2 x N'.
-    criteria : iterable of str
-        Names of `cwda.criteria()`; l1, l2, gm and fermat have a theory.
+    criteria : str, Criterion or iterable of these
+        Names in `cwda.criteria()`, or criteria; l1, l2, gm and fermat have a theory.
     ratios : float or iterable of float
         Shares of all filters that go, between 0 and 1.
     normalise : {None, "mean", "zscore"}

@@ -24,15 +24,17 @@ from cwda.answers import Answer
 from cwda.comparison.results import ComparedCorrelation, Comparison
 from cwda.errors import CwdaError
 from cwda.numerics.combination import holm
-from cwda.scoring.similarity import SimilarityResult
+from cwda.scoring.similarity import SimilarityResult, SimilarityRow
 from cwda.theory.moments import CRITERIA
 from cwda.theory.prediction import PredictedCorrelation, PredictedSimilarity
 
 __all__ = ["compare"]
 
 Result = TypeVar("Result")
-Row = TypeVar("Row")
+Row = TypeVar("Row", SimilarityRow, PredictedCorrelation)
 
+#: A row of either side.
+Either: TypeAlias = SimilarityRow | PredictedCorrelation
 #: Network, layer, and the two criteria in alphabetical order.
 Place: TypeAlias = tuple[str, str, str, str]
 #: Method and rung.
@@ -89,17 +91,17 @@ def compare(
     levels = sorted({forecast.level for forecast in forecasts})
     if len(levels) > 1:
         raise CwdaError(f"predictions must have one level, not {levels}")
-    left: dict[Place, Any] = {}
+    left: dict[Place, SimilarityRow] = {}
     for similarity in similarities:
-        _add(left, similarity.table.itertuples(index=False), "measured")
+        _add(left, similarity.rows, "measured")
     right: dict[Model, dict[Place, PredictedCorrelation]] = {}
     for forecast in forecasts:
         for rung, predictions in itertools.groupby(forecast.rows, lambda row: row.rung):
             _add(right.setdefault((forecast.method, rung), {}), predictions, "predicted")
     _require_same_networks(left, right.values())
     rows = [
-        _row(left.get(place), by_place.get(place), model, levels[0])
-        for place in _places(left, right.values())
+        _row(about, left.get(place), by_place.get(place), model, levels[0])
+        for place, about in _places(left, *right.values()).items()
         for model, by_place in right.items()
     ]
     networks = {result.network.name: result.network for result in similarities}
@@ -119,7 +121,7 @@ def _several(given: Result | Iterable[Result], kind: type[Result], maker: str) -
     return list(results)
 
 
-def _place(row: Any) -> Place:
+def _place(row: Either | ComparedCorrelation) -> Place:
     first, second = sorted((row.criterion_a, row.criterion_b))
     return row.network, row.layer, first, second
 
@@ -137,7 +139,7 @@ def _add(by_place: dict[Place, Row], rows: Iterable[Row], side: str) -> None:
 
 
 def _require_same_networks(
-    left: Mapping[Place, Any], right: Iterable[Mapping[Place, PredictedCorrelation]]
+    left: Mapping[Place, SimilarityRow], right: Iterable[Mapping[Place, PredictedCorrelation]]
 ) -> None:
     predicted = {place[:2]: row for by_place in right for place, row in by_place.items()}
     one, other = ({network for network, *_ in side} for side in (left, predicted))
@@ -146,12 +148,15 @@ def _require_same_networks(
             f"measured is {_names(one)}, but predicted {_names(other)}; compare the same networks"
         )
     for (network, layer, *_), row in left.items():
-        twin = predicted.get((network, layer), row)
-        for size, what in (("n_filters", "filters"), ("dim", "weights per filter")):
-            if getattr(row, size) != getattr(twin, size):
+        twin = predicted.get((network, layer)) or row
+        for size, other_size, what in (
+            (row.n_filters, twin.n_filters, "filters"),
+            (row.dim, twin.dim, "weights per filter"),
+        ):
+            if size != other_size:
                 raise CwdaError(
-                    f"layer {layer!r} of {network!r} has {getattr(row, size)} {what} where "
-                    f"measured, {getattr(twin, size)} where predicted: not the same network"
+                    f"layer {layer!r} of {network!r} has {size} {what} where measured, "
+                    f"{other_size} where predicted: not the same network"
                 )
 
 
@@ -159,33 +164,39 @@ def _names(networks: set[str]) -> str:
     return ", ".join(repr(name) for name in sorted(networks)) or "nothing"
 
 
-def _places(left: Iterable[Place], right: Iterable[Iterable[Place]]) -> list[Place]:
-    """Every place of either side; the layers of one network together, the only predicted last."""
-    places = dict.fromkeys(itertools.chain(left, *right))
-    order = {network: i for i, network in enumerate(dict.fromkeys(place[0] for place in places))}
-    return sorted(places, key=lambda place: order[place[0]])
+def _places(*sides: Mapping[Place, Either]) -> dict[Place, Either]:
+    """Every place and a row there; the layers of one network together, the only predicted last."""
+    rows: dict[Place, Either] = {}
+    for side in sides:
+        for place, row in side.items():
+            rows.setdefault(place, row)
+    order = {network: i for i, network in enumerate(dict.fromkeys(place[0] for place in rows))}
+    return dict(sorted(rows.items(), key=lambda item: order[item[0][0]]))
 
 
 def _row(
-    measured: Any, predicted: PredictedCorrelation | None, model: Model, level: float
+    about: Either,
+    measured: SimilarityRow | None,
+    predicted: PredictedCorrelation | None,
+    model: Model,
+    level: float,
 ) -> ComparedCorrelation:
     """One row, still without what is adjusted over the layers."""
-    either: Any = predicted if measured is None else measured
-    spearman = math.nan if measured is None else measured.spearman
+    spearman = measured.spearman if measured else math.nan
     low, high = (predicted.low, predicted.high) if predicted else (math.nan, math.nan)
     difference = (predicted.spearman if predicted else math.nan) - spearman
-    z = _z(spearman, low, high, either.n_filters, level)
+    z = _z(spearman, low, high, about.n_filters, level)
     method, rung = model
     return ComparedCorrelation(
-        network=either.network,
-        layer=either.layer,
-        criterion_a=either.criterion_a,
-        criterion_b=either.criterion_b,
+        network=about.network,
+        layer=about.layer,
+        criterion_a=about.criterion_a,
+        criterion_b=about.criterion_b,
         method=method,
         rung=rung,
         measured=spearman,
-        measured_low=math.nan if measured is None else measured.spearman_low,
-        measured_high=math.nan if measured is None else measured.spearman_high,
+        measured_low=measured.spearman_low if measured else math.nan,
+        measured_high=measured.spearman_high if measured else math.nan,
         predicted=predicted.spearman if predicted else math.nan,
         low=low,
         high=high,
@@ -195,9 +206,9 @@ def _row(
         pvalue=2 * float(special.ndtr(-abs(z))),
         pvalue_holm=math.nan,
         departs=None,
-        n_filters=either.n_filters,
-        dim=either.dim,
-        reason=_reason(either, measured, predicted, z),
+        n_filters=about.n_filters,
+        dim=about.dim,
+        reason=_reason(about, measured, predicted, z),
     )
 
 
@@ -209,13 +220,18 @@ def _z(measured: float, low: float, high: float, n: int, level: float) -> float:
     return math.nan if sd < _NO_WIDTH else float((centre - (bottom + top) / 2) / sd)
 
 
-def _reason(either: Any, measured: Any, predicted: PredictedCorrelation | None, z: float) -> str:
+def _reason(
+    about: Either,
+    measured: SimilarityRow | None,
+    predicted: PredictedCorrelation | None,
+    z: float,
+) -> str:
     """What is undefined in a row, and why; empty if nothing is."""
     reasons = []
     if measured is None:
         reasons.append("not measured")
     if predicted is None:
-        foreign = not {either.criterion_a, either.criterion_b} <= set(CRITERIA)
+        foreign = not {about.criterion_a, about.criterion_b} <= set(CRITERIA)
         covered = f": theory covers {', '.join(CRITERIA)}" if foreign else ""
         reasons.append(f"not predicted{covered}")
     if measured and (math.isnan(measured.spearman) or math.isnan(measured.spearman_low)):

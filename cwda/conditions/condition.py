@@ -151,6 +151,8 @@ class Condition:
         From a layer to the reason why the condition says nothing about it, or "".
     words, equation, figure
         What the report prints.
+    estimate : str
+        What the column ``estimate`` holds; empty where it holds nothing.
     details : mapping of str to str
         Its further numbers, with what they mean.
     calibration : Calibration, optional
@@ -169,6 +171,7 @@ class Condition:
     inapplicable: Callable[[ConvLayer], str] | None = None
     equation: Formula | None = None
     figure: Figure | None = None
+    estimate: str = ""
     details: Mapping[str, str] = field(default_factory=dict)
     calibration: Calibration | None = None
 
@@ -298,6 +301,7 @@ def condition(
     words: Words | None = None,
     equation: Formula | None = None,
     figure: Figure | None = None,
+    estimate: str = "",
     details: Mapping[str, str] | None = None,
     calibration: Calibration | None = None,
 ) -> Callable[[Measure], Condition]:
@@ -328,6 +332,8 @@ def condition(
         Equation of the report.
     figure : Figure, optional
         A figure of single layers, which the report draws for those with the largest effects.
+    estimate : str, optional
+        What the column ``estimate`` holds.
     details : mapping of str to str, optional
         What its further numbers mean.
     calibration : Calibration, optional
@@ -376,6 +382,7 @@ def condition(
             inapplicable=inapplicable,
             equation=equation,
             figure=figure,
+            estimate=str(estimate),
             details=dict(details or {}),
             calibration=calibration,
         )

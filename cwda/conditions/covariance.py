@@ -10,12 +10,12 @@ __all__ = ["SHARES", "energy_shares"]
 
 #: The columns of `energy_shares`, with what they mean.
 SHARES: Mapping[str, str] = {
-    "energy_diagonal": "Share of the squared norm of Sigma on its diagonal; unbiased, so that it "
+    "energy_diagonal": r"Share of $\lVert\Sigma\rVert^2$ on the diagonal; without bias, so that it "
     "may lie slightly outside 0 to 1.",
     "energy_within": "The same inside the blocks, off the diagonal.",
     "energy_between": "The same outside the blocks.",
-    "effective_dim": "Effective dimension, tr(Sigma)^2 / tr(Sigma^2); d where all variances are "
-    "equal and nothing correlates.",
+    "effective_dim": r"Effective dimension, $\operatorname{tr}(\Sigma)^2 / "
+    r"\operatorname{tr}(\Sigma^2)$; $d$ where all variances are equal and nothing correlates.",
 }
 
 

@@ -16,7 +16,7 @@ from cwda.answers import Answer, column, spread
 from cwda.arguments import choose
 from cwda.brief import brief
 from cwda.conditions.condition import Condition
-from cwda.conditions.covariance import energy_shares
+from cwda.conditions.covariance import SHARES, energy_shares
 from cwda.conditions.layerwise import needs_of
 from cwda.conditions.register import CONDITIONS
 from cwda.conditions.workspace import Workspace
@@ -165,17 +165,10 @@ class LayerDescription:
     sampling_level: float = column(
         r"What that mean is without any correlation, $\sqrt{2 / (\pi N')}$.", default=math.nan
     )
-    energy_diagonal: float = column(
-        "Share of the squared norm of Sigma on its diagonal; unbiased, so that it may lie "
-        "slightly outside 0 to 1.",
-        default=math.nan,
-    )
-    energy_within: float = column("The same inside the blocks, off the diagonal.", default=math.nan)
-    energy_between: float = column("The same outside the blocks.", default=math.nan)
-    effective_dim: float = column(
-        "Effective dimension, $(\\operatorname{tr} \\Sigma)^2 / \\operatorname{tr} \\Sigma^2$.",
-        default=math.nan,
-    )
+    energy_diagonal: float = column(SHARES["energy_diagonal"], default=math.nan)
+    energy_within: float = column(SHARES["energy_within"], default=math.nan)
+    energy_between: float = column(SHARES["energy_between"], default=math.nan)
+    effective_dim: float = column(SHARES["effective_dim"], default=math.nan)
     effects: Mapping[str, float] = spread(
         "Effect of each condition, such as `effect_mean`; as in the table of `cwda.check`."
     )

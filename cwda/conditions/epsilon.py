@@ -44,6 +44,7 @@ def _truth(law: Law, size: LayerSize) -> float:
         spoken="theta squared is d over k squared minus 1 times the sum of the squared "
         "covariances inside the blocks, over the squared trace",
     ),
+    estimate="Sum of the squared covariances inside the blocks, without bias.",
     details=SHARES,
     calibration=Calibration(truth=_truth, undisturbed={"epsilon": 0.0}),
 )

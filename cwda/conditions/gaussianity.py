@@ -55,6 +55,7 @@ def _is_null(law: Law, size: LayerSize) -> bool:
         caption="Quantiles of the standardised weights against normal ones in the layers with "
         "the largest effects. Points outside the band depart from the normal law.",
     ),
+    estimate="The effect itself.",
     details={
         "positions": "Number of positions tested.",
         "positions_degenerate": "Number of positions at which all filters have the same weight.",

@@ -54,6 +54,7 @@ def _truth(law: Law, size: LayerSize) -> float:
         spoken="f j is s j times g j; theta squared is the variance of log s j, a quarter of the "
         "covariance of the log energies over even and odd channels",
     ),
+    estimate="Variance of the logarithm of the filters' scale.",
     details={
         "tau_squared": "Squared coefficient of variation of the filters' squared scale; a large "
         "one with a small effect means heavy tails, not unequal scale.",

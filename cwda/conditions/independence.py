@@ -46,6 +46,7 @@ def _truth(law: Law, size: LayerSize) -> float:
         spoken="theta squared is d over d minus k squared times the sum of the squared "
         "covariances between the blocks, over the squared trace",
     ),
+    estimate="Sum of the squared covariances between the blocks, without bias.",
     details=SHARES,
     calibration=Calibration(truth=_truth, undisturbed={"independence": 0.0}),
 )

@@ -39,6 +39,7 @@ def _truth(law: Law, size: LayerSize) -> float:
         spoken="theta squared is the squared norm of the mean filter over the mean squared norm "
         "of the filters",
     ),
+    estimate="Squared norm of the mean filter, without bias.",
     details={
         "weight_mean": "Mean of all weights.",
         "weight_sd": "Standard deviation of all weights.",

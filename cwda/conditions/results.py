@@ -90,10 +90,8 @@ class ConditionResult:
     layer: str = column("Path of the parameter, without `.weight`.")
     condition: str = column("Name of the condition, such as `mean`.")
     estimate: float = column(
-        "Estimate of the quantity that the condition says is small, in units of the weights. For "
-        "`mean` it is a square, for `variance`, `epsilon` and `independence` a sum of fourth "
-        "powers, each without bias; for `homogeneity` the variance of the log scale; for "
-        "`gaussianity` the effect itself.",
+        "Estimate of the quantity that the condition says is small, in units of the weights; "
+        "`estimate` of the condition says which.",
         default=NAN,
     )
     effect: float = column(

@@ -42,6 +42,7 @@ def _truth(law: Law, size: LayerSize) -> float:
         spoken="theta squared is the mean squared deviation of the variances a p from their mean, "
         "over the squared mean",
     ),
+    estimate="Sum of the squared deviations of the variances from their mean, without bias.",
     # Products of squares have a variance only where eighth moments exist: conservative there.
     calibration=Calibration(truth=_truth, undisturbed={"variance": 0.0}, excluded=("heavy",)),
 )

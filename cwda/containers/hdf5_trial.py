@@ -36,12 +36,12 @@ def require_readable(source: Path | bytes) -> None:
     # -P: the folder of the program is not searched for modules.
     command = [sys.executable or "python3", "-P", str(PROBE), str(size)]
     command += [] if isinstance(source, bytes) else [str(source.absolute())]
-    given = source if isinstance(source, bytes) else b""
+    data = source if isinstance(source, bytes) else b""
     with contextlib.suppress(OSError):
         try:
             done = subprocess.run(
                 command,
-                input=given,
+                input=data,
                 timeout=_SECONDS + size / _SPEED,
                 check=False,
                 stdout=subprocess.DEVNULL,

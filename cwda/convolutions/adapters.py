@@ -57,14 +57,14 @@ _Key = tuple[tuple[str, ...], str]
 
 def add_adapters(tensors: list[NamedTensor]) -> list[NamedTensor]:
     """Base weights with their adapter added where the scale is known; without it elsewhere."""
-    found: dict[_Key, _Adapter] = {}
+    adapters: dict[_Key, _Adapter] = {}
     for tensor in tensors:
         match = _HINT.search(tensor.name) and _FACTOR.fullmatch(tensor.name)
         if match:
-            adapter = found.setdefault((tensor.container, match["stem"]), _Adapter())
+            adapter = adapters.setdefault((tensor.container, match["stem"]), _Adapter())
             adapter.factors[_SIDES[re.split(r"[._]", match["role"])[-1]]] = tensor
             adapter.adapters.add(match["adapter"] or "")
-    if not found:
+    if not adapters:
         return tensors
     by_path = {(tensor.container, tensor.name): tensor for tensor in tensors}
     scaled = {
@@ -74,7 +74,7 @@ def add_adapters(tensors: list[NamedTensor]) -> list[NamedTensor]:
     }
     made: dict[int, NamedTensor] = {}
     used: set[int] = set()
-    for (container, stem), adapter in found.items():
+    for (container, stem), adapter in adapters.items():
         base = next((b for n in _BASES if (b := by_path.get((container, stem + n)))), None)
         if base is None or len(base.shape) < 3 or base.reason:
             continue
@@ -111,24 +111,24 @@ def _plain_name(base: NamedTensor) -> str:
 def _added(
     base: NamedTensor, change: Callable[[], Tensor], scale: tuple[Callable[[], float], str]
 ) -> NamedTensor:
-    factor, how = scale
+    factor, words = scale
 
     def read() -> Tensor:
         values = base.read()
         return (values.double() + factor() * change()).to(values.dtype)
 
     return replace(
-        base, name=_plain_name(base), read=read, storage=None, assumption=_joined(base, how)
+        base, name=_plain_name(base), read=read, storage=None, assumption=_joined(base, words)
     )
 
 
 def _alone(base: NamedTensor, why: str) -> NamedTensor:
-    how = f"without the low-rank adapter next to it: {why}"
-    return replace(base, name=_plain_name(base), assumption=_joined(base, how))
+    words = f"without the low-rank adapter next to it: {why}"
+    return replace(base, name=_plain_name(base), assumption=_joined(base, words))
 
 
-def _joined(base: NamedTensor, how: str) -> str:
-    return "; ".join(filter(None, (base.assumption, how)))
+def _joined(base: NamedTensor, words: str) -> str:
+    return "; ".join(filter(None, (base.assumption, words)))
 
 
 _WITH = "with the low-rank adapter next to it added, {}"
@@ -163,7 +163,7 @@ def _change(base: NamedTensor, factors: dict[str, NamedTensor]) -> Callable[[], 
     if up.shape[1] != rank or 0 in (*down.shape, *up.shape):
         return None
     if mid is None:
-        sizes = [math.prod(each.shape) for each in (up, down, base)]
+        sizes = [math.prod(part.shape) for part in (up, down, base)]
         if sizes[0] // rank * (sizes[1] // rank) != sizes[2] or math.prod(up.shape[2:]) != 1:
             return None
         return lambda: (_matrix(up) @ _matrix(down)).reshape(base.shape)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from cwda.containers.names import split_leaf
 from cwda.containers.tensors import NamedTensor
-from cwda.convolutions.recognise import split_leaf
 
 __all__ = ["not_convolutions"]
 

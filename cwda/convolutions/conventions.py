@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from cwda.containers.names import LEAF
 from cwda.containers.tensors import NamedTensor
-from cwda.convolutions.recognise import LEAF
 
 __all__ = ["usual_names"]
 
@@ -32,10 +32,10 @@ def _of_paddle(tensor: NamedTensor) -> NamedTensor:
         return tensor
     if _PADDLE_OPTIMIZER.fullmatch(tensor.name):
         return replace(tensor, reason="optimizer state")
-    found = _PADDLE.fullmatch(tensor.name)
-    if found is None:
+    match = _PADDLE.fullmatch(tensor.name)
+    if match is None:
         return tensor
-    stem, kind = found.groups()
+    stem, kind = match.groups()
     if kind == "b":
         return replace(tensor, name=f"{stem}.bias")
     transposed = "conv" in stem and "transpose" in stem
@@ -82,9 +82,9 @@ def _is_named(tensor: NamedTensor) -> bool:
 
 
 def _is_placed(tensor: NamedTensor) -> bool:
-    known = tensor.is_conv is False or tensor.reason or tensor.transposed is not None
+    settled = tensor.is_conv is False or tensor.reason or tensor.transposed is not None
     kinds = tensor.dtype is not None and tensor.dtype.is_floating_point
-    return not known and kinds and _POSITION.fullmatch(tensor.name.rpartition(".")[2]) is not None
+    return not settled and kinds and _POSITION.fullmatch(tensor.name.rpartition(".")[2]) is not None
 
 
 def _bias_after(tensors: list[NamedTensor], place: int) -> NamedTensor | None:
@@ -93,9 +93,9 @@ def _bias_after(tensors: list[NamedTensor], place: int) -> NamedTensor | None:
     if place + 1 >= len(tensors):
         return None
     after = tensors[place + 1]
-    beside = after.container == kernel.container and _is_placed(after) and len(after.shape) == 1
+    adjacent = after.container == kernel.container and _is_placed(after) and len(after.shape) == 1
     ends = (kernel.shape[0], kernel.shape[1], kernel.shape[-1])
-    return after if beside and after.shape[0] in ends else None
+    return after if adjacent and after.shape[0] in ends else None
 
 
 def _chain(kernels: list[NamedTensor], biases: list[NamedTensor | None]) -> bool:

@@ -10,9 +10,9 @@ import math
 import re
 from collections.abc import Sequence
 
+from cwda.containers.names import split_leaf
 from cwda.containers.tensors import NamedTensor
 from cwda.convolutions.branches import Branches, Parts, Scopes
-from cwda.convolutions.recognise import split_leaf
 
 __all__ = ["groups_of_single_channels"]
 
@@ -37,33 +37,33 @@ _MULTIPLE = 4
 
 
 def groups_of_single_channels(
-    chosen: Sequence[NamedTensor], tensors: Sequence[NamedTensor]
+    weights: Sequence[NamedTensor], tensors: Sequence[NamedTensor]
 ) -> list[tuple[int, str]]:
     """For each convolution the likeliest groups, if its filters see one channel, and why.
 
     Elsewhere, and where there is no question, the groups are 1 and the words are empty.
     `tensors` are all of the source, linear layers among them.
     """
-    evidence = _Evidence(chosen, tensors)
-    return [evidence.judge(index) for index in range(len(chosen))]
+    evidence = _Evidence(weights, tensors)
+    return [evidence.judge(index) for index in range(len(weights))]
 
 
 class _Evidence:
     """What all layers together tell about those that see one channel."""
 
-    def __init__(self, chosen: Sequence[NamedTensor], tensors: Sequence[NamedTensor]) -> None:
-        self._chosen = chosen
+    def __init__(self, weights: Sequence[NamedTensor], tensors: Sequence[NamedTensor]) -> None:
+        self._weights = weights
         self._paths: list[Parts] = [
-            (*tensor.container, *tensor.name.split("."))[:-1] for tensor in chosen
+            (*tensor.container, *tensor.name.split("."))[:-1] for tensor in weights
         ]
-        self._sizes = [(_outputs(tensor), tensor.shape[1]) for tensor in chosen]
+        self._sizes = [(_outputs(tensor), tensor.shape[1]) for tensor in weights]
         self._pairs = set(self._sizes)
         self._made = {filters for filters, inputs in self._sizes if inputs > 1}
         self._sorted = self._paths == sorted(self._paths)
         self._threes = sum(inputs == 3 for _, inputs in self._sizes)
         #: Whether some layer sees a colour image, so that one channel is not an image.
-        self._colour = any(map(self._sees_colours, range(len(chosen))))
-        single = [t for t in chosen if t.shape[1] == 1 < t.shape[0]]
+        self._colour = any(map(self._sees_colours, range(len(weights))))
+        single = [t for t in weights if t.shape[1] == 1 < t.shape[0]]
         self._single = len(single)
         self._spread = {t.shape[0] for t in single if _positions(t) > 1}
         self._scopes = Scopes(self._paths, self._sizes)
@@ -76,7 +76,7 @@ class _Evidence:
 
     def judge(self, index: int) -> tuple[int, str]:
         """The groups of a layer, and why."""
-        tensor, path = self._chosen[index], self._paths[index]
+        tensor, path = self._weights[index], self._paths[index]
         if tensor.groups is not None or tensor.shape[1] != 1 or tensor.shape[0] == 1:
             return 1, ""
         block = next((n for n, part in enumerate(path) if _PARALLEL.fullmatch(part)), None)
@@ -91,7 +91,7 @@ class _Evidence:
         filters = self._sizes[index][0]
         if any(map(_NAMED.fullmatch, self._paths[index])):
             return self._depthwise(index, "its name says so")
-        if self._linear.surround(self._chosen[index]):
+        if self._linear.surround(self._weights[index]):
             return filters, _DEPTHWISE.format("it lies between linear layers") + _CORRECTS
         against = self._in_colour(index) if self._colour else self._in_grey(index)
         if against is None:
@@ -102,10 +102,10 @@ class _Evidence:
         filters, before = self._sizes[index][0], self._sizes[index - 1][0]
         multiple, rest = divmod(filters, before)
         path = self._paths[index]
-        beside = index > 0 and path[:-1] == self._paths[index - 1][:-1]
-        beside = beside or (multiple == 2 and any(map(_DOWN.fullmatch, path)))
+        adjacent = index > 0 and path[:-1] == self._paths[index - 1][:-1]
+        adjacent = adjacent or (multiple == 2 and any(map(_DOWN.fullmatch, path)))
         several = before > 1 and not rest and 1 < multiple <= _MULTIPLE
-        if beside and several and (filters, before) not in self._pairs:
+        if adjacent and several and (filters, before) not in self._pairs:
             return before, _MULTIPLIED.format(multiple, before) + _CORRECTS
         return filters, _DEPTHWISE.format(why) + _CORRECTS
 
@@ -127,7 +127,7 @@ class _Evidence:
         """What speaks against depthwise where the network sees colours; None if nothing does."""
         path, filters = self._paths[index], self._sizes[index][0]
         before = self._sizes[index - 1][0]
-        if _positions(self._chosen[index]) == 1 and filters not in self._spread:
+        if _positions(self._weights[index]) == 1 and filters not in self._spread:
             return "its kernel has one position"
         lone = self._scopes.is_lone(path)
         if index == 0:  # in a sorted file the first layer may be any
@@ -160,7 +160,7 @@ class _Evidence:
             return None if late else ""
         if index == self._stem:
             return "it is named as the first layer of a network"
-        if _positions(self._chosen[index]) == 1 and filters not in self._spread:
+        if _positions(self._weights[index]) == 1 and filters not in self._spread:
             return "its kernel has one position"
         if self._branches.begins(index):
             return "it begins a branch as the first layer does"
@@ -175,7 +175,7 @@ class _Evidence:
         return None if follows else "no layer before it has as many filters"
 
     def _changes_axes(self, index: int) -> bool:
-        return len(self._chosen[index].shape) != len(self._chosen[index - 1].shape)
+        return len(self._weights[index].shape) != len(self._weights[index - 1].shape)
 
     def _beside_as_many(self, index: int) -> bool:
         """Whether the layer before it lies in the same module and has as many filters."""
@@ -185,9 +185,9 @@ class _Evidence:
 
     def _next_mixes(self, index: int) -> int:
         """Positions of the next layer's kernel if it mixes the layer's filters; else 0."""
-        if index + 1 == len(self._chosen) or self._sizes[index + 1][1] != self._sizes[index][0]:
+        if index + 1 == len(self._weights) or self._sizes[index + 1][1] != self._sizes[index][0]:
             return 0
-        return _positions(self._chosen[index + 1])
+        return _positions(self._weights[index + 1])
 
 
 class _Linear:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import torch
 
+from cwda.containers.names import split_leaf
 from cwda.containers.tensors import Content, NamedTensor
 from cwda.convolutions.adapters import add_adapters
 from cwda.convolutions.attention import not_convolutions
@@ -18,7 +19,7 @@ from cwda.convolutions.names import layer_names
 from cwda.convolutions.options import Options
 from cwda.convolutions.parametrised import combine
 from cwda.convolutions.positions import with_positions
-from cwda.convolutions.recognise import split_leaf, why_not
+from cwda.convolutions.recognise import why_not
 from cwda.convolutions.scales import along_axes, apply_scales
 from cwda.convolutions.stacked import without_stacks
 from cwda.errors import SourceError, UnreadableError
@@ -45,39 +46,39 @@ def network_from(content: Content, name: str, provenance: Provenance, options: O
     tensors = _under_key(content.tensors, options.weights_key, skipped)
     tensors = add_adapters(apply_scales(combine(usual_names(tensors))))
     tensors = without_stacks(with_positions(tensors), options.layout)
-    chosen = _convolutions(tensors, skipped, content.format, options.weights_key or "")
-    if not chosen:
+    weights = _convolutions(tensors, skipped, content.format, options.weights_key or "")
+    if not weights:
         raise UnreadableError(_nothing(content, skipped))
-    _require_size(chosen, content.stored)
-    names = layer_names(chosen)
+    _require_size(weights, content.stored)
+    names = layer_names(weights)
     _check_patterns(names, options)
-    told = [matches(name, options.transposed) for name in names]
-    chosen = arrange(chosen, names, tensors, options.layout, told, content.format)
-    chosen = along_axes(chosen, told)
-    refused = [t for t in chosen if t.reason]
+    by_user = [matches(name, options.transposed) for name in names]
+    weights = arrange(weights, names, tensors, options.layout, by_user, content.format)
+    weights = along_axes(weights, by_user)
+    refused = [t for t in weights if t.reason]
     if refused:
         skipped += [Skipped(t.path, t.shape, t.reason) for t in refused]
-        names = [name for name, t in zip(names, chosen, strict=True) if not t.reason]
-        chosen = [t for t in chosen if not t.reason]
-    if not chosen:
+        names = [name for name, t in zip(names, weights, strict=True) if not t.reason]
+        weights = [t for t in weights if not t.reason]
+    if not weights:
         raise UnreadableError(_nothing(content, skipped))
-    guesses = groups_of_single_channels(chosen, tensors)
-    settled, notes = _settle(chosen, names, options, guesses)
+    guesses = groups_of_single_channels(weights, tensors)
+    settled, notes = _settle(weights, names, options, guesses)
     layers = tuple(
         _layer(tensor, name, *kind)
-        for tensor, name, kind in zip(chosen, names, settled, strict=True)
+        for tensor, name, kind in zip(weights, names, settled, strict=True)
     )
-    notes += kept_averages(chosen, content.format)
+    notes += kept_averages(weights, content.format)
     return Network(name, layers, provenance, tuple(skipped), (*content.assumptions, *notes))
 
 
-def _require_size(chosen: list[NamedTensor], stored: int) -> None:
+def _require_size(weights: list[NamedTensor], stored: int) -> None:
     """Refuse sources whose tensors repeat one another without end."""
-    if len(chosen) > MAX_LAYERS:
+    if len(weights) > MAX_LAYERS:
         raise UnreadableError(
-            f"{len(chosen):,} convolutions, more than {MAX_LAYERS:,}; give a part of the network"
+            f"{len(weights):,} convolutions, more than {MAX_LAYERS:,}; give a part of the network"
         )
-    needed = sum(math.prod(t.shape) * (t.dtype.itemsize if t.dtype else 1) for t in chosen)
+    needed = sum(math.prod(t.shape) * (t.dtype.itemsize if t.dtype else 1) for t in weights)
     if stored and needed > stored + MAX_REPEATED:
         raise UnreadableError(
             f"its convolutions take {needed:,} bytes, the file {stored:,}: the same data are "
@@ -111,7 +112,7 @@ def _convolutions(
     """The convolution weights in order; other tensors of 3 axes or more go to `skipped`."""
     biases = {split_leaf(t.path)[0]: t for t in tensors if split_leaf(t.name)[1] in ("bias", "b")}
     others = not_convolutions(tensors)
-    chosen: list[NamedTensor] = []
+    weights: list[NamedTensor] = []
     left_out: list[Skipped] = []
     for tensor in tensors:
         if len(tensor.shape) < 3:
@@ -121,15 +122,15 @@ def _convolutions(
         if reason:
             left_out.append(Skipped(tensor.path, tensor.shape, reason))
         else:
-            chosen.append(tensor)
-    chosen, copies = split_copies(chosen, format)
+            weights.append(tensor)
+    weights, copies = split_copies(weights, format)
     left_out += [Skipped(t.path, t.shape, reason) for t, reason in copies]
     skipped += left_out
-    return merge_names(chosen)
+    return merge_names(weights)
 
 
 def _settle(
-    chosen: list[NamedTensor],
+    weights: list[NamedTensor],
     names: list[str],
     options: Options,
     guesses: list[tuple[int, str]],
@@ -137,18 +138,18 @@ def _settle(
     """Groups and transposition of each layer, and in words what was assumed."""
     settled: list[tuple[int, bool]] = []
     notes: dict[str, list[str]] = {}
-    for tensor, name, guess in zip(chosen, names, guesses, strict=True):
+    for tensor, name, guess in zip(weights, names, guesses, strict=True):
         kind, assumed = _settle_one(tensor, name, options, guess)
         for note in filter(None, (*tensor.assumption.split("; "), *assumed)):
             notes.setdefault(note, []).append(name)
         settled.append(kind)
-    told = [_note(text, layers, len(names)) for text, layers in notes.items()]
-    return settled, told + _aliases(chosen, names)
+    lines = [_note(text, layers, len(names)) for text, layers in notes.items()]
+    return settled, lines + _aliases(weights, names)
 
 
-def _aliases(chosen: list[NamedTensor], names: list[str]) -> list[str]:
+def _aliases(weights: list[NamedTensor], names: list[str]) -> list[str]:
     """In words which layers have several names."""
-    several = [(n, t.also) for t, n in zip(chosen, names, strict=True) if t.also]
+    several = [(n, t.also) for t, n in zip(weights, names, strict=True) if t.also]
     if not several:
         return []
     shown = "; ".join(

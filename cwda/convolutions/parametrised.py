@@ -21,7 +21,7 @@ def combine(tensors: list[NamedTensor]) -> list[NamedTensor]:
     """Replace the factors of each weight by the weight, at the place of the first factor."""
     tensors = _masks_applied(tensors)
     by_path = {(tensor.container, tensor.name): tensor for tensor in tensors}
-    beside = _tensors_of_parametrisations(tensors)
+    counts = _tensors_of_parametrisations(tensors)
     made: dict[int, NamedTensor] = {}
     used: set[int] = set()
     for tensor in tensors:
@@ -31,7 +31,7 @@ def combine(tensors: list[NamedTensor]) -> list[NamedTensor]:
             stem = tensor.name[: -len(suffixes[0])]
             factors = [by_path.get((tensor.container, stem + suffix)) for suffix in suffixes]
             present = [factor for factor in factors if factor is not None]
-            more = beside.get(_parametrised_stem(tensor), 0) > len(suffixes)
+            more = counts.get(_parametrised_stem(tensor), 0) > len(suffixes)
             if len(present) == len(suffixes) and _readable(present) and not more:
                 weight = rule(present, f"{stem}weight")
                 if weight is not None:
@@ -54,8 +54,8 @@ _ORIGINALS = tuple(f"{_PARAMETRISED}original{number}" for number in ("", "0", "1
 
 def _parametrised_stem(tensor: NamedTensor) -> tuple[tuple[str, ...], str]:
     """The parametrised weight that a tensor belongs to."""
-    stem, found, _ = tensor.name.partition(_PARAMETRISED)
-    return (tensor.container, stem if found else "")
+    stem, separator, _ = tensor.name.partition(_PARAMETRISED)
+    return (tensor.container, stem if separator else "")
 
 
 def _tensors_of_parametrisations(
@@ -107,15 +107,16 @@ def _readable(factors: list[NamedTensor]) -> bool:
 
 
 def _made(
-    factors: list[NamedTensor], name: str, read: Callable[[], Tensor], how: str
+    factors: list[NamedTensor], name: str, read: Callable[[], Tensor], words: str
 ) -> NamedTensor:
     places = tuple(factor.storage for factor in factors)
+    notes = (*(factor.assumption for factor in factors), words)
     return replace(
         factors[0],
         name=name,
         read=read,
         storage=None if None in places else places,
-        assumption="; ".join(dict.fromkeys(filter(None, (*(f.assumption for f in factors), how)))),
+        assumption="; ".join(dict.fromkeys(filter(None, notes))),
     )
 
 
@@ -123,9 +124,11 @@ def _masked(factors: list[NamedTensor], name: str) -> NamedTensor | None:
     original, mask = factors
     if mask.shape != original.shape:
         return None
-    how = "effective weights: weight_orig times weight_mask, as torch.nn.utils.prune computes them"
-    how = how.replace("weight_", f"{name.rpartition('.')[2]}_")
-    return _made(factors, name, lambda: original.read() * mask.read(), how)
+    leaf = name.rpartition(".")[2]
+    words = (
+        f"effective weights: {leaf}_orig times {leaf}_mask, as torch.nn.utils.prune computes them"
+    )
+    return _made(factors, name, lambda: original.read() * mask.read(), words)
 
 
 def _weight_norm(factors: list[NamedTensor], name: str) -> NamedTensor | None:

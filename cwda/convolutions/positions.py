@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from cwda.containers.names import split_leaf
 from cwda.containers.tensors import NamedTensor
-from cwda.convolutions.recognise import split_leaf
 
 __all__ = ["with_positions"]
 

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 import re
 
+from cwda.containers.names import LEAF, is_weight_name, split_leaf
 from cwda.containers.storages import QUANTISED
 from cwda.containers.tensors import NamedTensor
 from cwda.convolutions.adapters import ADAPTER, is_adapter
 
-__all__ = ["LEAF", "is_weight_name", "split_leaf", "why_not"]
-
-#: Last part of the name of a convolution's weight.
-LEAF = re.compile(
-    r"weights?|kernel|w|W|filters?|(depthwise|pointwise)_(kernel|weights)|weight_orig"
-)
-#: Endings that do as well for four axes or more, where little else has so many.
-_ENDING = re.compile(r".*_(weights?|kernel|w|W)(_\d+)?")
+__all__ = ["why_not"]
 
 #: Origin of weights that a graph uses: whatever their names are, they are not copies.
 _GRAPH = "onnx."
@@ -54,37 +47,12 @@ def why_not(tensor: NamedTensor, bias: NamedTensor | None, key: str = "") -> str
     )
 
 
-@functools.lru_cache(maxsize=200_000)  # asked several times for each tensor
-def split_leaf(name: str) -> tuple[str, str]:
-    """The name of a tensor's layer and the tensor's own, which a dot, slash or comma divides.
-
-    Examples
-    --------
-    >>> split_leaf("params,Conv_0,kernel")
-    ('params,Conv_0', 'kernel')
-    """
-    end = max(name.rfind("."), name.rfind("/"), name.rfind(","))
-    return name[: max(end, 0)], name[end + 1 :]
-
-
-def is_weight_name(name: str, ndim: int) -> bool:
-    """Whether a tensor of so many axes is named like a convolution's weight.
-
-    Examples
-    --------
-    >>> is_weight_name("conv1.kernel", 3), is_weight_name("conv1_w", 3), is_weight_name("x_w", 4)
-    (True, False, True)
-    """
-    leaf = split_leaf(name)[1]
-    return bool(LEAF.fullmatch(leaf) or (ndim > 3 and _ENDING.fullmatch(leaf)))
-
-
 def _by_place(tensor: NamedTensor, key: str) -> str:
     if tensor.origin.startswith(_GRAPH):
         return ""
-    told = tensor.is_conv and tensor.transposed is not None
+    certain = tensor.is_conv and tensor.transposed is not None
     named = LEAF.fullmatch(split_leaf(tensor.name)[1])  # arrays of an archive may be anything
-    if not (told and named) and (reason := _by_parts(tensor, key)):
+    if not (certain and named) and (reason := _by_parts(tensor, key)):
         return reason
     leaf = split_leaf(tensor.name)[1]
     if _SLOT.fullmatch(leaf):

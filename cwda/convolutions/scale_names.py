@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from cwda.containers.names import split_leaf
 from cwda.containers.tensors import NamedTensor
-from cwda.convolutions.recognise import split_leaf
 
-__all__ = ["ABSMAX", "Beside", "Neighbours"]
+__all__ = ["ABSMAX", "NearbyScales", "Neighbours"]
 
 #: What bitsandbytes calls the largest magnitudes of the rows of an int8 weight.
 ABSMAX = "SCB"
@@ -28,7 +28,7 @@ _DICT = re.compile(r"(weights?_)?scal(e|es|ings?|ing_factors)(_dict)?", re.IGNOR
 
 
 @dataclass(frozen=True)
-class Beside:
+class NearbyScales:
     """Scales of a weight, and tensors of which no one knows whether they are."""
 
     scales: list[NamedTensor]
@@ -53,7 +53,7 @@ class Neighbours:
             if tensor.container and _DICT.fullmatch(tensor.container[-1]):
                 self._elsewhere.setdefault(tensor.name, []).append(tensor)
 
-    def beside(self, weight: NamedTensor) -> Beside:
+    def near(self, weight: NamedTensor) -> NearbyScales:
         """What may be the scale of a weight."""
         stem, leaf = split_leaf(weight.name)
         mates = [
@@ -68,11 +68,11 @@ class Neighbours:
         mates = [(name, tensor) for name, tensor in mates if not _OF_OTHERS.search(name)]
         scales = [(name, t) for name, t in mates if "scal" in name.lower() or name == ABSMAX]
         own = [tensor for name, tensor in scales if _OF_WEIGHT.search(name)]
-        chosen = own or [tensor for _, tensor in scales]
-        chosen = chosen or self._elsewhere.get(weight.name, [])
+        scales_of_weight = own or [tensor for _, tensor in scales]
+        scales_of_weight = scales_of_weight or self._elsewhere.get(weight.name, [])
         called = {id(tensor) for _, tensor in scales}
         unknown = [t for name, t in mates if id(t) not in called and _is_perhaps(name, t, weight)]
-        return Beside(chosen, unknown)
+        return NearbyScales(scales_of_weight, unknown)
 
 
 def _is_perhaps(name: str, tensor: NamedTensor, weight: NamedTensor) -> bool:

@@ -13,11 +13,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from cwda.containers.names import split_leaf
 from cwda.containers.storages import QUANTISED
 from cwda.containers.tensors import NamedTensor, VectorScale
 from cwda.convolutions.adapters import is_adapter
-from cwda.convolutions.recognise import split_leaf
-from cwda.convolutions.scale_names import ABSMAX, Beside, Neighbours
+from cwda.convolutions.scale_names import ABSMAX, NearbyScales, Neighbours
 
 __all__ = ["along_axes", "apply_scales"]
 
@@ -44,30 +44,30 @@ def apply_scales(tensors: list[NamedTensor]) -> list[NamedTensor]:
     used: set[int] = set()
     made: dict[int, NamedTensor] = {}
     for tensor in small:
-        beside, zero = neighbours.beside(tensor), _zero_point(tensor, by_path)
-        used.update(id(each) for each in (*beside.scales, zero) if each is not None)
-        scaled = _scaled(tensor, beside, zero)
+        nearby, zero = neighbours.near(tensor), _zero_point(tensor, by_path)
+        used.update(id(each) for each in (*nearby.scales, zero) if each is not None)
+        scaled = _scaled(tensor, nearby, zero)
         if scaled.scale is not None and adapted:  # adapters are added to PyTorch's order
             scaled = _along_axis(scaled, scaled.scale, bool(scaled.transposed))
         made[id(tensor)] = scaled
     return [made.get(id(tensor), tensor) for tensor in tensors if id(tensor) not in used]
 
 
-def along_axes(chosen: list[NamedTensor], told: Sequence[bool]) -> list[NamedTensor]:
+def along_axes(weights: list[NamedTensor], by_user: Sequence[bool]) -> list[NamedTensor]:
     """Multiply by the scales in a row, along the filters if they fit, else along the inputs.
 
     Parameters
     ----------
-    chosen : list of NamedTensor
+    weights : list of NamedTensor
         In PyTorch's order of axes.
-    told : sequence of bool
+    by_user : sequence of bool
         Whether the user says that a layer is transposed.
     """
     return [
         tensor
         if tensor.scale is None
-        else _along_axis(tensor, tensor.scale, bool(told_so or tensor.transposed))
-        for tensor, told_so in zip(chosen, told, strict=True)
+        else _along_axis(tensor, tensor.scale, bool(by_user_too or tensor.transposed))
+        for tensor, by_user_too in zip(weights, by_user, strict=True)
     ]
 
 
@@ -76,11 +76,11 @@ def _along_axis(tensor: NamedTensor, scale: VectorScale, transposed: bool) -> Na
     axis = next((axis for axis in axes if tensor.shape[axis] == scale.count), None)
     if axis is None:
         return _refused(tensor, _sizes((scale.count,), tensor.shape))
-    chosen = axis
+    own_axis = axis
     what = f"{scale.how}, one per {_AXES[axes.index(axis)]}"
     return replace(
         tensor,
-        read=lambda: scale.apply(tensor.read(), chosen),
+        read=lambda: scale.apply(tensor.read(), own_axis),
         scale=None,
         assumption="; ".join(filter(None, (what, tensor.assumption))),
     )
@@ -110,14 +110,14 @@ def _zero_point(tensor: NamedTensor, by_path: _Known) -> NamedTensor | None:
     return next((by_path[key] for key in keys if key in by_path), None)
 
 
-def _scaled(tensor: NamedTensor, beside: Beside, zero: NamedTensor | None) -> NamedTensor:
+def _scaled(tensor: NamedTensor, nearby: NearbyScales, zero: NamedTensor | None) -> NamedTensor:
     assert tensor.dtype is not None
-    if not beside.scales:
-        return _without(tensor, beside.unknown)
-    scale = beside.scales[0]
-    names = ", ".join(split_leaf(each.path)[1] for each in beside.scales[:4])
-    if len(beside.scales) > 1:
-        return _refused(tensor, f"it has {len(beside.scales)} scales: {names}")
+    if not nearby.scales:
+        return _without(tensor, nearby.unknown)
+    scale = nearby.scales[0]
+    names = ", ".join(split_leaf(each.path)[1] for each in nearby.scales[:4])
+    if len(nearby.scales) > 1:
+        return _refused(tensor, f"it has {len(nearby.scales)} scales: {names}")
     if scale.reason or scale.dtype is None:
         why = scale.reason or "a type that torch lacks"
         return _refused(tensor, f"its scale cannot be read: {why}")
@@ -126,12 +126,12 @@ def _scaled(tensor: NamedTensor, beside: Beside, zero: NamedTensor | None) -> Na
     if tensor.dtype is torch.uint8 and zero is None:
         return _refused(tensor, "its unsigned integers have a scale but no zero point")
     less = "" if zero is None else "less their zero points "
-    how = f"{_kind(tensor)} weights {less}times the scales next to them"
+    words = f"{_kind(tensor)} weights {less}times the scales next to them"
     if names not in _USUAL:
-        how += f" ({names})"
+        words += f" ({names})"
     if _is_row(scale, tensor.shape):
-        return _in_a_row(tensor, scale, zero, how)
-    return _spread_out(tensor, scale, zero, how)
+        return _in_a_row(tensor, scale, zero, words)
+    return _spread_out(tensor, scale, zero, words)
 
 
 #: Names of scales that say what they are.
@@ -159,13 +159,13 @@ def _factor(scale: NamedTensor) -> float:
 
 def _is_row(scale: NamedTensor, shape: tuple[int, ...]) -> bool:
     """Whether a scale is a vector along some axis, of which its shape does not tell which."""
-    given = scale.shape
-    count = math.prod(given)
-    return count > 1 and len(given) != len(shape) and count in given and count in shape
+    counts = scale.shape
+    count = math.prod(counts)
+    return count > 1 and len(counts) != len(shape) and count in counts and count in shape
 
 
 def _in_a_row(
-    tensor: NamedTensor, scale: NamedTensor, zero: NamedTensor | None, how: str
+    tensor: NamedTensor, scale: NamedTensor, zero: NamedTensor | None, words: str
 ) -> NamedTensor:
     count, factor = math.prod(scale.shape), _factor(scale)
     if zero is not None and math.prod(zero.shape) not in (1, count):
@@ -183,16 +183,16 @@ def _in_a_row(
         tensor,
         dtype=torch.float32,
         read=lambda: tensor.read().to(torch.float32),
-        scale=VectorScale(count, apply, how),
+        scale=VectorScale(count, apply, words),
     )
 
 
 def _spread_out(
-    tensor: NamedTensor, scale: NamedTensor, zero: NamedTensor | None, how: str
+    tensor: NamedTensor, scale: NamedTensor, zero: NamedTensor | None, words: str
 ) -> NamedTensor:
-    spread, where = _spread(scale, tensor.shape)
+    spread, spacing = _spread(scale, tensor.shape)
     if spread is None:
-        return _refused(tensor, where)
+        return _refused(tensor, spacing)
     shift: Callable[[Tensor], Tensor] | None = None
     if zero is not None:
         shift, problem = _spread(zero, tensor.shape)
@@ -206,7 +206,7 @@ def _spread_out(
             values = values - shift(zero.read().to(torch.float32))
         return values * (spread(scale.read().to(torch.float32)) * factor)
 
-    return replace(tensor, dtype=torch.float32, read=read, assumption=f"{how}, {where}")
+    return replace(tensor, dtype=torch.float32, read=read, assumption=f"{words}, {spacing}")
 
 
 def _refused(tensor: NamedTensor, problem: str) -> NamedTensor:
@@ -218,8 +218,8 @@ def _refused(tensor: NamedTensor, problem: str) -> NamedTensor:
     )
 
 
-def _sizes(given: tuple[int, ...], shape: tuple[int, ...]) -> str:
-    return f"{' x '.join(map(str, given))} scales for {' x '.join(map(str, shape))} weights"
+def _sizes(counts: tuple[int, ...], shape: tuple[int, ...]) -> str:
+    return f"{' x '.join(map(str, counts))} scales for {' x '.join(map(str, shape))} weights"
 
 
 _Spread = Callable[[Tensor], Tensor]
@@ -232,24 +232,24 @@ def _spread(scale: NamedTensor, shape: tuple[int, ...]) -> tuple[_Spread | None,
         return None, f"its scale cannot be read: {scale.reason or 'a type that torch lacks'}"
     if math.prod(scale.shape) == 1:
         return lambda values: values.reshape(()), "one for the whole tensor"
-    given = scale.shape
-    axis = _only_axis(given, shape)
+    counts = scale.shape
+    axis = _only_axis(counts, shape)
     if axis is not None:
         full = [1] * len(shape)
         full[axis] = shape[axis]
-        where = f"one per {_AXES[axis]}" if axis < 2 else f"one along axis {axis} as stored"
-        return lambda values: values.reshape(full), where
-    if len(given) == 2:
-        given = (*given, *[1] * (len(shape) - 2))
-    if len(given) != len(shape):
+        spacing = f"one per {_AXES[axis]}" if axis < 2 else f"one along axis {axis} as stored"
+        return lambda values: values.reshape(full), spacing
+    if len(counts) == 2:
+        counts = (*counts, *[1] * (len(shape) - 2))
+    if len(counts) != len(shape):
         return None, sizes
-    blocks = [_block(size, count) for size, count in zip(shape, given, strict=True)]
+    blocks = [_block(size, count) for size, count in zip(shape, counts, strict=True)]
     if None in blocks:
         return None, sizes
     lengths = [block for block in blocks if block is not None]
 
     def spread(values: Tensor) -> Tensor:
-        values = values.reshape(given)
+        values = values.reshape(counts)
         for axis, (size, length) in enumerate(zip(shape, lengths, strict=True)):
             values = values.repeat_interleave(length, axis).narrow(axis, 0, size)
         return values
@@ -257,14 +257,14 @@ def _spread(scale: NamedTensor, shape: tuple[int, ...]) -> tuple[_Spread | None,
     return spread, "one per block of " + " x ".join(map(str, lengths))
 
 
-def _only_axis(given: tuple[int, ...], shape: tuple[int, ...]) -> int | None:
+def _only_axis(counts: tuple[int, ...], shape: tuple[int, ...]) -> int | None:
     """The axis of a weight that a scale runs along; None if it is not along one alone."""
-    if len(given) == len(shape):
-        axes = [axis for axis, count in enumerate(given) if count != 1]
-        return axes[0] if len(axes) == 1 and given[axes[0]] == shape[axes[0]] else None
-    if math.prod(given) != given[0]:
+    if len(counts) == len(shape):
+        axes = [axis for axis, count in enumerate(counts) if count != 1]
+        return axes[0] if len(axes) == 1 and counts[axes[0]] == shape[axes[0]] else None
+    if math.prod(counts) != counts[0]:
         return None
-    return next((axis for axis in (0, 1) if shape[axis] == given[0]), None)
+    return next((axis for axis in (0, 1) if shape[axis] == counts[0]), None)
 
 
 def _block(size: int, count: int) -> int | None:

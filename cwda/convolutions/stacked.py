@@ -13,8 +13,8 @@ from dataclasses import replace
 
 from torch import Tensor
 
+from cwda.containers.names import split_leaf
 from cwda.containers.tensors import NamedTensor
-from cwda.convolutions.recognise import split_leaf
 from cwda.layers import matches
 
 __all__ = ["without_stacks"]

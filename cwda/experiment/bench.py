@@ -1,4 +1,4 @@
-"""The bench on which the cells of one run are measured, one after the other."""
+"""The bench on which the trials of one experiment are measured, one after the other."""
 
 from __future__ import annotations
 
@@ -7,27 +7,25 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
-from urllib.parse import quote
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
 from cwda.errors import SelectionError
-from cwda.experiment.cells import Cell, Grid
 from cwda.experiment.finetune import FineTuning, fine_tune
-from cwda.experiment.store import Store
-from cwda.experiment.subject import Scores, Subject
+from cwda.experiment.result import Accuracy
+from cwda.experiment.specimen import Specimen
+from cwda.experiment.trials import Outcome, Scores, Scoring, Trial, Trials
+from cwda.files import whole_file
+from cwda.grid import Store, run
 from cwda.models.data import Images
 from cwda.pruning.masks import Masks
 from cwda.pruning.plan import Plan
 from cwda.pruning.planning import make_plan
 
-__all__ = ["Bench", "OnProgress"]
-
-#: Told images done, images to do in all, and what is being done.
-OnProgress = Callable[[float, float, str], None]
+__all__ = ["Bench"]
 
 # A training step costs about three forward passes.
 _TRAINING = 3
@@ -35,186 +33,169 @@ _TRAINING = 3
 
 @dataclass(eq=False)
 class Bench:
-    """What the cells of one run share.
+    """What the trials of one experiment share.
 
     Attributes
     ----------
     network : str
         Its name in tables.
-    subject : Subject
+    specimen : Specimen
         The network, with the images it is tested on.
+    folder : Path
+        Keeps plans, and the last good epoch of each fine-tuning.
     store : Store
         Keeps what is done.
     train : Images
         Calibration images are drawn from these.
     samples : int
-        How many.
+        Number of calibration images.
     finetune_on : Images
-        Images of fine-tuning.
-    how : FineTuning or None
+        Images for fine-tuning.
+    finetuning : FineTuning or None
         Its schedule.
     """
 
     network: str
-    subject: Subject
+    specimen: Specimen
+    folder: Path
     store: Store
     train: Images
     samples: int
     finetune_on: Images
-    how: FineTuning | None
+    finetuning: FineTuning | None
     #: Accuracies by digest of the selection: equal selections are measured once.
-    known: dict[str, float] = field(default_factory=dict)
-    _scores: dict[str, Scores] = field(default_factory=dict)
+    _measured: dict[str, float] = field(default_factory=dict)
 
-    def all(self, grid: Grid, on_progress: OnProgress | None) -> list[dict[str, Any]]:
-        """The records of all cells, those of earlier runs first read, then the rest measured."""
-        records = {cell: self.store.record(cell) for cell in grid.cells()}
-        for record in filter(None, records.values()):
-            if record["stage"] == "pruned" and not record["reason"]:
-                self.known[record["selection"]] = record["accuracy"]
-        missing = [cell for cell, record in records.items() if record is None]
-        progress = _Progress(sum(map(self._images, missing)), on_progress)
-        for cell in missing:
-            progress.begin(cell.name)
-            start = time.perf_counter()
-            record = self._measure(cell, grid.criteria, progress.advance)
-            record["seconds"] = round(time.perf_counter() - start, 3)
-            records[cell] = record
-            self.store.keep_record(cell, record)
-            progress.end(self._images(cell))
-        return [record for record in records.values() if record]
+    def measure(self, trials: Trials) -> list[Accuracy]:
+        """The rows of all trials: those of earlier runs are read, the others measured."""
+        for trial, outcome in self.store.all(Trial):
+            if trial.stage == "pruned" and not outcome.row.reason:
+                self._measured[outcome.selection] = outcome.row.accuracy
+        run(
+            trials,
+            lambda trial: self._timed(trial, trials.criteria),
+            store=self.store,
+            what="experiment",
+            size=self._images,
+        )
+        return [self.store[trial].row for trial in trials]
 
     def scores(self, criteria: Sequence[str], seed: int) -> dict[str, Scores]:
         """Scores by criterion with one seed: kept ones, or new ones from one pass."""
-        names = {each: f"{quote(each, safe='')}-seed{seed}" for each in criteria}
-        for each in criteria:
-            kept = None if names[each] in self._scores else self.store.scores(names[each])
-            if kept is not None:
-                self._scores[names[each]] = kept
-        missing = [each for each in criteria if names[each] not in self._scores]
+        missing = [name for name in criteria if Scoring(name, seed) not in self.store]
         if missing:
             calibration = self.train.sample(min(self.samples, len(self.train)), seed)
-            for each, scores in self.subject.scores(missing, calibration, seed).items():
-                self.store.keep_scores(names[each], {"criterion": each, **scores})
-                self._scores[names[each]] = scores
-        return {each: self._scores[names[each]] for each in criteria}
+            for name, scores in self.specimen.scores(missing, calibration, seed).items():
+                self.store.keep(Scoring(name, seed), scores)
+        return {name: self.store[Scoring(name, seed)] for name in criteria}
 
-    def plan(self, cell: Cell, criteria: Sequence[str] = ()) -> Plan | str:
-        """The plan of a cell, or why there is none."""
-        scores = self.scores(criteria or [cell.criterion], cell.seed)[cell.criterion]
-        given = {layer: np.array(row) for layer, row in scores["scores"].items()}
+    def plan(self, trial: Trial, criteria: Sequence[str] = ()) -> Plan | str:
+        """The plan of a trial, or why there is none."""
+        scored = self.scores(criteria or [trial.criterion], trial.seed)[trial.criterion]
+        scores = {layer: np.array(row) for layer, row in scored.scores.items()}
         try:
             return make_plan(
-                self.subject.model,
-                given,
-                cell.ratio,
-                self.subject.coupling,
-                strategy=cell.strategy,  # type: ignore[arg-type]
-                label=cell.criterion,
+                self.specimen.model,
+                scores,
+                trial.ratio,
+                self.specimen.coupling,
+                strategy=trial.strategy,  # type: ignore[arg-type]
+                label=trial.criterion,
             )
         except SelectionError as error:
-            return next(iter(scores["reasons"].values()), str(error))
+            return next(iter(scored.reasons.values()), str(error))
 
-    def _measure(
-        self, cell: Cell, criteria: Sequence[str], on_images: Callable[[float], None]
-    ) -> dict[str, Any]:
-        subject, record = self.subject, self._record(cell)
-        if cell.stage == "unpruned":
-            return record | self._accuracy(subject.accuracy(subject.model, on_images))
-        plan = self.plan(cell, criteria)
+    def _timed(self, trial: Trial, criteria: Sequence[str]) -> Outcome:
+        start = time.perf_counter()
+        outcome = self._outcome(trial, criteria)
+        seconds = round(time.perf_counter() - start, 3)
+        return replace(outcome, row=replace(outcome.row, seconds=seconds))
+
+    def _outcome(self, trial: Trial, criteria: Sequence[str]) -> Outcome:
+        specimen, row = self.specimen, self._row(trial)
+        if trial.stage == "unpruned":
+            return Outcome(self._with_accuracy(row, specimen.accuracy(specimen.model)), "")
+        plan = self.plan(trial, criteria)
         if isinstance(plan, str):
-            return record | {"reason": plan}
-        self.store.keep_plan(cell, plan)
-        record |= _sizes(plan)
-        if cell.stage == "pruned":
-            digest = record["selection"]
-            if digest not in self.known:
-                with Masks(subject.model, plan, subject.coupling):
-                    self.known[digest] = subject.accuracy(subject.model, on_images)
-            return record | self._accuracy(self.known[digest])
-        return record | self._finetuned(cell, plan, on_images)
+            return Outcome(replace(row, reason=plan), "")
+        self._keep(plan, trial)
+        row, selection = _with_sizes(row, plan), _digest(plan)
+        if trial.stage == "finetuned":
+            return Outcome(self._finetuned(trial, plan, row), selection)
+        if selection not in self._measured:
+            with Masks(specimen.model, plan, specimen.coupling):
+                self._measured[selection] = specimen.accuracy(specimen.model)
+        return Outcome(self._with_accuracy(row, self._measured[selection]), selection)
 
-    def _finetuned(
-        self, cell: Cell, plan: Plan, on_images: Callable[[float], None]
-    ) -> dict[str, Any]:
-        assert self.how is not None
-        model = copy.deepcopy(self.subject.model)
-        found = fine_tune(
+    def _finetuned(self, trial: Trial, plan: Plan, row: Accuracy) -> Accuracy:
+        assert self.finetuning is not None
+        model = copy.deepcopy(self.specimen.model)
+        checkpoint = self.folder / "checkpoints" / f"{trial}.pt"
+        checkpoint.parent.mkdir(exist_ok=True)
+        tuned = fine_tune(
             model,
-            Masks(model, plan, self.subject.coupling),
+            Masks(model, plan, self.specimen.coupling),
             self.finetune_on,
-            self.how,
-            cell.seed,
-            self.store.checkpoint(cell),
-            lambda n: on_images(_TRAINING * n),
+            self.finetuning,
+            checkpoint=checkpoint,
+            seed=trial.seed,
         )
-        loss = None if math.isnan(found.loss) else found.loss
-        done = {"epochs": found.epochs, "loss": loss, "reason": found.reason}
-        return done | self._accuracy(self.subject.accuracy(model, on_images))
+        row = replace(row, epochs=tuned.epochs, loss=tuned.loss, reason=tuned.reason)
+        return self._with_accuracy(row, self.specimen.accuracy(model))
 
-    def _record(self, cell: Cell) -> dict[str, Any]:
-        cost = self.subject.coupling.cost
-        return {
-            "network": self.network,
-            **asdict(cell),
-            "accuracy": None,
-            "accuracy_se": None,
-            "images": len(self.subject.test),
-            "filters_pruned": 0,
-            "filters": 0,
-            "parameters": cost.parameters,
-            "flops": cost.flops,
-            "epochs": 0,
-            "loss": None,
-            "seconds": 0.0,
-            "reason": "",
-            "selection": "",
-        }
+    def _keep(self, plan: Plan, trial: Trial) -> None:
+        """Keep a plan, for `Plan.load`."""
+        path = self.folder / "plans" / f"{trial.selection}.json"
+        path.parent.mkdir(exist_ok=True)
+        if not path.exists():
+            with whole_file(path) as partial:
+                partial.write_text(plan.to_json() + "\n", encoding="utf-8")
 
-    def _accuracy(self, percent: float) -> dict[str, Any]:
+    def _row(self, trial: Trial) -> Accuracy:
+        cost = self.specimen.coupling.cost
+        return Accuracy(
+            network=self.network,
+            strategy=trial.strategy,
+            criterion=trial.criterion,
+            ratio=trial.ratio,
+            seed=trial.seed,
+            stage=trial.stage,
+            accuracy=math.nan,
+            accuracy_se=math.nan,
+            images=len(self.specimen.test),
+            filters_pruned=0,
+            filters=0,
+            parameters=cost.parameters,
+            flops=cost.flops,
+            epochs=0,
+            loss=math.nan,
+            seconds=0.0,
+            reason="",
+        )
+
+    def _with_accuracy(self, row: Accuracy, percent: float) -> Accuracy:
         share = percent / 100
-        error = 100 * math.sqrt(share * (1 - share) / len(self.subject.test))
-        return {"accuracy": percent, "accuracy_se": error}
+        error = 100 * math.sqrt(share * (1 - share) / len(self.specimen.test))
+        return replace(row, accuracy=percent, accuracy_se=error)
 
-    def _images(self, cell: Cell) -> int:
-        """Work of a cell, in forward passes of an image."""
-        trained = self.how.epochs * len(self.finetune_on) if self.how else 0
-        return len(self.subject.test) + _TRAINING * trained * (cell.stage == "finetuned")
+    def _images(self, trial: Trial) -> int:
+        """Work of a trial, in forward passes of an image."""
+        trained = self.finetuning.epochs * len(self.finetune_on) if self.finetuning else 0
+        return len(self.specimen.test) + _TRAINING * trained * (trial.stage == "finetuned")
 
 
-def _sizes(plan: Plan) -> dict[str, Any]:
+def _with_sizes(row: Accuracy, plan: Plan) -> Accuracy:
     assert plan.after is not None
+    return replace(
+        row,
+        filters_pruned=sum(map(len, plan.pruned.values())),
+        filters=sum(plan.n_filters.values()),
+        parameters=plan.after.parameters,
+        flops=plan.after.flops,
+    )
+
+
+def _digest(plan: Plan) -> str:
+    """What tells selections apart."""
     pruned = {layer: sorted(indices) for layer, indices in plan.pruned.items()}
-    digest = hashlib.sha256(json.dumps(pruned, sort_keys=True).encode()).hexdigest()
-    return {
-        "filters_pruned": sum(map(len, pruned.values())),
-        "filters": sum(plan.n_filters.values()),
-        "parameters": plan.after.parameters,
-        "flops": plan.after.flops,
-        "selection": digest[:16],
-    }
-
-
-class _Progress:
-    """Adds up images, whatever a cell reports of itself."""
-
-    def __init__(self, total: float, tell: OnProgress | None) -> None:
-        self.total, self.tell = total, tell
-        self.before = self.within = 0.0
-        self.what = ""
-
-    def begin(self, what: str) -> None:
-        self.what, self.within = what, 0.0
-        self._say()
-
-    def advance(self, images: float) -> None:
-        self.within += images
-        self._say()
-
-    def end(self, images: float) -> None:
-        self.before, self.within = self.before + images, 0.0
-        self._say()
-
-    def _say(self) -> None:
-        if self.tell:
-            self.tell(self.before + self.within, self.total, self.what)
+    return hashlib.sha256(json.dumps(pruned, sort_keys=True).encode()).hexdigest()[:16]

@@ -3,96 +3,96 @@
 from __future__ import annotations
 
 import itertools
+import statistics
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
 
-from cwda.experiment.cells import Cell, Grid
-from cwda.experiment.subject import Scores
-from cwda.loading import load
+from cwda.experiment.result import Accuracy, CriteriaPair
+from cwda.experiment.trials import Scores, Trial, Trials
+from cwda.layers import Network
 from cwda.numerics.ranking.ranks import spearman
 from cwda.pruning.plan import Plan, overlap
 from cwda.scoring.catalogue import NORM_BASED
 from cwda.theory import predict
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-__all__ = ["PAIR_COLUMNS", "RUNG", "compare_pairs"]
+__all__ = ["RUNG", "compare_pairs"]
 
 #: The model of theory whose prediction is given: CWDA with filters of unequal scale.
 RUNG = "scale"
 
-PAIR_COLUMNS = (
-    *("network", "strategy", "ratio", "criterion_a", "criterion_b", "overlap"),
-    *("spearman", "spearman_predicted", "difference_pruned", "difference_finetuned"),
-)
-
 Pair = tuple[str, str]
+NAN = float("nan")
 
 
 def compare_pairs(
-    grid: Grid,
-    table: pd.DataFrame,
-    plans: Mapping[Cell, Plan | str],
+    trials: Trials,
+    rows: Sequence[Accuracy],
+    plans: Mapping[Trial, Plan | str],
     scores: Sequence[Mapping[str, Scores]],
-    model: nn.Module,
+    network: Network,
     layers: frozenset[str],
-) -> pd.DataFrame:
-    """A row per strategy, ratio and pair of criteria; means over the seeds.
+) -> list[CriteriaPair]:
+    """One row per strategy, ratio and pair of criteria; means over the seeds.
 
     Spearman coefficients are medians over the layers that are pruned; differences are absolute,
-    in percentage points, between runs of one seed.
+    in percentage points, between trials of one seed.
     """
-    import pandas as pd
+    pairs = list(itertools.combinations(trials.criteria, 2))
+    measured, predicted = _measured(pairs, scores), _predicted(trials.criteria, network, layers)
+    accuracies = {
+        Trial(row.strategy, row.criterion, row.ratio, row.seed, row.stage): row.accuracy
+        for row in rows
+    }
 
-    pairs = list(itertools.combinations(grid.criteria, 2))
-    measured, predicted = _measured(pairs, scores), _predicted(grid.criteria, model, layers)
-    accuracy = table.set_index(["strategy", "ratio", "criterion", "stage", "seed"])["accuracy"]
-    rows = []
-    for strategy, ratio, (a, b) in itertools.product(grid.strategies, grid.ratios, pairs):
-        row: dict[str, Any] = {
-            "network": table["network"].iloc[0],
-            "strategy": strategy,
-            "ratio": ratio,
-            "criterion_a": a,
-            "criterion_b": b,
-            "overlap": _overlap(plans, strategy, ratio, (a, b), grid.seeds),
-            "spearman": measured[a, b],
-            "spearman_predicted": predicted.get((a, b), float("nan")),
-        }
-        for stage in ("pruned", "finetuned"):
-            sides = [
-                accuracy.reindex(
-                    [(strategy, ratio, each, stage, seed) for seed in range(grid.seeds)]
-                ).to_numpy(dtype=float)
-                for each in (a, b)
-            ]
-            row[f"difference_{stage}"] = pd.Series(abs(sides[0] - sides[1])).mean()
-        rows.append(row)
-    return pd.DataFrame(rows, columns=list(PAIR_COLUMNS))
+    def difference(strategy: str, ratio: float, pair: Pair, stage: str) -> float:
+        differences = []
+        for seed in trials.seeds:
+            a, b = (Trial(strategy, name, ratio, seed, stage) for name in pair)
+            differences.append(abs(accuracies.get(a, NAN) - accuracies.get(b, NAN)))
+        return _mean(differences)
+
+    return [
+        CriteriaPair(
+            network=network.name,
+            strategy=strategy,
+            ratio=ratio,
+            criterion_a=pair[0],
+            criterion_b=pair[1],
+            overlap=_overlap(plans, strategy, ratio, pair, trials.seeds),
+            spearman=measured[pair],
+            spearman_predicted=predicted.get(pair, NAN),
+            difference_pruned=difference(strategy, ratio, pair, "pruned"),
+            difference_finetuned=difference(strategy, ratio, pair, "finetuned"),
+        )
+        for strategy, ratio, pair in itertools.product(trials.strategies, trials.ratios, pairs)
+    ]
+
+
+def _mean(values: Sequence[float]) -> float:
+    """The mean of the values that are numbers; NaN if there are none."""
+    defined = [value for value in values if value == value]
+    return statistics.fmean(defined) if defined else NAN
 
 
 def _overlap(
-    plans: Mapping[Cell, Plan | str], strategy: str, ratio: float, pair: Pair, seeds: int
+    plans: Mapping[Trial, Plan | str], strategy: str, ratio: float, pair: Pair, seeds: range
 ) -> float:
-    found = []
-    for seed in range(seeds):
-        first, second = (plans[Cell(strategy, each, ratio, seed, "pruned")] for each in pair)
+    overlaps = []
+    for seed in seeds:
+        first, second = (plans[Trial(strategy, name, ratio, seed, "pruned")] for name in pair)
         if isinstance(first, Plan) and isinstance(second, Plan):
-            found.append(overlap(first, second))
-    return sum(found) / len(found) if found else float("nan")
+            overlaps.append(overlap(first, second))
+    return _mean(overlaps)
 
 
 def _measured(pairs: Sequence[Pair], scores: Sequence[Mapping[str, Scores]]) -> dict[Pair, float]:
     """Median over the layers of the Spearman coefficient, mean over the seeds."""
-    found = {}
+    coefficients = {}
     for a, b in pairs:
         medians = []
         for by_criterion in scores:
-            first, second = (by_criterion[each]["scores"] for each in (a, b))
+            first, second = (by_criterion[name].scores for name in (a, b))
             rhos = [
                 spearman(torch.tensor([first[layer], second[layer]], dtype=torch.float64))[0, 1]
                 for layer in first
@@ -100,19 +100,19 @@ def _measured(pairs: Sequence[Pair], scores: Sequence[Mapping[str, Scores]]) -> 
             ]
             if rhos:
                 medians.append(torch.stack(rhos).nanquantile(0.5))
-        found[a, b] = float(torch.stack(medians).mean()) if medians else float("nan")
-    return found
+        coefficients[a, b] = float(torch.stack(medians).mean()) if medians else NAN
+    return coefficients
 
 
 def _predicted(
-    criteria: Sequence[str], model: nn.Module, layers: frozenset[str]
+    criteria: Sequence[str], network: Network, layers: frozenset[str]
 ) -> dict[Pair, float]:
     """Median over the layers of what theory predicts, for the criteria it covers."""
-    covered = [each for each in criteria if each in NORM_BASED]
+    covered = [name for name in criteria if name in NORM_BASED]
     if len(covered) < 2:
         return {}
-    table = predict(load(model), covered, rungs=RUNG).table
+    table = predict(network, covered, rungs=RUNG).table
     table = table[table["layer"].isin(layers)]
     medians = table.groupby(["criterion_a", "criterion_b"])["spearman"].median()
-    found = {(str(a), str(b)): float(value) for (a, b), value in medians.items()}
-    return found | {(b, a): value for (a, b), value in found.items()}
+    predicted = {(str(a), str(b)): float(value) for (a, b), value in medians.items()}
+    return predicted | {(b, a): value for (a, b), value in predicted.items()}

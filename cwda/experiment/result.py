@@ -1,80 +1,116 @@
-"""What an experiment found: a thin object round two tables."""
+"""`ExperimentResult`: the accuracy of each trial, and how alike the criteria are."""
 
 from __future__ import annotations
 
-import html
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
+from cwda.answers import Answer, column, rows_field, table_of
 from cwda.numerics.ranking.ranks import spearman
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["COLUMNS", "ExperimentResult", "rows_table"]
-
-COLUMNS = (
-    *("network", "strategy", "criterion", "ratio", "seed", "stage", "accuracy", "accuracy_se"),
-    *("images", "filters_pruned", "filters", "parameters", "flops", "epochs", "loss"),
-    *("seconds", "reason"),
-)
-
-_NUMBERS = ("ratio", "accuracy", "accuracy_se", "loss", "seconds")
+__all__ = ["Accuracy", "CriteriaPair", "ExperimentResult"]
 
 
-@dataclass(frozen=True, eq=False)
-class ExperimentResult:
-    """Accuracy after pruning and after fine-tuning, beside the similarity of criteria.
+@dataclass(frozen=True)
+class Accuracy:
+    """The accuracy of one network: as given, pruned, or pruned and fine-tuned."""
+
+    network: str = column("name of the network")
+    strategy: str = column('how filters were ranked: "layerwise" or "global"; "none" if not pruned')
+    criterion: str = column('the criterion that chose the filters; "none" if not pruned')
+    ratio: float = column("share of the filters that was to be pruned")
+    seed: int = column("seed of calibration images, random scores and fine-tuning")
+    stage: str = column('when the accuracy was measured: "unpruned", "pruned" or "finetuned"')
+    accuracy: float = column("accuracy on the test images, in percent")
+    accuracy_se: float = column("its binomial standard error, in percentage points")
+    images: int = column("number of test images")
+    filters_pruned: int = column("number of filters pruned")
+    filters: int = column("number of filters among which they were chosen")
+    parameters: int = column("parameters of the network without the pruned filters")
+    flops: int = column("multiply-adds for one image without the pruned filters")
+    epochs: int = column("epochs of fine-tuning")
+    loss: float = column("mean training loss of the last epoch of fine-tuning")
+    seconds: float = column("time that the trial took")
+    reason: str = column("why there is no accuracy, or why fine-tuning stopped early")
+
+
+@dataclass(frozen=True)
+class CriteriaPair:
+    """How alike two criteria rank and select, and how far their accuracies differ."""
+
+    network: str = column("name of the network")
+    strategy: str = column('how filters were ranked: "layerwise" or "global"')
+    ratio: float = column("share of the filters that was pruned")
+    criterion_a: str = column("the first criterion")
+    criterion_b: str = column("the second criterion")
+    overlap: float = column("Jaccard index of the filters that both prune, mean over the seeds")
+    spearman: float = column(
+        "Spearman's coefficient of the scores, median over the layers, mean over the seeds"
+    )
+    spearman_predicted: float = column(
+        "median over the layers of the predicted coefficient; for norm-based criteria"
+    )
+    difference_pruned: float = column(
+        "absolute difference of the accuracies after pruning, in percentage points, mean over "
+        "the seeds"
+    )
+    difference_finetuned: float = column("the same after fine-tuning")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ExperimentResult(Answer[Accuracy]):
+    """Accuracy after pruning and after fine-tuning, and the similarity of the criteria.
 
     Attributes
     ----------
-    table : pandas.DataFrame
-        A row per cell: ``network, strategy, criterion, ratio, seed, stage, accuracy,
-        accuracy_se, images, filters_pruned, filters, parameters, flops, epochs, loss,
-        seconds, reason``. Accuracy is in percent; accuracy_se is the binomial standard
-        error from the number of test images. The first row is the network as it was given.
-    pairs : pandas.DataFrame
-        A row per strategy, ratio and pair of criteria: ``overlap`` (Jaccard index of what is
-        pruned), ``spearman`` and ``spearman_predicted`` (medians over the layers that are
-        pruned; theory covers the norm-based criteria), ``difference_pruned`` and
-        ``difference_finetuned`` (of accuracies, absolute, in percentage points), means over
-        the seeds.
-    network : str
-        Name of the network.
+    rows : tuple of Accuracy
+        One record per trial; `.table` has them. The first is the network as it was given.
+    pairs : tuple of CriteriaPair
+        One record per strategy, ratio and pair of criteria; `.pair_table` has them.
     folder : Path or None
-        Where plans and cells are kept.
+        Where plans and trials are kept.
     """
 
-    table: pd.DataFrame
-    pairs: pd.DataFrame
-    network: str
+    row: ClassVar[type] = Accuracy
+    pairs: tuple[CriteriaPair, ...] = rows_field(CriteriaPair, "pairs of criteria")
     folder: Path | None = None
 
     @property
     def baseline(self) -> float:
         """Accuracy of the network as it was given, in percent."""
-        rows = self.table[self.table["stage"] == "unpruned"]
-        return float(rows["accuracy"].iloc[0])
+        return next(row.accuracy for row in self.rows if row.stage == "unpruned")
+
+    @cached_property
+    def pair_table(self) -> pd.DataFrame:
+        """Tidy table of the pairs of criteria, one line per row of `pairs`."""
+        return table_of(self.pairs, CriteriaPair)
+
+    def title(self) -> str:
+        """The network, and its accuracy before pruning."""
+        return f"{self.network.name}, {self.baseline:.2f} % unpruned"
 
     def summary(self) -> pd.DataFrame:
-        """A row per strategy, stage, ratio and criterion: mean accuracy and range over seeds.
+        """One row per strategy, stage, ratio and criterion: mean accuracy and range over seeds.
 
         Columns: ``strategy, stage, ratio, criterion, accuracy, lowest, highest, seeds``.
         """
         rows = self.table[self.table["stage"] != "unpruned"]
         keys = ["strategy", "stage", "ratio", "criterion"]
-        found = rows.groupby(keys, sort=False)["accuracy"].agg(["mean", "min", "max", "count"])
+        accuracies = rows.groupby(keys, sort=False)["accuracy"].agg(["mean", "min", "max", "count"])
         names = {"mean": "accuracy", "min": "lowest", "max": "highest", "count": "seeds"}
-        return found.rename(columns=names).reset_index()
+        return accuracies.rename(columns=names).reset_index()
 
     def agreement(self) -> pd.DataFrame:
         """Do criteria that are more alike leave closer accuracies?
 
-        A row per strategy, ratio and stage, over the pairs of criteria: Spearman's rank
+        One row per strategy, ratio and stage, over the pairs of criteria: Spearman's rank
         correlation of the overlap of selections, of the measured and of the predicted rank
         correlation with the difference in accuracy. Negative is yes. Columns: ``strategy,
         ratio, stage, overlap, spearman, spearman_predicted, pairs, pairs_predicted``.
@@ -83,36 +119,18 @@ class ExperimentResult:
 
         rows = []
         likeness = ["overlap", "spearman", "spearman_predicted"]
-        for (strategy, ratio), group in self.pairs.groupby(["strategy", "ratio"], sort=False):
+        for (strategy, ratio), group in self.pair_table.groupby(["strategy", "ratio"], sort=False):
             for stage in ("pruned", "finetuned"):
-                known = group.dropna(subset=[f"difference_{stage}"])
-                if len(known) < 3:
+                defined = group.dropna(subset=[f"difference_{stage}"])
+                if len(defined) < 3:
                     continue
                 row = {"strategy": strategy, "ratio": ratio, "stage": stage}
-                for column in likeness:
-                    both = known[[column, f"difference_{stage}"]].dropna()
+                for name in likeness:
+                    both = defined[[name, f"difference_{stage}"]].dropna()
                     values = torch.from_numpy(both.to_numpy(dtype=float).T.copy())
-                    row[column] = float(spearman(values)[0, 1]) if len(both) > 2 else float("nan")
-                row["pairs"] = len(known)
-                row["pairs_predicted"] = int(known["spearman_predicted"].notna().sum())
+                    row[name] = float(spearman(values)[0, 1]) if len(both) > 2 else float("nan")
+                row["pairs"] = len(defined)
+                row["pairs_predicted"] = int(defined["spearman_predicted"].notna().sum())
                 rows.append(row)
         columns = ["strategy", "ratio", "stage", *likeness, "pairs", "pairs_predicted"]
         return pd.DataFrame(rows, columns=columns)
-
-    def __repr__(self) -> str:
-        return (
-            f"ExperimentResult: {self.network}, {self.baseline:.2f} % unpruned, "
-            f"{len(self.table) - 1} cells\n{self.summary().round(2).to_string(index=False)}"
-        )
-
-    def _repr_html_(self) -> str:
-        shown: str = self.summary().round(2).to_html(index=False, border=0)
-        return f"<p>{html.escape(self.network)}: {self.baseline:.2f} % unpruned</p>{shown}"
-
-
-def rows_table(records: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """The table of a list of records."""
-    import pandas as pd
-
-    table = pd.DataFrame(records)[list(COLUMNS)]
-    return table.astype(dict.fromkeys(_NUMBERS, "float64"))

@@ -1,52 +1,59 @@
-"""`run_experiment`: every criterion at every ratio, pruned and fine-tuned, cell by cell."""
+"""`run_experiment`: every criterion at every ratio, pruned and fine-tuned, trial by trial."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import torch
 from torch import nn
 
-from cwda.arguments import as_list, choose, require_count, require_ratios
-from cwda.errors import CriterionError, CwdaError, DataError
-from cwda.experiment.bench import Bench, OnProgress
-from cwda.experiment.cells import Grid
-from cwda.experiment.finetune import FineTuning, Precision
+from cwda.arguments import as_list, as_path, choose, require_count, require_ratios
+from cwda.errors import CriterionError, DataError
+from cwda.experiment.bench import Bench
+from cwda.experiment.finetune import FineTuning
 from cwda.experiment.pairs import compare_pairs
-from cwda.experiment.result import ExperimentResult, rows_table
-from cwda.experiment.store import Store
-from cwda.experiment.subject import Scope, Subject, data_digest, weights_digest
-from cwda.loading.sources import model_of
+from cwda.experiment.result import ExperimentResult
+from cwda.experiment.specimen import Scope, Specimen, weights_digest
+from cwda.experiment.trials import Trials
+from cwda.grid import Store
+from cwda.loading.sources import model_of, network_of
 from cwda.models.data import ImageData, Images
+from cwda.models.loop import Precision
 from cwda.numerics.device import resolve_device
+from cwda.progress import showing
 from cwda.scoring.catalogue import NORM_BASED
+from cwda.typing import Device
 
 __all__ = ["run_experiment"]
+
+#: The file of an experiment's folder that says what is done.
+_DONE = "trials.jsonl"
 
 
 def run_experiment(
     model: nn.Module | str | Path,
     data: ImageData,
     criteria: Sequence[str] = NORM_BASED,
-    ratios: float | Sequence[float] = (0.1, 0.3, 0.5, 0.7),
-    strategies: Sequence[str] = ("layerwise", "global"),
     *,
+    ratios: float | Sequence[float] = (0.1, 0.3, 0.5, 0.7),
+    strategies: str | Sequence[str] = ("layerwise", "global"),
     finetuning: FineTuning | None = None,
-    finetune_at: Sequence[float] | None = None,
-    seeds: int = 1,
-    folder: str | Path | None = None,
-    samples: int = 1024,
-    subset: int | None = None,
+    finetune_at: float | Sequence[float] | None = None,
     scope: Scope = "free",
     precision: Precision = "float32",
-    device: torch.device | str = "auto",
+    samples: int = 1024,
+    subset: int | None = None,
+    seeds: int = 1,
+    folder: str | Path | None = None,
     name: str | None = None,
-    on_progress: OnProgress | None = None,
+    device: Device = "auto",
+    seed: int = 0,
+    progress: bool = True,
 ) -> ExperimentResult:
     """Prune a network once by each criterion, fine-tune it, and measure its accuracy.
 
@@ -61,39 +68,40 @@ def run_experiment(
     ratios : sequence of float
         Shares of filters to prune, between 0 and 1.
     strategies : sequence of {"layerwise", "global"}
-        One ranking a layer, or one for all.
+        One ranking per layer, or one for all layers.
     finetuning : FineTuning, optional
         How pruned networks are trained further; not at all by default.
     finetune_at : sequence of float, optional
         The ratios at which they are; all by default.
     seeds : int
-        Repeats everything that is random with the seeds 0 to seeds - 1: calibration
-        images, the scores of `random`, and the order and augmentation of the images in
-        fine-tuning.
+        Number of repetitions of everything that is random: calibration images, the scores of
+        `random`, and the order and augmentation of the images in fine-tuning.
     folder : str or Path, optional
-        Keeps every cell as soon as it is done; a run that was killed goes on there, and one
+        Keeps every trial as soon as it is done; a run that was killed resumes there, and one
         with more criteria, ratios or seeds adds to it.
     samples : int
-        At most so many training images for criteria that need data.
+        Number of training images for criteria that need data, if there are as many.
     subset : int, optional
-        Fine-tune on a random sample of so many training images and measure accuracy on so
-        many test images, the same for all cells; all by default.
+        Fine-tune on a random sample of this many training images and measure accuracy on this
+        many test images, the same for all trials; all by default.
     scope : {"free", "all"}
         Prune only convolutions whose filters are tied to no others (in a ResNet the
         inner ones of each block, as usual in the literature), or all, tied filters together.
     precision : {"float32", "mixed"}
-        In which accuracies are computed; that of fine-tuning is in `finetuning`.
-    device : torch.device or str
-        Where to compute.
+        Precision of the accuracies; that of fine-tuning is in `finetuning`.
     name : str, optional
         What tables call the network; the class of the model by default.
-    on_progress : callable
-        Told images done, images to do, and the cell.
+    device : str or torch.device
+        Where to compute: "auto" (CUDA if there is one), "cpu", "cuda", ...
+    seed : int
+        The first of the seeds; the others follow it.
+    progress : bool
+        Show a progress bar.
 
     Returns
     -------
     ExperimentResult
-        ``.table``, a row per cell, and ``.pairs``, a row per pair of criteria.
+        ``.table``, one row per trial, and ``.pair_table``, one row per pair of criteria.
 
     Raises
     ------
@@ -123,7 +131,7 @@ def run_experiment(
     >>> initialise(model, seed=0)
     >>> pixels = torch.zeros(20, 3, 8, 8, dtype=torch.uint8)
     >>> data = ImageData(pixels, torch.arange(20) % 10, pixels, torch.arange(20) % 10)
-    >>> found = run_experiment(model, data, ["l1", "l2"], [0.5], ["layerwise"])
+    >>> found = run_experiment(model, data, ["l1", "l2"], ratios=0.5, strategies="layerwise")
     >>> found.table[["criterion", "stage", "accuracy", "filters_pruned"]].values.tolist()
     [['none', 'unpruned', 10.0, 0], ['l1', 'pruned', 10.0, 56], ['l2', 'pruned', 10.0, 56]]
     """
@@ -133,44 +141,53 @@ def run_experiment(
             "an experiment needs ImageData, as cwda.read_images gives it, not an object of type "
             f"{type(data).__name__}"
         )
-    names = tuple(as_list(criteria, "criterion", CriterionError))
-    chosen = tuple(as_list(strategies, "strategy", CwdaError))
-    choose(chosen, ("layerwise", "global"), "strategy", CwdaError)
     ratios = require_ratios(ratios)
-    at = require_ratios(ratios if finetune_at is None else finetune_at) if finetuning else ()
-    grid = Grid(names, ratios, chosen, seeds, at)
+    strategies = tuple(as_list(strategies, "strategy"))
+    choose(strategies, ("layerwise", "global"), "strategy")
+    require_count(seeds, 1, "seeds, how many there are,")
+    require_count(seed, 0, "seed")
+    trials = Trials(
+        tuple(as_list(criteria, "criterion", CriterionError)),
+        ratios,
+        strategies,
+        range(seed, seed + seeds),
+        require_ratios(ratios if finetune_at is None else finetune_at) if finetuning else (),
+    )
     if subset is not None:
         require_count(subset, 1, "subset, a number of images,", DataError)
     require_count(samples, 1, "samples", DataError)
-    test = _sampled(data.test, subset)
-    subject = Subject.of(model, data, test, scope, precision, resolve_device(device))
-    network = name or type(model).__name__
-    identity: dict[str, Any] = {
+    test, finetune_on = _sampled(data.test, subset), _sampled(data.train, subset)
+    specimen = Specimen.of(model, data, test, scope, precision, resolve_device(device))
+    network = replace(network_of(model), name=name or type(model).__name__)
+    claim: dict[str, Any] = {
         "weights": weights_digest(model),
-        "data": data_digest(data),
+        "data": data.sha256,
         "scope": scope,
         "samples": samples,
         "subset": subset,
         "precision": precision,
     }
     if finetuning:
-        identity["finetuning"] = asdict(finetuning)
+        claim["finetuning"] = asdict(finetuning)
     with ExitStack() as stack:
-        path = Path(folder or stack.enter_context(TemporaryDirectory(prefix="cwda-")))
-        run = Bench(
-            network,
-            subject,
-            Store(path, identity),
-            data.train,
-            samples,
-            _sampled(data.train, subset),
-            finetuning,
+        stack.enter_context(showing(progress))
+        home = folder or stack.enter_context(TemporaryDirectory(prefix="cwda-"))
+        path = as_path(home)
+        store = Store(path / _DONE, "experiment", claim)
+        bench = Bench(
+            network.name, specimen, path, store, data.train, samples, finetune_on, finetuning
         )
-        records = run.all(grid, on_progress)
-        scores = [run.scores(grid.criteria, seed) for seed in range(seeds)]
-        plans = {cell: run.plan(cell) for cell in grid.cells() if cell.stage == "pruned"}
-        pairs = compare_pairs(grid, rows_table(records), plans, scores, model, subject.layers)
-    return ExperimentResult(rows_table(records), pairs, network, Path(folder) if folder else None)
+        rows = bench.measure(trials)
+        scores = [bench.scores(trials.criteria, each) for each in trials.seeds]
+        plans = {trial: bench.plan(trial) for trial in trials if trial.stage == "pruned"}
+        pairs = compare_pairs(trials, rows, plans, scores, network, specimen.layers)
+    return ExperimentResult(
+        tuple(rows),
+        (network,),
+        level=math.nan,
+        pairs=tuple(pairs),
+        folder=as_path(folder) if folder else None,
+    )
 
 
 def _sampled(images: Images, subset: int | None) -> Images:

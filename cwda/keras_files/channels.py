@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
+from cwda.containers.layout import Layout
 from cwda.keras_files.guess import says_depthwise
 from cwda.keras_files.kernels import Kernel
 from cwda.keras_files.layers import StoredLayer
-from cwda.keras_files.layout import Layout
 
 __all__ = ["only_as_transposed", "settle_by_channels"]
 

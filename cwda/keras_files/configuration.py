@@ -56,15 +56,15 @@ class Node:
     @cached_property
     def inner(self) -> dict[str, Node]:
         """All layers inside, at any depth, by name; outer ones win."""
-        found: dict[str, Node] = {}
+        nodes: dict[str, Node] = {}
         level: list[Any] = [self.config]
         for _ in range(_MAX_DEPTH):
             for node in (node for value in level for node in _direct(value)):
-                found.setdefault(node.name, node)
+                nodes.setdefault(node.name, node)
             level = [part for value in level for part in _parts(value)]
             if not level:
                 break
-        return found
+        return nodes
 
 
 def model_of(value: Any) -> Node | None:

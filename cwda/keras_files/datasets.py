@@ -175,12 +175,12 @@ def list_attribute(group: Any, name: str) -> list[str]:
     """A list of names, which Keras splits where it is too long for one attribute."""
     if name in group.attrs:
         return [printable(_text(item)) for item in group.attrs[name]]
-    found: list[str] = []
+    names: list[str] = []
     for part in range(_MAX_PARTS):
         if f"{name}{part}" not in group.attrs:
             break
-        found += [printable(_text(item)) for item in group.attrs[f"{name}{part}"]]
-    return found
+        names += [printable(_text(item)) for item in group.attrs[f"{name}{part}"]]
+    return names
 
 
 def attribute_of(group: Any, name: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from cwda.containers.hdf5_heaps import require_sound_heaps
 from cwda.containers.hdf5_trial import require_readable
 from cwda.containers.json_text import MAX_BYTES, parse_json
+from cwda.containers.layout import Layout
 from cwda.containers.mapped import MappedFile, map_file
 from cwda.containers.reader import Reader
 from cwda.containers.tensors import Content, NamedTensor, printable
@@ -21,7 +22,6 @@ from cwda.keras_files.datasets import Stored, attribute_of, damaged, stored_in, 
 from cwda.keras_files.hdf5_arrays import arrays_of, is_keras
 from cwda.keras_files.kernels import Kernel
 from cwda.keras_files.layers import StoredLayer, layers_of, layout_of, settle_kinds
-from cwda.keras_files.layout import Layout
 from cwda.keras_files.repeats import skip_repeats
 
 __all__ = ["HDF5", "KERAS_ARCHIVE", "read_parts"]

@@ -58,11 +58,11 @@ def guess(shape: tuple[int, ...], bias: int | None, name: str) -> Guess:
     """
     words = _words(name)
     if bias is not None:
-        found = _by_bias(shape, bias, words)
-        if found is not None:
-            return found if len(shape) > 3 else _three_axes(found, words, biased=True)
-    found = _by_words(shape, words)
-    return found if len(shape) > 3 else _three_axes(found, words, biased=False)
+        guessed = _by_bias(shape, bias, words)
+        if guessed is not None:
+            return guessed if len(shape) > 3 else _three_axes(guessed, words, biased=True)
+    guessed = _by_words(shape, words)
+    return guessed if len(shape) > 3 else _three_axes(guessed, words, biased=False)
 
 
 def recurrent(first: tuple[int, ...], second: tuple[int, ...]) -> bool:
@@ -104,17 +104,17 @@ def _by_words(shape: tuple[int, ...], words: set[str]) -> Guess:
     return Guess("conv", "taken for a convolution, because its shape is that of a kernel", True)
 
 
-def _three_axes(found: Guess, words: set[str], biased: bool) -> Guess:
+def _three_axes(guessed: Guess, words: set[str], biased: bool) -> Guess:
     """Three axes are also those of a dense layer's kernel with several output axes."""
-    if any(_CONVOLUTION.fullmatch(word) for word in words) or found.note.endswith("says so"):
-        return found
+    if any(_CONVOLUTION.fullmatch(word) for word in words) or guessed.note.endswith("says so"):
+        return guessed
     if any(_DENSE.fullmatch(word) or _TABLE.fullmatch(word) for word in words):
         return Guess("", "its name is that of a dense layer or a table, not of a convolution")
     if biased:
         return Guess(
-            found.role,
-            f"{found.note}; a dense layer's kernel (EinsumDense) could look the same",
-            found.open,
+            guessed.role,
+            f"{guessed.note}; a dense layer's kernel (EinsumDense) could look the same",
+            guessed.open,
         )
     return Guess(
         "",

@@ -65,10 +65,10 @@ def kernels_of(place: Place, variables: list[Variable]) -> dict[int, Kernel]:
         return _none(variables, big, reason)
     config = node.config if node is not None else {}
     role = role_of_config(node) if node is not None else role_of_class(place.kind)
-    found = _by_class(role, place, config, variables) if role else None
-    if found is not None:
-        rest = [i for i in big if i not in found]
-        return found | _none(variables, rest, f"belongs to {place.kind}, but is not its kernel")
+    kernels = _by_class(role, place, config, variables) if role else None
+    if kernels is not None:
+        rest = [i for i in big if i not in kernels]
+        return kernels | _none(variables, rest, f"belongs to {place.kind}, but is not its kernel")
     contradicted = role and "its class in the configuration does not fit its shape; "
     return _guessed(place, variables, big, contradicted if node is not None else "")
 
@@ -98,7 +98,7 @@ def _by_class(
     if role == "separable":
         wanted = {"depthwise_kernel": "depthwise", "pointwise_kernel": "pointwise"}
     note = "" if place.certain else "its class is read from its name"
-    found: dict[int, Kernel] = {}
+    kernels: dict[int, Kernel] = {}
     for number, (leaf, part) in enumerate(wanted.items()):
         index = _index(leaves, leaf, number)
         if index is None or len(variables[index].shape) < 3:
@@ -110,8 +110,8 @@ def _by_class(
         if not fits(part, shape, config):
             return None
         groups = _groups(part, shape, config)
-        found[index] = Kernel(leaf, part.replace("pointwise", "conv"), groups, note)
-    return found
+        kernels[index] = Kernel(leaf, part.replace("pointwise", "conv"), groups, note)
+    return kernels
 
 
 def _index(leaves: list[str], leaf: str, number: int) -> int | None:
@@ -186,11 +186,11 @@ def _guessed_one(
         reason = "its bias has 2 axes, like that of a dense layer (EinsumDense)"
         return Kernel(leaf, reason=reason)
     bias = after.shape[0] if after is not None and len(after.shape) == 1 else None
-    found = guess(shape, bias, place.words)
-    if not found.role:
-        return Kernel(leaf, reason=found.note)
-    known = {"depthwise": shape[-2], "transposed": 1}.get(found.role)
-    return Kernel(called, found.role, known, before + found.note, open=found.open)
+    guessed = guess(shape, bias, place.words)
+    if not guessed.role:
+        return Kernel(leaf, reason=guessed.note)
+    known_groups = {"depthwise": shape[-2], "transposed": 1}.get(guessed.role)
+    return Kernel(called, guessed.role, known_groups, before + guessed.note, open=guessed.open)
 
 
 def _after(variables: list[Variable], index: int) -> Variable | None:

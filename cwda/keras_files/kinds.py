@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from cwda.keras_files.configuration import Node
-from cwda.keras_files.layout import CONVOLUTION
+from cwda.keras_files.ordering import CONVOLUTION
 
 __all__ = ["closed", "fits", "kind_of_name", "role_of_class", "role_of_config", "snake_case"]
 

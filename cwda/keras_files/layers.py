@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from cwda.containers.layout import Layout
 from cwda.keras_files.configuration import Node
 from cwda.keras_files.datasets import Dataset, Stored, attribute_of, list_attribute
 from cwda.keras_files.kernels import Kernel, Variable, kernels_of
-from cwda.keras_files.layout import Layout, keras1_ordering
+from cwda.keras_files.ordering import keras1_ordering
 from cwda.keras_files.places import Attributes, Names, Place, natural
 
 __all__ = ["StoredLayer", "layers_of", "layout_of", "settle_kinds"]
@@ -51,16 +52,16 @@ def layers_of(groups: Sequence[Any], stored: Stored, model: Node | None) -> list
         ranks.setdefault(_without_root(path[:-1]), rank)
     by_attribute = Attributes(model, stored.layers, stored.layers)
     by_name = Names(model, names, ranks)
-    found: dict[tuple[str, ...], StoredLayer] = {}
+    by_path: dict[tuple[str, ...], StoredLayer] = {}
     for dataset in stored.datasets:
         path, leaf = dataset.path[:-1], dataset.path[-1].partition(":")[0]
-        if path not in found:
+        if path not in by_path:
             in_vars = path[-1:] == ("vars",) and path[:-1] in stored.layers
             place = by_attribute.place(path[:-1]) if in_vars else by_name.place(_without_root(path))
-            found[path] = StoredLayer(path, place)
-        found[path].datasets.append(dataset)
-        found[path].leaves.append(_leaf(leaf, dataset.path))
-    layers = sorted(found.values(), key=lambda layer: layer.place.order)
+            by_path[path] = StoredLayer(path, place)
+        by_path[path].datasets.append(dataset)
+        by_path[path].leaves.append(_leaf(leaf, dataset.path))
+    layers = sorted(by_path.values(), key=lambda layer: layer.place.order)
     for layer in layers:
         _sort_variables(layer)
     return _distinct(layers)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from cwda.keras_files.configuration import Node
 from cwda.keras_files.kinds import closed, kind_of_name, snake_case
-from cwda.keras_files.layout import CONVOLUTION
+from cwda.keras_files.ordering import CONVOLUTION
 
 __all__ = ["Attributes", "Names", "Place", "natural"]
 
@@ -115,11 +115,11 @@ class Attributes:
             return Place(parent.names, order, listed=True, items=items)
         names = (*parent.names, part)
         order = (*parent.order, (1, 0, natural(part)))
-        known = node.attribute(part) if node is not None else None
-        if isinstance(known, Node):
-            return Place(names, order, known, known.kind, owner=parent.owner, words=part)
-        if isinstance(known, list) or path not in self._layers:
-            items = tuple(known) if isinstance(known, list) else ()
+        configured = node.attribute(part) if node is not None else None
+        if isinstance(configured, Node):
+            return Place(names, order, configured, configured.kind, owner=parent.owner, words=part)
+        if isinstance(configured, list) or path not in self._layers:
+            items = tuple(configured) if isinstance(configured, list) else ()
             return Place(names, order, owner=_owner(parent, part), listed=True, items=items)
         own = self._own.get(path, "")
         kind = kind_of_name(own) or kind_of_name(part)
@@ -137,9 +137,9 @@ class Attributes:
         if path not in self._layers:  # a list in the list
             return Place(names, order, owner=parent.owner, listed=True)
         kind = kind_of_name(part)
-        known, words = bool(kind), f"{part}_{own}"
+        certain, words = bool(kind), f"{part}_{own}"
         return Place(
-            names, order, None, kind or kind_of_name(own), known, parent.owner, words=words
+            names, order, None, kind or kind_of_name(own), certain, parent.owner, words=words
         )
 
     def _members(self, parent: Place, path: tuple[str, ...]) -> dict[str, tuple[int, Node]]:
@@ -169,22 +169,22 @@ def _resolve(
     for part in present:
         stem, number = _counted(part, by_stem)
         groups.setdefault(stem, {})[number] = part
-    found: dict[str, tuple[int, Node]] = {}
+    nodes: dict[str, tuple[int, Node]] = {}
     for stem, members in by_stem.items():
-        there = groups.get(stem, {})
-        numbers = sorted(there)
+        parts = groups.get(stem, {})
+        numbers = sorted(parts)
         if len(numbers) == len(members):
-            found.update({there[n]: m for n, m in zip(numbers, members, strict=True)})
+            nodes.update({parts[n]: m for n, m in zip(numbers, members, strict=True)})
         else:
             step = 2 if numbers and numbers[-1] >= len(members) else 1
             ranks = {n: n // step for n in numbers if n // step < len(members)}
-            found.update({there[n]: members[rank] for n, rank in ranks.items()})
+            nodes.update({parts[n]: members[rank] for n, rank in ranks.items()})
     for part in present:  # a name that the file states is better evidence than any count
         if own[part] in by_name:
-            found[part] = by_name[own[part]]
+            nodes[part] = by_name[own[part]]
         elif own[part]:
-            found.pop(part, None)
-    return found
+            nodes.pop(part, None)
+    return nodes
 
 
 def _counted(part: str, stems: Mapping[str, object]) -> tuple[str, int]:
@@ -254,10 +254,10 @@ class Names:
         return Place(tuple(names), order, None, last, False, owner, words=words)
 
     @staticmethod
-    def _split(path: tuple[str, ...], known: Mapping[str, object]) -> tuple[str, tuple[str, ...]]:
+    def _split(path: tuple[str, ...], names: Mapping[str, object]) -> tuple[str, tuple[str, ...]]:
         """Name of a layer, in which older versions allow slashes, and what follows."""
         for end in range(len(path), 1, -1):
-            if "/".join(path[:end]) in known:
+            if "/".join(path[:end]) in names:
                 return "/".join(path[:end]), path[end:]
         return (path[0], path[1:]) if path else ("", ())
 

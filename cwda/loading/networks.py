@@ -106,17 +106,17 @@ def _named(source: str | Path, name: str | None, options: Options) -> Network:
     if is_path(source):
         return _from_path(Path(source).expanduser(), name, options)
     text = str(source)
-    found = zoo.find(text)
-    if found is None:
+    entry = zoo.find(text)
+    if entry is None:
         raise zoo.unknown(text)
-    if found.module is not None:
-        content = content_of_module(found.module)
+    if entry.module is not None:
+        content = content_of_module(entry.module)
         return network_from(
-            content, name or text, Provenance(found.origin, content.format), options
+            content, name or text, Provenance(entry.origin, content.format), options
         )
-    assert found.path is not None
-    network = _from_path(found.path, name or text, options, found.blueprint)
-    return replace(network, provenance=replace(network.provenance, source=found.origin))
+    assert entry.path is not None
+    network = _from_path(entry.path, name or text, options, entry.blueprint)
+    return replace(network, provenance=replace(network.provenance, source=entry.origin))
 
 
 def is_path(source: str | Path) -> bool:

@@ -69,15 +69,15 @@ def named_model(
     if arch is not None or is_path(source):
         return _from_path(Path(source).expanduser(), arch, weights_key)
     text = str(source)
-    found = zoo.find(text)
-    if found is None:
+    entry = zoo.find(text)
+    if entry is None:
         raise zoo.unknown(text)
-    if found.module is not None:
-        return found.module.eval(), text
-    assert found.path is not None
-    model, _ = _from_path(found.path, _architecture(text), weights_key)
-    if found.finish is not None:
-        found.finish(model)
+    if entry.module is not None:
+        return entry.module.eval(), text
+    assert entry.path is not None
+    model, _ = _from_path(entry.path, _architecture(text), weights_key)
+    if entry.finish is not None:
+        entry.finish(model)
     return model, text
 
 

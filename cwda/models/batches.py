@@ -28,10 +28,10 @@ def as_batches(data: Data, batch_size: int = 128) -> Iterator[Batch]:
     data : Images, ImageData, tensor, pair of tensors or iterable of batches
         `Images` are normalised; of `ImageData` the training images are taken. Tensors are
         images (n, channels, height, width) as the model takes them, alone or with class
-        labels (n,). Anything else, as a DataLoader, gives batches, each a tensor of images or
+        labels (n,). Anything else, such as a DataLoader, gives batches, each a tensor of images or
         a pair with labels.
     batch_size : int
-        Images a batch where the data are not in batches already.
+        Images per batch where the data are not in batches already.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def as_batches(data: Data, batch_size: int = 128) -> Iterator[Batch]:
     >>> [len(x) for x, _ in as_batches((torch.zeros(5, 3, 8, 8), torch.zeros(5).long()), 2)]
     [2, 2, 1]
     """
-    require_count(batch_size, 1, "batch_size, the images of a batch,", DataError)
+    require_count(batch_size, 1, "batch_size, the images per batch,", DataError)
     if isinstance(data, ImageData):
         data = data.train
     if isinstance(data, Images):

@@ -76,9 +76,9 @@ def _timm(name: str, options: dict[str, Any]) -> nn.Module:
 def _torchvision(name: str, options: dict[str, Any]) -> nn.Module:
     from torchvision import models
 
-    known = torchvision_names()
-    if name not in known:
-        close = difflib.get_close_matches(name, [*ARCHITECTURES, *known], n=2, cutoff=0.6)
+    others = torchvision_names()
+    if name not in others:
+        close = difflib.get_close_matches(name, [*ARCHITECTURES, *others], n=2, cutoff=0.6)
         hint = f"did you mean {' or '.join(close or list(ARCHITECTURES)[:3])}?"
         raise SourceError(f"no architecture {name!r}; {hint}")
     if options and name.startswith("raft_"):

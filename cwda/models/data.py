@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ import torch
 from torch import Tensor
 
 from cwda.arguments import as_path, choose, require_count
-from cwda.errors import DataError, nearest
+from cwda.errors import DataError
 from cwda.models.labels import class_labels
 
 __all__ = [
@@ -84,7 +86,7 @@ class Images:
         return f"Images: {len(self):,} of {_size(self.pixels)}, {_classes(self.labels)}"
 
     def sample(self, samples: int, seed: int = 0) -> Images:
-        """A simple random sample without replacement, as for calibration.
+        """A simple random sample without replacement, such as for calibration.
 
         Raises
         ------
@@ -92,9 +94,10 @@ class Images:
             If there are fewer images.
         """
         if not 1 <= samples <= len(self):
-            raise DataError(f"{samples} images asked for, {len(self)} are there")
-        chosen = torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))[:samples]
-        return replace(self, pixels=self.pixels[chosen], labels=self.labels[chosen])
+            raise DataError(f"asked for {samples} images, but there are only {len(self)}")
+        generator = torch.Generator().manual_seed(seed)
+        indices = torch.randperm(len(self), generator=generator)[:samples]
+        return replace(self, pixels=self.pixels[indices], labels=self.labels[indices])
 
     def batches(self, batch_size: int = 128) -> Iterator[tuple[Tensor, Tensor]]:
         """Normalised float32 images and their labels, in order."""
@@ -146,6 +149,15 @@ class ImageData:
         """Number of classes, one more than the largest training label."""
         return int(self.y_train.max()) + 1
 
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 of images, labels and normalisation."""
+        digest = hashlib.sha256(f"{self.mean} {self.std}".encode())
+        for value in (self.x_train, self.y_train, self.x_test, self.y_test):
+            digest.update(f"{tuple(value.shape)} ".encode())
+            digest.update(value.contiguous().numpy().data)
+        return digest.hexdigest()
+
     @property
     def train(self) -> Images:
         """The training images."""
@@ -167,11 +179,12 @@ def _classes(labels: Tensor) -> str:
 
 def read_images(
     source: str | Path,
-    download: bool = False,
+    *,
     dataset: str = "cifar10",
     normalisation: str | tuple[Sequence[float], Sequence[float]] | None = None,
     size: int | None = None,
     samples: int | None = None,
+    download: bool = False,
     seed: int = 0,
 ) -> ImageData:
     """Read images from an array file, from folders of images or from torchvision's CIFAR.
@@ -180,23 +193,23 @@ def read_images(
     ----------
     source : str or Path
         A ``.npz`` file with the arrays x_train, y_train, x_test and y_test (images
-        uint8, n x height x width x channels); a folder with ``train/CLASS/*.png`` (or .jpg and
-        so on) and ``test/CLASS/`` or ``val/CLASS/``; or a folder for torchvision.
-    download : bool
-        Let torchvision download the data set into the folder.
+        uint8, n x height x width x channels); a folder with ``train/CLASS/*.png`` (or .jpg, ...)
+        and ``test/CLASS/`` or ``val/CLASS/``; or a folder for torchvision.
     dataset : {"cifar10", "cifar100"}
         Which data set of torchvision.
     normalisation : str or pair of sequences, optional
         The one the model was trained with: a key of `NORMALISATIONS`, or mean and standard
         deviation of each channel, of pixels in [0, 1]. By default "imagenet" for image
-        folders, else as `dataset`. (Many published CIFAR networks, such as those of
+        folders, and that of `dataset` otherwise. (Many published CIFAR networks, such as those of
         akamaster/pytorch_resnet_cifar10, were trained with "imagenet".)
     size : int, optional
-        For image folders: scale the shorter side to 8/7 of this and cut out the middle, as is
+        For image folders: scale the shorter side to 8/7 of this and crop the centre, as is
         usual for ImageNet; needed where the images differ in size.
     samples : int, optional
-        Keep a random sample of the training images, as for calibration; of a folder only
-        these are decoded.
+        Keep a random sample of the training images, such as for calibration; only these are
+        decoded of a folder.
+    download : bool
+        Let torchvision download the data set into the folder.
     seed : int
         Seed of the sample.
 
@@ -241,21 +254,20 @@ def read_images(
 
 
 def _normalisation(
-    wanted: str | tuple[Sequence[float], Sequence[float]],
+    normalisation: str | tuple[Sequence[float], Sequence[float]],
 ) -> tuple[Channels, Channels]:
-    if isinstance(wanted, str):
-        if wanted not in NORMALISATIONS:
-            raise DataError(f"no normalisation {wanted!r}{nearest(wanted, NORMALISATIONS)}")
-        return NORMALISATIONS[wanted]
+    if isinstance(normalisation, str):
+        [name] = choose([normalisation], NORMALISATIONS, "normalisation", DataError)
+        return NORMALISATIONS[name]
     try:
-        mean, std = (tuple(float(value) for value in part) for part in wanted)
+        mean, std = (tuple(float(value) for value in part) for part in normalisation)
     except (TypeError, ValueError):
         mean, std = (), ()
     fits = len(mean) == len(std) > 0 and all(map(math.isfinite, mean + std)) and min(std) > 0
     if not fits:
         raise DataError(
             "a normalisation is a name or a pair (means, standard deviations), one number per "
-            f"channel and the second positive, not {str(wanted)[:80]}"
+            f"channel and the second positive, not {str(normalisation)[:80]}"
         )
     return mean, std
 
@@ -265,12 +277,13 @@ def _read_npz(path: Path) -> list[np.ndarray]:
         raise DataError(f"{path}: no such file; check the path")
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            missing = [name for name in _ARRAYS if name not in archive]
-            if missing:
-                raise DataError(f"{path}: the array {missing[0]} is missing")
-            return [archive[name] for name in _ARRAYS]
+            arrays = {name: archive[name] for name in _ARRAYS if name in archive}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{path}: not a readable .npz file ({error})") from error
+    for name in _ARRAYS:
+        if name not in arrays:
+            raise DataError(f"{path}: the array {name} is missing")
+    return list(arrays.values())
 
 
 def _read_torchvision(path: Path, download: bool, dataset: str) -> list[np.ndarray]:

@@ -9,9 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from cwda.errors import DataError
-from cwda.models.batches import Data, as_batches
+from cwda.models.batches import Data, as_batches, count
 from cwda.models.memory import Chunks, is_out_of_memory
 from cwda.numerics.device import resolve_device
+from cwda.progress import showing, steps
+from cwda.typing import Device
 
 __all__ = ["accuracy", "evaluation_mode"]
 
@@ -28,11 +30,28 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
             part.training = flag
 
 
+@contextmanager
+def _placed(model: nn.Module, device: torch.device) -> Iterator[None]:
+    """Put a model on a device, and back where it was."""
+    first = next(model.parameters(), None)
+    if first is None or first.device == device:
+        yield
+        return
+    home = first.device
+    model.to(device)
+    try:
+        yield
+    finally:
+        model.to(home)
+
+
 def accuracy(
     model: nn.Module,
     data: Data,
-    batch_size: int = 500,
-    device: torch.device | str | None = None,
+    *,
+    batch_size: int = 128,
+    device: Device = "auto",
+    progress: bool = True,
 ) -> float:
     """Share of images whose largest output is their label, in percent.
 
@@ -41,13 +60,16 @@ def accuracy(
     Parameters
     ----------
     model : nn.Module
-        Gives images x classes logits; its training flags stay as they were.
+        Maps images to logits, images x classes; its training flags stay as they were.
     data : Images, ImageData, tensors or iterable of batches
         See `cwda.models.batches.as_batches`; labels are needed.
     batch_size : int
-        Images a batch, where `data` is not in batches already.
-    device : torch.device or str, optional
-        Where the model is moved to and computes; by default where it is.
+        Images per batch, where `data` is not in batches already.
+    device : str or torch.device
+        Where to compute: "auto" (CUDA if there is one), "cpu", "cuda", ... The model is
+        back where it was afterwards.
+    progress : bool
+        Show a progress bar.
 
     Raises
     ------
@@ -66,15 +88,20 @@ def accuracy(
             f"accuracy needs a model that runs, not {type(model).__name__}; "
             "cwda.load_model makes one of a name or file"
         )
-    if device is not None:
-        model.to(resolve_device(device))
+    device = resolve_device(device)
     chunks, correct, total = Chunks(), 0, 0
-    where = next(model.parameters(), torch.empty(0))
-    with evaluation_mode(model), torch.inference_mode():
-        for images, labels in as_batches(data, batch_size):
+    batches = as_batches(data, batch_size)
+    with (
+        showing(progress),
+        _placed(model, device),
+        evaluation_mode(model),
+        torch.inference_mode(),
+    ):
+        like = next(model.parameters(), torch.empty(0, device=device))  # its type as well
+        for images, labels in steps(batches, "testing", count(data, batch_size)):
             if labels is None:
                 raise DataError("accuracy needs labels: give data as pairs (images, labels)")
-            x, y = images.to(where), labels.to(where.device)
+            x, y = images.to(like), labels.to(like.device)
             if x.ndim == 4:
                 x = x.contiguous(memory_format=torch.channels_last)
             correct += chunks.run(len(x), lambda size, x=x, y=y: _correct(model, x, y, size))  # type: ignore[misc]
@@ -96,7 +123,7 @@ def _correct(model: nn.Module, images: Tensor, labels: Tensor, size: int) -> int
             shape = tuple(x.shape[1:])
             raise DataError(f"the model does not take images of {shape} ({reason})") from error
         if not isinstance(outputs, Tensor) or outputs.ndim != 2:
-            raise DataError("the model gives no row of class scores for each image")
+            raise DataError("the model does not give a row of class scores for each image")
         if not 0 <= int(y.min()) <= int(y.max()) < outputs.shape[1]:
             raise DataError(
                 f"labels run from {int(y.min())} to {int(y.max())}, but the model has "

@@ -59,7 +59,7 @@ def _files(folder: Path, classes: list[str]) -> list[tuple[Path, int]]:
 
 def _sample(files: list[tuple[Path, int]], samples: int, seed: int) -> list[tuple[Path, int]]:
     if not 1 <= samples <= len(files):
-        raise DataError(f"{samples} images asked for, {len(files)} are there")
+        raise DataError(f"asked for {samples} images, but there are only {len(files)}")
     order = torch.randperm(len(files), generator=torch.Generator().manual_seed(seed))
     return [files[i] for i in order[:samples].tolist()]
 
@@ -81,8 +81,8 @@ def _read(files: list[tuple[Path, int]], size: int | None) -> tuple[Tensor, Tens
     shapes = {tuple(image.shape) for image in images}
     if len(shapes) > 1:
         raise DataError(
-            f"{files[0][0].parent.parent}: images differ in size, as "
-            f"{' and '.join(f'{s[1]} x {s[2]}' for s in sorted(shapes)[:2])}; give size="
+            f"{files[0][0].parent.parent}: images differ in size ("
+            f"{' and '.join(f'{s[1]} x {s[2]}' for s in sorted(shapes)[:2])}); give size="
         )
     return torch.stack(images), torch.tensor([label for _, label in files])
 

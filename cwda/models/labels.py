@@ -70,7 +70,7 @@ def _kind(values: npt.NDArray[Any]) -> str:
 
 
 def _wrong(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    """Which values are no class numbers: fractions, not finite, negative or beyond int64."""
+    """Which values are not class numbers: fractions, not finite, negative or beyond int64."""
     if values.dtype.kind == "b":
         return np.zeros(values.shape, bool)
     wrong: npt.NDArray[np.bool_]

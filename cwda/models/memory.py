@@ -18,8 +18,8 @@ T = TypeVar("T")
 class Chunks:
     """Repeats work on a batch with half as many images at a time while memory runs out.
 
-    The number that fitted is kept for the batches that follow; each halving is told by a
-    `RuntimeWarning`.
+    The number that fitted is kept for the batches that follow; a `RuntimeWarning` reports each
+    halving.
 
     Examples
     --------

@@ -101,8 +101,8 @@ class ResNetPlan:
     stages : tuple of tuple of Block
     num_classes : int
     shortcut : {"padding", "projection", "none"}
-        What stands beside a block that changes the size: the input subsampled and padded with
-        zero channels, or a 1 x 1 convolution; "none" if no block has any shortcut.
+        What replaces the identity in a block that changes the size: the input subsampled and
+        padded with zero channels, or a 1 x 1 convolution; "none" if no block has any shortcut.
     names : Names
     """
 
@@ -121,7 +121,7 @@ class ResNetPlan:
 
 
 class ResidualBlock(nn.Module):
-    """Convolutions with BatchNorm, beside a shortcut."""
+    """Convolutions with BatchNorm, and a shortcut past them."""
 
     def __init__(self, block: Block, shortcut: Shortcut, names: Names) -> None:
         super().__init__()

@@ -70,7 +70,7 @@ def pool_images(data: ImageData, size: int) -> ImageData:
     Raises
     ------
     DataError
-        If height or width is no multiple of `size`.
+        If height or width is not a multiple of `size`.
     """
     height, width = data.x_train.shape[2:]
     if size < 1 or height % size or width % size:

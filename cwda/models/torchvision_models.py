@@ -58,7 +58,7 @@ def builder_options(name: str) -> dict[str, Any]:
 
 
 def as_trained(model: nn.Module, name: str, weights: str) -> None:
-    """Set what torchvision sets beside the weights of one of its networks."""
+    """Set what torchvision sets together with the weights of one of its networks."""
     if name in _SLOW:  # these expect another normalisation
         setattr(model, "transform_input", True)  # noqa: B010 (no attribute of Module)
     if name in _WITHOUT_EPS and weights == "COCO_V1":

@@ -1,37 +1,39 @@
-"""Train a built-in architecture: seeded, resumable, with a checkpoint each epoch."""
+"""Train a built-in architecture: seeded, resumable, with a checkpoint after each epoch."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import math
-import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import nn
 
+from cwda.arguments import as_path, choose, require_count
 from cwda.brief import brief
 from cwda.errors import CwdaError, DivergedError
-from cwda.files import whole_file
-from cwda.models.data import ImageData, augment, normalise
+from cwda.models.data import ImageData, Images
 from cwda.models.evaluate import accuracy
+from cwda.models.loop import half_cosine, read_checkpoint, save_checkpoint, train_epoch
 from cwda.models.resnet import INITIALISATIONS, CifarResNet, cifar_resnet, initialise
 from cwda.models.tasks import TASKS, pool_images, set_task
+from cwda.numerics.device import resolve_device
+from cwda.progress import showing
+from cwda.typing import Device
 
 __all__ = [
     "CHECKPOINT",
     "OPTIMIZERS",
     "Epoch",
     "Recipe",
-    "read_checkpoint",
     "run_epochs",
     "train",
     "untrained",
+    "write_weights",
 ]
 
 CHECKPOINT = "checkpoint.pt"
@@ -50,7 +52,7 @@ class Recipe:
     depth : int
         Depth of the CIFAR ResNet.
     epochs, batch_size : int
-        Passes over the training images, and images a step.
+        Passes over the training images, and images per step.
     learning_rate : float
         Peak of the schedule: linear warm-up over the first epoch, then half a cosine
         down to zero.
@@ -72,7 +74,7 @@ class Recipe:
     training_images : int, optional
         Size of a random sample of the training images; all of them by default.
     pooling : int
-        Images are averaged over squares of this many pixels a side; 1 leaves them.
+        Images are averaged over squares of this side, in pixels; 1 leaves them as they are.
 
     Raises
     ------
@@ -102,15 +104,11 @@ class Recipe:
             "task": TASKS,
         }
         for name, allowed in choices.items():
-            if getattr(self, name) not in allowed:
-                raise CwdaError(
-                    f"unknown {name} {getattr(self, name)!r}; choose from {', '.join(allowed)}"
-                )
+            choose([getattr(self, name)], allowed, name)
         if self.depth < 8 or (self.depth - 2) % 6:
-            raise CwdaError(f"depth must be 6n + 2, as 20, 32, 56, not {self.depth}")
+            raise CwdaError(f"depth must be 6n + 2, such as 20, 32, 56, not {self.depth}")
         for name in ("epochs", "batch_size", "width"):
-            if getattr(self, name) < 1:
-                raise CwdaError(f"{name} must be at least 1, not {getattr(self, name)}")
+            require_count(getattr(self, name), 1, name)
 
     @property
     def identity(self) -> str:
@@ -152,21 +150,23 @@ class Epoch:
 
     def accuracy(self) -> float:
         """Accuracy on the test images in percent."""
-        return accuracy(self.model, self.data.test)
+        device = next(self.model.parameters()).device
+        return accuracy(self.model, self.data.test, device=device)
 
 
 def train(
     recipe: Recipe,
     data: ImageData,
-    folder: Path,
-    on_epoch: Callable[[int, float, float], None] | None = None,
-    on_step: Callable[[int, int], None] | None = None,
+    *,
+    folder: str | Path,
+    device: Device = "auto",
+    progress: bool = True,
 ) -> Path:
     """Train a CIFAR ResNet and write its weights with their provenance.
 
     The forward pass runs under bfloat16 autocast in channels-last layout, the weights
-    stay float32. After each epoch `folder`/checkpoint.pt holds all that is needed to go
-    on; a second call with the same recipe continues there.
+    stay float32. After each epoch `folder`/checkpoint.pt holds all that is needed to resume;
+    a second call with the same recipe continues there.
 
     Parameters
     ----------
@@ -174,19 +174,18 @@ def train(
         Architecture, schedule and seed.
     data : ImageData
         Images of 32 x 32 pixels with three channels.
-    folder : Path
+    folder : str or Path
         Where the checkpoint and the results go; made if absent.
-    on_epoch : callable, optional
-        Called after each epoch with the epochs done, the mean training loss and the
-        test accuracy in percent.
-    on_step : callable, optional
-        Called after each step with the steps done in this epoch and their number.
+    device : str or torch.device
+        Where to compute: "auto" (CUDA if there is one), "cpu", "cuda", ...
+    progress : bool
+        Show a progress bar.
 
     Returns
     -------
     Path
-        The written ``resnet<depth>-cifar10.safetensors``; a ``.json`` file beside it
-        tells recipe, accuracy and SHA-256.
+        The written ``resnet<depth>-cifar10.safetensors``; a ``.json`` file next to it
+        holds recipe, accuracy and SHA-256.
 
     Raises
     ------
@@ -195,17 +194,13 @@ def train(
     CwdaError
         If the checkpoint is damaged or belongs to another recipe.
     """
-    for epoch in run_epochs(recipe, data, folder, on_step):
-        if on_epoch and not math.isnan(epoch.loss):
-            on_epoch(epoch.number, epoch.loss, epoch.accuracy())
-    return _write_result(folder, recipe, epoch)
+    with showing(progress):
+        *_, last = run_epochs(recipe, data, folder=folder, device=device)
+    return write_weights(folder, recipe, last)
 
 
 def run_epochs(
-    recipe: Recipe,
-    data: ImageData,
-    folder: Path,
-    on_step: Callable[[int, int], None] | None = None,
+    recipe: Recipe, data: ImageData, *, folder: str | Path, device: Device = "auto"
 ) -> Iterator[Epoch]:
     """Train epoch by epoch, with a checkpoint after each; parameters as in `train`.
 
@@ -215,24 +210,24 @@ def run_epochs(
         First the state from which training starts: untrained, or as the checkpoint left
         it. Then the state after each epoch.
     """
+    folder, device = as_path(folder), resolve_device(device)
     folder.mkdir(parents=True, exist_ok=True)
     # Of all images: a small sample may lack a class that the test images have
     num_classes = 2 if recipe.task == "coarse" else data.num_classes
     data = set_task(data, recipe.task, recipe.training_images, recipe.seed)
     data = pool_images(data, recipe.pooling)
-    model = untrained(recipe, num_classes).to(memory_format=torch.channels_last)
+    model = untrained(recipe, num_classes).to(device).to(memory_format=torch.channels_last)
     optimizer = _make_optimizer(recipe, model)
     done = _resume(folder / CHECKPOINT, recipe, model, optimizer)
-    images = normalise(data.x_train, data.mean, data.std)
     yield Epoch(done, math.nan, model, data)
     for number in range(done + 1, recipe.epochs + 1):
-        loss = _run_epoch(recipe, number - 1, model, optimizer, images, data.y_train, on_step)
+        loss = _train_epoch(recipe, number, model, optimizer, data.train)
         if not math.isfinite(loss):
             raise DivergedError(
                 f"epoch {number}: the loss is not finite; lower the learning rate "
                 f"(now {recipe.learning_rate:g}); {folder / CHECKPOINT} keeps the last good epoch"
             )
-        _save(folder / CHECKPOINT, recipe, number, model, optimizer)
+        save_checkpoint(folder / CHECKPOINT, model, optimizer, recipe=asdict(recipe), epoch=number)
         yield Epoch(number, loss, model, data)
 
 
@@ -241,21 +236,6 @@ def untrained(recipe: Recipe, num_classes: int) -> CifarResNet:
     model = cifar_resnet(recipe.depth, num_classes, recipe.width)
     initialise(model, recipe.seed, recipe.initialisation)
     return model
-
-
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """What training left in `path`: recipe, epoch, and the states of model and optimizer.
-
-    Raises
-    ------
-    CwdaError
-        If the file is damaged.
-    """
-    try:
-        state: dict[str, Any] = torch.load(path, weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise CwdaError(f"{path}: not a readable checkpoint; remove it to start again") from error
-    return state
 
 
 def _make_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
@@ -269,39 +249,27 @@ def _make_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
     )
 
 
-def _run_epoch(
+def _train_epoch(
     recipe: Recipe,
-    epoch: int,
+    number: int,
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
-    images: Tensor,
-    labels: Tensor,
-    on_step: Callable[[int, int], None] | None,
+    images: Images,
 ) -> float:
     # A generator for each epoch, so that a resumed run draws what a whole one would.
-    generator = torch.Generator().manual_seed(recipe.seed * 100_003 + epoch + 1)
-    order = torch.randperm(len(images), generator=generator)
-    batches = order.split(recipe.batch_size)
-    model.train()
-    total = 0.0
-    for step, batch in enumerate(batches):
-        for group in optimizer.param_groups:
-            group["lr"] = _learning_rate(recipe, epoch + step / len(batches))
-        x = images[batch]
-        if recipe.augment:
-            # Four pixels of 32, as He et al. (2016), and as much in proportion of others
-            x = augment(x, generator, padding=x.shape[-1] // 8)
-        x = x.contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            outputs = model(x)
-        loss = nn.functional.cross_entropy(outputs.float(), labels[batch])
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        total += loss.item() * len(batch)
-        if on_step:
-            on_step(step + 1, len(batches))
-    return total / len(images)
+    generator = torch.Generator().manual_seed(recipe.seed * 100_003 + number)
+    order = torch.randperm(len(images), generator=generator).split(recipe.batch_size)
+    return train_epoch(
+        model,
+        optimizer,
+        images,
+        order,
+        learning_rate=lambda share: _learning_rate(recipe, number - 1 + share),
+        generator=generator,
+        # Four pixels of 32, as in He et al. (2016), and the same proportion of other sizes
+        padding=images.pixels.shape[-1] // 8 if recipe.augment else None,
+        precision="mixed",
+    )
 
 
 def _learning_rate(recipe: Recipe, time: float) -> float:
@@ -309,7 +277,7 @@ def _learning_rate(recipe: Recipe, time: float) -> float:
     if time < 1:
         return recipe.learning_rate * max(time, 0.01)
     progress = (time - 1) / max(recipe.epochs - 1, 1)
-    return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+    return recipe.learning_rate * half_cosine(progress)
 
 
 def _resume(path: Path, recipe: Recipe, model: nn.Module, optimizer: torch.optim.Optimizer) -> int:
@@ -318,29 +286,17 @@ def _resume(path: Path, recipe: Recipe, model: nn.Module, optimizer: torch.optim
         return 0
     state = read_checkpoint(path)
     # A checkpoint written before an attribute existed was trained with its default.
-    if {**asdict(Recipe()), **state["recipe"]} != asdict(recipe):
+    if {**asdict(Recipe()), **state.get("recipe", {})} != asdict(recipe) or "epoch" not in state:
         raise CwdaError(f"{path} belongs to another recipe; choose another folder")
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
     return int(state["epoch"])
 
 
-def _save(
-    path: Path, recipe: Recipe, epoch: int, model: nn.Module, optimizer: torch.optim.Optimizer
-) -> None:
-    state: dict[str, Any] = {
-        "recipe": asdict(recipe),
-        "epoch": epoch,
-        "model": model.state_dict(),
-        "optimizer": optimizer.state_dict(),
-    }
-    with whole_file(path) as partial:
-        torch.save(state, partial)
-
-
-def _write_result(folder: Path, recipe: Recipe, last: Epoch) -> Path:
+def write_weights(folder: str | Path, recipe: Recipe, last: Epoch) -> Path:
+    """Write the weights of the last epoch, with their provenance in a ``.json`` file."""
     name = f"resnet{recipe.depth}-cifar10"
-    path = folder / f"{name}.safetensors"
+    path = as_path(folder) / f"{name}.safetensors"
     size = last.data.x_train.shape[-1]
     save_file({key: value.contiguous() for key, value in last.model.state_dict().items()}, path)
     provenance = {

@@ -16,7 +16,9 @@ Array = npt.NDArray[np.float64]
 def wilson_interval(successes: int, trials: int, level: float = 0.95) -> tuple[float, float]:
     """Wilson's score interval of a binomial proportion; NaN without a trial.
 
-    The p with |successes / trials - p| <= z sqrt(p (1 - p) / trials).
+    The p with |successes / trials - p| <= z sqrt(p (1 - p) / trials). As
+    `statsmodels.stats.proportion.proportion_confint`, whose module takes a second to import: this
+    one is for tables that a terminal waits for.
 
     Parameters
     ----------

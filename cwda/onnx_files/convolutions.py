@@ -91,8 +91,8 @@ def convolution(values: Values, scope: Scope, node: Node) -> Convolution:
     name = node.inputs[place] if place < len(node.inputs) else ""
     attribute = scope.attribute(node, "group")
     groups = attribute.number if attribute and attribute.number is not None else 1
-    found = values.of(scope, name) if name else Unknown("not given")
-    weight = _weight(values, scope, node, found, groups)
+    value = values.of(scope, name) if name else Unknown("not given")
+    weight = _weight(values, scope, node, value, groups)
     if isinstance(weight, Unknown):
         direct = scope.stored(name)
         stored = (direct,) if direct else ()
@@ -102,21 +102,21 @@ def convolution(values: Values, scope: Scope, node: Node) -> Convolution:
 
 
 def _weight(
-    values: Values, scope: Scope, node: Node, found: Value | Unknown, groups: int
+    values: Values, scope: Scope, node: Node, value: Value | Unknown, groups: int
 ) -> Value | Unknown:
     operator = printable(node.operator)
     if node.domain not in KNOWN_DOMAINS:
         return Unknown(_foreign(node))
-    if isinstance(found, Unknown):
-        return Unknown(f"the weight of this {operator}: {found.reason}", found.stored)
+    if isinstance(value, Unknown):
+        return Unknown(f"the weight of this {operator}: {value.reason}", value.stored)
     try:
         if operator in ("QLinearConv", "ConvInteger"):
-            found = _dequantised(values, scope, node, found)
+            value = _dequantised(values, scope, node, value)
     except UnknownValueError as error:
         return Unknown(str(error))
-    if reason := _misfit(scope, node, found, groups):
+    if reason := _misfit(scope, node, value, groups):
         return Unknown(reason)
-    checked = values.weight(found)
+    checked = values.weight(value)
     if isinstance(checked, Unknown):
         return Unknown(f"the weight of this {operator}: {checked.reason}", checked.stored)
     return checked
@@ -162,15 +162,15 @@ def _dequantised(values: Values, scope: Scope, node: Node, integers: Value) -> V
         )
     if len(scale.shape) > 1:  # fits the output (N, channels, ...)
         scale = values.apply("Reshape", (scale,), lambda tensor: tensor.reshape(-1), "flat")
-    known = (integers.shape, scale.dtype)
+    outcome = (integers.shape, scale.dtype)
     return values.apply(
-        "DequantizeLinear", (integers, scale, offset), dequantise(0), "filters", known
+        "DequantizeLinear", (integers, scale, offset), dequantise(0), "filters", outcome
     )
 
 
 def _known(values: Values, scope: Scope, name: str) -> Value | None:
-    found = values.of(scope, name) if name else None
-    return found if isinstance(found, Value) else None
+    value = values.of(scope, name) if name else None
+    return value if isinstance(value, Value) else None
 
 
 def _later_scale(values: Values, scope: Scope, node: Node) -> Value | None:
@@ -185,8 +185,8 @@ def _later_scale(values: Values, scope: Scope, node: Node) -> Value | None:
             product, _ = scope.graph.producers.get(user.inputs[1 - place], (None, 0))
             if product is None or product.operator != "Mul":
                 return None
-            known = [_known(values, scope, factor) for factor in product.inputs]
-            scales = [value for value in known if value is not None]
+            factors = [_known(values, scope, factor) for factor in product.inputs]
+            scales = [value for value in factors if value is not None]
             return scales[0] if len(scales) == 1 else None
         name = "".join(user.outputs[:1])
     return None

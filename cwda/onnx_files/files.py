@@ -21,7 +21,7 @@ from cwda.onnx_files.graph import read_graph, walk
 from cwda.onnx_files.layers import LAYERS
 from cwda.onnx_files.operators import RULES, outcome
 from cwda.onnx_files.others import others, without_convolution
-from cwda.onnx_files.tensors import Beside
+from cwda.onnx_files.tensors import ExternalData
 from cwda.onnx_files.values import Value, Values
 
 __all__ = ["ONNX"]
@@ -42,20 +42,20 @@ class _Layer:
 
 def _read_onnx(file: MappedFile) -> Content:
     """Read an ONNX model."""
-    beside = Beside(file.path.parent)
-    scope = read_graph(Message(memoryview(file.data)), beside)
+    external = ExternalData(file.path.parent)
+    scope = read_graph(Message(memoryview(file.data)), external)
     if scope is None:
         raise UnreadableError("an ONNX model without a graph; give a file with trained weights")
-    stored = file.size + beside.size
+    stored = file.size + external.size
     values = Values(RULES | LAYERS, outcome, 16 * stored + _EFFORT)
-    found = [convolution(values, inner, node) for inner, node in walk(scope, CONVOLUTIONS)]
-    if not found:
+    convolutions = [convolution(values, inner, node) for inner, node in walk(scope, CONVOLUTIONS)]
+    if not convolutions:
         raise UnreadableError(without_convolution(scope))
-    layers = _layers(found)
+    layers = _layers(convolutions)
     tensors: list[NamedTensor] = []
     skipped = [
         Skipped(_short(lost.name), lost.main.shape if lost.main else (), lost.reason)
-        for lost in found
+        for lost in convolutions
         if lost.value is None
     ]
     for layer in layers:
@@ -65,27 +65,27 @@ def _read_onnx(file: MappedFile) -> Content:
         else:
             tensors.append(_tensor(layer))
     if not tensors:
-        raise UnreadableError(_nothing(len(found), skipped[0]))
-    used = {id(constant) for one in found for constant in one.stored}
+        raise UnreadableError(_nothing(len(convolutions), skipped[0]))
+    used = {id(constant) for use in convolutions for constant in use.stored}
     skipped += others(scope, used)
     return Content("onnx", tensors, skipped, stored=stored + _widened(layers))
 
 
-def _layers(found: list[Convolution]) -> list[_Layer]:
+def _layers(convolutions: list[Convolution]) -> list[_Layer]:
     """One layer for each weight, under unique names as far as the file has such.
 
     A weight that serves a convolution and a transposed one is two layers: their filters differ.
     """
     layers: dict[tuple[int, bool], _Layer] = {}
-    for one in found:
-        if one.value is None:
+    for use in convolutions:
+        if use.value is None:
             continue
-        key = (one.value.key, one.transposed)
+        key = (use.value.key, use.transposed)
         if key in layers:
-            layers[key].others.append(one)
+            layers[key].others.append(use)
             continue
-        turned = (one.value.key, not one.transposed) in layers
-        layers[key] = _Layer(one.value, (turned and one.node_name) or one.name, one)
+        turned = (use.value.key, not use.transposed) in layers
+        layers[key] = _Layer(use.value, (turned and use.node_name) or use.name, use)
     count = Counter(layer.name for layer in layers.values())
     for layer in layers.values():
         if count[layer.name] > 1:
@@ -128,7 +128,7 @@ def _aliases(layer: _Layer) -> tuple[str, ...]:
     """The other names of a weight that several convolutions use."""
     if not layer.others:
         return ()
-    names = dict.fromkeys(_short(one.node_name) for one in (layer.first, *layer.others))
+    names = dict.fromkeys(_short(use.node_name) for use in (layer.first, *layer.others))
     return tuple(name for name in names if name and name != _short(layer.name))
 
 

@@ -147,17 +147,17 @@ def _stencil(one: Tensor) -> bool:
         return False  # four to seven numbers in a row may be anything
     vertical, horizontal = (_profiles(size) for size in shape)
     products = (torch.outer(v, h) for v in vertical for h in horizontal)
-    others = (torch.tensor(known, dtype=torch.float64) for known in _LAPLACIANS)
-    return any(_proportional(plane, known) for known in (*products, *others))
+    others = (torch.tensor(stencil, dtype=torch.float64) for stencil in _LAPLACIANS)
+    return any(_proportional(plane, stencil) for stencil in (*products, *others))
 
 
 def _profiles(size: int) -> list[Tensor]:
-    known = [profile for profile in (*_SMOOTH, *_STEEP) if len(profile) == size]
+    profiles = [profile for profile in (*_SMOOTH, *_STEEP) if len(profile) == size]
     # Bilinear kernels of FCN: a triangle of the size's half.
     factor = (size + 1) // 2
     centre = factor - 1 if size % 2 else factor - 0.5
     triangle = [1 - abs(place - centre) / factor for place in range(size)]
-    return [torch.tensor(profile, dtype=torch.float64) for profile in (*known, triangle)]
+    return [torch.tensor(profile, dtype=torch.float64) for profile in (*profiles, triangle)]
 
 
 def _proportional(left: Tensor, right: Tensor) -> bool:

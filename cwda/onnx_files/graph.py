@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from cwda.containers.protobuf import Message, Value, varints
 from cwda.containers.tensors import printable
 from cwda.errors import UnreadableError
-from cwda.onnx_files.tensors import Beside, Constant, read_tensor, text
+from cwda.onnx_files.tensors import Constant, ExternalData, read_tensor, text
 
 __all__ = ["Attribute", "Graph", "Node", "Scope", "graphs", "operators", "read_graph", "walk"]
 
@@ -133,13 +133,13 @@ class Scope:
 
     def attribute(self, node: Node, name: str) -> Attribute | None:
         """An attribute of a node of this graph; one of the calling node where it refers there."""
-        found = node.attributes.get(name)
-        if found is not None and found.ref:
+        attribute = node.attributes.get(name)
+        if attribute is not None and attribute.ref:
             scope: Scope | None = self
             while scope is not None and not scope.attributes:
                 scope = scope.parent
-            return scope.attributes.get(found.ref) if scope else None
-        return found
+            return scope.attributes.get(attribute.ref) if scope else None
+        return attribute
 
     def stored(self, name: str) -> Constant | None:
         """The tensor stored under a name in this graph or around it."""
@@ -172,9 +172,9 @@ class Scope:
     def _call(self, node: Node, graph: Graph) -> Scope:
         attributes = dict(graph.defaults)
         for name in node.attributes:
-            given = self.attribute(node, name)
-            if given is not None:
-                attributes[name] = given
+            attribute = self.attribute(node, name)
+            if attribute is not None:
+                attributes[name] = attribute
         actual = [*node.inputs, *[""] * len(graph.inputs)]
         bindings = {
             formal: (self, name) for formal, name in zip(graph.inputs, actual, strict=False)
@@ -182,15 +182,15 @@ class Scope:
         return Scope(graph, self.functions, None, bindings, attributes, self.depth + 1)
 
 
-def read_graph(model: Message, beside: Beside) -> Scope | None:
+def read_graph(model: Message, external: ExternalData) -> Scope | None:
     """The main graph of a model; None if it has none."""
     graph: Graph | None = None
     functions: dict[_Key, Graph] = {}
     for number, value in model.fields():
         if number == 7 and not isinstance(value, int):
-            graph = _graph(value, beside)
+            graph = _graph(value, external)
         elif number == 25 and not isinstance(value, int):
-            key, function = _function(value, beside)
+            key, function = _function(value, external)
             functions.setdefault(key, function)
     return None if graph is None else Scope(graph, functions)
 
@@ -244,7 +244,7 @@ def operators(scope: Scope) -> dict[str, int]:
 def _holding(functions: Mapping[_Key, Graph], wanted: frozenset[str]) -> set[_Key]:
     """The functions that hold a wanted operator, or call one that does."""
     callers: dict[_Key, list[_Key]] = {}
-    found: list[_Key] = []
+    waiting: list[_Key] = []
     for key, function in functions.items():
         graphs = [function]
         while graphs:
@@ -252,19 +252,19 @@ def _holding(functions: Mapping[_Key, Graph], wanted: frozenset[str]) -> set[_Ke
                 if node.key in functions:
                     callers.setdefault(node.key, []).append(key)
                 elif node.operator in wanted:
-                    found.append(key)
+                    waiting.append(key)
                 for attribute in node.attributes.values():
                     graphs += attribute.graphs
     relevant: set[_Key] = set()
-    while found:
-        key = found.pop()
+    while waiting:
+        key = waiting.pop()
         if key not in relevant:
             relevant.add(key)
-            found += callers.get(key, [])
+            waiting += callers.get(key, [])
     return relevant
 
 
-def _graph(message: Message, beside: Beside, depth: int = 0) -> Graph:
+def _graph(message: Message, external: ExternalData, depth: int = 0) -> Graph:
     if depth > _MAX_DEPTH:
         raise UnreadableError(f"graphs are nested more than {_MAX_DEPTH} deep; refused")
     graph = Graph()
@@ -272,9 +272,9 @@ def _graph(message: Message, beside: Beside, depth: int = 0) -> Graph:
         if isinstance(value, int):
             continue
         if number == 1:
-            _add(graph, _node(value, beside, depth))
+            _add(graph, _node(value, external, depth))
         elif number == 5:
-            name, tensor = read_tensor(value, beside)
+            name, tensor = read_tensor(value, external)
             graph.tensors[name] = tensor
         elif number == 11:
             graph.inputs.append(_named(value, 1))
@@ -296,7 +296,7 @@ def _add(graph: Graph, node: Node) -> None:
         graph.tensors[name] = replace(value.tensor, name=printable(name))
 
 
-def _function(message: Message, beside: Beside) -> tuple[_Key, Graph]:
+def _function(message: Message, external: ExternalData) -> tuple[_Key, Graph]:
     graph, name, domain = Graph(), "", ""
     for number, value in message.fields():
         if number == 1:
@@ -306,11 +306,11 @@ def _function(message: Message, beside: Beside) -> tuple[_Key, Graph]:
         elif number == 5:
             graph.outputs.append(text(value))
         elif number == 7 and not isinstance(value, int):
-            _add(graph, _node(value, beside, 0))
+            _add(graph, _node(value, external, 0))
         elif number == 10:
             domain = text(value)
         elif number == 11 and not isinstance(value, int):
-            key, attribute = _attribute(value, beside, 0)
+            key, attribute = _attribute(value, external, 0)
             graph.defaults[key] = attribute
     graph.index()
     return ("" if domain == "ai.onnx" else domain, name), graph
@@ -324,7 +324,7 @@ def _named(message: Message, field_number: int) -> str:
     return ""
 
 
-def _node(message: Message, beside: Beside, depth: int) -> Node:
+def _node(message: Message, external: ExternalData, depth: int) -> Node:
     node = Node()
     for number, value in message.fields():
         if number == 1:
@@ -340,7 +340,7 @@ def _node(message: Message, beside: Beside, depth: int) -> Node:
         elif number == 4:
             node.operator = text(value)
         elif number == 5 and not isinstance(value, int):
-            key, attribute = _attribute(value, beside, depth)
+            key, attribute = _attribute(value, external, depth)
             node.attributes[key] = attribute
         elif number == 7:
             node.domain = text(value)
@@ -349,7 +349,7 @@ def _node(message: Message, beside: Beside, depth: int) -> Node:
     return node
 
 
-def _attribute(message: Message, beside: Beside, depth: int) -> tuple[str, Attribute]:
+def _attribute(message: Message, external: ExternalData, depth: int) -> tuple[str, Attribute]:
     name, attribute = "", Attribute()
     for number, value in message.fields():
         if number == 1:
@@ -371,9 +371,9 @@ def _attribute(message: Message, beside: Beside, depth: int) -> tuple[str, Attri
         elif number == 22:
             attribute.sparse = True
         elif isinstance(value, Message) and number == 5:
-            _, attribute.tensor = read_tensor(value, beside)
+            _, attribute.tensor = read_tensor(value, external)
         elif isinstance(value, Message) and number in (6, 11):
-            attribute.graphs.append(_graph(value, beside, depth + 1))
+            attribute.graphs.append(_graph(value, external, depth + 1))
     return name, attribute
 
 

@@ -14,8 +14,8 @@ _Made = tuple[tuple[int, ...], Computation]
 
 
 def _real(call: Call, name: str, default: float) -> float:
-    found = call.attribute(name)
-    return default if found is None or found.real is None else found.real
+    attribute = call.attribute(name)
+    return default if attribute is None or attribute.real is None else attribute.real
 
 
 def _where(call: Call) -> _Made:

@@ -121,9 +121,9 @@ def _concat(call: Call) -> _Made:
 
 def _slice(call: Call) -> _Made:
     rank = len(call.value(0).shape)
-    given = call.given(1)
-    starts = call.integers(1) if given else call.numbers("starts") or []
-    ends = call.integers(2) if given else call.numbers("ends") or []
+    as_inputs = call.given(1)
+    starts = call.integers(1) if as_inputs else call.numbers("starts") or []
+    ends = call.integers(2) if as_inputs else call.numbers("ends") or []
     axes = call.integers(3) if call.given(3) else call.numbers("axes") or list(range(len(starts)))
     steps = call.integers(4) if call.given(4) else [1] * len(starts)
     if not len(starts) == len(ends) == len(axes) == len(steps) or len(starts) > rank or 0 in steps:
@@ -132,9 +132,9 @@ def _slice(call: Call) -> _Made:
     def compute(tensor: Tensor) -> Tensor:
         for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
             stop = None if step < 0 and end < -(2**31) + 2 else end  # through the first
-            chosen = range(*slice(start, stop, step).indices(tensor.shape[axis]))
-            first = min(chosen[0], chosen[-1]) if chosen else 0
-            length = abs(chosen[-1] - chosen[0]) + 1 if chosen else 0
+            taken = range(*slice(start, stop, step).indices(tensor.shape[axis]))
+            first = min(taken[0], taken[-1]) if taken else 0
+            length = abs(taken[-1] - taken[0]) + 1 if taken else 0
             tensor = tensor.narrow(axis, first, length)
             if step < 0:
                 tensor = tensor.flip(axis)
@@ -151,8 +151,8 @@ def _split(call: Call) -> _Made:
     sizes = call.integers(1) if call.given(1) else call.numbers("split")
     if sizes is None:
         parts = call.number("num_outputs", call.outputs)
-        each = -(-size // max(parts, 1))
-        sizes = [min(each, size - each * place) for place in range(parts)]
+        most = -(-size // max(parts, 1))
+        sizes = [min(most, size - most * place) for place in range(parts)]
     if output >= len(sizes) or sum(sizes) != size or min(sizes) < 0:
         raise UnknownValueError("Split does not fit its inputs")
     start, length = sum(sizes[:output]), sizes[output]
@@ -160,16 +160,16 @@ def _split(call: Call) -> _Made:
 
 
 def _gather(call: Call) -> _Made:
-    axis, chosen = call.number("axis", 0), call.integers(1)
+    axis, indices = call.number("axis", 0), call.integers(1)
     shape = call.value(1).shape
     before = call.value(0).shape
     if not -len(before) <= axis < len(before):
         raise UnknownValueError("Gather does not fit its inputs")
     axis %= len(before)
     size = before[axis]
-    if any(not -size <= index < size for index in chosen):
+    if any(not -size <= index < size for index in indices):
         raise UnknownValueError("Gather does not fit its inputs")
-    places = [index % size for index in chosen]
+    places = [index % size for index in indices]
     after = (*before[:axis], *shape, *before[axis + 1 :])
 
     def compute(tensor: Tensor) -> Tensor:
@@ -199,8 +199,8 @@ def _shape(call: Call) -> _Made:
 
 
 def _filled(call: Call) -> _Made:
-    shape, given = call.integers(0), call.attribute("value")
-    constant = given.tensor if given else None
+    shape, attribute = call.integers(0), call.attribute("value")
+    constant = attribute.tensor if attribute else None
     if min(shape, default=0) < 0 or (constant is not None and math.prod(constant.shape) != 1):
         raise UnknownValueError("ConstantOfShape does not fit its inputs")
     if constant is not None and constant.dtype is None:

@@ -21,7 +21,7 @@ from cwda.containers.storages import from_buffer
 from cwda.containers.tensors import printable
 from cwda.errors import UnreadableError
 
-__all__ = ["DAMAGED", "INTEGER_RANGES", "STORED", "Beside", "Constant", "read_tensor", "text"]
+__all__ = ["DAMAGED", "INTEGER_RANGES", "STORED", "Constant", "ExternalData", "read_tensor", "text"]
 
 DAMAGED = "the ONNX data are damaged; download or copy the file again"
 
@@ -105,7 +105,7 @@ class Constant:
 
 
 @dataclass
-class Beside:
+class ExternalData:
     """Files of data next to the model, each mapped once."""
 
     folder: Path
@@ -148,7 +148,7 @@ class _Proto:
     where: dict[str, str] = field(default_factory=dict)
 
 
-def read_tensor(message: Message, beside: Beside) -> tuple[str, Constant]:
+def read_tensor(message: Message, external: ExternalData) -> tuple[str, Constant]:
     """The name of a TensorProto as the file has it, and the tensor."""
     proto = _parse(message)
     sizes, kind, shown = tuple(proto.shape), proto.kind, printable(proto.name)
@@ -160,7 +160,7 @@ def read_tensor(message: Message, beside: Beside) -> tuple[str, Constant]:
     bits = _CODES[kind][0] if kind in _CODES else 8 * dtype.itemsize
     nbytes = -(-numel * bits // 8)
     if proto.external:
-        fetch = beside.fetch(proto.where, nbytes)
+        fetch = external.fetch(proto.where, nbytes)
         available = nbytes if not proto.where.get("length") else int(proto.where["length"])
     elif proto.raw is not None:
         kept = proto.raw.data

@@ -158,20 +158,20 @@ class Call:
 
     def number(self, name: str, default: int) -> int:
         """An integer attribute."""
-        found = self.attribute(name)
-        return default if found is None or found.number is None else found.number
+        attribute = self.attribute(name)
+        return default if attribute is None or attribute.number is None else attribute.number
 
     def numbers(self, name: str) -> list[int] | None:
         """An attribute of integers, None if it is not given."""
-        found = self.attribute(name)
-        return None if found is None else found.numbers
+        attribute = self.attribute(name)
+        return None if attribute is None else attribute.numbers
 
     def value(self, place: int) -> Value:
         """An input that must be there."""
-        found = self.values[place] if place < len(self.values) else None
-        if found is None:
+        value = self.values[place] if place < len(self.values) else None
+        if value is None:
             raise UnknownValueError(f"{self.operator} lacks an input")
-        return found
+        return value
 
     def given(self, place: int) -> bool:
         """Whether an optional input is given."""
@@ -227,11 +227,11 @@ class Values:
             return Unknown(f"computed through more than {_MAX_DEPTH} operators")
         self._known[key] = Unknown("computed from itself")
         try:
-            found = self._find(scope, name, depth)
+            value = self._find(scope, name, depth)
         except (UnknownValueError, UnreadableError) as error:
-            found = Unknown(str(error))
-        self._known[key] = found
-        return found
+            value = Unknown(str(error))
+        self._known[key] = value
+        return value
 
     def stored(self, constant: Constant) -> Value:
         """The value of a stored tensor."""
@@ -257,7 +257,7 @@ class Values:
         inputs: tuple[Value | None, ...],
         compute: Computation,
         details: Hashable,
-        known: Outcome | None = None,
+        outcome: Outcome | None = None,
     ) -> Value:
         """The outcome of an operator; `details` tell it from others of the same inputs.
 
@@ -266,7 +266,7 @@ class Values:
         depth = 1 + max((value.depth for value in inputs if value), default=0)
         if depth > _MAX_DEPTH:
             raise UnknownValueError(f"computed through more than {_MAX_DEPTH} operators")
-        shape, dtype = known or _outcome(operator, inputs, compute)
+        shape, dtype = outcome or _outcome(operator, inputs, compute)
         largest = max((value.largest for value in inputs if value), default=0)
         if math.prod(shape) > max(largest, _MAX_GROWTH):
             raise UnknownValueError("expanded: it has more elements than the file stores")
@@ -348,17 +348,17 @@ class Values:
             places, compute = _ruled(rule, call)
             if not places:  # an operator that hands its input on
                 return call.value(0)
-            chosen = tuple(call.values[p] if call.given(p) else None for p in places)
-            known = _ruled(self.outcome, call)
-            return self.apply(name, chosen, compute, self._details(scope, node, output), known)
+            inputs = tuple(call.values[p] if call.given(p) else None for p in places)
+            outcome = _ruled(self.outcome, call)
+            return self.apply(name, inputs, compute, self._details(scope, node, output), outcome)
         except UnknownValueError as error:
             return Unknown(str(error), _nearby(scope, node))
 
     def _details(self, scope: Scope, node: Node, output: int) -> Hashable:
-        given = ((name, scope.attribute(node, name)) for name in sorted(node.attributes))
+        attributes = ((name, scope.attribute(node, name)) for name in sorted(node.attributes))
         # Inputs that were read as shapes or axes are told apart by their keys.
         others = tuple(getattr(self.of(scope, name), "key", 0) for name in node.inputs if name)
-        return (output, others, tuple((name, item.key()) for name, item in given if item))
+        return (output, others, tuple((name, item.key()) for name, item in attributes if item))
 
     def _constant(self, scope: Scope, node: Node) -> Value:
         """The value of a Constant node."""
@@ -391,8 +391,8 @@ def _ruled(rule: Callable[[Call], _T], call: Call) -> _T:
 
 def _nearby(scope: Scope, node: Node) -> tuple[Constant, ...]:
     """The stored tensors that a node takes directly."""
-    found = (scope.stored(name) for name in node.inputs)
-    return tuple(constant for constant in found if constant is not None)
+    stored = (scope.stored(name) for name in node.inputs)
+    return tuple(constant for constant in stored if constant is not None)
 
 
 def _outcome(operator: str, inputs: tuple[Value | None, ...], compute: Computation) -> Outcome:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from typing import Any
 
-from cwda.errors import CwdaError
+from cwda.arguments import choose, require_count
 from cwda.models.train import Recipe
 
 __all__ = ["BASE", "FACTORS", "Arm", "Run", "plan"]
@@ -24,7 +24,7 @@ class Arm:
     changes : mapping of str to object
         Attributes of the recipe that differ from the base.
     longer, fewer : int
-        The arm has this many times the epochs, and so many times fewer training images.
+        The arm has this many times the epochs, and this many times fewer training images.
     """
 
     factor: str
@@ -62,8 +62,8 @@ class Run:
 BASE = Arm("base", "base")
 
 #: Levels of each factor; the first of each is run first. Adam and AdamW come with the
-#: learning rate and decay that are usual with them, a quarter of the images with four times
-#: the epochs, thus as many steps.
+#: learning rate and decay that are usual with them, and a quarter of the images comes with four
+#: times the epochs, so that the number of steps stays.
 FACTORS: Mapping[str, tuple[Arm, ...]] = {
     "initialisation": (
         Arm("initialisation", "orthogonal", {"initialisation": "orthogonal"}),
@@ -108,7 +108,7 @@ FACTORS: Mapping[str, tuple[Arm, ...]] = {
 }
 
 
-def plan(base: Recipe, factors: Iterable[str] | None = None, seeds: int = 1) -> list[Run]:
+def plan(base: Recipe, factors: Iterable[str | Arm] | None = None, *, seeds: int = 1) -> list[Run]:
     """The runs of a study, in an order in which it may be cut off anywhere.
 
     First the base and the first level of each factor, then the second levels, and so on;
@@ -119,10 +119,10 @@ def plan(base: Recipe, factors: Iterable[str] | None = None, seeds: int = 1) -> 
     ----------
     base : Recipe
         What the arms change; its seed is the first.
-    factors : iterable of str, optional
-        Names in `FACTORS`; all of them by default.
+    factors : iterable of str or Arm, optional
+        Names in `FACTORS`, for all their levels, or levels of one's own; all factors by default.
     seeds : int
-        Networks of each level.
+        Number of networks per factor level.
 
     Raises
     ------
@@ -135,17 +135,18 @@ def plan(base: Recipe, factors: Iterable[str] | None = None, seeds: int = 1) -> 
     >>> [(r.arm.level, r.seed) for r in plan(Recipe(), ["width", "augmentation"])]
     [('base', 0), ('8', 0), ('off', 0), ('base', 1), ('32', 0)]
     """
-    names = list(FACTORS) if factors is None else list(factors)
-    for name in names:
-        if name not in FACTORS:
-            raise CwdaError(f"unknown factor {name!r}; choose from {', '.join(FACTORS)}")
-    if seeds < 1:
-        raise CwdaError(f"a study needs at least one seed, not {seeds}")
-    rounds = list(zip_longest(*(FACTORS[name] for name in names)))
+    levels: dict[str, list[Arm]] = {}
+    for factor in FACTORS if factors is None else factors:
+        if isinstance(factor, Arm):
+            levels.setdefault(factor.factor, []).append(factor)
+        else:
+            [name] = choose([factor], FACTORS, "factor")
+            levels.setdefault(name, []).extend(FACTORS[name])
+    require_count(seeds, 1, "seeds, the number of networks per level,")
     order: list[tuple[Arm, int]] = []
-    for number, arms in enumerate(rounds):
+    for number, arms in enumerate(zip_longest(*levels.values())):
         order += [(BASE, number), *((arm, 0) for arm in arms if arm is not None)]
     for seed in range(seeds):
-        order += [(BASE, seed), *((arm, seed) for name in names for arm in FACTORS[name])]
-    distinct = [(a, s) for i, (a, s) in enumerate(order) if (a, s) not in order[:i]]
+        order += [(BASE, seed), *((arm, seed) for arms in levels.values() for arm in arms)]
+    distinct = [pair for place, pair in enumerate(order) if pair not in order[:place]]
     return [Run(arm, base.seed + s, arm.recipe(base, base.seed + s)) for arm, s in distinct]

@@ -1,29 +1,76 @@
-"""What each factor changes: differences from the base beside the spread of the seeds."""
+"""What each factor changes: differences from the base, compared with the spread of the seeds."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
+from cwda.answers import Answer, column
+from cwda.arguments import require_between
 from cwda.numerics.combination import benjamini_hochberg
+from cwda.study.result import StudyResult
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from cwda.study.run import StudyResult
-
-__all__ = ["EFFECT_COLUMNS", "factor_effects", "finished"]
-
-EFFECT_COLUMNS = (
-    "factor", "level", "condition", "runs", "accuracy", "effect", "base_effect", "difference",
-    "low", "high", "seed_sd", "pvalue", "pvalue_bh", "change", "holds", "fails", "inconclusive",
-)  # fmt: skip
+__all__ = ["FactorEffect", "FactorEffects", "factor_effects", "finished"]
 
 
-def factor_effects(result: StudyResult, level: float = 0.05) -> pd.DataFrame:
+@dataclass(frozen=True)
+class FactorEffect:
+    """One condition at one level of one factor, compared with the base."""
+
+    factor: str = column('what is changed; "base" for nothing, "epoch" for less training')
+    level: str = column("to what it is changed")
+    condition: str = column("the condition")
+    runs: int = column("number of networks of this level")
+    accuracy: float = column("mean accuracy of these networks, in percent")
+    effect: float = column("mean over the networks of the median effect over the layers")
+    base_effect: float = column("the same of the networks of the base")
+    difference: float = column("effect - base_effect")
+    low: float = column("lower limit of the t interval of the difference")
+    high: float = column("upper limit of the same interval")
+    seed_sd: float = column("standard deviation between seeds, pooled over the levels")
+    pvalue: float = column("p-value of the t test that the difference is 0")
+    pvalue_bh: float = column(
+        "the same, adjusted over all levels and conditions for false discovery"
+    )
+    change: str = column(
+        'what the adjusted p-value says: "larger", "smaller", "none shown", or "one seed" where no '
+        "spread is known; empty for the base"
+    )
+    holds: float = column("share of the tested layers in which the condition holds")
+    fails: float = column("share of the tested layers in which it fails")
+    inconclusive: float = column("share of the tested layers in which it is inconclusive")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class FactorEffects(Answer[FactorEffect]):
+    """What each factor changes: one row per factor level and condition, the base first."""
+
+    row: ClassVar[type] = FactorEffect
+
+    def title(self) -> str:
+        """How many levels were compared."""
+        levels = {(row.factor, row.level) for row in self.rows if row.factor != "base"}
+        return f"{len(levels)} factor levels compared with the base"
+
+    def summary(self) -> pd.DataFrame:
+        """One row per factor level, and what changes in each condition."""
+        columns = dict.fromkeys(self.table["condition"])
+        changes = self.table.pivot_table(
+            index=["factor", "level"], columns="condition", values="change", aggfunc="first",
+            sort=False,
+        )  # fmt: skip
+        return changes[list(columns)].reset_index().rename_axis(columns=None)
+
+
+def factor_effects(result: StudyResult, *, level: float = 0.95) -> FactorEffects:
     """Compare the runs of each factor level with those of the base, condition by condition.
 
     The response of a run is its median effect over the layers at its last epoch. A level
@@ -38,20 +85,24 @@ def factor_effects(result: StudyResult, level: float = 0.05) -> pd.DataFrame:
     Parameters
     ----------
     result : StudyResult
-        Of `run_study`; runs that are not done are left out.
+        What `run_study` returns; runs that are not done are left out.
     level : float
-        Level of the intervals, and of the false discovery rate at which ``change`` calls a
-        difference "larger" or "smaller"; otherwise it is "none shown", or "one seed"
-        where no spread is known.
+        Confidence level of the intervals; 1 - level is the false discovery rate at which
+        ``change`` calls a difference "larger" or "smaller".
 
     Returns
     -------
-    DataFrame
-        Columns `EFFECT_COLUMNS`, one row a factor level and condition, the base first;
-        ``holds``, ``fails`` and ``inconclusive`` are shares of the tested layers.
+    FactorEffects
+        `.table` has one row per factor level and condition, the base first.
+
+    Raises
+    ------
+    CwdaError
+        If the level is impossible.
     """
     import pandas as pd
 
+    require_between(level, 0, 1, "level")
     rows = finished(result)
     last = rows[rows["epoch"] == rows["last"]]
     early = rows[(rows["factor"] == "base") & (rows["epoch"] < rows["last"])]
@@ -62,23 +113,22 @@ def factor_effects(result: StudyResult, level: float = 0.05) -> pd.DataFrame:
         condition: _pooled_sd(group) for condition, group in last.groupby("condition", sort=False)
     }
     groups = dict(iter(rows.groupby(["factor", "level", "condition"], sort=False)))
-    table = pd.DataFrame(
-        [_compare(key, group, groups.get(("base", "base", key[2])), *spread[key[2]], level)
-         for key, group in groups.items()],
-        columns=list(EFFECT_COLUMNS),
-    )  # fmt: skip
-    return _judge(table, level)
+    compared = [
+        _compare(key, group, groups.get(("base", "base", key[2])), *spread[key[2]], level)
+        for key, group in groups.items()
+    ]
+    return FactorEffects(tuple(_judged(compared, level)), (), level=level)
 
 
 def finished(result: StudyResult) -> pd.DataFrame:
-    """Rows of the summary of runs that are done, with shares in place of numbers of layers.
+    """Rows of the table of runs that are done, with shares in place of numbers of layers.
 
     Columns ``last``, the last epoch, and ``kept`` are added.
     """
-    done = result.runs[result.runs["status"] == "done"]
+    done = result.run_table[result.run_table["status"] == "done"]
     key = ["factor", "level", "seed"]
     facts = done[[*key, "epochs", "kept"]].rename(columns={"epochs": "last"})
-    rows = result.summary.merge(facts, on=key)
+    rows = result.table.merge(facts, on=key)
     tested = rows[["holds", "fails", "inconclusive"]].sum(axis=1)
     for verdict in ("holds", "fails", "inconclusive"):
         rows[verdict] = rows[verdict] / tested
@@ -102,7 +152,7 @@ def _compare(
     sd: float,
     freedom: int,
     level: float,
-) -> dict[str, object]:
+) -> FactorEffect:
     effect = rows["median_effect"].mean()
     reference = math.nan if base is None else base["median_effect"].mean()
     difference, half, pvalue = math.nan, math.nan, math.nan
@@ -110,11 +160,9 @@ def _compare(
         difference = effect - reference
         error = sd * math.sqrt(1 / len(rows) + 1 / len(base))
         if freedom and error > 0:
-            half = float(stdtrit(freedom, 1 - level / 2)) * error
+            half = float(stdtrit(freedom, (1 + level) / 2)) * error
             pvalue = 2 * float(stdtr(freedom, -abs(difference) / error))
-    return {
-        **dict(zip(("factor", "level", "condition"), key, strict=True)),
-        "runs": len(rows),
+    numbers: dict[str, Any] = {
         "accuracy": rows["accuracy"].mean(),
         "effect": effect,
         "base_effect": reference,
@@ -123,15 +171,24 @@ def _compare(
         "high": difference + half,
         "seed_sd": sd,
         "pvalue": pvalue,
+        "pvalue_bh": pvalue,
         **{name: rows[name].mean() for name in ("holds", "fails", "inconclusive")},
     }
+    numbers = {name: float(value) for name, value in numbers.items()}
+    return FactorEffect(*key, runs=len(rows), change="", **numbers)
 
 
-def _judge(table: pd.DataFrame, level: float) -> pd.DataFrame:
-    adjusted = benjamini_hochberg(table["pvalue"].to_numpy())
-    sign = np.where(table["difference"] > 0, "larger", "smaller")
-    change = np.where(adjusted <= level, sign, "none shown")
-    change = np.where(np.isnan(adjusted), "one seed", change)
-    table["pvalue_bh"] = adjusted
-    table["change"] = np.where(table["factor"] == "base", "", change)
-    return table
+def _judged(rows: Sequence[FactorEffect], level: float) -> list[FactorEffect]:
+    """The rows with adjusted p-values, and what these say."""
+    adjusted = benjamini_hochberg(np.array([row.pvalue for row in rows]))
+    judged = []
+    for row, value in zip(rows, adjusted.tolist(), strict=True):
+        change = "none shown"
+        if row.factor == "base":
+            change = ""
+        elif math.isnan(value):
+            change = "one seed"
+        elif value <= 1 - level:
+            change = "larger" if row.difference > 0 else "smaller"
+        judged.append(replace(row, pvalue_bh=value, change=change))
+    return judged

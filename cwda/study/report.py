@@ -2,54 +2,68 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cwda.study.effects import factor_effects
 from cwda.study.figures import (
-    plot_distance,
-    plot_factors,
-    plot_networks,
-    plot_training,
-    plot_verdicts,
+    distance,
+    factor_levels,
+    factor_verdicts,
+    network_verdicts,
+    panels,
+    training,
 )
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from cwda.study.run import StudyResult
+    from cwda.conditions.table import CheckResult
+    from cwda.study.result import StudyResult
 
 __all__ = ["write_report"]
 
 
 def write_report(
-    result: StudyResult, folder: Path, evidence: pd.DataFrame | None = None
+    result: StudyResult, folder: Path, evidence: CheckResult | None = None
 ) -> list[Path]:
     """Write effects.csv, evidence.csv and the figures; return what was written.
 
     Parameters
     ----------
     result : StudyResult
-        Of `run_study`.
+        What `run_study` returns.
     folder : Path
         An existing folder.
-    evidence : DataFrame, optional
-        Of `measure_networks`: trained networks to set beside the study.
+    evidence : CheckResult, optional
+        What `cwda.check` returns for trained networks, to show next to the study.
     """
-    figures = {"training": plot_training(result.summary)}
-    written = []
-    if (result.runs["status"] == "done").any():
-        effects = factor_effects(result)
-        effects.to_csv(folder / "effects.csv", index=False, float_format="%.6g")
-        written.append(folder / "effects.csv")
-        figures["factors"] = plot_factors(effects, result)
-        figures["distance"] = plot_distance(result)
-        figures["verdicts"] = plot_verdicts(effects)
+    conditions = len(set(result.table["condition"]))
+    drawn = {"training": partial(panels, training, result, columns=3, height=57.5, ncols=3)}
+    tables: dict[str, pd.DataFrame] = {}
+    if any(run.status == "done" for run in result.runs):
+        effects = tables["effects"] = factor_effects(result).table
+        height = 5.0 * len(effects) / conditions
+        drawn["factors"] = partial(
+            panels, factor_levels, result, columns=conditions, height=height + 25, ncols=3
+        )
+        drawn["distance"] = partial(panels, distance, result, columns=3, height=60, ncols=6)
+        drawn["verdicts"] = partial(
+            panels, factor_verdicts, result, columns=conditions, height=height + 30, ncols=3
+        )
     if evidence is not None:
-        evidence.to_csv(folder / "evidence.csv", index=False, float_format="%.6g")
-        written.append(folder / "evidence.csv")
-        figures["networks"] = plot_networks(evidence)
-    for name, figure in figures.items():
-        figure.savefig(folder / f"{name}.png", dpi=130)
+        tables["evidence"] = evidence.summary()
+        height = 6.0 * len(evidence.networks) + 30
+        columns = len(set(tables["evidence"]["condition"]))
+        drawn["networks"] = partial(
+            panels, network_verdicts, evidence, columns=columns, height=height, ncols=3
+        )
+    written = []
+    for name, table in tables.items():
+        written.append(folder / f"{name}.csv")
+        table.to_csv(written[-1], index=False, float_format="%.6g")
+    for name, draw in drawn.items():
         written.append(folder / f"{name}.png")
+        draw().savefig(written[-1], dpi=130)
     return written

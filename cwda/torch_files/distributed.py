@@ -94,20 +94,20 @@ class _Place:
 
 def _places(stored: Any) -> dict[tuple[str, _Sizes], _Place]:
     """Where each chunk lies, by the tensor's name and the chunk's offsets."""
-    found = {}
+    places = {}
     for key, info in stored.items():
         index: Any = key.value if isinstance(key, Key) else key
         name, offset = index.state["fqn"], index.state.get("offset")
         if offset is None:
             continue  # an object that is not a tensor
-        where = info.state
-        found[name, _sizes(offset)] = _Place(
-            where["relative_path"],
-            where["offset"],
-            where["length"],
-            not where.get("transform_descriptors"),
+        state = info.state
+        places[name, _sizes(offset)] = _Place(
+            state["relative_path"],
+            state["offset"],
+            state["length"],
+            not state.get("transform_descriptors"),
         )
-    return found
+    return places
 
 
 def _sizes(value: Any) -> _Sizes:

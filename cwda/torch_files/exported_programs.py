@@ -70,11 +70,11 @@ def _read_program(archive: Archive) -> Content:
     for name in programs:
         model = _model_of(name)
         container = (model,) if len(programs) > 1 else ()
-        found = [tensor for part in _parts(archive, name) for tensor in _weights(archive, part)]
-        for tensor in found:
+        weights = [tensor for part in _parts(archive, name) for tensor in _weights(archive, part)]
+        for tensor in weights:
             budget.spend(len(tensor.name))
-        found = [replace(tensor, container=container) for tensor in found]
-        tensors += with_uses(found, uses_of(_program(archive, name)))
+        weights = [replace(tensor, container=container) for tensor in weights]
+        tensors += with_uses(weights, uses_of(_program(archive, name)))
     return Content("torch.export", tensors)
 
 

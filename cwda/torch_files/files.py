@@ -94,9 +94,9 @@ def _unpickle_entry(archive: Archive, root: str, folder: str, depth: int) -> Any
 
     def persistent_load(identifier: object) -> Storage:
         storage, key, _ = storage_from_id(_plain_kind(identifier))
-        known = storages.get(key)
-        if known is not None and (known.dtype, known.numel) == (storage.dtype, storage.numel):
-            return known
+        earlier = storages.get(key)
+        if earlier is not None and (earlier.dtype, earlier.numel) == (storage.dtype, storage.numel):
+            return earlier
         entry = f"{root}{folder}/{key}"
         if archive.length(entry) < storage.nbytes:
             raise UnreadableError(

@@ -179,8 +179,8 @@ def builders(size: int, load_nested: Callable[[bytes], Any]) -> dict[str, Builde
     budget = _Budget(2 * size + 1024)
 
     def encode(text: str, encoding: str = "utf-8", *_: Any) -> bytes:
-        known = {"latin1": "latin-1", "latin-1": "latin-1", "utf-8": "utf-8", "utf8": "utf-8"}
-        result: bytes = budget.once(text, lambda: text.encode(known[encoding]))
+        codecs = {"latin1": "latin-1", "latin-1": "latin-1", "utf-8": "utf-8", "utf8": "utf-8"}
+        result: bytes = budget.once(text, lambda: text.encode(codecs[encoding]))
         return result
 
     def nested(data: bytes, *_: Any) -> Any:
@@ -298,10 +298,10 @@ def _tensor_v3(
 ) -> object:
     if not isinstance(storage, Storage):
         return Opaque(_sizes(size), None, "its data are kept in an unknown way")
-    known = DTYPES.get(dtype.path) if isinstance(dtype, Name) else None
-    if known is None:
+    element_type = DTYPES.get(dtype.path) if isinstance(dtype, Name) else None
+    if element_type is None:
         return Opaque(_sizes(size), None, "its type of elements is unknown")
-    return _strided(storage, offset, size, stride, known)
+    return _strided(storage, offset, size, stride, element_type)
 
 
 def _strided(storage: Storage, offset: int, size: Any, stride: Any, dtype: torch.dtype) -> Leaf:

@@ -105,17 +105,17 @@ def with_uses(tensors: Sequence[NamedTensor], uses: Sequence[Use]) -> list[Named
     for use in uses:
         if use.weight in places:
             used.setdefault(places[use.weight], []).append(use)
-    told: dict[int, list[NamedTensor]] = {}
+    informed: dict[int, list[NamedTensor]] = {}
     for place, group in sharing.items():
-        told.update(_told(group, used.get(place, [])))
-    return [each for tensor in tensors for each in told[id(tensor)]]
+        informed.update(_informed(group, used.get(place, [])))
+    return [each for tensor in tensors for each in informed[id(tensor)]]
 
 
 def _place(tensor: NamedTensor) -> Hashable:
     return id(tensor) if tensor.storage is None else tensor.storage
 
 
-def _told(group: list[NamedTensor], uses: list[Use]) -> dict[int, list[NamedTensor]]:
+def _informed(group: list[NamedTensor], uses: list[Use]) -> dict[int, list[NamedTensor]]:
     """Each name of one tensor with its use; two where the only name has two kinds of uses."""
     convolutions = [use for use in uses if use.transposed is not None]
     kept = convolutions or uses[:1]
@@ -130,6 +130,6 @@ def _told(group: list[NamedTensor], uses: list[Use]) -> dict[int, list[NamedTens
     for tensor in group:
         if id(tensor) not in own:
             own[id(tensor)] = missing.pop() if missing else kept[0]
-    told = {id(tensor): [replace(tensor, **own[id(tensor)].hints)] for tensor in group}
-    told[id(group[0])] += [replace(group[0], **use.hints) for use in missing]
-    return told
+    informed = {id(tensor): [replace(tensor, **own[id(tensor)].hints)] for tensor in group}
+    informed[id(group[0])] += [replace(group[0], **use.hints) for use in missing]
+    return informed

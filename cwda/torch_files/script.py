@@ -48,16 +48,16 @@ def with_groups(
 
 def _script_groups(text: str) -> dict[str, int]:
     """Groups by class, line by line: no search may take more than linear time."""
-    found: dict[str, int] = {}
+    groups: dict[str, int] = {}
     name = ""
     for line in text.splitlines():
         if start := _CLASS.match(line):
             name = start.group(1)
         elif stated := _SCRIPTED.fullmatch(line):
-            found.setdefault(name, int(stated.group(1)))
+            groups.setdefault(name, int(stated.group(1)))
         elif "torch._convolution(" in line and (traced := _TRACED.findall(line)):
-            found.setdefault(name, int(traced[-1]))
-    return found
+            groups.setdefault(name, int(traced[-1]))
+    return groups
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +161,7 @@ _MAX_ARGUMENTS, _MAX_CALL = 14, 4_000
 
 def _arguments(line: str, start: int) -> list[str]:
     """Arguments of the call whose bracket opens before `start`."""
-    found, depth, begin = [], 0, start
+    arguments, depth, begin = [], 0, start
     for place in range(start, min(len(line), start + _MAX_CALL)):
         letter = line[place]
         if letter in "([":
@@ -169,8 +169,8 @@ def _arguments(line: str, start: int) -> list[str]:
         elif letter in ")]":
             depth -= 1
         if depth < 0 or (letter == "," and depth == 0):
-            found.append(line[begin:place].strip())
+            arguments.append(line[begin:place].strip())
             begin = place + 1
-        if depth < 0 or len(found) == _MAX_ARGUMENTS:
+        if depth < 0 or len(arguments) == _MAX_ARGUMENTS:
             break
-    return found
+    return arguments

@@ -58,7 +58,7 @@ def _read_tar(file: MappedFile) -> Content:
 
 def _members(file: MappedFile) -> dict[str, tuple[int, int]]:
     """Start and length of each plain file, by name."""
-    found: dict[str, tuple[int, int]] = {}
+    members: dict[str, tuple[int, int]] = {}
     position = 0
     for _ in range(_MAX_MEMBERS):
         header = bytes(file.data[position : position + _BLOCK])
@@ -67,9 +67,9 @@ def _members(file: MappedFile) -> dict[str, tuple[int, int]]:
         name = header[:100].partition(b"\0")[0].decode("utf-8", "replace")
         length = _size(header[124:136])
         if header[156:157] in (b"0", b"\0"):
-            found[name.removeprefix("./")] = (position + _BLOCK, length)
+            members[name.removeprefix("./")] = (position + _BLOCK, length)
         position += _BLOCK + -(-length // _BLOCK) * _BLOCK
-    return found
+    return members
 
 
 def _size(field: bytes) -> int:
@@ -84,15 +84,15 @@ def _size(field: bytes) -> int:
 
 def _tensors_of(file: MappedFile, members: dict[str, tuple[int, int]]) -> list[NamedTensor]:
     start, length = members["storages"]
-    known: dict[int, object] = dict(_storages(_Member(file, start, length)))
+    objects: dict[int, object] = dict(_storages(_Member(file, start, length)))
     start, length = members["tensors"]
-    known |= _tensors(_Member(file, start, length), known)
+    objects |= _tensors(_Member(file, start, length), objects)
     start, length = members["pickle"]
 
     def persistent_load(identifier: Any) -> object:
         if isinstance(identifier, tuple):
             return identifier[0]  # a class with its source text, which is left unread
-        return known[int(identifier)]
+        return objects[int(identifier)]
 
     stream = io.BytesIO(file.part(start, length)())
     table = builders(length, _nothing_nested)
@@ -140,25 +140,25 @@ class _Member:
 
 def _storages(member: _Member) -> dict[int, Storage]:
     """Storages, and views into them, by key."""
-    found: dict[int, Storage] = {}
+    storages: dict[int, Storage] = {}
     for _ in range(member.count()):
         key, _, kind = member.pickled()
         dtype = STORAGES[kind.path.rpartition(".")[2] if isinstance(kind, Name) else ""]
         (numel,) = member.numbers(1)
         storage = Storage(dtype, max(numel, 0))
         storage.fetch = member.part(storage.nbytes)
-        found[int(key)] = storage
+        storages[int(key)] = storage
     for target, root, offset, numel in member.pickled() or ():
-        base = found[int(root)]
+        base = storages[int(root)]
         if min(offset, numel) < 0 or offset + numel > base.numel:
             raise ValueError("a view reaches past its storage")
         start = base.start + offset * (base.dtype.itemsize if base.dtype else 1)
-        found[int(target)] = Storage(base.dtype, numel, base=base.base or base, start=start)
-    return found
+        storages[int(target)] = Storage(base.dtype, numel, base=base.base or base, start=start)
+    return storages
 
 
 def _tensors(member: _Member, storages: dict[int, object]) -> dict[int, Leaf]:
-    found: dict[int, Leaf] = {}
+    tensors: dict[int, Leaf] = {}
     for _ in range(member.count()):
         key, storage_key, _ = member.pickled()
         (axes,) = member.numbers(1)
@@ -167,8 +167,8 @@ def _tensors(member: _Member, storages: dict[int, object]) -> dict[int, Leaf]:
             raise ValueError("a tensor's shape")
         size, stride = member.numbers(axes), member.numbers(axes)
         (offset,) = member.numbers(1)
-        found[int(key)] = rebuild_tensor(storages[int(storage_key)], offset, size, stride)
-    return found
+        tensors[int(key)] = rebuild_tensor(storages[int(storage_key)], offset, size, stride)
+    return tensors
 
 
 TORCH_TAR = Reader(

@@ -40,7 +40,7 @@ def walk(value: object) -> list[NamedTensor]:
     """
     walker = _Walker()
     walker.visit(value, ())
-    return with_aliases(walker.found, walker.again)
+    return with_aliases(walker.tensors, walker.again)
 
 
 def with_aliases(
@@ -67,8 +67,8 @@ def with_aliases(
 
 @dataclass
 class _Walker:
-    found: list[NamedTensor] = field(default_factory=list)
-    #: First and last place in `found` of each container, and its path; no end while inside it.
+    tensors: list[NamedTensor] = field(default_factory=list)
+    #: First and last place in `tensors` of each container, and its path; no end while inside it.
     places: dict[int, tuple[int, int | None, str]] = field(default_factory=dict)
     again: list[tuple[int, int, str, str]] = field(default_factory=list)
     names: NameBudget = field(default_factory=NameBudget)
@@ -133,7 +133,7 @@ class _Walker:
         self, value: Any, name: str, container: tuple[str, ...], hints: dict[str, Any]
     ) -> None:
         self.names.spend(len(name) + sum(map(len, container)))
-        self.found.append(_named(value, name, container, **hints))
+        self.tensors.append(_named(value, name, container, **hints))
 
     def _passed(self, value: object, depth: int, path: tuple[str, ...]) -> bool:
         """Whether a container was visited before; a leaf may appear under several names."""
@@ -145,7 +145,7 @@ class _Walker:
             return False
         place = self.places.get(id(value))
         if place is None:
-            self.places[id(value)] = (len(self.found), None, ".".join(path))
+            self.places[id(value)] = (len(self.tensors), None, ".".join(path))
             return False
         start, end, first = place
         if end is not None and end > start and len(self.again) < MAX_ALIASES:
@@ -158,7 +158,7 @@ class _Walker:
         """Note where the tensors of a container end."""
         if id(value) in self.places:
             start, _, path = self.places[id(value)]
-            self.places[id(value)] = (start, len(self.found), path)
+            self.places[id(value)] = (start, len(self.tensors), path)
 
 
 def _items(value: object) -> list[tuple[object, object]]:

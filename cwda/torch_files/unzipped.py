@@ -30,10 +30,10 @@ class Unzipped(Archive):
 
     def __init__(self, folder: Path) -> None:
         patterns = ("*", "data/*", "constants/*", "code/**/*.py")
-        found = chain.from_iterable(folder.glob(pattern) for pattern in patterns)
+        files = chain.from_iterable(folder.glob(pattern) for pattern in patterns)
         self.paths = {
             path.relative_to(folder).as_posix(): path
-            for path in islice(found, _MOST_FILES)
+            for path in islice(files, _MOST_FILES)
             if path.is_file()
         }
 

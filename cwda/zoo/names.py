@@ -173,12 +173,12 @@ def _torchvision(text: str) -> Found | None:
     if wanted and wanted != "DEFAULT" and wanted not in members:
         raise SourceError(f"{name} has no weights {wanted!r}; it has {', '.join(members)}")
     default = models.get_model_weights(name).DEFAULT.name
-    chosen = members[wanted if wanted in members else default]
+    weights = members[wanted if wanted in members else default]
     builder = models.get_model_builder(name)
     # Drawing initial weights would cost seconds; on the meta device they are nothing anyway.
     blueprint = _on_meta(lambda: builder(weights=None, **builder_options(name)))
-    finish = partial(as_trained, name=name, weights=chosen.name)
-    return Found(chosen.url, from_url(chosen.url), blueprint, finish=finish)
+    finish = partial(as_trained, name=name, weights=weights.name)
+    return Found(weights.url, from_url(weights.url), blueprint, finish=finish)
 
 
 def _torchvision_weights(name: str) -> list[Any]:

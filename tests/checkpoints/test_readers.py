@@ -106,7 +106,8 @@ def test_what_is_read_by_its_path_has_to_be_unpacked(tmp_path, kind):
 
 def test_supported_libraries_are_those_of_the_readers(tmp_path, monkeypatch):
     (tmp_path / "m.bin").write_bytes(b"\1\2\3" * 20)
-    with pytest.raises(UnreadableError, match=rf"a file of safetensors, .* or {READERS[-1].library}$"):
+    last = READERS[-1].library
+    with pytest.raises(UnreadableError, match=rf"a file of safetensors, .* or {last}$"):
         load(tmp_path / "m.bin")
     monkeypatch.setattr(formats, "READERS", READERS[:2])
     with pytest.raises(UnreadableError, match=r"a file of safetensors or PyTorch$"):

@@ -1,9 +1,8 @@
 """`cwda calibrate` as a user meets it."""
 
-import json
-
 from click.testing import CliRunner
 
+from cwda.calibration import read_calibration
 from cwda.cli.main import cwda
 
 
@@ -14,23 +13,23 @@ def run(*arguments):
 
 
 def test_study_page_and_summary(tmp_path):
-    output, page = tmp_path / "study.json", tmp_path / "page.md"
+    output, page = tmp_path / "calibration.jsonl", tmp_path / "page.md"
     arguments = ("--conditions", "mean, variance", "--designs", "t5", "--output", output)
     result = run("--replicates", 2, *arguments, "--markdown", page)
     assert result.exit_code == 0, result.output
     assert "variance" in result.output
     assert str(page) in result.output
-    assert {cell["replicates"] for cell in json.loads(output.read_text())["cells"]} == {2}
+    assert {row.replicates for row in read_calibration(output)} == {2}
     assert "| mean | t5 |" in page.read_text()
     again = run("--replicates", 3, *arguments)
     assert again.exit_code == 0, again.output
-    assert {cell["replicates"] for cell in json.loads(output.read_text())["cells"]} == {3}
+    assert {row.replicates for row in read_calibration(output)} == {3}
 
 
 def test_bad_input_is_one_line(tmp_path):
-    output = tmp_path / "study.json"
+    output = tmp_path / "calibration.jsonl"
     for arguments, word in [
-        (("--conditions", "median"), "unknown name"),
+        (("--conditions", "median"), "unknown procedure"),
         (("--markdown", tmp_path / "no" / "page.md"), "does not exist"),
         (("--designs", "nosuch"), "nothing to do"),
     ]:

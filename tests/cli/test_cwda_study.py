@@ -32,7 +32,7 @@ def test_a_study_leaves_tables_and_figures(images_file, tmp_path):
     assert done.exit_code == 0, done.output
     assert "augmentation off seed 1: done" in done.stderr
     assert {path.name for path in output.glob("*.*")} == {
-        "study.json", "runs.csv", "summary.csv", "layers.csv", "effects.csv", "training.png",
+        "study.jsonl", "runs.csv", "summary.csv", "layers.csv", "effects.csv", "training.png",
         "factors.png", "verdicts.png", "distance.png",
     }  # fmt: skip
 
@@ -41,7 +41,7 @@ def test_a_study_leaves_tables_and_figures(images_file, tmp_path):
     ("arguments", "message"),
     [
         (("--factors", "colour"), "error: unknown factor 'colour'"),
-        (("--images", 99), "error: 99 images asked for, 24 are there"),
+        (("--images", 99), "error: asked for 99 images, but there are only 24"),
         (
             ("--images", 16, "--pooling", 3),
             "error: images of 16 x 16 pixels cannot be averaged by 3",

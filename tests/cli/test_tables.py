@@ -2,11 +2,12 @@
 
 import io
 import itertools
+import math
 import re
 import sys
+from dataclasses import fields, replace
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -28,7 +29,7 @@ from cwda.cli.screen.show_predictions import (
 from cwda.cli.screen.show_similarity import show_similarity
 from cwda.cli.screen.table import Column, Table
 from cwda.cli.verbs.calibrate import _show as show_calibration
-from cwda.experiment import ExperimentResult
+from cwda.experiment import Accuracy, ExperimentResult
 from cwda.formatting import number
 from cwda.layers import ConvLayer, Network, Provenance
 
@@ -63,23 +64,26 @@ def experiment():
     cells = itertools.product(
         ("layerwise", "global"), ("l1", "taylor_image_l1"), (0.1, 0.3, 0.5, 0.7, 0.9), (0, 1)
     )
+    unset = {field.name: 0 for field in fields(Accuracy)} | {"network": "net", "reason": ""}
     rows = [
-        {
-            "strategy": strategy,
-            "criterion": criterion,
-            "ratio": ratio,
-            "seed": seed,
-            "accuracy": 100.0 - 61.37 * ratio * (seed + 1),
-            "accuracy_se": 0.43,
-            "stage": "pruned",
-            "images": 1000,
-            "reason": "",
-        }
+        Accuracy(
+            **unset
+            | {
+                "strategy": strategy,
+                "criterion": criterion,
+                "ratio": ratio,
+                "seed": seed,
+                "accuracy": 100.0 - 61.37 * ratio * (seed + 1),
+                "accuracy_se": 0.43,
+                "stage": "pruned",
+                "images": 1000,
+            }
+        )
         for strategy, criterion, ratio, seed in cells
     ]
-    first = {**rows[0], "strategy": "none", "criterion": "none", "ratio": 0.0, "stage": "unpruned"}
-    pairs = pd.DataFrame(columns=["strategy", "stage", "ratio"])
-    return ExperimentResult(pd.DataFrame([first, *rows]), pairs, "net", None)
+    first = replace(rows[0], strategy="none", criterion="none", ratio=0.0, stage="unpruned")
+    network = Network("net", (), Provenance("test", "state dict"))
+    return ExperimentResult((first, *rows), (network,), level=math.nan, pairs=())
 
 
 class Recorder(Screen):
@@ -202,11 +206,11 @@ def test_layers_are_told_apart_however_they_are_called(layer_tables, style):
 
 @pytest.mark.parametrize(("width", "encoding"), SCREENS)
 def test_accuracies_and_calibration_are_whole(printed, width, encoding):
-    study = run_calibration(["mean"], 2, designs="iid,t5", sizes=[Size(16, 3, 9)])
+    calibration = run_calibration(["mean"], designs="iid,t5", sizes=[Size(16, 3, 9)], replicates=2)
     result = experiment()
     for show in (
         lambda screen: show_experiment(result, screen),
-        lambda screen: show_calibration(study, screen),
+        lambda screen: show_calibration(calibration, screen),
     ):
         text, screen = printed(show, width, encoding)
         assert not width or max(map(cell_len, text.splitlines())) <= width

@@ -154,6 +154,19 @@ def test_what_only_one_side_knows_keeps_its_rows(net):
     assert line.loc[("l1", "random"), "reason"] == reason
 
 
+def test_what_one_way_to_predict_knows_alone_keeps_its_rows(net):
+    sim = similarity(net, ["l1", "l2"], device="cpu")
+    preds = [
+        predict(net, ["l1", "l2", "gm"], rungs="scale"),
+        simulate(net, ["l1", "l2"], rungs="scale", draws=40),
+    ]
+    table = compare(sim, preds).table
+    assert len(table) == 5 * 3 * 2
+    rows = table[(table["layer"] == "conv1") & (table["criterion_b"] == "gm")]
+    assert set(rows[rows["method"] == "closed form"]["reason"]) == {"not measured"}
+    assert set(rows[rows["method"] == "simulated"]["reason"]) == {"not measured; not predicted"}
+
+
 def test_undefined_coefficients_have_their_reasons():
     rng = np.random.default_rng(SEED)
     single = ConvLayer("single", torch.from_numpy(rng.standard_normal((1, 4, 3, 3))))

@@ -12,6 +12,9 @@ from cwda import figures
 from cwda.cli.verbs.test import cwda_test
 from cwda.conditions import BUILT_IN, CONDITIONS, Calibration, ConditionResult, Measurement
 from cwda.conditions.condition import Formula
+from cwda.reporting.blocks import Equation
+from cwda.reporting.document import Document
+from cwda.reporting.typesetting import html_bytes
 
 from . import simulated
 
@@ -52,6 +55,7 @@ def test_the_package_has_its_conditions_in_one_list():
         assert getattr(cwda.conditions, condition.name) is condition
         assert condition.calibration
         assert condition.equation
+        assert condition.estimate
         assert "level : float" in condition.__doc__
         assert {*condition.short} <= {*condition.name}
 
@@ -96,11 +100,10 @@ def test_it_is_drawn_and_has_a_chapter_of_the_report(add, net, tmp_path):
     assert "<mi>𝛾</mi>" in text or "<mi>γ</mi>" in text
 
 
-def test_a_faulty_equation_is_refused_in_one_line(add, net, tmp_path):
-    add(equation=Formula("abs(gamma", "unclosed"))
-    result = cwda.check(net.select("c0"), "skewness")
+def test_a_faulty_equation_is_refused_in_one_line():
+    document = Document("title", "subtitle", [], [Equation("abs(gamma", "unclosed")])
     with pytest.raises(cwda.CwdaError, match="cannot be typeset: unclosed delimiter") as caught:
-        cwda.report(result, tmp_path / "net.html", device="cpu")
+        html_bytes(document)
     assert "\n" not in str(caught.value)
 
 

@@ -160,7 +160,7 @@ IMAGES = {
 
 @pytest.mark.parametrize("name", IMAGES)
 def test_lists_of_images_are_no_layers(tmp_path, name):
-    with pytest.raises(UnreadableError, match="not named as"):
+    with pytest.raises(UnreadableError, match="not named like"):
         pickled(tmp_path, IMAGES[name])
 
 
@@ -237,7 +237,7 @@ def test_what_is_inside_is_named(tmp_path):
     with pytest.raises(UnreadableError, match=r"inside gzip data: .*PNG"):
         load(tmp_path / "m.gz")
     (tmp_path / "m.gz").write_bytes(gzip.compress(b"\x89HDF\r\n\x1a\n" + bytes(range(200))))
-    with pytest.raises(UnreadableError, match="gzip-compressed; unpack"):
+    with pytest.raises(UnreadableError, match=r"inside gzip data: a file of .*; unpack"):
         load(tmp_path / "m.gz")
 
 

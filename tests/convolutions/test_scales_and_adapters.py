@@ -1,4 +1,4 @@
-"""Weights that need tensors beside them: scales of one-byte weights, low-rank adapters."""
+"""Weights that need tensors next to them: scales of one-byte weights, low-rank adapters."""
 
 from __future__ import annotations
 
@@ -110,9 +110,9 @@ def test_scales_of_modules_in_memory():
     [
         ({"weight_scale": LARGEST, "weight_scale_inv": 1 / LARGEST}, "2 scales: weight_scale, we"),
         ({"scale": LARGEST, "scale_inv": 1 / LARGEST}, "2 scales"),
-        ({"weight_amax": LARGEST}, "beside it lies weight_amax, which may be a scale"),
+        ({"weight_amax": LARGEST}, "next to it lies weight_amax, which may be a scale"),
         ({"weight.absmax": LARGEST.flatten()}, "which may be a scale"),
-        ({"step": torch.ones(64)}, "beside it lies step"),
+        ({"step": torch.ones(64)}, "next to it lies step"),
         ({"weight_scale": torch.ones(64, dtype=torch.uint8)}, "weight_scale is of type uint8"),
         ({"weight_scale": torch.ones(3)}, "3 scales for 64 x 32 x 3 x 3 weights"),
     ],

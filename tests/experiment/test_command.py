@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -39,7 +37,7 @@ def call(files, folder, *arguments: str, source: str | None = None):
     )
 
 
-def test_writes_table_figures_and_goes_on(files, tmp_path):
+def test_writes_table_figures_and_resumes(files, tmp_path):
     arguments = ["--criteria", "l1,l2,gm", "--ratios", ".25,.5", "--finetune", "1"]
     arguments += ["--finetune-at", ".5", "--batch-size", "32", "--seeds", "2"]
     arguments += ["--output", str(tmp_path / "table.csv"), "--figure", str(tmp_path / "curve.svg")]
@@ -65,7 +63,7 @@ def test_writes_table_figures_and_goes_on(files, tmp_path):
     [
         (["--criteria", "l3"], "no criterion 'l3'"),
         (["--ratios", "1.5"], "between 0 and 1"),
-        (["--normalisation", "cifar"], "no normalisation 'cifar'"),
+        (["--normalisation", "cifar"], "unknown normalisation 'cifar'"),
         (["--figure", "a.txt"], "unknown format"),
         (["--output", "no/such/folder.csv"], "does not exist"),
         (["--finetune", "1", "--learning-rate", "0"], "a learning rate lies above 0"),
@@ -94,14 +92,14 @@ def test_another_experiment_in_the_folder_is_one_line(files, tmp_path):
     assert call(files, tmp_path, "--criteria", "l1", "--ratios", ".5").exit_code == 0
     found = call(files, tmp_path, "--criteria", "l1", "--ratios", ".5", "--subset", "20")
     assert found.exit_code == 1
-    assert "another subset" in found.stderr
+    assert "another experiment (subset: null, now 20)" in found.stderr
     assert len(found.stderr.splitlines()) == 1
 
 
-def test_an_interruption_says_how_to_go_on(files, tmp_path, monkeypatch):
-    from cwda.experiment.subject import Subject
+def test_an_interruption_says_how_to_resume(files, tmp_path, monkeypatch):
+    from cwda.experiment.specimen import Specimen
 
-    accuracy, calls = Subject.accuracy, []
+    accuracy, calls = Specimen.accuracy, []
 
     def interrupted(self, *given):
         calls.append(1)
@@ -109,11 +107,11 @@ def test_an_interruption_says_how_to_go_on(files, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return accuracy(self, *given)
 
-    monkeypatch.setattr(Subject, "accuracy", interrupted)
+    monkeypatch.setattr(Specimen, "accuracy", interrupted)
     found = call(files, tmp_path, "--criteria", "l1,l2", "--ratios", ".25,.5")
     assert found.exit_code == 130
-    assert "the same command goes on there" in found.stderr
-    cells = [json.loads(path.read_text()) for path in (tmp_path / "run/cells").iterdir()]
-    assert len(cells) == 2
+    assert "rerun the same command to resume" in found.stderr
+    done = (tmp_path / "run" / "trials.jsonl").read_text()
+    assert done.count('"Trial"') == 2
     monkeypatch.undo()
     assert call(files, tmp_path, "--criteria", "l1,l2", "--ratios", ".25,.5").exit_code == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import json
 import math
 from dataclasses import replace
@@ -15,7 +16,7 @@ import torch
 
 from cwda.coupling import couple
 from cwda.errors import CriterionError, CwdaError, DataError, SelectionError
-from cwda.experiment import FineTuning, run_experiment
+from cwda.experiment import ExperimentResult, FineTuning, run_experiment
 from cwda.experiment.finetune import fine_tune
 from cwda.models import accuracy
 from cwda.pruning import Masks, Plan, make_plan, masked, overlap
@@ -27,7 +28,7 @@ SHAPE = (1, 3, 8, 8)
 
 def run(model, data, **options):
     options = {"finetuning": FINE, "finetune_at": [0.5], "seeds": 2, "samples": 32} | options
-    return run_experiment(model, data, CRITERIA, [0.25, 0.5], **options)
+    return run_experiment(model, data, CRITERIA, ratios=[0.25, 0.5], **options)
 
 
 def same(a: pd.DataFrame, b: pd.DataFrame) -> None:
@@ -45,16 +46,19 @@ class KilledError(Exception):
     pass
 
 
-def stop_at(what: str, after: int):
-    """Stands for a kill: raises once `what` has been told `after` times."""
-    told = [0]
+def kill(monkeypatch, target: str, place: str, after: int) -> None:
+    """Stands for a kill: raises in the work on the cells whose name holds `place`."""
+    calls = [0]
+    owner, _, name = target.rpartition(".")
+    work = getattr(importlib.import_module(owner), name)
 
-    def on_progress(done: float, total: float, cell: str) -> None:
-        told[0] += what in cell
-        if told[0] > after:
+    def killed(*given: object, **options: object) -> object:
+        calls[0] += place in str(given) + str(options)
+        if calls[0] > after:
             raise KilledError
+        return work(*given, **options)
 
-    return on_progress
+    monkeypatch.setattr(target, killed)
 
 
 def test_the_table_has_a_row_for_each_cell(found, model, data):
@@ -85,13 +89,15 @@ def test_pruned_accuracy_is_that_of_a_masked_copy(found, model, data):
 
 
 def test_scope_all_prunes_tied_filters_together(model, data):
-    found = run_experiment(model, data, ["l1", "l2"], [0.5], ["layerwise"], scope="all")
+    found = run_experiment(
+        model, data, ["l1", "l2"], ratios=[0.5], strategies=["layerwise"], scope="all"
+    )
     coupling = couple(model, SHAPE)
     assert set(found.table.filters[1:]) == {sum(map(len, coupling.filters.values()))}
 
 
 def test_pairs_hold_overlap_similarity_and_differences(found, model):
-    row = found.pairs.query("strategy == 'layerwise' and ratio == .5").set_index(
+    row = found.pair_table.query("strategy == 'layerwise' and ratio == .5").set_index(
         ["criterion_a", "criterion_b"]
     ).loc[("l1", "l2")]  # fmt: skip
     plans = [
@@ -109,13 +115,13 @@ def test_pairs_hold_overlap_similarity_and_differences(found, model):
     table = found.table.query("strategy == 'layerwise' and ratio == .5 and stage == 'finetuned'")
     wide = table.pivot(index="seed", columns="criterion", values="accuracy")
     assert row.difference_finetuned == pytest.approx((wide.l1 - wide.l2).abs().mean(), abs=1e-12)
-    foreign = found.pairs[found.pairs.criterion_b == "random"]
+    foreign = found.pair_table[found.pair_table.criterion_b == "random"]
     assert foreign.spearman_predicted.isna().all()
 
 
 def test_agreement_is_a_rank_correlation_over_pairs(found):
     row = found.agreement().query("strategy == 'global' and stage == 'pruned'").iloc[0]
-    pairs = found.pairs.query(f"strategy == 'global' and ratio == {row.ratio}")
+    pairs = found.pair_table.query(f"strategy == 'global' and ratio == {row.ratio}")
     expected = scipy.stats.spearmanr(pairs.overlap, pairs.difference_pruned).statistic
     assert row.overlap == pytest.approx(expected, abs=1e-12)
     assert row.pairs == 6
@@ -139,47 +145,63 @@ def test_seeds_differ_where_chance_rules(found):
 
 
 @pytest.mark.parametrize(
-    ("what", "after"), [("pruned", 9), ("global-l2-0.5-seed0-finetuned", 5), ("seed1-finetuned", 0)]
+    ("target", "place", "after"),
+    [
+        ("cwda.experiment.bench.make_plan", "", 9),
+        ("cwda.experiment.finetune.save_checkpoint", "global-l2-0.5-seed0-finetuned", 1),
+        ("cwda.experiment.bench.fine_tune", "seed1-finetuned", 0),
+    ],
 )
-def test_a_killed_run_goes_on(found, model, data, tmp_path, what, after):
-    """Between cells, in the second epoch of a fine-tuning, and between seeds."""
-    with pytest.raises(KilledError):
-        run(model, data, folder=tmp_path, on_progress=stop_at(what, after))
-    done = {path: path.stat().st_mtime_ns for path in (tmp_path / "cells").glob("*.json")}
-    assert 0 < len(done) < len(found.table)
+def test_a_killed_run_resumes(found, model, data, tmp_path, monkeypatch, target, place, after):
+    """Between trials, in the second epoch of a fine-tuning, and between seeds."""
+    with monkeypatch.context() as patched:
+        kill(patched, target, place, after)
+        with pytest.raises(KilledError):
+            run(model, data, folder=tmp_path)
+    done = (tmp_path / "trials.jsonl").read_text()
+    assert 0 < done.count('"Trial"') < len(found.table)
     kept = list((tmp_path / "checkpoints").glob("*.pt"))
-    assert len(kept) == ("global" in what)
+    assert len(kept) == ("global" in place)
     same(found.table, run(model, data, folder=tmp_path).table)
-    assert {path: path.stat().st_mtime_ns for path in done} == done, "a finished cell was redone"
+    assert (tmp_path / "trials.jsonl").read_text().startswith(done), "a finished trial was redone"
     assert not list((tmp_path / "checkpoints").iterdir())
 
 
 def test_a_folder_grows_but_does_not_mix(model, data, tmp_path):
-    small = run_experiment(model, data, ["l1"], [0.5], ["global"], folder=tmp_path)
+    small = run_experiment(
+        model, data, ["l1"], ratios=[0.5], strategies=["global"], folder=tmp_path
+    )
     grown = run_experiment(
-        model, data, ["l1", "l2"], [0.5], ["global"], folder=tmp_path, finetuning=FINE
+        model,
+        data,
+        ["l1", "l2"],
+        ratios=[0.5],
+        strategies=["global"],
+        folder=tmp_path,
+        finetuning=FINE,
     )
     assert len(grown.table) == 5
     assert grown.table.seconds[1] == small.table.seconds[1]
     other = copy.deepcopy(model)
     other.linear.weight.data[0, 0] += 1e-3
-    with pytest.raises(CwdaError, match="another weights"):
-        run_experiment(other, data, ["l1"], [0.5], ["global"], folder=tmp_path)
-    with pytest.raises(CwdaError, match="another data"):
-        run_experiment(model, replace(data, std=(1, 1, 1)), ["l1"], [0.5], folder=tmp_path)
-    with pytest.raises(CwdaError, match="another finetuning"):
+    with pytest.raises(CwdaError, match=r"another experiment \(weights: "):
+        run_experiment(other, data, ["l1"], ratios=[0.5], strategies=["global"], folder=tmp_path)
+    with pytest.raises(CwdaError, match=r"another experiment \(data: "):
+        run_experiment(model, replace(data, std=(1, 1, 1)), ["l1"], ratios=[0.5], folder=tmp_path)
+    with pytest.raises(CwdaError, match=r"another experiment \(finetuning: "):
         run_experiment(
-            model, data, ["l1"], [0.5], folder=tmp_path, finetuning=replace(FINE, epochs=3)
+            model, data, ["l1"], ratios=[0.5], folder=tmp_path, finetuning=replace(FINE, epochs=3)
         )
-    (tmp_path / "cells" / "global-l1-0.5-seed0-pruned.json").write_text("{")
+    with (tmp_path / "trials.jsonl").open("a") as file:
+        file.write("{\n")
     with pytest.raises(CwdaError, match=r"damaged.*delete it"):
-        run_experiment(model, data, ["l1"], [0.5], ["global"], folder=tmp_path)
+        run_experiment(model, data, ["l1"], ratios=[0.5], strategies=["global"], folder=tmp_path)
 
 
 def test_masks_hold_after_fine_tuning(model, data, tmp_path):
     plan = make_plan(model, "l2", 0.5, SHAPE)
     twin = copy.deepcopy(model)
-    fine_tune(twin, Masks(twin, plan, SHAPE), data.train, FINE, 0, tmp_path / "x.pt")
+    fine_tune(twin, Masks(twin, plan, SHAPE), data.train, FINE, checkpoint=tmp_path / "x.pt")
     pruned = {(name, i) for name, indices in plan.pruned.items() for i in indices}
     assert pruned
     for name, part in twin.named_modules():
@@ -195,7 +217,7 @@ def test_fine_tuning_improves_a_pruned_network(model, data, tmp_path):
     twin = masked(model, plan, SHAPE)
     before = accuracy(twin, data.train)
     how = FineTuning(epochs=12, batch_size=32, learning_rate=0.05)
-    found = fine_tune(twin, Masks(twin, plan, SHAPE), data.train, how, 0, tmp_path / "x.pt")
+    found = fine_tune(twin, Masks(twin, plan, SHAPE), data.train, how, checkpoint=tmp_path / "x.pt")
     assert found.epochs == 12
     assert not twin.training
     assert accuracy(twin, data.train) > before + 20
@@ -221,7 +243,7 @@ def test_a_loss_that_is_not_finite_keeps_the_last_good_state(model, data, tmp_pa
     pruned = masked(model, plan, SHAPE)
     twin = DivergesIn(pruned, step)
     masks = Masks(twin.inner, plan, SHAPE)
-    found = fine_tune(twin, masks, data.train, FINE, 0, tmp_path / "x.pt")
+    found = fine_tune(twin, masks, data.train, FINE, checkpoint=tmp_path / "x.pt")
     assert found.epochs == epochs
     assert f"not finite in epoch {epochs + 1}" in found.reason
     good = pruned.state_dict()
@@ -234,7 +256,13 @@ def test_a_loss_that_is_not_finite_keeps_the_last_good_state(model, data, tmp_pa
 def test_divergence_is_a_row_with_its_reason(model, data, tmp_path):
     how = replace(FINE, learning_rate=1e30)
     found = run_experiment(
-        model, data, ["l1", "l2"], [0.5], ["global"], finetuning=how, folder=tmp_path
+        model,
+        data,
+        ["l1", "l2"],
+        ratios=[0.5],
+        strategies=["global"],
+        finetuning=how,
+        folder=tmp_path,
     )
     rows = found.table.set_index(["criterion", "stage"])
     for each in ("l1", "l2"):
@@ -258,7 +286,7 @@ def test_out_of_memory_halves_the_batch_and_says_so(model, data, tmp_path, monke
     masks = Masks(twin, plan, SHAPE)
     monkeypatch.setattr(twin, "forward", limited)
     with pytest.warns(RuntimeWarning, match="going on with"):
-        found = fine_tune(twin, masks, data.train, FINE, 0, tmp_path / "x.pt")
+        found = fine_tune(twin, masks, data.train, FINE, checkpoint=tmp_path / "x.pt")
     assert found.epochs == 2
     assert seen[:6] == [32, 16, 8, 8, 8, 8]
     assert math.isfinite(found.loss)
@@ -268,22 +296,22 @@ def test_a_criterion_without_scores_keeps_its_rows(model, data):
     bare = copy.deepcopy(model)
     for block in (bare.layer1[0], bare.layer2[0], bare.layer3[0]):
         block.bn1 = torch.nn.Identity()
-    found = run_experiment(bare, data, ["l1", "bn_gamma"], [0.5], ["layerwise"])
+    found = run_experiment(bare, data, ["l1", "bn_gamma"], ratios=[0.5], strategies=["layerwise"])
     row = found.table.set_index("criterion").loc["bn_gamma"]
     assert np.isnan(row.accuracy)
     assert "BatchNorm" in row.reason
-    assert found.pairs.overlap.isna().all()
+    assert found.pair_table.overlap.isna().all()
 
 
 def test_equal_selections_are_measured_once(model, data, monkeypatch):
-    from cwda.experiment.subject import Subject
+    from cwda.experiment.specimen import Specimen
 
     calls = []
-    measured = Subject.accuracy
+    measured = Specimen.accuracy
     monkeypatch.setattr(
-        Subject, "accuracy", lambda self, *given: calls.append(1) or measured(self, *given)
+        Specimen, "accuracy", lambda self, *given: calls.append(1) or measured(self, *given)
     )
-    run_experiment(model, data, ["l2"], [0.25, 0.5], ["layerwise"], seeds=3)
+    run_experiment(model, data, ["l2"], ratios=[0.25, 0.5], strategies=["layerwise"], seeds=3)
     assert len(calls) == 3  # the network itself, and one of each ratio
 
 
@@ -305,7 +333,7 @@ def test_data_that_do_not_fit(model, data, change, message):
         if value == -2:
             fields[name] %= 2
     with pytest.raises(DataError, match=message):
-        run_experiment(model, replace(data, **fields), ["l1"], [0.5])
+        run_experiment(model, replace(data, **fields), ["l1"], ratios=[0.5])
 
 
 @pytest.mark.parametrize(
@@ -317,7 +345,7 @@ def test_data_that_do_not_fit(model, data, change, message):
         ({"seeds": 0}, CwdaError, "1 or more"),
         ({"finetuning": FINE, "finetune_at": [0.3]}, CwdaError, "the ratios are 0.5"),
         ({"criteria": ["l3"]}, CriterionError, "no criterion 'l3'"),
-        ({"scope": "tied"}, CwdaError, "'free' or 'all'"),
+        ({"scope": "tied"}, CwdaError, "unknown scope 'tied'; known are free, all"),
         ({"subset": 0}, DataError, "a number of images, is a whole number, 1 or more"),
     ],
 )
@@ -339,26 +367,29 @@ def test_a_network_of_tied_filters_alone(data):
             return self.head((self.a(x) + self.b(x)).relu().mean((2, 3)))
 
     with pytest.raises(CwdaError, match="take scope 'all'"):
-        run_experiment(Tied(), data, ["l1"], [0.5])
-    assert len(run_experiment(Tied(), data, ["l1"], [0.5], scope="all").table) == 3
+        run_experiment(Tied(), data, ["l1"], ratios=[0.5])
+    assert len(run_experiment(Tied(), data, ["l1"], ratios=[0.5], scope="all").table) == 3
 
 
 def test_the_model_and_its_weights_stay_as_they_are(model, data):
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    run_experiment(model, data, ["l1"], [0.5], finetuning=FINE)
+    run_experiment(model, data, ["l1"], ratios=[0.5], finetuning=FINE)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
-def test_progress_ends_at_the_total(model, data):
-    told = []
+def test_an_answer_is_saved_and_shown(found, tmp_path):
+    found.save(tmp_path / "experiment.json")
+    again = ExperimentResult.load(tmp_path / "experiment.json")
+    pd.testing.assert_frame_equal(again.table, found.table)
+    pd.testing.assert_frame_equal(again.pair_table, found.pair_table)
+    assert again.folder == found.folder
+    assert f"CifarResNet, {found.baseline:.2f} % unpruned" in repr(found)
 
-    def tell(*given: object) -> None:
-        told.append(given)
 
-    run_experiment(model, data, ["l1"], [0.5], ["global"], finetuning=FINE, on_progress=tell)
-    done = [each[0] for each in told]
-    assert done == sorted(done)
-    assert told[-1][0] == told[-1][1] == 40 + 40 + 40 + 3 * 2 * 96
+def test_seeds_follow_the_first(found, model, data):
+    second = run(model, data, seed=1, seeds=1).table
+    expected = found.table[(found.table.seed == 1) | (found.table.stage == "unpruned")]
+    same(second, expected.reset_index(drop=True))
 
 
 @pytest.mark.gpu
@@ -366,11 +397,16 @@ def test_on_a_gpu(model, data, tmp_path):
     found = run(model, data, device="cuda", folder=tmp_path, finetuning=replace(FINE, epochs=1))
     tuned = found.table[found.table.stage == "finetuned"]
     assert tuned.loss.notna().all()
-    assert json.loads((tmp_path / "run.json").read_text())["finetuning"]["epochs"] == 1
+    assert (
+        json.loads((tmp_path / "trials.jsonl").read_text().partition("\n")[0])["claim"][
+            "finetuning"
+        ]["epochs"]
+        == 1
+    )
 
 
 def test_a_subset_is_the_same_for_all_cells(model, data):
-    found = run_experiment(model, data, ["l1"], [0.5], ["global"], subset=30)
+    found = run_experiment(model, data, ["l1"], ratios=[0.5], strategies=["global"], subset=30)
     assert set(found.table.images) == {30}
     expected = accuracy(model, data.test.sample(30))
     assert found.baseline == expected
@@ -379,6 +415,6 @@ def test_a_subset_is_the_same_for_all_cells(model, data):
 def test_without_a_folder_nothing_is_left(model, data, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    found = run_experiment(model, data, ["l1"], [0.5], ["global"])
+    found = run_experiment(model, data, ["l1"], ratios=[0.5], strategies=["global"])
     assert found.folder is None
     assert not list(tmp_path.iterdir())

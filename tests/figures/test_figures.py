@@ -380,7 +380,7 @@ BROKEN = ConvLayer("broken", torch.full((16, 4, 3, 3), float("nan")))
         (lambda: figures.covariance_blocks(layer(), [12]), CwdaError, "has no input channel 12"),
         (lambda: figures.covariance_blocks(layer(), []), CwdaError, "no input channel"),
         (lambda: figures.filter_image(layer(), 48), CwdaError, "has no filter 48"),
-        (lambda: figures.covariance("conv1"), CwdaError, "no known model"),
+        (lambda: figures.covariance("conv1"), CwdaError, "neither a known model"),
     ],
 )
 def test_bad_input_is_one_line(draw, error, words):

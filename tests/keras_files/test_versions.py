@@ -9,7 +9,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from cwda.keras_files.layout import keras1_ordering
+from cwda.keras_files.ordering import keras1_ordering
 from cwda.loading import load
 
 

@@ -83,7 +83,7 @@ def test_scoring_a_module_reads_no_file():
         "assert len(cwda.scores(model, ['l1', 'l2']))"
     )
     assert {"loading", "scoring"} <= imported
-    assert not {"checkpoints", "zoo", "onnx_files"} & imported
+    assert not {"checkpoints", "zoo", "onnx_files", "keras_files"} & imported
 
 
 @pytest.mark.parametrize("named", [True, False])

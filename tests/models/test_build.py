@@ -84,7 +84,7 @@ def test_the_module_has_the_weights_that_load_reads(shared_data):
 def test_names_of_built_in_weights():
     trained, untrained = load_model("resnet20-cifar10"), load_model("resnet20-cifar10:init")
     assert not torch.equal(trained.conv1.weight, untrained.conv1.weight)
-    with pytest.raises(SourceError, match="no known model"):
+    with pytest.raises(SourceError, match="neither a known model"):
         load_model("resnet20-cifar11x")
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-import cwda.models.train as training
+import cwda.models.loop as loop
 from cwda.errors import CwdaError
 from cwda.models.data import ImageData
 from cwda.models.resnet import cifar_resnet, initialise
@@ -26,7 +26,7 @@ def data():
 
 
 def weights(recipe, data, folder):
-    *_, last = run_epochs(recipe, data, folder)
+    *_, last = run_epochs(recipe, data, folder=folder)
     return torch.cat([p.detach().flatten() for p in last.model.parameters()])
 
 
@@ -48,7 +48,7 @@ def test_the_identity_of_the_default_recipe_stays():
 
 def test_a_checkpoint_from_before_an_attribute_existed_is_continued(data, tmp_path):
     whole = weights(replace(RECIPE, epochs=2), data, tmp_path / "whole")
-    run = run_epochs(replace(RECIPE, epochs=2), data, tmp_path / "old")
+    run = run_epochs(replace(RECIPE, epochs=2), data, folder=tmp_path / "old")
     assert [next(run).number, next(run).number] == [0, 1]
     path = tmp_path / "old" / CHECKPOINT
     state = torch.load(path, weights_only=True)
@@ -61,7 +61,7 @@ def test_a_checkpoint_from_before_an_attribute_existed_is_continued(data, tmp_pa
 def test_a_damaged_checkpoint_is_told_in_one_line(data, tmp_path):
     (tmp_path / CHECKPOINT).write_bytes(b"PK\x03\x04 damaged")
     with pytest.raises(CwdaError, match="not a readable checkpoint; remove it"):
-        train(RECIPE, data, tmp_path)
+        train(RECIPE, data, folder=tmp_path)
 
 
 def test_adamw_is_adam_but_for_its_decay(data, tmp_path):
@@ -78,7 +78,7 @@ def test_without_augmentation_images_are_left_alone(data, tmp_path, monkeypatch)
     def refuse(*args, **kwargs):
         raise AssertionError("augmented")
 
-    monkeypatch.setattr(training, "augment", refuse)
+    monkeypatch.setattr(loop, "augment", refuse)
     weights(replace(RECIPE, augment=False), data, tmp_path / "plain")
     with pytest.raises(AssertionError, match="augmented"):
         weights(RECIPE, data, tmp_path / "augmented")
@@ -86,7 +86,7 @@ def test_without_augmentation_images_are_left_alone(data, tmp_path, monkeypatch)
 
 def test_a_sample_that_lacks_a_class_does_not_lose_its_output(data, tmp_path):
     recipe = replace(RECIPE, training_images=4)
-    *_, last = run_epochs(recipe, data, tmp_path)
+    *_, last = run_epochs(recipe, data, folder=tmp_path)
     assert last.model.linear.out_features == 10
     assert 0 <= last.accuracy() <= 100
 
@@ -116,10 +116,10 @@ def test_initial_weights_follow_their_scheme():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"optimizer": "lion"}, "unknown optimizer 'lion'; choose from sgd, adam, adamw"),
-        ({"initialisation": "zero"}, "unknown initialisation 'zero'; choose from kaiming_normal"),
+        ({"optimizer": "lion"}, "unknown optimizer 'lion'; known are sgd, adam, adamw"),
+        ({"initialisation": "zero"}, "unknown initialisation 'zero'; known are kaiming_normal"),
         ({"task": "none"}, "unknown task 'none'"),
-        ({"epochs": 0}, "epochs must be at least 1"),
+        ({"epochs": 0}, "epochs is a whole number, 1 or more"),
     ],
 )
 def test_impossible_recipes_are_refused(change, message):

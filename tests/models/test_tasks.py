@@ -60,7 +60,7 @@ def test_pooled_pixels_are_means_of_squares(data):
     ("change", "message"),
     [
         (lambda d: set_task(d, "regression"), "unknown task 'regression'; choose from classes"),
-        (lambda d: set_task(d, "classes", 41), "41 images asked for, 40 are there"),
+        (lambda d: set_task(d, "classes", 41), "asked for 41 images, but there are only 40"),
         (lambda d: pool_images(d, 3), "8 x 8 pixels cannot be averaged by 3"),
         (
             lambda d: set_task(

@@ -9,7 +9,7 @@ import torch
 
 from cwda.errors import CwdaError, DataError
 from cwda.models.data import augment, normalise, read_images
-from cwda.models.train import CHECKPOINT, Recipe, train
+from cwda.models.train import CHECKPOINT, Recipe, run_epochs, train
 
 RECIPE = Recipe(depth=8, epochs=2, batch_size=16, learning_rate=0.05, seed=1)
 
@@ -34,24 +34,19 @@ def digest(path):
 
 def test_a_run_that_was_cut_off_ends_as_a_whole_one(images, tmp_path):
     data = read_images(images)
-    whole = train(RECIPE, data, tmp_path / "whole")
+    whole = train(RECIPE, data, folder=tmp_path / "whole")
 
-    class KilledError(Exception):
-        pass
-
-    def kill(epoch, loss, accuracy):
-        raise KilledError
-
-    with pytest.raises(KilledError):
-        train(RECIPE, data, tmp_path / "cut", on_epoch=kill)
-    epochs = []
-    cut = train(RECIPE, data, tmp_path / "cut", on_epoch=lambda e, *_: epochs.append(e))
-    assert epochs == [2]
+    begun = run_epochs(RECIPE, data, folder=tmp_path / "cut")
+    assert [next(begun).number, next(begun).number] == [0, 1]
+    resumed = run_epochs(RECIPE, data, folder=tmp_path / "cut")
+    assert next(resumed).number == 1
+    resumed.close()
+    cut = train(RECIPE, data, folder=tmp_path / "cut")
     assert digest(cut) == digest(whole)
 
 
 def test_the_result_tells_its_provenance(images, tmp_path):
-    path = train(RECIPE, read_images(images), tmp_path / "run")
+    path = train(RECIPE, read_images(images), folder=tmp_path / "run")
     provenance = json.loads(path.with_suffix(".json").read_text())
     assert provenance["recipe"]["seed"] == 1
     assert provenance["sha256"] == digest(path)
@@ -60,15 +55,15 @@ def test_the_result_tells_its_provenance(images, tmp_path):
 
 def test_a_checkpoint_of_another_recipe_is_not_continued(images, tmp_path):
     data = read_images(images)
-    train(RECIPE, data, tmp_path / "run")
+    train(RECIPE, data, folder=tmp_path / "run")
     with pytest.raises(CwdaError, match="another recipe"):
-        train(Recipe(depth=8, epochs=3), data, tmp_path / "run")
+        train(Recipe(depth=8, epochs=3), data, folder=tmp_path / "run")
 
 
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_epoch(images, tmp_path):
     wild = Recipe(depth=8, epochs=3, batch_size=16, learning_rate=1e30, seed=1)
     with pytest.raises(CwdaError, match="not finite"):
-        train(wild, read_images(images), tmp_path / "run")
+        train(wild, read_images(images), folder=tmp_path / "run")
     assert not (tmp_path / "run" / CHECKPOINT).with_suffix(".partial").exists()
 
 

@@ -67,7 +67,7 @@ def test_bad_input_is_one_line():
         scores(layer, ["l1", "l1"])
     with pytest.raises(CriterionError, match="1 criteria or more"):
         scores(layer, [])
-    with pytest.raises(SourceError, match="no known model"):
+    with pytest.raises(SourceError, match="neither a known model"):
         scores("resnet20_cifar")
     with pytest.raises(SourceError, match="N x k"):
         scores(np.zeros((3, 3)))

@@ -7,15 +7,16 @@ import pandas as pd
 import pytest
 import torch
 
-from cwda.answers import columns_of
-from cwda.conditions import ConditionResult
+import cwda
 from cwda.errors import CwdaError
+from cwda.models import train
 from cwda.models.data import ImageData
 from cwda.models.resnet import cifar_resnet, initialise
 from cwda.models.train import CHECKPOINT, Recipe
-from cwda.study import BASE, FACTORS, Arm, Run, plan, run_study
+from cwda.study import FACTORS, Arm, plan, run_study
 
 TINY = Recipe(depth=8, epochs=3, batch_size=16, learning_rate=0.05, width=8, training_images=32)
+SMALL = torch.zeros(3, 9, 8)
 FACTS = ["factor", "level", "seed", "epoch", "loss", "accuracy"]
 
 
@@ -47,90 +48,114 @@ def test_fewer_images_come_with_as_many_steps():
 @pytest.mark.parametrize(
     ("factors", "seeds", "message"),
     [
-        (["colour"], 1, "unknown factor 'colour'; choose from init"),
-        (None, 0, "at least one seed"),
+        (["colour"], 1, "unknown factor 'colour'; known are init"),
+        (None, 0, "number of networks per level, is a whole number, 1 or more"),
     ],
 )
 def test_impossible_plans_are_refused(factors, seeds, message):
     with pytest.raises(CwdaError, match=message):
-        plan(TINY, factors, seeds)
+        plan(TINY, factors, seeds=seeds)
+
+
+def test_levels_of_ones_own_are_planned_as_the_others():
+    arm = Arm("width", "16", {"width": 16})
+    runs = plan(TINY, [arm, "augmentation"])
+    assert [(run.arm.level, run.recipe.width) for run in runs] == [
+        ("base", 8),
+        ("16", 16),
+        ("off", 8),
+    ]
 
 
 def test_a_study_tests_before_during_and_after_training(images, tmp_path):
-    result = run_study(images, tmp_path, [Run(BASE, 0, TINY)])
-    assert sorted(result.summary["epoch"].unique()) == [0, 1, 2, 3]
-    assert list(result.summary.columns[:6]) == FACTS
-    assert list(result.layers.columns) == FACTS + list(columns_of(ConditionResult))
-    assert len(result.layers) == 4 * 6 * 7  # epochs, conditions, convolutions of ResNet-8
-    assert result.runs.loc[0, "status"] == "done"
-    assert result.runs.loc[0, "epochs"] == 3
-    assert 0.5 < result.runs.loc[0, "kept"] < 1
-    verdicts = result.layers.groupby(["epoch", "condition"])["verdict"].value_counts()
-    for _, row in result.summary.iterrows():
-        assert row["holds"] == verdicts.get((row["epoch"], row["condition"], "holds"), 0)
+    result = run_study(images, [], folder=tmp_path, base=TINY)
+    layers = pd.read_csv(tmp_path / "layers.csv")
+    assert sorted(result.table["epoch"].unique()) == [0, 1, 2, 3]
+    assert list(layers.columns[:6]) == FACTS
+    assert list(layers.columns[6:]) == list(cwda.check(SMALL).table.columns)
+    assert len(layers) == 4 * 6 * 7  # epochs, conditions, convolutions of ResNet-8
+    [run] = result.runs
+    assert (run.status, run.epochs) == ("done", 3)
+    assert 0.5 < run.kept < 1
+    verdicts = layers.groupby(["epoch", "condition"])["verdict"].value_counts()
+    for row in result:
+        assert row.holds == verdicts.get((row.epoch, row.condition, "holds"), 0)
     written = pd.read_csv(tmp_path / "summary.csv", dtype={"level": str})
-    pd.testing.assert_frame_equal(written, result.summary)
+    pd.testing.assert_frame_equal(written, result.table, check_dtype=False)
 
 
 def test_kept_is_the_cosine_with_the_initial_weights(images, tmp_path):
-    run = Run(BASE, 0, replace(TINY, epochs=1))
-    kept = run_study(images, tmp_path, [run]).runs.loc[0, "kept"]
+    [run] = run_study(images, [], folder=tmp_path, base=replace(TINY, epochs=1)).runs
     model = cifar_resnet(8, width=8)
     initialise(model, 0)
-    trained = torch.load(tmp_path / "runs" / run.name / CHECKPOINT, weights_only=True)["model"]
+    [path] = (tmp_path / "runs").glob(f"*/{CHECKPOINT}")
+    trained = torch.load(path, weights_only=True)["model"]
     cosines = []
     for name, initial in model.named_parameters():
         if initial.ndim == 4:
             a, b = initial.detach().numpy().ravel(), trained[name].numpy().ravel()
             cosines.append(a @ b / np.sqrt((a @ a) * (b @ b)))
-    np.testing.assert_allclose(kept, np.median(cosines), rtol=1e-5)
+    np.testing.assert_allclose(run.kept, np.median(cosines), rtol=1e-5)
 
 
-def test_a_study_that_was_cut_off_ends_as_a_whole_one(images, tmp_path):
-    runs = [Run(BASE, 0, TINY), Run(Arm("width", "16"), 0, replace(TINY, width=16))]
-    whole = run_study(images, tmp_path / "whole", runs)
-
+def test_a_study_that_was_cut_off_ends_as_a_whole_one(images, tmp_path, monkeypatch):
     class KilledError(Exception):
         pass
 
-    def kill(run, epoch):
-        if epoch == 2:
-            raise KilledError
+    factors, trained = [Arm("width", "16", {"width": 16})], []
+    save = train.save_checkpoint
 
-    statuses, epochs = [], []
+    def kill_after(epochs):
+        def saved(path, *given, **facts):
+            if len(trained) == epochs:
+                raise KilledError
+            trained.append((facts["recipe"]["width"], facts["epoch"]))
+            save(path, *given, **facts)
+
+        monkeypatch.setattr(train, "save_checkpoint", saved)
+
+    def study(folder, **options):
+        return run_study(images, factors, folder=tmp_path / folder, base=TINY, **options)
+
+    whole = study("whole")
+    kill_after(2)
     with pytest.raises(KilledError):
-        run_study(images, tmp_path / "cut", runs, on_epoch=kill)
-    run_study(images, tmp_path / "cut", runs, budget=0, on_run=lambda *a: statuses.append(a[2]))
-    assert statuses == ["cut off", "not begun"]
-    found = run_study(
-        images, tmp_path / "cut", runs, on_epoch=lambda run, e: epochs.append((run.arm.level, e))
-    )
-    assert epochs == [("base", 2), ("base", 3), *(("16", e) for e in range(4))]
-    pd.testing.assert_frame_equal(found.layers, whole.layers)
-    assert list(found.runs["status"]) == ["done", "done"]
-
-    epochs.clear()
-    run_study(images, tmp_path / "cut", runs, on_epoch=lambda run, e: epochs.append(e))
-    assert epochs == []
+        study("cut")
+    assert [run.status for run in study("cut", budget=0).runs] == ["cut off", "not begun"]
+    kill_after(None)
+    resumed = study("cut")
+    assert trained == [(width, epoch) for width in (8, 16) for epoch in (1, 2, 3)]
+    pd.testing.assert_frame_equal(resumed.table, whole.table)
+    assert [run.status for run in resumed.runs] == ["done", "done"]
+    layers = [(tmp_path / folder / "layers.csv").read_text() for folder in ("whole", "cut")]
+    assert layers[0] == layers[1]
+    kill_after(6)
+    study("cut")  # what is done is not trained again
 
 
 def test_a_run_that_diverges_is_told_and_does_not_lose_the_others(images, tmp_path):
-    wild = Run(Arm("learning_rate", "huge"), 0, replace(TINY, learning_rate=1e30))
-    result = run_study(images, tmp_path, [wild, Run(BASE, 0, TINY)])
-    assert list(result.runs["status"]) == ["diverged", "done"]
-    assert set(result.summary["factor"]) == {"learning_rate", "base"}  # tested untrained
-    assert result.runs.loc[0, "kept"] == 1  # its checkpoint is that of no epoch
-    assert "not finite" in (tmp_path / "runs" / wild.name / "failure.txt").read_text()
+    wild = Arm("learning_rate", "huge", {"learning_rate": 1e30})
+    result = run_study(images, [wild], folder=tmp_path, base=TINY)
+    assert [run.status for run in result.runs] == ["done", "diverged"]
+    assert {row.factor for row in result} == {"learning_rate", "base"}  # tested untrained
+    assert result.runs[1].kept == 1  # its checkpoint is that of no epoch
+    assert "not finite" in (tmp_path / "study.jsonl").read_text()
 
 
 def test_a_folder_of_other_images_is_refused(images, tmp_path):
-    run_study(images, tmp_path, [Run(BASE, 0, replace(TINY, epochs=1))])
+    run_study(images, [], folder=tmp_path, base=replace(TINY, epochs=1))
     other = ImageData(images.x_train.flip(0), images.y_train, images.x_test, images.y_test)
-    with pytest.raises(CwdaError, match="belongs to a study of other images"):
-        run_study(other, tmp_path, [Run(BASE, 0, TINY)])
+    with pytest.raises(CwdaError, match=r"belongs to another study \(data: "):
+        run_study(other, [], folder=tmp_path, base=TINY)
+
+
+def test_seeds_follow_the_first(images, tmp_path):
+    base = replace(TINY, epochs=1)
+    result = run_study(images, [], folder=tmp_path, base=base, seeds=2, seed=5)
+    assert [run.seed for run in result.runs] == [5, 6]
 
 
 def test_without_time_nothing_is_measured(images, tmp_path):
     with pytest.raises(CwdaError, match="nothing measured yet"):
-        run_study(images, tmp_path, [Run(BASE, 0, TINY)], budget=0)
-    assert np.array_equal(list(tmp_path.iterdir()), [tmp_path / "study.json"])
+        run_study(images, [], folder=tmp_path, base=TINY, budget=0)
+    assert [path.name for path in tmp_path.iterdir()] == ["study.jsonl"]

@@ -227,7 +227,7 @@ def test_hugging_face_errors(hugging_face, monkeypatch):
         load("hf:org/empty")
     with pytest.raises(SourceError, match="write hf:ORG/REPO"):
         load("hf:alone")
-    with pytest.raises(SourceError, match="no repository"):
+    with pytest.raises(SourceError, match="not a repository"):
         load("hf:a b/c d")
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(SourceError, match=r"127\.0\.0\.1:9/org/model/resolve.*resnet20-cifar10"):

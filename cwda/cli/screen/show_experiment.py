@@ -1,4 +1,4 @@
-"""What `cwda prune` shows: accuracies by criterion and ratio, then how alike criteria are."""
+"""What an experiment shows: accuracies by criterion and ratio, then how alike criteria are."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def show_experiment(result: ExperimentResult, screen: Screen) -> None:
     """Print the accuracies of an experiment."""
     first = result.table.iloc[0]
     screen.line(
-        f"{result.network}: {first['accuracy']:.2f} ± {first['accuracy_se']:.2f} % unpruned, "
+        f"{result.network.name}: {first['accuracy']:.2f} ± {first['accuracy_se']:.2f} % unpruned, "
         f"on {first['images']:,} images"
     )
     for (strategy, stage), rows in result.summary().groupby(["strategy", "stage"], sort=False):
@@ -30,12 +30,14 @@ def show_experiment(result: ExperimentResult, screen: Screen) -> None:
     alike = result.agreement()
     if len(alike):
         screen.line(
-            "Rank correlation over pairs of criteria of their likeness with the difference in "
-            "accuracy (negative: alike criteria are close)"
+            "Rank correlation, over pairs of criteria, between their likeness and their difference "
+            "in accuracy (negative: criteria that are alike leave close accuracies)"
         )
         screen.table(_agreement(alike))
-    told = result.table.loc[result.table["reason"] != "", ["criterion", "ratio", "reason"]]
-    screen.remarks([f"{row.criterion} at {row.ratio:g}: {row.reason}" for row in told.itertuples()])
+    reasons = result.table.loc[result.table["reason"] != "", ["criterion", "ratio", "reason"]]
+    screen.remarks(
+        [f"{row.criterion} at {row.ratio:g}: {row.reason}" for row in reasons.itertuples()]
+    )
 
 
 def _accuracies(rows: pd.DataFrame) -> Table:

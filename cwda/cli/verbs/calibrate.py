@@ -10,10 +10,9 @@ import click
 from cwda.cli.completion import complete_conditions
 from cwda.cli.messages import is_quiet, note
 from cwda.cli.verb import Verb
-from cwda.progress import counter
 
 if TYPE_CHECKING:
-    from cwda.calibration import Study
+    from cwda.calibration import CalibrationResult
     from cwda.cli.screen.screen import Screen
 
 __all__ = ["calibrate"]
@@ -26,7 +25,7 @@ __all__ = ["calibrate"]
 Examples:
   cwda calibrate
   cwda calibrate --replicates 2000 --designs 'iid,cwda,t5,all but *'
-  cwda calibrate --conditions epsilon,independence --output epsilon.json
+  cwda calibrate --conditions epsilon,independence --output epsilon.jsonl
 """,
 )
 @click.option("--replicates", default=400, show_default=True, type=click.IntRange(min=1),
@@ -37,7 +36,7 @@ Examples:
 @click.option("--designs", default="*", show_default=True, metavar="GLOB",
               help="Only designs whose name matches, such as 'iid,mean *'.")  # fmt: skip
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
-              default="calibration.json", show_default=True,
+              default="calibration.jsonl", show_default=True,
               help="The file that holds the study; if it exists, the study goes on from "
               "there.")  # fmt: skip
 @click.option("--markdown", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
@@ -72,31 +71,28 @@ def calibrate(
         if path and not path.parent.is_dir():
             raise CwdaError(f"{path}: the folder {path.parent} does not exist")
     names = [name.strip() for name in conditions.split(",")] if conditions else None
-    with counter("layers") as bar:
-        study = run(
-            names,
-            replicates,
-            output,
-            designs=designs,
-            seed=seed,
-            device=device,
-            workers=workers,
-            on_progress=bar.update,
-        )
-    _show(study, Screen(more="--markdown FILE has them all", silent=is_quiet()))
+    result = run(
+        names,
+        designs=designs,
+        replicates=replicates,
+        output=output,
+        workers=workers,
+        device=device,
+        seed=seed,
+    )
+    _show(result, Screen(more="--markdown FILE has them all", silent=is_quiet()))
     if markdown:
         with whole_file(markdown) as partial:
-            partial.write_text(to_markdown(study), encoding="utf-8")
+            partial.write_text(to_markdown(result), encoding="utf-8")
     note(f"wrote {', '.join(str(path) for path in (output, markdown) if path)}")
 
 
-def _show(study: Study, screen: Screen) -> None:
-    from cwda.calibration import summary
+def _show(result: CalibrationResult, screen: Screen) -> None:
     from cwda.cli.screen.table import Column, Table
 
     heads = ("nominal", "ok", "?", "low", "high", "from", "to")
     shown = Table([Column("procedure"), Column("measure", right=False), *map(Column, heads)], gap=2)
-    for _, row in summary(study.table).iterrows():
+    for _, row in result.summary().iterrows():
         shown.add(
             *(row["procedure"], row["measure"], f"{row['nominal']:g}"),
             *(str(row[name]) for name in ("ok", "undecided", "too_conservative", "too_liberal")),

@@ -19,7 +19,6 @@ from cwda.cli.options import (
 from cwda.cli.output import Outputs, output_option
 from cwda.cli.sources import Entry, source_arguments
 from cwda.cli.verb import Verb
-from cwda.progress import counter
 
 if TYPE_CHECKING:
     from cwda.experiment import ExperimentResult
@@ -134,32 +133,30 @@ def prune(
         )
     module = entries[0].load_model(arch)
     images = cwda.read_images(data, normalisation=normalisation)
-    with counter("preparing") as bar:
-        try:
-            result = run_experiment(
-                module,
-                images,
-                names_of(criteria),
-                shares,
-                strategies,
-                finetuning=how,
-                finetune_at=at,
-                seeds=seeds,
-                folder=folder,
-                samples=samples,
-                subset=subset,
-                scope=scope,  # type: ignore[arg-type]
-                precision=precision,  # type: ignore[arg-type]
-                device=device,
-                name=name,
-                on_progress=bar.update,
-            )
-        except KeyboardInterrupt:
-            note(f"what is done is in {folder}, and the same command goes on there")
-            raise
+    try:
+        result = run_experiment(
+            module,
+            images,
+            names_of(criteria),
+            ratios=shares,
+            strategies=strategies,
+            finetuning=how,
+            finetune_at=at,
+            scope=scope,  # type: ignore[arg-type]
+            precision=precision,  # type: ignore[arg-type]
+            samples=samples,
+            subset=subset,
+            seeds=seeds,
+            folder=folder,
+            name=name,
+            device=device,
+        )
+    except KeyboardInterrupt:
+        note(f"what is done is in {folder}; rerun the same command to resume")
+        raise
     show_experiment(result, output.screen())
     output.write([result.table])
-    Outputs((pairs,) if pairs else ()).write([result.pairs])
+    Outputs((pairs,) if pairs else ()).write([result.pair_table])
     if figure:
         _draw(result, figure, strategies)
 

@@ -10,7 +10,6 @@ from cwda.cli.messages import note
 from cwda.cli.options import names_of
 from cwda.cli.sources import Entry, Sources, source_arguments
 from cwda.cli.verb import Verb
-from cwda.progress import counter
 
 __all__ = ["study"]
 
@@ -64,10 +63,9 @@ def study(
     """
     from dataclasses import replace
 
-    from cwda.models.data import read_images
-    from cwda.study.arms import Run, plan
+    import cwda
+    from cwda.study import BASE_RECIPE, plan, run_study
     from cwda.study.report import write_report
-    from cwda.study.run import BASE_RECIPE, measure_networks, run_study
 
     base = replace(
         BASE_RECIPE,
@@ -75,27 +73,20 @@ def study(
         training_images=images or BASE_RECIPE.training_images,
         pooling=pooling or BASE_RECIPE.pooling,
     )
-    runs = plan(base, names_of(factors) if factors else None, seeds)
+    names = names_of(factors) if factors else None
+    plan(base, names, seeds=seeds)  # what is impossible is refused before networks are loaded
     sources = Sources(entries)
     networks = sources.load() if entries else []
-    with counter("study") as whole, counter("run") as current:
-
-        def on_run(place: int, run: Run, status: str) -> None:
-            whole.update(place + 1, len(runs))
-            if status != "not begun":
-                name = f"{run.arm.factor} {run.arm.level} seed {run.seed}"
-                note(f"{place + 1:3d}/{len(runs)} {name}: {status}")
-
-        def on_epoch(run: Run, done: int) -> None:
-            current.update(done, run.recipe.epochs, f"{run.arm.factor} {run.arm.level}")
-
-        result = run_study(
-            read_images(data), folder, runs, budget=60 * budget, on_run=on_run, on_epoch=on_epoch
-        )
-    left = int(result.runs["status"].isin(["cut off", "not begun"]).sum())
+    result = run_study(
+        cwda.read_images(data), names, folder=folder, base=base, seeds=seeds, budget=60 * budget
+    )
+    for run in result.runs:
+        if run.status != "not begun":
+            note(f"{run.factor} {run.level} seed {run.seed}: {run.status}")
+    left = sum(run.status in ("cut off", "not begun") for run in result.runs)
     if left:
-        note(f"{left} of {len(runs)} runs are left; the same command goes on")
-    evidence = measure_networks(networks) if networks else None
+        note(f"{left} of {len(result.runs)} runs are left; rerun the same command to resume")
+    evidence = cwda.check(networks) if networks else None
     for path in write_report(result, folder, evidence):
         click.echo(str(path))
     sources.finish()

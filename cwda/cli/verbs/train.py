@@ -8,7 +8,6 @@ import click
 
 from cwda.cli.messages import note
 from cwda.cli.verb import Verb
-from cwda.progress import counter
 
 __all__ = ["train"]
 
@@ -58,8 +57,7 @@ def train(
 ) -> None:
     """Train a CIFAR ResNet: seeded, resumable, with a checkpoint each epoch."""
     from cwda.models.data import read_images
-    from cwda.models.train import Recipe
-    from cwda.models.train import train as run
+    from cwda.models.train import Recipe, run_epochs, write_weights
 
     recipe = Recipe(
         depth=depth,
@@ -74,13 +72,10 @@ def train(
         seed=seed,
     )
     images = read_images(data, download=download)
-    with counter("epoch") as bar:
-
-        def on_epoch(epoch: int, loss: float, accuracy: float) -> None:
+    for epoch in run_epochs(recipe, images, folder=folder):
+        if epoch.loss == epoch.loss:  # NaN for the state from which training starts
             note(
-                f"epoch {epoch:3d}/{epochs}  training loss {loss:.4f}  "
-                f"test accuracy {accuracy:.2f} %"
+                f"epoch {epoch.number:3d}/{epochs}  training loss {epoch.loss:.4f}  "
+                f"test accuracy {epoch.accuracy():.2f} %"
             )
-
-        written = run(recipe, images, folder, on_epoch, bar.update)
-    click.echo(str(written))
+    click.echo(str(write_weights(folder, recipe, epoch)))

@@ -14,12 +14,12 @@ from itertools import islice
 
 from torch import Tensor
 
+from cwda.containers.layout import Layout
+from cwda.containers.names import split_leaf
 from cwda.containers.tensors import NamedTensor
 from cwda.convolutions.axes.choice import Choice, choose
 from cwda.convolutions.axes.layouts import CHANNELS_FIRST, Order, arranged, parse_order
-from cwda.convolutions.recognise import split_leaf
 from cwda.errors import SourceError
-from cwda.keras_files.layout import Layout
 from cwda.layers import matches
 
 __all__ = ["Layouts", "arrange"]
@@ -47,7 +47,7 @@ _DEPTHWISE_BY_COLOURS = "depthwise (groups = channels), because another layer se
 
 
 def arrange(
-    chosen: Sequence[NamedTensor],
+    weights: Sequence[NamedTensor],
     names: Sequence[str],
     tensors: Sequence[NamedTensor],
     layout: Layouts | None,
@@ -58,7 +58,7 @@ def arrange(
 
     Parameters
     ----------
-    chosen : sequence of NamedTensor
+    weights : sequence of NamedTensor
         The convolutions.
     names : sequence of str
         Names of their layers, which the patterns of `layout` match.
@@ -77,13 +77,13 @@ def arrange(
         If `layout` names no order, or one that a layer cannot have.
     """
     wanted = _wanted(names, layout)
-    biases = _biases(chosen, tensors)
-    open_ = [i for i, t in enumerate(chosen) if wanted[i] is None and not _is_known(t)]
-    channels = _channels(chosen, tensors)
-    choices = choose([chosen[i] for i in open_], [biases[i] for i in open_], channels, format)
+    biases = _biases(weights, tensors)
+    open_ = [i for i, t in enumerate(weights) if wanted[i] is None and not _is_known(t)]
+    channels = _channels(weights, tensors)
+    choices = choose([weights[i] for i in open_], [biases[i] for i in open_], channels, format)
     orders = dict(zip(open_, choices, strict=True))
     turned = []
-    for i, tensor in enumerate(chosen):
+    for i, tensor in enumerate(weights):
         order = wanted[i]
         if order is not None:
             tensor = _require(tensor.stored or tensor, order, names[i])
@@ -126,12 +126,12 @@ def _require(tensor: NamedTensor, order: Order, name: str) -> NamedTensor:
 
 def _is_known(tensor: NamedTensor) -> bool:
     """Whether its class or its reader tells the axes."""
-    told = bool(tensor.is_conv) and tensor.transposed is not None
+    certain = bool(tensor.is_conv) and tensor.transposed is not None
     turned = tensor.stored is not None
-    return turned or (told and not tensor.origin.startswith(_SPARSE))
+    return turned or (certain and not tensor.origin.startswith(_SPARSE))
 
 
-def _biases(chosen: Sequence[NamedTensor], tensors: Sequence[NamedTensor]) -> list[int | None]:
+def _biases(weights: Sequence[NamedTensor], tensors: Sequence[NamedTensor]) -> list[int | None]:
     """The size of each layer's bias; None without one."""
     sizes = {}
     for tensor in tensors:
@@ -140,23 +140,23 @@ def _biases(chosen: Sequence[NamedTensor], tensors: Sequence[NamedTensor]) -> li
             largest = max(tensor.shape, default=0)
             if math.prod(tensor.shape) == largest:
                 sizes[stem] = largest
-    return [sizes.get(split_leaf(tensor.path)[0]) for tensor in chosen]
+    return [sizes.get(split_leaf(tensor.path)[0]) for tensor in weights]
 
 
-def _channels(chosen: Sequence[NamedTensor], tensors: Sequence[NamedTensor]) -> Set[int]:
+def _channels(weights: Sequence[NamedTensor], tensors: Sequence[NamedTensor]) -> Set[int]:
     """Numbers of channels that the other tensors of the source tell."""
-    own = {id(tensor) for tensor in chosen}
-    told = (
+    own = {id(tensor) for tensor in weights}
+    stated = (
         size
         for tensor in tensors
         if id(tensor) not in own and len(tensor.shape) in (1, 2)
         for size in tensor.shape
     )
-    made = (tensor.shape[0] for tensor in chosen if _is_known(tensor))
-    return set(islice((*dict.fromkeys(made), *dict.fromkeys(told)), _MAX_CHANNELS))
+    made = (tensor.shape[0] for tensor in weights if _is_known(tensor))
+    return set(islice((*dict.fromkeys(made), *dict.fromkeys(stated)), _MAX_CHANNELS))
 
 
-def _turned(tensor: NamedTensor, choice: Choice, bias: int | None, told: bool) -> NamedTensor:
+def _turned(tensor: NamedTensor, choice: Choice, bias: int | None, by_user: bool) -> NamedTensor:
     """One kernel in PyTorch's layout of its kind: plain, depthwise or transposed."""
     ndim, order = len(tensor.shape), choice.order
     axes = order.axes(ndim)
@@ -167,7 +167,7 @@ def _turned(tensor: NamedTensor, choice: Choice, bias: int | None, told: bool) -
     turned = _noted(arranged(tensor, axes), choice.note)
     if order == CHANNELS_FIRST or axes == CHANNELS_FIRST.axes(ndim):
         return _exchanged_by_bias(turned, bias)
-    return _transposed(turned, bias, told, exchanges=last)
+    return _transposed(turned, bias, by_user, exchanges=last)
 
 
 def _noted(tensor: NamedTensor, note: str) -> NamedTensor:
@@ -184,7 +184,9 @@ def _exchanged_by_bias(tensor: NamedTensor, bias: int | None) -> NamedTensor:
     return replace(_noted(tensor, _BY_BIAS), transposed=True)
 
 
-def _transposed(tensor: NamedTensor, bias: int | None, told: bool, exchanges: bool) -> NamedTensor:
+def _transposed(
+    tensor: NamedTensor, bias: int | None, by_user: bool, exchanges: bool
+) -> NamedTensor:
     """A kernel that was not stored in PyTorch's order, with what tells that it is transposed.
 
     TensorFlow and Haiku exchange outputs and inputs of a transposed convolution, as PyTorch
@@ -194,9 +196,9 @@ def _transposed(tensor: NamedTensor, bias: int | None, told: bool, exchanges: bo
     if exchanges and bias == inputs != outputs and not tensor.is_conv:
         return replace(_noted(tensor, _BY_BIAS), transposed=True)
     flax, tensorflow = (bool(p.search(tensor.path)) for p in (_FLAX_TRANSPOSED, _TF_TRANSPOSED))
-    if not (told or tensor.transposed or (exchanges and (flax or tensorflow))):
+    if not (by_user or tensor.transposed or (exchanges and (flax or tensorflow))):
         return tensor
-    if not told:
+    if not by_user:
         tensor = _noted(tensor, _BY_NAME)
     if not exchanges or flax or bias == outputs != inputs:
         tensor = arranged(tensor, (1, 0, *range(2, len(tensor.shape))))

@@ -10,11 +10,11 @@ import re
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
+from cwda.containers.names import split_leaf
 from cwda.containers.tensors import NamedTensor
 from cwda.convolutions.axes.evidence import Kernel, Verdict, decide
 from cwda.convolutions.axes.layouts import CHANNELS_FIRST, CHANNELS_LAST, FILTERS_FIRST, Order
 from cwda.convolutions.axes.stated import contradictions, overruling, sparse_parts
-from cwda.convolutions.recognise import split_leaf
 
 __all__ = ["Choice", "choose"]
 

@@ -197,14 +197,14 @@ def decide(
     allowed : sequence of Order
         Orders that may be chosen.
     """
-    told = tuple(kernels[:_ENOUGH])
-    bits = {order: Shapes(told, order, others).bits() for order in ORDERS}
+    judged = tuple(kernels[:_ENOUGH])
+    bits = {order: Shapes(judged, order, others).bits() for order in ORDERS}
     fewest = [min(each) for each in zip(*bits.values(), strict=True)]
 
     def score(order: Order) -> float:
         excess: Iterator[float] = (
             min(_LIMIT if max(kernel.shape) >= _FEW else _SMALL, own - best)
-            for kernel, own, best in zip(told, bits[order], fewest, strict=True)
+            for kernel, own, best in zip(judged, bits[order], fewest, strict=True)
             if sum(size != 1 for size in kernel.shape) > 1
         )
         return expected.get(order, 0.0) - sum(excess)
@@ -214,9 +214,9 @@ def decide(
     behind = {order: scores[best] - scores[order] for order in ORDERS if order != best}
     misfits = tuple(
         _likeliest(bits, index) if bits[best][index] - fewest[index] > _STRANGE else None
-        for index in range(len(told))
+        for index in range(len(judged))
     )
-    return Verdict(best, behind, misfits + (None,) * (len(kernels) - len(told)))
+    return Verdict(best, behind, misfits + (None,) * (len(kernels) - len(judged)))
 
 
 def _likeliest(bits: Mapping[Order, list[float]], index: int) -> Order:

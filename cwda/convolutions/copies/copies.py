@@ -59,7 +59,7 @@ _DEEPEST = 4
 
 
 def split_copies(
-    chosen: list[NamedTensor], format: str = ""
+    weights: list[NamedTensor], format: str = ""
 ) -> tuple[list[NamedTensor], list[tuple[NamedTensor, str]]]:
     """The network's own convolutions, and its copies with the reason why they are left out.
 
@@ -67,29 +67,29 @@ def split_copies(
     that the source holds as a program (`format`) rather than as named tensors.
     """
     left_out: list[tuple[NamedTensor, str]] = []
-    if format in _PROGRAMS or all(tensor.origin.startswith("onnx.") for tensor in chosen):
-        return chosen, left_out  # what a network computes with is not a copy, whatever its name
+    if format in _PROGRAMS or all(tensor.origin.startswith("onnx.") for tensor in weights):
+        return weights, left_out  # what a network computes with is not a copy, whatever its name
 
     def leave(reason: str, is_copy: Callable[[NamedTensor], bool]) -> None:
-        nonlocal chosen
-        kept = [tensor for tensor in chosen if not is_copy(tensor)]
-        if kept and len(kept) < len(chosen):
-            left_out.extend((tensor, reason) for tensor in chosen if is_copy(tensor))
-            chosen = kept
+        nonlocal weights
+        kept = [tensor for tensor in weights if not is_copy(tensor)]
+        if kept and len(kept) < len(weights):
+            left_out.extend((tensor, reason) for tensor in weights if is_copy(tensor))
+            weights = kept
 
     leave(SETTINGS, _among_settings)
-    averages = _averages(chosen)
+    averages = _averages(weights)
     leave(AVERAGE, lambda tensor: id(tensor) in averages)
     leave(CALLBACK, lambda tensor: "callbacks" in tensor.container)
-    return chosen, left_out
+    return weights, left_out
 
 
-def kept_averages(chosen: list[NamedTensor], format: str) -> list[str]:
+def kept_averages(weights: list[NamedTensor], format: str) -> list[str]:
     """A line about layers of a program that look like averages of others, and stay."""
     if format not in _PROGRAMS:
         return []
-    averages = _averages(chosen)
-    paths = [tensor.path.removesuffix(".weight") for tensor in chosen if id(tensor) in averages]
+    averages = _averages(weights)
+    paths = [tensor.path.removesuffix(".weight") for tensor in weights if id(tensor) in averages]
     if not paths:
         return []
     shown = ", ".join(paths[:3]) + (", ..." if len(paths) > 3 else "")
@@ -147,9 +147,9 @@ def _parts(tensor: NamedTensor) -> Parts:
     return (*tensor.container, *tensor.name.split("."))
 
 
-def _common(chosen: list[NamedTensor]) -> int:
+def _common(weights: list[NamedTensor]) -> int:
     """How many of the first parts all paths have alike: those tell no tensor from another."""
-    paths = [_parts(tensor)[:-1] for tensor in chosen]
+    paths = [_parts(tensor)[:-1] for tensor in weights]
     first, last = min(paths), max(paths)
     return next(
         (n for n, (one, other) in enumerate(zip(first, last, strict=False)) if one != other),
@@ -173,30 +173,30 @@ def _without_average(part: str) -> tuple[bool, str]:
     """Whether a part names only an average, and else what is left without that word."""
     if _PURE.fullmatch(part):
         return True, ""
-    found = _AFFIX.fullmatch(part)
-    if not found:
+    match = _AFFIX.fullmatch(part)
+    if not match:
         return False, ""
-    named = found.groupdict()
+    named = match.groupdict()
     left = "_".join(filter(None, (named["before"], named["after"])))
     return False, (left or named["stem"] or named["camel"] or named["tail"] or "")
 
 
-def _averages(chosen: list[NamedTensor]) -> set[int]:
+def _averages(weights: list[NamedTensor]) -> set[int]:
     """Averages of other weights: of the same remaining name and shape, and of close values."""
-    swapped = any(_SWAPPED in tensor.container for tensor in chosen)
-    if not swapped and not any(_HINT.search(tensor.path) for tensor in chosen):
+    swapped = any(_SWAPPED in tensor.container for tensor in weights)
+    if not swapped and not any(_HINT.search(tensor.path) for tensor in weights):
         return set()
-    common = _common(chosen)
-    places = [_place(tensor, swapped, common) for tensor in chosen]
+    common = _common(weights)
+    places = [_place(tensor, swapped, common) for tensor in weights]
     if all(place.group is None for place in places):
         return set()
     raws: dict[Hashable, NamedTensor] = {}
-    for tensor, place in zip(chosen, places, strict=True):
+    for tensor, place in zip(weights, places, strict=True):
         if place.group is None:
             for key in _keys(tensor, place.plain):
                 raws.setdefault(key, tensor)
     groups: dict[Parts, list[tuple[NamedTensor, _Place]]] = {}
-    for tensor, place in zip(chosen, places, strict=True):
+    for tensor, place in zip(weights, places, strict=True):
         if place.group is not None:
             groups.setdefault(place.group, []).append((tensor, place))
     alone = sum(place.group is None for place in places) == 1 and len(groups) == 1
@@ -243,20 +243,20 @@ def _twins(
     return [tensor for tensor, _ in pairs] if named and are_close(pairs) else []
 
 
-def merge_names(chosen: list[NamedTensor]) -> list[NamedTensor]:
+def merge_names(weights: list[NamedTensor]) -> list[NamedTensor]:
     """One tensor for all names of the same data, with what each of them tells.
 
     A tensor that serves one convolution and one transposed convolution is two layers: their
     filters differ.
     """
     groups: dict[Hashable, list[NamedTensor]] = {}
-    for tensor in chosen:
+    for tensor in weights:
         key: Hashable = id(tensor) if tensor.storage is None else tensor.storage
         first = groups.get((key, None))
-        told = tensor.transposed
-        other = first is not None and None not in (first[0].transposed, told)
-        turned = other and first is not None and first[0].transposed != told
-        groups.setdefault((key, told if turned else None), []).append(tensor)
+        transposed = tensor.transposed
+        other = first is not None and None not in (first[0].transposed, transposed)
+        turned = other and first is not None and first[0].transposed != transposed
+        groups.setdefault((key, transposed if turned else None), []).append(tensor)
     return [group[0] if len(group) == 1 else _joined(group) for group in groups.values()]
 
 

@@ -37,7 +37,7 @@ class _Fit:
     """A network, the weights for it, and what is wrong with them; empty if they fit."""
 
     model: nn.Module
-    found: StateDict
+    state_dict: StateDict
     state: State
     problem: str
 
@@ -58,9 +58,9 @@ def fitted(
     good = [fit for fit in fits if not fit.problem]
     if not good:
         raise SourceError(fits[0].problem)
-    chosen = _chosen(good)
-    _fill(chosen.model, chosen.state)
-    return chosen.model, _notes(chosen, good, arch)
+    fit = _chosen(good)
+    _fill(fit.model, fit.state)
+    return fit.model, _notes(fit, good, arch)
 
 
 def _fits(content: Content, arch: str | None, weights_key: str | None) -> Iterator[_Fit]:
@@ -72,10 +72,10 @@ def _fits(content: Content, arch: str | None, weights_key: str | None) -> Iterat
         yield from recognised or _as_named(states, arch, model)
         return
     for path, state in states:
-        for found in under_prefixes(path, state, _beginning):
-            model_or_none = _recognised(found.tensors)
+        for state_dict in under_prefixes(path, state, _beginning):
+            model_or_none = _recognised(state_dict.tensors)
             if model_or_none is not None:
-                yield _compared(model_or_none, found, found.tensors)
+                yield _compared(model_or_none, state_dict, state_dict.tensors)
 
 
 def _beginning(key: str) -> str | None:
@@ -100,10 +100,10 @@ def _recognised_as(states: list[tuple[str, State]], model: nn.Module) -> Iterato
         return
     shortcut = model.plan.shortcut if isinstance(model, CifarResNet) else None
     for path, state in states:
-        for found in under_prefixes(path, state, _beginning):
-            here = _recognised(found.tensors, shortcut)
+        for state_dict in under_prefixes(path, state, _beginning):
+            here = _recognised(state_dict.tensors, shortcut)
             if here is not None and _same_family(here, model):
-                yield _compared(here, found, found.tensors)
+                yield _compared(here, state_dict, state_dict.tensors)
 
 
 def _same_family(here: nn.Module, wanted: CifarResNet | CifarVGG) -> bool:
@@ -123,16 +123,16 @@ def _as_named(states: list[tuple[str, State]], arch: str, model: nn.Module) -> l
     expected = set(model.state_dict())
     anchors = _anchors(model)
     candidates = [
-        found
+        state_dict
         for path, state in states
-        for found in under_prefixes(path, state, lambda key: _before(key, anchors))
+        for state_dict in under_prefixes(path, state, lambda key: _before(key, anchors))
     ]
     if not candidates:
         path, state = states[0]
         candidates = [StateDict(state, path, (), False)]
     found_keys = [
-        {current_name(key, expected): each for key, each in found.tensors.items()}
-        for found in candidates
+        {current_name(key, expected): each for key, each in state_dict.tensors.items()}
+        for state_dict in candidates
     ]
     optional = re.compile(r"(.*\.)?num_batches_tracked|aux_classifier\..*")
     needed = {key for key in expected if not optional.fullmatch(key)}
@@ -170,7 +170,7 @@ def _before(key: str, anchors: list[str]) -> str | None:
     return None
 
 
-def _compared(model: nn.Module, found: StateDict, state: State) -> _Fit:
+def _compared(model: nn.Module, state_dict: StateDict, state: State) -> _Fit:
     """Whether each key and shape fits."""
     model = _without_absent_output(model, state)
     expected = model.state_dict()
@@ -184,7 +184,7 @@ def _compared(model: nn.Module, found: StateDict, state: State) -> _Fit:
         unusable = (_unusable(key, state[key], expected[key]) for key in state)
         parts = [text for text in unusable if text][:1]
     problem = f"the weights do not fit {type(model).__name__}: {'; '.join(parts)}; give the right "
-    return _Fit(model, found, state, problem + "arch=" if parts else "")
+    return _Fit(model, state_dict, state, problem + "arch=" if parts else "")
 
 
 def _without_absent_output(model: nn.Module, state: State) -> nn.Module:
@@ -209,10 +209,10 @@ def _unusable(key: str, tensor: NamedTensor, expected: torch.Tensor) -> str:
 
 def _chosen(good: list[_Fit]) -> _Fit:
     """The one network that is meant: raw weights before averages of them, equal ones once."""
-    raw = [fit for fit in good if not fit.found.is_average] or good
+    raw = [fit for fit in good if not fit.state_dict.is_average] or good
     others = [fit for fit in raw[1:] if not _equal(raw[0].state, fit.state)]
     if others:
-        places = ", ".join(fit.found.place or "the top level" for fit in (raw[0], *others[:3]))
+        places = ", ".join(fit.state_dict.place or "the top level" for fit in (raw[0], *others[:3]))
         raise SourceError(
             f"it holds {len(others) + 1} networks that fit ({places}); choose one by weights_key="
         )
@@ -228,27 +228,27 @@ def _equal(one: State, other: State) -> bool:
     )
 
 
-def _notes(chosen: _Fit, good: list[_Fit], arch: str | None) -> list[str]:
+def _notes(fit: _Fit, good: list[_Fit], arch: str | None) -> list[str]:
     """What the user has to know, in words."""
     notes = []
-    kept = {id(tensor) for tensor in chosen.state.values()}
-    left_out = [key for key, tensor in chosen.found.tensors.items() if id(tensor) not in kept]
-    left_out += chosen.found.others
+    kept = {id(tensor) for tensor in fit.state.values()}
+    left_out = [key for key, tensor in fit.state_dict.tensors.items() if id(tensor) not in kept]
+    left_out += fit.state_dict.others
     if left_out:
         notes.append(
             f"{len(left_out)} tensors are not part of the network and were left out, such as "
             f"{left_out[0][:80]}"
         )
-    averages = [fit.found.place for fit in good if fit.found.is_average]
-    if averages and not chosen.found.is_average:
+    averages = [fit.state_dict.place for fit in good if fit.state_dict.is_average]
+    if averages and not fit.state_dict.is_average:
         notes.append(f"the raw weights are taken; weights_key={averages[0]!r} takes their average")
-    if isinstance(chosen.model, CifarVGG) and chosen.model.plan.assumes_relu:
-        names = " and ".join(layer.name for layer in chosen.model.plan.head[:2])
+    if isinstance(fit.model, CifarVGG) and fit.model.plan.assumes_relu:
+        names = " and ".join(layer.name for layer in fit.model.plan.head[:2])
         notes.append(f"ReLU is assumed between {names}: the file does not say")
-    if isinstance(chosen.model, CifarResNet) and chosen.model.plan.shortcut == "none" and not arch:
+    if isinstance(fit.model, CifarResNet) and fit.model.plan.shortcut == "none" and not arch:
         notes.append(
             "the running means of BatchNorm say that no block has a shortcut; where that is wrong, "
-            f"give arch=, such as cifar_resnet{chosen.model.plan.depth}"
+            f"give arch=, such as cifar_resnet{fit.model.plan.depth}"
         )
     return notes
 

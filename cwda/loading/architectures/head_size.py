@@ -7,7 +7,6 @@ from collections.abc import Mapping
 import torch
 
 from cwda.containers.tensors import NamedTensor
-from cwda.errors import SourceError
 from cwda.models import build
 
 __all__ = ["classes_of"]
@@ -24,9 +23,9 @@ def classes_of(arch: str, state: Mapping[str, NamedTensor]) -> int | None:
     """
     try:
         two, three = _shapes(arch, 2), _shapes(arch, 3)
-    except (SourceError, RuntimeError, NotImplementedError, TypeError, ValueError):
+    except (RuntimeError, TypeError, ValueError):  # also what `build` refuses
         return None
-    found = set()
+    numbers = set()
     for key, small in two.items():
         tensor = state.get(key)
         if tensor is None or small == three[key] or len(tensor.shape) != len(small):
@@ -34,8 +33,8 @@ def classes_of(arch: str, state: Mapping[str, NamedTensor]) -> int | None:
         for size, at_two, at_three in zip(tensor.shape, small, three[key], strict=True):
             if at_two != at_three:
                 classes, rest = divmod(size - at_two, at_three - at_two)
-                found.add(-1 if rest else classes + 2)
-    return found.pop() if len(found) == 1 and min(found) > 0 else None
+                numbers.add(-1 if rest else classes + 2)
+    return numbers.pop() if len(numbers) == 1 and min(numbers) > 0 else None
 
 
 def _shapes(arch: str, classes: int) -> Shapes:

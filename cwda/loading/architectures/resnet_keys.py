@@ -100,13 +100,13 @@ def _blocks(state: State, names: Names, stage: int) -> Iterator[Block]:
             return
         strides = [stride, 1] if len(present) == 2 else [1, stride, 1]
         path = [
-            _convolution(state, prefix + name, each)
-            for name, each in zip(present, strides, strict=True)
+            _convolution(state, prefix + name, convolution)
+            for name, convolution in zip(present, strides, strict=True)
         ]
         projection = _convolution(state, prefix + names.projection[0], stride)
-        if any(each is None for each in path):
+        if any(convolution is None for convolution in path):
             return
-        yield Block(tuple(each for each in path if each is not None), projection)
+        yield Block(tuple(part for part in path if part is not None), projection)
 
 
 def _convolution(state: State, name: str, stride: int) -> Convolution | None:
@@ -136,11 +136,11 @@ def _chained(stem: Convolution, stages: list[tuple[Block, ...]]) -> bool:
 def _fitted(block: Block, inputs: int) -> Block | None:
     """The block with its groups; None if it cannot follow `inputs` channels."""
     path, here = [], inputs
-    for each in block.path:
-        if here % each.inputs or each.filters % (here // each.inputs):
+    for convolution in block.path:
+        if here % convolution.inputs or convolution.filters % (here // convolution.inputs):
             return None
-        path.append(replace(each, inputs=here, groups=here // each.inputs))
-        here = each.filters
+        path.append(replace(convolution, inputs=here, groups=here // convolution.inputs))
+        here = convolution.filters
     projection = block.projection
     if projection is not None and (projection.kernel, projection.inputs) != (1, inputs):
         return None

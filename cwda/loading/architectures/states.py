@@ -74,10 +74,10 @@ def state_dicts(content: Content, weights_key: str | None) -> list[tuple[str, St
             f"its tensors take {needed:,} bytes, the file {content.stored:,}: the same data are "
             "used again and again; save the state dict alone"
         )
-    found: dict[tuple[str, ...], dict[str, NamedTensor]] = {}
+    by_container: dict[tuple[str, ...], dict[str, NamedTensor]] = {}
     for tensor in tensors:
-        found.setdefault(tensor.container, {})[tensor.name] = tensor
-    ordered = sorted(found.items(), key=lambda each: len(each[1]), reverse=True)
+        by_container.setdefault(tensor.container, {})[tensor.name] = tensor
+    ordered = sorted(by_container.items(), key=lambda each: len(each[1]), reverse=True)
     return [(".".join(path), _unwrapped(state)) for path, state in ordered]
 
 

@@ -48,7 +48,7 @@ def vgg_plan(state: State) -> VGGPlan | None:
 
 def _convolutions(state: State, features: str) -> dict[int, tuple[int, int]]:
     """Filters and channels of the 3 x 3 convolutions by position, from the first on."""
-    found = {}
+    widths = {}
     for key, tensor in state.items():
         match = re.fullmatch(rf"{features}\.(\d{{1,3}})\.weight", key)
         if (
@@ -57,8 +57,8 @@ def _convolutions(state: State, features: str) -> dict[int, tuple[int, int]]:
             and tensor.shape[2:] == (3, 3)
             and 0 not in tensor.shape
         ):
-            found[int(match[1])] = tensor.shape[:2]
-    return dict(sorted(found.items())) if 0 in found else {}
+            widths[int(match[1])] = tensor.shape[:2]
+    return dict(sorted(widths.items())) if 0 in widths else {}
 
 
 def _stages(
@@ -76,8 +76,8 @@ def _stages(
             return None
         stages[-1].append(filters)
         before = position, filters
-    known = tuple(map(len, stages)) in CONFIGURATIONS.values()
-    return tuple(map(tuple, stages)) if known else None
+    usual = tuple(map(len, stages)) in CONFIGURATIONS.values()
+    return tuple(map(tuple, stages)) if usual else None
 
 
 def _head(state: State, features: str, inputs: int) -> tuple[HeadLayer, ...] | None:

@@ -13,9 +13,9 @@ from torch.nn.modules.conv import _ConvNd
 from torch.nn.parameter import is_lazy
 
 from cwda.containers.archives import archive_of_bytes
+from cwda.containers.names import split_leaf
 from cwda.containers.storages import QUANTISED
 from cwda.containers.tensors import Content, NamedTensor
-from cwda.convolutions.recognise import split_leaf
 from cwda.errors import reason_of
 from cwda.layers import Skipped
 from cwda.loading.architectures.old_names import current_name
@@ -215,12 +215,12 @@ def _of_other(part: nn.Module, name: str, value: Tensor) -> NamedTensor:
 
 def with_blueprint(content: Content, module: nn.Module) -> Content:
     """`content` with groups and transposition of the module of the same architecture."""
-    known = {
+    convolutions = {
         f"{path}.weight": part for path, part in module.named_modules() if isinstance(part, _ConvNd)
     }
 
     def informed(tensor: NamedTensor) -> NamedTensor:
-        part = known.get(current_name(tensor.name, known))
+        part = convolutions.get(current_name(tensor.name, convolutions))
         if part is None or tuple(part.weight.shape) != tensor.shape:
             return tensor
         return replace(tensor, is_conv=True, groups=part.groups, transposed=part.transposed)

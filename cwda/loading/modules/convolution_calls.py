@@ -93,10 +93,10 @@ class Watch(TorchFunctionMode):
             fitting = [call for call in self.calls if call.own or len(self.calls) == 1]
             return fitting[0] if len(fitting) == 1 else None
         best = max(fitting, key=lambda call: call.rank)
-        known = best.own or best.sources or best.likeness >= _ALIKE
+        recognised = best.own or best.sources or best.likeness >= _ALIKE
         # Equal weights are a mean's or a count's, which nobody has trained.
         varied = best.input and bool(best.weight.min() < best.weight.max())
-        return best if known or varied else None
+        return best if recognised or varied else None
 
     def rivals(self, best: Call) -> int:
         """How many other weights come from the layer's as well."""
@@ -151,12 +151,12 @@ class Watch(TorchFunctionMode):
             transposed = bool(args[6] if len(args) > 6 else kwargs.get("transposed", False))
         comparable = isinstance(stored, Tensor) and stored.shape == weight.shape
         like = likeness(weight.detach(), stored.detach()) if comparable else float(own)
-        known = sources - {_INPUT}
+        origins = sources - {_INPUT}
         seen = _INPUT in self.lineage.of(images)
         kept = weight.detach().clone()
-        self.calls.append(Call(kept, groups, transposed, own, seen, like, known))
-        found = own and like >= _ALIKE and tuple(weight.shape) == self.shape
-        if found or len(self.calls) >= _MOST_CALLS:
+        self.calls.append(Call(kept, groups, transposed, own, seen, like, origins))
+        seen_whole = own and like >= _ALIKE and tuple(weight.shape) == self.shape
+        if seen_whole or len(self.calls) >= _MOST_CALLS:
             raise Seen
 
 

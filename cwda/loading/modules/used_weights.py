@@ -70,12 +70,12 @@ def used_weight(part: _ConvNd) -> UsedWeight:
     if any(is_lazy(tensor) or tensor.is_meta for tensor in (*part.parameters(), *part.buffers())):
         return UsedWeight(_stored(part), part.groups, part.transposed)
     with left_as_it_was(part) as kept, torch.no_grad():
-        found = _run(part)
+        used = _run(part)
         drawn = kept.random_numbers_drawn()
     if not drawn:
-        return found
+        return used
     note = "its forward pass draws the weight at random: one draw, from the random state of now"
-    return replace(found, assumption="; ".join(filter(None, (found.assumption, note))))
+    return replace(used, assumption="; ".join(filter(None, (used.assumption, note))))
 
 
 def parametrised_tensor(part: nn.Module, name: str) -> Tensor:
@@ -128,9 +128,9 @@ def _forward(part: _ConvNd, zeros: Tensor) -> None:
         if key in part._forward_pre_hooks_with_kwargs:
             arguments, keywords = hook(part, arguments, keywords) or (arguments, keywords)
         else:
-            given = hook(part, arguments)
-            if given is not None:
-                arguments = given if isinstance(given, tuple) else (given,)
+            changed = hook(part, arguments)
+            if changed is not None:
+                arguments = changed if isinstance(changed, tuple) else (changed,)
     forward = part.forward
     # A compiled forward pass hides its calls.
     getattr(forward, "_torchdynamo_orig_callable", forward)(*arguments, **keywords)

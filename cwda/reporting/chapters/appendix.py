@@ -69,7 +69,7 @@ def _left_out(subjects: Sequence[Subject]) -> list[Block]:
 
 
 def _calibration() -> list[Block]:
-    from cwda.calibration import summary
+    from cwda.calibration import published
 
     columns = [Column("procedure", "text"), Column("measure", "text"), Column("nominal")]
     columns += [Column("cells"), Column("lowest"), Column("highest")]
@@ -94,7 +94,7 @@ def _calibration() -> list[Block]:
                     number(row.highest),
                     row.worst,
                 ]
-                for row in summary().itertuples()
+                for row in published().summary().itertuples()
             ],
             "Rates of rejection, of false verdicts, and of coverage.",
         ),

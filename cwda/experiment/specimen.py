@@ -4,33 +4,35 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
+from cwda.arguments import choose
 from cwda.coupling import Coupling, couple
 from cwda.errors import CwdaError, DataError
-from cwda.experiment.finetune import Precision, autocast
+from cwda.experiment.trials import Scores
 from cwda.models.data import ImageData, Images
 from cwda.models.evaluate import accuracy, evaluation_mode
+from cwda.models.loop import Precision, autocast
 from cwda.scoring.preparation import prepare
 from cwda.scoring.registry import resolve
 from cwda.scoring.scores import score_network
 
-__all__ = ["Scope", "Scores", "Subject", "data_digest", "weights_digest"]
+__all__ = ["Scope", "Specimen", "weights_digest"]
 
 Scope = Literal["free", "all"]
 
-#: By layer: the scores of its filters, or why it has none.
-Scores = dict[str, dict[str, Any]]
+#: Test images that go through the network at a time.
+_BATCH = 500
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
+class Specimen:
     """A network with the images it is tested on.
 
     Attributes
@@ -42,9 +44,9 @@ class Subject:
     layers : frozenset of str
         The convolutions that are pruned.
     test : Images
-        What accuracies are measured on.
+        Accuracies are measured on these.
     precision : {"float32", "mixed"}
-        In which accuracies are computed.
+        Precision in which accuracies are computed.
     """
 
     model: nn.Module
@@ -62,7 +64,7 @@ class Subject:
         scope: Scope,
         precision: Precision,
         device: torch.device,
-    ) -> Subject:
+    ) -> Specimen:
         """A copy of a model, once the data are known to fit it.
 
         Raises
@@ -79,55 +81,50 @@ class Subject:
         replica = copy.deepcopy(model).to(device).to(memory_format=torch.channels_last).eval()
         return cls(replica, coupling, _layers(coupling, scope), test, precision)
 
-    def accuracy(self, model: nn.Module, on_images: Callable[[int], None]) -> float:
+    def accuracy(self, model: nn.Module) -> float:
         """Accuracy of the model, or of a pruned copy, in percent."""
-
-        def batches() -> Iterator[tuple[Tensor, Tensor]]:
-            for x, y in self.test.batches(500):
-                yield x, y
-                on_images(len(x))
-
-        with autocast(next(model.parameters()).device, self.precision):
-            return accuracy(model, batches())
+        device = next(model.parameters()).device
+        with autocast(device, self.precision):
+            return accuracy(model, self.test, batch_size=_BATCH, device=device)
 
     def scores(self, criteria: Sequence[str], calibration: Images, seed: int) -> dict[str, Scores]:
         """Scores of several criteria, with one pass over the calibration images."""
-        found = resolve(criteria)
+        resolved = resolve(criteria)
         device = next(self.model.parameters()).device
         network, statistics = prepare(
-            self.model, found, data=calibration, batch_size=128, device=device
+            self.model, resolved, data=calibration, batch_size=128, device=device
         )
-        scores: dict[str, Scores] = {name: {"scores": {}, "reasons": {}} for name in criteria}
-        for each in score_network(network, found, device, statistics):
-            layer = each.layer.name
+        scores: dict[str, dict[str, tuple[float, ...]]] = {name: {} for name in criteria}
+        reasons: dict[str, dict[str, str]] = {name: {} for name in criteria}
+        for scored in score_network(network, resolved, device, statistics):
+            layer = scored.layer.name
             if layer not in self.layers:
                 continue
-            for name, values, reason in zip(criteria, each.values, each.reasons, strict=True):
+            for name, values, reason in zip(criteria, scored.values, scored.reasons, strict=True):
                 if reason:
-                    scores[name]["reasons"][layer] = reason
+                    reasons[name][layer] = reason
                 else:
                     row = _random(layer, len(values), seed) if name == "random" else values
-                    scores[name]["scores"][layer] = row.tolist()
-        return scores
+                    scores[name][layer] = tuple(row.tolist())
+        return {name: Scores(scores[name], reasons[name]) for name in criteria}
 
 
 def _random(layer: str, n: int, seed: int) -> Tensor:
-    """Scores that differ from seed to seed, as those of the criterion `random` do not."""
+    """Scores that differ from seed to seed, unlike those of the criterion `random`."""
     digest = hashlib.sha256(f"{seed} {layer}".encode()).digest()
     generator = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
     return torch.rand(n, generator=generator, dtype=torch.float64)
 
 
 def _layers(coupling: Coupling, scope: Scope) -> frozenset[str]:
-    if scope not in ("free", "all"):
-        raise CwdaError(f"the scope is 'free' or 'all', not {scope!r}")
+    choose([scope], get_args(Scope), "scope")
     if scope == "all":
         return frozenset(coupling.filters)
     free = {group[0] for group in coupling.groups if len(group) == 1}
     free = {layer for layer in free if not coupling.reason(layer)}
     if not free:
         raise CwdaError(
-            f"every convolution of {coupling.network} shares its filters with others, as in a "
+            f"every convolution of {coupling.network} shares its filters with others, such as in a "
             "residual sum; take scope 'all', which prunes tied filters together"
         )
     return frozenset(free)
@@ -141,18 +138,18 @@ def _require_fitting(model: nn.Module, data: ImageData) -> None:
         raise DataError(
             f"the model takes images with {first.in_channels} channels, the data have {channels}"
         )
-    where = next(model.parameters(), torch.empty(0))
+    like = next(model.parameters(), torch.empty(0))  # its device and type
     x, _ = next(Images(data.x_test[:1], data.y_test[:1], data.mean, data.std).batches(1))
     with evaluation_mode(model), torch.inference_mode():
         try:
-            outputs = model(x.to(where))
+            outputs = model(x.to(like))
         except RuntimeError as error:
             reason = str(error).splitlines()[0]
             raise DataError(
                 f"the model does not take images of {tuple(x.shape[1:])} ({reason})"
             ) from error
     if not isinstance(outputs, Tensor) or outputs.ndim != 2:
-        raise DataError("the model gives no row of class scores for each image")
+        raise DataError("the model does not give a row of class scores for each image")
     classes = max(data.num_classes, int(data.y_test.max()) + 1)
     if outputs.shape[1] != classes:
         raise DataError(f"the model has {outputs.shape[1]} classes, the data have {classes}")
@@ -164,13 +161,4 @@ def weights_digest(model: nn.Module) -> str:
     for name, value in sorted(model.state_dict().items()):
         digest.update(f"{name} {value.dtype} {tuple(value.shape)} ".encode())
         digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
-
-
-def data_digest(data: ImageData) -> str:
-    """SHA-256 of images, labels and normalisation."""
-    digest = hashlib.sha256(f"{data.mean} {data.std}".encode())
-    for value in (data.x_train, data.y_train, data.x_test, data.y_test):
-        digest.update(f"{tuple(value.shape)} ".encode())
-        digest.update(value.contiguous().numpy().data)
     return digest.hexdigest()

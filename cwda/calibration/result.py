@@ -1,0 +1,109 @@
+"""`CalibrationResult`: rates with binomial intervals, and the verdict on each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from cwda.answers import Answer
+from cwda.arguments import as_path
+from cwda.calibration.blocks import tallies
+from cwda.calibration.judgement import LEVEL, Rate, rates, summarise
+from cwda.formatting import many
+from cwda.grid import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["KIND", "CalibrationResult", "published", "read_calibration", "result_of"]
+
+#: What a file of `calibrate` says that it is.
+KIND = "calibration"
+
+#: The calibration that comes with the package.
+_PUBLISHED = Path(__file__).with_name("results.jsonl")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class CalibrationResult(Answer[Rate]):
+    """How often the tests and intervals err, on layers drawn from known laws.
+
+    Attributes
+    ----------
+    rows : tuple of Rate
+        One record per procedure, measure, design and size; `.table` has them.
+    networks : tuple
+        Empty: layers are simulated.
+    level : float
+        Level of the Clopper-Pearson interval of each rate.
+    seed : int
+        Seed of all draws.
+    versions : mapping of str to str
+        Versions of cwda, numpy, scipy and torch at the start.
+    """
+
+    row: ClassVar[type] = Rate
+    seed: int
+    versions: Mapping[str, str]
+
+    def title(self) -> str:
+        """How many rates of how many procedures there are."""
+        procedures = {row.procedure for row in self.rows}
+        return f"{many(len(self.rows), 'rate')} of {many(len(procedures), 'procedure')}"
+
+    def summary(self) -> pd.DataFrame:
+        """Verdicts on each procedure within its domain, over designs and sizes.
+
+        Returns
+        -------
+        DataFrame
+            One row per procedure and measure with a nominal rate: ``procedure, measure,
+            nominal, cells``, how many are ``ok, undecided, too_conservative, too_liberal``,
+            the ``lowest`` and ``highest`` rate, and ``worst``, the design and size whose
+            interval lies furthest from the nominal rate.
+
+        Examples
+        --------
+        >>> import cwda.calibration
+        >>> summary = cwda.calibration.published().summary()
+        >>> int(summary.query("measure == 'test'")["too_liberal"].sum())
+        0
+        """
+        return summarise(self.table)
+
+
+def result_of(store: Store) -> CalibrationResult:
+    """The rates of what a store has counted so far."""
+    return CalibrationResult(
+        tuple(rates(tallies(store))),
+        (),
+        level=LEVEL,
+        seed=int(store.claim["seed"]),
+        versions=store.versions,
+    )
+
+
+def read_calibration(path: str | Path) -> CalibrationResult:
+    """The result in a file that `calibrate` wrote.
+
+    Raises
+    ------
+    CwdaError
+        If the file is missing or damaged, or holds something else.
+    """
+    return result_of(Store.of(as_path(path), KIND))
+
+
+def published() -> CalibrationResult:
+    """The calibration that comes with the package, which the documentation prints.
+
+    Examples
+    --------
+    >>> import cwda.calibration
+    >>> table = cwda.calibration.published().table
+    >>> bool((table["low"] <= table["rate"]).all())
+    True
+    """
+    return read_calibration(_PUBLISHED)

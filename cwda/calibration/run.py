@@ -1,0 +1,209 @@
+"""`calibrate`: replicates of every case, in blocks, in any order, on several processes."""
+
+from __future__ import annotations
+
+import fnmatch
+import itertools
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from multiprocessing import get_context, parent_process
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cwda._version import __version__
+from cwda.arguments import as_path, choose, require_count
+from cwda.calibration.blocks import Block, Case, Tallies, Tally, tallies
+from cwda.calibration.designs import DESIGNS, SIZES, Size
+from cwda.calibration.procedure import Draw
+from cwda.calibration.procedures import PROCEDURES
+from cwda.calibration.result import KIND, CalibrationResult, result_of
+from cwda.conditions import CONDITIONS
+from cwda.errors import CwdaError
+from cwda.grid import Store, run
+from cwda.numerics.device import resolve_device
+from cwda.progress import showing
+from cwda.typing import Device
+
+__all__ = ["calibrate"]
+
+#: Replicates between two lines of the file.
+BLOCK = 50
+
+
+def calibrate(
+    procedures: Sequence[str] | None = None,
+    *,
+    designs: str = "*",
+    sizes: Sequence[Size] = SIZES,
+    replicates: int = 400,
+    output: str | Path | None = None,
+    workers: int = 1,
+    device: Device = "auto",
+    seed: int = 0,
+    progress: bool = True,
+) -> CalibrationResult:
+    """Measure the errors of tests and intervals on layers drawn from known laws.
+
+    Every replicate has its own seed, made of `seed`, the design, the size and its number. So
+    a rate depends neither on what else is measured nor on interruptions, and a
+    file continued with more replicates gives the same rates as one made at once.
+
+    Parameters
+    ----------
+    procedures : sequence of str, optional
+        Names of `PROCEDURES`: the conditions and the other tests and intervals; all by default.
+    designs : str
+        Comma-separated globs of the names of `DESIGNS`.
+    sizes : sequence of Size
+        Sizes of layers.
+    replicates : int
+        Layers drawn per procedure, design and size; those that have more already keep them.
+    output : str or Path, optional
+        The file that keeps every 50 replicates as soon as they are done; if it exists, the
+        calibration resumes there.
+    workers : int
+        Number of processes.
+    device : str or torch.device
+        Where the procedures compute: "auto" (CUDA if there is one), "cpu", "cuda", ... Layers
+        are drawn on the CPU, the same for all devices.
+    seed : int
+        Seed of all draws.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    CalibrationResult
+        `.table` has one row per procedure, measure, design and size.
+
+    Raises
+    ------
+    CwdaError
+        If a name is unknown, a number impossible, or the file is not of this seed and version.
+
+    Examples
+    --------
+    >>> found = calibrate(["mean"], designs="iid", sizes=[Size(16, 3, 9)], replicates=5)
+    >>> row = found.table.query("measure == 'test'").iloc[0]
+    >>> int(row["replicates"]), float(row["nominal"])
+    (5, 0.05)
+    """
+    for what, value, least in (("replicates", replicates, 1), ("workers", workers, 1),
+                               ("seed", seed, 0)):  # fmt: skip
+        require_count(value, least, what)
+    device = resolve_device(device)
+    cases = _cases(choose(procedures, PROCEDURES, "procedure"), designs, sizes)
+    path = None if output is None else as_path(output)
+    store = Store(path, KIND, {"seed": seed, "cwda": __version__})
+    blocks = list(_blocks(cases, tallies(store), replicates))
+    with showing(progress), _mapping(workers) as mapped:
+        run(
+            blocks,
+            partial(_measure, seed=seed, device=str(device)),
+            store=store,
+            what="calibration",
+            size=lambda block: block.stop - block.start,
+            mapped=mapped,
+        )
+    return result_of(store)
+
+
+def _cases(names: Sequence[str], designs: str, sizes: Sequence[Size]) -> list[Case]:
+    patterns = [pattern.strip() for pattern in designs.split(",")]
+    matching = [d for d in DESIGNS if any(fnmatch.fnmatchcase(d, p) for p in patterns)]
+    cases = [
+        Case(name, design, size)
+        for design in matching
+        for size in sizes
+        for name in names
+        if design in PROCEDURES[name].designs and PROCEDURES[name].applies(size)
+    ]
+    if not cases:
+        raise CwdaError(
+            f"nothing to do for designs {designs!r}; they are called {', '.join(DESIGNS)}"
+        )
+    return cases
+
+
+def _blocks(cases: Sequence[Case], done: Mapping[Case, Tally], replicates: int) -> Iterator[Block]:
+    together: dict[tuple[str, Size], dict[str, int]] = {}
+    for case in cases:
+        group = together.setdefault((case.design, case.size), {})
+        group[case.procedure] = done[case].replicates if case in done else 0
+    for (design, size), counts in together.items():
+        ends = sorted({*range(0, replicates, BLOCK), *counts.values(), replicates})
+        for start, stop in itertools.pairwise(ends):
+            names = tuple(name for name, count in counts.items() if count <= start)
+            if names and stop <= replicates:
+                yield Block(design, size, names, start, stop)
+
+
+@contextmanager
+def _mapping(workers: int) -> Iterator[Callable[..., Iterator[Any]]]:
+    """`map`, here or on processes of their own; in the order of the blocks either way."""
+    if workers == 1:
+        yield map
+        return
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_start_worker)
+    with _interruption_ignored():  # from the first moment on: a child inherits it
+        pool.submit(int)
+    try:
+        yield pool.map
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _interruption_ignored() -> Iterator[None]:
+    """No Ctrl-C, where that can be said: only the main thread may."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _start_worker() -> None:
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the pool
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would wait for tasks for ever."""
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _measure(block: Block, *, seed: int, device: str) -> Tallies:
+    design, names = DESIGNS[block.design], block.procedures
+    conditions = _conditions_of(names)
+    truths = {name: PROCEDURES[name].truth(design, block.size, seed) for name in names}
+    counts: dict[str, dict[str, tuple[int, int]]] = {name: {} for name in names}
+    for replicate in range(block.start, block.stop):
+        draw = Draw(design, block.size, seed, replicate, device, conditions)
+        for name in names:
+            outcomes = PROCEDURES[name].outcomes(draw, truths[name].value)
+            for measure, happened in outcomes.items():
+                before = counts[name].get(measure, (0, 0))
+                counts[name][measure] = (before[0] + bool(happened), before[1] + 1)
+    size = block.stop - block.start
+    return Tallies({name: Tally(truths[name], size, counts[name]) for name in names})
+
+
+def _conditions_of(procedures: Sequence[str]) -> list[str]:
+    """The conditions that the procedures ask of a draw."""
+    asked = {PROCEDURES[name].condition for name in procedures}
+    return [name for name in CONDITIONS if name in asked]

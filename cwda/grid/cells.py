@@ -1,0 +1,64 @@
+"""Cells, and the loop that works on those that are not done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+from cwda.progress import counter
+
+if TYPE_CHECKING:
+    from cwda.grid.store import Store
+
+__all__ = ["Cell", "run"]
+
+Record = TypeVar("Record")
+C = TypeVar("C", bound="Cell[Any]")
+
+
+class Cell(Generic[Record]):
+    """What is measured once: a frozen dataclass of plain values, which are its identity.
+
+    Its `record` is the dataclass of its result. Its `str` is shown while it is being measured.
+    """
+
+    record: ClassVar[type]
+
+
+def run(
+    cells: Iterable[C],
+    work: Callable[[C], Any],
+    *,
+    store: Store,
+    what: str,
+    size: Callable[[C], float] = lambda cell: 1,
+    mapped: Callable[..., Iterator[Any]] = map,
+) -> None:
+    """Work on each cell that the store lacks, and keep its record as soon as it is done.
+
+    Parameters
+    ----------
+    cells : iterable of Cell
+        In the order of the work.
+    work : callable
+        Maps a cell to its record, or to None if it was not finished; nothing is kept then.
+    store : Store
+        Holds what is done.
+    what : str
+        Title of the progress bar.
+    size : callable
+        Amount of work in a cell, in any unit.
+    mapped : callable
+        `map`, or that of a pool of processes.
+    """
+    missing = [cell for cell in cells if cell not in store]
+    sizes = [size(cell) for cell in missing]
+    with counter(what, sum(sizes)) as bar:
+        records, done, total = mapped(work, missing), 0.0, sum(sizes)
+        for cell, amount in zip(missing, sizes, strict=True):
+            bar.update(done, total, f"{what}: {cell}")
+            record = next(records)
+            if record is not None:
+                store.keep(cell, record)
+            done += amount
+            bar.update(done, total)
