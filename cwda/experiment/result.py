@@ -72,14 +72,16 @@ class ExperimentResult(Answer[Accuracy]):
     ----------
     rows : tuple of Accuracy
         One record per trial; `.table` has them. The first is the network as it was given.
-    pairs : tuple of CriteriaPair
-        One record per strategy, ratio and pair of criteria; `.pair_table` has them.
+    pair_rows : tuple of CriteriaPair
+        One record per strategy, ratio and pair of criteria; `.pairs` is their table.
     folder : Path or None
         Where plans and trials are kept.
     """
 
     row: ClassVar[type] = Accuracy
-    pairs: tuple[CriteriaPair, ...] = rows_field(CriteriaPair, "pairs of criteria")
+    pair_rows: tuple[CriteriaPair, ...] = rows_field(
+        CriteriaPair, "pairs of criteria; `.pairs` is their table"
+    )
     folder: Path | None = None
 
     @property
@@ -88,9 +90,9 @@ class ExperimentResult(Answer[Accuracy]):
         return next(row.accuracy for row in self.rows if row.stage == "unpruned")
 
     @cached_property
-    def pair_table(self) -> pd.DataFrame:
-        """Tidy table of the pairs of criteria, one line per row of `pairs`."""
-        return table_of(self.pairs, CriteriaPair)
+    def pairs(self) -> pd.DataFrame:
+        """Tidy table of the pairs of criteria, one line per row of `pair_rows`."""
+        return table_of(self.pair_rows, CriteriaPair)
 
     def title(self) -> str:
         """The network, and its accuracy before pruning."""
@@ -119,7 +121,7 @@ class ExperimentResult(Answer[Accuracy]):
 
         rows = []
         likeness = ["overlap", "spearman", "spearman_predicted"]
-        for (strategy, ratio), group in self.pair_table.groupby(["strategy", "ratio"], sort=False):
+        for (strategy, ratio), group in self.pairs.groupby(["strategy", "ratio"], sort=False):
             for stage in ("pruned", "finetuned"):
                 defined = group.dropna(subset=[f"difference_{stage}"])
                 if len(defined) < 3:

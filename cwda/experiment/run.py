@@ -101,7 +101,7 @@ def run_experiment(
     Returns
     -------
     ExperimentResult
-        ``.table``, one row per trial, and ``.pair_table``, one row per pair of criteria.
+        ``.table``, one row per trial, and ``.pairs``, one row per pair of criteria.
 
     Raises
     ------
@@ -185,7 +185,7 @@ def run_experiment(
         tuple(rows),
         (network,),
         level=math.nan,
-        pairs=tuple(pairs),
+        pair_rows=tuple(pairs),
         folder=as_path(folder) if folder else None,
     )
 

@@ -125,7 +125,7 @@ def finished(result: StudyResult) -> pd.DataFrame:
 
     Columns ``last``, the last epoch, and ``kept`` are added.
     """
-    done = result.run_table[result.run_table["status"] == "done"]
+    done = result.runs[result.runs["status"] == "done"]
     key = ["factor", "level", "seed"]
     facts = done[[*key, "epochs", "kept"]].rename(columns={"epochs": "last"})
     rows = result.table.merge(facts, on=key)

@@ -42,7 +42,7 @@ def write_report(
     conditions = len(set(result.table["condition"]))
     drawn = {"training": partial(panels, training, result, columns=3, height=57.5, ncols=3)}
     tables: dict[str, pd.DataFrame] = {}
-    if any(run.status == "done" for run in result.runs):
+    if any(run.status == "done" for run in result.run_rows):
         effects = tables["effects"] = factor_effects(result).table
         height = 5.0 * len(effects) / conditions
         drawn["factors"] = partial(

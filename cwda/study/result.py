@@ -66,23 +66,23 @@ class StudyResult(Answer[Standing]):
     rows : tuple of Standing
         One record per run, tested epoch and condition; `.table` has them.
     networks : tuple
-        Empty: the recipes of `runs` say how each network is made.
-    runs : tuple of RunState
-        One record per planned run; `.run_table` has them.
+        Empty: the recipes in `runs` say how each network is made.
+    run_rows : tuple of RunState
+        One record per planned run; `.runs` is their table.
     """
 
     row: ClassVar[type] = Standing
-    runs: tuple[RunState, ...] = rows_field(RunState, "planned runs")
+    run_rows: tuple[RunState, ...] = rows_field(RunState, "planned runs; `.runs` is their table")
 
     @cached_property
-    def run_table(self) -> pd.DataFrame:
-        """Tidy table of the planned runs, one line per row of `runs`."""
-        return table_of(self.runs, RunState)
+    def runs(self) -> pd.DataFrame:
+        """Tidy table of the planned runs, one line per row of `run_rows`."""
+        return table_of(self.run_rows, RunState)
 
     def title(self) -> str:
         """How many runs are done."""
-        done = sum(run.status == "done" for run in self.runs)
-        return f"{done} of {many(len(self.runs), 'run')} done"
+        done = sum(run.status == "done" for run in self.run_rows)
+        return f"{done} of {many(len(self.run_rows), 'run')} done"
 
     def summary(self) -> pd.DataFrame:
         """Median effects at the last tested epoch, means over the seeds.

@@ -226,8 +226,8 @@ def _collect(folder: Path, runs: Sequence[Run], store: Store) -> StudyResult:
         rows += [row for standings in epochs.values() for row in standings]
         layers += [_read(_layers_file(folder, each, epoch)) for epoch in epochs]
         states.append(_state(folder, each, store, list(epochs.values())))
-    result = StudyResult(tuple(rows), (), level=math.nan, runs=tuple(states))
-    _write(result.run_table, folder / "runs.csv")
+    result = StudyResult(tuple(rows), (), level=math.nan, run_rows=tuple(states))
+    _write(result.runs, folder / "runs.csv")
     _write(result.table, folder / "summary.csv")
     _write(pd.concat(layers, ignore_index=True), folder / "layers.csv")
     return result

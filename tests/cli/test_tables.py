@@ -81,7 +81,7 @@ def experiment():
     ]
     first = replace(rows[0], strategy="none", criterion="none", ratio=0.0, stage="unpruned")
     network = Network("net", (), Provenance("test", "state dict"))
-    return ExperimentResult((first, *rows), (network,), level=math.nan, pairs=())
+    return ExperimentResult((first, *rows), (network,), level=math.nan, pair_rows=())
 
 
 class Recorder(Screen):

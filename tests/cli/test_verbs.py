@@ -97,7 +97,7 @@ def test_simulated_predictions_have_a_seed(checkpoint, tmp_path):
         (["describe", "--layers", "conv1,foo"], "no layer matches 'foo'"),
         (["models", "--match", "resnut*"], "no model is called 'resnut*'"),
         (["train", "--data", "x", "--output", "y", "--depth", "19"], "6n + 2"),
-        (["train", "--data", "x", "--output", "y", "--optimizer", "lion"], "choose from sgd"),
+        (["train", "--data", "x", "--output", "y", "--optimizer", "lion"], "known are sgd"),
         (["report", "--output", "report.doc"], "unknown format"),
         (["report", "--output", "nowhere/report.pdf"], "does not exist"),
     ],

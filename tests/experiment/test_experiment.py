@@ -97,7 +97,7 @@ def test_scope_all_prunes_tied_filters_together(model, data):
 
 
 def test_pairs_hold_overlap_similarity_and_differences(found, model):
-    row = found.pair_table.query("strategy == 'layerwise' and ratio == .5").set_index(
+    row = found.pairs.query("strategy == 'layerwise' and ratio == .5").set_index(
         ["criterion_a", "criterion_b"]
     ).loc[("l1", "l2")]  # fmt: skip
     plans = [
@@ -115,13 +115,13 @@ def test_pairs_hold_overlap_similarity_and_differences(found, model):
     table = found.table.query("strategy == 'layerwise' and ratio == .5 and stage == 'finetuned'")
     wide = table.pivot(index="seed", columns="criterion", values="accuracy")
     assert row.difference_finetuned == pytest.approx((wide.l1 - wide.l2).abs().mean(), abs=1e-12)
-    foreign = found.pair_table[found.pair_table.criterion_b == "random"]
+    foreign = found.pairs[found.pairs.criterion_b == "random"]
     assert foreign.spearman_predicted.isna().all()
 
 
 def test_agreement_is_a_rank_correlation_over_pairs(found):
     row = found.agreement().query("strategy == 'global' and stage == 'pruned'").iloc[0]
-    pairs = found.pair_table.query(f"strategy == 'global' and ratio == {row.ratio}")
+    pairs = found.pairs.query(f"strategy == 'global' and ratio == {row.ratio}")
     expected = scipy.stats.spearmanr(pairs.overlap, pairs.difference_pruned).statistic
     assert row.overlap == pytest.approx(expected, abs=1e-12)
     assert row.pairs == 6
@@ -300,7 +300,7 @@ def test_a_criterion_without_scores_keeps_its_rows(model, data):
     row = found.table.set_index("criterion").loc["bn_gamma"]
     assert np.isnan(row.accuracy)
     assert "BatchNorm" in row.reason
-    assert found.pair_table.overlap.isna().all()
+    assert found.pairs.overlap.isna().all()
 
 
 def test_equal_selections_are_measured_once(model, data, monkeypatch):
@@ -381,7 +381,7 @@ def test_an_answer_is_saved_and_shown(found, tmp_path):
     found.save(tmp_path / "experiment.json")
     again = ExperimentResult.load(tmp_path / "experiment.json")
     pd.testing.assert_frame_equal(again.table, found.table)
-    pd.testing.assert_frame_equal(again.pair_table, found.pair_table)
+    pd.testing.assert_frame_equal(again.pairs, found.pairs)
     assert again.folder == found.folder
     assert f"CifarResNet, {found.baseline:.2f} % unpruned" in repr(found)
 

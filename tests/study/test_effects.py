@@ -53,7 +53,7 @@ def result():
     state("width", "8", 2, "cut off", 1, 0.95)
     for condition in CONDITIONS:
         add("width", "8", 2, 1, "cut", condition, (1, 1, 1), 9.0)
-    return StudyResult(tuple(rows), (), level=float("nan"), runs=tuple(runs))
+    return StudyResult(tuple(rows), (), level=float("nan"), run_rows=tuple(runs))
 
 
 def test_differences_agree_with_a_regression_on_the_levels(result):
@@ -112,7 +112,7 @@ def test_one_seed_gives_no_verdict(result):
     one = replace(
         result,
         rows=tuple(row for row in result.rows if row.seed == 0),
-        runs=tuple(run for run in result.runs if run.seed == 0),
+        run_rows=tuple(run for run in result.run_rows if run.seed == 0),
     )
     assert {row.change for row in factor_effects(one)} == {"", "one seed"}
 
@@ -126,7 +126,7 @@ def test_answers_are_shown_and_saved(result, tmp_path):
     result.save(tmp_path / "study.json")
     again = StudyResult.load(tmp_path / "study.json")
     pd.testing.assert_frame_equal(again.table, result.table)
-    pd.testing.assert_frame_equal(again.run_table, result.run_table)
+    pd.testing.assert_frame_equal(again.runs, result.runs)
     effects = factor_effects(result)
     assert "5 factor levels compared with the base" in repr(effects)
     effects.save(tmp_path / "effects.json")

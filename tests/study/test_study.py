@@ -76,7 +76,7 @@ def test_a_study_tests_before_during_and_after_training(images, tmp_path):
     assert list(layers.columns[6:]) == list(cwda.check(SMALL).table.columns)
     # epochs, conditions, convolutions of ResNet-8
     assert len(layers) == 4 * len(CONDITIONS) * 7
-    [run] = result.runs
+    [run] = result.run_rows
     assert (run.status, run.epochs) == ("done", 3)
     assert 0.5 < run.kept < 1
     verdicts = layers.groupby(["epoch", "condition"])["verdict"].value_counts()
@@ -87,7 +87,7 @@ def test_a_study_tests_before_during_and_after_training(images, tmp_path):
 
 
 def test_kept_is_the_cosine_with_the_initial_weights(images, tmp_path):
-    [run] = run_study(images, [], folder=tmp_path, base=replace(TINY, epochs=1)).runs
+    [run] = run_study(images, [], folder=tmp_path, base=replace(TINY, epochs=1)).run_rows
     model = cifar_resnet(8, width=8)
     initialise(model, 0)
     [path] = (tmp_path / "runs").glob(f"*/{CHECKPOINT}")
@@ -123,12 +123,12 @@ def test_a_study_that_was_cut_off_ends_as_a_whole_one(images, tmp_path, monkeypa
     kill_after(2)
     with pytest.raises(KilledError):
         study("cut")
-    assert [run.status for run in study("cut", budget=0).runs] == ["cut off", "not begun"]
+    assert [run.status for run in study("cut", budget=0).run_rows] == ["cut off", "not begun"]
     kill_after(None)
     resumed = study("cut")
     assert trained == [(width, epoch) for width in (8, 16) for epoch in (1, 2, 3)]
     pd.testing.assert_frame_equal(resumed.table, whole.table)
-    assert [run.status for run in resumed.runs] == ["done", "done"]
+    assert [run.status for run in resumed.run_rows] == ["done", "done"]
     layers = [(tmp_path / folder / "layers.csv").read_text() for folder in ("whole", "cut")]
     assert layers[0] == layers[1]
     kill_after(6)
@@ -138,9 +138,9 @@ def test_a_study_that_was_cut_off_ends_as_a_whole_one(images, tmp_path, monkeypa
 def test_a_run_that_diverges_is_told_and_does_not_lose_the_others(images, tmp_path):
     wild = Arm("learning_rate", "huge", {"learning_rate": 1e30})
     result = run_study(images, [wild], folder=tmp_path, base=TINY)
-    assert [run.status for run in result.runs] == ["done", "diverged"]
+    assert [run.status for run in result.run_rows] == ["done", "diverged"]
     assert {row.factor for row in result} == {"learning_rate", "base"}  # tested untrained
-    assert result.runs[1].kept == 1  # its checkpoint is that of no epoch
+    assert result.run_rows[1].kept == 1  # its checkpoint is that of no epoch
     assert "not finite" in (tmp_path / "study.jsonl").read_text()
 
 
@@ -154,7 +154,7 @@ def test_a_folder_of_other_images_is_refused(images, tmp_path):
 def test_seeds_follow_the_first(images, tmp_path):
     base = replace(TINY, epochs=1)
     result = run_study(images, [], folder=tmp_path, base=base, seeds=2, seed=5)
-    assert [run.seed for run in result.runs] == [5, 6]
+    assert [run.seed for run in result.run_rows] == [5, 6]
 
 
 def test_without_time_nothing_is_measured(images, tmp_path):

@@ -183,7 +183,7 @@ def experiment(
         raise
     show_experiment(result, output.screen())
     output.write([result.table])
-    Outputs((pairs,) if pairs else ()).write([result.pair_table])
+    Outputs((pairs,) if pairs else ()).write([result.pairs])
     if figure:
         _draw(result, figure, strategies)
 

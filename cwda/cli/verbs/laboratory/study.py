@@ -89,12 +89,12 @@ def study(
     result = run_study(
         cwda.read_images(data), factors, folder=folder, base=base, seeds=seeds, budget=60 * budget
     )
-    for run in result.runs:
+    for run in result.run_rows:
         if run.status != "not begun":
             note(f"{run.factor} {run.level} seed {run.seed}: {run.status}")
-    left = sum(run.status in ("cut off", "not begun") for run in result.runs)
+    left = sum(run.status in ("cut off", "not begun") for run in result.run_rows)
     if left:
-        note(f"{left} of {len(result.runs)} runs are left; rerun the same command to resume")
+        note(f"{left} of {len(result.run_rows)} runs are left; rerun the same command to resume")
     evidence = cwda.check(networks) if networks else None
     for path in write_report(result, folder, evidence):
         click.echo(str(path))
