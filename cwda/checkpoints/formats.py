@@ -56,7 +56,7 @@ def _ending(suffixes: Iterable[str]) -> re.Pattern[str]:
 
 
 _OWN = [suffix for reader in READERS for suffix in reader.suffixes]
-_OTHERS = [suffix for each in (*FOREIGN, *ARCHIVES) for suffix in each.suffixes]
+_OTHERS = [suffix for foreign in (*FOREIGN, *ARCHIVES) for suffix in foreign.suffixes]
 _USUAL = _ending(_OWN)
 _SUFFIX = _ending((*_OWN, *_OTHERS, *_UNSPECIFIC))
 

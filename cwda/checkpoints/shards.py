@@ -74,7 +74,8 @@ def _lists(index: Path, name: str) -> bool:
         listed = list(parse_json(index.read_bytes())["weight_map"].values())
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError):
         return False  # its own reader says what is wrong with it
-    files = {str(file) for each in listed for file in (each if isinstance(each, list) else [each])}
+    lists = (item if isinstance(item, list) else [item] for item in listed)
+    files = {str(file) for files_of_layer in lists for file in files_of_layer}
     return name in files and len(files) > 1
 
 
@@ -143,7 +144,8 @@ def _indexed(index: Path) -> Content:
     missing = {printable(name) for name in shards} - {tensor.path for tensor in content.tensors}
     if missing:
         raise UnreadableError(
-            f"the shards lack {len(missing)} tensors, such as {min(missing)[:80]}"
+            f"the shards lack {len(missing)} tensors, such as {min(missing)[:80]}; "
+            "download or copy them again"
         )
     return content
 

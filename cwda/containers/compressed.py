@@ -52,7 +52,9 @@ def unpacked(file: MappedFile) -> MappedFile:
         ) from None
     total = sum(map(len, pieces))
     if not total:
-        raise UnreadableError(f"the {name}-compressed file inside is empty")
+        raise UnreadableError(
+            f"the {name}-compressed file inside is empty; download or copy it again"
+        )
     data = mmap.mmap(-1, total)
     while pieces:  # each is freed once it is written
         data.write(pieces.popleft())

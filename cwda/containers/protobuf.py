@@ -51,7 +51,9 @@ class Message:
         while position < end:
             budget.left -= 1
             if budget.left < 0:
-                raise UnreadableError(f"more than {MAX_FIELDS:,} fields, which no model needs")
+                raise UnreadableError(
+                    f"more than {MAX_FIELDS:,} fields, which no model needs; refused"
+                )
             tag, position = _varint(data, position)
             number, wire = tag >> 3, tag & 7
             if wire == 0:

@@ -45,7 +45,7 @@ def apply_scales(tensors: list[NamedTensor]) -> list[NamedTensor]:
     made: dict[int, NamedTensor] = {}
     for tensor in small:
         nearby, zero = neighbours.near(tensor), _zero_point(tensor, by_path)
-        used.update(id(each) for each in (*nearby.scales, zero) if each is not None)
+        used.update(id(scale) for scale in (*nearby.scales, zero) if scale is not None)
         scaled = _scaled(tensor, nearby, zero)
         if scaled.scale is not None and adapted:  # adapters are added to PyTorch's order
             scaled = _along_axis(scaled, scaled.scale, bool(scaled.transposed))
@@ -115,7 +115,7 @@ def _scaled(tensor: NamedTensor, nearby: NearbyScales, zero: NamedTensor | None)
     if not nearby.scales:
         return _without(tensor, nearby.unknown)
     scale = nearby.scales[0]
-    names = ", ".join(split_leaf(each.path)[1] for each in nearby.scales[:4])
+    names = ", ".join(split_leaf(other.path)[1] for other in nearby.scales[:4])
     if len(nearby.scales) > 1:
         return _refused(tensor, f"it has {len(nearby.scales)} scales: {names}")
     if scale.reason or scale.dtype is None:
@@ -142,7 +142,7 @@ def _without(tensor: NamedTensor, unknown: list[NamedTensor]) -> NamedTensor:
     """A weight of one byte for which there is no scale, or nobody knows."""
     assert tensor.dtype is not None
     if unknown:
-        names = ", ".join(split_leaf(each.path)[1] for each in unknown[:4])
+        names = ", ".join(split_leaf(scale.path)[1] for scale in unknown[:4])
         return _refused(tensor, f"next to it lies {names}, which may be a scale")
     if not tensor.dtype.is_floating_point:
         return replace(tensor, reason=f"{_kind(tensor)} without a scale; {QUANTISED}")

@@ -21,8 +21,8 @@ _MOST_SIZES = 200
 class _Channels:
     """Numbers of channels that the layers take and give, and the kernels that are unclear."""
 
-    taken: Counter[int] = field(default_factory=Counter)
-    given: Counter[int] = field(default_factory=Counter)
+    inputs: Counter[int] = field(default_factory=Counter)
+    outputs: Counter[int] = field(default_factory=Counter)
     sides: list[tuple[StoredLayer, int, tuple[int, int, int]]] = field(default_factory=list)
     singles: list[tuple[StoredLayer, int, int]] = field(default_factory=list)
 
@@ -32,11 +32,11 @@ def settle_by_channels(layers: Iterable[StoredLayer], layout: Layout) -> None:
     channels = _Channels()
     for layer in layers:
         _count(layer, layout, channels)
-    if max(len(channels.taken), len(channels.given)) > _MOST_SIZES:
+    if max(len(channels.inputs), len(channels.outputs)) > _MOST_SIZES:
         return
     for layer, index, (first, last, smallest) in channels.sides:
-        taken, given = channels.taken - Counter([first]), channels.given - Counter([last])
-        if only_as_transposed(first, last, taken, given, even=smallest % 2 == 0):
+        inputs, outputs = channels.inputs - Counter([first]), channels.outputs - Counter([last])
+        if only_as_transposed(first, last, inputs, outputs, even=smallest % 2 == 0):
             note = "taken for transposed, because only so its channels fit the other layers'"
             changed = replace(layer.kernels[index], role="transposed", groups=1, assumption=note)
             layer.kernels[index] = replace(changed, open=False)
@@ -44,25 +44,25 @@ def settle_by_channels(layers: Iterable[StoredLayer], layout: Layout) -> None:
 
 
 def only_as_transposed(
-    first: int, last: int, taken: Iterable[int], given: Iterable[int], *, even: bool
+    first: int, last: int, inputs: Iterable[int], outputs: Iterable[int], *, even: bool
 ) -> bool:
     """Whether a kernel's channels fit the other layers' only as a transposed one.
 
-    `first` and `last` are its two last axes, `taken` and `given` the channels of the other
+    `first` and `last` are its two last axes, `inputs` and `outputs` the channels of the other
     layers. As an ordinary kernel it would need channels that no layer and no two layers put
     together give, and would give channels that no layer takes. Groups would explain that as
     well, but hardly with a kernel of `even` length.
 
     Examples
     --------
-    >>> only_as_transposed(16, 32, taken=[3, 16], given=[32, 1], even=True)
+    >>> only_as_transposed(16, 32, inputs=[3, 16], outputs=[32, 1], even=True)
     True
     """
-    taken, given = set(taken), set(given)
-    sums = any(first - size in given for size in given)
-    grouped = not even and any(size % first == 0 for size in given)
-    ordinary = first in given or sums or grouped or first <= 4 or last in taken - {first}
-    return not ordinary and last in given and first in taken
+    inputs, outputs = set(inputs), set(outputs)
+    sums = any(first - size in outputs for size in outputs)
+    grouped = not even and any(size % first == 0 for size in outputs)
+    ordinary = first in outputs or sums or grouped or first <= 4 or last in inputs - {first}
+    return not ordinary and last in outputs and first in inputs
 
 
 def _settle_singles(channels: _Channels) -> None:
@@ -79,9 +79,9 @@ def _settle_singles(channels: _Channels) -> None:
             continue  # the file states the layers' order, and so which is the first
         elif alone:
             groups, note = 1, "groups = 1, because no other layer's filters see one channel"
-        elif channels.given[1]:
+        elif channels.outputs[1]:
             groups, note = 1, "groups = 1, because a filter sees one channel and a layer gives one"
-        elif channels.given[filters]:
+        elif channels.outputs[filters]:
             groups, note = filters, depthwise
         else:
             groups, note = 1, "groups = 1, because no layer gives as many channels as filters"
@@ -97,19 +97,19 @@ def _count(layer: StoredLayer, layout: Layout, channels: _Channels) -> None:
             continue
         if kernel is None or not kernel.role:
             if len(variable.shape) == 2 and index == 0:
-                channels.taken[variable.shape[0]] += 1
-                channels.given[variable.shape[1]] += 1
+                channels.inputs[variable.shape[0]] += 1
+                channels.outputs[variable.shape[1]] += 1
             continue
-        *space, first, last = variable.shape
+        *kernel_axes, first, last = variable.shape
         if kernel.role == "conv" and kernel.groups is None and first == 1 and last > 1:
             channels.singles.append((layer, index, last))
             continue
         _count_kernel(kernel, first, last, channels)
         if kernel.open and first != last and not layout.first:
-            channels.sides.append((layer, index, (first, last, min(space))))
+            channels.sides.append((layer, index, (first, last, min(kernel_axes))))
 
 
 def _count_kernel(kernel: Kernel, first: int, last: int, channels: _Channels) -> None:
     turned, depthwise = kernel.role == "transposed", kernel.role == "depthwise"
-    channels.taken[last if turned else first] += 1
-    channels.given[first * last if depthwise else first if turned else last] += 1
+    channels.inputs[last if turned else first] += 1
+    channels.outputs[first * last if depthwise else first if turned else last] += 1

@@ -132,7 +132,8 @@ def _datasets(group: Any, path: tuple[str, ...], stored: Stored, size: int) -> I
         stored.members += 1
         if stored.members > _MAX_MEMBERS:
             raise UnreadableError(
-                f"more than {_MAX_MEMBERS:,} groups and datasets, which no Keras model needs"
+                f"more than {_MAX_MEMBERS:,} groups and datasets, which no Keras model needs; "
+                "save the weights alone"
             )
         if not isinstance(group.get(key, getlink=True), h5py.HardLink):
             stored.skipped.append(Skipped("/".join(here), (), "a link, which is not followed"))

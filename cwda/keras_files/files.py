@@ -36,18 +36,18 @@ def _read_hdf5(file: MappedFile) -> Content:
     A configuration next to a file ``model.weights.h5``, as in a folder that Keras 3 saves,
     tells the classes of its layers.
     """
-    beside = file.path.parent / "config.json"
-    return read_parts([file.path], beside if file.path.name == _WEIGHTS else None)
+    sidecar = file.path.parent / "config.json"
+    return read_parts([file.path], sidecar if file.path.name == _WEIGHTS else None)
 
 
-def read_parts(paths: Sequence[Path], beside: Path | None) -> Content:
+def read_parts(paths: Sequence[Path], sidecar: Path | None) -> Content:
     """Read a Keras model whose weights lie in one or several files of HDF5.
 
-    `beside` is where its configuration may be, if that is not in the files.
+    `sidecar` is where its configuration may be, if that is not in the files.
     """
     config = None
-    if beside is not None and beside.is_file() and beside.stat().st_size <= MAX_BYTES:
-        config = _model(beside.read_bytes())
+    if sidecar is not None and sidecar.is_file() and sidecar.stat().st_size <= MAX_BYTES:
+        config = _model(sidecar.read_bytes())
     for path in paths:
         require_sound_heaps(map_file(path).data)
         require_readable(path)

@@ -94,10 +94,10 @@ def fits(role: str, shape: tuple[int, ...], config: dict[str, Any]) -> bool:
     """Whether a kernel has the shape that the configuration states, where it states one."""
     size = config.get("kernel_size")
     rank = len(shape) - 2
-    space = (size,) * rank if isinstance(size, int) else ()
+    kernel_axes = (size,) * rank if isinstance(size, int) else ()
     if isinstance(size, list | tuple):
-        space = tuple(size)
-    if role != "pointwise" and space and space != shape[:-2]:
+        kernel_axes = tuple(size)
+    if role != "pointwise" and kernel_axes and kernel_axes != shape[:-2]:
         return False
     stated = _count(config, "depth_multiplier" if role == "depthwise" else "filters")
     return stated in (0, shape[-2] if role == "transposed" else shape[-1])

@@ -52,13 +52,13 @@ def load(
     Parameters
     ----------
     source : str, Path, Module, ExportedProgram, mapping, array, ConvLayer or Network
-        The name of a model (``resnet20-cifar10``, ``resnet18``,
-        ``resnet18:IMAGENET1K_V1``, ``timm:NAME``, ``hf:ORG/REPO`` or
-        ``hf:ORG/REPO/FILE``); a file of PyTorch, TorchScript, safetensors, ONNX, Keras or
-        numpy, or a folder or index of sharded weights; a module; an exported program; a state
-        dict; an array N x k^2 x N' (channels, kernel positions, filters). A file in the working
-        directory comes before a model of the same name, and a line of the log says so; a model
-        comes before a folder: write ``./resnet18`` for the folder.
+        The name of a model (``resnet20-cifar10``, ``resnet18``, ``resnet18:IMAGENET1K_V1``,
+        ``timm:NAME``, ``hf:ORG/REPO`` or ``hf:ORG/REPO/FILE``); a file of one of the
+        formats in ``docs/extraction.md``, or a folder or index of sharded weights; a
+        module; an exported program; a state dict; an array N x k^2 x N' (channels, kernel
+        positions, filters). A file in the working directory comes before a model of the
+        same name, and a line of the log says so; a model comes before a folder: write
+        ``./resnet18`` for the folder.
     name : str, optional
         Name of the network; by default the model's name or the file's stem.
     groups : mapping, optional

@@ -204,7 +204,8 @@ def walk(scope: Scope, wanted: frozenset[str]) -> Iterator[tuple[Scope, Node]]:
         left[0] -= len(scope.graph.nodes) + 20  # entering costs as much as some nodes
         if left[0] < 0:
             raise UnreadableError(
-                f"its functions unfold to more than {MAX_NODES:,} nodes, which no model needs"
+                f"its functions unfold to more than {MAX_NODES:,} nodes, which no model needs; "
+                "refused"
             )
         for node in scope.graph.nodes:
             function = scope.called(node)

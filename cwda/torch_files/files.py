@@ -181,7 +181,9 @@ def _load_bytes(data: bytes, depth: int) -> Any:
         archive = archive_of_bytes(data)
         names = [name for name in archive.names if name.split("/")[-1] == "data.pkl"]
         if not names:
-            raise UnreadableError("an archive inside the pickle holds no tensors")
+            raise UnreadableError(
+                "an archive inside the pickle holds no tensors; save the state dict alone"
+            )
         return _unpickle_entry(archive, names[0][: -len("data.pkl")], "data", depth)
     view = memoryview(data)
 

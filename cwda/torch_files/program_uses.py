@@ -108,7 +108,7 @@ def with_uses(tensors: Sequence[NamedTensor], uses: Sequence[Use]) -> list[Named
     informed: dict[int, list[NamedTensor]] = {}
     for place, group in sharing.items():
         informed.update(_informed(group, used.get(place, [])))
-    return [each for tensor in tensors for each in informed[id(tensor)]]
+    return [named for tensor in tensors for named in informed[id(tensor)]]
 
 
 def _place(tensor: NamedTensor) -> Hashable:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import struct
 
@@ -63,3 +64,34 @@ def test_safetensors_whose_length_is_another_format_s_magic_number(tmp_path, len
     path = tmp_path / "m.safetensors"
     path.write_bytes(length.to_bytes(8, "little") + header + bytes(864))
     assert load(path)["conv"].weight.shape == (8, 3, 3, 3)
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_the_order_is_that_of_the_data_and_the_header_names_the_library(tmp_path, compressed):
+    kernels = {"z.weight": random(16, 3, 3, 8), "a.weight": random(24, 3, 3, 16)}
+    header, data = {"__metadata__": {"format": "mlx"}}, b""
+    for name, kernel in kernels.items():
+        end = len(data) + 4 * kernel.numel()
+        header[name] = {
+            "dtype": "F32",
+            "shape": list(kernel.shape),
+            "data_offsets": [len(data), end],
+        }
+        data += kernel.numpy().tobytes()
+    text = json.dumps(header).encode()
+    whole = struct.pack("<Q", len(text)) + text + data
+    (tmp_path / "m").write_bytes(gzip.compress(whole) if compressed else whole)
+    network = load(tmp_path / "m")
+    assert [layer.name for layer in network] == ["z", "a"]
+    assert torch.equal(network["z"].weight, kernels["z.weight"].permute(0, 3, 1, 2))
+
+
+def test_elements_of_less_than_a_byte_are_left_out(tmp_path):
+    header = {
+        "a.weight": {"dtype": "F4", "shape": [4, 4, 3, 3], "data_offsets": [0, 72]},
+        "b.weight": {"dtype": "U16", "shape": [2, 2, 1, 1], "data_offsets": [72, 80]},
+    }
+    text = json.dumps(header).encode()
+    (tmp_path / "m").write_bytes(struct.pack("<Q", len(text)) + text + bytes(80))
+    with pytest.raises(UnreadableError, match="elements of type F4"):
+        load(tmp_path / "m")

@@ -239,10 +239,10 @@ def test_minkowski_engine():
 @pytest.mark.parametrize(
     ("state", "said"),
     [
-        ({"a.weight": (3, 3, 3, 3)}, "do not tell from H, W, I, O"),
-        ({"a.weight": (3, 3, 3), "b.weight": (3, 3, 3)}, "do not tell from K, I, O"),
+        ({"a.weight": (3, 3, 3, 3)}, "do not distinguish from H, W, I, O"),
+        ({"a.weight": (3, 3, 3), "b.weight": (3, 3, 3)}, "do not distinguish from K, I, O"),
         ({"a.kernel": (3, 3, 3, 3)}, "by the name (kernel) alone"),
-        ({"a.weight": (3, 3, 3, 3, 3)}, "do not tell from D, H, W, I, O or O, D, H, W, I"),
+        ({"a.weight": (3, 3, 3, 3, 3)}, "do not distinguish from D, H, W, I, O or O, D, H, W, I"),
     ],
 )
 def test_shapes_that_tell_nothing_are_said(state, said):
@@ -328,7 +328,7 @@ def test_a_stated_order_that_no_network_has_is_overruled(letters):
     network = load(state)
     for layer in network:
         assert (layer.weight.numpy() == RESNET[layer.name]).all()
-    assert "as the shapes tell" in notes(network)[0]
+    assert "as the shapes show" in notes(network)[0]
     one = {"a.weight": values(32, 3, 3, 16), "b.weight": values(32, 32, 1, 1)}
     network = load({key: torch.from_numpy(array) for key, array in one.items()})
     assert network["a"].weight.shape == (32, 3, 3, 16)

@@ -96,6 +96,9 @@ def test_places_that_are_not_there(tmp_path, changes, message):
     with pytest.raises(CwdaError, match=message) as caught:
         load(sharded(tmp_path / "m", **changes))
     assert caught.value.__cause__ is None
+    # A line of ours is not put into another one.
+    wrapped = message in ("damaged", "larger than its bytes")
+    assert ("the metadata are damaged" in str(caught.value)) is wrapped
 
 
 def test_a_shard_that_holds_another_tensor(tmp_path):

@@ -99,7 +99,7 @@ class Foreign:
 
 def first_that_tells(formats: Iterable[Foreign], glance: Glance) -> str:
     """The line of the first format that a file is of; empty if it is of none."""
-    return next((each.line for each in formats if each.is_told_by(glance)), "")
+    return next((foreign.line for foreign in formats if foreign.is_told_by(glance)), "")
 
 
 def begins(*magics: bytes, at: int = 0) -> Callable[[Glance], bool]:

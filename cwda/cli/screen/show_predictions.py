@@ -18,7 +18,7 @@ __all__ = ["show_applicability", "show_comparison", "show_global_pruning"]
 
 
 def show_comparison(result: Comparison, screen: Screen) -> None:
-    """Print how well each model predicts each pair of criteria."""
+    """Print how well each rung predicts each pair of criteria."""
     heads = [Column(head) for head in ("layers", "error", "bias", "coverage", "departures")]
     table = Table([Column("pair"), Column("rung", right=False), *heads], gap=2)
     for row in result.summary().itertuples():

@@ -182,22 +182,22 @@ def _why(verdict: Verdict, expected: dict[Order, float], kind: tuple[str, str, i
     header, chosen = f"the file's header (format: {convention})", verdict.order
     stated = _OF_LIBRARY.get(convention)
     if stated not in (None, chosen):
-        return f", as the shapes tell, against {header}"
+        return f", as the shapes show, against {header}"
     if chosen == CHANNELS_FIRST:
         if verdict.stated:
             return None
         rivals = [order for order in verdict.behind if _is_rival(verdict, expected, order)]
         if rivals:
             told = " or ".join(order.named(ndim) for order in rivals)
-            return f", which the shapes do not tell from {told}"
-        return {"array": "", "kernel": ", as the shapes tell"}.get(family)
+            return f", which the shapes do not distinguish from {told}"
+        return {"array": "", "kernel": ", as the shapes show"}.get(family)
     if stated == chosen:
         return f", as {header} says"
     if family not in ("kernel", "weights") or chosen != CHANNELS_LAST:
-        return ", as the shapes tell"
+        return ", as the shapes show"
     if _is_untold(verdict, expected, CHANNELS_FIRST):
         return f", by the name ({family}) alone, since no shape tells"
-    return f", as the name ({family}) and the shapes tell"
+    return f", as the name ({family}) and the shapes show"
 
 
 def _is_rival(verdict: Verdict, expected: dict[Order, float], order: Order) -> bool:

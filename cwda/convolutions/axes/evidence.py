@@ -199,7 +199,7 @@ def decide(
     """
     judged = tuple(kernels[:_ENOUGH])
     bits = {order: Shapes(judged, order, others).bits() for order in ORDERS}
-    fewest = [min(each) for each in zip(*bits.values(), strict=True)]
+    fewest = [min(of_kernel) for of_kernel in zip(*bits.values(), strict=True)]
 
     def score(order: Order) -> float:
         excess: Iterator[float] = (

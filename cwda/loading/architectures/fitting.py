@@ -131,7 +131,7 @@ def _as_named(states: list[tuple[str, State]], arch: str, model: nn.Module) -> l
         path, state = states[0]
         candidates = [StateDict(state, path, (), False)]
     found_keys = [
-        {current_name(key, expected): each for key, each in state_dict.tensors.items()}
+        {current_name(key, expected): tensor for key, tensor in state_dict.tensors.items()}
         for state_dict in candidates
     ]
     optional = re.compile(r"(.*\.)?num_batches_tracked|aux_classifier\..*")

@@ -77,7 +77,7 @@ def state_dicts(content: Content, weights_key: str | None) -> list[tuple[str, St
     by_container: dict[tuple[str, ...], dict[str, NamedTensor]] = {}
     for tensor in tensors:
         by_container.setdefault(tensor.container, {})[tensor.name] = tensor
-    ordered = sorted(by_container.items(), key=lambda each: len(each[1]), reverse=True)
+    ordered = sorted(by_container.items(), key=lambda item: len(item[1]), reverse=True)
     return [(".".join(path), _unwrapped(state)) for path, state in ordered]
 
 
@@ -106,7 +106,7 @@ def under_prefixes(
         The prefix of a key that may be the network's first one; None for any other key.
     """
     prefixes = {prefix for key in state if (prefix := begins(key)) is not None}
-    shortest = sorted(prefixes, key=lambda each: (each.count("."), len(each)))
+    shortest = sorted(prefixes, key=lambda prefix: (prefix.count("."), len(prefix)))
     for prefix in shortest[: _MOST_PREFIXES if len(state) <= _MOST_KEYS else 1]:
         inside = {
             key.removeprefix(prefix): tensor

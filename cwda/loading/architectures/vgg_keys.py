@@ -118,7 +118,7 @@ def _room_for_relu(layers: tuple[HeadLayer, ...]) -> bool:
     """Whether every two linear layers in one container leave a position for ReLU between them."""
     for layer, following in itertools.pairwise(layers):
         (here, _, first), (there, _, second) = (
-            each.name.rpartition(".") for each in (layer, following)
+            part.name.rpartition(".") for part in (layer, following)
         )
         listed = here == there and first.isdecimal() and second.isdecimal()
         needed = 1 if following.batchnorm or (layer is layers[0] and layer.batchnorm) else 2

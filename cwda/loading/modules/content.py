@@ -104,7 +104,7 @@ class _Reader:
             if value is not None and not factor and not is_lazy(value):
                 self.tensors.append(_of_other(part, f"{prefix}{name}", value))
         if not convolution:
-            self.tensors[start:] = [_with_groups(part, each) for each in self.tensors[start:]]
+            self.tensors[start:] = [_with_groups(part, tensor) for tensor in self.tensors[start:]]
         self.tensors += _scaling(part, prefix)
 
     def _convolution(self, part: _ConvNd, name: str) -> None:
@@ -200,8 +200,8 @@ def _with_groups(part: nn.Module, tensor: NamedTensor) -> NamedTensor:
     )
     if not fits or not isinstance(groups, int):
         return tensor
-    told = transposed if isinstance(transposed, bool) else tensor.transposed
-    return replace(tensor, groups=int(groups), transposed=told)
+    known_transposed = transposed if isinstance(transposed, bool) else tensor.transposed
+    return replace(tensor, groups=int(groups), transposed=known_transposed)
 
 
 def _of_other(part: nn.Module, name: str, value: Tensor) -> NamedTensor:
