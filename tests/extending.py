@@ -6,7 +6,7 @@ another page it tries the examples of that page.
 
 from __future__ import annotations
 
-import filecmp
+import hashlib
 import os
 import re
 import shutil
@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -94,8 +94,9 @@ def copy_of_the_repository(folder: Path) -> Path:
     return folder
 
 
-def apply(example: Example, folder: Path) -> None:
-    """Make the changes of an example in a copy of the repository."""
+def apply(example: Example, folder: Path) -> list[str]:
+    """Make the changes of an example in a copy of the repository; the files that then differ."""
+    before = _state(folder)
     for block in example.blocks:
         if block.language == "diff":
             _apply_diff(block.text, folder)
@@ -109,6 +110,17 @@ def apply(example: Example, folder: Path) -> None:
                 raise ValueError(f"{block.title} exists: show the change as a diff")
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(block.text)
+    after = _state(folder)
+    return sorted(path for path in before | after if before.get(path) != after.get(path))
+
+
+def _state(folder: Path) -> dict[str, bytes]:
+    """A digest of each file."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).digest()
+        for path in folder.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
 
 
 def _apply_diff(diff: str, folder: Path) -> None:
@@ -129,25 +141,14 @@ def _apply_diff(diff: str, folder: Path) -> None:
         (folder / path[1]).write_text(text)
 
 
-def touched(folder: Path) -> list[str]:
-    """Files of a changed copy that are not, or not so, in the repository."""
-    paths = (path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file())
-    return [
-        str(path)
-        for path in paths
-        if path.parts[0] in NEEDED
-        and "__pycache__" not in path.parts
-        and str(path) != TRY
-        and not ((ROOT / path).exists() and filecmp.cmp(ROOT / path, folder / path, shallow=False))
-    ]
-
-
-def run(examples: Iterable[Example], folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run the examples' own tests, those of documents and rooms, and their last lines, in a copy.
+def run(
+    examples: Collection[Example], files: Iterable[str], folder: Path
+) -> subprocess.CompletedProcess[str]:
+    """Run the tests among the files, those of documents and rooms, and the examples' last lines.
 
     One process: importing torch takes longer than the tests.
     """
-    own = [path for path in touched(folder) if re.fullmatch(r"tests/.*test_\w+\.py", path)]
+    own = [path for path in files if re.fullmatch(r"tests/.*test_\w+\.py", path)]
     lines = [
         f"def test_{example.kind}_{title}():\n{textwrap.indent(example.titled(title), '    ')}\n\n"
         for title in ("try", "notebook")
@@ -182,9 +183,8 @@ def main(page: Path) -> int:
         before, allowed = FILES[kind]
         with tempfile.TemporaryDirectory() as name:
             folder = copy_of_the_repository(Path(name))
-            apply(example, folder)
-            files = touched(folder)
-            done = run([example], folder)
+            files = apply(example, folder)
+            done = run([example], files, folder)
         print(f"{kind:<10} {len(files):>5} {before:>6} {allowed:>7}  {', '.join(files)}")
         if done.returncode:
             print(done.stdout, done.stderr)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 import pytest
 
 from tests import extending
@@ -14,22 +16,16 @@ def test_the_page_has_an_example_of_every_kind():
     assert all(example.titled("try") for example in EXAMPLES.values())
 
 
-@pytest.mark.parametrize("kind", extending.FILES)
-def test_an_example_touches_few_files(kind, tmp_path):
+def test_the_examples_touch_few_files_and_nothing_else_needs_an_edit(tmp_path):
+    """All in one copy and one process; ``python -m tests.extending`` tries each alone."""
     folder = extending.copy_of_the_repository(tmp_path)
-    extending.apply(EXAMPLES[kind], folder)
-    files = extending.touched(folder)
-    before, allowed = extending.FILES[kind]
-    assert 0 < len(files) <= allowed, files
-    assert f"\n| {kind} | {before} | {len(files)} |" in extending.PAGE.read_text(), files
-
-
-def test_nothing_else_needs_an_edit(tmp_path):
-    """All examples together, in one process; ``python -m tests.extending`` tries each alone."""
-    folder = extending.copy_of_the_repository(tmp_path)
-    for example in EXAMPLES.values():
-        extending.apply(example, folder)
-    done = extending.run(EXAMPLES.values(), folder)
+    page = extending.PAGE.read_text()
+    touched = {kind: extending.apply(example, folder) for kind, example in EXAMPLES.items()}
+    for kind, files in touched.items():
+        before, allowed = extending.FILES[kind]
+        assert 0 < len(files) <= allowed, files
+        assert f"\n| {kind} | {before} | {len(files)} |" in page, files
+    done = extending.run(EXAMPLES.values(), chain(*touched.values()), folder)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
 
 
