@@ -106,7 +106,8 @@ def test_select_and_pruned_indices_take_every_source(sources):
 def test_names_lead_to_networks_and_models():
     built_in = cwda.load("resnet20-cifar10")
     assert cwda.describe("resnet20-cifar10").table.equals(cwda.describe(built_in).table)
-    gamma = cwda.scores("resnet20-cifar10", ["bn_gamma"])  # a model is needed, not weights alone
+    # a model is needed, not weights alone
+    gamma = cwda.scores("resnet20-cifar10", ["bn_gamma"]).table
     model = cwda.load_model("resnet20-cifar10")
     rows = gamma[gamma["layer"] == "layer1.0.conv1"]
     assert np.allclose(rows["score"], model.layer1[0].bn1.weight.detach().abs().numpy())

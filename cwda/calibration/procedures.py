@@ -236,9 +236,7 @@ def _simulate(draw: Draw) -> pd.DataFrame:
 
 
 def _measure(draw: Draw) -> pd.DataFrame:
-    return similarity(
-        draw.layer, _CRITERIA, ratios=(), level=1 - ALPHA, device=draw.device
-    ).table
+    return similarity(draw.layer, _CRITERIA, ratios=(), level=1 - ALPHA, device=draw.device).table
 
 
 def _of_pair(table: pd.DataFrame, pair: str) -> pd.Series:

@@ -159,17 +159,17 @@ def dispersion(
         network, statistics = prepare(
             cast(Source, source), resolved, data=data, batch_size=batch_size, device=device
         )
-        scored = list(score_network(network, resolved, device, statistics))
+        layers = list(score_network(network, resolved, device, statistics))
     rows = [
         DispersionRow(
             network=network.name,
-            layer=each.layer.name,
-            n_filters=each.layer.n_filters,
-            dim=each.layer.dim,
+            layer=scored.layer.name,
+            n_filters=scored.layer.n_filters,
+            dim=scored.layer.dim,
             **record,
         )
-        for each in scored
-        for record in measure_dispersion(each.values, each.criteria, each.reasons)
+        for scored in layers
+        for record in measure_dispersion(scored.values, scored.criteria, scored.reasons)
     ]
     return DispersionResult(tuple(rows), (network,), level=math.nan)
 

@@ -299,7 +299,7 @@ def _coefficients(scores: Tensor, level: float) -> dict[str, Tensor]:
     low, high = spearman_interval(scores, level)
     rbo = rank_biased_overlap(scores, PERSISTENCE)
     matrices = (spearman(scores), low, high, kendall(scores), rbo)
-    return {name: each.cpu() for name, each in zip(_COEFFICIENTS, matrices, strict=True)}
+    return {name: matrix.cpu() for name, matrix in zip(_COEFFICIENTS, matrices, strict=True)}
 
 
 def _overlaps(scores: Tensor, ratios: tuple[float, ...]) -> dict[float, Tensor]:

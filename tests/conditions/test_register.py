@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 import cwda
 from cwda import figures
-from cwda.cli.verbs.test import cwda_test
+from cwda.cli.main import cwda_test
 from cwda.conditions import BUILT_IN, CONDITIONS, Calibration, ConditionResult, Measurement
 from cwda.conditions.condition import Formula
 from cwda.reporting.blocks import Equation
@@ -93,6 +93,11 @@ def test_it_is_drawn_and_has_a_chapter_of_the_report(add, net, tmp_path):
     heads = [label.get_text() for label in figures.overview(result).get_xticklabels()]
     assert heads[-1] == "skewness\nmargin .200"
     assert "skewness" in figures.effects(result, "skewness").get_xlabel()
+    ax = figures.trajectory({0: result, 1: result})
+    ax.figure.canvas.draw()
+    assert ax.get_legend().get_window_extent().y1 <= ax.figure.bbox.height
+    lines = [line for line in ax.lines if line.get_label() in CONDITIONS]
+    assert len({(line.get_color(), line.get_marker()) for line in lines}) == len(CONDITIONS)
     text = cwda.report(result, tmp_path / "net.html", device="cpu").read_text()
     assert "<h2" in text
     assert "Under the null hypothesis, the weights are symmetric around 0." in text

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 __all__ = ["trajectory"]
 
+#: Conditions in one line of the legend.
+_IN_A_LINE = 6
+
 
 def trajectory(
     results: Mapping[float, object],
@@ -81,7 +84,9 @@ def trajectory(
     if layer is not None:
         table = choose(table, "layer", layer)
     right = 18.0 if condition is not None and layer is None else 3.0
-    with canvas(ax, TEXT_WIDTH, 76, Margins(left=15, right=right)) as ax:
+    lines = 1 if condition is not None else -(-table["condition"].nunique() // _IN_A_LINE)
+    top = Margins().top + 4 * (lines - 1)
+    with canvas(ax, TEXT_WIDTH, 69 + top, Margins(left=15, right=right, top=top)) as ax:
         defined = table.dropna(subset=["effect"])
         if defined.empty:
             return message(ax, f"No layer can be tested: {table['reason'].iloc[0]}")
@@ -95,7 +100,7 @@ def trajectory(
             _margin(ax, defined)
             ax.set_ylabel("\n".join(filter(None, [layer, f"effect: {condition}"])))
         ax.set_xlabel(f"epoch ({len(results)} checkpoints)")
-        legend_above(ax, 6)
+        legend_above(ax, _IN_A_LINE)
         return ax
 
 

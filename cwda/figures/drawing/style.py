@@ -178,4 +178,5 @@ def criterion_style(name: str, place: int = 0) -> tuple[str, str]:
 
 def series_style(place: int) -> tuple[str, str]:
     """Colour and marker of a series without one of its own, by its place."""
-    return CYCLE[place % len(CYCLE)], _MARKERS[place % len(_MARKERS)]
+    # The second time round each colour has another marker.
+    return CYCLE[place % len(CYCLE)], _MARKERS[(place + place // len(CYCLE)) % len(_MARKERS)]

@@ -89,7 +89,7 @@ def collect(
     """
     names = needed([*NEEDS] if needs is None else needs)
     statistics = [NEEDS[name] for name in sorted(names)]
-    observing = [each for each in statistics if not isinstance(each, OfBatchNorm)]
+    observing = [one for one in statistics if not isinstance(one, OfBatchNorm)]
     replica = _replica(model_of(model), resolve_device(device))
     batches = iter(as_batches(data, batch_size) if data is not None and observing else ())
     first = list(itertools.islice(batches, 1))
