@@ -145,7 +145,7 @@ def panels(
 
     Examples
     --------
-    >>>     >>> axes = panels(3)
+    >>> axes = panels(3)
     >>> axes.shape, axes.figure is axes[2].figure
     ((3,), True)
     """
