@@ -36,6 +36,8 @@ def as_markdown(notebook: dict[str, Any], name: str) -> tuple[str, dict[str, byt
         elif cell["cell_type"] == "code":
             parts.append(fenced(source, "python"))
             for output in cell["outputs"]:
+                if output.get("name") == "stderr":  # bars of progress
+                    continue
                 parts.append(_output(output, name.removesuffix(".ipynb"), pictures))
     title, _, rest = "\n\n".join(parts).partition("\n")
     return f"{title}\n\n[Download this notebook]({name})\n{rest}\n", pictures
