@@ -205,12 +205,12 @@ verdict_level_option = level_option(
 )
 
 
-def device_option(default: str = "auto") -> Decorator:
+def device_option() -> Decorator:
     """--device: where a verb computes."""
     return option(
         "--device",
         "Where to compute: auto (a GPU if there is one), cpu, cuda, cuda:1 ...",
-        default=default,
+        default="auto",
         metavar="DEVICE",
     )
 

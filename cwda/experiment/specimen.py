@@ -14,7 +14,7 @@ from torch.nn.modules.conv import _ConvNd
 
 from cwda.arguments import choose
 from cwda.coupling import Coupling, couple
-from cwda.errors import CwdaError, DataError
+from cwda.errors import CwdaError, DataError, reason_of
 from cwda.experiment.trials import Scores
 from cwda.models.data import ImageData, Images
 from cwda.models.evaluate import accuracy, evaluation_mode
@@ -144,10 +144,9 @@ def _require_fitting(model: nn.Module, data: ImageData) -> None:
         try:
             outputs = model(x.to(like))
         except RuntimeError as error:
-            reason = str(error).splitlines()[0]
-            raise DataError(
-                f"the model does not take images of {tuple(x.shape[1:])} ({reason})"
-            ) from error
+            shape = tuple(x.shape[1:])
+            reason = reason_of(error, 120)
+            raise DataError(f"the model does not take images of {shape} ({reason})") from error
     if not isinstance(outputs, Tensor) or outputs.ndim != 2:
         raise DataError("the model does not give a row of class scores for each image")
     classes = max(data.num_classes, int(data.y_test.max()) + 1)

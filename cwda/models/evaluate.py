@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from cwda.errors import DataError
+from cwda.errors import DataError, reason_of
 from cwda.models.batches import Data, as_batches, count
 from cwda.models.memory import Chunks, is_out_of_memory
 from cwda.numerics.device import resolve_device
@@ -119,7 +119,7 @@ def _correct(model: nn.Module, images: Tensor, labels: Tensor, size: int) -> int
         except RuntimeError as error:
             if is_out_of_memory(error):
                 raise
-            reason = str(error).splitlines()[0]
+            reason = reason_of(error, 120)
             shape = tuple(x.shape[1:])
             raise DataError(f"the model does not take images of {shape} ({reason})") from error
         if not isinstance(outputs, Tensor) or outputs.ndim != 2:

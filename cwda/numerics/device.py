@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from cwda.errors import CwdaError
+from cwda.errors import CwdaError, reason_of
 
 __all__ = ["resolve_device"]
 
@@ -31,7 +31,7 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
         torch.zeros(1, dtype=torch.float64, device=found)
     except (RuntimeError, TypeError, AssertionError) as error:
         raise CwdaError(
-            f"device {str(device)!r} cannot be used ({str(error).splitlines()[0]}); "
+            f"device {str(device)!r} cannot be used ({reason_of(error, 120)}); "
             "choose 'auto', 'cpu' or 'cuda'"
         ) from error
     return found

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn.modules.conv import _ConvNd
 
-from cwda.errors import CwdaError, DataError
+from cwda.errors import CwdaError, DataError, reason_of
 from cwda.scoring.statistics.followers import Followers
 from cwda.scoring.statistics.statistic import (
     OfActivation,
@@ -120,7 +120,7 @@ class Recorder(fx.Interpreter):
         except (torch.OutOfMemoryError, CwdaError):
             raise
         except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
-            reason = str(error).strip().splitlines()[0] if str(error) else type(error).__name__
+            reason = reason_of(error, 120)
             if "can't allocate memory" in reason:
                 raise
             shape = " x ".join(map(str, images.shape[1:]))

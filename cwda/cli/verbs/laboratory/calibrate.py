@@ -54,7 +54,7 @@ __all__ = ["calibrate"]
 )
 @option("--markdown", "Write the tables to FILE as a page of documentation.", type=FILE)
 @seed_option
-@device_option("cpu")
+@device_option()
 @option("--workers", "Number of processes.", default=2, type=COUNT)
 def calibrate(
     replicates: int,
