@@ -1,5 +1,11 @@
 """The conditions of CWDA: from a network to verdicts."""
 
+from cwda.conditions.built_in.epsilon import epsilon
+from cwda.conditions.built_in.gaussianity import gaussianity
+from cwda.conditions.built_in.homogeneity import homogeneity
+from cwda.conditions.built_in.independence import independence
+from cwda.conditions.built_in.mean import mean
+from cwda.conditions.built_in.variance import variance
 from cwda.conditions.calibration import Calibration
 from cwda.conditions.check import check
 from cwda.conditions.condition import Condition, Figure, Formula, Words, condition
@@ -11,15 +17,9 @@ from cwda.conditions.description import (
     joint_normality,
     normality,
 )
-from cwda.conditions.epsilon import epsilon
-from cwda.conditions.gaussianity import gaussianity
-from cwda.conditions.homogeneity import homogeneity
-from cwda.conditions.independence import independence
-from cwda.conditions.mean import mean
 from cwda.conditions.register import CONDITIONS
 from cwda.conditions.results import ConditionResult, Measurement
 from cwda.conditions.table import CheckResult
-from cwda.conditions.variance import variance
 from cwda.conditions.workspace import NEEDS, Workspace
 
 #: The conditions of the package, in the order of tables.

@@ -15,8 +15,8 @@ from torch import Tensor
 from cwda.answers import Answer, column, spread
 from cwda.arguments import choose
 from cwda.brief import brief
+from cwda.conditions.built_in.covariance import SHARES, energy_shares
 from cwda.conditions.condition import Condition
-from cwda.conditions.covariance import SHARES, energy_shares
 from cwda.conditions.layerwise import needs_of
 from cwda.conditions.register import CONDITIONS
 from cwda.conditions.workspace import Workspace

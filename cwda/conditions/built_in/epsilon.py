@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from cwda.conditions.built_in.covariance import SHARES, energy_shares
 from cwda.conditions.calibration import Calibration, Law, LayerSize
 from cwda.conditions.condition import Formula, Words, condition
-from cwda.conditions.covariance import SHARES, energy_shares
 from cwda.conditions.results import Measurement
 from cwda.conditions.workspace import Workspace
 from cwda.layers import ConvLayer

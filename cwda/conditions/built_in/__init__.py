@@ -1,0 +1,1 @@
+"""The conditions that come with the package, one per file."""
