@@ -1,6 +1,7 @@
 """Arrows point down: a room imports only rooms of lower floors."""
 
 import ast
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,8 @@ FLOORS = (
     {"cli"},
     {"__main__"},
 )
+#: A folder that fits into one glance.
+MOST_FILES = 15
 FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 LIBRARIES_OF_NUMERICS = {"__future__", "cwda", "collections", "concurrent", "dataclasses"}
 LIBRARIES_OF_NUMERICS |= {"functools", "itertools", "math", "numpy", "scipy", "torch", "typing"}
@@ -71,3 +74,17 @@ def test_numerics_knows_no_layer_no_table_and_no_file():
 def test_every_room_has_a_floor():
     rooms = {room_of(path) for path in FILES}
     assert rooms == set(FLOOR)
+
+
+def test_no_room_outgrows_the_house():
+    lines = Counter()
+    for path in FILES:
+        lines[room_of(path)] += len(path.read_text().splitlines())
+    [(room, most)] = lines.most_common(1)
+    assert most < 0.1 * lines.total(), f"{room} holds a tenth of the code; divide it by trade"
+
+
+def test_no_folder_needs_a_search():
+    files = Counter(path.parent for path in FILES)
+    full = [str(folder.relative_to(PACKAGE)) for folder, n in files.items() if n > MOST_FILES]
+    assert full == [], f"more than {MOST_FILES} files in one folder"
