@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from torch import Tensor
 
-from cwda.answers import Answer, column
+from cwda.answers import Answer, column, common
 from cwda.arguments import require_between
 from cwda.errors import SelectionError
 from cwda.loading.sources import Source
@@ -56,9 +56,9 @@ _MEANING = {
 class LayerApplicability:
     """One criterion in one layer: how far its scores lie apart, and whether it discriminates."""
 
-    network: str = column("name of the network")
-    layer: str = column("name of the layer")
-    criterion: str = column("name of the criterion")
+    network: str = common("network")
+    layer: str = common("layer")
+    criterion: str = common("criterion")
     mean: float = column("mean of the scores, in their units")
     sd: float = column("standard deviation of the scores, in their units")
     cv: float = column("coefficient of variation, `sd / mean`")
@@ -89,8 +89,8 @@ class LayerApplicability:
     )
     verdict: str = column(", ".join(f"`{verdict}`" for verdict in _VERDICTS), kw_only=True)
     statement: str = column("the verdict as a sentence", kw_only=True)
-    n_filters: int = column("number of filters, n = N'", kw_only=True)
-    dim: int = column("weights per filter, d = N k^2", kw_only=True)
+    n_filters: int = common("n_filters", kw_only=True)
+    dim: int = common("dim", kw_only=True)
     method: str = column("how it was computed", kw_only=True)
     reason: str = column("why a number is missing or trivial; empty otherwise", kw_only=True)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
-from cwda.answers import Answer, column, rows_field, table_of
+from cwda.answers import Answer, column, common, rows_field, table_of
 from cwda.arguments import require_between
 from cwda.formatting import many
 from cwda.layers import ConvLayer
@@ -44,15 +44,15 @@ QUANTITIES = {
 class GeometryQuantity:
     """One quantity of one layer: measured, and as one rung predicts it."""
 
-    network: str = column("name of the network")
-    layer: str = column("name of the layer")
+    network: str = common("network")
+    layer: str = common("layer")
     quantity: str = column("; ".join(f"`{name}`: {words}" for name, words in QUANTITIES.items()))
     rung: str = column(RUNG_MEANING)
     measured: float = column("value that the filters show")
     predicted: float = column("value that the rung predicts")
     difference: float = column("predicted - measured")
-    n_filters: int = column("number of filters, n = N'")
-    dim: int = column("weights per filter, d = N k^2")
+    n_filters: int = common("n_filters")
+    dim: int = common("dim")
     reason: str = column("why a number is missing, or what was left out; empty otherwise")
 
 
@@ -60,8 +60,8 @@ class GeometryQuantity:
 class GeometryStatement:
     """Whether the filters of one layer are equal in norm, equidistant and orthogonal."""
 
-    network: str = column("name of the network")
-    layer: str = column("name of the layer")
+    network: str = common("network")
+    layer: str = common("layer")
     equal_norms: bool | None = column(
         "whether `norm_cv` is at most its limit; NA where undefined", default=None
     )
@@ -78,8 +78,8 @@ class GeometryStatement:
     cosine_rms: float = column("root mean square cosine", default=math.nan)
     cosine_rms_limit: float = column("upper limit of `cosine_rms` under CWDA", default=math.nan)
     effective_dim: float = column("effective dimension of the blocks of Sigma", default=math.nan)
-    n_filters: int = column("number of filters, n = N'", kw_only=True)
-    dim: int = column("weights per filter, d = N k^2", kw_only=True)
+    n_filters: int = common("n_filters", kw_only=True)
+    dim: int = common("dim", kw_only=True)
     reason: str = column("why nothing is stated, or what was left out; empty otherwise", default="")
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from cwda.answers import Answer, column, rows_field, table_of
+from cwda.answers import Answer, column, common, rows_field, table_of
 from cwda.theory.prediction import RUNG_MEANING
 from cwda.theory.shares import DANGER, between_layers
 
@@ -21,9 +21,9 @@ __all__ = ["CriteriaOverlap", "GlobalPruning", "LayerShare"]
 class LayerShare:
     """What one layer loses at one ratio, under one criterion and rung."""
 
-    network: str = column("name of the network")
-    layer: str = column("name of the layer")
-    criterion: str = column("name of the criterion")
+    network: str = common("network")
+    layer: str = common("layer")
+    criterion: str = common("criterion")
     rung: str = column(RUNG_MEANING)
     ratio: float = column("share of all filters pruned")
     mean: float = column(
@@ -45,8 +45,8 @@ class LayerShare:
     emptied: bool | None = column("whether it takes all filters of the layer", default=None)
     emptied_predicted: float = column("probability that all filters go", default=math.nan)
     danger: bool | None = column(f"whether that is {DANGER:g} or more", default=None)
-    n_filters: int = column("number of filters, n = N'", kw_only=True)
-    dim: int = column("weights per filter, d = N k^2", kw_only=True)
+    n_filters: int = common("n_filters", kw_only=True)
+    dim: int = common("dim", kw_only=True)
     reason: str = column("why a number is missing; empty otherwise", kw_only=True)
 
 
@@ -54,9 +54,9 @@ class LayerShare:
 class CriteriaOverlap:
     """How far two criteria prune the same filters of the network."""
 
-    network: str = column("name of the network")
-    criterion_a: str = column("first criterion of the pair")
-    criterion_b: str = column("second criterion of the pair")
+    network: str = common("network")
+    criterion_a: str = common("criterion_a")
+    criterion_b: str = common("criterion_b")
     rung: str = column(RUNG_MEANING)
     ratio: float = column("share of all filters pruned")
     overlap_predicted: float = column("Jaccard index of the two sets, as predicted")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from cwda.answers import Answer, column
+from cwda.answers import Answer, column, common
 from cwda.formatting import many
 from cwda.numerics.proportions import wilson_interval
 from cwda.theory.prediction import RUNG_MEANING
@@ -26,10 +26,10 @@ _FEWEST_LAYERS = 3
 class ComparedCorrelation:
     """Two criteria in one layer: the coefficient measured, and what one rung predicts."""
 
-    network: str = column("name of the network")
-    layer: str = column("name of the layer")
-    criterion_a: str = column("first criterion of the pair")
-    criterion_b: str = column("second criterion of the pair")
+    network: str = common("network")
+    layer: str = common("layer")
+    criterion_a: str = common("criterion_a")
+    criterion_b: str = common("criterion_b")
     method: str = column("how it is predicted: `closed form` or `simulated`")
     rung: str = column(RUNG_MEANING)
     measured: float = column("Spearman's coefficient of the scores")
@@ -49,8 +49,8 @@ class ComparedCorrelation:
         "the same, adjusted by Holm's method over the layers of one network, method, rung and pair"
     )
     departs: bool | None = column("whether `pvalue_holm` is at most 1 - level")
-    n_filters: int = column("number of filters, n = N'")
-    dim: int = column("weights per filter, d = N k^2")
+    n_filters: int = common("n_filters")
+    dim: int = common("dim")
     reason: str = column("what in the row is undefined, and why; empty otherwise")
 
 

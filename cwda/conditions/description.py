@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from cwda.answers import Answer, column, spread
+from cwda.answers import Answer, column, common, spread
 from cwda.arguments import choose
 from cwda.brief import brief
 from cwda.conditions.built_in.covariance import SHARES, energy_shares
@@ -144,11 +144,11 @@ def _mean_abs_correlation(blocks: Tensor) -> float:
 class LayerDescription:
     """The classical numbers of one layer: a row of the table of `cwda.describe`."""
 
-    network: str = column("Name of the network.")
-    layer: str = column("Path of the parameter, without `.weight`.")
-    n_filters: int = column("Number of filters, $N'$.")
-    dim: int = column("Number of weights of one filter, $d = N k^2$.")
-    n_weights: int = column("Number of weights of the layer, $N' d$.")
+    network: str = common("network")
+    layer: str = common("layer")
+    n_filters: int = common("n_filters")
+    dim: int = common("dim")
+    n_weights: int = common("n_weights")
     weight_mean: float = column("Mean of all weights.", default=math.nan)
     weight_sd: float = column("Standard deviation of all weights.", default=math.nan)
     diagonal_min: float = column(

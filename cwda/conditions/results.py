@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self, SupportsFloat
 
-from cwda.answers import aside, column, columns_of
+from cwda.answers import aside, column, columns_of, common
 from cwda.errors import CwdaError
 from cwda.layers import ConvLayer
 
@@ -84,10 +84,8 @@ def _as_number(value: object, name: str) -> float:
 class ConditionResult:
     """One condition tested in one layer: a row of the table of `cwda.check`."""
 
-    network: str = column(
-        "Name of the network; a second one of the same name is followed by ` (2)`."
-    )
-    layer: str = column("Path of the parameter, without `.weight`.")
+    network: str = common("network")
+    layer: str = common("layer")
     condition: str = column("Name of the condition, such as `mean`.")
     estimate: float = column(
         "Estimate of the quantity that the condition says is small, in units of the weights; "
@@ -122,9 +120,9 @@ class ConditionResult:
         "`inconclusive` if neither, `not applicable` if there is no effect.",
         default="not applicable",
     )
-    n_filters: int = column("Number of filters, $N'$.")
-    dim: int = column("Number of weights of one filter, $d = N k^2$.")
-    n_weights: int = column("Number of weights of the layer, $N' d$.")
+    n_filters: int = common("n_filters")
+    dim: int = common("dim")
+    n_weights: int = common("n_weights")
     method: str = column("Statistic, null distribution and interval.")
     reason: str = column("Why the condition is not applicable; empty otherwise.", default="")
     null_hypothesis: str = aside("The null hypothesis of the test, in words.", default="")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from cwda.answers import Answer, column, table_of
+from cwda.answers import Answer, column, common, table_of
 from cwda.arguments import choose
 from cwda.conditions.results import ConditionResult
 from cwda.numerics.combination import benjamini_hochberg, holm
@@ -24,7 +24,7 @@ __all__ = ["CheckResult", "ConditionCount", "adjusted", "count_verdicts"]
 class ConditionCount:
     """How one network stands with one condition: a row of `CheckResult.summary`."""
 
-    network: str = column("Name of the network.")
+    network: str = common("network")
     condition: str = column("Name of the condition.")
     holds: int = column("Number of layers in which the condition holds.")
     fails: int = column("Number of layers in which it fails.")

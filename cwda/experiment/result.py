@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
-from cwda.answers import Answer, column, rows_field, table_of
+from cwda.answers import Answer, column, common, rows_field, table_of
 from cwda.numerics.ranking.ranks import spearman
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ __all__ = ["Accuracy", "CriteriaPair", "ExperimentResult"]
 class Accuracy:
     """The accuracy of one network: as given, pruned, or pruned and fine-tuned."""
 
-    network: str = column("name of the network")
+    network: str = common("network")
     strategy: str = column('how filters were ranked: "layerwise" or "global"; "none" if not pruned')
     criterion: str = column('the criterion that chose the filters; "none" if not pruned')
     ratio: float = column("share of the filters that was to be pruned")
@@ -45,11 +45,11 @@ class Accuracy:
 class CriteriaPair:
     """How alike two criteria rank and select, and how far their accuracies differ."""
 
-    network: str = column("name of the network")
+    network: str = common("network")
     strategy: str = column('how filters were ranked: "layerwise" or "global"')
     ratio: float = column("share of the filters that was pruned")
-    criterion_a: str = column("the first criterion")
-    criterion_b: str = column("the second criterion")
+    criterion_a: str = common("criterion_a")
+    criterion_b: str = common("criterion_b")
     overlap: float = column("Jaccard index of the filters that both prune, mean over the seeds")
     spearman: float = column(
         "Spearman's coefficient of the scores, median over the layers, mean over the seeds"

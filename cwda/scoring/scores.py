@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from cwda.answers import Answer, column
+from cwda.answers import Answer, column, common
 from cwda.brief import brief
 from cwda.errors import CriterionError, WeightsError
 from cwda.layers import ConvLayer, Network
@@ -96,9 +96,9 @@ def score_network(
 class ScoreRow:
     """The score of one filter."""
 
-    network: str = column("name of the network")
-    layer: str = column("name of the layer")
-    criterion: str = column("name of the criterion")
+    network: str = common("network")
+    layer: str = common("layer")
+    criterion: str = common("criterion")
     filter: int = column("index of the filter in its layer, counted from 0")
     score: float = column("importance score; the filters with the smallest scores go first")
     reason: str = column("why the layer has no scores by this criterion; empty if it has")

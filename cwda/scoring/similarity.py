@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from cwda.answers import Answer, column, spread
+from cwda.answers import Answer, column, common, spread
 from cwda.arguments import require_between, require_ratios
 from cwda.brief import brief
 from cwda.errors import SelectionError
@@ -48,10 +48,10 @@ _METHOD = (
 class SimilarityRow:
     """How alike two criteria rank the filters of one layer."""
 
-    network: str = column("name of the network")
-    layer: str = column("name of the layer")
-    criterion_a: str = column("name of one criterion")
-    criterion_b: str = column("name of the other criterion")
+    network: str = common("network")
+    layer: str = common("layer")
+    criterion_a: str = common("criterion_a")
+    criterion_b: str = common("criterion_b")
     spearman: float = column("Spearman's rank correlation of the scores")
     spearman_low: float = column("lower end of the jackknife interval of `spearman`")
     spearman_high: float = column("upper end of the jackknife interval of `spearman`")
@@ -63,8 +63,8 @@ class SimilarityRow:
         "`overlap_10`, `overlap_30`, ...: Jaccard index of the sets pruned at a ratio of 10 %, "
         "30 %, ...; it is 1/3, not 1/2, when half of the pruned filters are the same at 50 %"
     )
-    n_filters: int = column("number of filters N'")
-    dim: int = column("weights of each filter, d = N k^2")
+    n_filters: int = common("n_filters")
+    dim: int = common("dim")
     method: str = column("how the numbers were computed")
     reason: str = column("why a number is missing; empty otherwise")
 

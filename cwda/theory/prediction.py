@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
-from cwda.answers import Answer, column
+from cwda.answers import Answer, column, common
 from cwda.arguments import choose, require_between
 from cwda.errors import CriterionError
 from cwda.formatting import many
@@ -67,17 +67,17 @@ class Forecast:
 class PredictedCorrelation:
     """Two criteria in one layer, as one rung predicts them."""
 
-    network: str = column("name of the network")
-    layer: str = column("name of the layer")
+    network: str = common("network")
+    layer: str = common("layer")
     criterion_a: str = column("first criterion of the pair, in the order l1, l2, gm, fermat")
-    criterion_b: str = column("second criterion of the pair")
+    criterion_b: str = common("criterion_b")
     rung: str = column(RUNG_MEANING)
     rho: float = column("Pearson correlation of the log-scores; NaN where simulated")
     spearman: float = column("expected Spearman coefficient at this number of filters")
     low: float = column("lower limit of the prediction interval for the coefficient of the layer")
     high: float = column("upper limit of the prediction interval")
-    n_filters: int = column("number of filters, n = N'")
-    dim: int = column("weights per filter, d = N k^2")
+    n_filters: int = common("n_filters")
+    dim: int = common("dim")
     reason: str = column("why there is no prediction; empty otherwise")
 
 

@@ -45,6 +45,9 @@ class Statistic(ABC, Generic[Sums, Result]):
     #: Why a layer has none although images were seen.
     absent: ClassVar[str]
 
+    def __repr__(self) -> str:
+        return f"<statistic {self.name}: {self.meaning}>"
+
     @abstractmethod
     def finish(self, sums: Sums, images: int) -> Result:
         """What is left of the sums over so many images."""
