@@ -52,6 +52,7 @@ OF_A_LAYER = {
     "filter_image": figures.filter_image,
     "qq": figures.qq,
     "score_histogram": figures.score_histogram,
+    "fit_layer": cwda.theory.fit_layer,
 }
 
 
@@ -155,6 +156,16 @@ def refusal(function, *args, **kwargs):
         message = str(error) or "an empty message\n"
     assert "\n" not in message, function
     return message
+
+
+@pytest.mark.parametrize("name", [*OF_A_NETWORK, *OF_A_LAYER])
+def test_weights_that_were_not_saved_are_missed_in_one_line(name, tmp_path):
+    function = OF_A_LAYER.get(name) or public(name)
+    options = OF_A_NETWORK.get(name, {})
+    cwda.describe(cwda.load(ONE)).save(tmp_path / "answer.json")
+    network = cwda.conditions.Description.load(tmp_path / "answer.json").network
+    for source in (network, network[0]):
+        assert "again" in refusal(function, source, **options)
 
 
 @pytest.mark.parametrize("name", [*OF_A_NETWORK, *OF_A_LAYER])

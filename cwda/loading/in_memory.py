@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +20,7 @@ from cwda.loading.modules.content import content_of_module
 from cwda.loading.wrong_types import wrong_type
 from cwda.torch_files.tree import walk
 
-__all__ = ["InMemory", "in_memory"]
+__all__ = ["InMemory", "in_memory", "require_weights"]
 
 InMemory = (
     nn.Module
@@ -47,7 +47,8 @@ def in_memory(source: InMemory, name: str | None = None, options: Options | None
     Raises
     ------
     SourceError
-        If the source is of the wrong type, or options are given where nothing is open.
+        If the source is of the wrong type or has no weights, or options are given where nothing is
+        open.
     UnreadableError
         If it holds no convolution.
     """
@@ -62,7 +63,31 @@ def in_memory(source: InMemory, name: str | None = None, options: Options | None
             )
         return _settled(source, name)
     content = _content(source, name)
-    return network_from(content, name or kind, Provenance(kind, content.format), options)
+    network = network_from(content, name or kind, Provenance(kind, content.format), options)
+    require_weights(network, kind)
+    return network
+
+
+def require_weights(layers: Iterable[ConvLayer], origin: str = "") -> None:
+    """Refuse layers that have shapes only, such as those of an answer that was saved.
+
+    Parameters
+    ----------
+    layers : iterable of ConvLayer
+    origin : str
+        Where their weights came from.
+
+    Raises
+    ------
+    SourceError
+        If the weights of one are not in memory.
+    """
+    for layer in layers:
+        if layer.weight.is_meta:
+            raise SourceError(
+                f"layer {layer.name!r} has a shape but no weights: an answer is saved without "
+                f"them; load {origin or 'its network'} again"
+            )
 
 
 def _is_settled(source: InMemory, options: Options) -> bool:
@@ -74,10 +99,13 @@ def _is_settled(source: InMemory, options: Options) -> bool:
 
 def _settled(source: Any, name: str | None) -> Network:
     if isinstance(source, Network):
+        require_weights(source, source.provenance.source)
         return source if name is None else replace(source, name=name)
     if isinstance(source, ConvLayer):
+        require_weights([source])
         return Network(name or source.name, (source,), Provenance("ConvLayer", "array"))
     layer = layer_from_array(source, name or "array")
+    require_weights([layer])
     copied = replace(layer, weight=layer.weight.detach().cpu().clone())
     return Network(name or "array", (copied,), Provenance(type(source).__name__, "array"))
 

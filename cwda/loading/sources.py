@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from cwda.errors import SourceError
 from cwda.layers import ConvLayer, Network, distinct, layer_from_array
-from cwda.loading.in_memory import InMemory, in_memory
+from cwda.loading.in_memory import InMemory, in_memory, require_weights
 
 # Files, names and downloads are imported only where a source is one: `load` and `load_model`.
 
@@ -78,12 +78,12 @@ def layer_of(source: Source) -> ConvLayer:
     Raises
     ------
     SourceError
-        If the source cannot be read, or its network has several layers.
+        If the source cannot be read or has no weights, or its network has several layers.
     """
-    if isinstance(source, ConvLayer):
-        return source
-    if isinstance(source, np.ndarray | Tensor):
-        return layer_from_array(source)
+    if isinstance(source, ConvLayer | np.ndarray | Tensor):
+        layer = source if isinstance(source, ConvLayer) else layer_from_array(source)
+        require_weights([layer])
+        return layer
     network = network_of(source)
     if len(network) != 1:
         first = f", such as net[{network.layers[0].name!r}]" if len(network) else ""

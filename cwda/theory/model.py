@@ -22,6 +22,7 @@ from cwda.brief import brief
 from cwda.conditions.workspace import Workspace, unfit
 from cwda.errors import CannotFit, CwdaError
 from cwda.layers import ConvLayer
+from cwda.loading.sources import Source, layer_of
 from cwda.numerics.device import resolve_device
 from cwda.numerics.spread import NORMAL_IQR
 from cwda.theory.moments import NormMoments, norm_moments
@@ -195,13 +196,13 @@ class FittedLayer:
         return np.asarray(scales / np.sqrt(np.mean(scales**2)))
 
 
-def fit_layer(layer: ConvLayer, *, device: Device = "auto") -> FittedLayer:
+def fit_layer(source: Source, *, device: Device = "auto") -> FittedLayer:
     """Fit the models of the ladder to one layer.
 
     Parameters
     ----------
-    layer : ConvLayer
-        A layer of 8 filters or more.
+    source : ConvLayer or array
+        One layer, or a source with a single one; of 8 filters or more.
     device : str or torch.device
         Where to compute, in float64; memory stays near that of the filters in float64.
 
@@ -213,6 +214,8 @@ def fit_layer(layer: ConvLayer, *, device: Device = "auto") -> FittedLayer:
     ------
     CannotFit
         If the layer cannot be fitted; its `reason` says why.
+    SourceError
+        If the source cannot be read, or its network has several layers.
 
     Examples
     --------
@@ -221,6 +224,7 @@ def fit_layer(layer: ConvLayer, *, device: Device = "auto") -> FittedLayer:
     >>> fitted.sigma.blocks.shape, bool(abs(fitted.moments.effective_dim - 144) < 10)
     (torch.Size([16, 9, 9]), True)
     """
+    layer = layer_of(source)
     reason = unfit(layer)
     if reason:
         raise CannotFit(layer.name, reason)
