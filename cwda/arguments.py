@@ -7,19 +7,27 @@ import numbers
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import SupportsFloat
+from typing import TYPE_CHECKING, SupportsFloat, TypeVar
 
 from cwda.errors import CwdaError, SelectionError, nearest
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 __all__ = [
     "as_indices",
     "as_list",
+    "as_numbers",
     "as_path",
     "choose",
     "require_between",
     "require_count",
     "require_ratios",
+    "require_type",
 ]
+
+T = TypeVar("T")
 
 
 def as_indices(
@@ -70,6 +78,38 @@ def as_list(values: object, what: str, error: type[CwdaError] = CwdaError) -> li
         if all(isinstance(name, str) for name in names):
             return names
     raise error(f"a {what} is named by a text, several by a list of texts, not {_shown(values)}")
+
+
+def as_numbers(
+    values: object,
+    what: str,
+    low: float = -math.inf,
+    high: float = math.inf,
+    error: type[CwdaError] = CwdaError,
+) -> npt.NDArray[np.float64]:
+    """An array of numbers between two limits, themselves included; NaN passes.
+
+    Raises
+    ------
+    CwdaError
+        If something else is given, or a number lies outside; of the class `error`.
+
+    Examples
+    --------
+    >>> as_numbers([16, 32], "numbers of filters", 1)
+    array([16., 32.])
+    """
+    import numpy as np
+
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError, RuntimeError):
+        raise error(f"{what} are numbers, not {_shown(values)}") from None
+    outside = array[(array < low) | (array > high)]
+    if len(outside):
+        place = f"between {low:g} and {high:g}" if math.isfinite(high) else f"{low:g} or more"
+        raise error(f"{what} are {place}, not {outside[0]:g}")
+    return array
 
 
 def as_path(value: object) -> Path:
@@ -182,6 +222,24 @@ def require_ratios(values: object, least: int = 1) -> tuple[float, ...]:
     if len(ratios) < least:
         raise SelectionError("no pruning ratio given; one or more between 0 and 1 are needed")
     return tuple(require_between(each, 0, 1, "a pruning ratio", SelectionError) for each in ratios)
+
+
+def require_type(value: object, kind: type[T], what: str, error: type[CwdaError] = CwdaError) -> T:
+    """A value of this type.
+
+    Raises
+    ------
+    CwdaError
+        If it is of another; of the class `error`.
+
+    Examples
+    --------
+    >>> require_type("mean *", str, "a text of globs")
+    'mean *'
+    """
+    if not isinstance(value, kind):
+        raise error(f"{what} is needed, not {_shown(value)}")
+    return value
 
 
 def _number(value: object) -> float:

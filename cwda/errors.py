@@ -16,6 +16,7 @@ __all__ = [
     "SelectionError",
     "SourceError",
     "TracingError",
+    "UnknownName",
     "UnreadableError",
     "WeightsError",
     "nearest",
@@ -65,6 +66,12 @@ class CriterionError(CwdaError):
 
 class SelectionError(CwdaError):
     """Filters cannot be selected as asked: impossible ratio, unknown strategy."""
+
+
+class UnknownName(CwdaError, KeyError):  # noqa: N818 (it says what is the case)
+    """A mapping has no member of that name; as a KeyError it ends `in` and `get`."""
+
+    __str__ = ValueError.__str__  # a KeyError would show the message in quotes
 
 
 class PlanError(CwdaError):

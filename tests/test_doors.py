@@ -16,6 +16,10 @@ from torch import nn
 import cwda
 from cwda import coupling, figures  # noqa: F401 (coupling is named below)
 from cwda.layers import Network, Provenance
+from cwda.models.data import ImageData
+from cwda.models.train import Recipe
+from cwda.study import RunState, Standing, StudyResult
+from tests.figures.gallery import GALLERY
 
 RNG = torch.Generator().manual_seed(0)
 WEIGHTS = {
@@ -27,33 +31,29 @@ ONE = {"conv.weight": WEIGHTS["0.weight"]}
 #: Functions that go through the layers of a network, with what else they need.
 OF_A_NETWORK = {
     "applicability": {"criteria": ["l2"]},
+    **{f"conditions.{condition.name}": {} for condition in cwda.conditions.BUILT_IN},
     "check": {"conditions": ["mean", "epsilon"]},
     "describe": {},
     "scoring.dispersion": {"criteria": ["l2"]},
-    "conditions.epsilon": {},
-    "conditions.gaussianity": {},
     "comparison.geometry": {"rungs": ["block"]},
     "global_pruning": {"criteria": ["l2"], "ratios": 0.5, "rungs": ["block"]},
-    "conditions.homogeneity": {},
-    "conditions.independence": {},
-    "conditions.mean": {},
     "theory.predict": {"rungs": ["block"]},
     "scores": {"criteria": ["l1", "l2"]},
     "similarity": {"criteria": ["l1", "l2"], "ratios": 0.5},
     "theory.simulate": {"criteria": ["l1", "l2"], "rungs": ["block"], "draws": 39},
-    "conditions.variance": {},
 }
-OF_A_LAYER = {
-    "block_covariance": cwda.conditions.block_covariance,
-    "joint_normality": cwda.conditions.joint_normality,
-    "normality": cwda.conditions.normality,
-    "covariance": figures.covariance,
-    "covariance_blocks": figures.covariance_blocks,
-    "filter_image": figures.filter_image,
-    "qq": figures.qq,
-    "score_histogram": figures.score_histogram,
-    "fit_layer": cwda.theory.fit_layer,
-}
+#: Functions of one layer.
+OF_A_LAYER = [
+    "conditions.block_covariance",
+    "conditions.joint_normality",
+    "conditions.normality",
+    "figures.covariance",
+    "figures.covariance_blocks",
+    "figures.filter_image",
+    "figures.qq",
+    "figures.score_histogram",
+    "theory.fit_layer",
+]
 
 
 def module():
@@ -126,7 +126,7 @@ def test_several_sources_at_once(sources):
 
 @pytest.mark.parametrize("name", OF_A_LAYER)
 def test_functions_of_a_layer_take_what_has_one(name):
-    function = OF_A_LAYER[name]
+    function = public(name)
     layer = cwda.load(ONE)["conv"]
     for source in (layer, layer.array, ONE, cwda.load(ONE)):
         function(source)
@@ -160,8 +160,7 @@ def refusal(function, *args, **kwargs):
 
 @pytest.mark.parametrize("name", [*OF_A_NETWORK, *OF_A_LAYER])
 def test_weights_that_were_not_saved_are_missed_in_one_line(name, tmp_path):
-    function = OF_A_LAYER.get(name) or public(name)
-    options = OF_A_NETWORK.get(name, {})
+    function, options = public(name), OF_A_NETWORK.get(name, {})
     cwda.describe(cwda.load(ONE)).save(tmp_path / "answer.json")
     network = cwda.conditions.Description.load(tmp_path / "answer.json").network
     for source in (network, network[0]):
@@ -170,37 +169,49 @@ def test_weights_that_were_not_saved_are_missed_in_one_line(name, tmp_path):
 
 @pytest.mark.parametrize("name", [*OF_A_NETWORK, *OF_A_LAYER])
 def test_wrong_sources_are_refused_in_one_line(name):
-    function = OF_A_LAYER.get(name) or public(name)
-    options = OF_A_NETWORK.get(name, {})
+    function, options = public(name), OF_A_NETWORK.get(name, {})
     for source in WRONG:
         assert refusal(function, source, **options), source
 
 
-#: Each public function, and how arguments that work are made.
+#: Public functions, and how arguments that work are made.
 CALLS = {
     **{
-        name: lambda name=name: (public(name), (cwda.load(WEIGHTS),), OF_A_NETWORK[name])
-        for name in OF_A_NETWORK
+        name: lambda name=name: ((cwda.load(WEIGHTS),), OF_A_NETWORK[name]) for name in OF_A_NETWORK
     },
-    **{
-        name: lambda function=function: (function, (cwda.load(ONE),), {})
-        for name, function in OF_A_LAYER.items()
-    },
-    "select": lambda: (cwda.pruning.select, (WEIGHTS, "l2", 0.5), {}),
-    "pruned_indices": lambda: (cwda.pruning.pruned_indices, (WEIGHTS, 0, "l2"), {}),
-    "compare": lambda: (cwda.compare, similarities(), {}),
-    "overview": lambda: (figures.overview, (cwda.check(WEIGHTS),), {}),
-    "effects": lambda: (figures.effects, (cwda.check(WEIGHTS), "mean"), {}),
-    "criteria_matrix": lambda: (figures.criteria_matrix, similarities()[:1], {}),
-    "similarity_map": lambda: (figures.similarity_map, similarities()[:1], {}),
-    "score_histograms": lambda: (figures.score_histograms, (WEIGHTS, ["0"], ["l2"]), {}),
-    "global_shares": lambda: (figures.global_shares, (cwda.global_pruning(WEIGHTS),), {}),
-    "dispersion (figure)": lambda: (figures.dispersion, (cwda.applicability(WEIGHTS),), {}),
-    "predicted_measured": lambda: (
-        figures.predicted_measured,
-        (cwda.compare(*similarities()),),
-        {},
+    **{name: lambda: ((cwda.load(ONE),), {}) for name in OF_A_LAYER},
+    "load": lambda: ((WEIGHTS,), {}),
+    "accuracy": lambda: ((nn.Identity(), (torch.eye(4), torch.arange(4))), {}),
+    "compare": lambda: (similarities(), {}),
+    "report": lambda: ((WEIGHTS, "report.html"), {"chapters": []}),
+    "calibration.calibrate": lambda: (
+        (["mean"],),
+        {"designs": "iid", "sizes": [cwda.calibration.Size(16, 3, 9)], "replicates": 2},
     ),
+    "calibration.read_calibration": lambda: (("calibration.jsonl",), {}),
+    "calibration.to_markdown": lambda: ((cwda.calibration.published(),), {}),
+    "pruning.select": lambda: ((WEIGHTS, "l2", 0.5), {}),
+    "pruning.pruned_indices": lambda: ((WEIGHTS, 0, "l2"), {}),
+    "pruning.overlap": lambda: ((cwda.pruning.select(WEIGHTS, "l2", 0.5),) * 2, {}),
+    "reporting.picture": lambda: ((figures.overview(cwda.check(WEIGHTS)), "caption", "words"), {}),
+    "scoring.get_criterion": lambda: (("l2",), {}),
+    "scoring.register_statistic": lambda: ((cwda.scoring.NEEDS["activations"],), {}),
+    "study.factor_effects": lambda: ((studied(),), {}),
+    "study.plan": lambda: ((Recipe(), ["width"]), {}),
+    "study.run_study": lambda: ((images(), ["width"]), {"folder": "study", "budget": 0.0}),
+    "theory.expected_spearman": lambda: ((0.5, 64), {}),
+    "theory.norm_moments": lambda: ((torch.eye(9).expand(4, 9, 9),), {}),
+    "theory.predict_overlap": lambda: ((np.array([[0.5]]), np.array([[0.5]]), [0.0], [64]), {}),
+    "theory.predict_shares": lambda: (([cwda.theory.ScoreLaw(0.0, 0.0, 0.01)], [64], [32]), {}),
+    "theory.swap_probability": lambda: ((0.5, 0.5), {}),
+    "figures.overview": lambda: ((cwda.check(WEIGHTS),), {}),
+    "figures.effects": lambda: ((cwda.check(WEIGHTS), "mean"), {}),
+    "figures.criteria_matrix": lambda: (similarities()[:1], {}),
+    "figures.similarity_map": lambda: (similarities()[:1], {}),
+    "figures.score_histograms": lambda: ((WEIGHTS, ["0"], ["l2"]), {}),
+    "figures.global_shares": lambda: ((cwda.global_pruning(WEIGHTS),), {}),
+    "figures.dispersion": lambda: ((cwda.applicability(WEIGHTS),), {}),
+    "figures.predicted_measured": lambda: ((cwda.compare(*similarities()),), {}),
 }
 
 
@@ -208,21 +219,40 @@ def similarities():
     return cwda.similarity(WEIGHTS), cwda.theory.predict(WEIGHTS)
 
 
-@pytest.mark.parametrize("name", CALLS)
-def test_wrong_values_are_refused_in_one_line(name):
-    """No argument of any public function ends in a traceback."""
-    function, args, options = CALLS[name]()
-    refused = 0
-    for place, parameter in enumerate(inspect.signature(function).parameters.values()):
-        if parameter.name in ("ax", "on_layer"):
-            continue
-        for value in WRONG_VALUES:
-            if place < len(args):
-                given = (*args[:place], value, *args[place + 1 :])
-                refused += bool(refusal(function, *given, **options))
-            else:
-                refused += bool(refusal(function, *args, **{**options, parameter.name: value}))
-    assert refused
+def images():
+    pixels, labels = torch.zeros(10, 3, 16, 16, dtype=torch.uint8), torch.arange(10)
+    return ImageData(pixels, labels, pixels, labels)
+
+
+def studied():
+    """A study of two networks, tested once each."""
+    standing = {"loss": 1.0, "accuracy": 50.0}
+    weights = {"weights_hold": 0.5, "weights_fail": 0.5, "weights_inconclusive": 0.0}
+    rows, runs = [], []
+    for seed in range(2):
+        which = {"factor": "base", "level": "base", "seed": seed}
+        rows.append(
+            Standing(
+                **which, epoch=1, **standing, network="net", condition="mean", holds=1, fails=1,
+                inconclusive=0, not_applicable=0, **weights, margin=0.1, median_effect=0.1 + seed,
+            )
+        )  # fmt: skip
+        runs.append(
+            RunState(
+                **which, identity=str(seed), status="done", epochs=1, **standing, kept=0.5,
+                recipe="{}",
+            )
+        )  # fmt: skip
+    return StudyResult(tuple(rows), (), level=math.nan, run_rows=tuple(runs))
+
+
+def of_the_gallery(name, monkeypatch):
+    """The arguments with which the gallery draws a figure."""
+    calls = []
+    monkeypatch.setattr(figures, name, lambda *args, **options: calls.append((args, options)))
+    GALLERY[name]()
+    monkeypatch.undo()
+    return calls[0]
 
 
 SHAPE = (1, 8, 9, 9)
@@ -236,6 +266,81 @@ OF_A_MODEL = {
     "remove": lambda folder: (cwda.make_plan(module(), "l2", 0.5, SHAPE), SHAPE),
     "export": lambda folder: (folder / "net.safetensors", SHAPE),
 }
+
+#: Public functions that are not called in the two tests below, and why.
+NOT_CALLED = {
+    "condition": "a decorator: test_decorators_say_what_they_need",
+    "criterion": "a decorator: test_decorators_say_what_they_need",
+    "experiment.run_experiment": "trains: test_experiments_and_images_say_what_they_need",
+    "read_images": "needs files: test_experiments_and_images_say_what_they_need",
+    "theory.score_law": "takes what fit_layer gives; its criteria: tests/theory/test_score_law.py",
+}
+
+
+def functions():
+    """The public functions and conditions that take arguments, each by its shortest name."""
+    rooms = [name for name in cwda.__all__ if inspect.ismodule(getattr(cwda, name))]
+    names = [name for name in cwda.__all__ if name not in rooms]
+    names += [f"{room}.{name}" for room in rooms for name in public(room).__all__]
+    found = {}
+    for name in names:
+        function = public(name)
+        called = inspect.isfunction(function) or isinstance(function, cwda.conditions.Condition)
+        if called and inspect.signature(function).parameters:
+            found.setdefault(id(function), name)
+    return list(found.values())
+
+
+def test_every_public_function_is_called():
+    """A new one needs a call above, or a reason why it has none; a figure is in the gallery."""
+    drawn = [f"figures.{name}" for name in GALLERY]
+    assert not {*functions()} - {*CALLS, *OF_A_MODEL, *drawn, *NOT_CALLED}
+    assert not {*CALLS, *OF_A_MODEL, *NOT_CALLED} - {*functions()}
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in functions() if name not in (*NOT_CALLED, *OF_A_MODEL)]
+)
+def test_wrong_values_are_refused_in_one_line(name, monkeypatch, tmp_path):
+    """No argument of any public function ends in a traceback."""
+    function, figure = public(name), name.rpartition(".")[2]
+    args, options = CALLS[name]() if name in CALLS else of_the_gallery(figure, monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    refused = 0
+    for place, parameter in enumerate(inspect.signature(function).parameters.values()):
+        if parameter.name in ("ax", "on_layer"):
+            continue
+        for value in WRONG_VALUES:
+            if place < len(args):
+                given = (*args[:place], value, *args[place + 1 :])
+                refused += bool(refusal(function, *given, **options))
+            else:
+                refused += bool(refusal(function, *args, **{**options, parameter.name: value}))
+    assert refused
+
+
+def test_decorators_say_what_they_need():
+    for value in (*WRONG_VALUES[:1], *WRONG_VALUES[2:]):
+        assert "name" in refusal(cwda.criterion, value, formula="x")
+    assert "name" in refusal(cwda.criterion, "", formula="x")
+    for value in WRONG_VALUES[:6]:
+        assert refusal(cwda.criterion, "new", formula="x", needs=value)
+        assert refusal(cwda.condition, margin=1, null="", effect="", method="", needs=value)
+    for value in (3, Odd(), None, "x"):
+        assert "function" in refusal(cwda.criterion("new", formula="x"), value)
+        made = cwda.condition(margin=1, null="", effect="", method="")
+        assert "function" in refusal(made, value)
+    assert {"new", ""}.isdisjoint(cwda.criteria())
+
+
+def test_names_in_a_mapping_are_refused_with_the_nearest():
+    assert "did you mean 'mean'" in refusal(lambda: cwda.conditions.CONDITIONS["means"])
+    assert "did you mean 'mean 0.1'" in refusal(lambda: cwda.calibration.DESIGNS["mean 0.11"])
+    for names in (cwda.conditions.CONDITIONS, cwda.calibration.DESIGNS):
+        assert "x" not in names
+        assert names.get("x") is None
+    for value in (2, -1, "x", None, math.nan):
+        assert "mean" in refusal(cwda.calibration.Design, "x", mean=value)
 
 
 @pytest.mark.parametrize("name", OF_A_MODEL)

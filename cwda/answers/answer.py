@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 from cwda.answers import saving
+from cwda.errors import CwdaError
 from cwda.layers import Network
 
 if TYPE_CHECKING:
@@ -122,6 +123,22 @@ class Answer(Generic[Row]):
     #: The type of the rows: a dataclass of `column`s.
     row: ClassVar[type]
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Refuse fields, and columns of the rows, that a file could not give back.
+
+        Raises
+        ------
+        CwdaError
+            If there is one.
+        """
+        super().__init_subclass__(**options)
+        if hasattr(cls, "row"):
+            saving.require_restorable_fields(cls.row)
+        own = vars(cls).get("__annotations__", {})
+        for name, annotation in typing.get_type_hints(cls).items():
+            if name in own and typing.get_origin(annotation) is not ClassVar:
+                saving.require_restorable(cls, name, annotation)
+
     def summary(self) -> pd.DataFrame:
         """The rows in short."""
         raise NotImplementedError
@@ -132,7 +149,15 @@ class Answer(Generic[Row]):
 
     @property
     def network(self) -> Network:
-        """The network analysed; the first of several."""
+        """The network analysed; the first of several.
+
+        Raises
+        ------
+        CwdaError
+            If the answer is about none.
+        """
+        if not self.networks:
+            raise CwdaError(f"this {type(self).__name__} is about no network")
         return self.networks[0]
 
     @cached_property

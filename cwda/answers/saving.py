@@ -24,9 +24,19 @@ from cwda.layers import ConvLayer, Network, Provenance
 if TYPE_CHECKING:
     from cwda.answers.answer import Answer
 
-__all__ = ["as_plain", "from_plain", "load", "save"]
+__all__ = [
+    "as_plain",
+    "from_plain",
+    "load",
+    "require_restorable",
+    "require_restorable_fields",
+    "save",
+]
 
 A = TypeVar("A")
+
+#: Types of single values that come back as they were.
+_PLAIN = (str, int, float, bool, type(None), Path)
 
 #: Numbers that JSON has no sign for.
 _NAMES = {"inf": math.inf, "-inf": -math.inf, "nan": math.nan}
@@ -64,6 +74,8 @@ def load(kind: type[A], path: str | Path) -> A:
         raise CwdaError(f"{path}: no such file; check the path") from None
     except OSError as error:
         raise CwdaError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except CwdaError as error:
+        raise CwdaError(f"{path}: {error}") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise CwdaError(f"{path}: not an answer that cwda saved, or damaged") from None
     raise CwdaError(f"{path}: holds the answer {name!s:.60}, not {kind.__name__}")
@@ -107,13 +119,64 @@ def _value(kind: Any, value: Any) -> Any:
         return Path(value)
     if kind is float:
         return _NAMES[value] if isinstance(value, str) else float(value)
-    if origin is tuple:
-        return tuple(_value(arguments[0], item) for item in value)
+    if origin is tuple and arguments[-1] is not ...:
+        return tuple(_value(*pair) for pair in zip(arguments, value, strict=True))
+    if origin in (tuple, list):
+        return origin(_value(arguments[0], item) for item in value)
     if origin in (dict, Mapping):
         return {key: _value(arguments[1], item) for key, item in value.items()}
     if is_dataclass(kind):
         return from_plain(kind, value)  # type: ignore[arg-type]
     return value
+
+
+def require_restorable(kind: type[Any], name: str, annotation: Any) -> None:
+    """Refuse the annotation of a field whose value a file cannot give back as it was.
+
+    Raises
+    ------
+    CwdaError
+        If it is made of anything but str, int, float, bool, None, Literal, Path, dataclasses, and
+        tuples, lists and mappings of these.
+    """
+    if annotation in _PLAIN:
+        return
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    parts: list[Any] = []
+    if is_dataclass(annotation):
+        if annotation is not kind:
+            require_restorable_fields(annotation)  # type: ignore[arg-type]
+        return
+    if origin is typing.Literal:
+        parts = [type(value) for value in arguments]
+    elif origin in (typing.Union, types.UnionType) and len(arguments) == 2:
+        parts = [each for each in arguments if each is not type(None)]
+        parts *= len(parts) == 1  # which of two types it was, a file does not say
+    elif origin in (tuple, list):
+        parts = [each for each in arguments if each is not ...]
+    elif origin in (dict, Mapping) and arguments[0] is str:
+        parts = [arguments[1]]
+    if not parts:
+        raise CwdaError(
+            f"{kind.__name__}.{name}: a file cannot give back a value of the type {annotation}; "
+            "use str, int, float, bool, Path, X | None, a dataclass, or tuple[X, Y], "
+            "tuple[X, ...], list[X], Mapping[str, X]"
+        )
+    for part in parts:
+        require_restorable(kind, name, part)
+
+
+def require_restorable_fields(kind: type[Any]) -> None:
+    """Refuse a dataclass, such as the rows of an answer, that a file cannot give back.
+
+    Raises
+    ------
+    CwdaError
+        As `require_restorable`.
+    """
+    hints = _hints(kind)  # type: ignore[arg-type]
+    for each in fields(kind):
+        require_restorable(kind, each.name, hints[each.name])
 
 
 def as_plain(value: Any) -> Any:

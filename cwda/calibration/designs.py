@@ -13,9 +13,10 @@ import numpy.typing as npt
 import torch
 from scipy import special
 
+from cwda.arguments import require_between
 from cwda.conditions import BUILT_IN, CONDITIONS, Calibration, Condition
 from cwda.conditions.calibration import LayerSize
-from cwda.errors import CwdaError
+from cwda.errors import CwdaError, UnknownName, nearest
 from cwda.layers import ConvLayer
 from cwda.numerics.crossing import crossing
 
@@ -99,6 +100,11 @@ class Design:
         KS distance of e from the normal law; e is a mixture of two normal laws.
     heavy : bool
         e has Student's t law with 5 degrees of freedom instead.
+
+    Raises
+    ------
+    CwdaError
+        If a parameter is not a number of 0 or more, or the mean is 1 or more.
     """
 
     name: str
@@ -110,9 +116,23 @@ class Design:
     gaussianity: float = 0.0
     heavy: bool = False
 
+    def __post_init__(self) -> None:
+        for name, value in self.parameters.items():
+            if name != "heavy":
+                most = math.nextafter(1, 0) if name == "mean" else math.inf
+                require_between(value, 0, most, f"{name} of a Design", inclusive=True)
+
     def draw(self, size: Size, rng: np.random.Generator) -> ConvLayer:
-        """One layer of this law, n x N x k^2, float64."""
+        """One layer of this law, n x N x k^2, float64.
+
+        Raises
+        ------
+        CwdaError
+            If a layer of this size cannot depart so far.
+        """
         n, channels, positions = size.n_filters, size.channels, size.kernel_size
+        if self._variances(size).min() < 0 or sum(self._weights(size)) > 1:
+            raise CwdaError(f"design {self.name!r}: a layer {size} cannot depart so far")
         within, between = self._weights(size)
         filters = self._noise(rng, (n, channels, positions))
         filters *= math.sqrt(1 - within - between)
@@ -261,7 +281,7 @@ def calibration_of(condition: str) -> Calibration:
     CwdaError
         If it says nothing.
     """
-    calibration = CONDITIONS.named(condition).calibration
+    calibration = CONDITIONS[condition].calibration
     if calibration is None:
         raise CwdaError(f"condition {condition!r} does not say how it is calibrated")
     return calibration
@@ -306,7 +326,7 @@ def alternatives(condition: str) -> list[str]:
     >>> alternatives("mean")
     ['mean 0.05', 'mean 0.1', 'mean 0.2']
     """
-    return [design.name for design in _alternatives(CONDITIONS.named(condition))]
+    return [design.name for design in _alternatives(CONDITIONS[condition])]
 
 
 def _alternatives(condition: Condition) -> Iterator[Design]:
@@ -339,7 +359,10 @@ class ByName(Mapping[str, T]):
         return self._made(tuple(calibrated))
 
     def __getitem__(self, name: str) -> T:
-        return self._members[name]
+        members = self._members
+        if name not in members:
+            raise UnknownName(f"nothing is called {name!r}{nearest(name, members)}")
+        return members[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._members)

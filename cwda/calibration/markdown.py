@@ -8,6 +8,7 @@ from dataclasses import fields
 from textwrap import fill
 from typing import TYPE_CHECKING
 
+from cwda.arguments import require_type
 from cwda.calibration.designs import DESIGNS, Design
 from cwda.calibration.judgement import size_of, summarise
 from cwda.calibration.procedures import PROCEDURES
@@ -84,6 +85,7 @@ def to_markdown(result: CalibrationResult) -> str:
     >>> to_markdown(found).splitlines()[0]
     '# Calibration: the tables'
     """
+    require_type(result, CalibrationResult, "the answer of calibrate, a CalibrationResult,")
     rows = result.table
     versions = ", ".join(f"{name} {version}" for name, version in result.versions.items())
     parts = [_INTRODUCTION.format(seed=result.seed, versions=versions)]

@@ -7,7 +7,7 @@ import itertools
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from cwda._version import __version__
-from cwda.arguments import as_path, choose, require_count
+from cwda.arguments import as_path, choose, require_count, require_type
 from cwda.calibration.blocks import Block, Case, Tallies, Tally, tallies
 from cwda.calibration.designs import DESIGNS, SIZES, Size
 from cwda.calibration.procedure import Draw
@@ -99,6 +99,10 @@ def calibrate(
                                ("seed", seed, 0)):  # fmt: skip
         require_count(value, least, what)
     device = resolve_device(device)
+    require_type(designs, str, "a text with the names of designs, such as 'mean *',")
+    sizes = list(sizes) if isinstance(sizes, Iterable) else [sizes]
+    for size in sizes:
+        require_type(size, Size, "a size of layers, such as Size(64, 16, 9),")
     cases = _cases(choose(procedures, PROCEDURES, "procedure"), designs, sizes)
     path = None if output is None else as_path(output)
     store = Store(path, KIND, {"seed": seed, "cwda": __version__})

@@ -128,6 +128,8 @@ def _indexed(index: Path) -> Content:
     try:
         shards = parse_json(text)["weight_map"]
         files = list(dict.fromkeys(PurePosixPath(str(shard)) for shard in shards.values()))
+    except UnreadableError as error:
+        raise UnreadableError(f"the index: {error}") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise UnreadableError(
             "the index lists no shards (no 'weight_map'); download or copy it again"

@@ -1,17 +1,23 @@
 """Predicted compared with measured: theory meets pruning here and nowhere else."""
 
-from cwda.comparison.applicability import Applicability, applicability
-from cwda.comparison.geometry import GeometryResult, geometry
+from cwda.comparison.applicability import Applicability, LayerApplicability, applicability
+from cwda.comparison.geometry import GeometryQuantity, GeometryResult, GeometryStatement, geometry
 from cwda.comparison.global_pruning import global_pruning
-from cwda.comparison.global_result import GlobalPruning
-from cwda.comparison.results import Comparison
+from cwda.comparison.global_result import CriteriaOverlap, GlobalPruning, LayerShare
+from cwda.comparison.results import ComparedCorrelation, Comparison
 from cwda.comparison.similarity import compare
 
 __all__ = [
     "Applicability",
+    "ComparedCorrelation",
     "Comparison",
+    "CriteriaOverlap",
+    "GeometryQuantity",
     "GeometryResult",
+    "GeometryStatement",
     "GlobalPruning",
+    "LayerApplicability",
+    "LayerShare",
     "applicability",
     "compare",
     "geometry",

@@ -12,6 +12,7 @@ from cwda.conditions.condition import Condition, Figure, Formula, Words, conditi
 from cwda.conditions.description import (
     BlockCovariance,
     Description,
+    LayerDescription,
     block_covariance,
     describe,
     joint_normality,
@@ -38,6 +39,7 @@ __all__ = [
     "Description",
     "Figure",
     "Formula",
+    "LayerDescription",
     "Measurement",
     "Words",
     "Workspace",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from cwda.errors import CwdaError, nearest
+from cwda.errors import CwdaError, UnknownName, nearest
 
 if TYPE_CHECKING:
     from cwda.conditions.condition import Condition
@@ -20,6 +20,15 @@ class Register(Mapping[str, "Condition"]):
         self._members: dict[str, Condition] = {}
 
     def __getitem__(self, name: str) -> Condition:
+        """The condition of a name.
+
+        Raises
+        ------
+        CwdaError
+            If there is none; the message names the nearest.
+        """
+        if name not in self._members:
+            raise UnknownName(f"no condition {name!r} is defined{nearest(name, self._members)}")
         return self._members[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -57,20 +66,7 @@ class Register(Mapping[str, "Condition"]):
         CwdaError
             If there is none of that name.
         """
-        self.named(name)
-        del self._members[name]
-
-    def named(self, name: str) -> Condition:
-        """The condition of a name.
-
-        Raises
-        ------
-        CwdaError
-            If there is none; the message names the nearest.
-        """
-        if name not in self._members:
-            raise CwdaError(f"no condition {name!r} is defined{nearest(name, self._members)}")
-        return self._members[name]
+        del self._members[self[name].name]
 
 
 def _origin(condition: Condition) -> tuple[str, str]:

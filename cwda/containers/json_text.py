@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from cwda.errors import UnreadableError
+
 __all__ = ["parse_json"]
 
 #: Longest header that the reference implementation of safetensors accepts.
@@ -19,7 +21,9 @@ def parse_json(data: bytes) -> Any:
     Raises
     ------
     ValueError
-        If the text is damaged, or larger than any checkpoint's.
+        If the text is damaged.
+    UnreadableError
+        If it is larger than any checkpoint's.
     RecursionError
         If it is nested too deep.
 
@@ -29,8 +33,8 @@ def parse_json(data: bytes) -> Any:
     {'shape': [8, 3]}
     """
     if len(data) > MAX_BYTES:
-        raise ValueError(f"{len(data):,} bytes long")
+        raise UnreadableError(f"JSON of {len(data):,} bytes; refused")
     values = sum(data.count(opening) for opening in (b",", b"[", b"{"))
     if values > MAX_VALUES:
-        raise ValueError(f"more than {MAX_VALUES:,} values")
+        raise UnreadableError(f"JSON of more than {MAX_VALUES:,} values; refused")
     return json.loads(data)

@@ -35,6 +35,8 @@ def _files(listing: bytes) -> list[str]:
     """Names of the shards in order; a layer may lie in several."""
     try:
         named: list[Any] = list(parse_json(listing)["weight_map"].values())
+    except UnreadableError as error:
+        raise UnreadableError(f"the index: {error}") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise UnreadableError(
             "the index lists no shards (no 'weight_map'); download or copy it again"

@@ -1,11 +1,11 @@
 """Importance scores of filters, and how alike the criteria rank them."""
 
 from cwda.scoring.catalogue import DATA_BASED, NORM_BASED, PAPER
-from cwda.scoring.dispersion import DispersionResult, dispersion
+from cwda.scoring.dispersion import DispersionResult, DispersionRow, dispersion
 from cwda.scoring.filters import Filters
 from cwda.scoring.registry import Criterion, Style, criteria, criterion, get_criterion
-from cwda.scoring.scores import ScoresResult, scores
-from cwda.scoring.similarity import SimilarityResult, similarity
+from cwda.scoring.scores import ScoreRow, ScoresResult, scores
+from cwda.scoring.similarity import SimilarityResult, SimilarityRow, similarity
 from cwda.scoring.statistics import NEEDS, Collected, Statistic, collect, register_statistic
 
 __all__ = [
@@ -16,9 +16,12 @@ __all__ = [
     "Collected",
     "Criterion",
     "DispersionResult",
+    "DispersionRow",
     "Filters",
+    "ScoreRow",
     "ScoresResult",
     "SimilarityResult",
+    "SimilarityRow",
     "Statistic",
     "Style",
     "collect",

@@ -123,7 +123,7 @@ def criterion(
     Raises
     ------
     CriterionError
-        If another function has that name already, or a need is unknown.
+        If the name is not a text or another function has it already, or a need is unknown.
 
     Examples
     --------
@@ -137,15 +137,19 @@ def criterion(
     ... def rms(filters):
     ...     return filters.activations.mean_square.sqrt()
     """
+    if not isinstance(name, str) or not name.strip():
+        raise CriterionError(f"the name of a criterion is a text, not {name!r:.60}")
     names = needed(needs)
 
     def register(score: Score) -> Criterion:
+        if not callable(score):
+            raise CriterionError(f"criterion {name!r} needs a function from Filters to scores")
         score = score.score if isinstance(score, Criterion) else score
         present = _REGISTER.get(name)
         # A cell of a notebook that runs again defines the same function anew.
         if present is not None and _origin(present.score) != _origin(score):
             raise CriterionError(f"there is a criterion {name!r} already; choose another name")
-        _REGISTER[name] = Criterion(name, formula, score, names, paper, style)
+        _REGISTER[name] = Criterion(name, str(formula), score, names, paper, style)
         return _REGISTER[name]
 
     return register

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from typing import Any
 
-from cwda.arguments import choose, require_count
+from cwda.arguments import choose, require_count, require_type
 from cwda.models.train import Recipe
 
 __all__ = ["BASE", "FACTORS", "Arm", "Run", "plan"]
@@ -127,7 +127,7 @@ def plan(base: Recipe, factors: Iterable[str | Arm] | None = None, *, seeds: int
     Raises
     ------
     CwdaError
-        If a factor is unknown or there is no seed.
+        If a factor is unknown, there is no seed, or the base is not a recipe.
 
     Examples
     --------
@@ -135,8 +135,13 @@ def plan(base: Recipe, factors: Iterable[str | Arm] | None = None, *, seeds: int
     >>> [(r.arm.level, r.seed) for r in plan(Recipe(), ["width", "augmentation"])]
     [('base', 0), ('8', 0), ('off', 0), ('base', 1), ('32', 0)]
     """
+    require_type(base, Recipe, "a base, such as cwda.study.BASE_RECIPE,")
     levels: dict[str, list[Arm]] = {}
-    for factor in FACTORS if factors is None else factors:
+    if factors is None:
+        factors = FACTORS
+    elif isinstance(factors, str | Arm) or not isinstance(factors, Iterable):
+        factors = [factors]
+    for factor in factors:
         if isinstance(factor, Arm):
             levels.setdefault(factor.factor, []).append(factor)
         else:

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.special import stdtr, stdtrit
 
 from cwda.answers import Answer, column
-from cwda.arguments import require_between
+from cwda.arguments import require_between, require_type
 from cwda.numerics.combination import benjamini_hochberg
 from cwda.study.result import StudyResult
 
@@ -98,10 +98,11 @@ def factor_effects(result: StudyResult, *, level: float = 0.95) -> FactorEffects
     Raises
     ------
     CwdaError
-        If the level is impossible.
+        If the level is impossible, or something else is given than the answer of a study.
     """
     import pandas as pd
 
+    require_type(result, StudyResult, "the answer of run_study, a StudyResult,")
     require_between(level, 0, 1, "level")
     rows = finished(result)
     last = rows[rows["epoch"] == rows["last"]]

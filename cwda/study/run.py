@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn.functional import cosine_similarity
 
-from cwda.arguments import as_path, require_count
+from cwda.arguments import as_path, require_between, require_count, require_type
 from cwda.conditions import check
 from cwda.errors import CwdaError, DivergedError
 from cwda.files import whole_file
@@ -129,7 +129,10 @@ def run_study(
         If a factor is unknown, the folder belongs to a study of other images, or nothing was
         measured.
     """
+    require_type(data, ImageData, "an ImageData, such as cwda.read_images gives,")
+    require_type(base, Recipe, "a base, such as cwda.study.BASE_RECIPE,")
     require_count(seed, 0, "seed")
+    require_between(budget, 0, math.inf, "budget, in seconds,", inclusive=True)
     device = resolve_device(device)
     runs = plan(replace(base, seed=seed), factors, seeds=seeds)
     home = as_path(folder)

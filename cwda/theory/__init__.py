@@ -6,7 +6,7 @@ from cwda.theory.moments import CRITERIA, NormMoments, expected_spearman, norm_m
 from cwda.theory.prediction import PredictedCorrelation, PredictedSimilarity
 from cwda.theory.rungs import BLOCK, DIAGONAL, ISOTROPIC, LADDER, SCALE, SHAPE, Rung
 from cwda.theory.score_law import ScoreLaw, score_law
-from cwda.theory.shares import predict_overlap, predict_shares
+from cwda.theory.shares import Shares, predict_overlap, predict_shares
 from cwda.theory.simulation import simulate
 from cwda.theory.swaps import swap_probability
 
@@ -24,6 +24,7 @@ __all__ = [
     "PredictedSimilarity",
     "Rung",
     "ScoreLaw",
+    "Shares",
     "expected_spearman",
     "fit_layer",
     "norm_moments",

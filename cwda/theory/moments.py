@@ -12,6 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from cwda.arguments import require_between, require_count
+from cwda.errors import CwdaError
+
 __all__ = [
     "CRITERIA",
     "NormMoments",
@@ -37,7 +40,12 @@ def expected_spearman(rho: float, n: int) -> float:
     rho : float
         Pearson correlation of the (log-)scores, -1 to 1.
     n : int
-        Number of filters.
+        Number of filters, 2 or more.
+
+    Raises
+    ------
+    CwdaError
+        If rho or n is impossible.
 
     References
     ----------
@@ -48,6 +56,8 @@ def expected_spearman(rho: float, n: int) -> float:
     >>> round(expected_spearman(math.sqrt(1 / (math.pi - 2)), 10**9), 3)
     0.93
     """
+    require_between(rho, -1, 1, "rho, a correlation,", inclusive=True)
+    require_count(n, 2, "n, the number of filters,")
     return 6 / (math.pi * (n + 1)) * (math.asin(rho) + (n - 2) * math.asin(rho / 2))
 
 
@@ -105,12 +115,20 @@ def norm_moments(blocks: Tensor) -> NormMoments:
     -------
     NormMoments
 
+    Raises
+    ------
+    CwdaError
+        If the blocks are not such a tensor.
+
     Examples
     --------
     >>> moments = norm_moments(torch.eye(9).expand(64, 9, 9))
     >>> round(moments.effective_dim), round(moments.covariance_relative * 2 * 576, 9)
     (576, 1.0)
     """
+    square = isinstance(blocks, Tensor) and blocks.ndim == 3 and blocks.shape[1] == blocks.shape[2]
+    if not square:
+        raise CwdaError("the blocks of Sigma are a tensor of shape N x k^2 x k^2")
     blocks = blocks.double()
     variances = blocks.diagonal(dim1=1, dim2=2)
     sd = variances.clamp(min=0).sqrt()

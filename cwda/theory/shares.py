@@ -11,13 +11,14 @@ within a layer, whole layers go first.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy import special
 
+from cwda.arguments import as_numbers, require_between, require_type
 from cwda.brief import brief
 from cwda.errors import CwdaError
 from cwda.numerics.crossing import crossing
@@ -118,11 +119,19 @@ def predict_shares(
     >>> shares.share.round(3).tolist(), shares.low.round(3).tolist()
     ([[0.819, 0.181]], [[0.748, 0.119]])
     """
-    if normalise not in NORMALISATIONS:
+    if not isinstance(normalise, str | None) or normalise not in NORMALISATIONS:
         names = ", ".join(repr(name) for name in NORMALISATIONS)
         raise CwdaError(f"no theory of scores normalised by {normalise!r}; known are {names}")
-    n = np.asarray(n_filters, dtype=np.float64)
-    total, counts = n.sum(), np.asarray(pruned, dtype=np.float64)
+    require_between(level, 0, 1, "level")
+    laws = list(laws) if isinstance(laws, Iterable) else [laws]
+    for law in laws:
+        require_type(law, ScoreLaw, "a law of scores, such as score_law gives,")
+    n, counts = as_numbers(n_filters, "numbers of filters", 1), as_numbers(pruned, "numbers pruned")
+    if n.shape != (len(laws),) or counts.ndim != 1:
+        raise CwdaError(
+            f"{len(laws)} laws need as many numbers of filters, and a list of numbers pruned"
+        )
+    total = n.sum()
     if not len(laws) or not ((counts >= 0) & (counts <= total)).all():
         raise CwdaError(f"of {int(total)} filters in {len(laws)} layers, {pruned} cannot go")
     places = [NORMALISATIONS[normalise](law) for law in laws]
@@ -191,6 +200,11 @@ def predict_overlap(
     ndarray
         (numbers,); NaN where nothing is pruned.
 
+    Raises
+    ------
+    CwdaError
+        If a share or correlation is impossible, or the shapes do not fit.
+
     Examples
     --------
     Independent criteria that prune half of one layer have a third of their filters in common:
@@ -199,8 +213,13 @@ def predict_overlap(
     >>> predict_overlap(half, half, [0.0], [64]).round(4).tolist()
     [0.3333]
     """
-    n = np.asarray(n_filters, dtype=np.float64)
-    both = bivariate_normal_cdf(special.ndtri(share_a), special.ndtri(share_b), np.asarray(rho)) @ n
+    share_a, share_b = as_numbers(share_a, "shares", 0, 1), as_numbers(share_b, "shares", 0, 1)
+    n, rho = as_numbers(n_filters, "numbers of filters", 1), as_numbers(rho, "correlations", -1, 1)
+    if share_a.ndim != 2 or not share_a.shape == share_b.shape == (len(share_a), *n.shape):
+        raise CwdaError("shares are arrays, numbers pruned x layers, with one n_l for each layer")
+    if rho.shape != n.shape:
+        raise CwdaError(f"{n.size} layers need as many correlations, not {rho.size}")
+    both = bivariate_normal_cdf(special.ndtri(share_a), special.ndtri(share_b), rho) @ n
     either = (share_a + share_b) @ n - both
     return np.divide(both, either, out=np.full_like(both, np.nan), where=either > 0)
 

@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
+from cwda.arguments import as_numbers
 from cwda.errors import CwdaError
 from cwda.theory.model import FittedLayer
 from cwda.theory.score_law import ScoreLaw
@@ -95,7 +96,7 @@ def swap_probability(ratio: Array | float, reliability: Array | float) -> Array:
     >>> swap_probability(0.5, [0.0, 0.5, 0.9, 1.0]).round(3).tolist()
     [0.5, 0.27, 0.061, 0.0]
     """
-    r, reliability = np.asarray(ratio, float), np.asarray(reliability, float)
+    r, reliability = as_numbers(ratio, "ratios"), as_numbers(reliability, "reliabilities")
     if not ((r > 0) & (r < 1)).all():
         raise CwdaError(f"a pruning ratio lies between 0 and 1, not {ratio}")
     if not ((reliability >= 0) & (reliability <= 1)).all():

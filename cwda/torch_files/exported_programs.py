@@ -150,6 +150,8 @@ def _json(archive: Archive, entry: str) -> Any:
     text = archive.read(entry)
     try:
         return parse_json(text)
+    except UnreadableError:
+        raise
     except (ValueError, RecursionError) as error:
         raise UnreadableError(_DAMAGED.format(reason_of(error))) from None
 

@@ -1,19 +1,24 @@
 """Answers: rows, tables, and files that give the same answer back."""
 
+import importlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import ClassVar
+from dataclasses import dataclass, fields, make_dataclass, replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
+import cwda
 from cwda.answers import Answer, aside, column, columns_of, rows_field, spread, table_of
 from cwda.errors import CwdaError
 from cwda.layers import ConvLayer, Network, Provenance
+from tests import tables
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,11 @@ class Size:
 class Pair:
     a: str = column("one")
     agree: bool | None = column("whether both agree", default=None)
+
+
+@dataclass(frozen=True)
+class Lost:
+    odd: complex
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -123,3 +133,69 @@ def test_other_answers_missing_files_and_wrong_names_get_one_line(answer, tmp_pa
 
     with pytest.raises(CwdaError, match="holds the answer Sizes, not Other"):
         Other.load(tmp_path / "a.json")
+
+
+def made_with(annotation, *, of_the_row):
+    """A class of answers with a field, or a column, of this annotation."""
+    row = make_dataclass("Line", [("odd", annotation)]) if of_the_row else Pair
+    own = {} if of_the_row else {"odd": annotation}
+    return dataclass(frozen=True, eq=False, repr=False)(
+        type("Lines", (Answer,), {"row": row, "__annotations__": own})
+    )
+
+
+@pytest.mark.parametrize("of_the_row", [True, False])
+def test_a_class_with_fields_that_a_file_cannot_give_back_is_refused(of_the_row):
+    for annotation in (set[str], tuple, list, Any, int | str, Mapping[int, str], Decimal):
+        with pytest.raises(CwdaError, match=r"\.odd: a file cannot give back") as refused:
+            made_with(annotation, of_the_row=of_the_row)
+        assert "\n" not in str(refused.value)
+    with pytest.raises(CwdaError, match=r"Lost\.odd: a file cannot give back"):
+        made_with(Lost, of_the_row=of_the_row)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value"),
+    [
+        (tuple[float, int], (math.inf, 2)),
+        (tuple[int, ...], (1, 2, 3)),
+        (list[tuple[str, float]], [("a", 0.5), ("b", -math.inf)]),
+        (Mapping[str, list[int]], {"a": [1]}),
+        (Literal["a", "b"], "b"),
+        (Pair | None, Pair("a", True)),
+        (tuple[Path, Pair], (Path("a"), Pair("b"))),
+    ],
+)
+@pytest.mark.parametrize("of_the_row", [True, False])
+def test_values_come_back_of_the_same_type(annotation, value, of_the_row, tmp_path):
+    kind = made_with(annotation, of_the_row=of_the_row)
+    if of_the_row:
+        saved = kind((kind.row(value),), (), level=0.9)
+    else:
+        saved = kind((), (), level=0.9, odd=value)
+    saved.save(tmp_path / "a.json")
+    back = kind.load(tmp_path / "a.json")
+    assert repr(back.rows[0].odd if of_the_row else back.odd) == repr(value)
+
+
+def test_an_answer_about_no_network_says_so():
+    with pytest.raises(CwdaError, match="is about no network"):
+        _ = cwda.scoring.dispersion([1.0, 2.0, 4.0]).network
+
+
+def test_answers_and_their_rows_are_public():
+    for name, kind in tables.answers().items():
+        room = importlib.import_module(f"cwda.{name.split('.')[1]}")
+        rows = [part.metadata["row"] for part in fields(kind) if "row" in part.metadata]
+        for public in (kind, kind.row, *rows):
+            assert public.__name__ in room.__all__, name
+
+
+def test_the_reason_why_an_answer_is_refused_is_kept(answer, tmp_path):
+    path = tmp_path / "a.json"
+    answer.save(path)
+    content = json.loads(path.read_text())
+    content["networks"][0]["layers"][0]["shape"] = [8, 3]
+    path.write_text(json.dumps(content))
+    with pytest.raises(CwdaError, match=r"a\.json: layer 'conv1': a convolution's weight has 3"):
+        Sizes.load(path)

@@ -63,7 +63,7 @@ def _counts_table(counts: Sequence[ConditionCount]) -> Table:
 
 
 def _all_conditions(rows: Sequence[ConditionResult], counts: Sequence[ConditionCount]) -> Table:
-    table = layer_table([Column(CONDITIONS.named(count.condition).short) for count in counts])
+    table = layer_table([Column(CONDITIONS[count.condition].short) for count in counts])
     width = len(counts)
     for start in range(0, len(rows), width):
         cells = rows[start : start + width]

@@ -43,7 +43,7 @@ def _methods(subject: Subject) -> list[Block]:
             [[row.condition, number(row.margin), row.method] for row in first],
             "Statistic, null distribution and interval of each condition.",
         ),
-        Note([f"{CONDITIONS.named(row.condition).words.reading} " for row in first]),
+        Note([f"{CONDITIONS[row.condition].words.reading} " for row in first]),
         Paragraph(
             "P-values are adjusted over the layers of one network and condition by Holm's method. "
             "All computation is in float64."

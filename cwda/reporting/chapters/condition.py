@@ -39,7 +39,7 @@ PANELS = 4
 def _chapters(report: Report) -> Iterator[Chapter]:
     """For each: what is asked, how the effect is estimated and read, and its size in each layer."""
     for name in report.conditions:
-        about = CONDITIONS.named(name)
+        about = CONDITIONS[name]
         yield Chapter(about.words.title, partial(_blocks, about))
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
+from cwda.arguments import as_list, require_type
 from cwda.errors import CriterionError, nearest
 from cwda.layers import turn
 from cwda.scoring.statistics.followers import Followers
@@ -135,7 +136,7 @@ def register_statistic(statistic: S) -> S:
     Raises
     ------
     CriterionError
-        If another class has that name already.
+        If it is not a statistic, or another class has that name already.
 
     Examples
     --------
@@ -148,6 +149,8 @@ def register_statistic(statistic: S) -> S:
     >>> register_statistic(Peaks()).name
     'peaks'
     """
+    known: type = Statistic  # abstract, which mypy takes for no type of a value
+    require_type(statistic, known, "a statistic, such as Peaks(),", CriterionError)
     present = NEEDS.get(statistic.name)
     # A cell of a notebook that runs again defines the same class anew.
     if present is not None and _origin(present) != _origin(statistic):
@@ -170,9 +173,9 @@ def needed(needs: Needs) -> frozenset[str]:
     CriterionError
         If one is not in the register.
     """
-    several = [needs] if isinstance(needs, str | Statistic) else list(needs)
-    names = {need.name if isinstance(need, Statistic) else need for need in several}
-    for name in names:
+    several = needs if isinstance(needs, Iterable) and not isinstance(needs, str) else [needs]
+    names = [need.name if isinstance(need, Statistic) else need for need in several]
+    for name in as_list(names, "need of a criterion", CriterionError):
         if name not in NEEDS:
             raise CriterionError(f"nothing called {name!r} can be collected{nearest(name, NEEDS)}")
     return frozenset(names)
