@@ -25,8 +25,8 @@ from cwda.comparison.results import ComparedCorrelation, Comparison
 from cwda.errors import CwdaError
 from cwda.numerics.combination import holm
 from cwda.scoring.similarity import SimilarityResult, SimilarityRow
-from cwda.theory.moments import CRITERIA
 from cwda.theory.prediction import PredictedCorrelation, PredictedSimilarity
+from cwda.theory.score_law import CRITERIA
 
 __all__ = ["compare"]
 

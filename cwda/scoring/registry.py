@@ -18,6 +18,7 @@ __all__ = [
     "Criteria",
     "Criterion",
     "Style",
+    "arrange",
     "criteria",
     "criterion",
     "get_criterion",
@@ -156,8 +157,15 @@ def _origin(score: Score) -> tuple[str, str]:
 
 
 def registered() -> list[Criterion]:
-    """All criteria: those that need the weights alone first, otherwise as they were defined."""
-    return sorted(_REGISTER.values(), key=lambda criterion: bool(criterion.needs))
+    """All criteria: those of the package in their order, then the users' own."""
+    return list(_REGISTER.values())
+
+
+def arrange(first: Iterable[Criterion]) -> None:
+    """Put these criteria first, in this order."""
+    others = dict(_REGISTER)
+    _REGISTER.clear()
+    _REGISTER.update({criterion.name: criterion for criterion in first} | others)
 
 
 def criteria() -> dict[str, str]:
@@ -197,15 +205,16 @@ def resolve(criteria: Criteria, fewest: int = 1) -> list[Criterion]:
     Raises
     ------
     CriterionError
-        If one is unknown or named twice, or there are fewer than `fewest`.
+        If one is unknown, two share one name, or there are fewer than `fewest`.
     """
     given = criteria
     if isinstance(given, str | Criterion) or not isinstance(given, Iterable):
         given = [given]
-    resolved = [c if isinstance(c, Criterion) else get_criterion(c) for c in given]
-    names = [criterion.name for criterion in resolved]
-    if len(set(names)) < len(names):
-        raise CriterionError(f"a criterion is named twice: {', '.join(names)}")
-    if len(resolved) < fewest:
-        raise CriterionError(f"{fewest} criteria or more are needed, not {len(resolved)}")
-    return resolved
+    by_name: dict[str, Criterion] = {}
+    for one in given:
+        criterion = one if isinstance(one, Criterion) else get_criterion(one)
+        if by_name.setdefault(criterion.name, criterion) is not criterion:
+            raise CriterionError(f"two criteria are called {criterion.name!r}; rename yours")
+    if len(by_name) < fewest:
+        raise CriterionError(f"{fewest} criteria or more are needed, not {len(by_name)}")
+    return list(by_name.values())

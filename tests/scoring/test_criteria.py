@@ -1,6 +1,7 @@
 """Criteria against naive loops, and the register."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,9 @@ from scipy.spatial.distance import cdist
 from cwda.errors import CriterionError, WeightsError
 from cwda.layers import ConvLayer
 from cwda.scoring import NORM_BASED, PAPER, Filters, criteria, criterion, get_criterion, similarity
+from cwda.scoring.catalogue import BUILT_IN
 from cwda.scoring.norms import fermat, gm, gm_cityblock, l1, l2, random
-from cwda.scoring.registry import _REGISTER, registered, style_of
+from cwda.scoring.registry import _REGISTER, arrange, registered, resolve, style_of
 from tests.helpers.networks import layer_of, random_layer
 
 
@@ -153,6 +155,28 @@ def test_a_user_adds_a_criterion():
     assert criteria()["linf"] == "again"
     with pytest.raises(CriterionError, match="'l2' already"):
         criterion("l2", formula="another")(linf)
+
+
+@pytest.mark.usefixtures("register")
+def test_the_criteria_of_the_package_come_first_in_their_order_whichever_was_defined_first():
+    own = criterion("own", formula="-")(lambda filters: filters.values[:, 0])
+    arrange([gm, l1])
+    assert registered()[:2] == [gm, l1]
+    assert registered()[-1] is own
+
+
+def test_the_criteria_of_the_package_are_those_of_its_files():
+    files = [each for each in registered() if each.score.__module__.startswith("cwda.scoring.")]
+    assert files == [*BUILT_IN]
+
+
+def test_a_criterion_counts_once_and_a_name_has_one_meaning():
+    assert resolve([l2, "l1", "l2", l2]) == [l2, l1]
+    other = replace(l2, score=l1.score)
+    with pytest.raises(CriterionError, match="two criteria are called 'l2'"):
+        resolve(["l2", other])
+    with pytest.raises(CriterionError, match="2 criteria or more are needed, not 1"):
+        similarity(random_layer(), ["l1", "l1"])
 
 
 @pytest.mark.usefixtures("register")

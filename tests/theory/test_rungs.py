@@ -79,8 +79,9 @@ def test_rungs_are_chosen_once_in_the_order_of_the_ladder():
         ([replace(WIDE, name="block")], "two rungs are called 'block'"),
         ([WIDE, replace(WIDE, words="other")], "two rungs are called 'wide'"),
         ([], "no rung given"),
-        (3, "a rung is named by a text"),
-        ([3], "a rung is named by a text"),
+        (3, "a rung is named by a text.*, not 3$"),
+        (["scale", 3], "a rung is named by a text.*, not 3$"),
+        ([[BLOCK]], "a rung is named by a text.*, not an object of type list$"),
     ],
 )
 def test_rungs_that_cannot_be_chosen(rungs, message):

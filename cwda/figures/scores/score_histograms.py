@@ -30,7 +30,7 @@ FEW = 6
 def score_histograms(
     source: Source,
     layers: str | int | Sequence[str | int] | None = None,
-    criteria: Sequence[str] = CRITERIA,
+    criteria: Criteria = CRITERIA,
     *,
     ax: npt.ArrayLike | None = None,
     device: Device = "auto",
@@ -43,7 +43,7 @@ def score_histograms(
         What to draw: a name, file, Module, layer or array N x k^2 x N'.
     layers : sequence of str or int, optional
         Names or positions; six, evenly spaced in depth, by default.
-    criteria : sequence of str
+    criteria : str, Criterion or sequence of these
         Names of `cwda.criteria()`.
     ax : array of Axes, optional
         Where to draw: one for each layer and criterion, row by row, such as
