@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from cwda.arguments import as_list
-from cwda.errors import CriterionError, nearest
+from cwda.errors import CriterionError, CwdaError, nearest, reason_of
 from cwda.scoring.filters import Filters
 from cwda.scoring.statistics.statistic import Needs, needed
 
@@ -75,7 +75,7 @@ class Criterion:
         CriterionError
             If the criterion does not give one finite score for each filter.
         """
-        scores = torch.as_tensor(self.score(filters)).to(filters.values)
+        scores = self._computed(filters).to(filters.values)
         if scores.shape != filters.values.shape[:1]:
             raise CriterionError(
                 f"criterion {self.name!r} gives scores of shape {tuple(scores.shape)} for the "
@@ -84,6 +84,31 @@ class Criterion:
         if not bool(scores.isfinite().all()):
             raise CriterionError(
                 f"criterion {self.name!r} gives scores of {filters.name!r} that are not finite"
+            )
+        return scores
+
+    def _computed(self, filters: Filters) -> Tensor:
+        """What its function gives; where a user's own fails, a line that says in which layer."""
+        ours = self.score.__module__.startswith("cwda.")
+        try:
+            values = self.score(filters)
+        except (CwdaError, MemoryError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:
+            if ours:
+                raise
+            raise CriterionError(
+                f"criterion {self.name!r} fails in {filters.name!r} "
+                f"({type(error).__name__}: {reason_of(error)})"
+            ) from error
+        try:
+            scores = torch.as_tensor(values).detach()
+        except (TypeError, ValueError, RuntimeError):
+            scores = None
+        if scores is None or scores.is_complex():
+            kind = type(values).__name__ if scores is None else "complex numbers"
+            raise CriterionError(
+                f"criterion {self.name!r} gives {kind}, not one real score for each filter"
             )
         return scores
 

@@ -16,6 +16,7 @@ from cwda.figures.drawing.text import fitted
 from cwda.figures.scores.score_histogram import LAWS, draw_scores, score_and_fit
 from cwda.layers import ConvLayer
 from cwda.loading.sources import Source, network_of
+from cwda.scoring.registry import Criteria
 from cwda.scoring.scores import LayerScores
 from cwda.theory import CRITERIA
 from cwda.theory.model import FittedLayer
