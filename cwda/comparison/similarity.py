@@ -239,7 +239,9 @@ def _reason(
     if predicted and math.isnan(predicted.spearman):
         reasons.append(f"predicted: {predicted.reason}")
     if not reasons and math.isnan(z):
-        reasons.append("the prediction interval is narrower than a step of the coefficient: no z")
+        reasons.append(
+            "no z-score: the prediction interval is narrower than a step of the coefficient"
+        )
     return "; ".join(reasons)
 
 

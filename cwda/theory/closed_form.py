@@ -53,7 +53,7 @@ def predict(
     device: Device = "auto",
     progress: bool = True,
 ) -> PredictedSimilarity:
-    """Predict the Spearman coefficient of each two criteria in each layer, in closed form.
+    """Predict the Spearman coefficient of every pair of criteria in each layer, in closed form.
 
     Parameters
     ----------

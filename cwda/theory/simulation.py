@@ -52,7 +52,7 @@ def simulate(
     seed: int = 0,
     progress: bool = True,
 ) -> PredictedSimilarity:
-    """Predict the Spearman coefficient of each two criteria in each layer, by simulation.
+    """Predict the Spearman coefficient of every pair of criteria in each layer, by simulation.
 
     Parameters
     ----------

@@ -66,7 +66,8 @@ def _network(subject: Subject) -> list[Block]:
     blocks: list[Block] = [
         picture(
             figures.similarity_map(result),
-            f"Spearman's coefficient of each two criteria in each layer of {subject.network.name}.",
+            f"Spearman's coefficient of every pair of criteria in each layer of "
+            f"{subject.network.name}.",
             f"Heat map of {len(subject.network)} layers by {len(measured)} pairs of criteria; "
             f"medians from {number(measured['median'].min())} to "
             f"{number(measured['median'].max())}.",
