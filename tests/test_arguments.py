@@ -68,6 +68,13 @@ def test_one_criterion_named_twice_is_one(net, function):
             function(net, twice)
 
 
+def test_every_door_counts_a_criterion_once(net):
+    for function in (cwda.scores, cwda.scoring.dispersion, cwda.applicability, cwda.global_pruning):
+        _same_table(function(net, ["l2", L2, "l1", "l2"]), function(net, [L2, "l1"]))
+    assert figures.score_histograms(net, [0], ["l1", L1]).shape == (1, 1)
+    assert figures.score_histograms(net, [0], "l1").shape == (1, 1)
+
+
 def test_conditions_are_chosen_by_name_or_as_objects(net):
     checked = cwda.check(net, ["mean", MEAN], margins={MEAN: 0.2})
     _same_table(checked, cwda.check(net, "mean", margins={"mean": 0.2}))

@@ -16,7 +16,7 @@ from cwda.figures.drawing.text import fitted
 from cwda.figures.scores.score_histogram import LAWS, draw_scores, score_and_fit
 from cwda.layers import ConvLayer
 from cwda.loading.sources import Source, network_of
-from cwda.scoring.registry import Criteria
+from cwda.scoring.registry import Criteria, resolve
 from cwda.scoring.scores import LayerScores
 from cwda.theory import CRITERIA
 from cwda.theory.model import FittedLayer
@@ -75,8 +75,9 @@ def score_histograms(
     (2, 2)
     """
     network_layers = _layers(source, layers)
-    prepared = [score_and_fit(layer, criteria, device) for layer in network_layers]
-    rows, columns = len(network_layers), len(criteria)
+    resolved = resolve(criteria)
+    prepared = [score_and_fit(layer, resolved, device) for layer in network_layers]
+    rows, columns = len(network_layers), len(resolved)
     height = 36 + 8 / rows
     layout = {"height": height, "margins": Margins(10, 2, 10, 14), "gaps": (0.24, 0.62)}
     with panel_canvas(ax, rows * columns, columns=columns, **layout) as flat:
