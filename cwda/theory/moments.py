@@ -16,15 +16,11 @@ from cwda.arguments import require_between, require_count
 from cwda.errors import CwdaError
 
 __all__ = [
-    "CRITERIA",
     "NormMoments",
     "arcsine_kernel",
     "expected_spearman",
     "norm_moments",
 ]
-
-#: The norm-based criteria, in the order of tables.
-CRITERIA = ("l1", "l2", "gm", "fermat")
 
 #: E |x| of a standard normal x.
 MEAN_ABSOLUTE = math.sqrt(2 / math.pi)
