@@ -203,6 +203,7 @@ CALLS = {
     "theory.norm_moments": lambda: ((torch.eye(9).expand(4, 9, 9),), {}),
     "theory.predict_overlap": lambda: ((np.array([[0.5]]), np.array([[0.5]]), [0.0], [64]), {}),
     "theory.predict_shares": lambda: (([cwda.theory.ScoreLaw(0.0, 0.0, 0.01)], [64], [32]), {}),
+    "theory.score_law": lambda: ((cwda.theory.fit_layer(ONE), "l2"), {}),
     "theory.swap_probability": lambda: ((0.5, 0.5), {}),
     "figures.overview": lambda: ((cwda.check(WEIGHTS),), {}),
     "figures.effects": lambda: ((cwda.check(WEIGHTS), "mean"), {}),
@@ -273,7 +274,6 @@ NOT_CALLED = {
     "criterion": "a decorator: test_decorators_say_what_they_need",
     "experiment.run_experiment": "trains: test_experiments_and_images_say_what_they_need",
     "read_images": "needs files: test_experiments_and_images_say_what_they_need",
-    "theory.score_law": "takes what fit_layer gives; its criteria: tests/theory/test_score_law.py",
 }
 
 

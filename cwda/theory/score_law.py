@@ -28,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from cwda.arguments import choose
+from cwda.arguments import choose, require_type
 from cwda.errors import CriterionError
 from cwda.theory.model import FittedLayer
 from cwda.typing import Named
@@ -263,5 +263,6 @@ def score_law(fitted: FittedLayer, criterion: str | Named) -> ScoreLaw:
     >>> round(score_law(BLOCK(fitted), "l2").cv, 3)
     0.029
     """
+    require_type(fitted, FittedLayer, "a layer that fit_layer has fitted")
     (name,) = choose([criterion], LAWS, "criterion", CriterionError)
     return LAWS[name](fitted)
