@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 
 import click
@@ -11,9 +9,9 @@ import click
 from cwda.cli.messages import note
 from cwda.cli.options import PATH, device_option, margin_option, option, verdict_level_option
 from cwda.cli.sources import SOURCES, Sources, source_options
-from cwda.cli.verb import verb
+from cwda.cli.verb import command_line, verb
 
-__all__ = ["command_line", "report"]
+__all__ = ["report"]
 
 
 @verb(
@@ -81,16 +79,8 @@ def report(
             trajectory=trajectory,
             paper="us-letter" if paper == "us-letter" else "a4",
             date="" if no_date else date,
-            command=command_line("cwda report"),
+            command=command_line(),
             device=device,
         )
         note(f"wrote {output}")
     sources.finish()
-
-
-def command_line(command: str) -> str:
-    """The command as it was typed, for a reader who wants to run it again."""
-    words = sys.argv[1:]
-    if words[:1] == command.split()[1:]:
-        words = words[1:]
-    return " ".join([command, *map(shlex.quote, words)])
