@@ -320,7 +320,8 @@ def _alternatives(condition: Condition) -> Iterator[Design]:
         name = f"{condition.name} {factor * condition.margin:g}"
         effect = float(name.split()[1])
         if parameter:
-            yield replace(Design(name), **{parameter: effect})
+            changed: dict[str, Any] = {parameter: effect}
+            yield Design(name, **changed)
         else:
             yield Departure(name, condition=condition.name, effect=effect)
 

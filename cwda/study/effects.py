@@ -12,6 +12,7 @@ from scipy.special import stdtr, stdtrit
 
 from cwda.answers import Answer, column
 from cwda.arguments import require_between
+from cwda.choices import JUDGED
 from cwda.numerics.combination import benjamini_hochberg
 from cwda.study.result import StudyResult
 
@@ -129,8 +130,8 @@ def finished(result: StudyResult) -> pd.DataFrame:
     key = ["factor", "level", "seed"]
     facts = done[[*key, "epochs", "kept"]].rename(columns={"epochs": "last"})
     rows = result.table.merge(facts, on=key)
-    tested = rows[["holds", "fails", "inconclusive"]].sum(axis=1)
-    for verdict in ("holds", "fails", "inconclusive"):
+    tested = rows[[*JUDGED]].sum(axis=1)
+    for verdict in JUDGED:
         rows[verdict] = rows[verdict] / tested
     return rows
 
@@ -172,7 +173,7 @@ def _compare(
         "seed_sd": sd,
         "pvalue": pvalue,
         "pvalue_bh": pvalue,
-        **{name: rows[name].mean() for name in ("holds", "fails", "inconclusive")},
+        **{name: rows[name].mean() for name in JUDGED},
     }
     numbers = {name: float(value) for name, value in numbers.items()}
     return FactorEffect(*key, runs=len(rows), change="", **numbers)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from matplotlib.axes import Axes
 
+from cwda.choices import JUDGED
 from cwda.figures.drawing.canvas import Margins, canvas, empty_figure
 from cwda.figures.drawing.style import (
     CYCLE,
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["distance", "factor_levels", "factor_verdicts", "network_verdicts", "panels", "training"]
 
 _COLOURS = (DARK, *CYCLE)
-_SHOWN = ("holds", "inconclusive", "fails")
+_SHOWN = tuple(verdict for verdict in VERDICTS if verdict in JUDGED)
 _TRAINING = (
     ("base", "base"),
     ("initialisation", "kaiming_uniform"),

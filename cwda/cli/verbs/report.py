@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import click
 
+from cwda.choices import Paper
 from cwda.cli.messages import note
 from cwda.cli.options import PATH, device_option, margin_option, option, verdict_level_option
 from cwda.cli.sources import SOURCES, Sources, source_options
@@ -40,7 +42,7 @@ __all__ = ["report"]
     "Show the sources as checkpoints of one training run; the last number in a name is its epoch.",
     is_flag=True,
 )
-@option("--paper", "Size of the pages.", default="a4", type=click.Choice(["a4", "us-letter"]))
+@option("--paper", "Size of the pages.", default="a4", type=click.Choice(get_args(Paper)))
 @option("--date", "Date to print.", show_default="today", metavar="TEXT")
 @option("--no-date", "Print no date, so that equal input gives equal bytes.", is_flag=True)
 @verdict_level_option
@@ -51,7 +53,7 @@ def report(
     outputs: tuple[Path, ...],
     detail: bool,
     trajectory: bool,
-    paper: str,
+    paper: Paper,
     date: str | None,
     no_date: bool,
     level: float,
@@ -77,7 +79,7 @@ def report(
             output,
             detail=detail,
             trajectory=trajectory,
-            paper="us-letter" if paper == "us-letter" else "a4",
+            paper=paper,
             date="" if no_date else date,
             command=command_line(),
             device=device,
