@@ -66,7 +66,7 @@ def training(
         What `cwda.study.run_study` returns.
     condition : str
         The condition to draw; the dashed line is its margin.
-    arms : sequence of (factor, level)
+    arms : sequence of (factor, setting)
         Lines to draw; those that are not in the table are left out.
     ax : Axes, optional
         Where to draw; a new figure by default.
@@ -107,7 +107,7 @@ def factor_levels(
     effects = choose(factor_effects(result, level=level).table, "condition", condition)
     levels = _levels(effects)
     factors = unique(factor for factor, _ in levels)
-    table = effects.set_index(["factor", "level"])
+    table = effects.set_index(["factor", "setting"])
     rows = finished(result)
     rows = rows[rows["condition"] == condition]
     centre, spread = table.iloc[0]["effect"], 2 * table.iloc[0]["seed_sd"]
@@ -134,7 +134,7 @@ def factor_verdicts(result: StudyResult, condition: str, *, ax: Axes | None = No
     effects = choose(factor_effects(result).table, "condition", condition)
     levels = _levels(effects)
     with _list_of(levels, ax) as panel:
-        _stack(panel, effects.set_index(["factor", "level"]).loc[levels])
+        _stack(panel, effects.set_index(["factor", "setting"]).loc[levels])
         _rows_of_names(panel, [_name(arm) for arm in levels])
         return _titled(panel, condition, ax is None)
 
@@ -232,22 +232,22 @@ def panels(
     return figure
 
 
-def _responses(rows: pd.DataFrame, factor: str, level: str) -> pd.Series:
+def _responses(rows: pd.DataFrame, factor: str, setting: str) -> pd.Series:
     """Median effects of the runs of a level, as `factor_effects` takes them."""
     if factor == "epoch":
         rows = _of_arm(rows, "base", "base")
-        return rows.loc[rows["epoch"] == int(level), "median_effect"]
-    own = _of_arm(rows, factor, level)
+        return rows.loc[rows["epoch"] == int(setting), "median_effect"]
+    own = _of_arm(rows, factor, setting)
     return own.loc[own["epoch"] == own["last"], "median_effect"]
 
 
-def _of_arm(table: pd.DataFrame, factor: str, level: str) -> pd.DataFrame:
-    return table[(table["factor"] == factor) & (table["level"] == level)]
+def _of_arm(table: pd.DataFrame, factor: str, setting: str) -> pd.DataFrame:
+    return table[(table["factor"] == factor) & (table["setting"] == setting)]
 
 
 def _levels(effects: pd.DataFrame) -> list[tuple[str, str]]:
     """Factor levels, each factor's together, in the order of their first appearance."""
-    arms = unique(zip(effects["factor"], effects["level"], strict=True))
+    arms = unique(zip(effects["factor"], effects["setting"], strict=True))
     factors = unique(factor for factor, _ in arms)
     return sorted(arms, key=lambda arm: factors.index(arm[0]))
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 import cwda
 from cwda.conditions import CheckResult
 from cwda.errors import CwdaError
-from cwda.reporting import Chapter, Column, Paragraph, Report, Subject, Table, picture
+from cwda.reporting import CHAPTERS, Chapter, Column, Paragraph, Report, Subject, Table, picture
 from cwda.reporting.chapters.applicability import applicability
 from cwda.reporting.chapters.assumption import assumption
 from cwda.reporting.chapters.similarity import similarity
@@ -121,6 +121,16 @@ def test_the_help_of_a_report_names_its_chapters_in_short():
     assert repr(Chapter("Mine", lambda report: [])) == "Chapter('Mine')"
     assert len(str(inspect.signature(cwda.report))) < 1500
     assert "<function" not in str(inspect.signature(cwda.report))
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.title)
+def test_every_chapter_can_be_written(result, chapter):
+    first = Subject(result.network, result.rows)
+    side = Report([first, Subject(result.network.select("*"), result.rows)], detail=True)
+    training = Report(side.all_subjects, epochs=(0, 1))
+    written = [one.write(each) for each in (side, training) for one in chapter.of(each)]
+    assert written
+    assert all(len(blocks) > 1 for blocks in written)
 
 
 def test_the_last_checkpoint_is_what_chapters_are_about(result):
