@@ -7,15 +7,19 @@ import numbers
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import SupportsFloat
+from typing import TYPE_CHECKING, SupportsFloat, overload
 
 from cwda.errors import CwdaError, SelectionError, nearest
+
+if TYPE_CHECKING:
+    from cwda.typing import Named
 
 __all__ = [
     "as_indices",
     "as_list",
     "as_path",
     "choose",
+    "name_of",
     "require_between",
     "require_count",
     "require_ratios",
@@ -51,25 +55,45 @@ def as_indices(
 
 
 def as_list(values: object, what: str, error: type[CwdaError] = CwdaError) -> list[str]:
-    """One name or several, as a list of texts.
+    """The names of one thing or several, given as texts or as objects with a name, each once.
 
     Raises
     ------
     CwdaError
-        If they are of another type; of the class `error`.
+        If one is of another type; of the class `error`.
 
     Examples
     --------
-    >>> as_list("l1", "criterion"), as_list(("l1", "gm"), "criterion")
+    >>> as_list("l1", "criterion"), as_list(("l1", "gm", "l1"), "criterion")
     (['l1'], ['l1', 'gm'])
     """
-    if isinstance(values, str):
-        return [values]
-    if isinstance(values, Iterable):
-        names = list(values)
-        if all(isinstance(name, str) for name in names):
-            return names
-    raise error(f"a {what} is named by a text, several by a list of texts, not {_shown(values)}")
+    several = isinstance(values, Iterable) and not isinstance(values, str)
+    names: dict[str, None] = {}
+    for value in values if several else [values]:  # type: ignore[attr-defined]
+        name = name_of(value)
+        if not isinstance(name, str):
+            raise error(
+                f"a {what} is named by a text, several by a list of texts, not {_shown(value)}"
+            )
+        names[name] = None
+    return list(names)
+
+
+@overload
+def name_of(value: str | Named) -> str: ...
+@overload
+def name_of(value: object) -> object: ...
+def name_of(value: object) -> object:
+    """The name of an object that has one; anything else as it is.
+
+    Examples
+    --------
+    >>> from cwda.theory import SCALE
+    >>> name_of(SCALE), name_of("scale"), name_of(3)
+    ('scale', 'scale', 3)
+    """
+    name = value if isinstance(value, str) else getattr(value, "name", None)
+    return name if isinstance(name, str) else value
 
 
 def as_path(value: object) -> Path:
@@ -93,7 +117,9 @@ def as_path(value: object) -> Path:
 def choose(
     names: object, known: Iterable[str], what: str, error: type[CwdaError] = CwdaError
 ) -> list[str]:
-    """Those of `known` that are asked for, in its order; all of them for None.
+    """Those of `known` that are asked for, each once and in its order; all of them for None.
+
+    They are asked for by name, or as objects that have one.
 
     Raises
     ------

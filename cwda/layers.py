@@ -326,7 +326,8 @@ def layer_from_array(array: npt.NDArray[Any] | Tensor, name: str = "array") -> C
     if tensor.ndim != 3 or 0 in tensor.shape:
         raise SourceError(
             f"an array of weights must be N x k^2 x N' (channels, kernel positions, filters), "
-            f"not of shape {tuple(tensor.shape)}"
+            f"not of shape {tuple(tensor.shape)}; give PyTorch's weights with their name, such as "
+            "{'conv.weight': weight}, or the module"
         )
     channels, positions, n_filters = tensor.shape
     weight = tensor.permute(2, 0, 1).reshape(n_filters, channels, *paper_kernel(positions))

@@ -23,7 +23,7 @@ from cwda.errors import CwdaError
 from cwda.layers import ConvLayer
 from cwda.numerics.ranking.ranks import spearman
 from cwda.scoring import similarity
-from cwda.theory import predict, simulate
+from cwda.theory import BLOCK, ISOTROPIC, SCALE, predict, simulate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -216,7 +216,7 @@ def _measured_similarity() -> Procedure:
 
 _CRITERIA = ("l1", "l2", "gm")
 #: The rung of the ladder that each design obeys.
-_RUNGS = {"iid": "isotropic", "cwda": "block", "homogeneity 0.125": "scale"}
+_RUNGS = {"iid": ISOTROPIC, "cwda": BLOCK, "homogeneity 0.125": SCALE}
 
 
 def _predict(draw: Draw) -> pd.DataFrame:

@@ -57,6 +57,12 @@ def _read(file: MappedFile) -> Content:
     length = int.from_bytes(file.head[:8], "little")
     if length > MAX_HEADER:
         raise UnreadableError(_DAMAGED.format(f"its header is {length:,} bytes long"))
+    if 8 + length > len(file.data):
+        raise UnreadableError(
+            _DAMAGED.format(
+                f"it is cut off after {len(file.data):,} bytes, within its header of {length:,}"
+            )
+        )
     library = _opened(file)
     convention = _convention(library.metadata())
     budget = NameBudget()
@@ -91,7 +97,11 @@ def _open(path: Path) -> Any:
 
 
 def _cause(error: Exception) -> str:
-    return reason_of(error).removeprefix("Error while deserializing header: ")
+    cause = reason_of(error, 120).removeprefix("Error while deserializing header: ")
+    # The library's words for a file that ends before its data do, or goes on after them.
+    if "not fully covered" in cause:
+        return "it is cut off, or longer than its header says"
+    return cause
 
 
 def _convention(metadata: dict[str, str] | None) -> str:

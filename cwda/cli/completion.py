@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -38,8 +39,8 @@ def models() -> list[str]:
 
 
 def criteria() -> list[str]:
-    """Names of the criteria that the package registers."""
-    return _declared("criterion", _PACKAGE / "scoring")
+    """Names of the criteria of the package, in the order of tables."""
+    return _listed("BUILT_IN", _PACKAGE / "scoring")
 
 
 def conditions() -> list[str]:
@@ -48,8 +49,8 @@ def conditions() -> list[str]:
 
 
 def rungs() -> list[str]:
-    """Names of the rungs of the ladder."""
-    return _declared("rung", _PACKAGE / "theory")
+    """Names of the rungs, from the lowest up."""
+    return _listed("LADDER", _PACKAGE / "theory")
 
 
 def factors() -> list[str]:
@@ -102,27 +103,53 @@ def _folder_of(package: str) -> Path | None:
     return Path(spec.origin).parent if spec and spec.origin else None
 
 
-def _declared(maker: str, folder: Path) -> list[str]:
-    """What the calls of `maker` in the files of a folder declare: their `name`, or first text.
-
-    A decorator without either declares the name of its function.
-    """
-    names: dict[str, None] = {}
-    for node in _nodes(folder):
-        if isinstance(node, ast.FunctionDef):
-            for decorator in node.decorator_list:
-                if isinstance(decorator, ast.Call) and _called(decorator) == maker:
-                    names[_name_in(decorator) or node.name] = None
-        elif isinstance(node, ast.Call) and _called(node) == maker.capitalize():
-            names |= {name: None for name in [_name_in(node)] if name}
-    return list(names)
+def _listed(variable: str, folder: Path) -> list[str]:
+    """The names of the objects or texts in a tuple, or the keys of a mapping, in some file."""
+    said = _Said.of(folder)
+    return [name for part in said.parts(variable) for name in said.names(part)]
 
 
-def _called(call: ast.Call) -> str:
-    return call.func.id if isinstance(call.func, ast.Name) else ""
+@dataclass(frozen=True)
+class _Said:
+    """What the files of a folder assign, and what the objects are called that they define."""
+
+    assigned: dict[str, ast.expr]
+    called: dict[str, str]
+
+    @classmethod
+    def of(cls, folder: Path) -> _Said:
+        said = cls({}, {})
+        for statement in _statements(folder):
+            match statement:
+                case ast.FunctionDef(name=name, decorator_list=decorators):
+                    given = (_name_in(each) for each in decorators if isinstance(each, ast.Call))
+                    said.called[name] = next(filter(None, given), name)
+                case (
+                    ast.Assign(targets=[ast.Name(id=name)], value=ast.expr() as value)
+                    | ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value)
+                ):
+                    said.assigned[name] = value
+                    if isinstance(value, ast.Call):
+                        said.called[name] = _name_in(value)
+        return said
+
+    def parts(self, variable: str) -> list[ast.expr]:
+        value = self.assigned.get(variable)
+        if isinstance(value, ast.Dict):
+            return [key for key in value.keys if key]
+        return list(getattr(value, "elts", []))
+
+    def names(self, part: ast.expr) -> list[str]:
+        """Its name; the names of all parts of another tuple that is unpacked here."""
+        if isinstance(part, ast.Starred) and isinstance(part.value, ast.Name):
+            return [name for each in self.parts(part.value.id) for name in self.names(each)]
+        if isinstance(part, ast.Name):
+            return [self.called.get(part.id, part.id)]
+        return [str(ast.literal_eval(part))]
 
 
 def _name_in(call: ast.Call) -> str:
+    """The name that a call gives: its `name`, or its first text."""
     named = [keyword.value for keyword in call.keywords if keyword.arg == "name"]
     for value in (*named, *call.args[:1]):
         if isinstance(value, ast.Constant) and isinstance(value.value, str):
@@ -130,31 +157,10 @@ def _name_in(call: ast.Call) -> str:
     return ""
 
 
-def _listed(variable: str, folder: Path) -> list[str]:
-    """The names or texts in a tuple, or the keys of a mapping, that a file assigns."""
-    for node in _nodes(folder):
-        if isinstance(node, ast.Assign | ast.AnnAssign):
-            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            if any(isinstance(target, ast.Name) and target.id == variable for target in targets):
-                return _texts(node.value)
-    return []
-
-
-def _texts(value: ast.expr | None) -> list[str]:
-    parts = value.keys if isinstance(value, ast.Dict) else getattr(value, "elts", [])
-    return [
-        part.id if isinstance(part, ast.Name) else str(ast.literal_eval(part))
-        for part in filter(None, parts)
-    ]
-
-
-def _nodes(folder: Path) -> Iterator[ast.AST]:
+def _statements(folder: Path) -> Iterator[ast.stmt]:
     """What the files of a folder say at their top level."""
     for path in sorted(folder.rglob("*.py")):
-        for statement in ast.parse(path.read_text(encoding="utf-8")).body:
-            yield statement
-            if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value:
-                yield statement.value
+        yield from ast.parse(path.read_text(encoding="utf-8")).body
 
 
 def _matches(pattern: str, folder: Any) -> Iterator[str]:

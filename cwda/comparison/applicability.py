@@ -25,9 +25,8 @@ from cwda.scoring.registry import Criteria, resolve
 from cwda.scoring.scores import LayerScores, score_network
 from cwda.scoring.statistics.collected import Collected
 from cwda.theory.model import FittedLayer, fit_or_reason
-from cwda.theory.moments import CRITERIA
 from cwda.theory.rungs import BLOCK, SCALE
-from cwda.theory.score_law import ScoreLaw, score_law
+from cwda.theory.score_law import CRITERIA, ScoreLaw, score_law
 from cwda.theory.swaps import (
     SWAP_DISCRIMINATES,
     SWAP_WEAK,

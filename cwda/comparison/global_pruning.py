@@ -20,9 +20,8 @@ from cwda.scoring.registry import Criteria, resolve
 from cwda.scoring.scores import LayerScores, score_network
 from cwda.theory.closed_form import log_score_correlation
 from cwda.theory.model import FittedLayer, fit_or_reason
-from cwda.theory.moments import CRITERIA
-from cwda.theory.rungs import Rung, Rungs, choose_rungs
-from cwda.theory.score_law import ScoreLaw, score_law
+from cwda.theory.rungs import BLOCK, SCALE, Rung, Rungs, choose_rungs
+from cwda.theory.score_law import CRITERIA, ScoreLaw, score_law
 from cwda.theory.shares import DANGER, NORMALISATIONS, Shares, predict_overlap, predict_shares
 from cwda.typing import Device
 
@@ -70,7 +69,7 @@ def global_pruning(
     *,
     ratios: float | Iterable[float] = (0.1, 0.3, 0.5, 0.7),
     normalise: str | None = None,
-    rungs: Rungs | None = ("block", "scale"),
+    rungs: Rungs | None = (BLOCK, SCALE),
     level: float = 0.95,
     device: Device = "auto",
     progress: bool = True,

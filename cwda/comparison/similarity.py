@@ -25,8 +25,8 @@ from cwda.comparison.results import ComparedCorrelation, Comparison
 from cwda.errors import CwdaError
 from cwda.numerics.combination import holm
 from cwda.scoring.similarity import SimilarityResult, SimilarityRow
-from cwda.theory.moments import CRITERIA
 from cwda.theory.prediction import PredictedCorrelation, PredictedSimilarity
+from cwda.theory.score_law import CRITERIA
 
 __all__ = ["compare"]
 
@@ -239,7 +239,9 @@ def _reason(
     if predicted and math.isnan(predicted.spearman):
         reasons.append(f"predicted: {predicted.reason}")
     if not reasons and math.isnan(z):
-        reasons.append("the prediction interval is narrower than a step of the coefficient: no z")
+        reasons.append(
+            "no z-score: the prediction interval is narrower than a step of the coefficient"
+        )
     return "; ".join(reasons)
 
 

@@ -21,7 +21,7 @@ def check(
     source: Source | Iterable[Source],
     conditions: str | Condition | Iterable[str | Condition] | None = None,
     *,
-    margins: Mapping[str, float] | None = None,
+    margins: Mapping[str, float] | Mapping[str | Condition, float] | None = None,
     level: float = 0.90,
     device: Device = "auto",
     progress: bool = True,
@@ -40,7 +40,7 @@ def check(
     conditions : str, Condition, or iterable of such, optional
         Conditions by their names or as objects, such as ``cwda.conditions.mean``; by default all
         in `cwda.conditions.CONDITIONS`, those of `cwda.condition` included.
-    margins : mapping of str to float, optional
+    margins : mapping of str or Condition to float, optional
         Margins by the name of the condition, where they differ from the defaults.
     level : float
         Confidence of the intervals. A verdict errs with probability (1 - level) / 2 at most.
@@ -79,7 +79,9 @@ def check(
         return check_networks(networks_of(source), wanted, allowed, level, device)
 
 
-def resolve_margins(margins: Mapping[str, float] | None) -> dict[str, float]:
+def resolve_margins(
+    margins: Mapping[str, float] | Mapping[str | Condition, float] | None,
+) -> dict[str, float]:
     """Margins of all conditions: the defaults, overridden by `margins`.
 
     Raises
@@ -94,8 +96,8 @@ def resolve_margins(margins: Mapping[str, float] | None) -> dict[str, float]:
             f"not an object of type {type(margins).__name__}"
         )
     for name, value in (margins or {}).items():
-        choose([name], resolved, "condition")
-        resolved[name] = require_margin(name, value)
+        (known,) = choose([name], resolved, "condition")
+        resolved[known] = require_margin(known, value)
     return resolved
 
 

@@ -248,7 +248,8 @@ class Condition:
             return row(work.unfit)
         try:
             reason = self.inapplicable(work.layer) if self.inapplicable else ""
-            measurement = None if reason else self.measure(work)
+            mine = work if self._is_ours else work.guest(self.needs)
+            measurement = None if reason else self.measure(mine)
         except Exception as error:
             # One layer that cannot be computed must not lose the others.
             if not self._expects(error):
@@ -264,13 +265,17 @@ class Condition:
             )
         return row("").measured(measurement)
 
+    @property
+    def _is_ours(self) -> bool:
+        """Whether it comes with the package."""
+        return self.measure.__module__.startswith("cwda.")
+
     def _expects(self, error: Exception) -> bool:
         """Whether an error makes a row; in a condition of our own most are defects to be seen."""
         if isinstance(error, CwdaError | torch.OutOfMemoryError | MemoryError):
             return True
         # The allocator of the CPU raises a plain RuntimeError.
-        own = self.measure.__module__.startswith("cwda.")
-        return not own or (type(error) is RuntimeError and "alloc" in str(error))
+        return not self._is_ours or (type(error) is RuntimeError and "alloc" in str(error))
 
 
 def _reason(error: Exception) -> str:

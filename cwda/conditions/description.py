@@ -114,7 +114,7 @@ def _block_covariance(work: Workspace) -> BlockCovariance:
     n = work.layer.n_filters
     scaled = work.blocks.double() / work.scale
     by_channel = scaled.transpose(0, 1)
-    blocks = (by_channel.transpose(1, 2) @ by_channel).mul_(work.scale**2 / n)
+    blocks = (by_channel.transpose(1, 2) @ by_channel).mul_(work.scale_squared / n)
     diagonal = blocks.diagonal(dim1=1, dim2=2).reshape(-1)
     return BlockCovariance(
         blocks.cpu().numpy(),
@@ -268,7 +268,8 @@ def _describe(
     facts |= covariance.shares
     return LayerDescription(
         weight_mean=mean,
-        weight_sd=math.sqrt(max(float(covariance.diagonal.mean()) - mean**2, 0.0)),
+        # In units of the RMS weight, whose square float64 may not hold.
+        weight_sd=work.scale * math.sqrt(max(1 - (mean / work.scale) ** 2, 0.0)),
         diagonal_min=float(covariance.diagonal.min()),
         diagonal_median=float(np.median(covariance.diagonal)),
         diagonal_max=float(covariance.diagonal.max()),

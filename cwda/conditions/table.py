@@ -17,6 +17,8 @@ from cwda.numerics.combination import benjamini_hochberg, holm
 if TYPE_CHECKING:
     import pandas as pd
 
+    from cwda.typing import Named
+
 __all__ = ["CheckResult", "ConditionCount", "adjusted", "count_verdicts"]
 
 
@@ -71,7 +73,7 @@ class CheckResult(Answer[ConditionResult]):
         """How many layers hold, fail or are inconclusive, per network and condition."""
         return table_of(tuple(count_verdicts(self)), ConditionCount)
 
-    def condition_rows(self, name: str) -> list[ConditionResult]:
+    def condition_rows(self, name: str | Named) -> list[ConditionResult]:
         """Rows of one condition.
 
         Raises
@@ -79,10 +81,11 @@ class CheckResult(Answer[ConditionResult]):
         CwdaError
             If the condition was not tested; the message names the nearest.
         """
-        choose([name], dict.fromkeys(row.condition for row in self.rows), "condition")
-        return [row for row in self.rows if row.condition == name]
+        tested = dict.fromkeys(row.condition for row in self.rows)
+        (tested_name,) = choose([name], tested, "condition")
+        return [row for row in self.rows if row.condition == tested_name]
 
-    def condition(self, name: str) -> pd.DataFrame:
+    def condition(self, name: str | Named) -> pd.DataFrame:
         """Table of one condition, with its further numbers as columns.
 
         Raises

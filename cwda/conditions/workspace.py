@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -123,6 +124,11 @@ class Workspace:
         self.layer, self.device, self.level, self.needs = layer, device, level, needs
         # Rounded, so that a level of .9 gives .05 and not the number below it.
         self.alpha = round((1 - level) / 2, 15)
+
+    def guest(self, needs: Collection[str]) -> Workspace:
+        """One of the same layer for a condition of the user's: what it changes is its own."""
+        weight = self.layer.weight.detach().clone()
+        return Workspace(replace(self.layer, weight=weight), self.device, self.level, needs)
 
     @cached_property
     def unfit(self) -> str:

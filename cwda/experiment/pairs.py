@@ -14,12 +14,9 @@ from cwda.layers import Network
 from cwda.numerics.ranking.ranks import spearman
 from cwda.pruning.plan import Plan, overlap
 from cwda.scoring.catalogue import NORM_BASED
-from cwda.theory import predict
+from cwda.theory import SCALE, predict
 
-__all__ = ["RUNG", "compare_pairs"]
-
-#: The model of theory whose prediction is given: CWDA with filters of unequal scale.
-RUNG = "scale"
+__all__ = ["compare_pairs"]
 
 Pair = tuple[str, str]
 NAN = float("nan")
@@ -111,7 +108,7 @@ def _predicted(
     covered = [name for name in criteria if name in NORM_BASED]
     if len(covered) < 2:
         return {}
-    table = predict(network, covered, rungs=RUNG).table
+    table = predict(network, covered, rungs=SCALE).table
     table = table[table["layer"].isin(layers)]
     medians = table.groupby(["criterion_a", "criterion_b"])["spearman"].median()
     predicted = {(str(a), str(b)): float(value) for (a, b), value in medians.items()}

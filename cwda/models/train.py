@@ -134,7 +134,7 @@ class Epoch:
     number : int
         Epochs done; 0 is the untrained network.
     loss : float
-        Mean training loss of the epoch; NaN for the state from which training starts.
+        Mean training loss of the epoch; NaN for the untrained network.
     model : nn.Module
         The network itself, not a copy: training changes it further.
     data : ImageData
@@ -218,8 +218,8 @@ def run_epochs(
     data = pool_images(data, recipe.pooling)
     model = untrained(recipe, num_classes).to(device).to(memory_format=torch.channels_last)
     optimizer = _make_optimizer(recipe, model)
-    done = _resume(folder / CHECKPOINT, recipe, model, optimizer)
-    yield Epoch(done, math.nan, model, data)
+    done, loss = _resume(folder / CHECKPOINT, recipe, model, optimizer)
+    yield Epoch(done, loss, model, data)
     for number in range(done + 1, recipe.epochs + 1):
         loss = _train_epoch(recipe, number, model, optimizer, data.train)
         if not math.isfinite(loss):
@@ -227,7 +227,8 @@ def run_epochs(
                 f"epoch {number}: the loss is not finite; lower the learning rate "
                 f"(now {recipe.learning_rate:g}); {folder / CHECKPOINT} keeps the last good epoch"
             )
-        save_checkpoint(folder / CHECKPOINT, model, optimizer, recipe=asdict(recipe), epoch=number)
+        facts = {"recipe": asdict(recipe), "epoch": number, "loss": loss}
+        save_checkpoint(folder / CHECKPOINT, model, optimizer, **facts)
         yield Epoch(number, loss, model, data)
 
 
@@ -280,17 +281,19 @@ def _learning_rate(recipe: Recipe, time: float) -> float:
     return recipe.learning_rate * half_cosine(progress)
 
 
-def _resume(path: Path, recipe: Recipe, model: nn.Module, optimizer: torch.optim.Optimizer) -> int:
-    """Load the checkpoint if there is one; returns the number of epochs done."""
+def _resume(
+    path: Path, recipe: Recipe, model: nn.Module, optimizer: torch.optim.Optimizer
+) -> tuple[int, float]:
+    """Load the checkpoint if there is one: the number of epochs done, and the last one's loss."""
     if not path.exists():
-        return 0
+        return 0, math.nan
     state = read_checkpoint(path)
     # A checkpoint written before an attribute existed was trained with its default.
     if {**asdict(Recipe()), **state.get("recipe", {})} != asdict(recipe) or "epoch" not in state:
         raise CwdaError(f"{path} belongs to another recipe; choose another folder")
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
-    return int(state["epoch"])
+    return int(state["epoch"]), float(state.get("loss", math.nan))
 
 
 def write_weights(folder: str | Path, recipe: Recipe, last: Epoch) -> Path:

@@ -82,7 +82,7 @@ def require_exportable(path: str | Path) -> Path:
     path = as_path(path)
     if path.suffix not in _WRITERS:
         known = nearest(path.suffix, _WRITERS)
-        raise ExportError(f"no format goes with the ending of {path.name!r}{known}")
+        raise ExportError(f"{path.name!r}: unsupported file type{known}")
     require_writable(path, FORMATS)
     missing = [name for name in ("onnx", "onnxscript") if find_spec(name) is None]
     if path.suffix == ".onnx" and missing:

@@ -118,8 +118,11 @@ class Chapter:
         return (inspect.getdoc(self.blocks) or "").partition("\n")[0]
 
     def of(self, report: Report) -> list[Chapter]:
-        """Itself, if the report has it."""
-        return [self] if self.when(report) else []
+        """Itself, if the report has it; also where that cannot be told, with the reason."""
+        try:
+            return [self] if self.when(report) else []
+        except Exception as error:
+            return [_failed(self.title, error)]
 
     def write(self, report: Report) -> list[Block]:
         """Heading and blocks; where these cannot be made, the reason in their place."""
@@ -159,8 +162,37 @@ class ChapterSeries:
         return (inspect.getdoc(self.each) or "").partition("\n")[0]
 
     def of(self, report: Report) -> list[Chapter]:
-        """Those that the report has."""
-        return list(self.each(report))
+        """Those that the report has; where they cannot be made, one with the reason."""
+        try:
+            chapters = list(self.each(report))
+            for chapter in chapters:
+                require_chapter(chapter)
+        except Exception as error:
+            return [_failed(self.title, error)]
+        return chapters
+
+
+def _failed(title: str, error: Exception) -> Chapter:
+    """A chapter that has only the reason why it is not there."""
+
+    def blocks(report: Report) -> Iterable[Block]:
+        raise error
+
+    return Chapter(title, blocks)
+
+
+def require_chapter(chapter: object) -> None:
+    """Refuse what is not a chapter.
+
+    Raises
+    ------
+    CwdaError
+        If it is something else, or its parts are.
+    """
+    if not isinstance(chapter, Chapter):
+        raise CwdaError(f"a chapter is a Chapter, not an object of type {type(chapter).__name__}")
+    if not isinstance(chapter.title, str) or not callable(chapter.blocks):
+        raise CwdaError("a chapter is made of a title and a function, such as Chapter('Sizes', f)")
 
 
 def attempt(make: Callable[[], Iterable[Block]], what: str) -> list[Block]:

@@ -18,10 +18,7 @@ if TYPE_CHECKING:
     from cwda.scoring import SimilarityResult
     from cwda.typing import Device
 
-__all__ = ["RATIO", "RUNG", "Subject"]
-
-#: The rung that global pruning is predicted by: CWDA with filters of unequal scale.
-RUNG = "scale"
+__all__ = ["RATIO", "Subject"]
 
 #: The pruning ratio at which the report asks what a criterion can tell apart.
 RATIO = 0.5
@@ -90,5 +87,6 @@ class Subject:
     def global_pruning(self) -> GlobalPruning:
         """Shares of filters that layers lose to one ranking of the network."""
         from cwda.comparison import global_pruning
+        from cwda.theory import SCALE
 
-        return global_pruning(self.network, rungs=RUNG, device=self.device)
+        return global_pruning(self.network, rungs=SCALE, device=self.device)

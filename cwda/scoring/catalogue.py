@@ -1,13 +1,18 @@
-"""The criteria of the house: importing a module registers those that it defines."""
+"""The criteria of the package, in the order of tables."""
 
 from __future__ import annotations
 
-from cwda.scoring import data_based, norms  # noqa: F401
-from cwda.scoring.registry import registered
+from cwda.scoring.data_based import OF_DATA
+from cwda.scoring.norms import OF_WEIGHTS
+from cwda.scoring.registry import arrange
 
-__all__ = ["DATA_BASED", "NORM_BASED", "PAPER"]
+__all__ = ["BUILT_IN", "DATA_BASED", "NORM_BASED", "PAPER"]
 
-_PAPER = [criterion for criterion in registered() if criterion.paper]
+#: The criteria of the package, in the order of tables.
+BUILT_IN = (*OF_WEIGHTS, *OF_DATA)
+arrange(BUILT_IN)
+
+_PAPER = [criterion for criterion in BUILT_IN if criterion.paper]
 
 #: The ten criteria that the paper compares.
 PAPER = tuple(criterion.name for criterion in _PAPER)

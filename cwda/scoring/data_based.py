@@ -138,3 +138,20 @@ def taylor_image_l1(filters: Filters) -> Tensor:
 def taylor_image_l2(filters: Filters) -> Tensor:
     """Like `taylor_l2`, with the gradients of single images: no batch size enters."""
     return filters.image_gradients.l2
+
+
+#: The criteria of this file, in the order of tables.
+OF_DATA = (
+    taylor_l1,
+    taylor_l2,
+    bn_gamma,
+    bn_beta,
+    apoz,
+    entropy,
+    mean_activation,
+    hrank,
+    snip,
+    obd,
+    taylor_image_l1,
+    taylor_image_l2,
+)

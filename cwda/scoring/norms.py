@@ -88,3 +88,7 @@ def random(filters: Filters) -> Tensor:
     digest = hashlib.sha256(filters.name.encode()).digest()
     generator = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
     return torch.rand(len(filters.values), generator=generator, dtype=torch.float64)
+
+
+#: The criteria of this file, in the order of tables.
+OF_WEIGHTS = (l1, l2, gm, fermat, gm_cityblock, random)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from cwda.arguments import as_list
-from cwda.errors import CriterionError, nearest
+from cwda.errors import CriterionError, CwdaError, nearest, reason_of
 from cwda.scoring.filters import Filters
 from cwda.scoring.statistics.statistic import Needs, needed
 
@@ -18,6 +18,7 @@ __all__ = [
     "Criteria",
     "Criterion",
     "Style",
+    "arrange",
     "criteria",
     "criterion",
     "get_criterion",
@@ -74,7 +75,7 @@ class Criterion:
         CriterionError
             If the criterion does not give one finite score for each filter.
         """
-        scores = torch.as_tensor(self.score(filters)).to(filters.values)
+        scores = self._computed(filters).to(filters.values)
         if scores.shape != filters.values.shape[:1]:
             raise CriterionError(
                 f"criterion {self.name!r} gives scores of shape {tuple(scores.shape)} for the "
@@ -83,6 +84,31 @@ class Criterion:
         if not bool(scores.isfinite().all()):
             raise CriterionError(
                 f"criterion {self.name!r} gives scores of {filters.name!r} that are not finite"
+            )
+        return scores
+
+    def _computed(self, filters: Filters) -> Tensor:
+        """What its function gives; where a user's own fails, a line that says in which layer."""
+        ours = self.score.__module__.startswith("cwda.")
+        try:
+            values = self.score(filters)
+        except (CwdaError, MemoryError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:
+            if ours:
+                raise
+            raise CriterionError(
+                f"criterion {self.name!r} fails in {filters.name!r} "
+                f"({type(error).__name__}: {reason_of(error)})"
+            ) from error
+        try:
+            scores = torch.as_tensor(values).detach()
+        except (TypeError, ValueError, RuntimeError):
+            scores = None
+        if scores is None or scores.is_complex():
+            kind = type(values).__name__ if scores is None else "complex numbers"
+            raise CriterionError(
+                f"criterion {self.name!r} gives {kind}, not one real score for each filter"
             )
         return scores
 
@@ -156,8 +182,15 @@ def _origin(score: Score) -> tuple[str, str]:
 
 
 def registered() -> list[Criterion]:
-    """All criteria: those that need the weights alone first, otherwise as they were defined."""
-    return sorted(_REGISTER.values(), key=lambda criterion: bool(criterion.needs))
+    """All criteria: those of the package in their order, then the users' own."""
+    return list(_REGISTER.values())
+
+
+def arrange(first: Iterable[Criterion]) -> None:
+    """Put these criteria first, in this order."""
+    others = dict(_REGISTER)
+    _REGISTER.clear()
+    _REGISTER.update({criterion.name: criterion for criterion in first} | others)
 
 
 def criteria() -> dict[str, str]:
@@ -197,15 +230,16 @@ def resolve(criteria: Criteria, fewest: int = 1) -> list[Criterion]:
     Raises
     ------
     CriterionError
-        If one is unknown or named twice, or there are fewer than `fewest`.
+        If one is unknown, two share one name, or there are fewer than `fewest`.
     """
     given = criteria
     if isinstance(given, str | Criterion) or not isinstance(given, Iterable):
         given = [given]
-    resolved = [c if isinstance(c, Criterion) else get_criterion(c) for c in given]
-    names = [criterion.name for criterion in resolved]
-    if len(set(names)) < len(names):
-        raise CriterionError(f"a criterion is named twice: {', '.join(names)}")
-    if len(resolved) < fewest:
-        raise CriterionError(f"{fewest} criteria or more are needed, not {len(resolved)}")
-    return resolved
+    by_name: dict[str, Criterion] = {}
+    for one in given:
+        criterion = one if isinstance(one, Criterion) else get_criterion(one)
+        if by_name.setdefault(criterion.name, criterion) is not criterion:
+            raise CriterionError(f"two criteria are called {criterion.name!r}; rename yours")
+    if len(by_name) < fewest:
+        raise CriterionError(f"{fewest} criteria or more are needed, not {len(by_name)}")
+    return list(by_name.values())

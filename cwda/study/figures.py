@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from matplotlib.axes import Axes
 
+from cwda.arguments import name_of
 from cwda.choices import JUDGED
 from cwda.figures.drawing.canvas import Margins, canvas, empty_figure
 from cwda.figures.drawing.style import (
@@ -28,6 +29,7 @@ from cwda.figures.drawing.style import (
 )
 from cwda.figures.drawing.tables import choose, unique
 from cwda.study.effects import factor_effects, finished
+from cwda.typing import Named
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,7 +55,7 @@ _WIDTH = 110.0
 
 def training(
     result: StudyResult,
-    condition: str,
+    condition: str | Named,
     *,
     arms: Sequence[tuple[str, str]] = _TRAINING,
     ax: Axes | None = None,
@@ -76,6 +78,7 @@ def training(
     CwdaError
         If the condition was not tested.
     """
+    condition = name_of(condition)
     rows = choose(result.table, "condition", condition)
     shown = [arm for arm in arms if len(_of_arm(rows, *arm))]
     with canvas(ax, _WIDTH, 80) as panel:
@@ -96,7 +99,7 @@ def training(
 
 
 def factor_levels(
-    result: StudyResult, condition: str, *, level: float = 0.95, ax: Axes | None = None
+    result: StudyResult, condition: str | Named, *, level: float = 0.95, ax: Axes | None = None
 ) -> Axes:
     """Median effect of each run at its last epoch, by factor level.
 
@@ -104,6 +107,7 @@ def factor_levels(
     the base's mean and two standard deviations between seeds to either side, the dashed
     line the margin. Parameters as in `training`.
     """
+    condition = name_of(condition)
     effects = choose(factor_effects(result, level=level).table, "condition", condition)
     levels = _levels(effects)
     factors = unique(factor for factor, _ in levels)
@@ -126,11 +130,12 @@ def factor_levels(
         return _titled(panel, condition, legends=False)
 
 
-def factor_verdicts(result: StudyResult, condition: str, *, ax: Axes | None = None) -> Axes:
+def factor_verdicts(result: StudyResult, condition: str | Named, *, ax: Axes | None = None) -> Axes:
     """Share of the layers in which a condition holds, is inconclusive, or fails, by factor level.
 
     Parameters as in `training`.
     """
+    condition = name_of(condition)
     effects = choose(factor_effects(result).table, "condition", condition)
     levels = _levels(effects)
     with _list_of(levels, ax) as panel:
@@ -139,11 +144,12 @@ def factor_verdicts(result: StudyResult, condition: str, *, ax: Axes | None = No
         return _titled(panel, condition, ax is None)
 
 
-def distance(result: StudyResult, condition: str, *, ax: Axes | None = None) -> Axes:
+def distance(result: StudyResult, condition: str | Named, *, ax: Axes | None = None) -> Axes:
     """Median effect of each finished run against how far its weights have turned.
 
     The dashed line is the margin. Parameters as in `training`.
     """
+    condition = name_of(condition)
     rows = choose(finished(result), "condition", condition)
     rows = rows[rows["epoch"] == rows["last"]]
     with canvas(ax, _WIDTH, 80) as panel:
@@ -168,7 +174,9 @@ def distance(result: StudyResult, condition: str, *, ax: Axes | None = None) -> 
         return _titled(panel, condition, ax is None)
 
 
-def network_verdicts(result: CheckResult, condition: str, *, ax: Axes | None = None) -> Axes:
+def network_verdicts(
+    result: CheckResult, condition: str | Named, *, ax: Axes | None = None
+) -> Axes:
     """Verdicts (bars) and median effects (numbers) of trained networks.
 
     Parameters
@@ -180,6 +188,7 @@ def network_verdicts(result: CheckResult, condition: str, *, ax: Axes | None = N
     ax : Axes, optional
         Where to draw; a new figure by default.
     """
+    condition = name_of(condition)
     rows = choose(result.summary(), "condition", condition)
     tested = rows[list(_SHOWN)].sum(axis=1)
     names = list(rows["network"])

@@ -2,10 +2,10 @@
 
 from cwda.theory.closed_form import predict
 from cwda.theory.model import FittedLayer, fit_layer
-from cwda.theory.moments import CRITERIA, NormMoments, expected_spearman, norm_moments
+from cwda.theory.moments import NormMoments, expected_spearman, norm_moments
 from cwda.theory.prediction import PredictedCorrelation, PredictedSimilarity
 from cwda.theory.rungs import BLOCK, DIAGONAL, ISOTROPIC, LADDER, SCALE, SHAPE, Rung
-from cwda.theory.score_law import ScoreLaw, score_law
+from cwda.theory.score_law import CRITERIA, ScoreLaw, score_law
 from cwda.theory.shares import predict_overlap, predict_shares
 from cwda.theory.simulation import simulate
 from cwda.theory.swaps import swap_probability

@@ -27,7 +27,7 @@ import numpy.typing as npt
 from cwda.loading.sources import Source
 from cwda.numerics.ranking.rank_intervals import bonett_wright_interval
 from cwda.theory.model import FittedLayer
-from cwda.theory.moments import CRITERIA, expected_spearman
+from cwda.theory.moments import expected_spearman
 from cwda.theory.prediction import (
     CLOSED_FORM,
     Forecast,
@@ -36,7 +36,8 @@ from cwda.theory.prediction import (
     predict_layers,
 )
 from cwda.theory.rungs import Rungs
-from cwda.typing import Device
+from cwda.theory.score_law import CRITERIA
+from cwda.typing import Device, Named
 
 __all__ = ["log_score_correlation", "predict"]
 
@@ -45,20 +46,20 @@ Array = npt.NDArray[np.float64]
 
 def predict(
     source: Source,
-    criteria: Iterable[str] | None = None,
+    criteria: str | Named | Iterable[str | Named] | None = None,
     *,
     rungs: Rungs | None = None,
     level: float = 0.95,
     device: Device = "auto",
     progress: bool = True,
 ) -> PredictedSimilarity:
-    """Predict the Spearman coefficient of each two criteria in each layer, in closed form.
+    """Predict the Spearman coefficient of every pair of criteria in each layer, in closed form.
 
     Parameters
     ----------
     source : Network, or anything that `cwda.load` takes
         What to predict for: a name, file, Module, layer or array N x k^2 x N'.
-    criteria : iterable of str, optional
+    criteria : iterable of str or Criterion, optional
         Two or more of l1, l2, gm, fermat; all by default.
     rungs : str, Rung or several, optional
         Models to predict by: isotropic, diagonal, block, scale, shape, or a `Rung` of your own;

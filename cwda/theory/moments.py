@@ -13,15 +13,11 @@ import torch
 from torch import Tensor
 
 __all__ = [
-    "CRITERIA",
     "NormMoments",
     "arcsine_kernel",
     "expected_spearman",
     "norm_moments",
 ]
-
-#: The norm-based criteria, in the order of tables.
-CRITERIA = ("l1", "l2", "gm", "fermat")
 
 #: E |x| of a standard normal x.
 MEAN_ABSOLUTE = math.sqrt(2 / math.pi)

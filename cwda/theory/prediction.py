@@ -15,9 +15,9 @@ from cwda.formatting import many
 from cwda.loading.sources import Source, network_of
 from cwda.progress import showing, steps
 from cwda.theory.model import FittedLayer, fit_or_reason
-from cwda.theory.moments import CRITERIA
 from cwda.theory.rungs import LADDER, Rungs, choose_rungs
-from cwda.typing import Device
+from cwda.theory.score_law import CRITERIA
+from cwda.typing import Device, Named
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -117,7 +117,7 @@ Forecaster: TypeAlias = Callable[[FittedLayer, Sequence[Pair]], Sequence[Forecas
 
 def predict_layers(
     source: Source,
-    criteria: Iterable[str] | None,
+    criteria: str | Named | Iterable[str | Named] | None,
     rungs: Rungs | None,
     level: float,
     device: Device,

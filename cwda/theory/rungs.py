@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from cwda.arguments import choose
-from cwda.errors import CwdaError
+from cwda.errors import CwdaError, reason_of
 from cwda.theory.model import FittedLayer, Impurity, Sigma
 
 __all__ = [
@@ -70,9 +70,26 @@ class Rung:
     switches: tuple[Switch, ...] = field(default=(), repr=False)
 
     def __call__(self, fitted: FittedLayer) -> FittedLayer:
-        """The layer as this model knows it."""
+        """The layer as this model knows it.
+
+        Raises
+        ------
+        CwdaError
+            If a switch of the user's own fails, or gives something else than a fitted layer.
+        """
         for switch in self.switches:
-            fitted = switch(fitted)
+            try:
+                fitted = switch(fitted)
+            except Exception as error:
+                if getattr(switch, "__module__", "").startswith("cwda."):
+                    raise
+                reason = f"{type(error).__name__}: {reason_of(error)}"
+                raise CwdaError(f"a switch of rung {self.name!r} fails ({reason})") from error
+            if not isinstance(fitted, FittedLayer):
+                raise CwdaError(
+                    f"a switch of rung {self.name!r} gives an object of type "
+                    f"{type(fitted).__name__}, not a FittedLayer"
+                )
         return fitted
 
 

@@ -28,9 +28,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
+from cwda.arguments import choose
+from cwda.errors import CriterionError
 from cwda.theory.model import FittedLayer
+from cwda.typing import Named
 
-__all__ = ["DistanceSumLaw", "ScoreLaw", "score_law"]
+__all__ = ["CRITERIA", "LAWS", "DistanceSumLaw", "ScoreLaw", "score_law"]
 
 Array = npt.NDArray[np.float64]
 
@@ -178,7 +181,52 @@ def _nodes() -> tuple[Array, Array]:
     return z, weights / weights.sum()
 
 
-def score_law(fitted: FittedLayer, criterion: str) -> ScoreLaw:
+def _log_l2(fitted: FittedLayer) -> float:
+    """Median of log l2."""
+    return math.log(fitted.unit) + float(np.median(fitted.log_energies)) / 2
+
+
+def _l1(fitted: FittedLayer) -> ScoreLaw:
+    moments = fitted.moments
+    noise = math.log1p(moments.l1_relative)
+    # E l1 and the root of E l2^2 of one filter; their logs lie half a variance higher.
+    ratio = math.log(moments.l1_mean / math.sqrt(moments.trace))
+    location = _log_l2(fitted) + moments.l2_relative + ratio - noise / 2
+    return ScoreLaw(location, fitted.log_scale_variance + fitted.shape_excess, noise)
+
+
+def _l2(fitted: FittedLayer) -> ScoreLaw:
+    noise = fitted.moments.l2_relative + fitted.mean_relative
+    return ScoreLaw(_log_l2(fitted), fitted.log_scale_variance, noise)
+
+
+def _gm(fitted: FittedLayer) -> ScoreLaw:
+    n, v2 = fitted.n_filters, fitted.moments.l2_relative
+    signal = fitted.log_scale_variance
+    noise = v2 * (n + 2) / (n - 1) + 2 * v2 * (fitted.impurity.gm - 1) / n
+    return DistanceSumLaw(_log_l2(fitted), signal, noise, (n - 1) * (1 - v2 / 4), signal + v2)
+
+
+def _fermat(fitted: FittedLayer) -> ScoreLaw:
+    n, v2 = fitted.n_filters, fitted.moments.l2_relative
+    noise = v2 * (1 + 2 / n) + 2 * v2 * (fitted.impurity.fermat - 1) / n
+    location = _log_l2(fitted) + math.log1p(-1 / n) / 2
+    return ScoreLaw(location, fitted.log_scale_variance, noise)
+
+
+#: The law of each criterion that theory covers.
+LAWS: dict[str, Callable[[FittedLayer], ScoreLaw]] = {
+    "l1": _l1,
+    "l2": _l2,
+    "gm": _gm,
+    "fermat": _fermat,
+}
+
+#: Their names, in the order of tables.
+CRITERIA = tuple(LAWS)
+
+
+def score_law(fitted: FittedLayer, criterion: str | Named) -> ScoreLaw:
     """Law of a criterion's scores in a layer, as a rung of the ladder knows it.
 
     log s is normal with variance t about the median of log l2: the measured one, or without
@@ -190,13 +238,18 @@ def score_law(fitted: FittedLayer, criterion: str) -> ScoreLaw:
     ----------
     fitted : FittedLayer
         What `fit_layer` returns, or a rung makes of it: `BLOCK(fitted)` is CWDA.
-    criterion : {"l1", "l2", "gm", "fermat"}
-        The score.
+    criterion : str or Criterion
+        The score: one of `cwda.theory.CRITERIA`, which are l1, l2, gm and fermat.
 
     Returns
     -------
     ScoreLaw
         In the units of the weights.
+
+    Raises
+    ------
+    CriterionError
+        If theory has no law of the criterion.
 
     Examples
     --------
@@ -210,19 +263,5 @@ def score_law(fitted: FittedLayer, criterion: str) -> ScoreLaw:
     >>> round(score_law(BLOCK(fitted), "l2").cv, 3)
     0.029
     """
-    moments = fitted.moments
-    n, v2 = fitted.n_filters, moments.l2_relative
-    signal = fitted.log_scale_variance
-    log_l2 = math.log(fitted.unit) + float(np.median(fitted.log_energies)) / 2
-    if criterion == "gm":
-        noise = v2 * (n + 2) / (n - 1) + 2 * v2 * (fitted.impurity.gm - 1) / n
-        return DistanceSumLaw(log_l2, signal, noise, (n - 1) * (1 - v2 / 4), signal + v2)
-    if criterion == "l1":
-        noise = math.log1p(moments.l1_relative)
-        # E l1 and the root of E l2^2 of one filter; their logs lie half a variance higher.
-        ratio = math.log(moments.l1_mean / math.sqrt(moments.trace))
-        return ScoreLaw(log_l2 + v2 + ratio - noise / 2, signal + fitted.shape_excess, noise)
-    if criterion == "l2":
-        return ScoreLaw(log_l2, signal, v2 + fitted.mean_relative)
-    noise = v2 * (1 + 2 / n) + 2 * v2 * (fitted.impurity.fermat - 1) / n
-    return ScoreLaw(log_l2 + math.log1p(-1 / n) / 2, signal, noise)
+    (name,) = choose([criterion], LAWS, "criterion", CriterionError)
+    return LAWS[name](fitted)

@@ -23,7 +23,6 @@ from cwda.loading.sources import Source
 from cwda.numerics.device import resolve_device
 from cwda.numerics.distances.geometry import Geometry
 from cwda.theory.model import FittedLayer
-from cwda.theory.moments import CRITERIA
 from cwda.theory.prediction import (
     NAN,
     SIMULATED,
@@ -33,7 +32,8 @@ from cwda.theory.prediction import (
     predict_layers,
 )
 from cwda.theory.rungs import Rungs
-from cwda.typing import Device
+from cwda.theory.score_law import CRITERIA
+from cwda.typing import Device, Named
 
 __all__ = ["importance_scores", "sample_filters", "simulate", "spearman_of_draws"]
 
@@ -43,7 +43,7 @@ CHUNK_NUMBERS = 1 << 22
 
 def simulate(
     source: Source,
-    criteria: Iterable[str] | None = None,
+    criteria: str | Named | Iterable[str | Named] | None = None,
     *,
     rungs: Rungs | None = None,
     draws: int = 200,
@@ -52,13 +52,13 @@ def simulate(
     seed: int = 0,
     progress: bool = True,
 ) -> PredictedSimilarity:
-    """Predict the Spearman coefficient of each two criteria in each layer, by simulation.
+    """Predict the Spearman coefficient of every pair of criteria in each layer, by simulation.
 
     Parameters
     ----------
     source : Network, or anything that `cwda.load` takes
         What to predict for: a name, file, Module, layer or array N x k^2 x N'.
-    criteria : iterable of str, optional
+    criteria : iterable of str or Criterion, optional
         Two or more of l1, l2, gm, fermat; all by default.
     rungs : str, Rung or several, optional
         Models to predict by, the same as in `predict`.

@@ -26,9 +26,9 @@ def offered(*words, command=group):
 
 def test_the_names_are_those_of_the_package():
     modules = {name: get_criterion(name).score.__module__ for name in criteria()}
-    assert set(completion.criteria()) == {
+    assert completion.criteria() == [
         name for name, module in modules.items() if module.startswith("cwda.scoring.")
-    }
+    ]
     assert completion.conditions() == list(CONDITIONS)
     assert completion.rungs() == [rung.name for rung in LADDER]
     assert completion.factors() == list(FACTORS)
@@ -50,13 +50,33 @@ def test_the_names_are_those_of_the_package():
         (("experiment", "--criteria", "taylor_im"), ["taylor_image_l1", "taylor_image_l2"]),
         (("prune", "--criterion", "taylor_im"), ["taylor_image_l1", "taylor_image_l2"]),
         (("study", "--factors", "depth,w"), ["depth,weight_decay", "depth,width"]),
-        (("predict", "--rungs", "block,s"), ["block,scale", "block,shape"]),
+        (
+            ("predict", "--rungs", "block,s"),
+            [f"block,{rung.name}" for rung in LADDER if rung.name.startswith("s")],
+        ),
         (("report", "--model", "resnet15"), ["resnet152"]),
         (("global-pruning", "--model", "resnet20"), ["resnet20-cifar10", "resnet20-cifar10:init"]),
     ],
 )
 def test_options_are_completed(words, expected):
     assert offered(*words)[0] == expected
+
+
+def test_a_list_is_completed_in_its_own_order_with_the_names_of_its_objects(tmp_path):
+    (tmp_path / "b_first.py").write_text(
+        'LOW = Rung("low", "words")\nLEFT_OUT = Rung("left out", "words")\n'
+        '@criterion("my size", formula="F")\ndef size(filters): ...\n'
+        "@condition(margin=0.1)\ndef mean(work): ...\n"
+        "OTHERS = (size,)\n"
+    )
+    (tmp_path / "a_second.py").write_text(
+        'HIGH = Rung(name="high", words="words")\nLIST = (LOW, *OTHERS, mean, HIGH, "text")\n'
+        'KEYS = {"x": 1, "y": 2}\n'
+    )
+    listed = completion._listed("LIST", tmp_path)
+    assert listed == ["low", "my size", "mean", "high", "text"]
+    assert completion._listed("KEYS", tmp_path) == ["x", "y"]
+    assert completion._listed("UNKNOWN", tmp_path) == []
 
 
 def test_sources_are_files_and_models(tmp_path, monkeypatch):

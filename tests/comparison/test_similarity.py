@@ -119,7 +119,7 @@ def test_an_interval_without_width_gives_a_reason(found):
     assert rows["z"].isna().all()
     assert rows["departs"].isna().all()
     assert set(rows["reason"]) == {
-        "the prediction interval is narrower than a step of the coefficient: no z"
+        "no z-score: the prediction interval is narrower than a step of the coefficient"
     }
     line = found.summary().query("criterion_a == 'gm' and rung == 'block'").iloc[0]
     assert "no layer has a z" in line["reason"]

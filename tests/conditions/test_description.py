@@ -103,3 +103,13 @@ def test_effects_of_a_description_are_those_of_the_check():
         np.testing.assert_allclose(
             table[f"effect_{name}"], condition(net).table["effect"], rtol=1e-12
         )
+
+
+def test_weights_beyond_the_squares_of_float64_lose_no_table():
+    layer = simulated.layer(n=16)
+    large = cwda.ConvLayer("large", layer.weight.double() * 1e160)
+    net = simulated.network(layer, large)
+    table = cwda.describe(net).table
+    assert table["layer"].tolist() == [layer.name, "large"]
+    assert table["effect_mean"].iloc[0] == pytest.approx(table["effect_mean"].iloc[1])
+    assert np.isinf(cwda.conditions.block_covariance(large).diagonal).all()

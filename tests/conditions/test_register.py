@@ -67,6 +67,31 @@ def test_measured_details_are_the_documented_ones(net):
         assert list(row.details) == list(CONDITIONS[row.condition].details)
 
 
+def test_what_a_condition_changes_is_its_own(add, net):
+    def careless(work):
+        effect = float(work.filters.abs().mean())
+        work.filters.zero_()
+        work.kernels.mean.zero_()
+        return Measurement(effect=effect, low=0, high=1)
+
+    before = cwda.check(net, ["mean"]).table
+    careless = add(careless)
+    first, again = careless(net), cwda.check(net, [careless, "mean"])
+    assert [row.effect for row in first] == [row.effect for row in again.condition_rows("careless")]
+    assert again.table.query("condition == 'mean'")["effect"].tolist() == before["effect"].tolist()
+    assert all(layer.weight.any() for layer in net)
+
+
+def test_a_condition_has_the_kernels_that_it_names_and_no_others(add, net):
+    @add
+    def unnamed(work):
+        return Measurement(effect=float(work.kernel("variance").sum()), low=0, high=1)
+
+    reasons = {row.reason for row in cwda.check(net).condition_rows("unnamed")}
+    assert len(reasons) == 3
+    assert all("the condition must say needs='variance kernel'" in reason for reason in reasons)
+
+
 def test_a_new_condition_is_tested_and_described_with_the_others(add, net):
     condition = add()
     result = cwda.check(net)

@@ -10,7 +10,17 @@ from matplotlib.figure import Figure
 import cwda
 from cwda.conditions import CheckResult
 from cwda.errors import CwdaError
-from cwda.reporting import CHAPTERS, Chapter, Column, Paragraph, Report, Subject, Table, picture
+from cwda.reporting import (
+    CHAPTERS,
+    Chapter,
+    ChapterSeries,
+    Column,
+    Paragraph,
+    Report,
+    Subject,
+    Table,
+    picture,
+)
 from cwda.reporting.chapters.applicability import applicability
 from cwda.reporting.chapters.assumption import assumption
 from cwda.reporting.chapters.similarity import similarity
@@ -53,6 +63,26 @@ def test_a_user_adds_a_chapter(result, folder, suffix):
     assert "Figure 1: Filters of each layer." in text
     assert text.index("The assumption") < text.index("Sizes")
     assert "Never" not in text
+
+
+def test_a_chapter_that_cannot_say_when_it_is_there_loses_itself_only(result, folder):
+    def fails(report):
+        return 1 / 0
+
+    bad = [
+        Chapter("Sometimes", sizes, when=fails),
+        ChapterSeries("Several", each=fails),
+        ChapterSeries("Numbers", each=lambda report: [5]),
+        ChapterSeries("Empty", each=lambda report: [Chapter(5, 6)]),
+    ]
+    path = folder / "when.html"
+    with pytest.warns(UserWarning, match="left out of the report"):
+        cwda.report(result, path, chapters=[*bad, Chapter("Sizes", sizes)], device="cpu")
+    text = text_of(path)
+    assert "has 88 filters." in text
+    assert text.count("This could not be computed: ZeroDivisionError: division by zero.") == 2
+    assert "a chapter is a Chapter, not an object of type int" in text
+    assert "a chapter is made of a title and a function" in text
 
 
 @pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: type(defect).__name__)

@@ -1,6 +1,7 @@
 """Criteria against naive loops, and the register."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,20 @@ from scipy.spatial.distance import cdist
 
 from cwda.errors import CriterionError, WeightsError
 from cwda.layers import ConvLayer
-from cwda.scoring import NORM_BASED, PAPER, Filters, criteria, criterion, get_criterion, similarity
+from cwda.pruning import select
+from cwda.scoring import (
+    NORM_BASED,
+    PAPER,
+    Filters,
+    criteria,
+    criterion,
+    get_criterion,
+    scores,
+    similarity,
+)
+from cwda.scoring.catalogue import BUILT_IN
 from cwda.scoring.norms import fermat, gm, gm_cityblock, l1, l2, random
-from cwda.scoring.registry import _REGISTER, registered, style_of
+from cwda.scoring.registry import _REGISTER, arrange, registered, resolve, style_of
 from tests.helpers.networks import layer_of, random_layer
 
 
@@ -153,6 +165,55 @@ def test_a_user_adds_a_criterion():
     assert criteria()["linf"] == "again"
     with pytest.raises(CriterionError, match="'l2' already"):
         criterion("l2", formula="another")(linf)
+
+
+@pytest.mark.usefixtures("register")
+def test_the_criteria_of_the_package_come_first_in_their_order_whichever_was_defined_first():
+    own = criterion("own", formula="-")(lambda filters: filters.values[:, 0])
+    arrange([gm, l1])
+    assert registered()[:2] == [gm, l1]
+    assert registered()[-1] is own
+
+
+def test_the_criteria_of_the_package_are_those_of_its_files():
+    files = [each for each in registered() if each.score.__module__.startswith("cwda.scoring.")]
+    assert files == [*BUILT_IN]
+
+
+def test_a_criterion_counts_once_and_a_name_has_one_meaning():
+    assert resolve([l2, "l1", "l2", l2]) == [l2, l1]
+    other = replace(l2, score=l1.score)
+    with pytest.raises(CriterionError, match="two criteria are called 'l2'"):
+        resolve(["l2", other])
+    with pytest.raises(CriterionError, match="2 criteria or more are needed, not 1"):
+        similarity(random_layer(), ["l1", "l1"])
+
+
+@pytest.mark.usefixtures("register")
+@pytest.mark.parametrize(
+    ("score", "reason"),
+    [
+        (lambda filters: 1 / 0, "fails in 'conv' (ZeroDivisionError: division by zero)"),
+        (lambda filters: filters.nonsense, "fails in 'conv' (AttributeError: "),
+        (lambda filters: None, "gives NoneType, not one real score for each filter"),
+        (lambda filters: ["a"] * 6, "gives list, not one real score for each filter"),
+        (lambda filters: filters.values[:, 0] * 1j, "gives complex numbers, not one real score"),
+    ],
+)
+def test_a_criterion_that_fails_is_a_row_with_its_reason(score, reason):
+    mine = criterion("mine", formula="mine")(score)
+    layer = ConvLayer("conv", torch.randn(6, 2, 3, 3, generator=torch.Generator().manual_seed(0)))
+    table = scores(layer, ["l2", mine]).table
+    assert table.query("criterion == 'l2'")["score"].notna().all()
+    [said] = table.query("criterion == 'mine'")["reason"].unique()
+    assert reason in said
+
+
+@pytest.mark.usefixtures("register")
+def test_scores_with_gradients_are_numbers_as_any_others():
+    mine = criterion("mine", formula="mine")(lambda filters: filters.values[:, 0].requires_grad_())
+    layer = ConvLayer("conv", torch.randn(6, 2, 3, 3, generator=torch.Generator().manual_seed(0)))
+    assert select(layer, mine, 0.5).pruned["conv"]
 
 
 @pytest.mark.usefixtures("register")

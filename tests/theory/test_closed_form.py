@@ -14,8 +14,8 @@ from cwda.layers import ConvLayer, Network, Provenance
 from cwda.numerics.ranking.rank_intervals import bonett_wright_interval
 from cwda.theory.closed_form import log_score_correlation, predict
 from cwda.theory.model import fit_layer
-from cwda.theory.moments import CRITERIA
 from cwda.theory.rungs import ISOTROPIC, LADDER
+from cwda.theory.score_law import CRITERIA
 
 PAIRS = list(itertools.combinations(CRITERIA, 2))
 

@@ -79,10 +79,25 @@ def test_rungs_are_chosen_once_in_the_order_of_the_ladder():
         ([replace(WIDE, name="block")], "two rungs are called 'block'"),
         ([WIDE, replace(WIDE, words="other")], "two rungs are called 'wide'"),
         ([], "no rung given"),
-        (3, "a rung is named by a text"),
-        ([3], "a rung is named by a text"),
+        (3, "a rung is named by a text.*, not 3$"),
+        (["scale", 3], "a rung is named by a text.*, not 3$"),
+        ([[BLOCK]], "a rung is named by a text.*, not an object of type list$"),
     ],
 )
 def test_rungs_that_cannot_be_chosen(rungs, message):
     with pytest.raises(CwdaError, match=message):
         choose_rungs(rungs)
+
+
+@pytest.mark.parametrize(
+    ("switch", "line"),
+    [
+        (lambda fitted: None, "gives an object of type NoneType, not a FittedLayer"),
+        (lambda fitted: 1 / 0, r"fails \(ZeroDivisionError: division by zero\)"),
+        (5, r"fails \(TypeError: 'int' object is not callable\)"),
+    ],
+)
+def test_a_rung_that_fails_is_told_in_one_line(switch, line):
+    drawn = layer(draw(np.random.default_rng(0), n=32))
+    with pytest.raises(CwdaError, match=f"a switch of rung 'mine' {line}"):
+        predict(drawn, rungs=[Rung("mine", "mine", (switch,))])

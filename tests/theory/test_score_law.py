@@ -7,11 +7,12 @@ import pytest
 import torch
 from scipy import integrate, stats
 
+from cwda.errors import CriterionError
 from cwda.numerics.spread import spread
+from cwda.scoring import get_criterion
 from cwda.theory.model import fit_layer
-from cwda.theory.moments import CRITERIA
 from cwda.theory.rungs import BLOCK, ISOTROPIC, SCALE, SHAPE
-from cwda.theory.score_law import DistanceSumLaw, ScoreLaw, score_law
+from cwda.theory.score_law import CRITERIA, DistanceSumLaw, ScoreLaw, score_law
 from cwda.theory.simulation import importance_scores, sample_filters
 from tests.theory.exact import isotropic_moments
 from tests.theory.test_closed_form import draw, layer
@@ -55,6 +56,30 @@ def test_distance_sum_law_by_integration(signal):
     p = PROBABILITIES
     assert law.cdf(law.quantile(p)) == pytest.approx(p, rel=1e-4)
     assert law.cdf(np.array([-1.0, 0.0, 1e9])).tolist() == [0, 0, 1]
+
+
+@pytest.mark.parametrize("criterion", CRITERIA)
+def test_each_criterion_has_its_own_law_by_name_and_as_an_object(criterion):
+    fitted = fit_layer(layer(draw(np.random.default_rng(3))))
+    law = score_law(fitted, criterion)
+    assert law == score_law(fitted, get_criterion(criterion))
+    assert all(law != score_law(fitted, other) for other in CRITERIA if other != criterion)
+
+
+@pytest.mark.parametrize(
+    ("criterion", "message"),
+    [
+        ("nonsense", r"unknown criterion 'nonsense'; known are l1, l2, gm, fermat"),
+        ("fermatt", r"unknown criterion 'fermatt'; did you mean 'fermat'\?"),
+        (get_criterion("taylor_l1"), "unknown criterion 'taylor_l1'"),
+        (3, "a criterion is named by a text.*, not 3"),
+    ],
+    ids=str,
+)
+def test_a_criterion_without_a_law_is_refused(criterion, message):
+    fitted = fit_layer(layer(draw(np.random.default_rng(3))))
+    with pytest.raises(CriterionError, match=message):
+        score_law(fitted, criterion)
 
 
 def test_distances_move_half_as_much_as_norms():

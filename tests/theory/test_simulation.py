@@ -10,8 +10,8 @@ from scipy import optimize, stats
 from cwda.errors import CwdaError
 from cwda.theory.closed_form import predict
 from cwda.theory.model import fit_layer
-from cwda.theory.moments import CRITERIA
 from cwda.theory.rungs import BLOCK, LADDER, SCALE
+from cwda.theory.score_law import CRITERIA
 from cwda.theory.simulation import (
     importance_scores,
     sample_filters,

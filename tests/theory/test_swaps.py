@@ -11,9 +11,8 @@ from scipy import integrate, stats
 
 from cwda.errors import CwdaError
 from cwda.theory.model import fit_layer
-from cwda.theory.moments import CRITERIA
 from cwda.theory.rungs import SCALE
-from cwda.theory.score_law import ScoreLaw, score_law
+from cwda.theory.score_law import CRITERIA, ScoreLaw, score_law
 from cwda.theory.simulation import importance_scores, sample_filters
 from cwda.theory.swaps import (
     discrimination,

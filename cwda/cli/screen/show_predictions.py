@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from cwda.comparison import Applicability, Comparison, GlobalPruning
+    from cwda.theory import Rung
 
 __all__ = ["show_applicability", "show_comparison", "show_global_pruning"]
 
@@ -34,9 +35,19 @@ def show_comparison(result: Comparison, screen: Screen) -> None:
     screen.table(table)
     screen.remark(
         "error, bias: of the predicted Spearman coefficient; coverage: layers within the "
-        f"{100 * result.level:g} % prediction interval; departures: layers beyond chance"
+        f"{100 * result.level:g} % prediction interval; departures: layers that differ from the "
+        "prediction by more than chance"
     )
+    screen.remark("rungs: " + "; ".join(f"{rung.name}: {rung.words}" for rung in _rungs(result)))
     screen.remarks(reasons(result.table))
+
+
+def _rungs(result: Comparison) -> list[Rung]:
+    """Those of the ladder that the answer has."""
+    from cwda.theory import LADDER
+
+    names = {row.rung for row in result}
+    return [rung for rung in LADDER if rung.name in names]
 
 
 def show_applicability(result: Applicability, screen: Screen) -> None:
@@ -90,6 +101,11 @@ def show_global_pruning(result: GlobalPruning, screen: Screen) -> None:
                 str(row.danger),
             )
     screen.table(table)
+    screen.remark(
+        "error: mean absolute error of the predicted shares of the layers; in interval: layers "
+        "whose share lies within the predicted interval; emptied: layers that lose all filters; "
+        "danger: layers that may, with a probability of .05 or more"
+    )
     shown = result.table[result.table["rung"] == best]
     ratio = max(shown["ratio"], default=0.0)
     shown = shown[shown["ratio"] == ratio]

@@ -18,6 +18,10 @@ __all__ = ["show_similarity"]
 def show_similarity(result: SimilarityResult, screen: Screen) -> None:
     """Print the similarity of criteria in one network."""
     screen.table(_pairs(result))
+    screen.remark(
+        "Spearman's rank correlation of the scores, over the layers; over .9: share of the layers "
+        "in which it exceeds .9"
+    )
     screen.table(_layers(result), "Spearman's rank correlation of the scores; – undefined")
     screen.remarks(reasons(result.table))
 

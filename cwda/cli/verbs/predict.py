@@ -81,7 +81,7 @@ def _require_theory(criteria: list[str]) -> None:
     """Refuse criteria that exist, but that the theory does not speak of."""
     from cwda.errors import CriterionError
     from cwda.scoring.registry import resolve
-    from cwda.theory.moments import CRITERIA
+    from cwda.theory.score_law import CRITERIA
 
     others = [criterion.name for criterion in resolve(criteria) if criterion.name not in CRITERIA]
     if others:

@@ -62,7 +62,7 @@ _OF_THE_PLAN = ("criterion", "ratio", "measure", "strategy", "scope", "normalise
 @source_arguments(several=False)
 @option(
     "--criterion",
-    "What ranks the filters; the lowest go first. See `cwda criteria`.",
+    "Criterion to rank the filters by; the lowest scores are removed first. See `cwda criteria`.",
     default="l2",
     metavar="NAME",
     shell_complete=complete_criterion,
@@ -70,7 +70,7 @@ _OF_THE_PLAN = ("criterion", "ratio", "measure", "strategy", "scope", "normalise
 @option("--ratio", "Share of the network to prune, between 0 and 1.", type=float, metavar="SHARE")
 @option(
     "--measure",
-    "What the ratio is a share of.",
+    "Quantity that the ratio refers to.",
     default="filters",
     type=click.Choice(get_args(Measure)),
 )
@@ -130,10 +130,10 @@ def prune(
 ) -> None:
     """Prune the filters with the lowest scores, and write the smaller network.
 
-    Filters that must go together, such as those that meet in a residual sum, do. What is
-    removed is proved with numbers: the smaller network computes what the original computes with
-    the same filters set to zero. With --data the accuracy is measured before and after; nothing
-    is fine-tuned.
+    Filters that are tied to each other, such as those that meet in a residual sum, are removed
+    together. The removal is checked numerically: the smaller network computes what the original
+    computes with the same filters set to zero. Nothing is fine-tuned, and without that the
+    accuracy usually falls far; --data measures it before and after.
     """
     import cwda
     from cwda.cli.evidence import calibration_images, read_data
@@ -171,7 +171,7 @@ def prune(
         )
     removal = cwda.remove(model, plan, coupling)
     accuracies.append(_accuracy(removal.model, images, device))
-    _show(entry.name, removal, accuracies, screen)
+    _show(entry.name, removal, accuracies, "" if from_plan else f"; scope {scope}", screen)
     _write(removal, example, plan_file, outputs)
 
 
@@ -255,18 +255,24 @@ def _write(
         note("nothing is written; --output FILE writes the pruned network, --plan FILE the plan")
 
 
-def _show(name: str, removal: Removal, accuracies: Sequence[float | None], screen: Screen) -> None:
+def _show(
+    name: str,
+    removal: Removal,
+    accuracies: Sequence[float | None],
+    scope: str,
+    screen: Screen,
+) -> None:
     plan = removal.plan
     screen.line(f"{name}, pruned by {plan.criterion}", "bold")
     screen.line(
         f"{_share(plan.achieved)} of {_MEASURES[plan.measure]} ({_share(plan.ratio)} asked for), "
-        f"{_STRATEGIES[plan.strategy]}"
+        f"{_STRATEGIES[plan.strategy]}{scope}"
     )
     screen.table(_costs(removal, accuracies))
     screen.line()
     table, legend = _layers(plan, screen.width is not None)
     screen.table(table, legend)
-    screen.remarks(_remarks(removal))
+    screen.remarks([*_remarks(removal), _accuracy_remark(accuracies)])
     screen.line()
 
 
@@ -319,6 +325,13 @@ def _layers(plan: Plan, few: bool) -> tuple[Table, str]:
         if hidden
         else "",
     )
+
+
+def _accuracy_remark(accuracies: Sequence[float | None]) -> str:
+    """That removal alone leaves a network that needs training."""
+    if None in accuracies:
+        return "accuracy not measured: give --data PATH, and fine-tune the network before use"
+    return "nothing is fine-tuned: the accuracy is what removal alone leaves"
 
 
 def _remarks(removal: Removal) -> list[str]:

@@ -32,7 +32,7 @@ def similarity(
 ) -> Steps:
     """Measure how alike pruning criteria rank the filters of each layer.
 
-    Spearman's rank correlation of the scores of each two criteria. The table has Kendall's
+    Spearman's rank correlation of the scores of every pair of criteria. The table has Kendall's
     tau-b, the overlap of the pruned filters, and intervals as well. Criteria that need
     BatchNorm or images run the network itself, where its architecture is known.
     """

@@ -34,8 +34,8 @@ def _is_null(law: Law, size: LayerSize) -> bool:
     words=Words(
         title="Gaussianity",
         claim="Gaussian weights",
-        asks="The assumption says that the weights of a filter are Gaussian. Asked is how far the "
-        "distribution of the layer's standardised weights lies from the normal one.",
+        asks="The assumption says that the weights of a filter are Gaussian. The question is how "
+        "far the distribution of the layer's standardised weights lies from the normal one.",
         estimator="The effect is the Kolmogorov-Smirnov distance of all weights of the layer; its "
         "interval rests on a jackknife over filters, as a simultaneous band for the lower limit. "
         "The p-value asks each of the d positions (Anderson-Darling over the filters) and "

@@ -5,16 +5,18 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 
+from cwda.arguments import name_of
 from cwda.figures.drawing.canvas import canvas
 from cwda.figures.drawing.conditions_table import conditions_table, margin_text
 from cwda.figures.drawing.layers_axis import label_layers, layer_margins, tall
 from cwda.figures.drawing.style import DARK, TEXT_WIDTH, VERDICTS, legend_above, message
 from cwda.figures.drawing.tables import choose, unique
+from cwda.typing import Named
 
 __all__ = ["effects"]
 
 
-def effects(source: object, condition: str, *, ax: Axes | None = None) -> Axes:
+def effects(source: object, condition: str | Named, *, ax: Axes | None = None) -> Axes:
     """Effect of one condition in every layer, with its interval and the margin.
 
     The verdict is read off: an interval left of the dashed line holds, right of it fails, across
@@ -42,6 +44,7 @@ def effects(source: object, condition: str, *, ax: Axes | None = None) -> Axes:
     >>> effects(res, "mean").get_xlabel()
     'effect: mean; margin .100 (dashed)'
     """
+    condition = name_of(condition)
     rows = choose(conditions_table(source, "reason"), "condition", condition)
     names = list(rows["layer"])
     margins = layer_margins(names, top=9)

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 
+from cwda.arguments import name_of
 from cwda.errors import CwdaError
 from cwda.figures.drawing.canvas import Margins, canvas
 from cwda.figures.drawing.conditions_table import conditions_table
@@ -27,6 +28,7 @@ from cwda.figures.drawing.style import (
     series_style,
 )
 from cwda.figures.drawing.tables import choose, unique
+from cwda.typing import Named
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,8 +41,8 @@ _IN_A_LINE = 6
 
 def trajectory(
     results: Mapping[float, object],
-    condition: str | None = None,
-    layer: str | None = None,
+    condition: str | Named | None = None,
+    layer: str | Named | None = None,
     *,
     ax: Axes | None = None,
 ) -> Axes:
@@ -80,8 +82,10 @@ def trajectory(
     if layer is not None and condition is None:
         raise CwdaError("a layer needs a condition, such as condition='mean'")
     if condition is not None:
+        condition = name_of(condition)
         table = choose(table, "condition", condition)
     if layer is not None:
+        layer = name_of(layer)
         table = choose(table, "layer", layer)
     right = 18.0 if condition is not None and layer is None else 3.0
     lines = 1 if condition is not None else -(-table["condition"].nunique() // _IN_A_LINE)

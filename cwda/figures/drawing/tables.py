@@ -6,6 +6,7 @@ import numbers
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from cwda.arguments import name_of
 from cwda.errors import CwdaError
 
 if TYPE_CHECKING:
@@ -51,13 +52,14 @@ def unique(values: Any) -> list[Any]:
 
 
 def choose(table: pd.DataFrame, column: str, value: object) -> pd.DataFrame:
-    """The rows with one value of a column.
+    """The rows with one value of a column, or the name of an object.
 
     Raises
     ------
     CwdaError
         If there are none; the message names the values there are.
     """
+    value = name_of(value)
     plain = isinstance(value, str | numbers.Number)
     rows = table[table[column] == value] if plain else table[:0]
     if rows.empty:

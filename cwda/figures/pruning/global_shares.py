@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 
+from cwda.arguments import name_of
 from cwda.figures.drawing.canvas import canvas
 from cwda.figures.drawing.layers_axis import label_layers, layer_margins, tall
 from cwda.figures.drawing.style import (
@@ -19,6 +20,7 @@ from cwda.figures.drawing.style import (
     message,
 )
 from cwda.figures.drawing.tables import choose, tidy, unique
+from cwda.typing import Named
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +29,11 @@ __all__ = ["global_shares"]
 
 
 def global_shares(
-    source: object, ratio: float | None = None, *, rung: str | None = None, ax: Axes | None = None
+    source: object,
+    ratio: float | None = None,
+    *,
+    rung: str | Named | None = None,
+    ax: Axes | None = None,
 ) -> Axes:
     """Share of each layer's filters that one global ranking prunes, predicted and measured.
 
@@ -42,7 +48,7 @@ def global_shares(
         share_low, share_high, share_measured, danger, reason``.
     ratio : float, optional
         The pruning ratio; by default that of the table which is nearest to one half.
-    rung : str, optional
+    rung : str or Rung, optional
         The rung that predicts; by default the last of the table, which knows most.
     ax : Axes, optional
         Where to draw; a new figure of 160 mm, as high as the layers need, by default.
@@ -66,7 +72,7 @@ def global_shares(
     columns = ("layer", "criterion", "ratio", *shares, "danger", "reason")
     table = tidy(source, columns, "global pruning")
     if "rung" in table.columns:
-        rung = unique(table["rung"])[-1] if rung is None else rung
+        rung = unique(table["rung"])[-1] if rung is None else name_of(rung)
         table = choose(table, "rung", rung)
     ratio = min(unique(table["ratio"]), key=lambda r: abs(r - 0.5)) if ratio is None else ratio
     rows = choose(table, "ratio", ratio)

@@ -9,13 +9,15 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from cwda.arguments import as_list
+from cwda.arguments import as_list, name_of
 from cwda.errors import CwdaError
 from cwda.figures.drawing.canvas import Margins, canvas
 from cwda.figures.drawing.coefficients import MOST, fisher, unfisher
 from cwda.figures.drawing.point_names import NAMED, name_points
 from cwda.figures.drawing.style import CYCLE, LINES, SMALL, legend_above, message, size_in_points
 from cwda.figures.drawing.tables import choose, tidy, unique
+from cwda.theory.rungs import SCALE
+from cwda.typing import Named
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,9 +33,9 @@ Array = npt.NDArray[np.float64]
 
 def predicted_measured(
     source: object,
-    pair: tuple[str, str] = ("l1", "l2"),
+    pair: tuple[str | Named, str | Named] = ("l1", "l2"),
     *,
-    rung: str = "scale",
+    rung: str | Named = SCALE,
     ax: Axes | None = None,
 ) -> Axes:
     """Predicted against measured rank correlation, one point per layer, with intervals.
@@ -47,9 +49,9 @@ def predicted_measured(
     source : object with `.table`, or DataFrame
         A comparison of predicted and measured similarity; columns ``layer, criterion_a,
         criterion_b, rung, measured, predicted, low, high, z, departs, reason``.
-    pair : tuple of str
+    pair : tuple of str or Criterion
         The two criteria.
-    rung : str
+    rung : str or Rung
         The rung of the ladder that predicts.
     ax : Axes, optional
         Where to draw; a new figure of 100 mm by default.
@@ -71,6 +73,7 @@ def predicted_measured(
     """
     columns = ("layer", "criterion_a", "criterion_b", "rung", "measured", "predicted")
     table = tidy(source, (*columns, "low", "high", "z", "departs", "reason"), "a comparison")
+    rung = name_of(rung)
     table = choose(table, "rung", rung).copy()
     methods = unique(table["method"]) if "method" in table.columns else []
     if len(methods) > 1:
@@ -80,6 +83,8 @@ def predicted_measured(
         )
     table["pair"] = _pair(table["criterion_a"], table["criterion_b"])
     names = as_list(pair, "criterion", CwdaError)
+    if len(names) != 2:
+        raise CwdaError(f"a pair is two criteria, not {len(names)}")
     rows = choose(table, "pair", "-".join(sorted(names)))
     defined = rows.dropna(subset=["measured", "predicted"]).copy()
     numbers = ["measured", *_PREDICTED]

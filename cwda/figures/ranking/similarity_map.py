@@ -1,4 +1,4 @@
-"""Rank correlations of each two criteria in each layer (paper, figure 4)."""
+"""Rank correlations of every pair of criteria in each layer (paper, figure 4)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BAR = 20.0
 def similarity_map(
     sim: SimilarityResult, coefficient: str = "spearman", *, ax: Axes | None = None
 ) -> Axes:
-    """Rank correlation of each two criteria in each layer: layers by pairs.
+    """Rank correlation of every pair of criteria in each layer: layers by pairs.
 
     Colours follow Fisher's z, atanh(rho), so that .99 and .9 differ as .9 and .3 do;
     undefined coefficients are hatched.

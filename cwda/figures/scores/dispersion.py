@@ -9,11 +9,13 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from cwda.arguments import name_of
 from cwda.figures.drawing.canvas import Margins, canvas
 from cwda.figures.drawing.point_names import NAMED, name_points
 from cwda.figures.drawing.style import GREY, LINES, SMALL, criterion_style, legend_above, message
 from cwda.figures.drawing.tables import choose, tidy
 from cwda.figures.drawing.text import text_width
+from cwda.typing import Named
 
 if TYPE_CHECKING:
     pass
@@ -23,7 +25,7 @@ __all__ = ["dispersion"]
 Array = npt.NDArray[np.float64]
 
 
-def dispersion(source: object, criterion: str = "l2", *, ax: Axes | None = None) -> Axes:
+def dispersion(source: object, criterion: str | Named = "l2", *, ax: Axes | None = None) -> Axes:
     """Predicted against measured coefficient of variation of a score, one point per layer.
 
     Filled points are CWDA's prediction, hollow ones that of filters of unequal scale. The
@@ -55,6 +57,7 @@ def dispersion(source: object, criterion: str = "l2", *, ax: Axes | None = None)
     'measured CV of the l2 score'
     """
     columns = ("layer", "criterion", "cv", "cv_predicted", "cv_scale", "cv_ratio", "reason")
+    criterion = name_of(criterion)
     rows = choose(tidy(source, columns, "a table of applicability"), "criterion", criterion)
     defined = rows[(rows["cv"] > 0) & (rows["cv_predicted"] > 0)]
     margins = Margins(right=3 + text_width(["× 10"]))

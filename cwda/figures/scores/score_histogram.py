@@ -17,7 +17,7 @@ from cwda.formatting import number
 from cwda.layers import ConvLayer
 from cwda.loading.sources import Source, layer_of
 from cwda.numerics.device import resolve_device
-from cwda.scoring.registry import resolve
+from cwda.scoring.registry import Criteria, Criterion, resolve
 from cwda.scoring.scores import LayerScores, score_layer
 from cwda.theory import BLOCK, CRITERIA, SCALE, Rung
 from cwda.theory.model import FittedLayer, fit_or_reason
@@ -37,7 +37,7 @@ Array = npt.NDArray[np.float64]
 
 def score_histogram(
     layer: Source,
-    criterion: str = "l2",
+    criterion: str | Criterion = "l2",
     *,
     ax: Axes | None = None,
     device: Device = "auto",
@@ -51,7 +51,7 @@ def score_histogram(
     ----------
     layer : ConvLayer or array
         One layer, an array N x k^2 x N', or a source with a single layer.
-    criterion : str
+    criterion : str or Criterion
         A name of `cwda.criteria()`; only l1, l2, gm and fermat have a prediction.
     ax : Axes, optional
         Where to draw; a new figure of 80 mm by default.
@@ -85,7 +85,7 @@ def score_histogram(
 
 
 def score_and_fit(
-    layer: ConvLayer, criteria: Sequence[str], device: Device
+    layer: ConvLayer, criteria: Criteria, device: Device
 ) -> tuple[LayerScores, FittedLayer | str]:
     """The scores, and the fitted model or why there is none."""
     device = resolve_device(device)

@@ -16,6 +16,7 @@ from cwda.figures.drawing.text import fitted
 from cwda.figures.scores.score_histogram import LAWS, draw_scores, score_and_fit
 from cwda.layers import ConvLayer
 from cwda.loading.sources import Source, network_of
+from cwda.scoring.registry import Criteria, resolve
 from cwda.scoring.scores import LayerScores
 from cwda.theory import CRITERIA
 from cwda.theory.model import FittedLayer
@@ -30,7 +31,7 @@ FEW = 6
 def score_histograms(
     source: Source,
     layers: str | int | Sequence[str | int] | None = None,
-    criteria: Sequence[str] = CRITERIA,
+    criteria: Criteria = CRITERIA,
     *,
     ax: npt.ArrayLike | None = None,
     device: Device = "auto",
@@ -43,7 +44,7 @@ def score_histograms(
         What to draw: a name, file, Module, layer or array N x k^2 x N'.
     layers : sequence of str or int, optional
         Names or positions; six, evenly spaced in depth, by default.
-    criteria : sequence of str
+    criteria : str, Criterion or sequence of these
         Names of `cwda.criteria()`.
     ax : array of Axes, optional
         Where to draw: one for each layer and criterion, row by row, such as
@@ -74,8 +75,9 @@ def score_histograms(
     (2, 2)
     """
     network_layers = _layers(source, layers)
-    prepared = [score_and_fit(layer, criteria, device) for layer in network_layers]
-    rows, columns = len(network_layers), len(criteria)
+    resolved = resolve(criteria)
+    prepared = [score_and_fit(layer, resolved, device) for layer in network_layers]
+    rows, columns = len(network_layers), len(resolved)
     height = 36 + 8 / rows
     layout = {"height": height, "margins": Margins(10, 2, 10, 14), "gaps": (0.24, 0.62)}
     with panel_canvas(ax, rows * columns, columns=columns, **layout) as flat:

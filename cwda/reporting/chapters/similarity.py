@@ -10,12 +10,12 @@ from cwda.reporting.blocks import Block, Column, Equation, Note, Paragraph, Tabl
 from cwda.reporting.chapter import Chapter, Report
 from cwda.reporting.pictures import picture
 from cwda.reporting.subject import Subject
-from cwda.theory import LADDER
+from cwda.theory import LADDER, SHAPE
 
 __all__ = ["similarity"]
 
 #: The rung drawn with the measurements: CWDA in full is `block`, the best one this.
-BEST_RUNG = "shape"
+BEST_RUNG = SHAPE
 
 #: The pairs drawn; the tables have all.
 PAIRS = (("l1", "l2"), ("l2", "gm"))
@@ -66,7 +66,8 @@ def _network(subject: Subject) -> list[Block]:
     blocks: list[Block] = [
         picture(
             figures.similarity_map(result),
-            f"Spearman's coefficient of each two criteria in each layer of {subject.network.name}.",
+            f"Spearman's coefficient of every pair of criteria in each layer of "
+            f"{subject.network.name}.",
             f"Heat map of {len(subject.network)} layers by {len(measured)} pairs of criteria; "
             f"medians from {number(measured['median'].min())} to "
             f"{number(measured['median'].max())}.",
@@ -77,7 +78,7 @@ def _network(subject: Subject) -> list[Block]:
         blocks += [
             picture(
                 _scatter(subject.comparison),
-                f"Measured against predicted coefficients (rung {BEST_RUNG}), with "
+                f"Measured against predicted coefficients (rung {BEST_RUNG.name}), with "
                 f"{100 * subject.comparison.level:g} % prediction intervals; on the diagonal both "
                 "agree.",
                 "Scatter of measured against predicted Spearman coefficients.",
