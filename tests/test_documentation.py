@@ -12,6 +12,9 @@ import pytest
 
 import cwda
 from cwda.cli.main import cwda as group
+from cwda.cli.verbs import VERBS
+from cwda.conditions import BUILT_IN
+from cwda.theory import LADDER
 from tests import tables
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -74,6 +77,27 @@ def test_the_chapters_are_listed():
     for chapter in cwda.reporting.CHAPTERS:
         assert f"- **{chapter.title}**: {chapter.about}\n" in page
         assert len(chapter.about) > 20
+
+
+def test_every_condition_and_every_rung_has_a_row():
+    conditions, theory = ((DOCS / f"{page}.md").read_text() for page in ("conditions", "theory"))
+    for condition in BUILT_IN:
+        row = rf"^\| {condition.name} \|.*\| {condition.margin:g} \|$"
+        assert re.search(row, conditions, re.MULTILINE), condition.name
+    for rung in LADDER:
+        assert f"\n| {rung.name} | " in theory
+
+
+def test_every_condition_and_verb_has_a_test_that_names_it():
+    def words(folder):
+        files = (ROOT / "tests" / folder).rglob("*.py")
+        return set(re.findall(r"[\w-]+", "\n".join(path.read_text() for path in files)))
+
+    for folder, names in {
+        "conditions": [condition.name for condition in BUILT_IN],
+        "cli": [verb.name for verb in VERBS],
+    }.items():
+        assert set(names) <= words(folder), f"tests/{folder} does not name all of these"
 
 
 def test_the_tables_are_those_of_the_answers():

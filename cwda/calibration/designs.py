@@ -330,15 +330,20 @@ def alternatives(condition: str) -> list[str]:
 
 
 def _alternatives(condition: Condition) -> Iterator[Design]:
-    own = condition.calibration is not None and condition.calibration.draw is not None
+    parameter = calibration_of(condition.name).parameter
+    if parameter and not isinstance(Design("").parameters.get(parameter), float):
+        raise CwdaError(
+            f"condition {condition.name!r}: {parameter!r} is not a parameter of a Design with a "
+            "size; give a draw of its own in its calibration"
+        )
     for factor in (0.5, 1, 2):
         name = f"{condition.name} {factor * condition.margin:g}"
-        size = float(name.split()[1])
-        effect: dict[str, Any] = {condition.name: size}
-        if own:
-            yield Departure(name, condition=condition.name, effect=size)
-        elif effect.keys() <= Design("").parameters.keys():
-            yield Design(name, **effect)
+        effect = float(name.split()[1])
+        if parameter:
+            changed: dict[str, Any] = {parameter: effect}
+            yield Design(name, **changed)
+        else:
+            yield Departure(name, condition=condition.name, effect=effect)
 
 
 #: Designs under which some point nulls are true.

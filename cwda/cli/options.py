@@ -6,11 +6,12 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 from click.shell_completion import CompletionItem
 
+from cwda.choices import Scope
 from cwda.cli.completion import complete_models, criteria, last_of
 
 __all__ = [
@@ -240,7 +241,7 @@ def scope_option(default: str) -> Decorator:
         "Prune only convolutions whose filters are tied to no others (free; in a ResNet the inner "
         "ones of each block), or all of them, tied filters together.",
         default=default,
-        type=click.Choice(["free", "all"]),
+        type=click.Choice(get_args(Scope)),
     )
 
 

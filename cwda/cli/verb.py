@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import shlex
 import textwrap
 import warnings
 from collections.abc import Callable, Iterator
@@ -17,9 +18,12 @@ from cwda.cli.failure import flush_output, one_line_errors
 from cwda.cli.messages import QUIET
 from cwda.progress import line, showing
 
-__all__ = ["Group", "Verb", "verb"]
+__all__ = ["Group", "Verb", "command_line", "verb"]
 
 _PACKAGE = str(Path(__file__).resolve().parent.parent)
+
+#: Key of the words after the verb, in the context's `meta`.
+_TYPED = "cwda.typed"
 
 _HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 80}
 
@@ -85,6 +89,11 @@ class Verb(_Ending, click.Command):
             click.Option(["--debug"], is_flag=True, help="Show the traceback of an error."),
         ]
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the words after the verb, and keep them for `command_line`."""
+        ctx.meta[_TYPED] = list(args)
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb, and end as its help says."""
         debug, verbose, quiet = (ctx.params.pop(name) for name in ("debug", "verbose", "quiet"))
@@ -125,6 +134,12 @@ def verb(
         about_source=about_source,
         codes=codes,
     )
+
+
+def command_line() -> str:
+    """The running command as it was typed, for a reader who wants to run it again."""
+    context = click.get_current_context()
+    return " ".join([context.command_path, *map(shlex.quote, context.meta[_TYPED])])
 
 
 @contextmanager

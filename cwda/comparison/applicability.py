@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
 import numpy as np
 from torch import Tensor
@@ -30,6 +30,7 @@ from cwda.theory.score_law import CRITERIA, ScoreLaw, score_law
 from cwda.theory.swaps import (
     SWAP_DISCRIMINATES,
     SWAP_WEAK,
+    Discrimination,
     discrimination,
     signal_interval,
     swap_probability,
@@ -40,10 +41,11 @@ from cwda.typing import Device
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Applicability", "LayerApplicability", "applicability"]
+__all__ = ["VERDICTS", "Applicability", "LayerApplicability", "applicability"]
 
 _MEDIANS = ("cv", "cv_predicted", "cv_scale", "cv_ratio", "swap")
-_VERDICTS = ("discriminates", "weakly", "cannot discriminate", "not applicable")
+#: What is said of a criterion in a layer.
+VERDICTS: tuple[str, ...] = (*get_args(Discrimination), "not applicable")
 _MEANING = {
     "discriminates": f"up to {SWAP_DISCRIMINATES:.0%} discriminates",
     "weakly": f"up to {SWAP_WEAK:.0%} discriminates weakly",
@@ -86,7 +88,7 @@ class LayerApplicability:
     swap_nearest: float = column(
         "the same for the last filter pruned and the first one kept", default=math.nan
     )
-    verdict: str = column(", ".join(f"`{verdict}`" for verdict in _VERDICTS), kw_only=True)
+    verdict: str = column(", ".join(f"`{verdict}`" for verdict in VERDICTS), kw_only=True)
     statement: str = column("the verdict as a sentence", kw_only=True)
     n_filters: int = common("n_filters", kw_only=True)
     dim: int = common("dim", kw_only=True)
@@ -124,7 +126,7 @@ class Applicability(Answer[LayerApplicability]):
                     "criterion": criterion,
                     "layers": len(group),
                     **{f"median_{name}": group[name].median() for name in _MEDIANS},
-                    **{name.replace(" ", "_"): int(verdicts.get(name, 0)) for name in _VERDICTS},
+                    **{name.replace(" ", "_"): int(verdicts.get(name, 0)) for name in VERDICTS},
                 }
             )
         return pd.DataFrame(rows)

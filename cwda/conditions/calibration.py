@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cwda.brief import brief
+from cwda.errors import CwdaError
 
 __all__ = ["Calibration", "Law", "LayerSize"]
 
@@ -61,8 +62,9 @@ class Calibration:
         Whether the null hypothesis is true; by default, whether the true effect is 0.
     draw : callable
         From a generator, a size and an effect to filters, n x N x k^2, that depart from i.i.d.
-        normal weights in this condition only, by that effect. Not needed where the laws of
-        `cwda.calibration.Design` have a parameter of the condition's name.
+        normal weights in this condition only, by that effect.
+    parameter : str
+        In place of `draw`: the parameter of `cwda.calibration.Design` that is that effect.
     undisturbed : mapping
         The parameters of the law that depart from everything, changed so that this condition is
         met; empty where that law meets it.
@@ -70,16 +72,30 @@ class Calibration:
         Departures under which the test does not claim its error.
     interval_excluded : tuple of str
         Departures under which the interval does not.
+
+    Raises
+    ------
+    CwdaError
+        Unless it has either `draw` or `parameter`: without an alternative the power of the test
+        could not be measured.
     """
 
     truth: Callable[[Law, LayerSize], float]
     null: Callable[[Law, LayerSize], bool] | None = None
     draw: Callable[[np.random.Generator, LayerSize, float], npt.NDArray[np.float64]] | None = None
+    parameter: str = ""
     undisturbed: Mapping[str, float] = field(default_factory=dict)
     excluded: tuple[str, ...] = ()
     interval_excluded: tuple[str, ...] = ()
 
     __repr__ = brief
+
+    def __post_init__(self) -> None:
+        if (self.draw is None) is not bool(self.parameter):
+            raise CwdaError(
+                "a calibration has alternatives to the null hypothesis: give either draw or the "
+                "parameter of a Design"
+            )
 
     def is_null(self, law: Law, size: LayerSize) -> bool:
         """Whether the null hypothesis is true."""

@@ -6,15 +6,15 @@ import html
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Self, SupportsFloat
+from typing import Any, Self, SupportsFloat
 
 from cwda.answers import aside, column, columns_of, common
+from cwda.choices import Verdict
 from cwda.errors import CwdaError
 from cwda.layers import ConvLayer
 
 __all__ = ["ConditionResult", "Measurement", "Verdict", "decide"]
 
-Verdict = Literal["holds", "fails", "inconclusive", "not applicable"]
 
 NAN = math.nan
 

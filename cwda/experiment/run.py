@@ -8,11 +8,12 @@ from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, get_args
 
 from torch import nn
 
 from cwda.arguments import as_list, as_path, choose, require_count, require_ratios
+from cwda.choices import Strategy
 from cwda.errors import CriterionError, DataError
 from cwda.experiment.bench import Bench
 from cwda.experiment.finetune import FineTuning
@@ -41,7 +42,7 @@ def run_experiment(
     criteria: Sequence[str] = NORM_BASED,
     *,
     ratios: float | Sequence[float] = (0.1, 0.3, 0.5, 0.7),
-    strategies: str | Sequence[str] = ("layerwise", "global"),
+    strategies: str | Sequence[str] = get_args(Strategy),
     finetuning: FineTuning | None = None,
     finetune_at: float | Sequence[float] | None = None,
     scope: Scope = "free",
@@ -143,7 +144,7 @@ def run_experiment(
         )
     ratios = require_ratios(ratios)
     strategies = tuple(as_list(strategies, "strategy"))
-    choose(strategies, ("layerwise", "global"), "strategy")
+    choose(strategies, get_args(Strategy), "strategy")
     require_count(seeds, 1, "seeds, how many there are,")
     require_count(seed, 0, "seed")
     trials = Trials(

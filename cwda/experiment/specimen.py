@@ -6,13 +6,14 @@ import copy
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
 from cwda.arguments import choose
+from cwda.choices import Scope
 from cwda.coupling import Coupling, couple
 from cwda.errors import CwdaError, DataError, reason_of
 from cwda.experiment.trials import Scores
@@ -25,7 +26,6 @@ from cwda.scoring.scores import score_network
 
 __all__ = ["Scope", "Specimen", "weights_digest"]
 
-Scope = Literal["free", "all"]
 
 #: Test images that go through the network at a time.
 _BATCH = 500

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cwda.arguments import as_path
+from cwda.choices import Measure, Strategy
 from cwda.errors import PlanError, SelectionError
 from cwda.files import whole_file
-from cwda.pruning.plan_content import FORMAT, Measure, Strategy, validated
+from cwda.pruning.plan_content import FORMAT, validated
 from cwda.tracing.cost import Cost
 
 if TYPE_CHECKING:

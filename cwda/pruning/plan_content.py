@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
+from cwda.choices import Measure, Strategy
 from cwda.errors import PlanError
 from cwda.tracing.cost import Cost
 
-__all__ = ["FORMAT", "Measure", "Strategy", "validated"]
-
-Strategy = Literal["layerwise", "global"]
-Measure = Literal["filters", "parameters", "flops"]
+__all__ = ["FORMAT", "validated"]
 
 FORMAT = "cwda pruning plan 1"
 

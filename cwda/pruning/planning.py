@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from cwda.arguments import choose, require_count
+from cwda.choices import Measure, Strategy
 from cwda.coupling.couple import as_coupling
 from cwda.coupling.coupling import Coupling
 from cwda.coupling.sharing import shared
@@ -20,7 +21,6 @@ from cwda.loading.sources import model_of
 from cwda.models.batches import Data
 from cwda.progress import showing
 from cwda.pruning.plan import Plan
-from cwda.pruning.plan_content import Measure, Strategy
 from cwda.pruning.ranking import COMBINE, Ranking
 from cwda.pruning.selection import check_request, criterion_scores, finite_rows
 from cwda.scoring.registry import Criterion, resolve

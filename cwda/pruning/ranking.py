@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from cwda.choices import Strategy
 from cwda.numerics.ranking.overlap import lowest_count
-from cwda.pruning.plan_content import Strategy
 
 __all__ = ["COMBINE", "Choice", "Ranking"]
 

@@ -7,12 +7,14 @@ overlaps. `make_plan` plans what can be applied to a model.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
 from cwda.arguments import choose, require_between, require_count
+from cwda.choices import Normalisation, Strategy
 from cwda.errors import SelectionError
 from cwda.layers import Network
 from cwda.loading.sources import Source, network_of
@@ -21,7 +23,6 @@ from cwda.numerics.device import resolve_device
 from cwda.numerics.ranking.ranks import ascending
 from cwda.progress import showing
 from cwda.pruning.plan import Plan
-from cwda.pruning.plan_content import Strategy
 from cwda.pruning.ranking import Ranking
 from cwda.scoring.filters import Filters
 from cwda.scoring.preparation import prepare
@@ -171,9 +172,9 @@ def check_request(ratio: float, strategy: str, normalise: str | None) -> None:
         If the ratio, the strategy or the way to normalise is impossible.
     """
     require_between(ratio, 0, 1, "a pruning ratio", SelectionError, inclusive=True)
-    choose([strategy], ("layerwise", "global"), "strategy", SelectionError)
+    choose([strategy], get_args(Strategy), "strategy", SelectionError)
     if normalise is not None:
-        choose([normalise], NORMALISERS, "way to normalise", SelectionError)
+        choose([normalise], get_args(Normalisation), "way to normalise", SelectionError)
 
 
 def finite_rows(

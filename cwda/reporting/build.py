@@ -8,10 +8,11 @@ import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import get_args
 
 from cwda._version import __version__
-from cwda.arguments import as_path
+from cwda.arguments import as_path, choose
+from cwda.choices import Paper
 from cwda.conditions.check import check
 from cwda.conditions.table import CheckResult
 from cwda.errors import CwdaError
@@ -40,7 +41,7 @@ def report(
     detail: bool = False,
     trajectory: bool = False,
     margins: Mapping[str, float] | None = None,
-    paper: Literal["a4", "us-letter"] = "a4",
+    paper: Paper = "a4",
     date: datetime.date | str | None = None,
     command: str = "",
     level: float = 0.90,
@@ -105,8 +106,7 @@ def report(
     """
     path = as_path(path)
     require_writable(path, tuple(FORMATS))
-    if paper not in ("a4", "us-letter"):
-        raise CwdaError(f"paper is a4 or us-letter, not {paper!r}")
+    choose([paper], get_args(Paper), "paper")
     chapters = _require_chapters(chapters)
     with showing(progress):
         if not isinstance(source, CheckResult):

@@ -109,6 +109,9 @@ class Chapter:
     blocks: Callable[[Report], Iterable[Block]]
     when: Callable[[Report], bool] = _always
 
+    def __repr__(self) -> str:
+        return f"Chapter({self.title!r})"
+
     @property
     def about(self) -> str:
         """What it says, in one line: the first of the docstring of `blocks`."""
@@ -149,6 +152,9 @@ class ChapterSeries:
 
     title: str
     each: Callable[[Report], Iterable[Chapter]]
+
+    def __repr__(self) -> str:
+        return f"ChapterSeries({self.title!r})"
 
     @property
     def about(self) -> str:

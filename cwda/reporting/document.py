@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cwda.choices import Paper
 from cwda.reporting.blocks import (
     Block,
     Cell,
@@ -59,7 +60,7 @@ class Document:
     subtitle: str
     facts: Sequence[Fact]
     blocks: Sequence[Block]
-    paper: str = "a4"
+    paper: Paper = "a4"
     date: str = ""
 
 

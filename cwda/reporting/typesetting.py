@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from dataclasses import replace
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
 from cwda.errors import CwdaError
+from cwda.reporting.blocks import Equation, Heading, Picture
 from cwda.reporting.document import Document, template_inputs, tones
 
 __all__ = ["html_bytes", "pdf_bytes"]
@@ -39,6 +41,34 @@ def html_bytes(document: Document) -> bytes:
 
 
 def _compile(document: Document, **options: Any) -> bytes:
+    import typst
+
+    try:
+        return _compiled(document, **options)
+    except typst.TypstError as error:  # an equation or a picture of the user's own
+        first = next(iter(str(error).splitlines()), "")
+        raise CwdaError(
+            f"the report cannot be typeset: {first}; check {_suspect(document, **options)}"
+        ) from error
+
+
+def _suspect(document: Document, **options: Any) -> str:
+    """Which equation or picture cannot be typeset by itself, and of which chapter it is."""
+    import typst
+
+    chapter = ""
+    for block in document.blocks:
+        if isinstance(block, Heading) and block.level == 1:
+            chapter = f" of the chapter {block.text!r}"
+        elif isinstance(block, Equation | Picture):
+            try:
+                _compiled(replace(document, blocks=[block]), **options)
+            except typst.TypstError:
+                return f"the {type(block).__name__.lower()}{chapter}"
+    return "your own equations and pictures"
+
+
+def _compiled(document: Document, **options: Any) -> bytes:
     import matplotlib as mpl
     import typst
 
@@ -48,15 +78,9 @@ def _compile(document: Document, **options: Any) -> bytes:
     }
     fonts = str(Path(mpl.get_data_path()) / "fonts" / "ttf")  # of the text in pictures
     inputs = {"format": options["format"]}
-    try:
-        compiled: bytes = typst.compile(
-            files, ignore_system_fonts=True, font_paths=[fonts], sys_inputs=inputs, **options
-        )
-    except typst.TypstError as error:  # an equation or a picture of the user's own
-        first = next(iter(str(error).splitlines()), "")
-        raise CwdaError(
-            f"the report cannot be typeset: {first}; check your own equations and pictures"
-        ) from error
+    compiled: bytes = typst.compile(
+        files, ignore_system_fonts=True, font_paths=[fonts], sys_inputs=inputs, **options
+    )
     return compiled
 
 

@@ -19,7 +19,7 @@ class Arm:
 
     Attributes
     ----------
-    factor, level : str
+    factor, setting : str
         What is changed, and to what.
     changes : mapping of str to object
         Attributes of the recipe that differ from the base.
@@ -28,7 +28,7 @@ class Arm:
     """
 
     factor: str
-    level: str
+    setting: str
     changes: Mapping[str, Any] = field(default_factory=dict)
     longer: int = 1
     fewer: int = 1
@@ -56,7 +56,7 @@ class Run:
     @property
     def name(self) -> str:
         """A name for people, and the identity of the recipe: the folder of the run."""
-        return f"{self.arm.factor}-{self.arm.level}-seed{self.seed}-{self.recipe.identity}"
+        return f"{self.arm.factor}-{self.arm.setting}-seed{self.seed}-{self.recipe.identity}"
 
 
 BASE = Arm("base", "base")
@@ -132,7 +132,7 @@ def plan(base: Recipe, factors: Iterable[str | Arm] | None = None, *, seeds: int
     Examples
     --------
     >>> from cwda.models.train import Recipe
-    >>> [(r.arm.level, r.seed) for r in plan(Recipe(), ["width", "augmentation"])]
+    >>> [(r.arm.setting, r.seed) for r in plan(Recipe(), ["width", "augmentation"])]
     [('base', 0), ('8', 0), ('off', 0), ('base', 1), ('32', 0)]
     """
     require_type(base, Recipe, "a base, such as cwda.study.BASE_RECIPE,")

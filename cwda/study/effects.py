@@ -12,6 +12,7 @@ from scipy.special import stdtr, stdtrit
 
 from cwda.answers import Answer, column
 from cwda.arguments import require_between, require_type
+from cwda.choices import JUDGED
 from cwda.numerics.combination import benjamini_hochberg
 from cwda.study.result import StudyResult
 
@@ -26,7 +27,7 @@ class FactorEffect:
     """One condition at one level of one factor, compared with the base."""
 
     factor: str = column('what is changed; "base" for nothing, "epoch" for less training')
-    level: str = column("to what it is changed")
+    setting: str = column("to what it is changed")
     condition: str = column("the condition")
     runs: int = column("number of networks of this level")
     accuracy: float = column("mean accuracy of these networks, in percent")
@@ -57,14 +58,14 @@ class FactorEffects(Answer[FactorEffect]):
 
     def title(self) -> str:
         """How many levels were compared."""
-        levels = {(row.factor, row.level) for row in self.rows if row.factor != "base"}
+        levels = {(row.factor, row.setting) for row in self.rows if row.factor != "base"}
         return f"{len(levels)} factor levels compared with the base"
 
     def summary(self) -> pd.DataFrame:
         """One row per factor level, and what changes in each condition."""
         columns = dict.fromkeys(self.table["condition"])
         changes = self.table.pivot_table(
-            index=["factor", "level"], columns="condition", values="change", aggfunc="first",
+            index=["factor", "setting"], columns="condition", values="change", aggfunc="first",
             sort=False,
         )  # fmt: skip
         return changes[list(columns)].reset_index().rename_axis(columns=None)
@@ -107,13 +108,13 @@ def factor_effects(result: StudyResult, *, level: float = 0.95) -> FactorEffects
     rows = finished(result)
     last = rows[rows["epoch"] == rows["last"]]
     early = rows[(rows["factor"] == "base") & (rows["epoch"] < rows["last"])]
-    early = early.assign(factor="epoch", level=early["epoch"].astype(str))
+    early = early.assign(factor="epoch", setting=early["epoch"].astype(str))
     rows = pd.concat([last, early])
     rows = rows.sort_values("factor", key=lambda names: names != "base", kind="stable")
     spread = {
         condition: _pooled_sd(group) for condition, group in last.groupby("condition", sort=False)
     }
-    groups = dict(iter(rows.groupby(["factor", "level", "condition"], sort=False)))
+    groups = dict(iter(rows.groupby(["factor", "setting", "condition"], sort=False)))
     compared = [
         _compare(key, group, groups.get(("base", "base", key[2])), *spread[key[2]], level)
         for key, group in groups.items()
@@ -127,11 +128,11 @@ def finished(result: StudyResult) -> pd.DataFrame:
     Columns ``last``, the last epoch, and ``kept`` are added.
     """
     done = result.runs[result.runs["status"] == "done"]
-    key = ["factor", "level", "seed"]
+    key = ["factor", "setting", "seed"]
     facts = done[[*key, "epochs", "kept"]].rename(columns={"epochs": "last"})
     rows = result.table.merge(facts, on=key)
-    tested = rows[["holds", "fails", "inconclusive"]].sum(axis=1)
-    for verdict in ("holds", "fails", "inconclusive"):
+    tested = rows[[*JUDGED]].sum(axis=1)
+    for verdict in JUDGED:
         rows[verdict] = rows[verdict] / tested
     return rows
 
@@ -139,7 +140,7 @@ def finished(result: StudyResult) -> pd.DataFrame:
 def _pooled_sd(rows: pd.DataFrame) -> tuple[float, int]:
     """Standard deviation of the response within levels, and its degrees of freedom."""
     squares, freedom = 0.0, 0
-    for _, group in rows.groupby(["factor", "level"]):
+    for _, group in rows.groupby(["factor", "setting"]):
         responses = group["median_effect"].to_numpy()
         squares += float(((responses - responses.mean()) ** 2).sum())
         freedom += len(responses) - 1
@@ -173,7 +174,7 @@ def _compare(
         "seed_sd": sd,
         "pvalue": pvalue,
         "pvalue_bh": pvalue,
-        **{name: rows[name].mean() for name in ("holds", "fails", "inconclusive")},
+        **{name: rows[name].mean() for name in JUDGED},
     }
     numbers = {name: float(value) for name, value in numbers.items()}
     return FactorEffect(*key, runs=len(rows), change="", **numbers)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from matplotlib.axes import Axes
 
 from cwda.arguments import name_of
+from cwda.choices import JUDGED
 from cwda.figures.drawing.canvas import Margins, canvas, empty_figure
 from cwda.figures.drawing.style import (
     CYCLE,
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["distance", "factor_levels", "factor_verdicts", "network_verdicts", "panels", "training"]
 
 _COLOURS = (DARK, *CYCLE)
-_SHOWN = ("holds", "inconclusive", "fails")
+_SHOWN = tuple(verdict for verdict in VERDICTS if verdict in JUDGED)
 _TRAINING = (
     ("base", "base"),
     ("initialisation", "kaiming_uniform"),
@@ -67,7 +68,7 @@ def training(
         What `cwda.study.run_study` returns.
     condition : str
         The condition to draw; the dashed line is its margin.
-    arms : sequence of (factor, level)
+    arms : sequence of (factor, setting)
         Lines to draw; those that are not in the table are left out.
     ax : Axes, optional
         Where to draw; a new figure by default.
@@ -110,7 +111,7 @@ def factor_levels(
     effects = choose(factor_effects(result, level=level).table, "condition", condition)
     levels = _levels(effects)
     factors = unique(factor for factor, _ in levels)
-    table = effects.set_index(["factor", "level"])
+    table = effects.set_index(["factor", "setting"])
     rows = finished(result)
     rows = rows[rows["condition"] == condition]
     centre, spread = table.iloc[0]["effect"], 2 * table.iloc[0]["seed_sd"]
@@ -138,7 +139,7 @@ def factor_verdicts(result: StudyResult, condition: str | Named, *, ax: Axes | N
     effects = choose(factor_effects(result).table, "condition", condition)
     levels = _levels(effects)
     with _list_of(levels, ax) as panel:
-        _stack(panel, effects.set_index(["factor", "level"]).loc[levels])
+        _stack(panel, effects.set_index(["factor", "setting"]).loc[levels])
         _rows_of_names(panel, [_name(arm) for arm in levels])
         return _titled(panel, condition, ax is None)
 
@@ -240,22 +241,22 @@ def panels(
     return figure
 
 
-def _responses(rows: pd.DataFrame, factor: str, level: str) -> pd.Series:
+def _responses(rows: pd.DataFrame, factor: str, setting: str) -> pd.Series:
     """Median effects of the runs of a level, as `factor_effects` takes them."""
     if factor == "epoch":
         rows = _of_arm(rows, "base", "base")
-        return rows.loc[rows["epoch"] == int(level), "median_effect"]
-    own = _of_arm(rows, factor, level)
+        return rows.loc[rows["epoch"] == int(setting), "median_effect"]
+    own = _of_arm(rows, factor, setting)
     return own.loc[own["epoch"] == own["last"], "median_effect"]
 
 
-def _of_arm(table: pd.DataFrame, factor: str, level: str) -> pd.DataFrame:
-    return table[(table["factor"] == factor) & (table["level"] == level)]
+def _of_arm(table: pd.DataFrame, factor: str, setting: str) -> pd.DataFrame:
+    return table[(table["factor"] == factor) & (table["setting"] == setting)]
 
 
 def _levels(effects: pd.DataFrame) -> list[tuple[str, str]]:
     """Factor levels, each factor's together, in the order of their first appearance."""
-    arms = unique(zip(effects["factor"], effects["level"], strict=True))
+    arms = unique(zip(effects["factor"], effects["setting"], strict=True))
     factors = unique(factor for factor, _ in arms)
     return sorted(arms, key=lambda arm: factors.index(arm[0]))
 

@@ -20,7 +20,7 @@ class Standing:
     """How one network stands with one condition after some epochs of its training."""
 
     factor: str = column('what is changed in its training; "base" for nothing')
-    level: str = column("to what it is changed")
+    setting: str = column("to what it is changed")
     seed: int = column("seed of the training")
     epoch: int = column("epochs of training done; 0 is the untrained network")
     loss: float = column("mean training loss of the last epoch; NaN where training starts")
@@ -43,7 +43,7 @@ class RunState:
     """One planned run, and how far it is."""
 
     factor: str = column('what is changed; "base" for nothing')
-    level: str = column("to what it is changed")
+    setting: str = column("to what it is changed")
     seed: int = column("seed of the training")
     identity: str = column("digest of the recipe")
     status: str = column('"done", "diverged", "cut off" or "not begun"')
@@ -87,11 +87,11 @@ class StudyResult(Answer[Standing]):
     def summary(self) -> pd.DataFrame:
         """Median effects at the last tested epoch, means over the seeds.
 
-        One row per factor level: ``factor, level, runs, accuracy``, and one column per condition.
+        One row per factor level: ``factor, setting, runs, accuracy``, and one column per condition.
         """
         table = self.table
         last = table[table["epoch"] == table.groupby("network")["epoch"].transform("max")]
-        levels = last.groupby(["factor", "level"], sort=False)
-        means = last.pivot_table("median_effect", ["factor", "level"], "condition", sort=False)
+        levels = last.groupby(["factor", "setting"], sort=False)
+        means = last.pivot_table("median_effect", ["factor", "setting"], "condition", sort=False)
         facts = levels.agg(runs=("network", "nunique"), accuracy=("accuracy", "mean"))
         return facts.join(means).reset_index()

@@ -185,7 +185,7 @@ class _Bench:
         result = check(load(epoch.model, name=this.name), device=self.device)
         facts: dict[str, Any] = {
             "factor": this.arm.factor,
-            "level": this.arm.level,
+            "setting": this.arm.setting,
             "seed": this.seed,
             "epoch": epoch.number,
             "loss": epoch.loss,
@@ -247,7 +247,7 @@ def _state(
         last = {"epochs": row.epoch, "loss": row.loss, "accuracy": row.accuracy}
     return RunState(
         factor=this.arm.factor,
-        level=this.arm.level,
+        setting=this.arm.setting,
         seed=this.seed,
         identity=this.recipe.identity,
         status=store[training].status if training in store else status,
@@ -274,7 +274,7 @@ def _read(path: Path) -> pd.DataFrame:
     import pandas as pd
 
     try:
-        table = pd.read_csv(path, dtype={"level": str, "reason": str})
+        table = pd.read_csv(path, dtype={"setting": str, "reason": str})
     except (OSError, ValueError) as error:
         raise CwdaError(
             f"{path}: cannot be read ({error}); remove the folder of the run"

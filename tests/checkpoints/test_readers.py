@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 
 from benchmarks.hostile.formats import FORMATS, NAMES, healthy, healthy_file
 from cwda.checkpoints import formats
+from cwda.checkpoints.foreign.foreign import Glance
 from cwda.checkpoints.formats import (
     FOREIGN,
     READERS,
@@ -54,6 +55,19 @@ def test_every_reader_is_in_the_study_of_hostile_files(tmp_path):
         folder.mkdir()
         asked.add(readers_of(healthy_file(kind, folder))[0])
     assert asked == set(READERS)
+
+
+@pytest.mark.parametrize("kind", sorted(set(FORMATS) - SEVERAL))
+def test_what_is_read_is_not_called_foreign(tmp_path, kind):
+    """A format that is read from now on has no entry left that says what to do instead."""
+    pytest.importorskip("onnx")
+    pytest.importorskip("h5py")
+    path = healthy_file(kind, tmp_path)
+    glance = Glance(path, map_file(path).data)
+    assert [foreign.what for foreign in FOREIGN if foreign.is_told_by(glance)] == []
+    taken = {suffix for foreign in FOREIGN for suffix in foreign.suffixes}
+    for reader in readers_of(path):
+        assert not taken & {*reader.suffixes}
 
 
 @pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.name)

@@ -1,6 +1,7 @@
 """The verbs of `cwda` but `test`: screens, files, mistakes."""
 
 import re
+import shlex
 
 import numpy as np
 import pandas as pd
@@ -130,6 +131,32 @@ def test_testing_can_write_a_report(checkpoint, tmp_path):
     result = run(checkpoint, "--report", path, command=cwda_test)
     assert result.exit_code == 0, result.output
     assert path.read_bytes().startswith(b"%PDF")
+
+
+#: Every way in, with the verb that writes a report there.
+COMMANDS = {"cwda test": group, "cwda-test": cwda_test, "python -m cwda test": group}
+COMMANDS |= {"cwda report": group, "python -m cwda report": group}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_command_in_a_report_makes_it_again(command, checkpoint, tmp_path, monkeypatch):
+    option = "--output" if "report" in command else "--report"
+    path = tmp_path / "a b.html"
+    printed = []
+
+    def write(result, path, *, command, **others):
+        printed.append(command)
+
+    monkeypatch.setattr("cwda.reporting.report", write)
+    monkeypatch.setattr("cwda.reporting.build.report", write)
+    typed = f"{command} {checkpoint} --layers conv1 {option} '{path}'"
+    for line in (typed, lambda: printed[0]):
+        words = shlex.split(line if isinstance(line, str) else line())
+        program = " ".join(words[:3] if words[0] == "python" else words[:1])
+        rest = words[len(program.split()) :]
+        result = CliRunner().invoke(COMMANDS[command], rest, prog_name=program)
+        assert result.exit_code == 0, result.output
+    assert printed == [typed] * 2
 
 
 def test_a_pattern_is_wanted_in_one_network_only(checkpoint):

@@ -9,6 +9,8 @@ from click.testing import CliRunner
 
 import cwda
 from cwda import figures
+from cwda.calibration import DESIGNS, PROCEDURES, Size, calibrate
+from cwda.calibration.designs import alternatives
 from cwda.cli.main import cwda_test
 from cwda.conditions import BUILT_IN, CONDITIONS, Calibration, ConditionResult, Measurement
 from cwda.conditions.condition import Formula
@@ -245,8 +247,6 @@ def test_needs_are_united(add, net):
 
 
 def test_a_condition_is_calibrated_by_what_it_says(add):
-    from cwda.calibration import DESIGNS, PROCEDURES, Size, calibrate
-
     def draw(rng, size, effect):
         return rng.standard_normal((size.n_filters, size.channels, size.kernel_size)) + effect
 
@@ -259,6 +259,32 @@ def test_a_condition_is_calibrated_by_what_it_says(add):
     assert set(result.table["truth"]) == {0.0, 0.2}
     CONDITIONS.forget("skewness")
     assert "skewness" not in PROCEDURES
+
+
+def test_a_calibration_without_alternatives_is_refused(add):
+    def truth(law, size):
+        return 0.0
+
+    for given in ({}, {"parameter": "mean", "draw": truth}):
+        with pytest.raises(cwda.CwdaError, match="give either draw or the parameter"):
+            Calibration(truth=truth, **given)
+    add(calibration=Calibration(truth=truth, parameter="heavy"))
+    with pytest.raises(cwda.CwdaError, match="'heavy' is not a parameter of a Design with a size"):
+        alternatives("skewness")
+
+
+def test_the_name_of_a_condition_is_not_looked_up_among_the_parameters(add):
+    def heavy(work):
+        """Test whether the tails are heavy."""
+        return skewness(work)
+
+    def draw(rng, size, effect):
+        return rng.standard_normal((size.n_filters, size.channels, size.kernel_size)) + effect
+
+    add(heavy, calibration=Calibration(truth=lambda law, size: 0.0, draw=draw))
+    designs = [DESIGNS[name] for name in alternatives("heavy")]
+    assert [design.truth("heavy", Size(16, 3, 9)) for design in designs] == [0.1, 0.2, 0.4]
+    assert not any(design.heavy for design in designs)
 
 
 def test_the_answer_is_saved_with_its_details(net, tmp_path):

@@ -1,5 +1,7 @@
 """Chapters are objects in a list: users add theirs, and one that fails loses itself only."""
 
+import inspect
+
 import pypdf
 import pytest
 import torch
@@ -9,6 +11,7 @@ import cwda
 from cwda.conditions import CheckResult
 from cwda.errors import CwdaError
 from cwda.reporting import (
+    CHAPTERS,
     Chapter,
     ChapterSeries,
     Column,
@@ -134,10 +137,30 @@ def test_only_chapters_are_chapters(result, folder, chapters):
 
 
 def test_a_formula_that_cannot_be_typeset_is_one_line(result, folder):
-    formula = Chapter("Mine", lambda report: [cwda.reporting.Equation("frac(", "a fraction")])
-    with pytest.raises(CwdaError, match="cannot be typeset: unclosed") as raised:
-        cwda.report(result, folder / "odd.pdf", chapters=[formula])
-    assert "\n" not in str(raised.value)
+    def chapter(title, formula):
+        return Chapter(title, lambda report: [cwda.reporting.Equation(formula, "a formula")])
+
+    chapters = [chapter("Right", "x^2"), chapter("Mine", "frac("), chapter("Last", "y")]
+    for suffix in ("pdf", "html"):
+        with pytest.raises(CwdaError, match="cannot be typeset: unclosed") as raised:
+            cwda.report(result, folder / f"odd.{suffix}", chapters=chapters)
+        assert str(raised.value).endswith("; check the equation of the chapter 'Mine'")
+
+
+def test_the_help_of_a_report_names_its_chapters_in_short():
+    assert repr(Chapter("Mine", lambda report: [])) == "Chapter('Mine')"
+    assert len(str(inspect.signature(cwda.report))) < 1500
+    assert "<function" not in str(inspect.signature(cwda.report))
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.title)
+def test_every_chapter_can_be_written(result, chapter):
+    first = Subject(result.network, result.rows)
+    side = Report([first, Subject(result.network.select("*"), result.rows)], detail=True)
+    training = Report(side.all_subjects, epochs=(0, 1))
+    written = [one.write(each) for each in (side, training) for one in chapter.of(each)]
+    assert written
+    assert all(len(blocks) > 1 for blocks in written)
 
 
 def test_the_last_checkpoint_is_what_chapters_are_about(result):

@@ -31,13 +31,13 @@ def result():
 
     def add(factor, level, seed, epoch, name, condition, counts, effect):
         counts = dict(zip(("holds", "fails", "inconclusive"), map(int, counts), strict=True))
-        facts = {"factor": factor, "level": level, "seed": seed, "epoch": epoch}
+        facts = {"factor": factor, "setting": level, "seed": seed, "epoch": epoch}
         facts |= {"network": name, "condition": condition, "median_effect": float(effect)}
         facts |= {"loss": 1.0, "accuracy": 50.0, "margin": 0.1}
         rows.append(Standing(**unset(Standing) | facts | counts))
 
     def state(factor, level, seed, status, epochs, kept):
-        facts = {"factor": factor, "level": level, "seed": seed, "status": status}
+        facts = {"factor": factor, "setting": level, "seed": seed, "status": status}
         runs.append(RunState(**unset(RunState) | facts | {"epochs": epochs, "kept": kept}))
 
     for factor, level, seeds in ARMS:
@@ -62,13 +62,13 @@ def test_differences_agree_with_a_regression_on_the_levels(result):
     for condition in CONDITIONS:
         # statsmodels' least squares with one dummy variable per level, the base as reference
         own = rows[rows["condition"] == condition]
-        fit = ols("median_effect ~ C(level, Treatment('base'))", own).fit()
+        fit = ols("median_effect ~ C(setting, Treatment('base'))", own).fit()
         interval = fit.conf_int(0.05)
         for factor, level, _ in ARMS[1:]:
-            term = f"C(level, Treatment('base'))[T.{level}]"
+            term = f"C(setting, Treatment('base'))[T.{level}]"
             found = effects[
                 (effects["factor"] == factor)
-                & (effects["level"] == level)
+                & (effects["setting"] == level)
                 & (effects["condition"] == condition)
             ].iloc[0]
             expected = [fit.params[term], *interval.loc[term], fit.pvalues[term]]
@@ -84,7 +84,7 @@ def test_changes_are_called_at_a_false_discovery_rate(result):
     expected = false_discovery_control(compared["pvalue"])
     np.testing.assert_allclose(compared["pvalue_bh"], expected, rtol=1e-10)
     assert ((compared["change"] == "none shown") == (expected > 0.05)).all()
-    eight = compared[compared["level"] == "8"].set_index("condition")
+    eight = compared[compared["setting"] == "8"].set_index("condition")
     assert eight.loc["homogeneity", "change"] == "larger"
     assert (effects.loc[effects["factor"] == "base", "change"] == "").all()
 
@@ -92,7 +92,7 @@ def test_changes_are_called_at_a_false_discovery_rate(result):
 def test_earlier_epochs_of_the_base_are_levels_too(result):
     effects = factor_effects(result).table
     early = effects[effects["factor"] == "epoch"]
-    assert set(early["level"]) == {"0", "1"}
+    assert set(early["setting"]) == {"0", "1"}
     assert (early["runs"] == 3).all()
 
 
@@ -119,7 +119,7 @@ def test_one_seed_gives_no_verdict(result):
 
 def test_answers_are_shown_and_saved(result, tmp_path):
     assert repr(result).startswith("StudyResult: 8 of 9 runs done")
-    summary = result.summary().set_index(["factor", "level"])
+    summary = result.summary().set_index(["factor", "setting"])
     assert list(summary.columns) == ["runs", "accuracy", *CONDITIONS]
     own = result.table.query("factor == 'task' and epoch == 2").set_index("condition")
     assert summary.loc[("task", "random"), "mean"] == own.loc["mean", "median_effect"]

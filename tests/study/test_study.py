@@ -18,7 +18,7 @@ from cwda.study import FACTORS, Arm, plan, run_study
 
 TINY = Recipe(depth=8, epochs=3, batch_size=16, learning_rate=0.05, width=8, training_images=32)
 SMALL = torch.zeros(3, 9, 8)
-FACTS = ["factor", "level", "seed", "epoch", "loss", "accuracy"]
+FACTS = ["factor", "setting", "seed", "epoch", "loss", "accuracy"]
 
 
 def test_every_level_differs_from_the_base_and_from_the_others():
@@ -61,7 +61,7 @@ def test_impossible_plans_are_refused(factors, seeds, message):
 def test_levels_of_ones_own_are_planned_as_the_others():
     arm = Arm("width", "16", {"width": 16})
     runs = plan(TINY, [arm, "augmentation"])
-    assert [(run.arm.level, run.recipe.width) for run in runs] == [
+    assert [(run.arm.setting, run.recipe.width) for run in runs] == [
         ("base", 8),
         ("16", 16),
         ("off", 8),
@@ -82,7 +82,7 @@ def test_a_study_tests_before_during_and_after_training(images, tmp_path):
     verdicts = layers.groupby(["epoch", "condition"])["verdict"].value_counts()
     for row in result:
         assert row.holds == verdicts.get((row.epoch, row.condition, "holds"), 0)
-    written = pd.read_csv(tmp_path / "summary.csv", dtype={"level": str})
+    written = pd.read_csv(tmp_path / "summary.csv", dtype={"setting": str})
     pd.testing.assert_frame_equal(written, result.table, check_dtype=False)
 
 

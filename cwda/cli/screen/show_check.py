@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from cwda.choices import JUDGED, Verdict
 from cwda.cli.screen.screen import Screen
 from cwda.cli.screen.show import layer_cells, layer_table, title
 from cwda.cli.screen.table import Cell, Column, Table
@@ -16,7 +17,12 @@ from cwda.layers import Network
 
 __all__ = ["show"]
 
-_STYLES = {"holds": "green", "fails": "red", "inconclusive": "yellow", "not applicable": "dim"}
+_STYLES: dict[Verdict, str] = {
+    "holds": "green",
+    "fails": "red",
+    "inconclusive": "yellow",
+    "not applicable": "dim",
+}
 
 
 def show(result: CheckResult, screen: Screen) -> None:
@@ -36,7 +42,7 @@ def show(result: CheckResult, screen: Screen) -> None:
 
 
 def _counts_table(counts: Sequence[ConditionCount]) -> Table:
-    verdicts = [Column(name, style=_STYLES[name]) for name in ("holds", "fails", "inconclusive")]
+    verdicts = [Column(name, style=_STYLES[name]) for name in JUDGED]
     table = Table(
         [
             Column("condition"),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import click
 
+from cwda.choices import Normalisation
 from cwda.cli.analysis import Steps, analysis
 from cwda.cli.options import NUMBERS, criteria_option, level_option, option
 from cwda.cli.sources import Sources
@@ -31,7 +32,7 @@ __all__ = ["global_pruning"]
 @option(
     "--normalise",
     "How to scale the scores of each layer before all are ranked together.",
-    type=click.Choice(["mean", "zscore"]),
+    type=click.Choice(get_args(Normalisation)),
 )
 @level_option(0.95, "Level of the prediction intervals.")
 def global_pruning(

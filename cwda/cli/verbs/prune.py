@@ -6,10 +6,11 @@ import copy
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import click
 
+from cwda.choices import Measure, Normalisation, Strategy
 from cwda.cli.completion import complete_criterion
 from cwda.cli.messages import is_quiet, note
 from cwda.cli.options import (
@@ -71,19 +72,19 @@ _OF_THE_PLAN = ("criterion", "ratio", "measure", "strategy", "scope", "normalise
     "--measure",
     "Quantity that the ratio refers to.",
     default="filters",
-    type=click.Choice(["filters", "parameters", "flops"]),
+    type=click.Choice(get_args(Measure)),
 )
 @option(
     "--strategy",
     "The same share of every layer (layerwise), or one ranking of all filters (global).",
     default="layerwise",
-    type=click.Choice(["layerwise", "global"]),
+    type=click.Choice(get_args(Strategy)),
 )
 @scope_option("all")
 @option(
     "--normalise",
     "How to scale the scores of each layer before they are combined and ranked.",
-    type=click.Choice(["mean", "zscore"]),
+    type=click.Choice(get_args(Normalisation)),
 )
 @option("--minimum", "Number of filters that every layer keeps.", default=1, type=WHOLE)
 @option("--plan", "Write the plan, which filters go, to FILE.json.", into="plan_file", type=FILE)
@@ -275,8 +276,12 @@ def _show(
     screen.line()
 
 
-_MEASURES = {"filters": "the filters", "parameters": "the parameters", "flops": "the multiply-adds"}
-_STRATEGIES = {
+_MEASURES: dict[Measure, str] = {
+    "filters": "the filters",
+    "parameters": "the parameters",
+    "flops": "the multiply-adds",
+}
+_STRATEGIES: dict[Strategy, str] = {
     "layerwise": "the same share of every layer",
     "global": "one ranking of all filters",
 }

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
+from typing import get_args
 
 import click
 
+from cwda.choices import Paper
 from cwda.cli.messages import note
 from cwda.cli.options import PATH, device_option, margin_option, option, verdict_level_option
 from cwda.cli.sources import SOURCES, Sources, source_options
-from cwda.cli.verb import verb
+from cwda.cli.verb import command_line, verb
 
-__all__ = ["command_line", "report"]
+__all__ = ["report"]
 
 
 @verb(
@@ -42,7 +42,7 @@ __all__ = ["command_line", "report"]
     "Show the sources as checkpoints of one training run; the last number in a name is its epoch.",
     is_flag=True,
 )
-@option("--paper", "Size of the pages.", default="a4", type=click.Choice(["a4", "us-letter"]))
+@option("--paper", "Size of the pages.", default="a4", type=click.Choice(get_args(Paper)))
 @option("--date", "Date to print.", show_default="today", metavar="TEXT")
 @option("--no-date", "Print no date, so that equal input gives equal bytes.", is_flag=True)
 @verdict_level_option
@@ -53,7 +53,7 @@ def report(
     outputs: tuple[Path, ...],
     detail: bool,
     trajectory: bool,
-    paper: str,
+    paper: Paper,
     date: str | None,
     no_date: bool,
     level: float,
@@ -79,18 +79,10 @@ def report(
             output,
             detail=detail,
             trajectory=trajectory,
-            paper="us-letter" if paper == "us-letter" else "a4",
+            paper=paper,
             date="" if no_date else date,
-            command=command_line("cwda report"),
+            command=command_line(),
             device=device,
         )
         note(f"wrote {output}")
     sources.finish()
-
-
-def command_line(command: str) -> str:
-    """The command as it was typed, for a reader who wants to run it again."""
-    words = sys.argv[1:]
-    if words[:1] == command.split()[1:]:
-        words = words[1:]
-    return " ".join([command, *map(shlex.quote, words)])

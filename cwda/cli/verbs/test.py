@@ -21,7 +21,7 @@ from cwda.cli.options import (
 )
 from cwda.cli.output import Outputs, output_option
 from cwda.cli.sources import SOURCES, Sources, source_options
-from cwda.cli.verb import verb
+from cwda.cli.verb import command_line, verb
 from cwda.errors import CwdaError
 
 __all__ = ["test"]
@@ -72,7 +72,6 @@ def test(
     interval. It is judged against a margin: the condition holds, fails, or is inconclusive.
     """
     from cwda.cli.screen.show_check import show
-    from cwda.cli.verbs.report import command_line
     from cwda.conditions.check import check, choose_conditions, resolve_margins
     from cwda.files import require_writable
 
@@ -93,7 +92,7 @@ def test(
     if report:
         from cwda.reporting import report as write
 
-        write(result, report, command=command_line("cwda-test"), device=device)
+        write(result, report, command=command_line(), device=device)
         note(f"wrote {report}")
     sources.finish()
     if strict and any(row.verdict == "fails" for row in result):

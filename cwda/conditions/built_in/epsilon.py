@@ -46,7 +46,7 @@ def _truth(law: Law, size: LayerSize) -> float:
     ),
     estimate="Sum of the squared covariances inside the blocks, without bias.",
     details=SHARES,
-    calibration=Calibration(truth=_truth, undisturbed={"epsilon": 0.0}),
+    calibration=Calibration(truth=_truth, parameter="epsilon", undisturbed={"epsilon": 0.0}),
 )
 def epsilon(work: Workspace) -> Measurement:
     """Test whether epsilon, the covariance inside the blocks, is small (condition 4 of the paper).

@@ -64,7 +64,10 @@ def _is_null(law: Law, size: LayerSize) -> bool:
         "positions_rejected_bh": "The same by the method of Benjamini and Hochberg.",
     },
     calibration=Calibration(
-        truth=_truth, null=_is_null, undisturbed={"heavy": False, "homogeneity": 0.0}
+        truth=_truth,
+        null=_is_null,
+        parameter="gaussianity",
+        undisturbed={"heavy": False, "homogeneity": 0.0},
     ),
 )
 def gaussianity(work: Workspace) -> Measurement:

@@ -68,6 +68,7 @@ def _truth(law: Law, size: LayerSize) -> float:
     # Correlated channels share energy between the halves, as if by scale.
     calibration=Calibration(
         truth=_truth,
+        parameter="homogeneity",
         undisturbed={"homogeneity": 0.0, "independence": 0.0},
         excluded=("independence",),
         interval_excluded=("independence",),

@@ -48,7 +48,9 @@ def _truth(law: Law, size: LayerSize) -> float:
     ),
     estimate="Sum of the squared covariances between the blocks, without bias.",
     details=SHARES,
-    calibration=Calibration(truth=_truth, undisturbed={"independence": 0.0}),
+    calibration=Calibration(
+        truth=_truth, parameter="independence", undisturbed={"independence": 0.0}
+    ),
 )
 def independence(work: Workspace) -> Measurement:
     """Test whether weights of different input channels are uncorrelated.

@@ -48,7 +48,7 @@ def _truth(law: Law, size: LayerSize) -> float:
         "weight_mean_tost": "P-value of the two one-sided tests that the mean lies within 0.1 RMS "
         "weights of 0.",
     },
-    calibration=Calibration(truth=_truth, undisturbed={"mean": 0.0}),
+    calibration=Calibration(truth=_truth, parameter="mean", undisturbed={"mean": 0.0}),
 )
 def mean(work: Workspace) -> Measurement:
     """Test whether the mean of the weights is close to 0 (condition 3 of the paper).

@@ -44,7 +44,9 @@ def _truth(law: Law, size: LayerSize) -> float:
     ),
     estimate="Sum of the squared deviations of the variances from their mean, without bias.",
     # Products of squares have a variance only where eighth moments exist: conservative there.
-    calibration=Calibration(truth=_truth, undisturbed={"variance": 0.0}, excluded=("heavy",)),
+    calibration=Calibration(
+        truth=_truth, parameter="variance", undisturbed={"variance": 0.0}, excluded=("heavy",)
+    ),
 )
 def variance(work: Workspace) -> Measurement:
     """Test whether the positions have equal variances (condition 2 of the paper).

@@ -116,7 +116,7 @@ class VerdictStyle:
 
 
 #: From the condition that holds (light) to the one that fails (dark).
-VERDICTS = {
+VERDICTS: dict[str, VerdictStyle] = {
     "holds": VerdictStyle(MARKS["holds"], "#D6EAF5", DARK, "#0072B2", "o", "#00664d"),
     "inconclusive": VerdictStyle(MARKS["inconclusive"], "#EDB85A", DARK, "#C07F00", "D", "#7a6000"),
     "fails": VerdictStyle(MARKS["fails"], "#A8401C", "white", "#A8401C", "X", "#a83200"),

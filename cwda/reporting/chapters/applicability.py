@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cwda import figures
+from cwda.comparison.applicability import VERDICTS
 from cwda.formatting import number, percent
 from cwda.reporting.blocks import Block, Cell, Column, Note, Paragraph, Table
 from cwda.reporting.chapter import Chapter, Report
@@ -15,12 +16,7 @@ __all__ = ["applicability"]
 DRAWN = "l2"
 
 #: The colours of the verdicts on conditions, in the sense of these.
-TONES = {
-    "discriminates": "holds",
-    "weakly": "inconclusive",
-    "cannot discriminate": "fails",
-    "not applicable": "not applicable",
-}
+TONES = dict(zip(VERDICTS, ("holds", "inconclusive", "fails", "not applicable"), strict=True))
 
 
 def _blocks(report: Report) -> list[Block]:

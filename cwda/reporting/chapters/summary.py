@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import get_args
 
 from cwda import figures
+from cwda.choices import Verdict
 from cwda.conditions.results import ConditionResult
 from cwda.formatting import many, number, percent
 from cwda.reporting.blocks import Block, Items, Note, Paragraph, Run, Strong, Text, names
@@ -71,7 +73,7 @@ def _findings(subject: Subject) -> Iterator[Text]:
 
 
 def _finding(name: str, rows: Sequence[ConditionResult]) -> Text:
-    counts = dict.fromkeys(("holds", "fails", "inconclusive", "not applicable"), 0)
+    counts = dict.fromkeys(get_args(Verdict), 0)
     for row in rows:
         counts[row.verdict] += 1
     judged = len(rows) - counts["not applicable"]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import click
 
+from cwda.choices import Strategy
 from cwda.cli.messages import note
 from cwda.cli.options import (
     COUNT,
@@ -52,7 +53,7 @@ __all__ = ["experiment"]
     "--strategy",
     "One ranking per layer (layerwise), one for all layers (global), or both.",
     into="strategies",
-    default="layerwise,global",
+    default=",".join(get_args(Strategy)),
     type=NAMES,
 )
 @scope_option("free")

@@ -91,7 +91,7 @@ def study(
     )
     for run in result.run_rows:
         if run.status != "not begun":
-            note(f"{run.factor} {run.level} seed {run.seed}: {run.status}")
+            note(f"{run.factor} {run.setting} seed {run.seed}: {run.status}")
     left = sum(run.status in ("cut off", "not begun") for run in result.run_rows)
     if left:
         note(f"{left} of {len(result.run_rows)} runs are left; rerun the same command to resume")
