@@ -231,7 +231,7 @@ def studied():
     weights = {"weights_hold": 0.5, "weights_fail": 0.5, "weights_inconclusive": 0.0}
     rows, runs = [], []
     for seed in range(2):
-        which = {"factor": "base", "level": "base", "seed": seed}
+        which = {"factor": "base", "setting": "base", "seed": seed}
         rows.append(
             Standing(
                 **which, epoch=1, **standing, network="net", condition="mean", holds=1, fails=1,

@@ -136,7 +136,7 @@ def test_trajectory_orders_checkpoints_by_epoch(folder):
     [
         ("net.doc", {}, "unknown format"),
         ("nowhere/net.pdf", {}, "does not exist"),
-        ("net.pdf", {"paper": "a3"}, "paper is a4 or us-letter"),
+        ("net.pdf", {"paper": "a3"}, "unknown paper 'a3'"),
         ("net.pdf", {"trajectory": True}, "no epoch in the name"),
     ],
 )
