@@ -16,7 +16,7 @@ def headings(path):
     """Titles of chapters and captions, which do not depend on the machine's rounding."""
     reader = pypdf.PdfReader(path)
     text = "\n".join(page.extract_text() for page in reader.pages)
-    text = text.replace("\u200b", "")  # where names may break; extracted or not by the font's subset
+    text = text.replace("\u200b", "")  # where names may break; the font tells whether it is read
     return re.findall(r"^(?:Figure|Table)\s\d+: .*$", text, re.MULTILINE)
 
 
