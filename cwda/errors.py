@@ -19,6 +19,8 @@ __all__ = [
     "UnknownName",
     "UnreadableError",
     "WeightsError",
+    "cause_of",
+    "is_ours",
     "nearest",
     "reason_of",
 ]
@@ -91,6 +93,31 @@ def reason_of(error: BaseException, length: int = 80) -> str:
     ('no space left', 'KeyError')
     """
     return " ".join(str(error).split())[:length] or type(error).__name__
+
+
+def cause_of(error: BaseException) -> str:
+    """The first line of an error, with its class where the line alone may say little.
+
+    Examples
+    --------
+    >>> cause_of(CwdaError("too few filters")), cause_of(ZeroDivisionError("division by zero"))
+    ('too few filters', 'ZeroDivisionError: division by zero')
+    """
+    line = next(iter(str(error).splitlines()), "")
+    if isinstance(error, CwdaError | RuntimeError | MemoryError) and line:
+        return line
+    return f"{type(error).__name__}: {line}".removesuffix(": ")
+
+
+def is_ours(function: object) -> bool:
+    """Whether a function comes with the package: what it raises is then a defect to be seen.
+
+    Examples
+    --------
+    >>> is_ours(cause_of), is_ours(len)
+    (True, False)
+    """
+    return str(getattr(function, "__module__", "")).startswith("cwda.")
 
 
 #: Most known names in one message.

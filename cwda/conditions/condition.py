@@ -21,7 +21,7 @@ from cwda.conditions.register import CONDITIONS
 from cwda.conditions.results import ConditionResult, Measurement
 from cwda.conditions.table import CheckResult
 from cwda.conditions.workspace import Workspace, validated_needs
-from cwda.errors import CwdaError
+from cwda.errors import CwdaError, cause_of, is_ours
 from cwda.layers import ConvLayer, Network
 from cwda.loading.sources import layer_of, networks_of
 from cwda.numerics.device import resolve_device
@@ -248,14 +248,14 @@ class Condition:
             return row(work.unfit)
         try:
             reason = self.inapplicable(work.layer) if self.inapplicable else ""
-            mine = work if self._is_ours else work.guest(self.needs)
+            mine = work if is_ours(self.measure) else work.guest(self.needs)
             measurement = None if reason else self.measure(mine)
         except Exception as error:
             # One layer that cannot be computed must not lose the others.
             if not self._expects(error):
                 raise
             _LOG.debug("%s in %r", self.name, work.layer, exc_info=True)
-            return row(_reason(error))
+            return row(cause_of(error))
         if reason:
             return row(str(reason))
         if not isinstance(measurement, Measurement):
@@ -265,24 +265,12 @@ class Condition:
             )
         return row("").measured(measurement)
 
-    @property
-    def _is_ours(self) -> bool:
-        """Whether it comes with the package."""
-        return self.measure.__module__.startswith("cwda.")
-
     def _expects(self, error: Exception) -> bool:
         """Whether an error makes a row; in a condition of our own most are defects to be seen."""
         if isinstance(error, CwdaError | torch.OutOfMemoryError | MemoryError):
             return True
         # The allocator of the CPU raises a plain RuntimeError.
-        return not self._is_ours or (type(error) is RuntimeError and "alloc" in str(error))
-
-
-def _reason(error: Exception) -> str:
-    line = next(iter(str(error).splitlines()), "")
-    if isinstance(error, CwdaError | RuntimeError | MemoryError) and line:
-        return line
-    return f"{type(error).__name__}: {line}".removesuffix(": ")
+        return not is_ours(self.measure) or (type(error) is RuntimeError and "alloc" in str(error))
 
 
 def _documented(doc: str) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import get_args
 
-from cwda.errors import CwdaError
+from cwda.errors import CwdaError, cause_of
 from cwda.reporting.blocks import Block, Heading, Note, Paragraph
 from cwda.reporting.subject import Subject
 
@@ -202,8 +202,6 @@ def attempt(make: Callable[[], Iterable[Block]], what: str) -> list[Block]:
     except Exception as error:
         # A part that cannot be computed must not lose the others.
         _LOG.debug("%s", what, exc_info=True)
-        reason = next(iter(str(error).splitlines()), "")
-        if not isinstance(error, CwdaError | RuntimeError | MemoryError) or not reason:
-            reason = f"{type(error).__name__}: {reason}".removesuffix(": ")
+        reason = cause_of(error)
         warnings.warn(f"left out of the report, {what}: {reason}", stacklevel=2)
         return [Note(f"This could not be computed: {reason}.")]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from cwda.arguments import as_list
-from cwda.errors import CriterionError, CwdaError, nearest, reason_of
+from cwda.errors import CriterionError, CwdaError, is_ours, nearest, reason_of
 from cwda.scoring.filters import Filters
 from cwda.scoring.statistics.statistic import Needs, needed
 
@@ -89,13 +89,12 @@ class Criterion:
 
     def _computed(self, filters: Filters) -> Tensor:
         """What its function gives; where a user's own fails, a line that says in which layer."""
-        ours = self.score.__module__.startswith("cwda.")
         try:
             values = self.score(filters)
         except (CwdaError, MemoryError, torch.OutOfMemoryError):
             raise
         except Exception as error:
-            if ours:
+            if is_ours(self.score):
                 raise
             raise CriterionError(
                 f"criterion {self.name!r} fails in {filters.name!r} "

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from cwda.arguments import choose
-from cwda.errors import CwdaError, reason_of
+from cwda.errors import CwdaError, is_ours, reason_of
 from cwda.theory.model import FittedLayer, Impurity, Sigma
 
 __all__ = [
@@ -81,7 +81,7 @@ class Rung:
             try:
                 fitted = switch(fitted)
             except Exception as error:
-                if getattr(switch, "__module__", "").startswith("cwda."):
+                if is_ours(switch):
                     raise
                 reason = f"{type(error).__name__}: {reason_of(error)}"
                 raise CwdaError(f"a switch of rung {self.name!r} fails ({reason})") from error
