@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["SIGNATURE", "add_block_squares"]
+__all__ = ["SIGNATURES", "add_block_squares"]
 
-SIGNATURE = (
-    "void(float64[:,:,::1], float64[:,::1], float64[::1], float64, int64, int64, "
-    "int64, int64, int64, int64, float64[:,::1], float64[:,:,::1])"
-)
+SIGNATURES = {
+    "add_block_squares": "void(float64[:,:,::1], float64[:,::1], float64[::1], float64, int64, "
+    "int64, int64, int64, int64, int64, float64[:,::1], float64[:,:,::1])"
+}
 
 
 def add_block_squares(
@@ -76,8 +76,14 @@ def add_block_squares(
                 for j in range(width):
                     x0[j] += a0 * y0[j]
                     x1[j] += b0 * y0[j]
-            s0, g0 = squares[i - top, first_column:last_column], gram[i - top, first_column:last_column]
-            s1, g1 = squares[k - top, first_column:last_column], gram[k - top, first_column:last_column]
+            s0, g0 = (
+                squares[i - top, first_column:last_column],
+                gram[i - top, first_column:last_column],
+            )
+            s1, g1 = (
+                squares[k - top, first_column:last_column],
+                gram[k - top, first_column:last_column],
+            )
             if k == i:  # an odd row has no partner
                 s1, g1 = spare[0], spare[1]
             e0, e1 = weight * energy[b, i] - shift[b], weight * energy[b, k] - shift[b]

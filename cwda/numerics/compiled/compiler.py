@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import threading
 from collections.abc import Callable
-from typing import Any
 
 from cwda.errors import reason_of
 from cwda.progress import waiting
@@ -14,51 +14,55 @@ __all__ = ["compiled"]
 
 _LOG = logging.getLogger(__name__)
 _LOCK = threading.Lock()
-_READY: dict[Callable[..., Any], Callable[..., Any] | None] = {}
+_READY: dict[tuple[str, str], Callable[..., None] | None] = {}
 
 
-def compiled(function: Callable[..., None], signature: str) -> Callable[..., None] | None:
-    """The function as machine code of this processor, or None where that cannot be had.
+def compiled(module: str, function: str) -> Callable[..., None] | None:
+    """A function of this room as machine code of this processor, or None if that cannot be had.
 
     The code is kept beside the source, or in the user's cache where that folder is read-only
     (`NUMBA_CACHE_DIR` names another). Without numba, or without any folder to keep it in, each
     process would compile anew; then, after one logged line, the caller takes its slower way,
     which gives equal numbers.
 
-    Sums are contracted to fused multiply-adds but never reordered, so that NaN and infinity
-    keep their meaning; the lock of the interpreter is released while the code runs.
+    Products and sums are contracted to fused multiply-adds but never reordered, so that NaN and
+    infinity keep their meaning; the lock of the interpreter is released while the code runs.
 
     Parameters
     ----------
-    function : callable
-        A function at the top of a module, in the part of Python that numba knows.
-    signature : str
-        Types of its arguments, such as ``"void(float64[::1], int64)"``.
+    module, function : str
+        A module of `cwda.numerics.compiled` and a function in it, in the part of Python that
+        numba knows; the module's `SIGNATURES` has the types of its arguments by its name.
 
     Examples
     --------
-    >>> from cwda.numerics.compiled.block_squares import SIGNATURE, add_block_squares
-    >>> code = compiled(add_block_squares, SIGNATURE)
-    >>> code is compiled(add_block_squares, SIGNATURE)
+    >>> code = compiled("block_squares", "add_block_squares")
+    >>> code is compiled("block_squares", "add_block_squares")
     True
     """
     with _LOCK:
-        if function not in _READY:
-            _READY[function] = _compile(function, signature)
-        return _READY[function]
+        key = module, function
+        if key not in _READY:
+            _READY[key] = _compile(module, function)
+        return _READY[key]
 
 
-def _compile(function: Callable[..., None], signature: str) -> Callable[..., None] | None:
+def _compile(module: str, function: str) -> Callable[..., None] | None:
     try:
         import numba
 
         if numba.config.DISABLE_JIT:
             raise RuntimeError("NUMBA_DISABLE_JIT is set")
+        source = importlib.import_module(f"cwda.numerics.compiled.{module}")
         decorate = numba.njit(
-            signature, nogil=True, cache=True, fastmath={"contract"}, error_model="numpy"
+            source.SIGNATURES[function],
+            nogil=True,
+            cache=True,
+            fastmath={"contract"},
+            error_model="numpy",
         )
         with waiting("compiling for this processor, once"):
-            code: Callable[..., None] = decorate(function)
+            code: Callable[..., None] = decorate(getattr(source, function))
     except Exception as error:  # whatever is wrong with an installation must not lose the numbers
         _LOG.warning("slower without compiled loops: %s", _reason(error))
         return None
