@@ -178,6 +178,8 @@ class Centring:
         self.rows, self.n, self.centring = rows, n, 1 / (n - 2)
         self.cross, self.squares = rows.zeros(like), rows.zeros(like)
         self.row_sums, self.diagonal = like.new_zeros(n), like.new_zeros(n)
+        # One full product and its transpose, where all rows are there, else two halves of each.
+        self._whole = (rows.first, rows.last) == (0, n)
 
     def add(self, z: Tensor, v: Tensor) -> None:
         """Add blocks: filters z, channels x k^2 x n, and energies v, channels x ... x n alike.
@@ -188,8 +190,11 @@ class Centring:
         total = v.sum(dim=2, keepdim=True)
         weighted = ((2 * c * v).sub_(total * (c / (n - 1))) * z).view(-1, n)
         z, v = z.view(-1, n), v.reshape(-1, n)
-        self.rows.add_product(self.cross, weighted, z)
-        self.rows.add_product(self.cross, z, weighted)
+        if self._whole:
+            self.cross.addmm_(weighted.T, z)
+        else:
+            self.rows.add_product(self.cross, weighted, z)
+            self.rows.add_product(self.cross, z, weighted)
         self.rows.add_product(self.squares, v, v)
         self.row_sums += v.T @ total.view(-1)
         self.diagonal += v.square().sum(dim=0)
@@ -200,6 +205,8 @@ class Centring:
         edge = c**2 * self.diagonal - 2 * c * factor * self.row_sums
         out = self.squares * (2 * c**2)
         out += self.cross
+        if self._whole:
+            out += self.cross.T
         out += edge[: self.rows.last]
         out += edge[self.rows.first : self.rows.last, None]
         out += factor**2 * self.row_sums.sum()

@@ -10,7 +10,7 @@ from torch import Tensor
 __all__ = ["PANEL", "Rows", "panel_height"]
 
 #: Rows of one panel: large enough for an efficient matrix product. On a GPU every call costs.
-PANEL, PANEL_ELSEWHERE = 128, 1024
+PANEL, PANEL_ELSEWHERE = 256, 1024
 
 
 def panel_height(device: torch.device) -> int:
