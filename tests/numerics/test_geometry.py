@@ -54,7 +54,7 @@ def test_duplicates_are_at_distance_zero_and_tie_to_the_last_bit():
 def test_recomputed_distances_do_not_depend_on_the_chunk(monkeypatch):
     points = torch.cat([_normal(20, 7, scale=1e-6), 1 + _normal(20, 7, seed=1, scale=1e-6)])
     whole = Geometry(points).distances
-    monkeypatch.setattr("cwda.numerics.distances.geometry._CHUNK", 50)
+    monkeypatch.setattr("cwda.numerics.distances.crowds._CHUNK", 50)
     assert torch.equal(Geometry(points).distances, whole)
 
 
