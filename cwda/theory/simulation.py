@@ -106,7 +106,8 @@ def simulate(
     def forecast(
         models: Sequence[FittedLayer], pairs: Sequence[Pair], advance: Callable[[float], None]
     ) -> list[list[Forecast]]:
-        first, second = ([CRITERIA.index(name) for name in side] for side in zip(*pairs))
+        first = [CRITERIA.index(a) for a, _ in pairs]
+        second = [CRITERIA.index(b) for _, b in pairs]
         samples = spearman_of_draws(models, draws, seed, advance)[:, :, first, second]
         low, high = np.quantile(samples, tails, axis=1, method="weibull")
         return [

@@ -110,9 +110,7 @@ def test_isotropic_law_has_the_exact_moments(criterion, dim):
 def test_laws_meet_layers_drawn_from_the_model(rung, options):
     x = draw(np.random.default_rng(1), n=256, dim=144, **options)
     fitted = rung(fit_layer(layer(3 * x), device="cpu"))
-    scores = torch.cat(
-        [importance_scores(chunk) for chunk in sample_filters(fitted, 20, seed=0)]
-    )
+    scores = torch.cat([importance_scores(chunk) for chunk in sample_filters(fitted, 20, seed=0)])
     found = spread(scores.transpose(0, 1).reshape(4, -1))
     for i, criterion in enumerate(CRITERIA):
         law = score_law(fitted, criterion)

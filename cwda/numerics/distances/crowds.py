@@ -5,7 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["CANCELLED", "recompute"]
+from cwda.numerics.pairs.products import Rows, panel_height
+
+__all__ = ["CANCELLED", "inner_products", "recompute"]
 
 #: A squared distance below this share of the squared norms it is made of has lost four digits to
 #: cancellation.
@@ -16,6 +18,18 @@ _CHUNK = 1 << 22
 _CROWD = 5
 # ... and crowds within crowds are looked for so many times, down to 1e-32 of the whole.
 _ROUNDS = 16
+
+
+def inner_products(rows: Tensor) -> Tensor:
+    """Gram matrices of sets of points, (..., n, d) -> (..., n, n)."""
+    n, d = rows.shape[-2:]
+    if rows.numel() > n * d or n <= panel_height(rows.device):
+        return rows @ rows.mT
+    whole, one = Rows(0, n), rows.reshape(n, d).T
+    products = whole.zeros(rows)
+    whole.add_product(products, one, one)
+    whole.mirror(products)
+    return products.reshape(*rows.shape[:-2], n, n)
 
 
 def recompute(points: Tensor, distances: Tensor, close: Tensor) -> None:
@@ -55,7 +69,7 @@ def _recompute_crowd(
     members = crowded.to(torch.uint8).argsort(dim=1, descending=True, stable=True)[:, :size]
     batch, rows, columns = sets[:, None, None], members[:, :, None], members[:, None, :]
     about = points[sets[:, None], members] - points[sets, origin].unsqueeze(1)
-    gram = about @ about.mT
+    gram = inner_products(about)
     squares = gram.diagonal(dim1=1, dim2=2)
     sums = squares.unsqueeze(2) + squares.unsqueeze(1)
     squared = sums - 2 * gram

@@ -13,9 +13,8 @@ import torch
 from torch import Tensor
 
 from cwda.brief import brief
-from cwda.numerics.distances.crowds import CANCELLED, recompute
+from cwda.numerics.distances.crowds import CANCELLED, inner_products, recompute
 from cwda.numerics.distances.median import GeometricMedian, Medoid, geometric_median
-from cwda.numerics.pairs.products import PANEL, Rows
 
 __all__ = ["GeometricMedian", "Geometry"]
 
@@ -52,14 +51,7 @@ class Geometry:
     @cached_property
     def gram(self) -> Tensor:
         """Inner products of the centred points, (..., n, n)."""
-        centred = self.centred
-        if centred.dim() > 2 or len(centred) <= PANEL:
-            return centred @ centred.mT
-        whole = Rows(0, len(centred))
-        products = whole.zeros(centred)
-        whole.add_product(products, centred.T, centred.T)
-        whole.mirror(products)
-        return products
+        return inner_products(self.centred)
 
     @cached_property
     def distances(self) -> Tensor:

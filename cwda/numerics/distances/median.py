@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from cwda.brief import brief
-from cwda.numerics.distances.crowds import CANCELLED
+from cwda.numerics.distances.crowds import CANCELLED, inner_products
 from cwda.numerics.distances.descent import descend
 
 __all__ = ["GeometricMedian", "Medoid", "geometric_median"]
@@ -138,7 +138,7 @@ def _with(median: GeometricMedian, sets: Tensor, better: GeometricMedian) -> Geo
 def _about_medoid(points: Tensor, medoid: Medoid, mean_is_lower: Tensor) -> GeometricMedian:
     chosen = medoid.index[:, None, None].expand(-1, 1, points.shape[2])
     about = points - points.gather(1, chosen)
-    return _from_medoid(about, about @ about.mT, medoid, mean_is_lower)
+    return _from_medoid(about, inner_products(about), medoid, mean_is_lower)
 
 
 def _from_medoid(
@@ -170,7 +170,7 @@ def _about_itself(points: Tensor, weights: Tensor) -> GeometricMedian:
     """Better medians than those that were found, which become the origin."""
     about = points - _combine(weights, points).unsqueeze(1)
     settled = torch.zeros(len(points), dtype=torch.bool, device=points.device)
-    return _measured(about, *descend(about @ about.mT, weights, settled))
+    return _measured(about, *descend(inner_products(about), weights, settled))
 
 
 def _measured(about: Tensor, weights: Tensor, steps: int) -> GeometricMedian:
