@@ -199,9 +199,11 @@ class Workspace:
         rest = np.sort(self.energy)[:-2].sum()  # the jackknife leaves out one more
         if rest <= SMALLEST_REST * self.energy.sum():
             raise WeightsError("one or two filters hold all the energy: the others vanish beside")
-        made = vars(self.kernels)
+        made: dict[str, Tensor | None] = vars(self.kernels)
         names = ("mean", *(name for names in NEEDS.values() for name in names))
-        present = {name: made[name] for name in names if made[name] is not None}
+        present: dict[str, Tensor] = {
+            name: kernel for name in names if (kernel := made[name]) is not None
+        }
         return kernel_sums(present, self._factors() if self._tests else {}, cubes=self._tests)
 
     def _factors(self) -> dict[str, Tensor]:
