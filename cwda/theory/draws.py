@@ -76,7 +76,8 @@ class Normals:
             else:
                 weights = torch.empty(length, n, d, dtype=torch.float64, device=self._device)
                 scores = torch.empty(length, n, dtype=torch.float64, device=self._device)
-                yield tuple(x.normal_(generator=self._generator) for x in (weights, scores))
+                weights.normal_(generator=self._generator)
+                yield weights, scores.normal_(generator=self._generator)
 
     def _in_threads(self, length: int, start: int) -> Tensor:
         """Draw `start` and those behind it, each from the stream whose turn it is."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cwda.numerics.pairs.products import Rows, panel_height
+from cwda.numerics.pairs.products import panel_height
 
 __all__ = ["CANCELLED", "inner_products", "recompute"]
 
@@ -23,12 +23,14 @@ _ROUNDS = 16
 def inner_products(rows: Tensor) -> Tensor:
     """Gram matrices of sets of points, (..., n, d) -> (..., n, n)."""
     n, d = rows.shape[-2:]
-    if rows.numel() > n * d or n <= panel_height(rows.device):
+    height = panel_height(rows.device)
+    if rows.numel() > n * d or n <= height:
         return rows @ rows.mT
-    whole, one = Rows(0, n), rows.reshape(n, d).T
-    products = whole.zeros(rows)
-    whole.add_product(products, one, one)
-    whole.mirror(products)
+    one, products = rows.reshape(n, d), rows.new_empty(n, n)
+    for start in range(0, n, height):  # up to the diagonal; the rest is mirrored
+        stop = min(start + height, n)
+        products[start:stop, :stop] = one[start:stop] @ one[:stop].T
+        products[:start, start:stop] = products[start:stop, :start].T
     return products.reshape(*rows.shape[:-2], n, n)
 
 

@@ -48,8 +48,8 @@ class _State:
     new_products: Tensor
     slope: Tensor
 
-    def of(self, chosen: Tensor) -> _State:
-        """Some of the sets."""
+    def of(self, *chosen: Tensor) -> _State:
+        """Some of the sets, or of each set one of its points."""
         return _State(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
 
@@ -117,7 +117,7 @@ def _newton(gram: Tensor, state: _State) -> _State:
     ends = _look(gram, behind.new_weights, behind.new_products)
     lower = ends.total[:, 0] <= ends.total[:, 1] * (1 + 1e-14)
     better = lower & (ends.slope[:, 0] <= ends.slope[:, 1])
-    return ends.of((torch.arange(len(gram), device=gram.device), (~better).long()))
+    return ends.of(torch.arange(len(gram), device=gram.device), (~better).long())
 
 
 def _newton_weights(gram: Tensor, state: _State) -> Tensor:
