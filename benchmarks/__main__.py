@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from benchmarks.check import growth, memory, speed
-from benchmarks.criteria import criteria, predictions
+from benchmarks.criteria import criteria, dead_filters, predictions
 from benchmarks.networks import resnet18_shaped
 from benchmarks.processes import processes
 from benchmarks.timing import machine
@@ -22,6 +22,7 @@ def main() -> None:
         "Memory": memory(network),
         "Growth": growth(),
         "Criteria": criteria(),
+        "Layers with dead filters": dead_filters(),
         "Similarity and predictions": predictions(),
         "Whole processes": processes(),
     }

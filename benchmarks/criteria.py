@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +13,7 @@ from benchmarks.timing import Row, once, seconds, times
 from cwda.layers import ConvLayer, Network, Provenance
 from cwda.models import cifar_resnet, initialise
 
-__all__ = ["criteria", "predictions"]
+__all__ = ["criteria", "dead_filters", "predictions"]
 
 
 def criteria() -> list[Row]:
@@ -34,6 +35,35 @@ def criteria() -> list[Row]:
         own = seconds(call, 5)
         rows.append((name, f"{1000 * own:.0f} ms", times(own / gm, "the time of GM")))
     return rows
+
+
+def dead_filters() -> list[Row]:
+    """Layers of which many filters are dead, beside healthy ones of the same shape."""
+    rows: list[Row] = []
+    large, small = (512, 512, 3), (16, 3, 3)
+    cases = {"GM": (large, 0.4, 0.7), "Fermat": (large, 0.4, 0.7), "simulate()": (small, 0.1, 0.2)}
+    for name, ((n, channels, k), *shares) in cases.items():
+        weight = torch.randn(n, channels, k, k, generator=torch.Generator().manual_seed(0))
+        call = _simulate if name == "simulate()" else partial(_score, name.lower())
+        healthy = seconds(partial(call, weight), 7)
+        for share, spread in ((shares[0], 0.0), (shares[1], 0.0), (shares[1], 3.0)):
+            size = 1e-3 * torch.linspace(-spread, spread, int(share * n)).exp()
+            dead = weight.clone()
+            dead[: len(size)] *= size[:, None, None, None]
+            own = seconds(partial(call, dead), 7)
+            text = f"{name}, {n} x {channels * k * k}, {len(size)} filters at {size[0]:.0e}"
+            text += f" to {size[-1]:.0e}" if spread else ""
+            rows.append((text, f"{1000 * own:.0f} ms", times(own / healthy, "the healthy layer")))
+    return rows
+
+
+def _score(criterion: str, weight: Tensor) -> object:
+    return cwda.scores(ConvLayer("conv", weight), [criterion], device="cpu")
+
+
+def _simulate(weight: Tensor) -> object:
+    layer = ConvLayer("conv", weight)
+    return cwda.theory.simulate(layer, rungs="shape", draws=200, device="cpu")
 
 
 def _cdist(weight: Tensor) -> Tensor:
@@ -63,6 +93,7 @@ def predictions() -> list[Row]:
     network = cwda.load(model)
     few = Network("few", network.layers[:1], Provenance("random", "array"))
     cwda.theory.simulate(few, draws=40)
+    one_rung = once(lambda: cwda.theory.simulate(network, rungs="scale", draws=200))
     calls: dict[str, Callable[[], object]] = {
         "similarity(), measured": lambda: cwda.similarity(network),
         "predict(), closed form": lambda: cwda.theory.predict(network),
@@ -73,5 +104,6 @@ def predictions() -> list[Row]:
     slow = once(lambda: cwda.theory.simulate(network, draws=200))
     return [
         *rows,
+        ("simulate(), 200 draws, one rung, ResNet-56", f"{one_rung:.1f} s", ""),
         ("simulate(), 200 draws, five rungs, ResNet-56", f"{slow:.1f} s", ""),
     ]

@@ -57,7 +57,7 @@ class Counter:
 
 @contextmanager
 def counter(what: str, total: float | None = None, *, unit: str = "") -> Iterator[Counter]:
-    """A bar for work that counts its own steps; `unit` "B" counts bytes."""
+    """A bar for work that counts its own steps, in thousands or millions of a `unit` if given."""
     if not (_SHOWN.get() and _is_watched() and _has_room()):
         yield Counter()
         return
@@ -69,7 +69,7 @@ def counter(what: str, total: float | None = None, *, unit: str = "") -> Iterato
         leave=False,
         miniters=1,
         unit=unit,
-        unit_scale=unit == "B",
+        unit_scale=bool(unit),
         dynamic_ncols=True,
     ) as bar:
         yield Counter(bar)

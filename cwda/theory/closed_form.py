@@ -101,14 +101,21 @@ def predict(
     [0.928]
     """
 
-    def forecast(fitted: FittedLayer, pairs: Sequence[Pair]) -> list[Forecast]:
-        rho = log_score_correlation(fitted)
-        return [
-            _forecast(float(rho[CRITERIA.index(a), CRITERIA.index(b)]), fitted.n_filters, level)
-            for a, b in pairs
-        ]
+    def forecast(
+        models: Sequence[FittedLayer], pairs: Sequence[Pair], advance: object
+    ) -> list[list[Forecast]]:
+        return [_forecasts(fitted, pairs, level) for fitted in models]
 
     return predict_layers(source, criteria, rungs, level, device, progress, CLOSED_FORM, forecast)
+
+
+def _forecasts(fitted: FittedLayer, pairs: Sequence[Pair], level: float) -> list[Forecast]:
+    """One for each pair of criteria."""
+    rho = log_score_correlation(fitted)
+    return [
+        _forecast(float(rho[CRITERIA.index(a), CRITERIA.index(b)]), fitted.n_filters, level)
+        for a, b in pairs
+    ]
 
 
 def _forecast(rho: float, n: int, level: float) -> Forecast:

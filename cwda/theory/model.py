@@ -102,9 +102,9 @@ class Sigma:
 
     @cached_property
     def root(self) -> Tensor:
-        """Matrices R with R R' = the blocks, N x k^2 x k^2."""
+        """Their symmetric roots R, R R = the blocks, N x k^2 x k^2; diagonal where these are."""
         values, vectors = torch.linalg.eigh(self.blocks)
-        root: Tensor = vectors * values.clamp(min=0).sqrt()[:, None, :]
+        root: Tensor = vectors * values.clamp(min=0).sqrt()[:, None, :] @ vectors.mT
         return root
 
 

@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from cwda.answers import Answer, column, common
@@ -13,7 +14,7 @@ from cwda.arguments import choose, require_between
 from cwda.errors import CriterionError
 from cwda.formatting import many
 from cwda.loading.sources import Source, network_of
-from cwda.progress import showing, steps
+from cwda.progress import Counter, counter, showing
 from cwda.theory.model import FittedLayer, fit_or_reason
 from cwda.theory.rungs import LADDER, Rungs, choose_rungs
 from cwda.theory.score_law import CRITERIA
@@ -112,7 +113,11 @@ class PredictedSimilarity(Answer[PredictedCorrelation]):
 
 
 Pair: TypeAlias = tuple[str, str]
-Forecaster: TypeAlias = Callable[[FittedLayer, Sequence[Pair]], Sequence[Forecast]]
+#: Takes one layer as each rung knows it, the pairs of criteria and a function that is told of
+#: shares of the work; gives for each rung a forecast of each pair.
+Forecaster: TypeAlias = Callable[
+    [Sequence[FittedLayer], Sequence[Pair], Callable[[float], None]], Sequence[Sequence[Forecast]]
+]
 
 
 def predict_layers(
@@ -125,7 +130,7 @@ def predict_layers(
     method: str,
     forecast: Forecaster,
 ) -> PredictedSimilarity:
-    """Fit each layer, hand it to `forecast` as each rung knows it, and gather the rows.
+    """Fit each layer, hand it to `forecast` as the rungs know it, and gather the rows.
 
     Raises
     ------
@@ -142,23 +147,35 @@ def predict_layers(
     require_between(level, 0, 1, "level")
     network = network_of(source)
     rows: list[PredictedCorrelation] = []
-    with showing(progress):
-        for layer in steps(network.layers, "predicting"):
-            nothing = [Forecast(NAN, NAN, NAN, NAN)] * len(pairs)
+    nothing = [[Forecast(NAN, NAN, NAN, NAN)] * len(pairs)] * len(ladder)
+    done, total = 0, sum(layer.n_weights for layer in network.layers)
+    with showing(progress), counter("predicting", total, unit=" weights") as bar:
+        for layer in network.layers:
             fitted, reason = fit_or_reason(layer, device=device)
-            for rung in ladder:
-                forecasts = forecast(rung(fitted), pairs) if fitted else nothing
-                rows += [
-                    PredictedCorrelation(
-                        network.name,
-                        layer.name,
-                        *pair,
-                        rung.name,
-                        **asdict(one),
-                        n_filters=layer.n_filters,
-                        dim=layer.dim,
-                        reason=reason,
-                    )
-                    for pair, one in zip(pairs, forecasts, strict=True)
-                ]
+            if fitted:
+                models = [rung(fitted) for rung in ladder]
+                forecasts = forecast(models, pairs, partial(_advance, bar, layer.n_weights))
+            else:
+                forecasts = nothing
+            rows += [
+                PredictedCorrelation(
+                    network.name,
+                    layer.name,
+                    *pair,
+                    rung.name,
+                    **asdict(one),
+                    n_filters=layer.n_filters,
+                    dim=layer.dim,
+                    reason=reason,
+                )
+                for rung, of_rung in zip(ladder, forecasts, strict=True)
+                for pair, one in zip(pairs, of_rung, strict=True)
+            ]
+            done += layer.n_weights
+            bar.update(done, total)
     return PredictedSimilarity(tuple(rows), (network,), level=level, method=method)
+
+
+def _advance(bar: Counter, weights: int, share: float) -> None:
+    """So large a share of a layer of so many weights is done."""
+    bar.advance(share * weights)

@@ -1,16 +1,14 @@
 """Prediction of rank correlations by drawing layers from the fitted model.
 
-A draw of n filters f_j = mu + s_j g_j has g_j ~ N(0, Sigma); the s_j are the layer's own scales
-(freed of the scatter that CWDA explains), mu is the fitted mean, and log l1 gets the excess
-variance of log(l1 / l2). What a rung does not know is 1 or 0. The draws see what the closed form
-leaves out: skewness, near-dead filters, the projection of a filter on its own share of the mean,
-and terms of higher order in 1/d.
+The draws (`cwda.theory.draws`) see what the closed form leaves out: skewness, near-dead filters,
+the projection of a filter on its own share of the mean, and terms of higher order in 1/d. In a
+rung that knows the shapes of filters, log l1 gets the excess variance of log(l1 / l2).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +20,8 @@ from cwda.errors import CwdaError
 from cwda.loading.sources import Source
 from cwda.numerics.device import resolve_device
 from cwda.numerics.distances.geometry import Geometry
+from cwda.numerics.ranking.ranks import ascending
+from cwda.theory.draws import Normals, filters_from
 from cwda.theory.model import FittedLayer
 from cwda.theory.prediction import (
     NAN,
@@ -35,10 +35,7 @@ from cwda.theory.rungs import Rungs
 from cwda.theory.score_law import CRITERIA
 from cwda.typing import Device, Named
 
-__all__ = ["importance_scores", "sample_filters", "simulate", "spearman_of_draws"]
-
-#: Numbers in one chunk of draws, 32 MiB in float64.
-CHUNK_NUMBERS = 1 << 22
+__all__ = ["importance_scores", "simulate", "spearman_of_draws"]
 
 
 def simulate(
@@ -70,7 +67,8 @@ def simulate(
     device : str or torch.device
         Where to fit and draw, in float64.
     seed : int
-        Seed of the generator on the device.
+        Seed of the draws, which depend on it, the name of the layer and the kind of device. All
+        rungs share them, so that their predictions differ by their models and not by chance.
     progress : bool
         Show a bar while it takes long.
 
@@ -103,51 +101,63 @@ def simulate(
     if draws < fewest:
         raise CwdaError(f"a level of {level} needs {fewest} draws or more, not {draws}")
     device = resolve_device(device)
-    generator = torch.Generator(device=device).manual_seed(seed)
     tails = [(1 - level) / 2, (1 + level) / 2]
 
-    def forecast(fitted: FittedLayer, pairs: Sequence[Pair]) -> list[Forecast]:
-        coefficients = spearman_of_draws(fitted, draws, generator)
-        forecasts = []
-        for a, b in pairs:
-            sample = coefficients[:, CRITERIA.index(a), CRITERIA.index(b)]
-            low, high = np.quantile(sample, tails, method="weibull")
-            forecasts.append(Forecast(NAN, float(sample.mean()), float(low), float(high)))
-        return forecasts
+    def forecast(
+        models: Sequence[FittedLayer], pairs: Sequence[Pair], advance: Callable[[float], None]
+    ) -> list[list[Forecast]]:
+        first = [CRITERIA.index(a) for a, _ in pairs]
+        second = [CRITERIA.index(b) for _, b in pairs]
+        samples = spearman_of_draws(models, draws, seed, advance)[:, :, first, second]
+        low, high = np.quantile(samples, tails, axis=1, method="weibull")
+        return [
+            [Forecast(NAN, *map(float, limits)) for limits in zip(*of_rung, strict=True)]
+            for of_rung in zip(samples.mean(axis=1), low, high, strict=True)
+        ]
 
     return predict_layers(source, criteria, rungs, level, device, progress, SIMULATED, forecast)
 
 
 def spearman_of_draws(
-    fitted: FittedLayer, draws: int, generator: torch.Generator
+    models: Sequence[FittedLayer],
+    draws: int,
+    seed: int,
+    advance: Callable[[float], None] = lambda share: None,
 ) -> npt.NDArray[np.float64]:
-    """Spearman matrices of the four criteria, draws x 4 x 4 in the order of `CRITERIA`."""
-    n = fitted.n_filters
-    excess = math.sqrt(fitted.shape_excess)
-    matrices = []
-    for filters in sample_filters(fitted, draws, generator):
-        scores = importance_scores(filters)
-        if excess:
-            noise = torch.empty_like(scores[:, 0]).normal_(generator=generator)
-            scores[:, 0] *= noise.mul_(excess).exp_()
-        ranks = scores.argsort(dim=2).argsort(dim=2).double() - (n - 1) / 2
-        matrices.append(ranks @ ranks.mT * (12 / (n * (n * n - 1))))
-    return torch.cat(matrices).cpu().numpy()
+    """Spearman matrices of the four criteria in draws of a layer as some rungs know it.
+
+    Parameters
+    ----------
+    models : sequence of FittedLayer
+        One layer, by each rung.
+    draws, seed : int
+        As in `simulate`.
+    advance : callable
+        Told of each share of the work that is done.
+
+    Returns
+    -------
+    ndarray
+        Models x draws x 4 x 4, in the order of `CRITERIA`.
+    """
+    matrices: list[list[Tensor]] = [[] for _ in models]
+    for normal, noise in Normals(models[0], seed).chunks(draws):
+        for fitted, own in zip(models, matrices, strict=True):
+            scores = importance_scores(filters_from(normal, fitted))
+            if excess := math.sqrt(fitted.shape_excess):
+                scores[:, 0] *= (excess * noise).exp_()
+            own.append(_spearman(scores))
+            advance(len(normal) / (draws * len(models)))
+    return torch.stack([torch.cat(own) for own in matrices]).cpu().numpy()
 
 
-def sample_filters(fitted: FittedLayer, draws: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Chunks of draws, each m x n x d, on the device of the fitted layer."""
-    root = fitted.sigma.root
-    channels, kernel_size, _ = root.shape
-    n, size = fitted.n_filters, max(1, CHUNK_NUMBERS // (fitted.n_filters * fitted.dim))
-    scales = torch.from_numpy(fitted.scales).to(root)
-    for start in range(0, draws, size):
-        rows = min(size, draws - start) * n
-        normal = root.new_empty(channels, rows, kernel_size).normal_(generator=generator)
-        filters = (normal @ root.mT).transpose(0, 1).reshape(-1, n, fitted.dim)
-        filters *= scales[:, None]
-        filters += fitted.mean.reshape(-1)
-        yield filters
+def _spearman(scores: Tensor) -> Tensor:
+    """Spearman's correlations where no scores are equal, m x 4 x n -> m x 4 x 4."""
+    n = scores.shape[2]
+    order = ascending(scores, stable=False)
+    centred = torch.arange(n, dtype=scores.dtype, device=scores.device) - (n - 1) / 2
+    ranks = torch.empty_like(scores).scatter_(2, order, centred.expand_as(scores))
+    return ranks @ ranks.mT * (12 / (n * (n * n - 1)))
 
 
 def importance_scores(filters: Tensor) -> Tensor:

@@ -54,7 +54,7 @@ def test_duplicates_are_at_distance_zero_and_tie_to_the_last_bit():
 def test_recomputed_distances_do_not_depend_on_the_chunk(monkeypatch):
     points = torch.cat([_normal(20, 7, scale=1e-6), 1 + _normal(20, 7, seed=1, scale=1e-6)])
     whole = Geometry(points).distances
-    monkeypatch.setattr("cwda.numerics.distances.geometry._CHUNK", 50)
+    monkeypatch.setattr("cwda.numerics.distances.crowds._CHUNK", 50)
     assert torch.equal(Geometry(points).distances, whole)
 
 
@@ -185,3 +185,96 @@ def test_median_of_points_that_mostly_crowd_together(n, d, scale):
             assert np.linalg.norm(points - found - step, axis=1).sum() >= total * (1 - 1e-14)
     distances = np.linalg.norm(points - found, axis=1)
     np.testing.assert_allclose(geometry.median.distances, distances, rtol=1e-8, atol=1e-8 * scale)
+
+
+def _crowds(m, n=24, d=30):
+    """Sets with a crowd of most points, a closer one in it, duplicates, and a second crowd."""
+    points = _normal(m, n, d, seed=7)
+    points[:, :14] *= 1e-4
+    points[:, :8] *= 1e-5
+    points[:, 6] = points[:, 7]
+    points[:, 2] = points[:, 9]
+    points[:, 18:] = 5 + 1e-3 * points[:, 18:]
+    return points + _normal(1, 1, d, seed=8)
+
+
+def test_distances_within_crowds_are_those_of_the_differences():
+    points = _crowds(3)
+    for found, one in zip(Geometry(points).distances, points, strict=True):
+        np.testing.assert_allclose(found, cdist(one, one), rtol=1e-10, atol=0)
+        assert found[6, 7] == found[2, 9] == 0
+        assert torch.equal(found[6], found[7])
+
+
+def test_a_batch_with_crowds_equals_its_members():
+    batch = torch.cat([_normal(3, 24, 30), _crowds(3)])[[0, 3, 1, 4, 5, 2]]
+    together = Geometry(batch)
+    assert together.median.subgradient.max() < 1e-12
+    for points, distances, radii in zip(
+        batch, together.distances, together.median.distances, strict=True
+    ):
+        alone = Geometry(points)
+        np.testing.assert_allclose(distances, alone.distances, rtol=1e-11)
+        np.testing.assert_allclose(radii, alone.median.distances, rtol=1e-9)
+
+
+def test_equal_points_are_equally_far_from_the_median_to_the_last_bit():
+    radii = Geometry(_crowds(5)).median.distances
+    assert torch.equal(radii[:, 6], radii[:, 7])
+    assert torch.equal(radii[:, 2], radii[:, 9])
+
+
+def test_the_median_of_crowds_moves_with_them():
+    points = _crowds(1)[0].numpy()
+    turned, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(30, 30)))
+    here = Geometry(torch.from_numpy(points)).median
+    there = Geometry(torch.from_numpy(points @ turned + 3.0)).median
+    # the rotated points themselves are rounded to 1e-16 of their size, far above the closest crowd
+    np.testing.assert_allclose(there.distances, here.distances, atol=1e-13)
+
+
+@pytest.mark.parametrize("n", [4, 7, 30])
+def test_the_median_of_points_on_a_line_lies_between_the_middle_ones(n):
+    place = np.sort(np.random.default_rng(n).normal(size=n))
+    points = torch.from_numpy(place[:, None] * np.array([[3.0, 4.0, 0.0]]))
+    median = Geometry(points).median
+    least = 5 * np.abs(place - np.median(place)).sum()
+    assert median.distances.sum().item() == pytest.approx(least, rel=1e-12)
+
+
+def test_a_median_next_to_a_point_is_told_from_it():
+    """One filter holds the median but for a hair: the slowest case of the plain iteration."""
+    spokes = torch.eye(3, dtype=torch.float64)
+    points = torch.cat([torch.zeros(1, 3).double(), spokes[:1], -spokes[:1], spokes[1:2]])
+    points = torch.cat([points, torch.tensor([[0.0, 1e-3, 1.0]]).double() * -1e-3])
+    median = Geometry(points).median
+    assert median.subgradient < 1e-12
+    assert median.steps < 100
+    np.testing.assert_allclose(
+        median.distances.sum(), _weiszfeld(points.numpy(), 5_000).sum(), rtol=1e-6
+    )
+
+
+def test_products_of_large_sets_take_half_and_are_symmetric():
+    points = _normal(300, 40)
+    gram = Geometry(points).gram
+    centred = points - points.mean(0)
+    np.testing.assert_allclose(gram, centred @ centred.T, atol=1e-12)
+    np.testing.assert_allclose(gram, gram.T, atol=1e-13)
+    assert torch.equal(Geometry(points[None]).gram[0], gram)
+
+
+def test_large_crowds_cost_no_pairs(monkeypatch):
+    """Crowds get Gram matrices of their own; computed pair by pair they would take minutes."""
+    points = _normal(200, 50)
+    points[:150] *= 1e-4 * torch.linspace(-6, 6, 150, dtype=torch.float64).exp()[:, None]
+    expected = cdist(points, points)
+    pairs = []
+    monkeypatch.setattr(
+        "cwda.numerics.distances.crowds._recompute_pairs",
+        lambda points, distances, left: pairs.append(len(left)),
+    )
+    found = Geometry(points).distances
+    assert pairs[0] < 200
+    far = np.abs(found.numpy() - expected) > 1e-10 * expected
+    assert far.sum() <= 2 * pairs[0]

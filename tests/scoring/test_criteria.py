@@ -259,8 +259,9 @@ def test_every_criterion_has_its_row_in_the_documentation():
 
 
 def test_a_fermat_point_that_is_not_found_is_no_score(monkeypatch):
-    monkeypatch.setattr("cwda.numerics.distances.geometry._MAX_STEPS", 1)
-    monkeypatch.setattr("cwda.numerics.distances.geometry._STEEP", 1.0)  # nor refined
+    monkeypatch.setattr("cwda.numerics.distances.descent._WEISZFELD_STEPS", 1)
+    monkeypatch.setattr("cwda.numerics.distances.descent._NEWTON_STEPS", 0)
+    monkeypatch.setattr("cwda.numerics.distances.median._ROUNDS", 0)
     rows = torch.tensor([[0.0, 0], [1, 0], [0, 1]], dtype=torch.float64)
     with pytest.raises(CriterionError, match="not found in 1 steps"):
         fermat(Filters(rows))

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from cwda.numerics.ranking.concentration import concentration
+from cwda.theory.draws import sample_filters
 from cwda.theory.geometry import concentration_limits, predict_concentration
 from cwda.theory.model import fit_layer
 from cwda.theory.rungs import BLOCK, LADDER
-from cwda.theory.simulation import sample_filters
 from tests.theory.test_closed_form import draw, layer
 
 
@@ -26,8 +26,7 @@ def fitted_layer(n, dim, mean=0.0):
 @pytest.mark.parametrize(("n", "dim", "mean"), [(12, 144, 0.0), (48, 288, 0.3)])
 def test_prediction_is_the_mean_of_draws(rung, n, dim, mean):
     fitted = rung(fitted_layer(n, dim, mean))
-    generator = torch.Generator().manual_seed(0)
-    draws = torch.cat(list(sample_filters(fitted, 300, generator)))
+    draws = torch.cat(list(sample_filters(fitted, 300, seed=0)))
     found = [dataclasses.astuple(concentration(each)) for each in draws]
     predicted = dataclasses.astuple(predict_concentration(fitted))
     expected = np.sqrt(np.mean(np.square(found), axis=0))
@@ -41,8 +40,7 @@ def test_limits_hold_at_their_level(n, dim, correlation):
     x = draw(np.random.default_rng(2), n=256, dim=dim, correlation=correlation)
     fitted = BLOCK(dataclasses.replace(fit_layer(layer(x), device="cpu"), n_filters=n))
     limits = concentration_limits(fitted, 0.9)
-    generator = torch.Generator().manual_seed(1)
-    draws = torch.cat(list(sample_filters(fitted, 600, generator)))
+    draws = torch.cat(list(sample_filters(fitted, 600, seed=1)))
     found = [concentration(each) for each in draws]
     below = np.mean(
         [

@@ -10,10 +10,11 @@ from scipy import integrate, stats
 from cwda.errors import CriterionError
 from cwda.numerics.spread import spread
 from cwda.scoring import get_criterion
+from cwda.theory.draws import sample_filters
 from cwda.theory.model import fit_layer
 from cwda.theory.rungs import BLOCK, ISOTROPIC, SCALE, SHAPE
 from cwda.theory.score_law import CRITERIA, DistanceSumLaw, ScoreLaw, score_law
-from cwda.theory.simulation import importance_scores, sample_filters
+from cwda.theory.simulation import importance_scores
 from tests.theory.exact import isotropic_moments
 from tests.theory.test_closed_form import draw, layer
 
@@ -109,10 +110,7 @@ def test_isotropic_law_has_the_exact_moments(criterion, dim):
 def test_laws_meet_layers_drawn_from_the_model(rung, options):
     x = draw(np.random.default_rng(1), n=256, dim=144, **options)
     fitted = rung(fit_layer(layer(3 * x), device="cpu"))
-    generator = torch.Generator().manual_seed(0)
-    scores = torch.cat(
-        [importance_scores(chunk) for chunk in sample_filters(fitted, 20, generator)]
-    )
+    scores = torch.cat([importance_scores(chunk) for chunk in sample_filters(fitted, 20, seed=0)])
     found = spread(scores.transpose(0, 1).reshape(4, -1))
     for i, criterion in enumerate(CRITERIA):
         law = score_law(fitted, criterion)

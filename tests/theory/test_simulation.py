@@ -8,21 +8,14 @@ import torch
 from scipy import optimize, stats
 
 from cwda.errors import CwdaError
+from cwda.layers import Network, Provenance
 from cwda.theory.closed_form import predict
+from cwda.theory.draws import Normals, sample_filters
 from cwda.theory.model import fit_layer
 from cwda.theory.rungs import BLOCK, LADDER, SCALE
 from cwda.theory.score_law import CRITERIA
-from cwda.theory.simulation import (
-    importance_scores,
-    sample_filters,
-    simulate,
-    spearman_of_draws,
-)
+from cwda.theory.simulation import importance_scores, simulate, spearman_of_draws
 from tests.theory.test_closed_form import draw, layer, scores
-
-
-def generator(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def test_scores_are_their_definitions():
@@ -52,7 +45,7 @@ def test_filter_at_the_fermat_point():
 def test_draws_have_the_covariance_of_the_rung(rung):
     x = draw(np.random.default_rng(2), n=40, dim=18, correlation=0.5, scale=0.2) + 0.2
     fitted = rung(fit_layer(layer(x), device="cpu"))
-    draws = torch.cat(list(sample_filters(fitted, 4_000, generator())))
+    draws = torch.cat(list(sample_filters(fitted, 4_000, seed=0)))
     assert draws.shape == (4_000, 40, 18)
     centred = draws - fitted.mean.reshape(-1)
     flat = (centred / torch.from_numpy(fitted.scales)[:, None]).reshape(-1, 18)
@@ -65,8 +58,8 @@ def test_draws_have_the_covariance_of_the_rung(rung):
 
 def test_rank_correlation_is_scipys():
     fitted = BLOCK(fit_layer(layer(draw(np.random.default_rng(3), n=20)), device="cpu"))
-    found = spearman_of_draws(fitted, 3, generator(7))
-    own = torch.cat(list(sample_filters(fitted, 3, generator(7)))).numpy()
+    (found,) = spearman_of_draws([fitted], 3, seed=7)
+    own = torch.cat(list(sample_filters(fitted, 3, seed=7))).numpy()
     for matrix, x in zip(found, own, strict=True):
         expected = stats.spearmanr(np.stack(scores(x), axis=1)).statistic
         assert matrix == pytest.approx(expected, abs=1e-12)
@@ -99,8 +92,8 @@ def test_shape_excess_lowers_l1():
     x[::2] *= np.where(rng.random((32, 144)) < 0.2, 3.0, 0.3)  # half the filters are sparse
     fitted = fit_layer(layer(x), device="cpu")
     l1_l2 = [
-        spearman_of_draws(known, 100, generator())[:, 0, CRITERIA.index("l2")].mean()
-        for known in (SCALE(fitted), fitted)
+        of_rung[:, 0, CRITERIA.index("l2")].mean()
+        for of_rung in spearman_of_draws([SCALE(fitted), fitted], 100, seed=0)
     ]
     assert l1_l2[1] < l1_l2[0] - 0.05
 
@@ -115,11 +108,56 @@ def test_a_seed_reproduces_the_result():
     assert not one.equals(third)
 
 
-def test_draws_do_not_depend_on_memory(monkeypatch):
-    fitted = fit_layer(layer(draw(np.random.default_rng(9), n=16)), device="cpu")
-    monkeypatch.setattr("cwda.theory.simulation.CHUNK_NUMBERS", 7 * 16 * 144)
-    chunks = list(sample_filters(fitted, 17, generator()))
-    assert [len(chunk) for chunk in chunks] == [7, 7, 3]
+@pytest.mark.parametrize("channels", [16, 15])
+def test_draws_do_not_depend_on_memory_and_threads(monkeypatch, channels):
+    x = draw(np.random.default_rng(9), n=15, dim=9 * channels)
+    fitted = fit_layer(layer(x), device="cpu")
+    whole = torch.cat(list(sample_filters(fitted, 40, seed=0)))
+    monkeypatch.setattr("cwda.theory.draws.NUMBERS", 7 * x.size)
+    monkeypatch.setattr("torch.get_num_threads", lambda: 3)
+    parts = list(sample_filters(fitted, 40, seed=0))
+    assert [len(part) for part in parts] == [7] * 5 + [5]
+    assert torch.equal(torch.cat(parts), whole)
+
+
+def test_draws_are_independent_and_normal():
+    fitted = fit_layer(layer(draw(np.random.default_rng(12), n=8)), device="cpu")
+    ((weights, scores),) = Normals(fitted, seed=0).chunks(400)
+    assert stats.kstest(weights.flatten(), "norm").pvalue > 1e-3
+    assert stats.kstest(scores.flatten(), "norm").pvalue > 1e-3
+    # neither draws nor the two halves of the numbers behind one draw resemble each other
+    correlations = np.corrcoef(weights.reshape(800, -1)) * math.sqrt(weights[0].numel() / 2)
+    assert abs(correlations[np.triu_indices(800, 1)]).max() < 6
+
+
+def test_rungs_and_layers_are_drawn_alike_whatever_else_is_asked_for():
+    one, other = (layer(draw(np.random.default_rng(seed), n=12), str(seed)) for seed in (13, 14))
+    network = Network("two", (one, other), Provenance("array", "array"))
+    together = simulate(network, draws=40, device="cpu").table
+    alone = simulate(other, rungs="scale", draws=40, device="cpu").table
+    rows = together[(together["layer"] == "14") & (together["rung"] == "scale")]
+    assert rows["spearman"].tolist() == alone["spearman"].tolist()
+    assert one.name != other.name  # by which their draws differ
+    first, second = (next(sample_filters(fit_layer(x), 1, seed=0)) for x in (one, other))
+    assert abs(np.corrcoef(first.flatten(), second.flatten())[0, 1]) < 0.1
+
+
+def test_layers_with_dead_filters_are_scored_as_defined():
+    x = np.random.default_rng(15).standard_normal((5, 16, 27))
+    x[:, :9] *= 1e-4
+    fitted = importance_scores(torch.from_numpy(x)).numpy()
+    for one, own in zip(x, fitted, strict=True):
+        expected = np.stack(scores(one))
+        assert own[:3] == pytest.approx(expected[:3], rel=1e-9)
+        assert own[3].sum() <= expected[3].sum() * (1 + 1e-14)
+
+
+def test_the_bar_advances_within_a_layer(monkeypatch):
+    monkeypatch.setattr("cwda.theory.draws.NUMBERS", 10 * 12 * 144)
+    fitted = fit_layer(layer(draw(np.random.default_rng(16), n=12)), device="cpu")
+    shares = []
+    spearman_of_draws([SCALE(fitted), fitted], 25, 0, shares.append)
+    assert shares == pytest.approx([0.2, 0.2, 0.2, 0.2, 0.1, 0.1])
 
 
 @pytest.mark.parametrize(
