@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -38,8 +40,6 @@ def anderson_darling_side_by_side(rows: Tensor) -> Tensor | None:
     loops = loops_for(rows.numel(), rows.device, "sorted_columns", *names)
     if not loops:
         return None
-    sort_columns, anderson_darling = loops
-    table = _log_tails()
     found = np.empty(-(-m // LANES) * LANES)
     columns = rows.detach().T
     dtype = torch.float64 if rows.dtype == torch.float64 else torch.float32
@@ -47,16 +47,25 @@ def anderson_darling_side_by_side(rows: Tensor) -> Tensor | None:
     width = m if ready else max(1, _CHUNK // (n * LANES)) * LANES
     for start in range(0, m, width):
         chunk = columns[:, start : start + width].to(dtype).contiguous().numpy()
-        into = found[start : start + width]
-
-        def work(first: int, chunk: npt.NDArray[np.floating] = chunk, into=into) -> None:
-            ordered = np.empty(n * LANES, chunk.dtype)
-            sort_columns(chunk, first, ordered)
-            ordered = ordered.astype(np.float64, copy=False)
-            anderson_darling(ordered, CONSTANT, table, into[first : first + LANES])
-
-        in_threads(work, range(0, chunk.shape[1], LANES))
+        _test_columns(chunk, found[start : start + width], *loops)
     return torch.from_numpy(found[:m])
+
+
+def _test_columns(
+    columns: npt.NDArray[Any],
+    found: npt.NDArray[np.float64],
+    sort_columns: Callable[..., None],
+    anderson_darling: Callable[..., None],
+) -> None:
+    table = _log_tails()
+
+    def work(first: int) -> None:
+        ordered = np.empty(len(columns) * LANES, columns.dtype)
+        sort_columns(columns, first, ordered)
+        ordered = ordered.astype(np.float64, copy=False)
+        anderson_darling(ordered, CONSTANT, table, found[first : first + LANES])
+
+    in_threads(work, range(0, columns.shape[1], LANES))
 
 
 @lru_cache(maxsize=1)
