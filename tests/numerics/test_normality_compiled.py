@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special
 
-from cwda.numerics.normality import loops
+from cwda.numerics.normality import loops, sorted_columns
 from cwda.numerics.normality.layers import marginals
 from cwda.numerics.normality.pooled_ks import pooled_ks
 
@@ -127,6 +127,13 @@ def test_any_dtype_and_layout_is_read_and_left_alone(dtype, lay, by_torch):
     )
     assert_same_distance(pooled_ks(x), by_torch(pooled_ks, x))
     assert torch.equal(x, kept)
+
+
+def test_copies_of_other_layouts_are_made_in_pieces(monkeypatch, by_torch):
+    monkeypatch.setattr(sorted_columns, "_CHUNK", 1)
+    rows = layer(150, 40)
+    wanted = ["anderson_darling"]
+    assert_same_tests(marginals(rows, wanted), by_torch(marginals, rows, wanted))
 
 
 @pytest.mark.parametrize("exponent", [-300, -30, 30, 300])
