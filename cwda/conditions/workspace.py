@@ -306,10 +306,7 @@ class Workspace:
     @cached_property
     def channel_energy(self) -> npt.NDArray[np.float64]:
         """Energy of each filter in each input channel, scaled weights, N' x N."""
-        parts = [
-            part.double().div(self.scale).square_().sum(2) for part in self.blocks.split(64, 1)
-        ]
-        return torch.cat(parts, dim=1).cpu().numpy()
+        return self.kernels.channel_energy.cpu().numpy()
 
     @cached_property
     def tau_squared(self) -> float:
