@@ -67,10 +67,8 @@ class Pooled:
         sums, squares = filters.new_empty((2, n), dtype=torch.float64)
         low, high = filters.new_empty((2, len(blocks)), dtype=torch.float64)
 
-        def extremes(i: int) -> None:
-            low[i], high[i] = blocks[i].aminmax()
-
-        in_threads(extremes, range(len(blocks)))
+        for i, x in enumerate(blocks):
+            low[i], high[i] = x.aminmax()
         unit_, varied = size_unit(low.min(), high.max())
         if not bool(varied):
             return cls(filters, 1.0, math.nan, math.nan, *(sums.fill_(math.nan),) * 2)
@@ -84,7 +82,8 @@ class Pooled:
             torch.sum(z.square_(), 1, out=squares[rows])
 
         for _ in range(2):
-            in_threads(add, range(len(blocks)))
+            for i in range(len(blocks)):  # so short that threads would only wait for each other
+                add(i)
             off = float(sums.sum()) / total
             variance = (float(squares.sum()) - total * off * off) / (total - 1)
             if off * off < 100 * variance:
