@@ -81,15 +81,15 @@ class Pooled:
             torch.sum(z, 1, out=sums[rows])
             torch.sum(z.square_(), 1, out=squares[rows])
 
-        for _ in range(2):
+        for last in (False, True):
             for i in range(len(blocks)):  # so short that threads would only wait for each other
                 add(i)
             off = float(sums.sum()) / total
             variance = (float(squares.sum()) - total * off * off) / (total - 1)
-            if off * off < 100 * variance:
+            if last or off * off < 100 * variance:
                 break  # else the first block was no guide to the mean: digits would be lost
             shift += off
-        factor = 1 / math.sqrt(variance)
+        factor = 1 / math.sqrt(variance) if variance > 0 else math.nan
         squares += off * (d * off - 2 * sums)
         sums -= d * off
         return cls(filters, unit, shift + off, factor, sums * factor, squares * factor**2)
