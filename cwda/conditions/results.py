@@ -6,7 +6,7 @@ import html
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Self, SupportsFloat
+from typing import Any, Self, SupportsFloat, cast
 
 from cwda.answers import aside, column, columns_of, common
 from cwda.choices import Verdict
@@ -72,6 +72,8 @@ class Measurement:
 
 
 def _as_number(value: object, name: str) -> float:
+    if type(value) in (float, int):  # nearly always; asking a protocol takes long
+        return float(cast(float, value))
     if isinstance(value, SupportsFloat) and not isinstance(value, str):
         try:
             return float(value)
