@@ -11,6 +11,7 @@ from scipy import integrate, stats
 
 from cwda.errors import CwdaError
 from cwda.numerics.normality import pooled_ks as module
+from cwda.numerics.normality import pooled_weights
 from cwda.numerics.normality.pooled_ks import pooled_ks
 
 
@@ -61,7 +62,8 @@ def test_scale_place_order_and_tiles_do_not_matter(monkeypatch):
     x = weights(20, 40)
     found = pooled_ks(x)
     changed = pooled_ks((x[torch.arange(19, -1, -1)] + 1.0) * 1e-30)
-    monkeypatch.setattr(module, "_TILE_CPU", 97)
+    monkeypatch.setattr(pooled_weights, "_TILE_CPU", 97)
+    monkeypatch.setattr(pooled_weights, "_TILE_SERIAL", 97)
     tiled = pooled_ks(x)
     for other, tolerance in ((changed, 1e-6), (tiled, 1e-11)):
         for name in ("distance", "location", "standard_error", "low", "high"):

@@ -23,6 +23,7 @@ from cwda.numerics.normality.shapiro_wilk import (
     shapiro_wilk_pvalue,
     shapiro_wilk_weights,
 )
+from cwda.numerics.normality.sorted_columns import anderson_darling_side_by_side
 from cwda.numerics.normality.sorting import sort_rows
 from cwda.numerics.normality.standard_normal import standardise_sorted, tails
 
@@ -121,6 +122,10 @@ def marginals(
     wanted = frozenset(statistics)
     _check(rows, wanted)
     m, n = rows.shape
+    if wanted == {"anderson_darling"}:
+        a_squared = anderson_darling_side_by_side(rows)
+        if a_squared is not None:
+            return MarginalStatistics(n, a_squared.isnan(), **_anderson_darling(a_squared, n))
     tile = _TILE_CPU if rows.device.type == "cpu" else _TILE_OTHER
     height = max(1, tile // n)
     blocks = [_block(sort_rows(rows[i : i + height]), wanted, tile) for i in range(0, m, height)]
@@ -194,11 +199,7 @@ def _block(ordered: Tensor, wanted: frozenset[Statistic], tile: int) -> Marginal
     sums = _accumulate(standard.z, wanted, tile)
     found: dict[str, Tensor] = {}
     if "anderson_darling" in wanted:
-        a_squared = -n - sums.logs / n
-        adjusted = adjusted_statistic(a_squared, n)
-        found["anderson_darling"] = a_squared
-        found["anderson_darling_adjusted"] = adjusted
-        found["anderson_darling_pvalue"] = anderson_darling_pvalue(adjusted)
+        found |= _anderson_darling(-n - sums.logs / n, n)
     if "shapiro_wilk" in wanted:
         w = (sums.contrast**2 / (n - 1)).clamp(max=1.0)
         found["shapiro_wilk"] = w
@@ -215,6 +216,15 @@ def _block(ordered: Tensor, wanted: frozenset[Statistic], tile: int) -> Marginal
     if "ks" in wanted:
         found["ks"] = sums.ks
     return MarginalStatistics(n, standard.degenerate, **found)
+
+
+def _anderson_darling(a_squared: Tensor, n: int) -> dict[str, Tensor]:
+    adjusted = adjusted_statistic(a_squared, n)
+    return {
+        "anderson_darling": a_squared,
+        "anderson_darling_adjusted": adjusted,
+        "anderson_darling_pvalue": anderson_darling_pvalue(adjusted),
+    }
 
 
 def _accumulate(rows: Tensor, wanted: frozenset[Statistic], tile: int) -> _Sums:

@@ -11,19 +11,14 @@ from torch import Tensor
 
 from cwda.brief import brief
 from cwda.errors import CwdaError
-from cwda.numerics.crossing import crossing
-from cwda.numerics.normality.sorting import sort_rows
-from cwda.numerics.normality.standard_normal import Standardised, standardise_sorted, upper_tail
+from cwda.numerics.normality.pooled_weights import Pooled, counted
+from cwda.numerics.normality.standard_normal import upper_tail
 
 __all__ = ["PooledKS", "pooled_ks"]
 
 # Quantiles of the normal law at which, beside the place of the supremum, the deviation's error
 # is measured: fine enough that the deviation, which is smooth, has no room between them.
 _GRID = 63
-# Values between two at which the supremum is first looked for.
-_STRIDE = 64
-# Number of weights in work at once.
-_TILE_CPU, _TILE_OTHER = 1 << 18, 1 << 24
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,24 +113,26 @@ def pooled_ks(filters: Tensor, alpha: float = 0.05) -> PooledKS:
             f"more, not {filters.dtype} of shape {tuple(filters.shape)}"
         )
     n = len(filters)
-    tile = _TILE_CPU if filters.device.type == "cpu" else _TILE_OTHER
-    pooled = standardise_sorted(sort_rows(filters.reshape(1, -1)))
-    if bool(pooled.degenerate):
+    pooled = Pooled.of(filters)
+    if math.isnan(pooled.factor):
         nan = math.nan
-        return PooledKS(nan, nan, nan, nan, nan, torch.full((n,), nan, dtype=torch.float64))
-    signed, location = _supremum(pooled.z[0])
+        return PooledKS(nan, nan, nan, nan, nan, pooled.sums)
+    counts = counted(pooled)
+    signed, location = counts.supremum()
 
     points = torch.special.ndtri(
         torch.arange(1, _GRID + 1, dtype=torch.float64, device=filters.device) / (_GRID + 1)
     )
     points = torch.sort(torch.cat([points, points.new_tensor([location])])).values
     at = int(torch.searchsorted(points, location))
-    without = _leave_one_out(filters, pooled, points, tile)
+    everywhere, others = counts.up_to(points, _thresholds(pooled, points))
+    phi = upper_tail(-points)
+    # Integers would divide in float32.
+    without = others.double() / (filters.numel() - filters.shape[1]) - phi
     centred = without - without.mean(0)
     squares = (centred * centred).sum(0)
     error = (squares * (n - 1) / n).sqrt()
-    share = torch.searchsorted(pooled.z[0], points, right=True).double() / pooled.z.numel()
-    deviation = (share - _phi(points)).abs()
+    deviation = (everywhere.double() / filters.numel() - phi).abs()
     deviation[at] = abs(signed)
 
     paths = centred / squares.clamp(min=torch.finfo(torch.float64).tiny).sqrt()
@@ -153,63 +150,31 @@ def pooled_ks(filters: Tensor, alpha: float = 0.05) -> PooledKS:
     )
 
 
-def _phi(z: Tensor) -> Tensor:
-    return upper_tail(-z)
-
-
-def _supremum(z: Tensor) -> tuple[float, float]:
-    """The largest deviation F - Phi of sorted values, with its sign, and its place.
-
-    Phi is evaluated at every 64th value first: between two of them F and Phi only grow, so
-    that the ends bound the deviation. Few stretches can hold the supremum; they are
-    evaluated whole.
-    """
-    m, device = len(z), z.device
-    ends = torch.cat([torch.arange(0, m, _STRIDE, device=device), torch.tensor([m - 1]).to(device)])
-    share, phi = ends.double() / m, _phi(z[ends])
-    reached = torch.maximum(share + 1 / m - phi, phi - share).max()
-    # In ends[i] .. ends[i + 1] no deviation exceeds these, of either sign.
-    bound = torch.maximum(share[1:] + 1 / m - phi[:-1], phi[1:] - share[:-1])
-    starts = ends[:-1][bound >= reached]
-    rank = (starts[:, None] + torch.arange(_STRIDE + 1, device=device)).clamp(max=m - 1).reshape(-1)
-    values = z[rank]
-    below = rank.double() / m - _phi(values)  # of the limit of F from below
-    lowest, highest = int(below.argmin()), int(below.argmax())
-    least, most = float(below[lowest]), float(below[highest]) + 1 / m
-    return (most, float(values[highest])) if most > -least else (least, float(values[lowest]))
-
-
-def _leave_one_out(filters: Tensor, pooled: Standardised, points: Tensor, tile: int) -> Tensor:
-    """F - Phi at `points` without each filter, standardised anew: (n, points).
-
-    In the units of the whole layer the threshold u becomes mean(-i) + sd(-i) u.
-    """
-    (n, d), total = filters.shape, pooled.z.numel()
+def _thresholds(pooled: Pooled, points: Tensor) -> Tensor:
+    """mean(-i) + sd(-i) u for filter i left out, in standard deviations of all: (n, points)."""
+    total, d = pooled.filters.numel(), pooled.filters.shape[1]
     rest = total - d
-    height = max(1, tile // d)
-    sum_all = pooled.z.sum()
-    blocks = []
-    for i in range(0, n, height):
-        z = sort_rows(filters[i : i + height]).double().mul_(pooled.unit)
-        z.sub_(pooled.mean).mul_(1 / pooled.sd)
-        mean = (sum_all - z.sum(1)) / rest
-        squares = (total - 1) - torch.linalg.vecdot(z, z) - rest * mean**2
-        sd = (squares.clamp(min=0) / (rest - 1)).sqrt()
-        thresholds = mean[:, None] + sd[:, None] * points
-        everywhere = torch.searchsorted(pooled.z[0], thresholds, right=True)
-        own = torch.searchsorted(z, thresholds, right=True)
-        blocks.append((everywhere - own).double() / rest)  # integers would divide in float32
-    return torch.cat(blocks) - _phi(points)
+    mean = (pooled.sums.sum() - pooled.sums) / rest
+    squares = (total - 1) - pooled.squares - rest * mean**2
+    sd = (squares.clamp(min=0) / (rest - 1)).sqrt()
+    return mean[:, None] + sd[:, None] * points
 
 
 def _simultaneous_quantile(length: float, df: int, alpha: float) -> float:
     """The c for which length/pi (1 + c^2/df)^(-df/2) + P(|T_df| > c) = alpha."""
 
-    def exceedance(c: float) -> float:
-        tube = length / math.pi * math.exp(-df / 2 * math.log1p(c * c / df))
-        return tube + 2 * float(special.stdtr(df, -c))
+    def tube(c: float) -> float:
+        return length / math.pi * math.exp(-df / 2 * math.log1p(c * c / df))
 
-    high = 1.0
-    while exceedance(high) > alpha:
-        high *= 2
-    return float(crossing(lambda c: exceedance(float(c)) > alpha, 0.0, high))
+    # Newton's method: to the right of 1 the probability is convex, so that from below, where
+    # the second term alone is alpha, each step stays below.
+    log_density = math.lgamma((df + 1) / 2) - math.lgamma(df / 2) - math.log(math.pi * df) / 2
+    c = max(1.0, float(special.stdtrit(df, 1 - alpha / 2)))
+    for _ in range(100):
+        excess = tube(c) + 2 * float(special.stdtr(df, -c)) - alpha
+        density = math.exp(log_density - (df + 1) / 2 * math.log1p(c * c / df))
+        step = excess / (tube(c) * c / (1 + c * c / df) + 2 * density)
+        c += step
+        if abs(step) <= 1e-14 * c:
+            break
+    return c

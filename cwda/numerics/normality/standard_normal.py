@@ -8,10 +8,18 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["Standardised", "Tails", "standardise_sorted", "tails", "upper_tail"]
+__all__ = [
+    "CONSTANT",
+    "Standardised",
+    "Tails",
+    "size_unit",
+    "standardise_sorted",
+    "tails",
+    "upper_tail",
+]
 
-# Values whose range is below twice this share of their size are constant but for rounding.
-_CONSTANT = 16 * torch.finfo(torch.float64).eps
+#: Values whose range is below twice this share of their size are constant but for rounding.
+CONSTANT = 16 * torch.finfo(torch.float64).eps
 
 
 class Tails(NamedTuple):
@@ -46,12 +54,7 @@ def standardise_sorted(ordered: Tensor) -> Standardised:
     """Rows (m, n) in ascending order, NaN last, in standard form; float64 rows are overwritten."""
     n = ordered.shape[1]
     first, last = ordered[:, :1].double(), ordered[:, -1:].double()
-    size = torch.maximum(first.abs(), last.abs())
-    finite = torch.isfinite(first) & torch.isfinite(last)
-    varied = finite & (last / 2 - first / 2 > _CONSTANT * size)  # halves: the range may overflow
-    # A power of two changes no digit, and squares then neither overflow nor vanish.
-    exponent = torch.frexp(torch.where(finite, size, 0.0)).exponent.clamp(-1022, 1022)
-    unit = torch.ldexp(torch.ones_like(size), -exponent)
+    unit, varied = size_unit(first, last)
     z = ordered.double().mul_(unit)
     mean = z.mean(1, keepdim=True)
     z.sub_(mean)
@@ -60,6 +63,20 @@ def standardise_sorted(ordered: Tensor) -> Standardised:
     sd = torch.where(varied, sd, torch.nan)
     z.mul_(1 / sd)
     return Standardised(z, unit, mean, sd, ~varied.squeeze(1))
+
+
+def size_unit(low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
+    """A power of two that brings the largest magnitude near 1, and whether values vary at all.
+
+    Values vary if they are finite and their range is more than rounding; `low` and `high` are
+    the smallest and the largest of each sample, float64, NaN if there is one.
+    """
+    size = torch.maximum(low.abs(), high.abs())
+    finite = torch.isfinite(low) & torch.isfinite(high)
+    varied = finite & (high / 2 - low / 2 > CONSTANT * size)  # halves: the range may overflow
+    # A power of two changes no digit, and squares then neither overflow nor vanish.
+    exponent = torch.frexp(torch.where(finite, size, 0.0)).exponent.clamp(-1022, 1022)
+    return torch.ldexp(torch.ones_like(size), -exponent), varied
 
 
 def tails(z: Tensor) -> Tails:
