@@ -12,9 +12,9 @@ import cwda
 from benchmarks import peers
 from benchmarks.timing import Row, once, seconds, times
 from cwda.layers import ConvLayer, Network, Provenance
-from cwda.numerics.kernels import pair_kernels
 from cwda.numerics.normality.layers import marginals
 from cwda.numerics.normality.pooled_ks import pooled_ks
+from cwda.numerics.pairs.kernels import pair_kernels
 
 __all__ = ["growth", "memory", "speed"]
 
