@@ -12,6 +12,7 @@ The machine needs PyTorch; what else it lacks is installed from the wheels in FO
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shutil
 import signal
@@ -66,11 +67,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser("benchmarks.on_gpu", description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(
+        "benchmarks.on_gpu", description=(__doc__ or "").split("\n")[0]
+    )
     add = parser.add_argument
     add("--files", type=Path, default=Path("on_gpu_files"), help="wheels, weights and images")
-    add("--output", type=Path, default=Path(os.environ.get("OUT") or "runs/on_gpu"),
-        help="where results are written; $OUT by default")
+    add(
+        "--output",
+        type=Path,
+        default=Path(os.environ.get("OUT") or "runs/on_gpu"),
+        help="where results are written; $OUT by default",
+    )
     add("--device", default="cuda", help="cuda, cuda:1, ...")
     add("--minutes", type=float, default=8.0, help="time for all steps")
     add("--steps", default=",".join(STEPS), help="which steps, separated by commas")
@@ -160,12 +167,16 @@ def _in_process(name: str, options: argparse.Namespace, seconds: float) -> Outco
             if process.wait(seconds) != 0:
                 log.seek(start)
                 last = next((line for line in reversed(log.readlines()) if line.strip()), "")
-                problem = f"Failed with exit status {process.returncode}: {last.strip()[:300]}"
+                said = f": {last.strip()[:300]}" if last else ""
+                problem = f"Failed with exit status {process.returncode}{said}"
         except subprocess.TimeoutExpired:
             problem = f"Stopped after its limit of {seconds:.0f} s."
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        reader.join(5)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # with what it has started
+        process.wait()
+        reader.join()  # the group is dead, so the pipe ends
+        assert process.stdout is not None
+        process.stdout.close()
     return Outcome("".join(text), problem)
 
 

@@ -106,7 +106,7 @@ def compared(ours: pd.DataFrame, theirs: pd.DataFrame, tolerance: float = TOLERA
                 about = f"{column} {x[row]:.9g}, {y[row]:.9g} ({apart[row]:.1g})"
                 differences.append(f"row {row} ({_name(ours, row)}): {about}")
         else:
-            for row in np.flatnonzero((a.astype(str) != b.astype(str)).to_numpy()):
+            for row in np.flatnonzero([str(x) != str(y) for x, y in zip(a, b, strict=True)]):
                 about = f"{column} {str(a[row])[:80]}, {str(b[row])[:80]}"
                 differences.append(f"row {row} ({_name(ours, row)}): {about}")
     return Comparison(len(ours), largest, tuple(differences))
@@ -121,7 +121,9 @@ def _name(table: pd.DataFrame, row: int) -> str:
 
 def compare_networks(weights: Sequence[Path], device: torch.device) -> None:
     """Print one row per network and answer, and each difference below."""
-    print("Verdicts, selections and words are equal and numbers agree to 1e-8 (p-values 1e-6, those")
+    print(
+        "Verdicts, selections and words are equal and numbers agree to 1e-8 (p-values 1e-6, those"
+    )
     print("of float32 passes over images 1e-5 of the largest score of their layer), or are listed.")
     print()
     print("| network | answer | rows | largest difference | cells that differ |")

@@ -38,9 +38,7 @@ def images_of(folder: Path) -> ImageData | None:
         return None
     about = json.loads((place / "about.json").read_text())
     (x_train, y_train), (x_test, y_test) = (_read(place, part) for part in ("train", "test"))
-    return ImageData(
-        x_train, y_train, x_test, y_test, tuple(about["mean"]), tuple(about["std"])
-    )
+    return ImageData(x_train, y_train, x_test, y_test, tuple(about["mean"]), tuple(about["std"]))
 
 
 def pack(

@@ -39,7 +39,7 @@ class Schedule:
 SMALL = Schedule("cifar_resnet20", ("l2", "l1"), (0.5,), 1, 64)
 
 
-class _OutOfTime(Exception):
+class _OutOfTimeError(Exception):
     """The time for this step is over."""
 
 
@@ -81,7 +81,7 @@ def fine_tune_resnet(
                 ratios, criteria = schedule.ratios[:last], schedule.criteria[:among]
                 found = _run(model, data, schedule, criteria, ratios, folder, device)
                 _show(found, printed)
-    except _OutOfTime:
+    except _OutOfTimeError:
         unfinished = True
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -153,4 +153,4 @@ def _random_images() -> ImageData:
 
 
 def _stop(signum: int, frame: FrameType | None) -> None:
-    raise _OutOfTime
+    raise _OutOfTimeError

@@ -147,7 +147,6 @@ def _once(network: Network) -> Work:
 
 def _of_weights(network: Network, device: torch.device, small: bool) -> list[Stage]:
     once = _once(network)
-    
 
     draws = FEW if small else DRAWS
     drawn = Work(2 * draws * once.bytes, draws * once.flops, torch.float64)

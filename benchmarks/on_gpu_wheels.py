@@ -6,6 +6,8 @@ needs stands in pyproject.toml; what these libraries need in turn, in their own 
 
 from __future__ import annotations
 
+import ast
+import functools
 import importlib.metadata
 import os
 import re
@@ -19,12 +21,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.on_gpu_tests import files_with_gpu_tests
+
 __all__ = ["Target", "bootstrap", "download_command", "missing"]
 
 ROOT = Path(__file__).resolve().parent.parent
 
-#: The project's extra with what its tests import, of which `gpu` tests need one library.
-TESTS = ("test", "pytest")
+#: Rooms that no step uses: what they alone import, such as the typesetter, stays at home.
+UNUSED_ROOMS = {"calibration", "cli", "figures", "reporting", "study"}
 
 #: pip matches these one by one.
 PLATFORMS = (
@@ -53,12 +57,43 @@ class Target:
     installed: Collection[str] = ()
 
 
-def requirements() -> list[str]:
-    """What the project needs for running and for its `gpu` tests."""
+@functools.cache
+def requirements() -> tuple[str, ...]:
+    """What the project needs for these steps and for its `gpu` tests."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    extra, library = TESTS
-    tests = [line for line in project["optional-dependencies"][extra] if name_of(line) == library]
-    return [*project["dependencies"], *tests]
+    lines = [*project["dependencies"], *project["optional-dependencies"]["test"]]
+    package = [
+        path
+        for path in (ROOT / "cwda").rglob("*.py")
+        if path.relative_to(ROOT / "cwda").parts[0] not in UNUSED_ROOMS
+    ]
+    tests = [ROOT / path for path in files_with_gpu_tests()]
+    steps = [*(ROOT / "benchmarks").glob("on_gpu*.py"), *tests, ROOT / "tests" / "conftest.py"]
+    used = set().union(*map(imports, [*package, *steps])) | {"pytest"}
+    return tuple(line for line in lines if module_of(line) in used - {"cwda"})
+
+
+def imports(path: Path) -> set[str]:
+    """Top-level modules that a file imports, wherever it does."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {name.name.split(".")[0] for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.split(".")[0])
+    return found
+
+
+def module_of(requirement: str) -> str:
+    """The module of a requirement, for those of this project.
+
+    Examples
+    --------
+    >>> module_of("lazy_loader>=0.4"), module_of("pillow>=10")
+    ('lazy_loader', 'PIL')
+    """
+    name = name_of(requirement)
+    return {"pillow": "PIL"}.get(name, name.replace("-", "_"))
 
 
 def name_of(requirement: str) -> str:
@@ -165,9 +200,10 @@ def bootstrap(folder: Path) -> tuple[str, list[str]]:
     site = tempfile.mkdtemp(prefix="cwda-wheels-")
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps"]
     command += ["--no-compile", "--disable-pip-version-check", "--find-links", str(folder)]
+    together = subprocess.run([*command, "--target", site, *map(str, wheels)], check=False)
     # One after the other: a wheel that does not fit this machine must not lose the others.
-    for wheel in wheels:
-        subprocess.run([*command, "--target", site, str(wheel)], check=False)
+    for wheel in wheels if together.returncode else ():
+        subprocess.run([*command, "--target", site, "--upgrade", str(wheel)], check=False)
     sys.path.insert(0, site)
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [site, os.environ.get("PYTHONPATH")]))
     return site, missing()
