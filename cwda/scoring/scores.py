@@ -81,7 +81,8 @@ def score_layer(
             rows.append(None)
             reasons.append(str(error))
     missing = torch.full((layer.n_filters,), torch.nan, dtype=torch.float64)
-    values = torch.stack([(missing if row is None else row).to(placement.device) for row in rows])
+    home = placement.device if any(row is not None for row in rows) else missing.device
+    values = torch.stack([(missing if row is None else row).to(home) for row in rows])
     return LayerScores(layer, tuple(each.name for each in criteria), values, tuple(reasons))
 
 

@@ -6,8 +6,6 @@ The meta device stands for a GPU that "auto" has chosen and that is full.
 from __future__ import annotations
 
 import logging
-import sys
-
 import numpy as np
 import pytest
 import torch
@@ -17,10 +15,9 @@ from cwda.comparison import geometry
 from cwda.conditions.workspace import Workspace
 from cwda.errors import CwdaError, OutOfMemory
 from cwda.layers import ConvLayer, Network, Provenance
-from cwda.models import ImageData, cifar_resnet, initialise
+from cwda.models import ImageData, batches, cifar_resnet, initialise
 from cwda.numerics import device as devices
 from cwda.numerics.device import Placement, is_out_of_memory, resolve_device
-from cwda.scoring.filters import Filters
 from cwda.scoring.statistics.collect import collect
 
 FULL = torch.device("meta")
@@ -41,15 +38,16 @@ def gpu(monkeypatch):
         return FULL if device == "auto" else resolve_device(device)
 
     monkeypatch.setattr(devices, "resolve_device", resolve)
-    make, of, move = Workspace.__init__, Filters.of.__func__, torch.nn.Module.to
+    monkeypatch.setattr(batches, "resolve_device", resolve)
+    make, blocks, move = Workspace.__init__, ConvLayer.blocks, torch.nn.Module.to
 
     def workspace(self, layer, device, *given, **options):
         fail(device)
         make(self, layer, device, *given, **options)
 
-    def filters(cls, layer, device="cpu", statistics=None):
+    def weights(self, device="cpu"):
         fail(device)
-        return of(cls, layer, device, statistics)
+        return blocks(self, device)
 
     def to(self, *given, **options):
         for each in given:
@@ -58,7 +56,7 @@ def gpu(monkeypatch):
         return move(self, *given, **options)
 
     monkeypatch.setattr(Workspace, "__init__", workspace)
-    monkeypatch.setattr(Filters, "of", classmethod(filters))
+    monkeypatch.setattr(ConvLayer, "blocks", weights)
     monkeypatch.setattr(torch.nn.Module, "to", to)
     return FULL
 
@@ -137,10 +135,10 @@ def test_passes_over_images(model, data, gpu, caplog):
 
 
 def test_batches_that_come_once_are_not_asked_for_twice(model, data, gpu):
-    batches = iter(data.train.batches(8))
-    monkey = sys.modules["cwda.models.batches"]
-    assert monkey.within_memory(batches, "cpu") == torch.device("cpu")
-    assert monkey.within_memory([1], "auto") == "auto"
+    once = iter(data.train.batches(8))
+    with pytest.raises(OutOfMemory, match="take device 'cpu'"):
+        collect(model, "activations", data=once, device="auto")
+    assert len(list(once)) == 2  # nothing was taken from them
 
 
 def test_an_experiment(model, data, gpu, caplog):
