@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from cwda.numerics.compiled.compiler import compiled
 from cwda.numerics.pairs import blocks as sums_of_blocks
+from cwda.numerics.pairs import chunks
 from cwda.numerics.pairs.kernels import pair_kernels
 from cwda.numerics.pairs.products import Rows
 
@@ -28,7 +29,7 @@ def way(request, monkeypatch):
         pytest.skip("numba cannot compile here")
     worth = 0 if request.param == "compiled" else 1 << 60
     largest = 0 if request.param == "direct" else 1 << 10
-    monkeypatch.setattr(sums_of_blocks, "WORTH_COMPILED", worth)
+    monkeypatch.setattr(chunks, "WORTH_COMPILED", worth)
     monkeypatch.setattr(sums_of_blocks, "LARGEST_EXPANDED_KERNEL", largest)
     return request.param
 
@@ -56,7 +57,7 @@ def test_the_ways_agree_where_the_mean_dominates(monkeypatch):
     blocks = 1 + 1e-6 * draw((70, 5, 9), mean=0.0)
     found = {}
     for way, (worth, largest) in {"compiled": (0, 0), "products": (1 << 60, 25)}.items():
-        monkeypatch.setattr(sums_of_blocks, "WORTH_COMPILED", worth)
+        monkeypatch.setattr(chunks, "WORTH_COMPILED", worth)
         monkeypatch.setattr(sums_of_blocks, "LARGEST_EXPANDED_KERNEL", largest)
         found[way] = pair_kernels(blocks)
     for name in NAMES:
@@ -78,7 +79,7 @@ def test_chunks_of_channels_and_of_rows_do_not_change_the_result(monkeypatch, wa
 
 
 def test_threads_do_not_change_the_result(monkeypatch):
-    monkeypatch.setattr(sums_of_blocks, "WORTH_COMPILED", 0)
+    monkeypatch.setattr(chunks, "WORTH_COMPILED", 0)
     blocks = draw((200, 3, 9))
     threads = torch.get_num_threads()
     found = []
@@ -94,8 +95,9 @@ def test_threads_do_not_change_the_result(monkeypatch):
 def test_without_numba_the_products_give_the_numbers(monkeypatch):
     blocks = draw((20, 3, 9))
     expected = pair_kernels(blocks).within
-    monkeypatch.setattr(sums_of_blocks, "WORTH_COMPILED", 0)
-    monkeypatch.setattr(sums_of_blocks, "compiled", lambda *names: None)
+    monkeypatch.setattr(chunks, "WORTH_COMPILED", 0)
+    for room in (sums_of_blocks, chunks):
+        monkeypatch.setattr(room, "compiled", lambda *names: None)
     assert torch.equal(pair_kernels(blocks).within, expected)
 
 
@@ -148,7 +150,7 @@ def test_order_of_filters_channels_and_positions_does_not_matter(seed):
 
 def test_rows_of_products_add_up(monkeypatch):
     rng = np.random.default_rng(3)
-    first, second = (torch.from_numpy(rng.standard_normal((m, 300))) for m in (5, 9))
+    first, second = (torch.from_numpy(rng.standard_normal((300, m))) for m in (5, 9))
     whole = torch.empty(300, 300, dtype=torch.float64)
     parts = [Rows(0, 140), Rows(140, 300)]
     for rows in parts:
@@ -158,8 +160,8 @@ def test_rows_of_products_add_up(monkeypatch):
         whole[rows.first : rows.last, : rows.last] = out
     for rows in parts:
         rows.mirror(whole)
-    both = torch.cat([first, second])
-    torch.testing.assert_close(whole, both.T @ both, rtol=1e-12, atol=1e-12)
+    both = torch.cat([first, second], dim=1)
+    torch.testing.assert_close(whole, both @ both.T, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.gpu

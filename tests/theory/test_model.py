@@ -76,7 +76,9 @@ def test_mean_signal_is_the_loop_over_distinct_indices():
     paths = [gram[i, k] * gram[k, m] for i, k, m in itertools.permutations(range(6), 3)]
     apart = [gram[i, j] * gram[k, m] for i, j, k, m in itertools.permutations(range(6), 4)]
     off = torch.from_numpy(gram - np.diag(np.diag(gram)))
-    assert mean_signal(kernel_sums({"mean": off})["mean"]) == pytest.approx(np.mean(paths) - np.mean(apart), rel=1e-11)
+    assert mean_signal(kernel_sums({"mean": off})["mean"]) == pytest.approx(
+        np.mean(paths) - np.mean(apart), rel=1e-11
+    )
 
 
 def test_mean_signal_is_unbiased():

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from cwda.numerics.compiled.compiler import compiled
 from cwda.numerics.compiled.threads import in_threads
-from cwda.numerics.pairs.chunks import Chunk
+from cwda.numerics.pairs.chunks import Chunk, worth_compiling
 from cwda.numerics.pairs.products import Rows
 
 __all__ = ["BlockSums", "Centring", "CompiledSums", "DirectSums", "ProductSums", "block_sums"]
@@ -24,9 +24,6 @@ PRODUCT_NUMBERS, PRODUCT_NUMBERS_ELSEWHERE = 1 << 20, 1 << 25
 #: Above this kernel size the k^2 (k^2 - 1) / 2 products of a block cost more than
 #: forming the block's n x n Gram matrix and squaring it.
 LARGEST_EXPANDED_KERNEL = 25
-
-#: Multiplications n^2 d from which on a layer is worth loading compiled code, .2 seconds.
-WORTH_COMPILED = 1 << 26
 
 
 class BlockSums:
@@ -43,7 +40,7 @@ class BlockSums:
     def add(self, chunk: Chunk) -> None:
         """Add channels."""
         for parity in (0, 1):
-            z = chunk.z[(parity + chunk.first) % 2 :: 2].reshape(-1, self.n)
+            z = chunk.by_channel[:, chunk.channels_of(parity)].flatten(1)
             self.rows.add_product(self._grams[parity], z, z)
 
     @property
@@ -56,8 +53,8 @@ class BlockSums:
         return self._squares - positions.squares - positions.sums()
 
     def _shift(self, v: Tensor) -> Tensor:
-        """s of each block, from v, blocks x n."""
-        shift: Tensor = v.sum(dim=1) * (self.centring / (self.n - 1))
+        """s of each block, from v, n x blocks."""
+        shift: Tensor = v.sum(dim=0) * (self.centring / (self.n - 1))
         return shift
 
 
@@ -68,11 +65,10 @@ class DirectSums(BlockSums):
         """Add channels."""
         super().add(chunk)
         c, (first, last) = self.centring, (self.rows.first, self.rows.last)
-        v = chunk.u.sum(dim=1)
-        shift = self._shift(v)
-        for z_b, v_b, s_b in zip(chunk.z, v, shift, strict=True):
+        shift = self._shift(chunk.v)
+        for z_b, v_b, s_b in zip(chunk.by_channel.unbind(1), chunk.v.unbind(1), shift, strict=True):
             centring = (c * v_b[first:last] - s_b)[:, None] + c * v_b[:last]
-            centred = torch.addmm(centring, z_b[:, first:last].T, z_b[:, :last])
+            centred = torch.addmm(centring, z_b[first:last], z_b[:last].T)
             self._squares.addcmul_(centred, centred)
 
 
@@ -90,11 +86,15 @@ class ProductSums(BlockSums):
     def add(self, chunk: Chunk) -> None:
         """Add channels."""
         super().add(chunk)
-        n, positions = self.n, chunk.z.shape[1]
-        self._centring.add(chunk.z, chunk.u.sum(dim=1, keepdim=True))
+        n, positions = self.n, chunk.positions
+        weights = 2 * self.centring * chunk.v - self._shift(chunk.v)
+        weighted = (weights[:, :, None] * chunk.by_channel).flatten(1)
+        self._centring.add(chunk.z, weighted, chunk.v)
         numbers = PRODUCT_NUMBERS if chunk.z.device.type == "cpu" else PRODUCT_NUMBERS_ELSEWHERE
         pairs = positions * (positions - 1) // 2
-        for part in chunk.z.split(max(1, numbers // (n * pairs))):
+        # Positions before channels: their products are then contiguous.
+        by_position = chunk.by_channel.transpose(1, 2).contiguous()
+        for part in by_position.split(max(1, numbers // (n * pairs)), dim=2):
             products = _position_products(part)
             self.rows.add_product(self._squares, products, products)
 
@@ -119,10 +119,10 @@ class CompiledSums(BlockSums):
         return self.rows.zeros(like, *shape, multiple=self._width)
 
     def add(self, chunk: Chunk) -> None:
-        """Add channels."""
-        v = chunk.u.sum(dim=1)
-        lead = self.centring * v - self._shift(v)[:, None]
-        tiled = [self._tiles(x).numpy() for x in (chunk.z.view(-1, self.n), v, lead)]
+        """Add channels, which are tiled."""
+        assert chunk.tiles is not None
+        lead = self.centring * chunk.v - self._shift(chunk.v)
+        tiled = [x.numpy() for x in (chunk.tiles, self._tiles(chunk.v), self._tiles(lead))]
         top, bottom = self.rows.first // self._width, -(-self.rows.last // self._width)
         sums = self._squares.numpy(), self._grams.numpy()
 
@@ -132,13 +132,12 @@ class CompiledSums(BlockSums):
         in_threads(add, [(i, j) for i in range(top, bottom) for j in range(i + 1)])
 
     def _tiles(self, x: Tensor) -> Tensor:
-        """m x n as tiles x m x width, zeros beyond the last filter."""
-        m, n = x.shape
+        """n x m as tiles x m x width, zeros beyond the last filter."""
+        n, m = x.shape
         tiles = -(-n // self._width)
-        padded = x if n == tiles * self._width else x.new_zeros(m, tiles * self._width)
-        if padded is not x:
-            padded[:, :n] = x
-        return padded.view(m, tiles, self._width).transpose(0, 1).contiguous()
+        padded = x.new_zeros(tiles * self._width, m)
+        padded[:n] = x
+        return padded.view(tiles, self._width, m).transpose(1, 2).contiguous()
 
     @property
     def grams(self) -> Tensor:
@@ -156,10 +155,10 @@ def block_sums(rows: Rows, like: Tensor, shape: torch.Size, *, squares: bool) ->
 
     Without `squares`, or where a block is a single position, Gram matrices alone.
     """
-    n, channels, positions = shape
+    n, _, positions = shape
     if not squares or positions == 1:
         return BlockSums(rows, like, n)
-    if like.device.type == "cpu" and n * n * channels * positions >= WORTH_COMPILED:
+    if worth_compiling(shape, like.device):
         add = compiled("block_squares", "add_block_squares")
         if add is not None:
             return CompiledSums(rows, like, n, add)
@@ -181,23 +180,16 @@ class Centring:
         # One full product and its transpose, where all rows are there, else two halves of each.
         self._whole = (rows.first, rows.last) == (0, n)
 
-    def add(self, z: Tensor, v: Tensor) -> None:
-        """Add blocks: filters z, channels x k^2 x n, and energies v, channels x ... x n alike.
-
-        The middle axis of v is k^2 where each position is a block, 1 where a channel is.
-        """
-        n, c = self.n, self.centring
-        total = v.sum(dim=2, keepdim=True)
-        weighted = ((2 * c * v).sub_(total * (c / (n - 1))) * z).view(-1, n)
-        z, v = z.view(-1, n), v.reshape(-1, n)
+    def add(self, z: Tensor, weighted: Tensor, v: Tensor) -> None:
+        """Add blocks: filters z and (2 c v - s) z, n x m, and energies v, n x blocks."""
         if self._whole:
-            self.cross.addmm_(weighted.T, z)
+            self.cross.addmm_(weighted, z.T)
         else:
             self.rows.add_product(self.cross, weighted, z)
             self.rows.add_product(self.cross, z, weighted)
         self.rows.add_product(self.squares, v, v)
-        self.row_sums += v.T @ total.view(-1)
-        self.diagonal += v.square().sum(dim=0)
+        self.row_sums += v @ v.sum(dim=0)
+        self.diagonal += torch.linalg.vecdot(v, v)
 
     def sums(self) -> Tensor:
         """What is added, rows x columns."""
@@ -214,12 +206,12 @@ class Centring:
 
 
 def _position_products(z: Tensor) -> Tensor:
-    """Products z_p z_q, p < q, of channels x k^2 x n: (k^2 (k^2 - 1) / 2 channels) x n."""
-    channels, positions, n = z.shape
-    out = z.new_empty(channels, positions * (positions - 1) // 2, n)
+    """Products z_p z_q, p < q, of n x k^2 x channels: n x (k^2 (k^2 - 1) / 2 channels)."""
+    n, positions, channels = z.shape
+    out = z.new_empty(n, positions * (positions - 1) // 2, channels)
     start = 0
     for p in range(positions - 1):
         stop = start + positions - 1 - p
         torch.mul(z[:, p : p + 1], z[:, p + 1 :], out=out[:, start:stop])
         start = stop
-    return out.view(-1, n)
+    return out.view(n, -1)

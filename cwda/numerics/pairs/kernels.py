@@ -40,7 +40,7 @@ import torch
 from torch import Tensor
 
 from cwda.brief import brief
-from cwda.numerics.pairs.blocks import Centring, block_sums
+from cwda.numerics.pairs.blocks import Centring, CompiledSums, block_sums
 from cwda.numerics.pairs.chunks import Chunk, chunks
 from cwda.numerics.pairs.products import PANEL, Rows
 from cwda.progress import counter
@@ -139,9 +139,10 @@ def pair_kernels(
     with counter("pairs of filters", len(parts) * channels) as count:
         for rows in parts:
             sums = _Sums(rows, empty, blocks.shape, wanted)
-            for chunk in chunks(blocks, scale, device):
+            tiled = isinstance(sums.blocks, CompiledSums)
+            for chunk in chunks(blocks, scale, device, raw="variance" in wanted, tiled=tiled):
                 sums.add(chunk)
-                count.advance(len(chunk.z))
+                count.advance(chunk.channels)
             total += sums.finish(whole)
     for matrix in whole.values():
         for rows in parts:
@@ -181,18 +182,15 @@ class _Sums:
 
     def add(self, chunk: Chunk) -> None:
         """Add channels."""
-        z = chunk.z.view(-1, self.n)
-        mean = chunk.mean.view(-1)
-        self.on_mean += mean @ z
-        self.mean_energy += mean @ mean
-        self.centred_energy += chunk.u.sum(dim=(0, 1))
-        self.even_energy += chunk.u[chunk.first % 2 :: 2].sum(dim=(0, 1))
-        if self.squares is not None:
-            raw = (chunk.z + chunk.mean).square_().view(-1, self.n)
-            self.rows.add_product(self.squares, raw, raw)
+        self.on_mean += chunk.z @ chunk.mean
+        self.mean_energy += chunk.mean @ chunk.mean
+        self.centred_energy += chunk.v.sum(dim=1)
+        self.even_energy += chunk.v[:, chunk.channels_of(0)].sum(dim=1)
+        if self.squares is not None and chunk.raw is not None:
+            self.rows.add_product(self.squares, chunk.raw, chunk.raw)
         self.blocks.add(chunk)
         if self.positions is not None:
-            self.positions.add(chunk.z, chunk.u)
+            self.positions.add(chunk.z, chunk.weighted, chunk.u)
 
     @property
     def energy(self) -> Tensor:

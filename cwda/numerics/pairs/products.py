@@ -10,7 +10,7 @@ from torch import Tensor
 __all__ = ["PANEL", "Rows", "panel_height"]
 
 #: Rows of one panel: large enough for an efficient matrix product. On a GPU every call costs.
-PANEL, PANEL_ELSEWHERE = 256, 1024
+PANEL, PANEL_ELSEWHERE = 128, 1024
 
 
 def panel_height(device: torch.device) -> int:
@@ -35,7 +35,7 @@ class Rows:
         return like.new_zeros(*shape, rows, columns)
 
     def add_product(self, out: Tensor, a: Tensor, b: Tensor) -> None:
-        """Add these rows of a' b to `out`; a and b are m x n.
+        """Add these rows of a b' to `out`; a and b are n x m.
 
         Examples
         --------
@@ -51,7 +51,7 @@ class Rows:
         for start in range(self.first, self.last, height):
             stop = min(start + height, self.last)
             panel = out[start - self.first : stop - self.first, :stop]
-            panel.addmm_(a[:, start:stop].T, b[:, :stop])
+            panel.addmm_(a[start:stop], b[:stop].T)
 
     def mirror(self, whole: Tensor) -> None:
         """Complete the matrix above these rows by what lies on and left of the diagonal."""
