@@ -6,6 +6,7 @@ The meta device stands for a GPU that "auto" has chosen and that is full.
 from __future__ import annotations
 
 import logging
+
 import numpy as np
 import pytest
 import torch
