@@ -93,7 +93,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--images", type=Path, help="images to pack, as cwda.read_images takes them")
     add("--normalisation", default="imagenet", help="that of the images for the weights")
     add("--step", choices=STEPS, help=argparse.SUPPRESS)
-    add("--seconds", type=float, default=60.0, help=argparse.SUPPRESS)
+    add("--until", type=float, default=float("inf"), help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     unknown = set(options.steps.split(",")) - set(STEPS)
     if unknown:
@@ -147,7 +147,7 @@ def _in_process(name: str, options: argparse.Namespace, seconds: float) -> Outco
         return Outcome("", "No time was left for this step.")
     command = [sys.executable, "-m", "benchmarks.on_gpu", "--step", name]
     command += ["--files", str(options.files), "--output", str(options.output)]
-    command += ["--device", options.device, "--seconds", str(max(seconds - _TO_SPARE, 1))]
+    command += ["--device", options.device, "--until", str(time.time() + seconds - _TO_SPARE)]
     command += ["--dry-run"] * options.dry_run
     environment = os.environ | {"PYTHONUNBUFFERED": "1"}
     text: list[str] = []
@@ -244,7 +244,7 @@ def _fine_tune(options: argparse.Namespace, device: object) -> None:
         SMALL if options.dry_run else Schedule(),
         folder=folder,
         device=device,  # type: ignore[arg-type]
-        seconds=options.seconds,
+        seconds=min(options.until - time.time(), 3600.0),
     )
 
 

@@ -39,8 +39,8 @@ class Schedule:
 SMALL = Schedule("cifar_resnet20", ("l2", "l1"), (0.5,), 1, 64)
 
 
-class _OutOfTimeError(Exception):
-    """The time for this step is over."""
+class _OutOfTimeError(BaseException):
+    """The time for this step is over; no handler of other errors may take it for one."""
 
 
 def fine_tune_resnet(
@@ -88,6 +88,7 @@ def fine_tune_resnet(
         signal.signal(signal.SIGALRM, before)
     if unfinished:
         print("\nStopped in time; the next run with this folder goes on with the last epoch.")
+    folder.mkdir(exist_ok=True)
     packed = folder.with_suffix(".tar")
     with tarfile.open(packed, "w") as archive:
         archive.add(folder, folder.name)
