@@ -199,9 +199,11 @@ class Workspace:
         rest = np.sort(self.energy)[:-2].sum()  # the jackknife leaves out one more
         if rest <= SMALLEST_REST * self.energy.sum():
             raise WeightsError("one or two filters hold all the energy: the others vanish beside")
-        made = vars(self.kernels)
+        made: dict[str, Tensor | None] = vars(self.kernels)
         names = ("mean", *(name for names in NEEDS.values() for name in names))
-        present = {name: made[name] for name in names if made[name] is not None}
+        present: dict[str, Tensor] = {
+            name: kernel for name in names if (kernel := made[name]) is not None
+        }
         return kernel_sums(present, self._factors() if self._tests else {}, cubes=self._tests)
 
     def _factors(self) -> dict[str, Tensor]:
@@ -304,10 +306,7 @@ class Workspace:
     @cached_property
     def channel_energy(self) -> npt.NDArray[np.float64]:
         """Energy of each filter in each input channel, scaled weights, N' x N."""
-        parts = [
-            part.double().div(self.scale).square_().sum(2) for part in self.blocks.split(64, 1)
-        ]
-        return torch.cat(parts, dim=1).cpu().numpy()
+        return self.kernels.channel_energy.cpu().numpy()
 
     @cached_property
     def tau_squared(self) -> float:

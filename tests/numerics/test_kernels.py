@@ -53,14 +53,17 @@ def test_kernels_equal_plain_loops(shape, way):
 
 
 def test_the_ways_agree_where_the_mean_dominates(monkeypatch):
-    """Filters of one shape: centred ones are a millionth of them."""
+    """Filters of one shape: centred ones are a millionth of them.
+
+    The variance kernel, which is not U-centred, is a difference of large numbers there.
+    """
     blocks = 1 + 1e-6 * draw((70, 5, 9), mean=0.0)
     found = {}
     for way, (worth, largest) in {"compiled": (0, 0), "products": (1 << 60, 25)}.items():
         monkeypatch.setattr(chunks, "WORTH_COMPILED", worth)
         monkeypatch.setattr(sums_of_blocks, "LARGEST_EXPANDED_KERNEL", largest)
         found[way] = pair_kernels(blocks)
-    for name in NAMES:
+    for name in set(NAMES) - {"variance"}:
         one, other = (getattr(kernels, name) for kernels in found.values())
         assert float((one - other).abs().max()) <= 1e-10 * float(one.abs().max())
 

@@ -104,7 +104,7 @@ def add_block_squares(
                     )
 
 
-@intrinsic
+@intrinsic  # type: ignore[untyped-decorator]
 def _add_pairs(
     typing: Any,
     rows: Any,

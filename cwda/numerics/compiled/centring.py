@@ -10,7 +10,7 @@ __all__ = ["SIGNATURES", "centre"]
 
 SIGNATURES = {
     "centre": "void(float64[:,::1], float64, int64, int64, int64, float64[::1], float64[:,::1], "
-    "float64[:,::1], float64[:,::1], float64[:,::1], float64[:,:,::1])"
+    "float64[:,::1], float64[:,::1], float64[:,::1], float64[:,::1], float64[:,:,::1])"
 }
 
 
@@ -24,6 +24,7 @@ def centre(
     u: np.ndarray,
     weighted: np.ndarray,
     raw: np.ndarray,
+    energy: np.ndarray,
     v: np.ndarray,
     tiles: np.ndarray,
 ) -> None:
@@ -44,8 +45,8 @@ def centre(
     u, weighted, raw : ndarray
         z^2, (2 c u - s) z with c = 1 / (n - 2) and s = c sum_i u / (n - 1), and (x / scale)^2,
         n x m; nothing is written to a `raw` of no rows.
-    v : ndarray
-        Energy of each filter in each channel, n x channels.
+    energy, v : ndarray
+        Sums of (x / scale)^2 and of z^2 over each channel, n x channels.
     tiles : ndarray
         z again, tiles x m x WIDTH; nothing is written if it has no tiles.
     """
@@ -61,6 +62,11 @@ def centre(
             before = raw[i, start:stop]
             for j in range(width):
                 before[j] = row[j] * row[j]
+        for b in range(last - first):
+            own = 0.0
+            for p in range(b * positions, (b + 1) * positions):
+                own += row[p] * row[p]
+            energy[i, first + b] = own
         if i == 0:
             origin[:] = row
         # From the first filter on, sums stay small where all filters are alike.
@@ -83,10 +89,10 @@ def centre(
         for j in range(width):
             weight[j] = (2 * c * square[j] - total[j]) * row[j]
         for b in range(last - first):
-            energy = 0.0
+            own = 0.0
             for p in range(b * positions, (b + 1) * positions):
-                energy += square[p]
-            v[i, first + b] = energy
+                own += square[p]
+            v[i, first + b] = own
     for t in range(len(tiles)):
         top = t * WIDTH
         for j in range(start, stop):

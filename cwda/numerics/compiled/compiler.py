@@ -14,6 +14,7 @@ __all__ = ["compiled"]
 
 _LOG = logging.getLogger(__name__)
 _LOCK = threading.Lock()
+_SAID: set[str] = set()
 _READY: dict[tuple[str, str], Callable[..., None] | None] = {}
 
 
@@ -64,7 +65,10 @@ def _compile(module: str, function: str) -> Callable[..., None] | None:
         with waiting("compiling for this processor, once"):
             code: Callable[..., None] = decorate(getattr(source, function))
     except Exception as error:  # whatever is wrong with an installation must not lose the numbers
-        _LOG.warning("slower without compiled loops: %s", _reason(error))
+        reason = _reason(error)
+        if reason not in _SAID:
+            _SAID.add(reason)
+            _LOG.warning("slower without compiled loops: %s", reason)
         return None
     return code
 

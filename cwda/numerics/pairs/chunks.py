@@ -42,8 +42,9 @@ class Chunk:
         (2 c u - s) z with c = 1 / (n - 2), s = c sum_i u / (n - 1).
     raw : Tensor or None
         Squares before the mean was subtracted, if asked for.
-    v : Tensor
-        Energy of each filter in each channel, n x channels.
+    energy, v : Tensor
+        Sums over each channel of the squares before and after the mean was subtracted,
+        n x channels.
     tiles : Tensor or None
         z as the compiled loop over blocks takes it.
     """
@@ -56,6 +57,7 @@ class Chunk:
     u: Tensor
     weighted: Tensor
     raw: Tensor | None
+    energy: Tensor
     v: Tensor
     tiles: Tensor | None = None
 
@@ -98,7 +100,8 @@ def _chunk(part: Tensor, scale: float, device: torch.device, first: int, raw: bo
     c = 1 / (n - 2)
     x = torch.empty(part.shape, device=device, dtype=torch.float64)
     x = x.copy_(part).div_(scale).view(n, -1)
-    squares = x.square() if raw else None
+    squares = x.square()
+    energy = squares.view(part.shape).sum(dim=2)
     # From the first filter on, sums stay small where all filters are alike.
     origin = x[0].clone()
     average = x.sub_(origin).mean(dim=0)
@@ -106,8 +109,8 @@ def _chunk(part: Tensor, scale: float, device: torch.device, first: int, raw: bo
     u = z.square()
     weighted = (2 * c * u).sub_(u.sum(dim=0) * (c / (n - 1))).mul_(z)
     v = u.view(part.shape).sum(dim=2)
-    mean = origin + average
-    return Chunk(first, channels, positions, z, mean, u, weighted, squares, v)
+    mean, kept = origin + average, squares if raw else None
+    return Chunk(first, channels, positions, z, mean, u, weighted, kept, energy, v)
 
 
 def _compiled_chunk(
@@ -119,14 +122,14 @@ def _compiled_chunk(
     m = channels * positions
     z = torch.empty((n, m), dtype=torch.float64)
     z.view(part.shape).copy_(part)
-    mean, v = z.new_empty(m), z.new_empty(n, channels)
+    mean, energy, v = z.new_empty(m), z.new_empty(n, channels), z.new_empty(n, channels)
     u, weighted = z.new_empty(n, m), z.new_empty(n, m)
     squares = z.new_empty(n if raw else 0, m)
     count = -(-n // WIDTH) if tiled else 0
     tiles = z.new_empty(count, m, WIDTH)
     if tiled:
         tiles[-1].zero_()  # beyond the last filter there are zeros
-    outputs = [each.numpy() for each in (mean, u, weighted, squares, v, tiles)]
+    outputs = [each.numpy() for each in (mean, u, weighted, squares, energy, v, tiles)]
 
     together = -(-_TOGETHER // positions)
 
@@ -137,5 +140,5 @@ def _compiled_chunk(
     in_threads(share, range(0, channels, together))
     kept = squares if raw else None
     return Chunk(
-        first, channels, positions, z, mean, u, weighted, kept, v, tiles if tiled else None
+        first, channels, positions, z, mean, u, weighted, kept, energy, v, tiles if tiled else None
     )

@@ -65,6 +65,8 @@ class PairKernels:
     ----------
     energy : Tensor
         q_i = |f_i|^2, shape (n,).
+    channel_energy : Tensor
+        The same in each input channel, n x N.
     mean : Tensor
         f_i . f_j.
     variance : Tensor or None
@@ -85,6 +87,7 @@ class PairKernels:
     """
 
     energy: Tensor
+    channel_energy: Tensor
     mean: Tensor
     variance: Tensor | None = None
     positions: Tensor | None = None
@@ -149,7 +152,10 @@ def pair_kernels(
             rows.mirror(matrix)
         matrix.fill_diagonal_(0)
     centred = not CENTRED.isdisjoint(names)
-    return PairKernels(sums.energy, total=2 * total if centred else None, **whole)
+    by_channel = torch.cat(sums.by_channel, dim=1)
+    return PairKernels(
+        by_channel.sum(dim=1), by_channel, total=2 * total if centred else None, **whole
+    )
 
 
 def _possible(names: Collection[KernelName], channels: int, positions: int) -> set[KernelName]:
@@ -173,6 +179,7 @@ class _Sums:
         self.single = positions == 1
         self.on_mean, self.centred_energy = like.new_zeros(n), like.new_zeros(n)
         self.mean_energy = like.new_zeros(())
+        self.by_channel: list[Tensor] = []
         self.even_energy = like.new_zeros(n)
         squares = not self.wanted.isdisjoint({"within", "between"})
         centred = squares or "positions" in self.wanted
@@ -185,17 +192,13 @@ class _Sums:
         self.on_mean += chunk.z @ chunk.mean
         self.mean_energy += chunk.mean @ chunk.mean
         self.centred_energy += chunk.v.sum(dim=1)
+        self.by_channel.append(chunk.energy)
         self.even_energy += chunk.v[:, chunk.channels_of(0)].sum(dim=1)
         if self.squares is not None and chunk.raw is not None:
             self.rows.add_product(self.squares, chunk.raw, chunk.raw)
         self.blocks.add(chunk)
         if self.positions is not None:
             self.positions.add(chunk.z, chunk.weighted, chunk.u)
-
-    @property
-    def energy(self) -> Tensor:
-        """q of all filters."""
-        return self.centred_energy + 2 * self.on_mean + self.mean_energy
 
     def finish(self, whole: dict[KernelName, Tensor]) -> Tensor:
         """Write these rows into the kernels; the sum of the squared Gram matrix left of i = j."""
@@ -207,7 +210,7 @@ class _Sums:
         even, odd = self.blocks.grams
         write("mean", even + odd + self._both(self.on_mean) + self.mean_energy)
         if self.squares is not None:
-            energy = self.energy
+            energy = torch.cat(self.by_channel, dim=1).sum(dim=1)
             write(
                 "variance",
                 self.squares.addr_(energy[first:last], energy[:last], alpha=-1 / self.dim),

@@ -111,4 +111,5 @@ def _cubes_of_factor(factor: Tensor, squares: Tensor) -> Tensor:
     inner = factor.T @ factor
     total = torch.tensordot(inner, inner @ inner, dims=2)
     # (F F' F F')_ii: the squares of row i of H, and of its diagonal element that H leaves out.
-    return total - 3 * (energy * (squares + energy**2)).sum() + 2 * (energy**3).sum()
+    cubes: Tensor = total - 3 * (energy * (squares + energy**2)).sum() + 2 * (energy**3).sum()
+    return cubes
