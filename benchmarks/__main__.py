@@ -8,6 +8,7 @@ from pathlib import Path
 from benchmarks.check import growth, memory, speed
 from benchmarks.criteria import criteria, dead_filters, predictions
 from benchmarks.networks import resnet18_shaped
+from benchmarks.on_gpu_page import sections as sections_of_gpus
 from benchmarks.processes import processes
 from benchmarks.timing import machine
 
@@ -35,7 +36,9 @@ def main() -> None:
     text = "\n".join(lines)
     print(text)
     if options.write:
-        options.write.write_text(text)
+        # What was measured on GPUs cannot be measured here: it stays.
+        kept = sections_of_gpus(options.write.read_text()) if options.write.exists() else []
+        options.write.write_text("\n".join([text, *kept]))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ __all__ = [
     "DataError",
     "DivergedError",
     "ExportError",
+    "OutOfMemory",
     "PlanError",
     "SelectionError",
     "SourceError",
@@ -82,6 +83,10 @@ class PlanError(CwdaError):
 
 class ExportError(CwdaError):
     """A network cannot be written in the format asked for."""
+
+
+class OutOfMemory(CwdaError):  # noqa: N818 (it says what is the case)
+    """Memory ran out on the device that was asked for."""
 
 
 def reason_of(error: BaseException, length: int = 80) -> str:

@@ -32,7 +32,16 @@ FLOORS = (
 MOST_FILES = 15
 FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 LIBRARIES_OF_NUMERICS = {"__future__", "cwda", "collections", "concurrent", "dataclasses"}
-LIBRARIES_OF_NUMERICS |= {"functools", "itertools", "math", "numpy", "scipy", "torch", "typing"}
+LIBRARIES_OF_NUMERICS |= {
+    "functools",
+    "itertools",
+    "logging",
+    "math",
+    "numpy",
+    "scipy",
+    "torch",
+    "typing",
+}
 
 
 def room_of(path):

@@ -12,10 +12,11 @@ import torch
 
 from cwda.answers import Answer, column, common, rows_field, table_of
 from cwda.arguments import require_between
+from cwda.errors import OutOfMemory
 from cwda.formatting import many
 from cwda.layers import ConvLayer
 from cwda.loading.sources import Source, network_of
-from cwda.numerics.device import resolve_device
+from cwda.numerics.device import Placement, resolve_device
 from cwda.numerics.ranking.concentration import Concentration, concentration
 from cwda.progress import showing, steps
 from cwda.theory.geometry import concentration_limits, predict_concentration
@@ -181,7 +182,8 @@ def geometry(
     [0.082, 0.083]
     """
     require_between(level, 0, 1, "level")
-    ladder, device = choose_rungs(rungs), resolve_device(device)
+    ladder = choose_rungs(rungs)
+    resolve_device(device)
     network = network_of(source)
     rows: list[GeometryQuantity] = []
     statements: list[GeometryStatement] = []
@@ -194,23 +196,26 @@ def geometry(
 
 
 def _of_layer(
-    network: str, layer: ConvLayer, rungs: Sequence[Rung], level: float, device: torch.device
+    network: str, layer: ConvLayer, rungs: Sequence[Rung], level: float, device: Device
 ) -> tuple[list[GeometryQuantity], GeometryStatement]:
     """The rows of one layer in the table, and its statement."""
     fitted, reason = fit_or_reason(layer, device=device)
     measured = dict.fromkeys(QUANTITIES, math.nan)
     predictions = [measured] * len(rungs)
-    if fitted is None:
+    shown = None
+    if fitted is not None:
+        try:
+            placement = Placement(device, f"layer {layer.name}")
+            shown, zero = placement.run(lambda device: _measured(layer, device))
+        except OutOfMemory as error:
+            fitted, reason = None, str(error)
+    if fitted is None or shown is None:
         statement = GeometryStatement(
             network, layer.name, n_filters=layer.n_filters, dim=layer.dim, reason=reason
         )
     else:
-        filters = layer.blocks(device).reshape(layer.n_filters, layer.dim)
-        filters /= filters.abs().max()  # squares of tiny or huge weights leave the range of float64
-        shown = concentration(filters)
         measured = asdict(shown) | {"effective_dim": fitted.effective_dim}
         predictions = [_predicted(rung(fitted)) for rung in rungs]
-        zero = int((filters == 0).all(1).sum())
         reason = f"{many(zero, 'filter')} of zeros left out of the cosines" if zero else ""
         statement = _statement(network, shown, BLOCK(fitted), level, reason)
     rows = [
@@ -230,6 +235,13 @@ def _of_layer(
         for rung, predicted in zip(rungs, predictions, strict=True)
     ]
     return rows, statement
+
+
+def _measured(layer: ConvLayer, device: torch.device) -> tuple[Concentration, int]:
+    """The concentration of the filters, and how many of them are zero."""
+    filters = layer.blocks(device).reshape(layer.n_filters, layer.dim)
+    filters /= filters.abs().max()  # squares of tiny or huge weights leave the range of float64
+    return concentration(filters), int((filters == 0).all(1).sum())
 
 
 def _predicted(fitted: FittedLayer) -> dict[str, float]:

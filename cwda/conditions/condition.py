@@ -12,11 +12,10 @@ from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor, nn
 
 from cwda.conditions.calibration import Calibration
-from cwda.conditions.layerwise import check_networks, require_level, require_margin
+from cwda.conditions.layerwise import check_layer, check_networks, require_level, require_margin
 from cwda.conditions.register import CONDITIONS
 from cwda.conditions.results import ConditionResult, Measurement
 from cwda.conditions.table import CheckResult
@@ -24,7 +23,7 @@ from cwda.conditions.workspace import Workspace, validated_needs
 from cwda.errors import CwdaError, cause_of, is_ours
 from cwda.layers import ConvLayer, Network
 from cwda.loading.sources import layer_of, networks_of
-from cwda.numerics.device import resolve_device
+from cwda.numerics.device import is_out_of_memory
 from cwda.progress import showing
 from cwda.typing import Device
 
@@ -220,10 +219,8 @@ class Condition:
         margin = self.margin if margin is None else require_margin(self.name, margin)
         with showing(progress):
             if isinstance(source, ConvLayer | Tensor | np.ndarray):
-                layer = layer_of(source)
-                return self.test(
-                    Workspace(layer, resolve_device(device), level, self.needs), margin
-                )
+                layer, margins = layer_of(source), {self.name: margin}
+                return check_layer(layer, [self], margins, level, device)[0]
             networks = networks_of(source)
             return check_networks(networks, [self], {self.name: margin}, level, device)
 
@@ -234,16 +231,10 @@ class Condition:
         ------
         CwdaError
             If it is measured by a function that does not give a `Measurement`.
+        OutOfMemory, torch.OutOfMemoryError, MemoryError or RuntimeError
+            If memory runs out.
         """
-        row = functools.partial(
-            ConditionResult.not_applicable,
-            work.layer,
-            network=network,
-            condition=self.name,
-            margin=margin,
-            method=self.method,
-            null_hypothesis=self.null,
-        )
+        row = functools.partial(self.not_applicable, work.layer, margin, network)
         if work.unfit:
             return row(work.unfit)
         try:
@@ -251,8 +242,10 @@ class Condition:
             mine = work if is_ours(self.measure) else work.guest(self.needs)
             measurement = None if reason else self.measure(mine)
         except Exception as error:
-            # One layer that cannot be computed must not lose the others.
-            if not self._expects(error):
+            # One layer that cannot be computed must not lose the others; `check_layer` knows what
+            # to do when memory runs out. In a condition of our own other errors are defects.
+            expected = isinstance(error, CwdaError) or not is_ours(self.measure)
+            if is_out_of_memory(error) or not expected:
                 raise
             _LOG.debug("%s in %r", self.name, work.layer, exc_info=True)
             return row(cause_of(error))
@@ -265,12 +258,19 @@ class Condition:
             )
         return row("").measured(measurement)
 
-    def _expects(self, error: Exception) -> bool:
-        """Whether an error makes a row; in a condition of our own most are defects to be seen."""
-        if isinstance(error, CwdaError | torch.OutOfMemoryError | MemoryError):
-            return True
-        # The allocator of the CPU raises a plain RuntimeError.
-        return not is_ours(self.measure) or (type(error) is RuntimeError and "alloc" in str(error))
+    def not_applicable(
+        self, layer: ConvLayer, margin: float, network: str, reason: str
+    ) -> ConditionResult:
+        """The row of a layer in which the condition could not be measured."""
+        return ConditionResult.not_applicable(
+            layer,
+            reason,
+            network=network,
+            condition=self.name,
+            margin=margin,
+            method=self.method,
+            null_hypothesis=self.null,
+        )
 
 
 def _documented(doc: str) -> str:

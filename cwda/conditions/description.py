@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
@@ -23,7 +24,7 @@ from cwda.conditions.workspace import Workspace
 from cwda.errors import CwdaError, WeightsError
 from cwda.layers import ConvLayer
 from cwda.loading.sources import Source, layer_of, networks_of
-from cwda.numerics.device import resolve_device
+from cwda.numerics.device import Placement, resolve_device
 from cwda.numerics.normality.henze_zirkler import henze_zirkler
 from cwda.numerics.normality.layers import marginals, unit_norm_allowed
 from cwda.numerics.normality.shapiro_wilk import LARGEST_SAMPLE
@@ -231,12 +232,14 @@ def describe(
     >>> len(table), bool((table["diagonal_min"] > 0).all())
     (19, True)
     """
-    device = resolve_device(device)
+    resolve_device(device)
     conditions = list(CONDITIONS.values())
     with showing(progress):
         networks = networks_of(source)
         rows = tuple(
-            _describe(network.name, layer, device, conditions)
+            Placement(device, f"layer {layer.name}").run(
+                partial(_describe, network.name, layer, conditions)
+            )
             for network in networks
             for layer in steps(network.layers, f"describing {network.name}")
         )
@@ -244,7 +247,7 @@ def describe(
 
 
 def _describe(
-    network: str, layer: ConvLayer, device: torch.device, conditions: Sequence[Condition]
+    network: str, layer: ConvLayer, conditions: Sequence[Condition], device: torch.device
 ) -> LayerDescription:
     work = Workspace(layer, device, needs=needs_of(conditions) | {"covariance kernel"})
     facts: dict[str, Any] = {

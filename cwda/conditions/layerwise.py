@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import torch
+
 from cwda.arguments import require_between
 from cwda.conditions.results import ConditionResult
 from cwda.conditions.table import CheckResult, adjusted
 from cwda.conditions.workspace import Workspace
-from cwda.layers import Network
-from cwda.numerics.device import resolve_device
+from cwda.errors import OutOfMemory
+from cwda.layers import ConvLayer, Network
+from cwda.numerics.device import Placement, resolve_device
 from cwda.progress import steps
 from cwda.typing import Device
 
 if TYPE_CHECKING:
     from cwda.conditions.condition import Condition
 
-__all__ = ["check_networks", "check_workspace", "needs_of", "require_level", "require_margin"]
+__all__ = ["check_layer", "check_networks", "needs_of", "require_level", "require_margin"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -32,25 +36,48 @@ def check_networks(
     device: Device,
 ) -> CheckResult:
     """Test conditions in every layer, and adjust the p-values over the layers of each network."""
-    device = resolve_device(device)
-    needs = needs_of(conditions)
+    where = resolve_device(device)
     rows: list[ConditionResult] = []
     for network in networks:
-        _LOG.info("testing %d layers of %s on %s", len(network), network.name, device)
+        _LOG.info("testing %d layers of %s on %s", len(network), network.name, where)
         own: list[ConditionResult] = []
         for layer in steps(network.layers, f"testing {network.name}"):
-            work = Workspace(layer, device, level, needs)
-            own += check_workspace(work, conditions, margins, network.name)
+            own += check_layer(layer, conditions, margins, level, device, network.name)
         rows += adjusted(own)
     return CheckResult(tuple(rows), tuple(networks), level=level)
 
 
-def check_workspace(
-    work: Workspace, conditions: Sequence[Condition], margins: Mapping[str, float], network: str
+def check_layer(
+    layer: ConvLayer,
+    conditions: Sequence[Condition],
+    margins: Mapping[str, float],
+    level: float,
+    device: Device,
+    network: str = "",
 ) -> list[ConditionResult]:
-    """Test conditions in one layer."""
-    _LOG.debug("testing %r", work.layer)
-    return [condition.test(work, margins[condition.name], network) for condition in conditions]
+    """Test conditions in one layer.
+
+    Once the layer has proved too large for a GPU that was not asked for by name, the CPU goes on
+    with it; what the GPU has measured stays.
+    """
+    _LOG.debug("testing %r", layer)
+    placement = Placement(device, f"layer {layer.name}")
+    spaces: dict[torch.device, Workspace] = {}
+
+    def test(condition: Condition, device: torch.device) -> ConditionResult:
+        if device not in spaces:
+            spaces.clear()  # its memory is wanted
+            spaces[device] = Workspace(layer, device, level, needs_of(conditions))
+        return condition.test(spaces[device], margins[condition.name], network)
+
+    rows = []
+    for condition in conditions:
+        try:
+            rows.append(placement.run(functools.partial(test, condition)))
+        except OutOfMemory as error:
+            row = condition.not_applicable(layer, margins[condition.name], network, str(error))
+            rows.append(row)
+    return rows
 
 
 def needs_of(conditions: Sequence[Condition]) -> frozenset[str]:

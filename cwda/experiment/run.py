@@ -25,7 +25,7 @@ from cwda.grid import Store
 from cwda.loading.sources import model_of, network_of
 from cwda.models.data import ImageData, Images
 from cwda.models.loop import Precision
-from cwda.numerics.device import resolve_device
+from cwda.numerics.device import Placement
 from cwda.progress import showing
 from cwda.scoring.catalogue import NORM_BASED
 from cwda.typing import Device
@@ -158,7 +158,10 @@ def run_experiment(
         require_count(subset, 1, "subset, a number of images,", DataError)
     require_count(samples, 1, "samples", DataError)
     test, finetune_on = _sampled(data.test, subset), _sampled(data.train, subset)
-    specimen = Specimen.of(model, data, test, scope, precision, resolve_device(device))
+    placement = Placement(device, "the experiment")
+    specimen = placement.run(
+        lambda device: Specimen.of(model, data, test, scope, precision, device)
+    )
     network = replace(network_of(model), name=name or type(model).__name__)
     claim: dict[str, Any] = {
         "weights": weights_digest(model),

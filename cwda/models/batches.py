@@ -11,8 +11,10 @@ from cwda.arguments import require_count
 from cwda.errors import DataError
 from cwda.models.data import ImageData, Images
 from cwda.models.labels import class_labels
+from cwda.numerics.device import resolve_device
+from cwda.typing import Device
 
-__all__ = ["Batch", "Data", "as_batches", "count"]
+__all__ = ["Batch", "Data", "as_batches", "count", "within_memory"]
 
 #: Images ready for a model, and their labels where there are some.
 Batch = tuple[Tensor, Tensor | None]
@@ -78,6 +80,20 @@ def count(data: Data, batch_size: int) -> int | None:
     if isinstance(data, Images | Tensor):
         return -(-len(data) // batch_size)
     return len(data) if isinstance(data, Sized) else None
+
+
+def within_memory(data: Data | None, device: Device) -> Device:
+    """The device for a pass over data, for a `Placement` that would run it again on the CPU.
+
+    A generator gives its batches once: what it gave before memory ran out cannot be had again,
+    so that device is final.
+
+    Examples
+    --------
+    >>> within_memory([], "auto"), within_memory(iter([]), "cpu")
+    ('auto', device(type='cpu'))
+    """
+    return resolve_device(device) if isinstance(data, Iterator) else device
 
 
 def _is_tensor(value: object) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from cwda.errors import DataError, reason_of
-from cwda.models.batches import Data, as_batches, count
-from cwda.models.memory import Chunks, is_out_of_memory
-from cwda.numerics.device import resolve_device
+from cwda.models.batches import Data, as_batches, count, within_memory
+from cwda.models.memory import Chunks
+from cwda.numerics.device import Placement, is_out_of_memory
 from cwda.progress import showing, steps
 from cwda.typing import Device
 
@@ -75,6 +76,8 @@ def accuracy(
     ------
     DataError
         If there are no images, no labels, or labels that the model does not have.
+    OutOfMemory
+        If not even one image fits into the memory of the device that was asked for.
 
     Examples
     --------
@@ -88,31 +91,36 @@ def accuracy(
             f"accuracy needs a model that runs, not {type(model).__name__}; "
             "cwda.load_model makes one of a name or file"
         )
-    device = resolve_device(device)
-    chunks, correct, total = Chunks(), 0, 0
+    placement = Placement(within_memory(data, device), "accuracy of a model")
+    with showing(progress), evaluation_mode(model), torch.inference_mode():
+        return placement.run(lambda device: _accuracy(model, data, batch_size, device))
+
+
+def _accuracy(model: nn.Module, data: Data, batch_size: int, device: torch.device) -> float:
+    chunks, total = Chunks(), 0
+    correct = torch.zeros((), dtype=torch.int64, device=device)
     batches = as_batches(data, batch_size)
-    with (
-        showing(progress),
-        _placed(model, device),
-        evaluation_mode(model),
-        torch.inference_mode(),
-    ):
+    with _placed(model, device):
         like = next(model.parameters(), torch.empty(0, device=device))  # its type as well
         for images, labels in steps(batches, "testing", count(data, batch_size)):
             if labels is None:
                 raise DataError("accuracy needs labels: give data as pairs (images, labels)")
+            span = int(labels.min()), int(labels.max())  # before they are on the device
             x, y = images.to(like), labels.to(like.device)
             if x.ndim == 4:
                 x = x.contiguous(memory_format=torch.channels_last)
-            correct += chunks.run(len(x), lambda size, x=x, y=y: _correct(model, x, y, size))  # type: ignore[misc]
+            correct += chunks.run(len(x), functools.partial(_correct, model, x, y, span))
             total += len(x)
     if total == 0:
         raise DataError("the data hold no images")
-    return 100 * correct / total
+    return 100 * int(correct) / total
 
 
-def _correct(model: nn.Module, images: Tensor, labels: Tensor, size: int) -> int:
-    correct = 0
+def _correct(
+    model: nn.Module, images: Tensor, labels: Tensor, span: tuple[int, int], size: int
+) -> Tensor:
+    """How many are right, on the device: the count leaves it once, after the last batch."""
+    correct = torch.zeros((), dtype=torch.int64, device=labels.device)
     for x, y in zip(images.split(size), labels.split(size), strict=True):
         try:
             outputs = model(x)
@@ -124,10 +132,10 @@ def _correct(model: nn.Module, images: Tensor, labels: Tensor, size: int) -> int
             raise DataError(f"the model does not take images of {shape} ({reason})") from error
         if not isinstance(outputs, Tensor) or outputs.ndim != 2:
             raise DataError("the model does not give a row of class scores for each image")
-        if not 0 <= int(y.min()) <= int(y.max()) < outputs.shape[1]:
+        if not 0 <= span[0] <= span[1] < outputs.shape[1]:
             raise DataError(
-                f"labels run from {int(y.min())} to {int(y.max())}, but the model has "
+                f"labels run from {span[0]} to {span[1]}, but the model has "
                 f"{outputs.shape[1]} classes"
             )
-        correct += int((outputs.argmax(1) == y).sum())
+        correct += (outputs.argmax(1) == y).sum()
     return correct

@@ -8,9 +8,10 @@ from typing import TypeVar
 
 import torch
 
-from cwda.errors import DataError
+from cwda.errors import OutOfMemory
+from cwda.numerics.device import is_out_of_memory
 
-__all__ = ["Chunks", "is_out_of_memory"]
+__all__ = ["Chunks"]
 
 T = TypeVar("T")
 
@@ -39,19 +40,21 @@ class Chunks:
 
         Raises
         ------
-        DataError
+        OutOfMemory
             If not even one image fits.
         """
         while True:
             size = min(self.size or n, n)
             try:
                 return work(size)
-            except RuntimeError as error:
+            except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
             # Outside the handler, so that the traceback no longer holds the tensors.
             if size == 1:
-                raise DataError("out of memory with a single image; give smaller images")
+                raise OutOfMemory(
+                    "out of memory with a single image; take device 'cpu', or give smaller images"
+                )
             self.size = size // 2
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
@@ -60,9 +63,3 @@ class Chunks:
                 RuntimeWarning,
                 stacklevel=2,
             )
-
-
-def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether an error says that memory ran out."""
-    # The CPU allocator has no exception class of its own.
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

@@ -11,6 +11,7 @@ from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
 from cwda.arguments import choose, require_between, require_count
@@ -19,7 +20,7 @@ from cwda.errors import SelectionError
 from cwda.layers import Network
 from cwda.loading.sources import Source, network_of
 from cwda.models.batches import Data
-from cwda.numerics.device import resolve_device
+from cwda.numerics.device import Placement
 from cwda.numerics.ranking.ranks import ascending
 from cwda.progress import showing
 from cwda.pruning.plan import Plan
@@ -232,6 +233,9 @@ def pruned_indices(
     """
     require_count(top, 1, "top, the number of filters,", SelectionError)
     (score,) = resolve(criterion)
-    filters = Filters.of(network_of(source)[layer], resolve_device(device))
-    indices: list[int] = ascending(score(filters))[:top].tolist()
-    return indices
+    chosen = network_of(source)[layer]
+
+    def lowest(device: torch.device) -> list[int]:
+        return ascending(score(Filters.of(chosen, device)))[:top].tolist()
+
+    return Placement(device, f"layer {chosen.name}").run(lowest)

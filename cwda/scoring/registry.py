@@ -11,6 +11,7 @@ from torch import Tensor
 
 from cwda.arguments import as_list
 from cwda.errors import CriterionError, CwdaError, is_ours, nearest, reason_of
+from cwda.numerics.device import is_out_of_memory
 from cwda.scoring.filters import Filters
 from cwda.scoring.statistics.statistic import Needs, needed
 
@@ -91,10 +92,10 @@ class Criterion:
         """What its function gives; where a user's own fails, a line that says in which layer."""
         try:
             values = self.score(filters)
-        except (CwdaError, MemoryError, torch.OutOfMemoryError):
+        except CwdaError:
             raise
         except Exception as error:
-            if is_ours(self.score):
+            if is_ours(self.score) or is_out_of_memory(error):
                 raise
             raise CriterionError(
                 f"criterion {self.name!r} fails in {filters.name!r} "

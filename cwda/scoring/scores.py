@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -11,11 +12,11 @@ from torch import Tensor
 
 from cwda.answers import Answer, column, common
 from cwda.brief import brief
-from cwda.errors import CriterionError, WeightsError
+from cwda.errors import CriterionError, OutOfMemory, WeightsError
 from cwda.layers import ConvLayer, Network
 from cwda.loading.sources import Source
 from cwda.models.batches import Data
-from cwda.numerics.device import resolve_device
+from cwda.numerics.device import Placement, resolve_device
 from cwda.progress import showing, steps
 from cwda.scoring.catalogue import NORM_BASED
 from cwda.scoring.filters import Filters
@@ -57,25 +58,32 @@ class LayerScores:
 def score_layer(
     layer: ConvLayer,
     criteria: Sequence[Criterion],
-    device: torch.device,
+    device: Device,
     statistics: LayerStatistics | None = None,
 ) -> LayerScores:
     """The scores of one layer, with a reason in place of those that do not exist."""
-    names = tuple(criterion.name for criterion in criteria)
-    missing = torch.full((layer.n_filters,), torch.nan, dtype=torch.float64, device=device)
-    try:
-        filters = Filters.of(layer, device, statistics)
-    except WeightsError as error:
-        return LayerScores(layer, names, missing.expand(len(names), -1), (str(error),) * len(names))
-    rows, reasons = [], []
+    placement = Placement(device, f"layer {layer.name}")
+    spaces: dict[torch.device, Filters] = {}
+
+    def score(criterion: Criterion, device: torch.device) -> Tensor:
+        if device not in spaces:
+            spaces.clear()  # its memory is wanted
+            spaces[device] = Filters.of(layer, device, statistics)
+        return criterion(spaces[device])
+
+    rows: list[Tensor | None] = []
+    reasons = []
     for criterion in criteria:
         try:
-            rows.append(criterion(filters))
+            rows.append(placement.run(functools.partial(score, criterion)))
             reasons.append("")
-        except CriterionError as error:
-            rows.append(missing)
+        except (WeightsError, CriterionError, OutOfMemory) as error:
+            rows.append(None)
             reasons.append(str(error))
-    return LayerScores(layer, names, torch.stack(rows), tuple(reasons))
+    missing = torch.full((layer.n_filters,), torch.nan, dtype=torch.float64)
+    home = placement.device if any(row is not None for row in rows) else missing.device
+    values = torch.stack([(missing if row is None else row).to(home) for row in rows])
+    return LayerScores(layer, tuple(each.name for each in criteria), values, tuple(reasons))
 
 
 def score_network(
@@ -85,9 +93,9 @@ def score_network(
     statistics: Mapping[str, LayerStatistics],
 ) -> Iterator[LayerScores]:
     """The scores of one layer after the other; the device is checked at once."""
-    resolved = resolve_device(device)
+    resolve_device(device)
     return (
-        score_layer(layer, criteria, resolved, statistics.get(layer.name))
+        score_layer(layer, criteria, device, statistics.get(layer.name))
         for layer in steps(network.layers, "scoring filters")
     )
 

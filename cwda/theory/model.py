@@ -23,7 +23,7 @@ from cwda.conditions.workspace import Workspace, unfit
 from cwda.errors import CannotFit, CwdaError
 from cwda.layers import ConvLayer
 from cwda.loading.sources import Source, layer_of
-from cwda.numerics.device import resolve_device
+from cwda.numerics.device import Placement, resolve_device
 from cwda.numerics.pairs.sums import KernelSums
 from cwda.numerics.spread import NORMAL_IQR
 from cwda.theory.moments import NormMoments, norm_moments
@@ -217,6 +217,8 @@ def fit_layer(source: Source, *, device: Device = "auto") -> FittedLayer:
         If the layer cannot be fitted; its `reason` says why.
     SourceError
         If the source cannot be read, or its network has several layers.
+    OutOfMemory
+        If memory runs out on the device that was asked for.
 
     Examples
     --------
@@ -229,8 +231,13 @@ def fit_layer(source: Source, *, device: Device = "auto") -> FittedLayer:
     reason = unfit(layer)
     if reason:
         raise CannotFit(layer.name, reason)
+    return Placement(device, f"layer {layer.name}").run(lambda device: _fitted(layer, device))
+
+
+def _fitted(layer: ConvLayer, device: torch.device) -> FittedLayer:
+    """The models of the ladder, fitted on one device."""
     needs = ("variance kernel", "covariance kernel")
-    work = Workspace(layer, resolve_device(device), needs=needs, tests=False)
+    work = Workspace(layer, device, needs=needs, tests=False)
     filters = work.blocks.double() / work.scale
     energy, l1 = filters.square().sum(dim=(1, 2)), filters.abs().sum(dim=(1, 2))
     alive = energy > 0
@@ -274,7 +281,7 @@ def fit_or_reason(layer: ConvLayer, *, device: Device = "auto") -> tuple[FittedL
     >>> fit_or_reason(ConvLayer("conv", torch.ones(16, 3, 3, 3)))
     (None, 'all weights are equal')
     """
-    device = resolve_device(device)  # that there is no such device is not the layer's fault
+    resolve_device(device)  # that there is no such device is not the layer's fault
     try:
         return fit_layer(layer, device=device), ""
     except CannotFit as error:

@@ -132,12 +132,14 @@ def norm_moments(blocks: Tensor) -> NormMoments:
     correlation = (blocks / products.where(products > 0, 1.0)).clamp(-1, 1)
     kernel = arcsine_kernel(correlation)
     cross = (correlation.square() * products * sd[:, None, :]).sum()
+    sums = (sd.sum(), (products * kernel).sum(), variances.sum(), blocks.square().sum(), cross)
+    absolute, l1_variance, trace, trace_square, covariance = torch.stack(sums).tolist()
     return NormMoments(
-        l1_mean=MEAN_ABSOLUTE * float(sd.sum()),
-        l1_variance=float((products * kernel).sum()),
-        trace=float(variances.sum()),
-        trace_square=float(blocks.square().sum()),
-        covariance=MEAN_ABSOLUTE * float(cross),
+        l1_mean=MEAN_ABSOLUTE * absolute,
+        l1_variance=l1_variance,
+        trace=trace,
+        trace_square=trace_square,
+        covariance=MEAN_ABSOLUTE * covariance,
     )
 
 

@@ -87,7 +87,7 @@ def test_whatever_the_work_raises_ends_it_in_one_line(monkeypatch, error, code, 
     def fail(*arguments, **options):
         raise error
 
-    monkeypatch.setattr(sys.modules["cwda.conditions.layerwise"], "check_workspace", fail)
+    monkeypatch.setattr(sys.modules["cwda.conditions.layerwise"], "check_layer", fail)
     result = CliRunner().invoke(group, ["test"])
     assert result.exit_code == code
     assert result.stderr.startswith(words)

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from torchvision.transforms import v2
 
-from cwda.errors import DataError
+from cwda.errors import DataError, OutOfMemory
 from cwda.models import Images, read_images
 from cwda.models.batches import as_batches
 from cwda.models.data import NORMALISATIONS, augment, normalise
@@ -163,7 +163,7 @@ def test_no_memory_for_one_image_and_other_errors_end_the_work():
     def full(size):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    with pytest.raises(DataError, match="with a single image"):
+    with pytest.raises(OutOfMemory, match="with a single image"):
         Chunks(size=1).run(4, full)
 
     def broken(size):

@@ -378,7 +378,7 @@ def test_a_loss_that_is_not_finite_is_refused():
 
 
 @pytest.mark.gpu
-def test_the_gpu_gives_the_ranks_of_the_cpu(shared_data):
+def test_the_gpu_gives_the_ranks_of_the_cpu():
     from cwda.loading import load_model
 
     model = load_model("resnet20-cifar10")

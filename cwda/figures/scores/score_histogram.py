@@ -16,7 +16,6 @@ from cwda.figures.drawing.text import set_title
 from cwda.formatting import number
 from cwda.layers import ConvLayer
 from cwda.loading.sources import Source, layer_of
-from cwda.numerics.device import resolve_device
 from cwda.scoring.registry import Criteria, Criterion, resolve
 from cwda.scoring.scores import LayerScores, score_layer
 from cwda.theory import BLOCK, CRITERIA, SCALE, Rung
@@ -88,7 +87,6 @@ def score_and_fit(
     layer: ConvLayer, criteria: Criteria, device: Device
 ) -> tuple[LayerScores, FittedLayer | str]:
     """The scores, and the fitted model or why there is none."""
-    device = resolve_device(device)
     scored = score_layer(layer, resolve(criteria), device)
     fitted, reason = fit_or_reason(layer, device=device)
     return scored, fitted or reason

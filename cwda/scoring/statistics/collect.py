@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,9 @@ from torch.nn.modules.conv import _ConvNd
 
 from cwda.errors import DataError, TracingError
 from cwda.loading.sources import model_of
-from cwda.models.batches import Batch, Data, as_batches, count
+from cwda.models.batches import Batch, Data, as_batches, count, within_memory
 from cwda.models.memory import Chunks
-from cwda.numerics.device import resolve_device
+from cwda.numerics.device import Placement
 from cwda.progress import showing, steps
 from cwda.scoring.statistics.collected import Collected, LayerStatistics
 from cwda.scoring.statistics.followers import Followers, find_followers
@@ -77,6 +77,8 @@ def collect(
         If the model cannot be traced.
     DataError
         If the data are empty or do not fit the model.
+    OutOfMemory
+        If not even one image fits into the memory of the device that was asked for.
 
     Examples
     --------
@@ -89,8 +91,25 @@ def collect(
     """
     names = needed([*NEEDS] if needs is None else needs)
     statistics = [NEEDS[name] for name in sorted(names)]
+    original = model_of(model)
+    placement = Placement(within_memory(data, device), "the pass over the images")
+    with showing(progress):
+        layers, totals = placement.run(
+            lambda device: _collected(original, statistics, data, batch_size, device)
+        )
+    return Collected(layers, names, totals.images, totals.batches)
+
+
+def _collected(
+    model: nn.Module,
+    statistics: Sequence[Statistic[Any, Any]],
+    data: Data | None,
+    batch_size: int,
+    device: torch.device,
+) -> tuple[dict[str, LayerStatistics], _Totals]:
+    """The statistics by layer, from one pass on one device."""
     observing = [one for one in statistics if not isinstance(one, OfBatchNorm)]
-    replica = _replica(model_of(model), resolve_device(device))
+    replica = _replica(model, device)
     batches = iter(as_batches(data, batch_size) if data is not None and observing else ())
     first = list(itertools.islice(batches, 1))
     graph = _graph(replica, first)
@@ -100,14 +119,13 @@ def collect(
         every = itertools.chain(first, batches)
         total = count(data, batch_size)
         recorder = Recorder(graph, followers, observing)
-        with showing(progress):
-            totals = _pass(recorder, steps(every, "running the network", total))
+        totals = _pass(recorder, steps(every, "running the network", total))
     layers = {
         name: _of_layer(graph, conv, followers.get(name), statistics, totals)
         for name, conv in replica.named_modules()
         if isinstance(conv, _ConvNd)
     }
-    return Collected(layers, names, totals.images, totals.batches)
+    return layers, totals
 
 
 def _graph(replica: nn.Module, first: list[Batch]) -> fx.GraphModule:

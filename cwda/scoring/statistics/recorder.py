@@ -11,6 +11,7 @@ from torch import Tensor, fx, nn
 from torch.nn.modules.conv import _ConvNd
 
 from cwda.errors import CwdaError, DataError, reason_of
+from cwda.numerics.device import is_out_of_memory
 from cwda.scoring.statistics.followers import Followers
 from cwda.scoring.statistics.statistic import (
     OfActivation,
@@ -117,12 +118,12 @@ class Recorder(fx.Interpreter):
     def _forward(self, images: Tensor) -> Any:
         try:
             return self.run(images)
-        except (torch.OutOfMemoryError, CwdaError):
+        except CwdaError:
             raise
         except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
-            reason = reason_of(error, 120)
-            if "can't allocate memory" in reason:
+            if is_out_of_memory(error):
                 raise
+            reason = reason_of(error, 120)
             shape = " x ".join(map(str, images.shape[1:]))
             raise DataError(f"images of {shape} do not fit the model ({reason})") from error
 

@@ -1,20 +1,17 @@
-"""Time per stage on a GPU beside what memory bandwidth and arithmetic allow at best.
-
-Run from the project's root:  python -m benchmarks.gpu [--device cpu] [--small]
+"""Time per stage on a device beside what memory bandwidth and arithmetic allow at best.
 
 The floors are lower bounds of the work that a stage cannot avoid: every weight, activation or
 draw is written or read once in its precision, and the matrix products that its definition needs
 are done once. They are divided by the bandwidth of a copy and the rate of a large matrix product
 measured on the same device. A stage cannot be faster than the larger of the two; how often that
-goes into its time says what there is to gain.
+goes into its time says what there is to gain. Where it is more than three times, a profile says
+which kernels take the time, and how often the processor waits for the device.
 """
 
 from __future__ import annotations
 
-import argparse
 import copy
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -25,6 +22,8 @@ import torch
 from torch import Tensor, nn
 
 import cwda
+from benchmarks.networks import resnet18_shaped
+from benchmarks.on_gpu_environment import card
 from cwda.coupling import couple
 from cwda.experiment.finetune import FineTuning, fine_tune
 from cwda.layers import Network
@@ -33,7 +32,19 @@ from cwda.pruning import Masks, make_plan
 from cwda.scoring import collect, scores
 from cwda.tracing import count
 
-DRAWS = 200
+__all__ = ["Device", "Stage", "Work", "time_stages"]
+
+#: Layers drawn in a simulation, and in a dry run.
+DRAWS, FEW = 200, 40
+BARRED = "check() of a ResNet-18-shaped network"
+#: Times the floor beyond which a stage is profiled.
+PROFILED = 3
+#: Seconds that check() may take of a ResNet-18-shaped network.
+BAR = 0.050
+_SHOWN = 8
+#: Calls in which the processor waits for the device.
+_WAITS = ("cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize")
+_READS = ("aten::_local_scalar_dense", "aten::nonzero")
 NEEDS = ("batchnorm", "activations", "gradients")
 
 
@@ -58,8 +69,8 @@ class Stage:
 class Device:
     """A device and what it can do at best, measured."""
 
-    def __init__(self, name: str) -> None:
-        self.torch = torch.device(name)
+    def __init__(self, device: torch.device) -> None:
+        self.torch = device
         big = self.torch.type == "cuda"
         block = torch.empty(1 << (28 if big else 25), device=self.torch)
         target = torch.empty_like(block)
@@ -85,7 +96,8 @@ class Device:
             torch.cuda.synchronize(self.torch)
 
     def _rate(self, kind: torch.dtype, size: int) -> float:
-        a = torch.ones(size, size, dtype=kind, device=self.torch)
+        # Random numbers: products of constants draw less power and run faster than others would.
+        a = torch.randn(size, size, device=self.torch).to(kind)
         return 2 * size**3 / self.seconds(lambda: a @ a)
 
     def floors(self, work: Work) -> tuple[float, float]:
@@ -94,14 +106,11 @@ class Device:
 
     @property
     def title(self) -> str:
-        kind = "CPU"
-        if self.torch.type == "cuda":
-            kind = torch.cuda.get_device_name(self.torch)
         rates = ", ".join(
             f"{rate / 1e12:.2f} TFLOP/s {str(kind).removeprefix('torch.')}"
             for kind, rate in self.rates.items()
         )
-        return f"{kind}: copy {self.bandwidth / 1e9:.0f} GB/s, matrix product {rates}"
+        return f"{card(self.torch)}: copy {self.bandwidth / 1e9:.0f} GB/s, matrix product {rates}"
 
 
 def stages(device: torch.device, small: bool) -> list[Stage]:
@@ -116,8 +125,10 @@ def stages(device: torch.device, small: bool) -> list[Stage]:
     images = Images(pixels, torch.arange(n) % 10)
     shape = (1, 3, side, side)
     coupling = couple(model, shape)
+    shaped = resnet18_shaped()
     return [
-        *_of_weights(network, device),
+        Stage(BARRED, lambda: cwda.check(shaped, device=device), _once(shaped)),
+        *_of_weights(network, device, small),
         *_of_images(model, images, shape, device),
         Stage(
             "one epoch of fine-tuning, mixed precision",
@@ -128,14 +139,20 @@ def stages(device: torch.device, small: bool) -> list[Stage]:
     ]  # fmt: skip
 
 
-def _of_weights(network: Network, device: torch.device) -> list[Stage]:
-    read = 8 * network.n_weights
+def _once(network: Network) -> Work:
+    """Every weight is read in float64, and one Gram matrix made of each layer."""
     gram = 2 * sum(layer.n_filters * layer.n_weights for layer in network)
-    once = Work(read, gram, torch.float64)
-    drawn = Work(2 * DRAWS * read, DRAWS * gram, torch.float64)
+    return Work(8 * network.n_weights, gram, torch.float64)
+
+
+def _of_weights(network: Network, device: torch.device, small: bool) -> list[Stage]:
+    once = _once(network)
+
+    draws = FEW if small else DRAWS
+    drawn = Work(2 * draws * once.bytes, draws * once.flops, torch.float64)
 
     def simulate() -> object:
-        return cwda.theory.simulate(network, rungs="scale", draws=DRAWS, device=device)
+        return cwda.theory.simulate(network, rungs="scale", draws=draws, device=device)
 
     return [
         Stage("check, six conditions", lambda: cwda.check(network, device=device), once),
@@ -145,7 +162,7 @@ def _of_weights(network: Network, device: torch.device) -> list[Stage]:
         Stage("predicted similarity, closed form",
               lambda: cwda.theory.predict(
                   network, rungs="scale", device=device), once),
-        Stage(f"simulated similarity, {DRAWS} draws", simulate, drawn),
+        Stage(f"simulated similarity, {draws} draws", simulate, drawn),
     ]  # fmt: skip
 
 
@@ -171,7 +188,7 @@ def _fine_tuning(model: nn.Module, images: Images, coupling: object) -> Callable
 
     def call() -> object:
         with tempfile.TemporaryDirectory() as folder:
-            return fine_tune(twin, masks, images, how, 0, Path(folder) / "epoch.pt")
+            return fine_tune(twin, masks, images, how, checkpoint=Path(folder) / "epoch.pt")
 
     return call
 
@@ -192,38 +209,66 @@ def _activations(model: nn.Module, shape: tuple[int, ...]) -> int:
     return written[0]
 
 
-def table(device: Device, small: bool) -> str:
-    """The stages as a Markdown table."""
-    lines = [device.title, ""]
-    lines += ["| stage | time | memory floor | arithmetic floor | times the floor | peak memory |"]
-    lines += ["|---|---:|---:|---:|---:|---:|"]
-    for stage in stages(device.torch, small):
-        if device.torch.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(device.torch)
-        took = device.seconds(stage.call, repeats=3)
-        floors = device.floors(stage.work)
-        peak = ""
-        if device.torch.type == "cuda":
-            peak = f"{torch.cuda.max_memory_allocated(device.torch) / 2**20:.0f} MiB"
+def time_stages(device: torch.device, small: bool) -> None:
+    """Print one row per stage, then whether the bar is kept, then profiles of slow stages."""
+    able = Device(device)
+    print(able.title, end=".\n\n")
+    print(f"Medians of {'one call' if small else 'three calls'} after one for warming up.\n")
+    print("| stage | time | memory floor | arithmetic floor | times the floor | peak memory |")
+    print("|---|---:|---:|---:|---:|---:|", flush=True)
+    slow, barred = [], float("nan")
+    for stage in stages(device, small):
+        try:
+            took, peak = _timed(able, stage, 1 if small else 3)
+        except Exception as error:  # one stage must not lose the others
+            print(f"| {stage.name} | {type(error).__name__}: {str(error)[:120]} | | | | |")
+            continue
+        floors = able.floors(stage.work)
         cells = [_time(took), *map(_time, floors), f"{took / max(floors):.1f}", peak]
-        lines.append(f"| {stage.name} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        print(f"| {stage.name} | {' | '.join(cells)} |", flush=True)
+        if took > PROFILED * max(floors):
+            slow.append(stage)
+        if stage.name == BARRED:
+            barred = took
+    kept = "kept" if barred < BAR else "missed"
+    print(f"\nThe bar, {BARRED} in under {_time(BAR)}, is {kept} ({_time(barred)}).")
+    for stage in slow[:2] if small else slow:
+        print(f"\nSlower than {PROFILED} times its floor: {stage.name}\n")
+        _profile(device, stage)
+
+
+def _timed(able: Device, stage: Stage, repeats: int) -> tuple[float, str]:
+    """Seconds, and the peak of memory in words."""
+    if able.torch.type != "cuda":
+        return able.seconds(stage.call, repeats), ""
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats(able.torch)
+    took = able.seconds(stage.call, repeats)
+    return took, f"{torch.cuda.max_memory_allocated(able.torch) / 2**20:.0f} MiB"
+
+
+def _profile(device: torch.device, stage: Stage) -> None:
+    """Print where the time of one call goes, and how often the processor waits."""
+    from torch.profiler import ProfilerActivity, profile
+
+    cuda = device.type == "cuda"
+    kinds = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if cuda else [])]
+    with profile(activities=kinds) as profiled:
+        stage.call()
+        if cuda:
+            torch.cuda.synchronize(device)
+    events = profiled.key_averages()
+    own = "self_device_time_total" if cuda else "self_cpu_time_total"
+    top = sorted(events, key=lambda event: getattr(event, own), reverse=True)[:_SHOWN]
+    print("| kernel | calls | time |")
+    print("|---|---:|---:|")
+    for event in top:
+        name = event.key.replace("|", "/")[:90]
+        print(f"| `{name}` | {event.count} | {_time(getattr(event, own) / 1e6)} |")
+    counts = {event.key: event.count for event in events}
+    words = [f"{counts[name]} x {name}" for name in (*_WAITS, *_READS) if name in counts]
+    print(f"\nThe processor waits for the device: {', '.join(words) or 'never'}.", flush=True)
 
 
 def _time(seconds: float) -> str:
     return f"{1000 * seconds:.3g} ms"
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--device", default="cuda", help="cuda, cuda:1 ..., or cpu")
-    parser.add_argument("--small", action="store_true", help="CIFAR ResNet-20, not ResNet-50")
-    options = parser.parse_args()
-    if options.device.startswith("cuda") and not torch.cuda.is_available():
-        print("no CUDA device: nothing measured (--device cpu --small runs the same stages here)")
-        sys.exit(0)
-    print(table(Device(options.device), options.small))
-
-
-if __name__ == "__main__":
-    main()
