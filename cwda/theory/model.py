@@ -25,6 +25,7 @@ from cwda.layers import ConvLayer
 from cwda.loading.sources import Source, layer_of
 from cwda.numerics.device import resolve_device
 from cwda.numerics.spread import NORMAL_IQR
+from cwda.sharing import shared
 from cwda.theory.moments import NormMoments, norm_moments
 from cwda.typing import Device
 
@@ -272,7 +273,11 @@ def fit_or_reason(layer: ConvLayer, *, device: Device = "auto") -> tuple[FittedL
     >>> fit_or_reason(ConvLayer("conv", torch.ones(16, 3, 3, 3)))
     (None, 'all weights are equal')
     """
-    device = resolve_device(device)  # that there is no such device is not the layer's fault
+    resolved = resolve_device(device)  # that there is no such device is not the layer's fault
+    return shared((fit_or_reason, layer, resolved), lambda: _fit_or_reason(layer, resolved))
+
+
+def _fit_or_reason(layer: ConvLayer, device: torch.device) -> tuple[FittedLayer | None, str]:
     try:
         return fit_layer(layer, device=device), ""
     except CannotFit as error:
