@@ -6,7 +6,7 @@ import torch
 
 from cwda.layers import ConvLayer, Network, Provenance
 
-__all__ = ["resnet18_shaped", "state_dict"]
+__all__ = ["one_layer", "resnet18_shaped", "state_dict"]
 
 
 def _shapes() -> dict[str, tuple[int, int, int, int]]:
@@ -37,6 +37,13 @@ def resnet18_shaped(seed: int = 0) -> Network:
         scale = torch.randn(shape[0], 1, 1, 1, generator=generator).mul_(0.2).exp_()
         layers.append(ConvLayer(name, 0.05 * scale * normal / chi))
     return Network("resnet18-shaped", tuple(layers), Provenance("random weights", "array"))
+
+
+def one_layer(n: int, channels: int, side: int) -> Network:
+    """A network of one convolution with normal weights."""
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randn(n, channels, side, side, generator=generator)
+    return Network("one", (ConvLayer("conv", weight),), Provenance("random", "array"))
 
 
 def state_dict(network: Network) -> dict[str, torch.Tensor]:

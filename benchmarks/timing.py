@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import importlib.metadata
 import platform
+import re
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 
-__all__ = ["Row", "machine", "once", "seconds", "times", "whole_process"]
+__all__ = ["Row", "machine", "once", "processor", "seconds", "times", "whole_process"]
 
 #: What was measured, the figure, and its ratio to another of the same run.
 Row = tuple[str, str, str]
@@ -48,10 +51,32 @@ def times(ratio: float, what: str) -> str:
 
 def machine() -> str:
     """The machine and the versions."""
-    names = ("torch", "numpy", "scipy", "statsmodels", "matplotlib", "typst", "torch-pruning")
-    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in names)
+    names = ("torch", "numpy", "scipy", "numba", "statsmodels", "matplotlib", "typst")
+    versions = ", ".join(f"{name} {_version(name)}" for name in (*names, "torch-pruning"))
     return (
-        f"Measured {datetime.date.today()} on {torch.get_num_threads()} cores "
-        f"({platform.machine()}), Python {platform.python_version()}, {versions}. "
+        f"Measured {datetime.date.today()} on {torch.get_num_threads()} cores of {processor()}, "
+        f"Python {platform.python_version()}, {versions}. "
         "Medians after a warm-up; ratios are of the same run."
     )
+
+
+def processor() -> str:
+    """Name of the processor, and the instruction sets that decide the speed of arithmetic."""
+    import llvmlite.binding as llvm
+
+    name = platform.processor() or platform.machine()
+    with contextlib.suppress(OSError):
+        found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+        name = found[1] if found else name
+    features = llvm.get_host_cpu_features()
+    sets = [
+        each for each in ("avx2", "fma", "avx512f", "amx-tile", "neon", "sve") if features.get(each)
+    ]
+    return f"{name} ({llvm.get_host_cpu_name()}: {', '.join(sets)})"
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "absent"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from contextvars import ContextVar
 from functools import cache
 from typing import Any, TypeVar
 
-__all__ = ["Counter", "counter", "line", "showing", "steps"]
+__all__ = ["Counter", "counter", "line", "showing", "steps", "waiting"]
 
 T = TypeVar("T")
 
@@ -87,6 +88,21 @@ def steps(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T
         for item in items:
             yield item
             count.advance()
+
+
+@contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """Say what is being waited for, if it takes long; for work that cannot count its steps."""
+    if not (_SHOWN.get() and _is_watched() and _has_room()):
+        yield
+        return
+    timer = threading.Timer(_DELAY, line, [f"{what} ..."])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def line(text: str) -> None:

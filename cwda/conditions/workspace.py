@@ -17,24 +17,27 @@ from cwda.conditions.results import Measurement
 from cwda.errors import CwdaError, WeightsError, nearest
 from cwda.formatting import many
 from cwda.layers import ConvLayer
-from cwda.numerics.kernels import PairKernels, pair_kernels
+from cwda.numerics.pairs.kernels import CENTRED, KernelName, PairKernels, pair_kernels
+from cwda.numerics.pairs.sums import KernelSums, kernel_sums
+from cwda.numerics.pairs.ustatistics import Denominator, infer, mean_energy, mean_energy_product
 from cwda.numerics.ranking.dispersion import tau_squared
-from cwda.numerics.ustatistics import Denominator, infer, mean_energy, mean_energy_product
 
 __all__ = ["FEWEST_FILTERS", "NEEDS", "Workspace", "unfit", "validated_needs"]
 
 #: Matrices of all pairs of filters that a condition reads only if it says so, by what makes them.
-NEEDS: Mapping[str, tuple[str, ...]] = {
+NEEDS: Mapping[str, tuple[KernelName, ...]] = {
     "variance kernel": ("variance",),
-    "covariance kernel": ("total", "within", "between"),
+    "covariance kernel": ("within", "between"),
+    "position kernel": ("positions",),
+    "halves kernel": ("halves",),
 }
 
 #: With fewer filters the null distributions have not been calibrated.
 FEWEST_FILTERS = 8
 
 #: Filters up to which n x n matrices are made whatever the number of weights is; they take
-#: about a gibibyte there. Wide layers of large networks have more, with as many weights each.
-MOST_FILTERS = 4096
+#: half a gibibyte each there. Wide layers of large networks have more, with as many weights each.
+MOST_FILTERS = 8192
 
 #: Jackknives keep some hundred numbers a filter.
 MOST_FILTERS_AT_ALL = 200_000
@@ -107,6 +110,8 @@ class Workspace:
         Confidence of the intervals.
     needs : collection of str
         Kernel matrices that will be asked for: keys of `NEEDS`.
+    tests : bool
+        Whether p-values will be asked for, which take the cubes of the matrices.
 
     Attributes
     ----------
@@ -120,8 +125,11 @@ class Workspace:
         device: torch.device,
         level: float = 0.90,
         needs: Collection[str] = frozenset(NEEDS),
+        *,
+        tests: bool = True,
     ) -> None:
         self.layer, self.device, self.level, self.needs = layer, device, level, needs
+        self._tests = tests
         # Rounded, so that a level of .9 gives .05 and not the number below it.
         self.alpha = round((1 - level) / 2, 15)
 
@@ -171,26 +179,50 @@ class Workspace:
             all others vanish beside one or two.
         """
         n = self.layer.n_filters
-        if n > max(MOST_FILTERS, 4 * self.layer.dim):
+        if n > max(MOST_FILTERS, 2 * self.layer.dim):
             raise WeightsError(
                 f"{n:,} filters of {self.layer.dim} weights: matrices of all pairs are made "
                 f"for {MOST_FILTERS:,}"
             )
-        kernels = pair_kernels(
-            self.blocks,
-            device=self.device,
-            scale=self.scale,
-            variance="variance kernel" in self.needs,
-            covariance="covariance kernel" in self.needs,
-        )
-        energy = kernels.energy
-        rest = energy.sort().values[:-2].sum()  # the jackknife leaves out one more
-        if float(rest) <= SMALLEST_REST * float(energy.sum()):
+        names = [name for need in NEEDS if need in self.needs for name in NEEDS[need]]
+        return pair_kernels(self.blocks, names, device=self.device, scale=self.scale)
+
+    @cached_property
+    def sums(self) -> dict[str, KernelSums]:
+        """What the kernel matrices add up to, by name.
+
+        Raises
+        ------
+        WeightsError
+            As `kernels`, or if all other filters vanish beside one or two.
+        """
+        rest = np.sort(self.energy)[:-2].sum()  # the jackknife leaves out one more
+        if rest <= SMALLEST_REST * self.energy.sum():
             raise WeightsError("one or two filters hold all the energy: the others vanish beside")
-        return kernels
+        made: dict[str, Tensor | None] = vars(self.kernels)
+        names = ("mean", *(name for names in NEEDS.values() for name in names))
+        present: dict[str, Tensor] = {
+            name: kernel for name in names if (kernel := made[name]) is not None
+        }
+        return kernel_sums(present, self._factors() if self._tests else {}, cubes=self._tests)
+
+    def _factors(self) -> dict[str, Tensor]:
+        """F of the kernels F F', where they have fewer columns than filters."""
+        if self.layer.dim >= self.layer.n_filters:
+            return {}
+        mean = self.filters.double() / self.scale
+        variance = mean.square()
+        return {"mean": mean, "variance": variance - variance.mean(dim=1, keepdim=True)}
+
+    @cached_property
+    def energy(self) -> npt.NDArray[np.float64]:
+        """Squared norms of the scaled filters."""
+        return self.kernels.energy.cpu().numpy()
 
     def kernel(self, name: str) -> Tensor:
         """One of the matrices that only some conditions need: "variance", "within", ...
+
+        `cwda.numerics.pairs.kernels.PairKernels` says what each is.
 
         Raises
         ------
@@ -199,7 +231,9 @@ class Workspace:
         """
         kernel: Tensor | None = getattr(self.kernels, name, None)
         if kernel is None:
-            need = next((need for need, names in NEEDS.items() if name in names), "")
+            need = next(
+                (need for need, names in NEEDS.items() if name in names), "covariance kernel"
+            )
             hint = f"; the condition must say needs={need!r}" if need not in self.needs else ""
             raise CwdaError(f"there is no kernel {name!r} of {self.layer.name}{hint}")
         return kernel
@@ -207,18 +241,47 @@ class Workspace:
     @cached_property
     def mean_energy(self) -> Denominator:
         """Mean squared norm of the scaled filters."""
-        return mean_energy(self.kernels.energy)
+        return mean_energy(self.energy)
 
     @cached_property
     def energy_product(self) -> Denominator:
         """Mean product of the squared norms of two scaled filters."""
-        return mean_energy_product(self.kernels.energy)
+        return mean_energy_product(self.energy)
 
     def second_order(
-        self, kernel: Tensor, constant: float, *, centred: bool, details: Mapping[str, float]
+        self,
+        kernel: KernelName | Tensor,
+        constant: float,
+        *,
+        centred: bool | None = None,
+        details: Mapping[str, float],
     ) -> Measurement:
-        """Measure a second-order condition by its kernel matrix; see `infer`."""
-        inference = infer(kernel, self.energy_product, constant, centred=centred, alpha=self.alpha)
+        """Measure a second-order condition by a kernel matrix; see `infer`.
+
+        Parameters
+        ----------
+        kernel : str or Tensor
+            The name of one that the condition needs, or a matrix of its own.
+        constant : float
+            c, the constant of the effect.
+        centred : bool, optional
+            Whether a matrix of its own is made of U-centred Gram matrices.
+        details : mapping of str to float
+            Further numbers of the condition.
+
+        Raises
+        ------
+        CwdaError
+            If the condition did not say that it needs that kernel, or this layer has none.
+        """
+        if isinstance(kernel, str):
+            self.kernel(kernel)
+            sums, centred = self.sums[kernel], kernel in CENTRED
+        else:
+            sums = kernel_sums({"": kernel})[""]
+        inference = infer(
+            sums, self.energy_product, constant, centred=bool(centred), alpha=self.alpha
+        )
         return Measurement(
             estimate=inference.estimate * self.scale_squared * self.scale_squared,
             effect=inference.effect,
@@ -236,9 +299,8 @@ class Workspace:
         The trace's square is the mean of q_i q_j, that of Sigma^2 its U-statistic;
         NaN where the latter is not positive.
         """
-        total = self.kernel("total")
-        n = len(total)
-        trace_of_square = float(total.sum()) / (n * (n - 3))
+        n, total = self.layer.n_filters, float(self.kernel("total"))
+        trace_of_square = total / (n * (n - 3))
         return self.energy_product.value / trace_of_square if trace_of_square > 0 else math.nan
 
     @cached_property
@@ -252,4 +314,4 @@ class Workspace:
     @cached_property
     def tau_squared(self) -> float:
         """Squared coefficient of variation of the filters' squared scale."""
-        return tau_squared(self.kernels.energy, self.kernels.gram)
+        return tau_squared(self.energy, self.sums["mean"].squares)

@@ -24,6 +24,7 @@ from cwda.errors import CannotFit, CwdaError
 from cwda.layers import ConvLayer
 from cwda.loading.sources import Source, layer_of
 from cwda.numerics.device import resolve_device
+from cwda.numerics.pairs.sums import KernelSums
 from cwda.numerics.spread import NORMAL_IQR
 from cwda.sharing import shared
 from cwda.theory.moments import NormMoments, norm_moments
@@ -229,7 +230,8 @@ def fit_layer(source: Source, *, device: Device = "auto") -> FittedLayer:
     reason = unfit(layer)
     if reason:
         raise CannotFit(layer.name, reason)
-    work = Workspace(layer, resolve_device(device))
+    needs = ("variance kernel", "covariance kernel")
+    work = Workspace(layer, resolve_device(device), needs=needs, tests=False)
     filters = work.blocks.double() / work.scale
     energy, l1 = filters.square().sum(dim=(1, 2)), filters.abs().sum(dim=(1, 2))
     alive = energy > 0
@@ -239,8 +241,8 @@ def fit_layer(source: Source, *, device: Device = "auto") -> FittedLayer:
     energy = energy.clamp(min=FLOOR * float(energy[alive].median()))
     average = filters.mean(dim=0)
     sigma = Sigma(_covariances(filters - average, work))
-    signal = max(mean_signal(work.kernels.mean), 0.0)
-    total = float(work.kernels.mean.sum())
+    signal = max(mean_signal(work.sums["mean"]), 0.0)
+    total = work.sums["mean"].total
     log_energies = energy.log().cpu().numpy()
     noise = sigma.moments.l2_relative
     log_scale_variance = max(_robust_variance(log_energies / 2) - noise, 0.0)
@@ -289,12 +291,11 @@ def _fit_or_reason(layer: ConvLayer, device: torch.device) -> tuple[FittedLayer 
 def _covariances(centred: Tensor, work: Workspace) -> Tensor:
     """Shrunk blocks of Sigma."""
     n = len(centred)
-    kernels = work.kernels
     columns = centred.permute(1, 2, 0)
     sample = columns @ columns.mT / (n - 1)
     variances = sample.diagonal(dim1=1, dim2=2)
     deviation = variances - variances.mean()
-    unbiased = 0.0 if kernels.variance is None else float(kernels.variance.sum()) / (n * (n - 1))
+    unbiased = work.sums["variance"].total / (n * (n - 1))
     shrunk = variances.mean() + _shrinkage(unbiased, deviation) * deviation
     # Scaled to the shrunk variances as a whole, the matrices keep their correlations.
     factor = (shrunk / variances.where(variances > 0, 1.0)).sqrt()
@@ -302,7 +303,8 @@ def _covariances(centred: Tensor, work: Workspace) -> Tensor:
     scaled = sample * factor[:, :, None] * factor[:, None, :]
     diagonal = torch.diag_embed(shrunk)
     off = scaled - torch.diag_embed(scaled.diagonal(dim1=1, dim2=2))
-    unbiased = 0.0 if kernels.within is None else float(kernels.within.sum()) / (n * (n - 3))
+    within = work.sums["within"].total if "within" in work.sums else 0.0
+    unbiased = within / (n * (n - 3))
     return diagonal + _shrinkage(unbiased, off) * off
 
 
@@ -312,7 +314,7 @@ def _shrinkage(unbiased: float, sample: Tensor) -> float:
     return math.sqrt(min(max(unbiased / squares, 0.0), 1.0)) if squares > 0 else 0.0
 
 
-def mean_signal(off_diagonal: Tensor) -> float:
+def mean_signal(products: KernelSums) -> float:
     """mu' Sigma mu from the Gram matrix, by U-statistics of degree 3 and 4; may be negative.
 
     The mean of G_ik G_kl over distinct i, k, l estimates mu' Sigma mu + (mu' mu)^2, that of
@@ -320,12 +322,11 @@ def mean_signal(off_diagonal: Tensor) -> float:
 
     Parameters
     ----------
-    off_diagonal : Tensor
-        f_i . f_j with zero diagonal, n x n, n >= 4.
+    products : KernelSums
+        Sums of f_i . f_j with zero diagonal, n >= 4.
     """
-    n = len(off_diagonal)
-    rows = off_diagonal.sum(dim=1)
-    total, squares = float(rows.sum()), float(off_diagonal.square().sum())
+    rows, total, squares = products.rows, products.total, products.squares
+    n = len(rows)
     paths = float(rows @ rows) - squares
     disjoint = total**2 - 4 * paths - 2 * squares
     triples = n * (n - 1) * (n - 2)

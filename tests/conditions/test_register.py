@@ -185,7 +185,7 @@ def test_a_condition_that_raises_is_a_row_with_its_reason(add, net):
         return 1 / 0 if work.layer.name == "c1" else skewness(work)
 
     def kernel(work):
-        return work.second_order(work.kernel("within"), 1.0, centred=True, details={})
+        return work.second_order("within", 1.0, details={})
 
     def crooked(work):
         return Measurement(effect=0.1, low=0.3, high=0.2)
@@ -214,7 +214,7 @@ def test_a_defect_of_the_package_is_not_hidden(monkeypatch, net):
     def fail(*arguments):
         raise KeyError("x")
 
-    monkeypatch.setattr("cwda.numerics.ustatistics._wilson", fail)
+    monkeypatch.setattr("cwda.numerics.pairs.ustatistics._wilson", fail)
     with pytest.raises(KeyError):
         cwda.conditions.mean(net)
 

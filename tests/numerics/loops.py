@@ -40,10 +40,13 @@ def kernels(blocks: np.ndarray) -> dict[str, np.ndarray]:
     for p in range(channels * k2):
         positionwise += u_centred(np.outer(filters[:, p], filters[:, p])) ** 2
     total = u_centred(filters @ filters.T) ** 2
+    even, odd = (blocks[:, parity::2].reshape(n, -1) for parity in (0, 1))
     return {
         "mean": mean,
         "variance": variance,
         "total": total,
+        "positions": positionwise,
+        "halves": u_centred(even @ even.T) * u_centred(odd @ odd.T),
         "within": blockwise - positionwise,
         "between": total - blockwise,
     }

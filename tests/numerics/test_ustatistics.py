@@ -5,8 +5,9 @@ import pytest
 import torch
 from scipy import stats
 
-from cwda.numerics.kernels import pair_kernels
-from cwda.numerics.ustatistics import infer, mean_energy, mean_energy_product
+from cwda.numerics.pairs.kernels import pair_kernels
+from cwda.numerics.pairs.sums import KernelSums, kernel_sums
+from cwda.numerics.pairs.ustatistics import infer, mean_energy, mean_energy_product
 
 from .loops import kernels as loop_kernels
 
@@ -17,6 +18,10 @@ def draw(n, channels, k2, seed=0, mean=0.0):
 
 def kernel_of(blocks, name):
     return getattr(pair_kernels(torch.from_numpy(blocks)), name)
+
+
+def sums_of(blocks, name):
+    return kernel_sums({name: kernel_of(blocks, name)})[name]
 
 
 def reference(blocks, name, scale, alpha):
@@ -58,10 +63,10 @@ def reference(blocks, name, scale, alpha):
 @pytest.mark.parametrize("mean", [0.0, 0.4])
 def test_equals_the_formulas_by_loops(name, mean):
     blocks = draw(14, 3, 4, mean=mean)
-    energy = torch.from_numpy((blocks**2).sum(axis=(1, 2)))
+    energy = (blocks**2).sum(axis=(1, 2))
     centred = name in ("within", "between")
     denominator = mean_energy(energy) if name == "mean" else mean_energy_product(energy)
-    found = infer(kernel_of(blocks, name), denominator, 1.7, centred=centred, alpha=0.05)
+    found = infer(sums_of(blocks, name), denominator, 1.7, centred=centred, alpha=0.05)
     z, p, effect, low, high = reference(blocks, name, 1.7, 0.05)
     got = [found.statistic, found.pvalue, found.effect, found.low, found.high]
     # For the centred kernels the loop leaves a row out of H, as the formula does.
@@ -72,16 +77,16 @@ def test_interval_contains_zero_exactly_when_the_statistic_is_below_t():
     t = stats.t.ppf(0.95, 23)
     for seed in range(40):
         blocks = draw(24, 4, 9, seed=seed, mean=0.05)
-        kernel = kernel_of(blocks, "mean")
-        energy = mean_energy(torch.from_numpy((blocks**2).sum(axis=(1, 2))))
+        kernel = sums_of(blocks, "mean")
+        energy = mean_energy((blocks**2).sum(axis=(1, 2)))
         found = infer(kernel, energy, 1.0, centred=False, alpha=0.05)
         assert (found.low == 0) == (found.statistic <= t)
 
 
 def test_a_zero_kernel_has_no_effect_and_does_not_reject():
     found = infer(
-        torch.zeros(9, 9, dtype=torch.float64),
-        mean_energy(torch.ones(9, dtype=torch.float64)),
+        KernelSums(np.zeros(9), 0.0, 0.0),
+        mean_energy(np.ones(9)),
         1.0,
         centred=False,
         alpha=0.05,
@@ -113,9 +118,9 @@ def test_size_under_the_null_hypothesis(name):
     rejected = 0
     for seed in range(1000):
         blocks = draw(24, 3, 4, seed=seed)
-        energy = torch.from_numpy((blocks**2).sum(axis=(1, 2)))
+        energy = (blocks**2).sum(axis=(1, 2))
         denominator = mean_energy(energy) if name == "mean" else mean_energy_product(energy)
         centred = name in ("within", "between")
-        found = infer(kernel_of(blocks, name), denominator, 1.0, centred=centred, alpha=0.05)
+        found = infer(sums_of(blocks, name), denominator, 1.0, centred=centred, alpha=0.05)
         rejected += found.pvalue < 0.05
     assert 0.025 <= rejected / 1000 <= 0.08

@@ -24,9 +24,9 @@ def energy_shares(work: Workspace) -> dict[str, float]:
 
     Each is a ratio of unbiased estimates and may fall slightly below 0 or above 1.
     """
-    total, within, between = (
-        float(kernel.sum()) if kernel is not None else 0.0
-        for kernel in (work.kernels.total, work.kernels.within, work.kernels.between)
+    total = float(work.kernel("total"))
+    within, between = (
+        work.sums[name].total if name in work.sums else 0.0 for name in ("within", "between")
     )
     if total <= 0:
         return {"effective_dim": work.effective_dim}

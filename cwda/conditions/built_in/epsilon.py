@@ -67,6 +67,4 @@ def epsilon(work: Workspace) -> Measurement:
     16
     """
     constant = work.layer.dim / (work.layer.kernel_size - 1)
-    return work.second_order(
-        work.kernel("within"), constant, centred=True, details=energy_shares(work)
-    )
+    return work.second_order("within", constant, details=energy_shares(work))

@@ -71,6 +71,4 @@ def independence(work: Workspace) -> Measurement:
     True
     """
     constant = work.layer.dim / (work.layer.dim - work.layer.kernel_size)
-    return work.second_order(
-        work.kernel("between"), constant, centred=True, details=energy_shares(work)
-    )
+    return work.second_order("between", constant, details=energy_shares(work))

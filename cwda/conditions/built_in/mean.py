@@ -11,7 +11,7 @@ from cwda.conditions.calibration import Calibration, Law, LayerSize
 from cwda.conditions.condition import Formula, Words, condition
 from cwda.conditions.results import Measurement
 from cwda.conditions.workspace import Workspace
-from cwda.numerics.ustatistics import infer
+from cwda.numerics.pairs.ustatistics import infer
 
 __all__ = ["mean"]
 
@@ -68,7 +68,7 @@ def mean(work: Workspace) -> Measurement:
     >>> cwda.conditions.mean(net["layer3.1.conv1"]).verdict
     'holds'
     """
-    inference = infer(work.kernels.mean, work.mean_energy, 1.0, centred=False, alpha=work.alpha)
+    inference = infer(work.sums["mean"], work.mean_energy, 1.0, centred=False, alpha=work.alpha)
     return Measurement(
         estimate=inference.estimate * work.scale_squared,
         effect=inference.effect,

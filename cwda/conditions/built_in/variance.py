@@ -66,6 +66,4 @@ def variance(work: Workspace) -> Measurement:
     >>> cwda.conditions.variance(net["layer3.0.conv1"]).condition
     'variance'
     """
-    return work.second_order(
-        work.kernel("variance"), float(work.layer.dim), centred=False, details={}
-    )
+    return work.second_order("variance", float(work.layer.dim), details={})

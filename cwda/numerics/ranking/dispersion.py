@@ -7,9 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from scipy import special
-from torch import Tensor
 
 __all__ = ["ScaleDispersion", "scale_dispersion", "tau_squared"]
 
@@ -112,7 +110,7 @@ class _LogVariance:
         return self.value / factor, self.value * factor
 
 
-def tau_squared(energy: Tensor, gram: Tensor) -> float:
+def tau_squared(energy: Array, products: float) -> float:
     """Squared coefficient of variation of the filters' squared scale.
 
     tau^2 = A / (B + 2 C) - 1 with A the mean of q_i^2, B the mean of q_i q_j and C that of
@@ -121,10 +119,10 @@ def tau_squared(energy: Tensor, gram: Tensor) -> float:
 
     Parameters
     ----------
-    energy : Tensor
-        q_i = |f_i|^2, (n,).
-    gram : Tensor
-        f_i . f_j, n x n.
+    energy : ndarray
+        q_i = |f_i|^2, (n,), float64.
+    products : float
+        Sum of (f_i . f_j)^2 over i != j.
 
     Returns
     -------
@@ -133,7 +131,5 @@ def tau_squared(energy: Tensor, gram: Tensor) -> float:
     n = len(energy)
     squares, total = float(energy @ energy), float(energy.sum())
     pairs = n * (n - 1)
-    off_diagonal = float(torch.linalg.vector_norm(gram)) ** 2
-    off_diagonal -= float(gram.diagonal() @ gram.diagonal())
     between = (total**2 - squares) / pairs
-    return squares / n / (between + 2 * off_diagonal / pairs) - 1
+    return squares / n / (between + 2 * products / pairs) - 1

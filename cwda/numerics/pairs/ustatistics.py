@@ -1,7 +1,7 @@
 """Test and interval for a squared effect estimated by a U-statistic of degree 2.
 
-One engine serves all second-order conditions: it takes a kernel matrix H (see
-`cwda.numerics.kernels`) and the denominator D that makes the estimate an effect,
+One engine serves all second-order conditions: it takes what a kernel matrix H adds up to (see
+`cwda.numerics.pairs.sums`) and the denominator D that makes the estimate an effect,
 theta = c U / D. The unit of replication is the filter.
 """
 
@@ -10,17 +10,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-import torch
 from scipy import special
-from torch import Tensor
 
 from cwda.brief import brief
+from cwda.numerics.pairs.sums import Array, KernelSums
 
 __all__ = ["Denominator", "UStatistic", "infer", "mean_energy", "mean_energy_product"]
-
-Array = npt.NDArray[np.float64]
 
 #: Below this skewness the null distribution is taken as normal.
 SMALLEST_SKEWNESS = 1e-3
@@ -60,16 +55,14 @@ class UStatistic:
     pvalue: float
 
 
-def mean_energy(energy: Tensor) -> Denominator:
+def mean_energy(q: Array) -> Denominator:
     """Mean of q_i = |f_i|^2, the denominator of the mean condition."""
-    q = energy.cpu().numpy()
     total = float(q.sum())
     return Denominator(total / len(q), (total - q) / (len(q) - 1))
 
 
-def mean_energy_product(energy: Tensor) -> Denominator:
+def mean_energy_product(q: Array) -> Denominator:
     """D2, the mean of q_i q_j over i != j, the denominator of second-order conditions."""
-    q = energy.cpu().numpy()
     n, total, squares = len(q), float(q.sum()), float(q @ q)
     value = (total**2 - squares) / (n * (n - 1))
     without = (total**2 - squares - 2 * q * (total - q)) / ((n - 1) * (n - 2))
@@ -77,7 +70,7 @@ def mean_energy_product(energy: Tensor) -> Denominator:
 
 
 def infer(
-    kernel: Tensor, denominator: Denominator, scale: float, *, centred: bool, alpha: float
+    kernel: KernelSums, denominator: Denominator, scale: float, *, centred: bool, alpha: float
 ) -> UStatistic:
     """Test theta = c U / D against 0 and give its Wilson-jackknife interval.
 
@@ -89,8 +82,8 @@ def infer(
 
     Parameters
     ----------
-    kernel : Tensor
-        H, n x n, symmetric with zero diagonal, float64; n >= 5.
+    kernel : KernelSums
+        What H, symmetric with zero diagonal, adds up to; n >= 5.
     denominator : Denominator
         D and its leave-one-out values.
     scale : float
@@ -108,23 +101,23 @@ def infer(
     Examples
     --------
     >>> import torch
+    >>> from cwda.numerics.pairs.sums import kernel_sums
     >>> filters = torch.randn(64, 36, generator=torch.Generator().manual_seed(1)).double()
     >>> gram = filters @ filters.T
-    >>> energy = gram.diagonal().clone()
-    >>> found = infer(gram.fill_diagonal_(0), mean_energy(energy), 1.0, centred=False, alpha=0.05)
+    >>> energy = mean_energy(gram.diagonal().numpy().copy())
+    >>> sums = kernel_sums({"mean": gram.fill_diagonal_(0)})["mean"]
+    >>> found = infer(sums, energy, 1.0, centred=False, alpha=0.05)
     >>> found.low, found.pvalue > 0.05
     (0.0, True)
     """
-    n = len(kernel)
-    rows = kernel.sum(dim=1).cpu().numpy()
-    total = float(rows.sum())
-    squares = float(torch.linalg.vector_norm(kernel)) ** 2
+    n, rows, squares = len(kernel.rows), kernel.rows, kernel.squares
+    total = kernel.total
     pairs, pairs_without = (n * (n - 3), (n - 1) * (n - 4)) if centred else _pairs(n)
     estimate = total / pairs
     if squares == 0:
         return UStatistic(estimate, 0.0, 0.0, 0.0, 0.0, 1.0)
     statistic = total / math.sqrt(2 * squares)
-    pvalue = _upper_tail(statistic, kernel, squares)
+    pvalue = _upper_tail(statistic, kernel.cubes, squares)
 
     theta = scale * estimate / denominator.value
     theta_without = scale * (total - 2 * rows) / pairs_without / denominator.without
@@ -138,9 +131,7 @@ def _pairs(n: int) -> tuple[int, int]:
     return n * (n - 1), (n - 1) * (n - 2)
 
 
-def _upper_tail(statistic: float, kernel: Tensor, squares: float) -> float:
-    # tr(H^3) = <H, H H>, of a symmetric matrix
-    cubes = float(torch.tensordot(kernel, kernel @ kernel, dims=2))
+def _upper_tail(statistic: float, cubes: float, squares: float) -> float:
     skewness = 8 * cubes / (2 * squares) ** 1.5
     if skewness <= SMALLEST_SKEWNESS:
         return float(special.ndtr(-statistic))

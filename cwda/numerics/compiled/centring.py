@@ -1,0 +1,95 @@
+"""Filters about their mean and what is made of them, in one pass through the cache."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cwda.numerics.compiled.block_squares import WIDTH
+
+__all__ = ["SIGNATURES", "centre"]
+
+SIGNATURES = {
+    "centre": "void(float64[:,::1], float64, int64, int64, int64, float64[::1], float64[:,::1], "
+    "float64[:,::1], float64[:,::1], float64[:,::1], float64[:,:,::1])"
+}
+
+
+def centre(
+    x: np.ndarray,
+    scale: float,
+    positions: int,
+    first: int,
+    last: int,
+    mean: np.ndarray,
+    u: np.ndarray,
+    weighted: np.ndarray,
+    raw: np.ndarray,
+    v: np.ndarray,
+    tiles: np.ndarray,
+) -> None:
+    """Centre some channels of all filters, and fill what the sums over pairs read.
+
+    Parameters
+    ----------
+    x : ndarray
+        Filters, float64, n x m; overwritten by x / scale less its mean, z.
+    scale : float
+        What the filters are divided by.
+    positions : int
+        k^2.
+    first, last : int
+        The channels, whose columns lie side by side.
+    mean : ndarray
+        The mean filter, (m,).
+    u, weighted, raw : ndarray
+        z^2, (2 c u - s) z with c = 1 / (n - 2) and s = c sum_i u / (n - 1), and (x / scale)^2,
+        n x m; nothing is written to a `raw` of no rows.
+    v : ndarray
+        Energy of each filter in each channel, n x channels.
+    tiles : ndarray
+        z again, tiles x m x WIDTH; nothing is written if it has no tiles.
+    """
+    n, start, stop = len(x), first * positions, last * positions
+    width = stop - start
+    c = 1 / (n - 2)
+    origin, average, total = np.empty(width), np.zeros(width), np.zeros(width)
+    for i in range(n):
+        row = x[i, start:stop]
+        for j in range(width):
+            row[j] /= scale
+        if len(raw):
+            before = raw[i, start:stop]
+            for j in range(width):
+                before[j] = row[j] * row[j]
+        if i == 0:
+            origin[:] = row
+        # From the first filter on, sums stay small where all filters are alike.
+        for j in range(width):
+            row[j] -= origin[j]
+            average[j] += row[j]
+    for j in range(width):
+        average[j] /= n
+        mean[start + j] = origin[j] + average[j]
+    for i in range(n):
+        row, square = x[i, start:stop], u[i, start:stop]
+        for j in range(width):
+            row[j] -= average[j]
+            square[j] = row[j] * row[j]
+            total[j] += square[j]
+    for j in range(width):
+        total[j] *= c / (n - 1)
+    for i in range(n):
+        row, square, weight = x[i, start:stop], u[i, start:stop], weighted[i, start:stop]
+        for j in range(width):
+            weight[j] = (2 * c * square[j] - total[j]) * row[j]
+        for b in range(last - first):
+            energy = 0.0
+            for p in range(b * positions, (b + 1) * positions):
+                energy += square[p]
+            v[i, first + b] = energy
+    for t in range(len(tiles)):
+        top = t * WIDTH
+        for j in range(start, stop):
+            tile = tiles[t, j]
+            for k in range(min(WIDTH, n - top)):
+                tile[k] = x[top + k, j]

@@ -1,0 +1,1 @@
+"""Statistics over pairs of filters: kernel matrices, what they add up to, and inference."""

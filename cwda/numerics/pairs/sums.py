@@ -1,0 +1,115 @@
+"""What a kernel matrix adds up to: all that a U-statistic, its test and its interval need."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from cwda.brief import brief
+from cwda.numerics.pairs.products import panel_height
+
+__all__ = ["Array", "KernelSums", "kernel_sums"]
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class KernelSums:
+    """Sums of a symmetric matrix H with zero diagonal.
+
+    Attributes
+    ----------
+    rows : ndarray
+        Sums of its rows, float64, shape (n,).
+    squares : float
+        Sum of H_ij^2.
+    cubes : float
+        tr(H^3).
+    """
+
+    rows: Array
+    squares: float
+    cubes: float
+
+    __repr__ = brief
+
+    @property
+    def total(self) -> float:
+        """Sum of all H_ij."""
+        return float(self.rows.sum())
+
+
+def kernel_sums(
+    kernels: Mapping[str, Tensor],
+    factors: Mapping[str, Tensor] | None = None,
+    *,
+    cubes: bool = True,
+) -> dict[str, KernelSums]:
+    """Sums of some kernels; they leave the device together.
+
+    tr(H^3) is the sum of H_ij (H H)_ij: n^3 / 2 multiplications by symmetry. Where H is the
+    off-diagonal part of F F' and F has d < n columns, it is
+
+        tr((F'F)^3) - 3 sum_i q_i (F F' F F')_ii + 2 sum_i q_i^3,    q_i = |f_i|^2,
+
+    which takes n d^2 of them.
+
+    Parameters
+    ----------
+    kernels : mapping of str to Tensor
+        H by name, n x n, float64, symmetric with zero diagonal.
+    factors : mapping of str to Tensor, optional
+        F, n x d, of those for which it is known.
+    cubes : bool
+        Whether tr(H^3) is wanted; NaN if not.
+
+    Examples
+    --------
+    >>> import torch
+    >>> f = torch.tensor([[1.0], [2.0], [3.0]], dtype=torch.float64)
+    >>> h = (f @ f.T).fill_diagonal_(0)
+    >>> kernel_sums({"mean": h})["mean"].cubes, kernel_sums({"mean": h}, {"mean": f})["mean"].cubes
+    (216.0, 216.0)
+    """
+    parts = []
+    for name, kernel in kernels.items():
+        squares = torch.linalg.vector_norm(kernel, dim=1).square()
+        third = squares.new_full((), torch.nan)
+        if cubes:
+            third = _cubes(kernel, (factors or {}).get(name), squares)
+        parts.append(torch.cat([kernel.sum(dim=1), squares.sum()[None], third[None]]))
+    if not parts:
+        return {}
+    table = torch.stack(parts).cpu().numpy()
+    return {
+        name: KernelSums(row[:-2], float(row[-2]), float(row[-1]))
+        for name, row in zip(kernels, table, strict=True)
+    }
+
+
+def _cubes(kernel: Tensor, factor: Tensor | None, squares: Tensor) -> Tensor:
+    """tr(H^3), every pair i > j counted twice."""
+    if factor is not None and factor.shape[1] < len(kernel):
+        return _cubes_of_factor(factor, squares)
+    total = kernel.new_zeros(())
+    height = panel_height(kernel.device)
+    for start in range(0, len(kernel), height):
+        stop = min(start + height, len(kernel))
+        rows = kernel[start:stop]
+        products = (rows @ kernel[:, :stop]).mul_(rows[:, :stop])
+        total += 2 * products.sum() - products[:, start:].sum()
+    return total
+
+
+def _cubes_of_factor(factor: Tensor, squares: Tensor) -> Tensor:
+    energy = factor.square().sum(dim=1)
+    inner = factor.T @ factor
+    total = torch.tensordot(inner, inner @ inner, dims=2)
+    # (F F' F F')_ii: the squares of row i of H, and of its diagonal element that H leaves out.
+    cubes: Tensor = total - 3 * (energy * (squares + energy**2)).sum() + 2 * (energy**3).sum()
+    return cubes
