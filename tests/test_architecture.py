@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "cwda"
 
 #: From the ground up; rooms of one floor do not know each other.
 FLOORS = (
-    {"brief", "choices", "errors", "formatting", "progress", "typing", "_version"},
+    {"brief", "choices", "errors", "formatting", "progress", "sharing", "typing", "_version"},
     {"arguments", "files", "layers", "numerics"},
     {"answers"},
     {"grid"},

@@ -1,15 +1,22 @@
 """The bar, on a terminal, in a notebook, and where nobody watches."""
 
+import contextlib
+import inspect
 import os
 import pty
 import re
 import subprocess
 import sys
 import termios
+from typing import ClassVar
 
 import pytest
+import torch
+from PIL import Image
 
+import cwda
 from cwda import progress
+from tests.test_doors import CALLS, NOT_CALLED, OF_A_MODEL, WEIGHTS, functions, module, public
 
 #: Two nested loops and a download, with a note, a log record and a warning while they run.
 LONG_WORK = """
@@ -139,3 +146,82 @@ def test_bars_that_are_hidden_outside_stay_hidden_inside():
     with progress.showing(False), progress.showing(True):
         assert not progress._SHOWN.get()
     assert progress._SHOWN.get()
+
+
+class Bar:
+    """Takes the place of a bar, and keeps what it was told."""
+
+    opened: ClassVar[list[tuple[str, float | None]]] = []
+
+    def __init__(self, *, desc, total, **options):
+        self.opened.append((desc, total))
+        self.total, self.n = total, 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass
+
+    def update(self, steps):
+        self.n += steps
+
+    def set_description(self, text, refresh):
+        pass
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """The titles of the bars that are opened, with the number of their steps."""
+    monkeypatch.setattr(Bar, "opened", [])
+    monkeypatch.setattr(progress, "_is_watched", lambda: True)
+    monkeypatch.setattr(progress, "_has_room", lambda: True)
+    monkeypatch.setattr(progress, "_bar_type", lambda: Bar)
+    return Bar.opened
+
+
+#: What functions of a model need before they take long.
+MORE = {"scoring.collect": {"data": torch.zeros(2, 8, 9, 9), "needs": "activations"}}
+
+#: How functions end that were given no time for their work.
+STOPPED = {"study.run_study": cwda.CwdaError}
+
+#: Functions that take `progress` by their name, and what they are called with.
+WITH_A_BAR = [
+    name for name in functions() if "progress" in inspect.signature(public(name)).parameters
+]
+
+
+@pytest.mark.parametrize("name", [name for name in WITH_A_BAR if name not in NOT_CALLED])
+def test_what_takes_progress_opens_a_bar(name, opened, monkeypatch, tmp_path):
+    """One with a title and a number of steps, from which the time that is left follows."""
+    if name in OF_A_MODEL:
+        args, options = (module(), *OF_A_MODEL[name](tmp_path)), MORE.get(name, {})
+    else:
+        args, options = CALLS[name]()
+    for shown in (True, False):
+        folder = tmp_path / str(shown)
+        folder.mkdir()
+        monkeypatch.chdir(folder)
+        opened.clear()
+        with contextlib.suppress(STOPPED.get(name, ())):
+            public(name)(*args, **options, progress=shown)
+        assert bool(opened) == shown
+        assert all(what and total for what, total in opened)
+
+
+def test_few_functions_with_progress_are_called_elsewhere():
+    assert {*WITH_A_BAR} & {*NOT_CALLED} == {"experiment.run_experiment"}
+
+
+def test_what_reads_files_opens_a_bar(opened, tmp_path):
+    torch.save(WEIGHTS, tmp_path / "net.pth")
+    cwda.load(tmp_path / "net.pth")
+    assert opened == [("reading net.pth", (tmp_path / "net.pth").stat().st_size)]
+    opened.clear()
+    for part in ("train", "test"):
+        folder = tmp_path / "images" / part / "cats"
+        folder.mkdir(parents=True)
+        Image.new("RGB", (8, 8)).save(folder / "cat.png")
+    cwda.read_images(tmp_path / "images")
+    assert opened == [("reading images", 1)] * 2

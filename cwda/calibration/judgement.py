@@ -14,6 +14,7 @@ from cwda.calibration.blocks import Case, Tally
 from cwda.calibration.designs import DESIGNS, Size
 from cwda.calibration.procedure import ALPHA, Procedure
 from cwda.calibration.procedures import PROCEDURES
+from cwda.numerics.proportions import clopper_pearson_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,10 +64,8 @@ class Rate:
 def rates(tallies: Mapping[Case, Tally]) -> list[Rate]:
     """The rates of all cases, in the order of procedures, designs and sizes.
 
-    The intervals are Clopper and Pearson's (1934), by statsmodels.
+    The intervals are Clopper and Pearson's (1934).
     """
-    from statsmodels.stats.proportion import proportion_confint
-
     places = {name: place for place, name in enumerate((*PROCEDURES, *DESIGNS))}
     counted = [
         (case, tallies[case], measure, happened, defined)
@@ -74,7 +73,7 @@ def rates(tallies: Mapping[Case, Tally]) -> list[Rate]:
         for measure, (happened, defined) in tallies[case].counts.items()
     ]
     happened, defined = (np.array([entry[i] for entry in counted], dtype=float) for i in (3, 4))
-    low, high = proportion_confint(happened, defined, alpha=1 - LEVEL, method="beta")
+    low, high = clopper_pearson_interval(happened, defined, LEVEL)
     return [
         _rate(*entry, float(low[place]), float(high[place])) for place, entry in enumerate(counted)
     ]

@@ -100,7 +100,7 @@ def _measure_each(
     """
     from cwda.cli.screen.show import title
 
-    tables = []
+    results = []
     for network in sources.load():
         try:
             result = measure(network)
@@ -110,6 +110,6 @@ def _measure_each(
         title(network, screen)
         show(result, screen)
         screen.line()
-        tables.append(result.table)
-    output.write(tables)
+        results.append(result)
+    output.write(result.table for result in results)
     sources.finish()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,19 +59,24 @@ class Outputs:
         silent = is_quiet() or len(files) < len(self.paths)
         return Screen(silent=silent, patient=bool(files), summary=summary)
 
-    def write(self, tables: Sequence[pd.DataFrame]) -> None:
+    def write(self, tables: Iterable[pd.DataFrame]) -> None:
         """Write the tables of several networks as one: files first, then standard output.
+
+        Tables that come from a generator are not made where none is written.
 
         Raises
         ------
         CwdaError
             If one cannot be written.
         """
+        if not self.paths:
+            return
         import pandas as pd
 
-        if not self.paths or not tables:
+        made = list(tables)
+        if not made:
             return
-        whole = pd.concat(tables, ignore_index=True)
+        whole = pd.concat(made, ignore_index=True)
         for path in dict.fromkeys(self.paths):
             if path != STANDARD_OUTPUT:
                 write_table(whole, path)

@@ -154,14 +154,15 @@ def global_pruning(
             fits,
             {
                 (name, ratio): _selection(network, scored, place, ratio, normalise)
-                for place, name in enumerate(names)
+                for place, name in steps([*enumerate(names)], "ranking")
                 for ratio in ratios
             },
         )
-        predicted: dict[tuple[str, Rung], _Prediction | None] = {}
-        for rung in steps(ladder, "predicting"):
-            layers = _as_known(inputs, rung)
-            predicted |= {(name, rung): _predict(inputs, name, layers) for name in names}
+        known = {rung: _as_known(inputs, rung) for rung in ladder}
+        predicted = {
+            (name, rung): _predict(inputs, name, known[rung])
+            for name, rung in steps([*itertools.product(names, ladder)], "predicting")
+        }
     rows = itertools.chain.from_iterable(
         _rows(inputs, name, rung, predicted[name, rung]) for name in names for rung in ladder
     )

@@ -14,8 +14,12 @@ from typing import BinaryIO, cast
 
 from cwda.containers.archives import Archive
 from cwda.errors import UnreadableError
+from cwda.progress import counter
 
 __all__ = ["MappedFile", "map_file", "sha256"]
+
+#: Bytes that are read at once.
+_PIECE = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,5 +90,12 @@ def map_file(path: Path) -> MappedFile:
 
 def sha256(path: Path) -> str:
     """SHA-256 of a file, read in pieces."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    digest = hashlib.sha256()
+    with (
+        path.open("rb") as file,
+        counter(f"reading {path.name}", os.fstat(file.fileno()).st_size, unit="B") as count,
+    ):
+        while piece := file.read(_PIECE):
+            digest.update(piece)
+            count.advance(len(piece))
+    return digest.hexdigest()

@@ -19,13 +19,14 @@ from cwda.coupling.propagation import Propagation
 from cwda.coupling.verification import require_same_outputs, survivors
 from cwda.errors import TracingError
 from cwda.loading.sources import model_of
+from cwda.progress import showing
 from cwda.tracing.cost import Example, count, example_input, one_image
 from cwda.tracing.graph import duplicate, evaluation_mode, reproducible, trace
 
 __all__ = ["as_coupling", "couple"]
 
 
-def couple(model: nn.Module | str | Path, example: Example) -> Coupling:
+def couple(model: nn.Module | str | Path, example: Example, *, progress: bool = True) -> Coupling:
     """Find the filters of a model that must be pruned together.
 
     What the rules find is tried: channels are masked, and those that some layer does not read
@@ -39,6 +40,8 @@ def couple(model: nn.Module | str | Path, example: Example) -> Coupling:
     example : Tensor or sequence of int
         An input or its shape, batch first; only sizes matter. One image is followed, or the whole
         batch where the network does something else with it.
+    progress : bool
+        Show a bar while it takes long.
 
     Returns
     -------
@@ -51,6 +54,11 @@ def couple(model: nn.Module | str | Path, example: Example) -> Coupling:
         If the graph cannot be traced, or the model does not take the example.
     """
     model = model_of(model)
+    with showing(progress):
+        return _coupling(model, example)
+
+
+def _coupling(model: nn.Module, example: Example) -> Coupling:
     batch = example_input(model, example)
     twin = duplicate(model)
     image, graph = _followed(twin, batch)

@@ -21,6 +21,7 @@ from cwda.coupling.layers import Layers, applied
 from cwda.coupling.padding import Paddings
 from cwda.coupling.rules import RULES, Call, Numbers, leaves
 from cwda.coupling.sizes import Sizes
+from cwda.progress import Counter, counter
 from cwda.tracing.operations import (
     ADDITIVE,
     DIVIDING,
@@ -72,6 +73,7 @@ class Propagation(fx.Interpreter):
         self.refused: dict[str, str] = {}
         self.sizes = Sizes(self.channels)
         self._numbers: dict[fx.Node, Numbers] = {}
+        self._done = Counter()
         self._columns: dict[fx.Node, tuple[str, ...]] = {}
         self._mixed: set[fx.Node] = set()  # made of the columns of weights
         tensors = [*model.named_parameters(), *model.named_buffers()]
@@ -79,7 +81,8 @@ class Propagation(fx.Interpreter):
 
     def follow(self, image: Tensor) -> None:
         """Run the graph on an example."""
-        self.run(image)
+        with counter("following channels", len(self.graph.nodes)) as self._done:
+            self.run(image)
         for n in self.graph.nodes:
             if n.op == "get_attr":
                 name = self._canonical(str(n.target))
@@ -89,6 +92,7 @@ class Propagation(fx.Interpreter):
 
     def run_node(self, n: fx.Node) -> Any:
         """Compute one node, and the numbers of its result."""
+        self._done.advance()
         self._numbers = {each: self._numbers[each] for each in self.env if each in self._numbers}
         versions = {each: _versions(value) for each, value in self.env.items()}
         if n.op == "call_function" and n.all_input_nodes:

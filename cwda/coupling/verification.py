@@ -18,6 +18,7 @@ from torch.utils._pytree import tree_leaves
 
 from cwda.coupling.places import Marks, Read, Slot
 from cwda.errors import TracingError
+from cwda.progress import steps
 from cwda.tracing.graph import evaluation_mode, reproducible
 
 __all__ = [
@@ -116,21 +117,24 @@ def survivors(
     generator = np.random.default_rng(0)
     halves = generator.permutation(n_channels) % 2 == 0
     inputs = [image, random_like(image)]
-    for attempt, x in enumerate(inputs):
-        if attempt:
+    trials = [(attempt, half) for attempt in range(len(inputs)) for half in (halves, ~halves)]
+    scrambled = False
+    for attempt, half in steps(trials, "trying masks"):
+        x = inputs[attempt]
+        if attempt and not scrambled:
             scramble(model)
+            scrambled = True
             if not _finite(graph, x):
                 break  # other weights may lead out of the domain of an operation
-        for half in (halves, ~halves):
-            for _ in range(_ROUNDS):
-                with _zeroed(places_to_zero(model, slots, free & half)):
-                    lively = alive(graph, x, reads, free & half)
-                readers.update(lively)
-                free[list(lively)] = False
-                if not lively:
-                    break
-            else:
-                readers.update(dict.fromkeys(np.flatnonzero(free & half).tolist(), "another layer"))
+        for _ in range(_ROUNDS):
+            with _zeroed(places_to_zero(model, slots, free & half)):
+                lively = alive(graph, x, reads, free & half)
+            readers.update(lively)
+            free[list(lively)] = False
+            if not lively:
+                break
+        else:
+            readers.update(dict.fromkeys(np.flatnonzero(free & half).tolist(), "another layer"))
     return readers
 
 

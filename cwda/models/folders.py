@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from cwda.errors import DataError
+from cwda.progress import steps
 
 __all__ = ["read_folders"]
 
@@ -68,7 +69,7 @@ def _read(files: list[tuple[Path, int]], size: int | None) -> tuple[Tensor, Tens
     """Decode all files before complaining, so that one message tells of all damage."""
     images: list[Tensor] = []
     damaged: list[str] = []
-    for file, _ in files:
+    for file, _ in steps(files, "reading images"):
         try:
             images.append(_decode(file, size))
         except (OSError, ValueError, SyntaxError) as error:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-__all__ = ["binomial_quantile", "wilson_interval"]
+__all__ = ["binomial_quantile", "clopper_pearson_interval", "wilson_interval"]
 
 Array = npt.NDArray[np.float64]
 
@@ -18,7 +18,7 @@ def wilson_interval(successes: int, trials: int, level: float = 0.95) -> tuple[f
 
     The p with |successes / trials - p| <= z sqrt(p (1 - p) / trials). As
     `statsmodels.stats.proportion.proportion_confint`, whose module takes a second to import: this
-    one is for tables that a terminal waits for.
+    one is for tables that a terminal waits for, as is `clopper_pearson_interval`.
 
     Parameters
     ----------
@@ -47,6 +47,36 @@ def wilson_interval(successes: int, trials: int, level: float = 0.95) -> tuple[f
     # Exactly 0 and 1 at the ends, where rounding would leave a remainder.
     low = (centre - radius) / scale if successes else 0.0
     return low, (centre + radius) / scale if successes < trials else 1.0
+
+
+def clopper_pearson_interval(successes: Array, trials: Array, level: float) -> tuple[Array, Array]:
+    """Clopper and Pearson's exact limits of binomial proportions.
+
+    The p of which as many successes, or more (fewer), have the probability (1 - level) / 2:
+    quantiles of Beta(s, t - s + 1) and Beta(s + 1, t - s).
+
+    Parameters
+    ----------
+    successes, trials : ndarray
+        Counts, 0 <= successes <= trials, trials at least 1.
+    level : float
+        Coverage, which it has at least.
+
+    References
+    ----------
+    Clopper and Pearson (1934), The use of confidence or fiducial limits illustrated in the case of
+    the binomial, Biometrika 26.
+
+    Examples
+    --------
+    >>> low, high = clopper_pearson_interval(np.array([19.0]), np.array([20.0]), 0.95)
+    >>> low.round(3).tolist(), high.round(3).tolist()
+    ([0.751], [0.999])
+    """
+    failures, tail = trials - successes, (1 - level) / 2
+    low = special.betaincinv(np.maximum(successes, 1), failures + 1, tail)
+    high = special.betaincinv(successes + 1, np.maximum(failures, 1), 1 - tail)
+    return np.where(successes > 0, low, 0.0), np.where(failures > 0, high, 1.0)
 
 
 def binomial_quantile(q: float, trials: Array, probability: Array) -> Array:

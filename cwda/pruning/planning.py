@@ -113,8 +113,8 @@ def make_plan(
     check_request(ratio, strategy, normalise)
     _check_options(measure, combine, minimum)
     model = model_of(model)
-    coupling = as_coupling(model, example)
     with showing(progress):
+        coupling = as_coupling(model, example)
         label, scores, reasons = _scores(
             model, coupling, criterion, label, data=data, batch_size=batch_size, device=device
         )

@@ -22,6 +22,7 @@ from cwda.coupling.places import Marks
 from cwda.coupling.verification import random_like, scramble
 from cwda.errors import CwdaError
 from cwda.loading.sources import model_of
+from cwda.progress import Counter, counter, showing
 from cwda.pruning.comparing import compare
 from cwda.pruning.cutting import cut
 from cwda.pruning.masks import Masks, masked
@@ -36,6 +37,9 @@ __all__ = ["TOLERANCE", "Removal", "remove"]
 
 #: Largest difference of masked and slim outputs, relative to the largest output.
 TOLERANCE = 1e-5
+
+#: Cutting, two proofs, and a look at training mode.
+_STAGES = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +107,8 @@ def remove(
     model: nn.Module | str | Path,
     plan: Plan,
     example: Example | Coupling,
+    *,
+    progress: bool = True,
 ) -> Removal:
     """Remove what a plan prunes from a copy of a model.
 
@@ -114,6 +120,8 @@ def remove(
         Made by `make_plan` for this model.
     example : Tensor, sequence of int, or Coupling
         An input of the model or its shape, or what `couple(model, example)` gave.
+    progress : bool
+        Show a bar while it takes long.
 
     Returns
     -------
@@ -135,20 +143,35 @@ def remove(
     """
     model = model_of(model)
     require_plan(plan)
-    coupling = as_coupling(model, example)
+    with showing(progress):
+        coupling = as_coupling(model, example)
+        with counter("removing filters", _STAGES) as done:
+            slim, difference = _removed(model, plan, coupling, done)
+            image = example_input(model, coupling.example)
+            _look_at_training(model, slim, image)
+            done.advance()
+    return Removal(slim, model, plan, coupling.cost, count(slim, image), difference)
+
+
+def _removed(
+    model: nn.Module, plan: Plan, coupling: Coupling, done: Counter
+) -> tuple[nn.Module, float]:
+    """The slim network, and how far its outputs are from those of the masked one."""
     marked = coupling.channels(plan.pruned)
     _require_channels_left(coupling, marked)
     twin = masked(model, plan, coupling)
     slim = _slim(duplicate(model), coupling, marked)
+    done.advance()
     image = example_input(model, coupling.example)
     difference = _proved(coupling, twin, slim, image, marked)
+    done.advance()
     # Weights that are 0, such as the scales at the end of new residual branches, prove nothing.
     others = duplicate(model)
     scramble(others)
     with Masks(duplicate(others), plan, coupling) as masks:
         _proved(coupling, masks.model, _slim(others, coupling, marked), image, marked)
-    _look_at_training(model, slim, image)
-    return Removal(slim, model, plan, coupling.cost, count(slim, image), difference)
+    done.advance()
+    return slim, difference
 
 
 def _look_at_training(model: nn.Module, slim: nn.Module, image: Tensor) -> None:

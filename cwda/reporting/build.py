@@ -6,7 +6,7 @@ import datetime
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -19,13 +19,14 @@ from cwda.errors import CwdaError
 from cwda.files import require_writable, whole_file
 from cwda.formatting import many
 from cwda.loading.sources import Source
-from cwda.progress import showing, steps
+from cwda.progress import Counter, counter, showing
 from cwda.reporting.blocks import Block, Name
 from cwda.reporting.chapter import Chapter, ChapterSeries, Report
 from cwda.reporting.chapters import CHAPTERS
 from cwda.reporting.document import Document, Fact
 from cwda.reporting.subject import Subject
 from cwda.reporting.typesetting import html_bytes, pdf_bytes
+from cwda.sharing import sharing
 from cwda.typing import Device
 
 __all__ = ["FORMATS", "epochs_of", "report"]
@@ -108,22 +109,24 @@ def report(
     require_writable(path, tuple(FORMATS))
     choose([paper], get_args(Paper), "paper")
     chapters = _require_chapters(chapters)
-    with showing(progress):
+    with showing(progress), sharing():
         if not isinstance(source, CheckResult):
             source = check(source, level=level, margins=margins, device=device)
         content = _content(source, detail, trajectory, device)
-        document = Document(
-            title=_title(content),
-            subtitle="Do its convolution weights follow the Convolution Weight Distribution "
-            "Assumption, and what does that imply for pruning?",
-            facts=list(_facts(content, source.level, str(command))),
-            blocks=_blocks(content, chapters),
-            paper=paper,
-            date=str(datetime.date.today() if date is None else date),
-        )
-        with whole_file(path) as unfinished:
-            for make in steps([FORMATS[path.suffix]], "typesetting"):
-                unfinished.write_bytes(make(document))
+        own = [one for chapter in chapters for one in chapter.of(content)]
+        with counter("writing the report", len(own) + 1) as done:
+            document = Document(
+                title=_title(content),
+                subtitle="Do its convolution weights follow the Convolution Weight Distribution "
+                "Assumption, and what does that imply for pruning?",
+                facts=list(_facts(content, source.level, str(command))),
+                blocks=list(_blocks(content, own, done)),
+                paper=paper,
+                date=str(datetime.date.today() if date is None else date),
+            )
+            done.update(len(own), len(own) + 1, "typesetting the report")
+            with whole_file(path) as unfinished:
+                unfinished.write_bytes(FORMATS[path.suffix](document))
     return path
 
 
@@ -181,9 +184,10 @@ def _versions() -> str:
     return ", ".join(parts)
 
 
-def _blocks(report: Report, chapters: Iterable[Chapter | ChapterSeries]) -> list[Block]:
-    own = [one for chapter in chapters for one in chapter.of(report)]
-    return [block for chapter in steps(own, "writing chapters") for block in chapter.write(report)]
+def _blocks(report: Report, chapters: Sequence[Chapter], done: Counter) -> Iterator[Block]:
+    for place, chapter in enumerate(chapters):
+        done.update(place, len(chapters) + 1, f"writing {chapter.title!r}")
+        yield from chapter.write(report)
 
 
 def epochs_of(names: Sequence[str]) -> list[float]:

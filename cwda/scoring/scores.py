@@ -23,6 +23,7 @@ from cwda.scoring.filters import Filters
 from cwda.scoring.preparation import prepare
 from cwda.scoring.registry import Criteria, Criterion, resolve
 from cwda.scoring.statistics.collected import Collected, LayerStatistics
+from cwda.sharing import shared
 from cwda.typing import Device
 
 if TYPE_CHECKING:
@@ -62,6 +63,19 @@ def score_layer(
     statistics: LayerStatistics | None = None,
 ) -> LayerScores:
     """The scores of one layer, with a reason in place of those that do not exist."""
+    if statistics is not None:
+        return _score_layer(layer, criteria, device, statistics)
+    return shared(
+        (score_layer, layer, *criteria, device), lambda: _score_layer(layer, criteria, device, None)
+    )
+
+
+def _score_layer(
+    layer: ConvLayer,
+    criteria: Sequence[Criterion],
+    device: Device,
+    statistics: LayerStatistics | None,
+) -> LayerScores:
     placement = Placement(device, f"layer {layer.name}")
     spaces: dict[torch.device, Filters] = {}
 

@@ -26,6 +26,7 @@ from cwda.loading.sources import Source, layer_of
 from cwda.numerics.device import Placement, resolve_device
 from cwda.numerics.pairs.sums import KernelSums
 from cwda.numerics.spread import NORMAL_IQR
+from cwda.sharing import shared
 from cwda.theory.moments import NormMoments, norm_moments
 from cwda.typing import Device
 
@@ -282,6 +283,10 @@ def fit_or_reason(layer: ConvLayer, *, device: Device = "auto") -> tuple[FittedL
     (None, 'all weights are equal')
     """
     resolve_device(device)  # that there is no such device is not the layer's fault
+    return shared((fit_or_reason, layer, device), lambda: _fit_or_reason(layer, device))
+
+
+def _fit_or_reason(layer: ConvLayer, device: Device) -> tuple[FittedLayer | None, str]:
     try:
         return fit_layer(layer, device=device), ""
     except CannotFit as error:

@@ -1,5 +1,6 @@
 """How a command ends: closed pipes, full disks, Ctrl-C, missing characters."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -92,3 +93,9 @@ def test_whatever_the_work_raises_ends_it_in_one_line(monkeypatch, error, code, 
     assert result.exit_code == code
     assert result.stderr.startswith(words)
     assert result.stderr.count("\n") <= 1
+
+
+def test_only_a_process_of_its_own_collects_less_often():
+    before = gc.get_threshold(), gc.get_freeze_count()
+    assert CliRunner().invoke(group, ["models"]).exit_code == 0
+    assert (gc.get_threshold(), gc.get_freeze_count()) == before

@@ -1,4 +1,4 @@
-"""Wilson's interval against statsmodels."""
+"""Intervals of proportions against statsmodels."""
 
 import math
 
@@ -7,7 +7,11 @@ import pytest
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
-from cwda.numerics.proportions import binomial_quantile, wilson_interval
+from cwda.numerics.proportions import (
+    binomial_quantile,
+    clopper_pearson_interval,
+    wilson_interval,
+)
 
 
 @pytest.mark.parametrize(
@@ -16,6 +20,15 @@ from cwda.numerics.proportions import binomial_quantile, wilson_interval
 def test_wilson_is_that_of_statsmodels(successes, trials, level):
     expected = proportion_confint(successes, trials, alpha=1 - level, method="wilson")
     assert wilson_interval(successes, trials, level) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("level", [0.9, 0.95])
+def test_clopper_pearson_is_that_of_statsmodels(level):
+    trials = np.repeat([1.0, 20.0, 400.0, 5000.0], 5)
+    successes = np.round(trials * np.tile([0.0, 0.05, 0.5, 0.97, 1.0], 4))
+    expected = proportion_confint(successes, trials, alpha=1 - level, method="beta")
+    limits = clopper_pearson_interval(successes, trials, level)
+    np.testing.assert_allclose(limits, expected, rtol=1e-12)
 
 
 def test_no_trial_has_no_interval():

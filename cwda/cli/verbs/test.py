@@ -88,7 +88,7 @@ def test(
 
     result = check(sources.load(), conditions, margins=dict(margins), level=level, device=device)
     show(result, output.screen(summary))
-    output.write([result.table])
+    output.write(one.table for one in [result])
     if report:
         from cwda.reporting import report as write
 

@@ -183,8 +183,8 @@ def experiment(
         note(f"what is done is in {folder}; rerun the same command to resume")
         raise
     show_experiment(result, output.screen())
-    output.write([result.table])
-    Outputs((pairs,) if pairs else ()).write([result.pairs])
+    output.write(one.table for one in [result])
+    Outputs((pairs,) if pairs else ()).write(one.pairs for one in [result])
     if figure:
         _draw(result, figure, strategies)
 
