@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import inspect
 import logging
+import os
 import shlex
 import textwrap
 import warnings
@@ -42,6 +43,9 @@ class _Ending:
     def main(self, args: Any = None, *others: Any, **kwargs: Any) -> Any:
         alone = args is None  # the words are those of the process: nothing else runs in it
         if alone:
+            # Threads of torch that wait for their next task by spinning take the cores from
+            # compiled loops. Its library reads this when it is loaded, which comes later.
+            os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
             # Imports and figures make a million objects, few of which ever die: looking for
             # cycles among them as often as Python does by default is a fifth of a short run.
             gc.set_threshold(_OBJECTS)

@@ -80,19 +80,24 @@ def worth_compiling(shape: torch.Size, device: torch.device) -> bool:
 def chunks(
     blocks: Tensor, scale: float, device: torch.device, *, raw: bool, tiled: bool
 ) -> Iterator[Chunk]:
-    """The filters, n x N x k^2, divided by `scale`, some channels at a time."""
+    """The filters, n x N x k^2, divided by `scale`, some channels at a time.
+
+    A chunk lasts until the next is asked for, since both may share their memory.
+    """
     n, channels, positions = blocks.shape
     numbers = NUMBERS if device.type == "cpu" else NUMBERS_ELSEWHERE
     size = max(1, numbers // (n * positions))
     centre = None
     if worth_compiling(blocks.shape, device):
         centre = compiled("centring", "centre")
+    if centre is not None:
+        buffers = _Buffers(n, min(size, channels), positions, raw=raw, tiled=tiled)
     for first in range(0, channels, size):
         part = blocks[:, first : first + size]
         if centre is None:
             yield _chunk(part, scale, device, first, raw)
         else:
-            yield _compiled_chunk(part, scale, first, raw, tiled, centre)
+            yield buffers.fill(part, scale, first, centre)
 
 
 def _chunk(part: Tensor, scale: float, device: torch.device, first: int, raw: bool) -> Chunk:
@@ -113,32 +118,39 @@ def _chunk(part: Tensor, scale: float, device: torch.device, first: int, raw: bo
     return Chunk(first, channels, positions, z, mean, u, weighted, kept, energy, v)
 
 
-def _compiled_chunk(
-    part: Tensor, scale: float, first: int, raw: bool, tiled: bool, centre: Callable[..., None]
-) -> Chunk:
-    from cwda.numerics.compiled.block_squares import WIDTH
+class _Buffers:
+    """Memory for one chunk that is centred by compiled code, used again for the next."""
 
-    n, channels, positions = part.shape
-    m = channels * positions
-    z = torch.empty((n, m), dtype=torch.float64)
-    z.view(part.shape).copy_(part)
-    mean, energy, v = z.new_empty(m), z.new_empty(n, channels), z.new_empty(n, channels)
-    u, weighted = z.new_empty(n, m), z.new_empty(n, m)
-    squares = z.new_empty(n if raw else 0, m)
-    count = -(-n // WIDTH) if tiled else 0
-    tiles = z.new_empty(count, m, WIDTH)
-    if tiled:
-        tiles[-1].zero_()  # beyond the last filter there are zeros
-    outputs = [each.numpy() for each in (mean, u, weighted, squares, energy, v, tiles)]
+    def __init__(self, n: int, channels: int, positions: int, *, raw: bool, tiled: bool) -> None:
+        from cwda.numerics.compiled.block_squares import WIDTH
 
-    together = -(-_TOGETHER // positions)
+        self.raw, self.tiled, self._width = raw, tiled, WIDTH
+        size = n * channels * positions
+        self._wide = torch.empty(4 if raw else 3, size, dtype=torch.float64)
+        padded = -(-n // WIDTH) * WIDTH * channels * positions if tiled else 0
+        self._tiles = torch.empty(padded, dtype=torch.float64)
 
-    def share(start: int) -> None:
-        stop = min(start + together, channels)
-        centre(z.numpy(), scale, positions, start, stop, *outputs)
+    def fill(self, part: Tensor, scale: float, first: int, centre: Callable[..., None]) -> Chunk:
+        """The chunk of these channels; it lasts until the next."""
+        n, channels, positions = part.shape
+        m = channels * positions
+        z, u, weighted, *raw = (row[: n * m].view(n, m) for row in self._wide)
+        mean, energy, v = z.new_empty(m), z.new_empty(n, channels), z.new_empty(n, channels)
+        squares = raw[0] if raw else z.new_empty(0, m)
+        count = -(-n // self._width) if self.tiled else 0
+        tiles = self._tiles[: count * m * self._width].view(count, m, self._width)
+        if count:
+            tiles[-1].zero_()  # beyond the last filter there are zeros
+        z.view(part.shape).copy_(part)
+        outputs = [each.numpy() for each in (mean, u, weighted, squares, energy, v, tiles)]
+        together = -(-_TOGETHER // positions)
 
-    in_threads(share, range(0, channels, together))
-    kept = squares if raw else None
-    return Chunk(
-        first, channels, positions, z, mean, u, weighted, kept, energy, v, tiles if tiled else None
-    )
+        def share(start: int) -> None:
+            stop = min(start + together, channels)
+            centre(z.numpy(), scale, positions, start, stop, *outputs)
+
+        in_threads(share, range(0, channels, together))
+        return Chunk(
+            first, channels, positions, z, mean, u, weighted,
+            squares if self.raw else None, energy, v, tiles if self.tiled else None,
+        )  # fmt: skip
