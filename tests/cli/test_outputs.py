@@ -101,17 +101,21 @@ def heard(monkeypatch):
             def advance(self, steps=1):
                 record[2] += steps
 
+            def update(self, done, total, what=None):
+                record[1:] = total, done
+
         yield Count()
 
     heard = []
     monkeypatch.setattr(progress, "counter", counter)
+    monkeypatch.setattr("cwda.theory.prediction.counter", counter)
     return heard
 
 
 def test_long_work_says_how_far_it_is(heard):
     net = cwda.load("resnet20-cifar10").select("layer3.2.*")
     cwda.theory.simulate(net, ["l1", "l2"], rungs="block", draws=40)
-    assert heard == [["predicting", 2, 2]]
+    assert heard == [["predicting", net.n_weights, net.n_weights]]
     cwda.check(net, ["mean"])
     assert ["testing resnet20-cifar10", 2, 2] in heard
     heard.clear()
