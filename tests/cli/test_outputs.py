@@ -120,7 +120,12 @@ def test_long_work_says_how_far_it_is(heard):
     assert ["testing resnet20-cifar10", 2, 2] in heard
     heard.clear()
     cwda.global_pruning(net, ["l1"], ratios=0.5)
-    assert [what for what, _, _ in heard] == ["scoring filters", "fitting", "predicting"]
+    assert [what for what, _, _ in heard] == [
+        "scoring filters",
+        "fitting",
+        "ranking",
+        "predicting",
+    ]
     assert all(total == done for _, total, done in heard)
 
 
