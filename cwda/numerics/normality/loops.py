@@ -10,9 +10,9 @@ from cwda.numerics.compiled.compiler import compiled
 
 __all__ = ["FEWEST", "loops_for"]
 
-#: Weights of a layer from which on compiled loops repay the import of numba. The largest
-#: layer of a ResNet for CIFAR-10 has 36,864: such networks do without numba.
-FEWEST = 1 << 16
+#: Weights of a layer from which on compiled loops are used: loading them takes half a second per
+#: process, which networks of smaller layers do not repay.
+FEWEST = 1 << 19
 
 
 def loops_for(

@@ -17,8 +17,9 @@ __all__ = ["Chunk", "chunks", "worth_compiling"]
 #: the layers where that matters. On a GPU every call costs.
 NUMBERS, NUMBERS_ELSEWHERE = 1 << 19, 1 << 24
 
-#: Multiplications n^2 d from which on a layer is worth loading compiled code, .2 seconds.
-WORTH_COMPILED = 1 << 26
+#: Multiplications n^2 d from which on compiled code is used: loading it takes half a second per
+#: process, which networks of smaller layers do not repay.
+WORTH_COMPILED = 1 << 28
 
 #: Columns that one thread centres at a time: long enough for loops over them.
 _TOGETHER = 256
