@@ -39,6 +39,9 @@ FEWEST_FILTERS = 8
 #: half a gibibyte each there. Wide layers of large networks have more, with as many weights each.
 MOST_FILTERS = 8192
 
+#: Filters from which on the cubes of a matrix take long.
+WIDE = 1024
+
 #: Jackknives keep some hundred numbers a filter.
 MOST_FILTERS_AT_ALL = 200_000
 
@@ -207,8 +210,8 @@ class Workspace:
         return kernel_sums(present, self._factors() if self._tests else {}, cubes=self._tests)
 
     def _factors(self) -> dict[str, Tensor]:
-        """F of the kernels F F', where they have fewer columns than filters."""
-        if self.layer.dim >= self.layer.n_filters:
+        """F of the kernels F F', where they have so few columns that it saves much time."""
+        if self.layer.n_filters < WIDE or 2 * self.layer.dim > self.layer.n_filters:
             return {}
         mean = self.filters.double() / self.scale
         variance = mean.square()

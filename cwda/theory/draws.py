@@ -31,8 +31,9 @@ class Normals:
     """Standard normal numbers for the draws of one layer.
 
     They depend on the seed, the name of the layer and the number of the draw, and on nothing
-    else: all rungs share them, so that what rungs differ in is their models. On the CPU
-    they do not depend on memory and the number of threads either. A GPU has numbers of its own.
+    else: all rungs share them, which takes part of the chance out of what neighbouring rungs
+    differ in. On the CPU they do not depend on memory and the number of threads either. A GPU has
+    numbers of its own.
 
     Parameters
     ----------

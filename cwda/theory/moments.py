@@ -54,7 +54,8 @@ def expected_spearman(rho: float, n: int) -> float:
     """
     require_between(rho, -1, 1, "rho, a correlation,", inclusive=True)
     require_count(n, 2, "n, the number of filters,")
-    return 6 / (math.pi * (n + 1)) * (math.asin(rho) + (n - 2) * math.asin(rho / 2))
+    expected = 6 / (math.pi * (n + 1)) * (math.asin(rho) + (n - 2) * math.asin(rho / 2))
+    return min(max(expected, -1.0), 1.0)  # rounding may pass the ends
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ def simulate(
         Where to fit and draw, in float64.
     seed : int
         Seed of the draws, which depend on it, the name of the layer and the kind of device. All
-        rungs share them, so that their predictions differ by their models and not by chance.
+        rungs share them, which takes part of the chance out of their differences.
     progress : bool
         Show a bar while it takes long.
 

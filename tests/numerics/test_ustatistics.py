@@ -73,6 +73,25 @@ def test_equals_the_formulas_by_loops(name, mean):
     np.testing.assert_allclose(got, [z, p, effect, low, high], rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("giant", [1.0, 30.0, 1e3, 1e6])
+def test_cubes_by_factors_are_those_of_the_matrix(giant):
+    """One filter much larger than the others: terms of its sixth power cancel."""
+    rng = np.random.default_rng(47)
+    factor = rng.standard_normal((300, 20))
+    factor[7] *= giant
+    gram = factor @ factor.T
+    np.fill_diagonal(gram, 0)
+    exact = gram.astype(np.longdouble)
+    exact = float(((exact @ exact) * exact).sum())
+    kernels, factors = {"mean": torch.from_numpy(gram)}, {"mean": torch.from_numpy(factor)}
+    for found in (kernel_sums(kernels), kernel_sums(kernels, factors)):
+        sums = found["mean"]
+        assert abs(sums.cubes - exact) <= 1e-10 * sums.squares**1.5
+        assert sums.squares == pytest.approx((gram**2).sum(), rel=1e-12)
+        np.testing.assert_allclose(sums.rows, gram.sum(axis=1), rtol=1e-9, atol=1e-9 * giant)
+    assert np.isnan(kernel_sums(kernels, cubes=False)["mean"].cubes)
+
+
 def test_interval_contains_zero_exactly_when_the_statistic_is_below_t():
     t = stats.t.ppf(0.95, 23)
     for seed in range(40):

@@ -118,3 +118,8 @@ def test_expected_spearman_by_monte_carlo(rho, n):
 
 def test_perfect_correlation():
     assert expected_spearman(1.0, 10) == pytest.approx(1.0, abs=1e-15)
+
+
+def test_no_expected_coefficient_lies_beyond_one():
+    for n in (*range(2, 200), 512, 1024, 2048):
+        assert -1 <= expected_spearman(-1.0, n) <= expected_spearman(1.0, n) <= 1
