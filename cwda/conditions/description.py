@@ -21,7 +21,7 @@ from cwda.conditions.condition import Condition
 from cwda.conditions.layerwise import needs_of
 from cwda.conditions.register import CONDITIONS
 from cwda.conditions.workspace import Workspace
-from cwda.errors import CwdaError, WeightsError
+from cwda.errors import CwdaError, OutOfMemory, WeightsError
 from cwda.layers import ConvLayer
 from cwda.loading.sources import Source, layer_of, networks_of
 from cwda.numerics.device import Placement, resolve_device
@@ -237,13 +237,31 @@ def describe(
     with showing(progress):
         networks = networks_of(source)
         rows = tuple(
-            Placement(device, f"layer {layer.name}").run(
-                partial(_describe, network.name, layer, conditions)
-            )
+            _described(network.name, layer, conditions, device)
             for network in networks
             for layer in steps(network.layers, f"describing {network.name}")
         )
     return Description(rows, tuple(networks), level=math.nan)
+
+
+def _described(
+    network: str, layer: ConvLayer, conditions: Sequence[Condition], device: Device
+) -> LayerDescription:
+    """The row of a layer, also if memory runs out."""
+    try:
+        return Placement(device, f"layer {layer.name}").run(
+            partial(_describe, network, layer, conditions)
+        )
+    except OutOfMemory as error:
+        return LayerDescription(
+            network=network,
+            layer=layer.name,
+            n_filters=layer.n_filters,
+            dim=layer.dim,
+            n_weights=layer.n_weights,
+            effects={f"effect_{condition.name}": math.nan for condition in conditions},
+            reason=str(error),
+        )
 
 
 def _describe(

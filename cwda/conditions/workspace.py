@@ -6,6 +6,7 @@ import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -232,14 +233,32 @@ class Workspace:
         CwdaError
             If the condition did not say that it needs it, or this layer has none.
         """
-        kernel: Tensor | None = getattr(self.kernels, name, None)
+        known = get_args(KernelName)
+        if name not in known:
+            raise CwdaError(f"no kernel is called {name!r}{nearest(name, known)}")
+        kernel: Tensor | None = getattr(self.kernels, name)
         if kernel is None:
-            need = next(
-                (need for need, names in NEEDS.items() if name in names), "covariance kernel"
-            )
-            hint = f"; the condition must say needs={need!r}" if need not in self.needs else ""
-            raise CwdaError(f"there is no kernel {name!r} of {self.layer.name}{hint}")
+            need = next(need for need, names in NEEDS.items() if name in names)
+            if need not in self.needs:
+                raise CwdaError(
+                    f"there is no kernel {name!r} of {self.layer.name}; "
+                    f"the condition must say needs={need!r}"
+                )
+            raise CwdaError(f"{self.layer.name} has no kernel {name!r}: one channel or position")
         return kernel
+
+    @property
+    def total(self) -> float:
+        """Sum over i != j of the squared, U-centred Gram matrix of the scaled filters.
+
+        Raises
+        ------
+        CwdaError
+            If the condition did not say that it needs a kernel of U-centred matrices.
+        """
+        if self.kernels.total is None:
+            raise CwdaError("the condition must say needs='covariance kernel'")
+        return float(self.kernels.total)
 
     @cached_property
     def mean_energy(self) -> Denominator:
@@ -264,7 +283,8 @@ class Workspace:
         Parameters
         ----------
         kernel : str or Tensor
-            The name of one that the condition needs, or a matrix of its own.
+            The name of one that the condition needs, or a matrix of its own: of all pairs of
+            filters, float64, symmetric, with zero diagonal.
         constant : float
             c, the constant of the effect.
         centred : bool, optional
@@ -275,13 +295,14 @@ class Workspace:
         Raises
         ------
         CwdaError
-            If the condition did not say that it needs that kernel, or this layer has none.
+            If the condition did not say that it needs that kernel, or this layer has none, or a
+            matrix of its own is not of that kind.
         """
         if isinstance(kernel, str):
             self.kernel(kernel)
             sums, centred = self.sums[kernel], kernel in CENTRED
         else:
-            sums = kernel_sums({"": kernel})[""]
+            sums = kernel_sums({"": self._checked(kernel)})[""]
         inference = infer(
             sums, self.energy_product, constant, centred=bool(centred), alpha=self.alpha
         )
@@ -295,6 +316,18 @@ class Workspace:
             details=details,
         )
 
+    def _checked(self, kernel: Tensor) -> Tensor:
+        """A kernel matrix of a condition's own."""
+        n = self.layer.n_filters
+        if kernel.shape != (n, n) or kernel.dtype != torch.float64:
+            raise CwdaError(
+                f"a kernel of {self.layer.name} is a {n} x {n} matrix in float64, "
+                f"not {str(kernel.dtype).removeprefix('torch.')} of shape {tuple(kernel.shape)}"
+            )
+        if bool(kernel.diagonal().any()) or not torch.allclose(kernel, kernel.T, rtol=1e-9):
+            raise CwdaError("a kernel is a symmetric matrix with zero diagonal")
+        return kernel
+
     @cached_property
     def effective_dim(self) -> float:
         """d_eff = tr(Sigma)^2 / tr(Sigma^2); d under Sigma = sigma^2 I.
@@ -302,8 +335,8 @@ class Workspace:
         The trace's square is the mean of q_i q_j, that of Sigma^2 its U-statistic;
         NaN where the latter is not positive.
         """
-        n, total = self.layer.n_filters, float(self.kernel("total"))
-        trace_of_square = total / (n * (n - 3))
+        n = self.layer.n_filters
+        trace_of_square = self.total / (n * (n - 3))
         return self.energy_product.value / trace_of_square if trace_of_square > 0 else math.nan
 
     @cached_property

@@ -11,7 +11,7 @@ import torch
 from cwda.errors import CwdaError, OutOfMemory, reason_of
 from cwda.typing import Device
 
-__all__ = ["Placement", "is_out_of_memory", "resolve_device"]
+__all__ = ["Placement", "is_out_of_memory", "resolve_device", "within_memory"]
 
 T = TypeVar("T")
 
@@ -62,6 +62,33 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _MESSAGES)
 
 
+def within_memory(compute: Callable[[], T], device: Device) -> T:
+    """What `compute` returns.
+
+    Raises
+    ------
+    OutOfMemory
+        If memory runs out, however it is said.
+
+    Examples
+    --------
+    >>> within_memory(lambda: 2, "cpu")
+    2
+    """
+    try:
+        return compute()
+    except (RuntimeError, MemoryError, OutOfMemory) as error:
+        if not is_out_of_memory(error):
+            raise
+        if isinstance(error, OutOfMemory):
+            raise
+    # Outside the handler, so that the traceback no longer holds the tensors.
+    full = resolve_device(device)
+    if full.type == "cuda" and torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    raise OutOfMemory(f"out of memory on {full}; {_advice(full)}")
+
+
 class Placement:
     """Where one piece of work is computed: the CPU takes over what does not fit on a GPU.
 
@@ -108,18 +135,13 @@ class Placement:
             If memory runs out, and there is no other device to go to.
         """
         try:
-            return compute(self.device)
-        except (RuntimeError, MemoryError, OutOfMemory) as error:
-            if not is_out_of_memory(error):
+            return within_memory(lambda: compute(self.device), self.device)
+        except OutOfMemory:
+            if not self._gives_way:
                 raise
-            said = error if isinstance(error, OutOfMemory) else None
-        # Outside the handler, so that the traceback no longer holds the tensors.
-        full = self.device
-        if full.type == "cuda" and torch.cuda.is_available():
-            torch.cuda.empty_cache()
-        if not self._gives_way:
-            raise said or OutOfMemory(f"out of memory on {full}; {_advice(full)}")
-        _LOG.warning("%s: out of memory on %s; computed on the CPU instead", self._work, full)
+        _LOG.warning(
+            "%s: out of memory on %s; computed on the CPU instead", self._work, self.device
+        )
         self.device, self._gives_way = torch.device("cpu"), False
         return self.run(compute)
 

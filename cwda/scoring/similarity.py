@@ -12,9 +12,10 @@ from torch import Tensor
 from cwda.answers import Answer, column, common, spread
 from cwda.arguments import require_between, require_ratios
 from cwda.brief import brief
-from cwda.errors import SelectionError
+from cwda.errors import OutOfMemory, SelectionError
 from cwda.loading.sources import Source
 from cwda.models.batches import Data
+from cwda.numerics.device import Placement
 from cwda.numerics.ranking.overlap import lowest_count, lowest_overlap, rank_biased_overlap
 from cwda.numerics.ranking.rank_intervals import FEWEST_FOR_INTERVAL, spearman_interval
 from cwda.numerics.ranking.ranks import kendall, spearman
@@ -224,7 +225,7 @@ def similarity(
         rows = tuple(
             row
             for layer in score_network(network, resolved, device, statistics)
-            for row in _rows(network.name, layer, ratios, level)
+            for row in _rows(network.name, layer, ratios, level, device)
         )
     names = tuple(criterion.name for criterion in resolved)
     return SimilarityResult(rows, (network,), level=level, criteria=names)
@@ -235,7 +236,7 @@ def _overlap_name(ratio: float) -> str:
 
 
 def _rows(
-    network: str, scored: LayerScores, ratios: tuple[float, ...], level: float
+    network: str, scored: LayerScores, ratios: tuple[float, ...], level: float, device: Device
 ) -> Iterator[SimilarityRow]:
     """One row for each pair of criteria in one layer."""
     layer = scored.layer
@@ -244,9 +245,22 @@ def _rows(
         for parts in zip(scored.criteria, scored.values, scored.reasons, strict=True)
     ]
     usable = [i for i, problem in enumerate(problems) if not problem]
-    coefficients = _coefficients(scored.values[usable], level) if usable else {}
-    overlaps = _overlaps(scored.values[usable], ratios) if usable else {}
     remark = _remark(layer.n_filters, ratios)
+    coefficients: dict[str, Tensor] = {}
+    overlaps: dict[float, Tensor] = {}
+    if usable:
+        scores = scored.values[usable]
+        # Scores of a layer that did not fit on a GPU are on the CPU already, and stay there.
+        home = "cpu" if scores.device.type == "cpu" else device
+        try:
+            coefficients, overlaps = Placement(home, f"layer {layer.name}").run(
+                lambda place: (
+                    _coefficients(scores.to(place), level),
+                    _overlaps(scores.to(place), ratios),
+                )
+            )
+        except OutOfMemory as error:
+            remark = str(error)
     for a, b in itertools.combinations(range(len(scored.criteria)), 2):
         reasons = dict.fromkeys(problems[i] for i in (a, b) if problems[i])
         pair = None if reasons else (usable.index(a), usable.index(b))

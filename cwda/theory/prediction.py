@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from cwda.answers import Answer, column, common
 from cwda.arguments import choose, require_between
-from cwda.errors import CriterionError
+from cwda.errors import CriterionError, OutOfMemory
 from cwda.formatting import many
 from cwda.loading.sources import Source, network_of
+from cwda.numerics.device import within_memory
 from cwda.progress import Counter, counter, showing
 from cwda.theory.model import FittedLayer, fit_or_reason
 from cwda.theory.rungs import LADDER, Rungs, choose_rungs
@@ -154,7 +155,11 @@ def predict_layers(
             fitted, reason = fit_or_reason(layer, device=device)
             if fitted:
                 models = [rung(fitted) for rung in ladder]
-                forecasts = forecast(models, pairs, partial(_advance, bar, layer.n_weights))
+                advance = partial(_advance, bar, layer.n_weights)
+                try:
+                    forecasts = within_memory(partial(forecast, models, pairs, advance), device)
+                except OutOfMemory as error:
+                    forecasts, reason = nothing, str(error)
             else:
                 forecasts = nothing
             rows += [

@@ -92,6 +92,39 @@ def test_a_condition_has_the_kernels_that_it_names_and_no_others(add, net):
     assert all("the condition must say needs='variance kernel'" in reason for reason in reasons)
 
 
+def test_kernels_are_asked_for_by_their_names(add, net):
+    def misspelt(work):
+        work.kernel("varience")
+
+    def private(work):
+        work.kernel("__repr__")
+
+    def crooked(work):
+        return work.second_order(work.kernel("mean") + 1.0, 1.0, details={})
+
+    def small(work):
+        return work.second_order(torch.zeros(3, 3).double(), 1.0, details={})
+
+    def own(work):
+        return work.second_order(work.kernel("variance"), 1.0, centred=False, details={})
+
+    def named(work):
+        return work.second_order("variance", 1.0, details={})
+
+    conditions = [add(each, needs="variance kernel") for each in (own, named)]
+    conditions += [add(each) for each in (misspelt, private, crooked, small)]
+    rows = {row.condition: row for row in cwda.check(net.select("c0"), conditions)}
+    for name, reason in {
+        "misspelt": "no kernel is called 'varience'; did you mean 'variance'?",
+        "private": "no kernel is called '__repr__'",
+        "crooked": "a kernel is a symmetric matrix with zero diagonal",
+        "small": "matrix in float64, not float64 of shape (3, 3)",
+    }.items():
+        assert reason in rows[name].reason, rows[name].reason
+    assert rows["own"].pvalue == rows["named"].pvalue
+    assert rows["own"].effect_high == rows["named"].effect_high > 0
+
+
 def test_a_new_condition_is_tested_and_described_with_the_others(add, net):
     condition = add()
     result = cwda.check(net)

@@ -53,7 +53,8 @@ def fresh(monkeypatch, tiny):
     spec.loader.exec_module(module)
     monkeypatch.setitem(sys.modules, name, module)
     monkeypatch.setattr(compiler, "_READY", {})
-    monkeypatch.setattr(compiler, "_SAID", set())
+    monkeypatch.setattr(compiler, "_SAID", [])
+    monkeypatch.setattr(compiler, "_TRIED", set())
 
 
 @pytest.fixture
@@ -75,6 +76,20 @@ def test_a_second_process_finds_the_code_of_the_first(tiny, monkeypatch):
         written.append({path: path.stat().st_mtime_ns for path in files})
     assert written[0] == written[1]
     assert {path.suffix for path in written[0]} == {".nbi", ".nbc"}
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x80random bytes"])
+def test_damaged_code_is_made_anew(tiny, fresh, monkeypatch, caplog, damage):
+    pytest.importorskip("numba")
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    assert compiled(*NAMES) is not None
+    kept = list((tiny.parent / "__pycache__").glob("*.nb?"))
+    for path in kept:
+        path.write_bytes(damage)
+    monkeypatch.setattr(compiler, "_READY", {})
+    assert compiled(*NAMES) is not None
+    assert caplog.records == []
+    assert all(path.read_bytes() != damage for path in kept)
 
 
 def test_code_of_a_read_only_installation_is_kept_by_the_user(tmp_path, monkeypatch, tiny, fresh):

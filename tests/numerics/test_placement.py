@@ -6,6 +6,7 @@ The meta device stands for a GPU that "auto" has chosen and that is full.
 from __future__ import annotations
 
 import logging
+import sys
 
 import numpy as np
 import pytest
@@ -121,6 +122,35 @@ def test_only_what_does_not_fit_is_lost(network, monkeypatch):
     table = cwda.scores(network, ["l1", "gm"], device="cpu").wide("first")
     assert table["l1"].notna().all()
     assert table["gm"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("place", "answer"),
+    [
+        ("cwda.scoring.similarity.kendall", cwda.similarity),
+        ("cwda.theory.simulation.importance_scores", cwda.theory.simulate),
+        ("cwda.conditions.description._block_covariance", cwda.describe),
+    ],
+)
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
+)
+def test_a_layer_that_does_not_fit_loses_itself_only(network, monkeypatch, place, answer, error):
+    module, name = place.rsplit(".", 1)
+    module = sys.modules[module]
+    compute, calls = getattr(module, name), []
+
+    def full(*given, **options):
+        calls.append(given)
+        if len(calls) == 1:
+            raise error
+        return compute(*given, **options)
+
+    expected = answer(network, device="cpu").table.set_index("layer")
+    monkeypatch.setattr(module, name, full)
+    table = answer(network, device="cpu").table.set_index("layer")
+    assert table.loc[["first"], "reason"].str.startswith("out of memory on cpu").all()
+    assert table.loc[["last"]].equals(expected.loc[["last"]])
 
 
 def test_passes_over_images(model, data, gpu, caplog):

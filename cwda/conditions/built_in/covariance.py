@@ -24,7 +24,7 @@ def energy_shares(work: Workspace) -> dict[str, float]:
 
     Each is a ratio of unbiased estimates and may fall slightly below 0 or above 1.
     """
-    total = float(work.kernel("total"))
+    total = work.total
     within, between = (
         work.sums[name].total if name in work.sums else 0.0 for name in ("within", "between")
     )

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
 
 from cwda.errors import reason_of
 from cwda.progress import waiting
@@ -14,7 +18,10 @@ __all__ = ["compiled"]
 
 _LOG = logging.getLogger(__name__)
 _LOCK = threading.Lock()
-_SAID: set[str] = set()
+#: What was said of missing code; once is enough.
+_SAID: list[str] = []
+#: Modules of which something was compiled or loaded.
+_TRIED: set[str] = set()
 _READY: dict[tuple[str, str], Callable[..., None] | None] = {}
 
 
@@ -55,22 +62,57 @@ def _compile(module: str, function: str) -> Callable[..., None] | None:
         if numba.config.DISABLE_JIT:
             raise RuntimeError("NUMBA_DISABLE_JIT is set")
         source = importlib.import_module(f"cwda.numerics.compiled.{module}")
-        decorate = numba.njit(
-            source.SIGNATURES[function],
-            nogil=True,
-            cache=True,
-            fastmath={"contract"},
-            error_model="numpy",
-        )
-        with waiting("compiling for this processor, once"):
-            code: Callable[..., None] = decorate(getattr(source, function))
+        wanted = source.SIGNATURES[function]
+        signatures = [wanted] if isinstance(wanted, str) else wanted
+        with waiting("compiling for this processor, once") if not _TRIED else nullcontext():
+            _TRIED.add(module)
+            try:
+                return _machine_code(getattr(source, function), signatures)
+            except Exception:
+                # Whatever was kept may be damaged: without it the code is made anew.
+                if not _forget(getattr(source, function)):
+                    raise
+                return _machine_code(getattr(source, function), signatures)
     except Exception as error:  # whatever is wrong with an installation must not lose the numbers
-        reason = _reason(error)
-        if reason not in _SAID:
-            _SAID.add(reason)
-            _LOG.warning("slower without compiled loops: %s", reason)
+        if not _SAID:
+            _SAID.append(_reason(error))
+            _LOG.warning("slower without compiled loops: %s", *_SAID)
         return None
-    return code
+
+
+def _dispatcher(function: Callable[..., None]) -> Any:
+    import numba
+
+    decorate = numba.njit(nogil=True, cache=True, fastmath={"contract"}, error_model="numpy")
+    return decorate(function)
+
+
+def _machine_code(function: Callable[..., None], signatures: list[str]) -> Callable[..., None]:
+    code: Any = _dispatcher(function)
+    for signature in signatures:
+        code.compile(signature)
+    code.disable_compile()
+    made: Callable[..., None] = code
+    return made
+
+
+def _forget(function: Callable[..., None]) -> bool:
+    """Remove what was kept of a function; whether there was anything."""
+    folder = Path(_dispatcher(function).stats.cache_path)
+    kept = list(folder.glob(f"*.{function.__name__}-*.nb[ic]"))
+    for path in kept:
+        path.unlink(missing_ok=True)
+    return bool(kept)
+
+
+def _new_process() -> None:
+    """A forked process has a lock of its own: another thread may have held the old one."""
+    global _LOCK
+    _LOCK = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_new_process)
 
 
 def _reason(error: Exception) -> str:
