@@ -30,7 +30,7 @@ import gc, os, sys, threading, time
 import psutil, torch
 import cwda
 from benchmarks.networks import one_layer, resnet18_shaped
-cwda.check(one_layer(256, 128, 3))  # imports, compiled code and thread pools do not count
+cwda.check(one_layer(512, 256, 3))  # imports, compiled code and thread pools do not count
 network = eval(sys.argv[1])
 gc.collect()
 process, peak, stop = psutil.Process(), [0], threading.Event()
