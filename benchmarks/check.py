@@ -26,13 +26,15 @@ OURS = "the time of check()"
 KERNELS: tuple[KernelName, ...] = ("variance", "within", "between")
 
 MEMORY_PROBE = """
-import gc, os, sys, threading, time
+import contextlib, ctypes, gc, os, sys, threading, time
 import psutil, torch
 import cwda
 from benchmarks.networks import one_layer, resnet18_shaped
 cwda.check(one_layer(512, 256, 3))  # imports, compiled code and thread pools do not count
 network = eval(sys.argv[1])
 gc.collect()
+with contextlib.suppress(OSError, AttributeError):
+    ctypes.CDLL(None).malloc_trim(0)  # what was freed would be used again, unseen
 process, peak, stop = psutil.Process(), [0], threading.Event()
 before = process.memory_info().rss
 def watch():
