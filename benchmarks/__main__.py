@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
 from pathlib import Path
 
 from benchmarks.check import growth, memory, speed
@@ -28,7 +29,7 @@ def main() -> None:
         "Whole processes": processes(),
     }
     lines = ["# Benchmarks", "", "Made by `python -m benchmarks --write docs/benchmarks.md`."]
-    lines += [machine(), ""]
+    lines += [textwrap.fill(machine(), 100, break_on_hyphens=False), ""]
     for title, rows in sections.items():
         lines += [f"## {title}", "", "| what | measured | ratio |", "|---|---|---|"]
         lines += [f"| {what} | {value} | {ratio} |" for what, value, ratio in rows]

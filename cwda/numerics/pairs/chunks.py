@@ -13,9 +13,9 @@ from cwda.numerics.compiled.threads import in_threads
 
 __all__ = ["Chunk", "chunks", "worth_compiling"]
 
-#: Doubles in one chunk (4 MiB): long enough for matrix products to run at full speed, small beside
+#: Doubles in one chunk (2 MiB): long enough for matrix products to run at full speed, small beside
 #: the layers where that matters. On a GPU every call costs.
-NUMBERS, NUMBERS_ELSEWHERE = 1 << 19, 1 << 24
+NUMBERS, NUMBERS_ELSEWHERE = 1 << 18, 1 << 24
 
 #: Multiplications n^2 d from which on compiled code is used: loading it takes half a second per
 #: process, which networks of smaller layers do not repay.
