@@ -11,7 +11,7 @@ import torch
 from cwda.errors import CwdaError, OutOfMemory, reason_of
 from cwda.typing import Device
 
-__all__ = ["Placement", "is_out_of_memory", "resolve_device", "within_memory"]
+__all__ = ["Placement", "as_out_of_memory", "is_out_of_memory", "resolve_device"]
 
 T = TypeVar("T")
 
@@ -62,7 +62,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _MESSAGES)
 
 
-def within_memory(compute: Callable[[], T], device: Device) -> T:
+def as_out_of_memory(compute: Callable[[], T], device: Device) -> T:
     """What `compute` returns.
 
     Raises
@@ -72,7 +72,7 @@ def within_memory(compute: Callable[[], T], device: Device) -> T:
 
     Examples
     --------
-    >>> within_memory(lambda: 2, "cpu")
+    >>> as_out_of_memory(lambda: 2, "cpu")
     2
     """
     try:
@@ -135,7 +135,7 @@ class Placement:
             If memory runs out, and there is no other device to go to.
         """
         try:
-            return within_memory(lambda: compute(self.device), self.device)
+            return as_out_of_memory(lambda: compute(self.device), self.device)
         except OutOfMemory:
             if not self._gives_way:
                 raise

@@ -14,7 +14,7 @@ from cwda.arguments import choose, require_between
 from cwda.errors import CriterionError, OutOfMemory
 from cwda.formatting import many
 from cwda.loading.sources import Source, network_of
-from cwda.numerics.device import within_memory
+from cwda.numerics.device import as_out_of_memory
 from cwda.progress import Counter, counter, showing
 from cwda.theory.model import FittedLayer, fit_or_reason
 from cwda.theory.rungs import LADDER, Rungs, choose_rungs
@@ -157,7 +157,7 @@ def predict_layers(
                 models = [rung(fitted) for rung in ladder]
                 advance = partial(_advance, bar, layer.n_weights)
                 try:
-                    forecasts = within_memory(partial(forecast, models, pairs, advance), device)
+                    forecasts = as_out_of_memory(partial(forecast, models, pairs, advance), device)
                 except OutOfMemory as error:
                     forecasts, reason = nothing, str(error)
             else:

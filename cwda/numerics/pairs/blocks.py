@@ -46,11 +46,14 @@ class BlockSums:
     @property
     def grams(self) -> Tensor:
         """Gram matrices of the even and of the odd channels, 2 x rows x columns."""
-        return self._grams
+        return self._unpadded(self._grams)
 
     def within(self, positions: Centring) -> Tensor:
         """The sum of squares less that of the single positions, rows x columns."""
-        return self._squares - positions.squares - positions.sums()
+        return self._unpadded(self._squares) - positions.squares - positions.sums()
+
+    def _unpadded(self, sums: Tensor) -> Tensor:
+        return sums[..., : self.rows.last - self.rows.first, : self.rows.last]
 
     def _shift(self, v: Tensor) -> Tensor:
         """s of each block, from v, n x blocks."""
@@ -138,16 +141,6 @@ class CompiledSums(BlockSums):
         padded = x.new_zeros(tiles * self._width, m)
         padded[:n] = x
         return padded.view(tiles, self._width, m).transpose(1, 2).contiguous()
-
-    @property
-    def grams(self) -> Tensor:
-        """Gram matrices of the even and of the odd channels, 2 x rows x columns."""
-        return self._grams[:, : self.rows.last - self.rows.first, : self.rows.last]
-
-    def within(self, positions: Centring) -> Tensor:
-        """The sum of squares less that of the single positions, rows x columns."""
-        squares = self._squares[: self.rows.last - self.rows.first, : self.rows.last]
-        return squares - positions.squares - positions.sums()
 
 
 def block_sums(rows: Rows, like: Tensor, shape: torch.Size, *, squares: bool) -> BlockSums:
