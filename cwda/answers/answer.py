@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 from cwda.answers import saving
-from cwda.errors import CwdaError
 from cwda.layers import Network
 
 if TYPE_CHECKING:
@@ -146,19 +145,6 @@ class Answer(Generic[Row]):
     def title(self) -> str:
         """What the answer is about, in one line."""
         raise NotImplementedError
-
-    @property
-    def network(self) -> Network:
-        """The network analysed; the first of several.
-
-        Raises
-        ------
-        CwdaError
-            If the answer is about none.
-        """
-        if not self.networks:
-            raise CwdaError(f"this {type(self).__name__} is about no network")
-        return self.networks[0]
 
     @cached_property
     def table(self) -> pd.DataFrame:

@@ -134,7 +134,7 @@ class Applicability(Answer[LayerApplicability]):
     def title(self) -> str:
         """What is measured, at which ratio."""
         return (
-            f"dispersion of the scores in the layers of {self.network.name}, and whether they "
+            f"dispersion of the scores in the layers of {self.networks[0].name}, and whether they "
             f"discriminate at a ratio of {self.ratio:g}"
         )
 

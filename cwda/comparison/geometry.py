@@ -127,9 +127,9 @@ class GeometryResult(Answer[GeometryQuantity]):
             for name in ("equal_norms", "equidistant", "orthogonal")
         )
         return (
-            f"{self.network.name}: of {many(len(stated), 'layer')}, {equal} with filters of equal "
-            f"norm, {equidistant} with equidistant and {orthogonal} with orthogonal filters, as "
-            "far as CWDA predicts"
+            f"{self.networks[0].name}: of {many(len(stated), 'layer')}, {equal} with filters of "
+            f"equal norm, {equidistant} with equidistant and {orthogonal} with orthogonal "
+            "filters, as far as CWDA predicts"
         )
 
 

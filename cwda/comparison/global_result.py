@@ -123,7 +123,7 @@ class GlobalPruning(Answer[LayerShare]):
     def title(self) -> str:
         """What is ranked, and by which scores."""
         scores = f"scores by {self.normalise}" if self.normalise else "raw scores"
-        return f"one ranking over the layers of {self.network.name}, {scores}"
+        return f"one ranking over the layers of {self.networks[0].name}, {scores}"
 
 
 def _between(group: pd.DataFrame) -> dict[str, Any]:

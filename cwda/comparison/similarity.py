@@ -104,7 +104,7 @@ def compare(
         for place, about in _places(left, *right.values()).items()
         for model, by_place in right.items()
     ]
-    networks = {result.network.name: result.network for result in similarities}
+    networks = {result.networks[0].name: result.networks[0] for result in similarities}
     return Comparison(_tested(rows, levels[0]), tuple(networks.values()), level=levels[0])
 
 

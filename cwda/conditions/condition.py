@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor, nn
 
+from cwda.conditions.averaging import EFFECTS, Averaging
 from cwda.conditions.calibration import Calibration
 from cwda.conditions.layerwise import check_layer, check_networks, require_level, require_margin
 from cwda.conditions.register import CONDITIONS
@@ -129,6 +130,8 @@ class Condition:
         What the column ``estimate`` holds; empty where it holds nothing.
     details : mapping of str to str
         Its further numbers, with what they mean.
+    averaging : Averaging
+        What is averaged over the layers of a network, and how that becomes an effect.
     calibration : Calibration, optional
         What the calibration study must know of it.
     """
@@ -147,6 +150,7 @@ class Condition:
     figure: Figure | None = None
     estimate: str = ""
     details: Mapping[str, str] = field(default_factory=dict)
+    averaging: Averaging = EFFECTS
     calibration: Calibration | None = None
 
     def __post_init__(self) -> None:
@@ -256,7 +260,7 @@ class Condition:
                 f"condition {self.name!r} is measured by a function that gives an object of type "
                 f"{type(measurement).__name__}, not a cwda.conditions.Measurement"
             )
-        return row("").measured(measurement)
+        return row("").measured(measurement, work.level)
 
     def not_applicable(
         self, layer: ConvLayer, margin: float, network: str, reason: str
@@ -297,6 +301,7 @@ def condition(
     figure: Figure | None = None,
     estimate: str = "",
     details: Mapping[str, str] | None = None,
+    averaging: Averaging = EFFECTS,
     calibration: Calibration | None = None,
 ) -> Callable[[Measure], Condition]:
     """Make a condition of a function from `Workspace` to `Measurement`; a decorator.
@@ -330,6 +335,8 @@ def condition(
         What the column ``estimate`` holds.
     details : mapping of str to str, optional
         What its further numbers mean.
+    averaging : Averaging, optional
+        What is averaged over the layers of a network: the effects themselves by default.
     calibration : Calibration, optional
         What `cwda.calibration` must know to measure how often the test errs.
 
@@ -378,6 +385,7 @@ def condition(
             figure=figure,
             estimate=str(estimate),
             details=dict(details or {}),
+            averaging=averaging,
             calibration=calibration,
         )
         CONDITIONS.add(made)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self, SupportsFloat, cast
+
+from scipy import special
 
 from cwda.answers import aside, column, columns_of, common
 from cwda.choices import Verdict
 from cwda.errors import CwdaError
 from cwda.layers import ConvLayer
 
-__all__ = ["ConditionResult", "Measurement", "Verdict", "decide"]
+__all__ = ["ConditionResult", "Measurement", "Verdict", "decide", "worse"]
 
 
 NAN = math.nan
@@ -30,8 +32,19 @@ class Measurement:
         level of the `Workspace`.
     pvalue, statistic : float
         Test of the null hypothesis; NaN where there is none.
+    log10_pvalue : float
+        Its logarithm, where the p-value itself may be too small for float64; taken from
+        `pvalue` by default.
     estimate : float
         Estimate of the quantity itself, in units of the weights; NaN where there is none.
+    theta, theta_se : float
+        What `averaging` of the condition averages over layers, with its standard error; by
+        default the effect itself, with the error that its interval implies.
+    further : str
+        Verdict on a further question of the condition, whose margin is fixed; the layer gets
+        the worse of the two.
+    note : str
+        What kind of departure it is, where a condition knows several.
     details : mapping of str to float
         Further numbers of this condition.
 
@@ -52,13 +65,20 @@ class Measurement:
     high: float
     pvalue: float = NAN
     statistic: float = NAN
+    log10_pvalue: float = NAN
     estimate: float = NAN
+    theta: float = NAN
+    theta_se: float = NAN
+    further: Verdict = "holds"
+    note: str = ""
     details: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         numbers = vars(self)
-        for name in ("effect", "low", "high", "pvalue", "statistic", "estimate"):
+        for name in _NUMBERS:
             numbers[name] = _as_number(numbers[name], name)
+        if math.isnan(self.log10_pvalue) and self.pvalue > 0:
+            numbers["log10_pvalue"] = math.log10(self.pvalue)
         if not isinstance(self.details, Mapping):
             raise CwdaError(f"details are numbers by name, not {type(self.details).__name__}")
         taken = sorted(columns_of(ConditionResult).keys() & self.details.keys())
@@ -69,6 +89,9 @@ class Measurement:
         }
         if self.low > self.high:
             raise CwdaError(f"the interval from {self.low:g} to {self.high:g} is upside down")
+
+
+_NUMBERS = tuple(each.name for each in fields(Measurement) if each.type == "float")
 
 
 def _as_number(value: object, name: str) -> float:
@@ -117,10 +140,23 @@ class ConditionResult:
         "rejections.",
         default=NAN,
     )
+    log10_pvalue: float = column(
+        "Base-10 logarithm of `pvalue`, also where that is too small for float64 and reads 0.",
+        default=NAN,
+    )
+    theta: float = column(
+        "What is averaged over the layers of a network: `averaging` of the condition says which, "
+        "such as the squared effect without bias, which may be negative.",
+        default=NAN,
+    )
+    theta_se: float = column("Standard error of `theta`.", default=NAN)
     verdict: Verdict = column(
         "`holds` if the whole interval lies within the margin, `fails` if it lies beyond, "
         "`inconclusive` if neither, `not applicable` if there is no effect.",
         default="not applicable",
+    )
+    note: str = column(
+        "What kind of departure it is, where the condition knows several; else empty.", default=""
     )
     n_filters: int = common("n_filters")
     dim: int = common("dim")
@@ -145,10 +181,15 @@ class ConditionResult:
             **facts,
         )
 
-    def measured(self, measurement: Measurement) -> Self:
-        """The same row with what was measured, and the verdict on it."""
+    def measured(self, measurement: Measurement, level: float) -> Self:
+        """The same row with what was measured at this level, and the verdict on it."""
         if not math.isfinite(measurement.effect):
             return replace(self, reason="the effect is not defined for these weights")
+        theta, error = measurement.theta, measurement.theta_se
+        if math.isnan(theta):
+            theta = measurement.effect
+            error = (measurement.high - measurement.low) / (2 * special.ndtri((1 + level) / 2))
+        verdict = decide(measurement.low, measurement.high, self.margin)
         return replace(
             self,
             estimate=measurement.estimate,
@@ -159,7 +200,11 @@ class ConditionResult:
             pvalue=measurement.pvalue,
             pvalue_holm=measurement.pvalue,
             pvalue_bh=measurement.pvalue,
-            verdict=decide(measurement.low, measurement.high, self.margin),
+            log10_pvalue=measurement.log10_pvalue,
+            theta=theta,
+            theta_se=float(error),
+            verdict=worse(verdict, measurement.further),
+            note=measurement.note,
             details=measurement.details,
         )
 
@@ -183,6 +228,17 @@ def decide(low: float, high: float, margin: float) -> Verdict:
     if high <= margin:
         return "holds"
     return "fails" if low > margin else "inconclusive"
+
+
+def worse(*verdicts: Verdict) -> Verdict:
+    """The verdict on several questions together: all must hold, and one that fails is enough.
+
+    Examples
+    --------
+    >>> worse("holds", "inconclusive"), worse("inconclusive", "fails")
+    ('inconclusive', 'fails')
+    """
+    return max(verdicts, key=("holds", "inconclusive", "fails", "not applicable").index)
 
 
 def _plain(value: object) -> str:

@@ -96,7 +96,7 @@ class ExperimentResult(Answer[Accuracy]):
 
     def title(self) -> str:
         """The network, and its accuracy before pruning."""
-        return f"{self.network.name}, {self.baseline:.2f} % unpruned"
+        return f"{self.networks[0].name}, {self.baseline:.2f} % unpruned"
 
     def summary(self) -> pd.DataFrame:
         """One row per strategy, stage, ratio and criterion: mean accuracy and range over seeds.

@@ -148,7 +148,7 @@ class ScoresResult(Answer[ScoreRow]):
         CwdaError
             If there is no such layer.
         """
-        rows = self.table[self.table["layer"] == self.network[layer].name]
+        rows = self.table[self.table["layer"] == self.networks[0][layer].name]
         wide = rows.pivot(index="filter", columns="criterion", values="score")
         return wide[list(self.criteria)]
 
@@ -179,7 +179,7 @@ class ScoresResult(Answer[ScoreRow]):
 
     def title(self) -> str:
         """The network and the criteria."""
-        return f"scores of {self.network.name} by {', '.join(self.criteria)}"
+        return f"scores of {self.networks[0].name} by {', '.join(self.criteria)}"
 
 
 def scores(

@@ -103,7 +103,7 @@ class SimilarityResult(Answer[SimilarityRow]):
             pairs = ["criterion_a", "criterion_b"]
             rows = self.table.groupby(pairs, sort=False)[coefficient].mean().reset_index()
         else:
-            rows = self.table[self.table["layer"] == self.network[layer].name]
+            rows = self.table[self.table["layer"] == self.networks[0][layer].name]
         names = pd.Index(self.criteria, name="criterion")
         matrix = pd.DataFrame(float("nan"), index=names, columns=names)
         for a, b, value in zip(
@@ -120,7 +120,7 @@ class SimilarityResult(Answer[SimilarityRow]):
         wide = self.table.assign(pair=pairs).pivot(
             index="layer", columns="pair", values=coefficient
         )
-        return wide.loc[[layer.name for layer in self.network], list(dict.fromkeys(pairs))]
+        return wide.loc[[layer.name for layer in self.networks[0]], list(dict.fromkeys(pairs))]
 
     def summary(self) -> pd.DataFrame:
         """One row per pair of criteria, over the layers in which Spearman's rho is defined.
@@ -152,7 +152,7 @@ class SimilarityResult(Answer[SimilarityRow]):
     def title(self) -> str:
         """The network and the criteria."""
         return (
-            f"Spearman's rank correlation of the scores in the layers of {self.network.name} "
+            f"Spearman's rank correlation of the scores in the layers of {self.networks[0].name} "
             f"({', '.join(self.criteria)})"
         )
 

@@ -108,7 +108,7 @@ class PredictedSimilarity(Answer[PredictedCorrelation]):
         missing = len({row.layer for row in self.rows if row.reason})
         without = f", {many(missing, 'layer')} without a prediction" if missing else ""
         return (
-            f"median predicted Spearman coefficient within the layers of {self.network.name}, "
+            f"median predicted Spearman coefficient within the layers of {self.networks[0].name}, "
             f"{self.method}{without}"
         )
 

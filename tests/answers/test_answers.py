@@ -14,7 +14,6 @@ import pandas as pd
 import pytest
 import torch
 
-import cwda
 from cwda.answers import Answer, aside, column, columns_of, rows_field, spread, table_of
 from cwda.errors import CwdaError
 from cwda.layers import ConvLayer, Network, Provenance
@@ -49,7 +48,7 @@ class Sizes(Answer[Size]):
     ratio: float = 0.5
 
     def title(self):
-        return f"sizes of <{self.network.name}>"
+        return f"sizes of <{self.networks[0].name}>"
 
     def summary(self):
         return self.table[["layer", "value"]]
@@ -95,10 +94,10 @@ def test_a_saved_answer_comes_back_equal(answer, tmp_path):
     pd.testing.assert_frame_equal(back.table, answer.table)
     assert back.rows[0] == answer.rows[0]
     assert (back.level, back.pairs, back.ratio) == (0.95, answer.pairs, 0.5)
-    [layer] = back.network
+    [layer] = back.networks[0]
     assert (layer.name, layer.weight.shape, layer.groups) == ("conv1", (8, 3, 3, 3), 2)
     assert layer.weight.device.type == "meta"
-    assert back.network.provenance == answer.network.provenance
+    assert back.networks[0].provenance == answer.networks[0].provenance
     content = json.loads(path.read_text())
     assert content["cwda"]
     assert content["torch"]
@@ -176,11 +175,6 @@ def test_values_come_back_of_the_same_type(annotation, value, of_the_row, tmp_pa
     saved.save(tmp_path / "a.json")
     back = kind.load(tmp_path / "a.json")
     assert repr(back.rows[0].odd if of_the_row else back.odd) == repr(value)
-
-
-def test_an_answer_about_no_network_says_so():
-    with pytest.raises(CwdaError, match="is about no network"):
-        _ = cwda.scoring.dispersion([1.0, 2.0, 4.0]).network
 
 
 def test_answers_and_their_rows_are_public():

@@ -42,7 +42,7 @@ def net():
 @pytest.mark.parametrize("name", ANSWERS)
 def test_an_answer_has_its_level_and_comes_back_from_its_file(name, net, tmp_path):
     answer = ANSWERS[name](net, 0.95)
-    assert (answer.level, answer.network.name) == (0.95, net.name)
+    assert (answer.level, answer.networks[0].name) == (0.95, net.name)
     assert all(meaning for meaning in columns_of(answer.row).values())
     path = tmp_path / "answer.json"
     answer.save(path)

@@ -16,8 +16,8 @@ from . import simulated
 
 DOCUMENTED = [
     *("network", "layer", "condition", "estimate", "effect", "effect_low", "effect_high"),
-    *("margin", "statistic", "pvalue", "pvalue_holm", "pvalue_bh", "verdict", "n_filters"),
-    *("dim", "n_weights", "method", "reason"),
+    *("margin", "statistic", "pvalue", "pvalue_holm", "pvalue_bh", "log10_pvalue", "theta"),
+    *("theta_se", "verdict", "note", "n_filters", "dim", "n_weights", "method", "reason"),
 ]
 
 

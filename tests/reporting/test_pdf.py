@@ -47,7 +47,7 @@ def test_every_row_of_the_table_is_in_the_report(result, text):
 
 
 def test_chapters_are_in_the_outline_and_on_their_pages(reader, result):
-    report = Report([Subject(result.network, result.rows)], detail=True)
+    report = Report([Subject(result.networks[0], result.rows)], detail=True)
     chapters = [one.title for chapter in CHAPTERS for one in chapter.of(report)]
     titles = {plain(entry.title): entry for entry in reader.outline if not isinstance(entry, list)}
     assert [title.split(" ", 1)[-1] for title in titles] == chapters

@@ -304,7 +304,7 @@ def test_ten_criteria_give_ten_by_ten_matrices_by_layer_and_averaged():
     conv1 = found.matrix("conv1")
     assert conv1.shape == (10, 10)
     assert conv1.loc["bn_gamma"].isna().all()  # all gammas of a new network are 1
-    layers = [found.matrix(each.name) for each in found.network]
+    layers = [found.matrix(each.name) for each in found.networks[0]]
     mean = found.matrix()
     np.testing.assert_allclose(
         mean.loc["l1", "taylor_l1"], np.mean([m.loc["l1", "taylor_l1"] for m in layers])

@@ -76,7 +76,7 @@ def test_bad_input_is_one_line():
 def test_a_named_source_is_read_once(monkeypatch):
     monkeypatch.setattr("cwda.scoring.preparation.network_of", None)  # would read it again
     found = scores("resnet20-cifar10", ["l1", "bn_gamma"])
-    assert found.network.name == "resnet20-cifar10"
+    assert found.networks[0].name == "resnet20-cifar10"
     assert found.table["reason"].eq("").all()
 
 

@@ -20,8 +20,8 @@ def show_experiment(result: ExperimentResult, screen: Screen) -> None:
     """Print the accuracies of an experiment."""
     first = result.table.iloc[0]
     screen.line(
-        f"{result.network.name}: {first['accuracy']:.2f} ± {first['accuracy_se']:.2f} % unpruned, "
-        f"on {first['images']:,} images"
+        f"{result.networks[0].name}: {first['accuracy']:.2f} ± {first['accuracy_se']:.2f} % "
+        f"unpruned, on {first['images']:,} images"
     )
     for (strategy, stage), rows in result.summary().groupby(["strategy", "stage"], sort=False):
         screen.line(f"{strategy}, {stage}", "bold")

@@ -53,9 +53,9 @@ def criteria_matrix(
     matrix = require_similarity(sim, coefficient).matrix(layer, coefficient)
     names = list(matrix.index)
     rows = sim.table
-    title = f"{sim.network.name}, mean over {len(sim.network)} layers"
+    title = f"{sim.networks[0].name}, mean over {len(sim.networks[0])} layers"
     if layer is not None:
-        title = layer if isinstance(layer, str) else sim.network[layer].name
+        title = layer if isinstance(layer, str) else sim.networks[0][layer].name
         rows = rows[rows["layer"] == title]
     left = 4.0 + text_width(names)
     side = min(max(10.0 * len(names), 30.0), TEXT_WIDTH - left - _BAR)

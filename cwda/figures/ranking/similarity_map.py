@@ -63,5 +63,5 @@ def similarity_map(
         label_layers(ax, names)
         ax.set_xticks(np.arange(len(pairs)) + 0.5, pairs, rotation=90 if upright else 0)
         ax.xaxis.tick_top()
-        set_title(ax, sim.network.name, "")
+        set_title(ax, sim.networks[0].name, "")
         return ax if np.isfinite(values).any() else message(ax, undefined(sim.table))

@@ -1,0 +1,54 @@
+"""What of a condition is averaged over the layers of a network, and how it becomes an effect."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cwda.brief import brief
+
+__all__ = ["EFFECTS", "LOGARITHMS", "SIGNED_SQUARES", "SQUARES", "Averaging"]
+
+
+@dataclass(frozen=True)
+class Averaging:
+    """The scale theta on which the effects of layers are averaged.
+
+    Attributes
+    ----------
+    words : str
+        What theta is.
+    effect : callable
+        From theta, such as a mean over layers, to the effect.
+    theta : callable
+        From an effect, such as a margin, to theta.
+    """
+
+    words: str
+    effect: Callable[[float], float]
+    theta: Callable[[float], float]
+
+    __repr__ = brief
+
+
+def _signed_root(theta: float) -> float:
+    return math.copysign(math.sqrt(abs(theta)), theta)
+
+
+#: Unbiased estimates of a square may be negative, and are averaged as they are.
+SQUARES = Averaging(
+    "the squared effect, without bias",
+    lambda theta: math.sqrt(max(theta, 0.0)),
+    lambda effect: effect * effect,
+)
+
+SIGNED_SQUARES = Averaging(
+    "the square of the effect with its sign, without bias",
+    _signed_root,
+    lambda effect: effect * abs(effect),
+)
+
+LOGARITHMS = Averaging("the logarithm of the effect", math.exp, math.log)
+
+EFFECTS = Averaging("the effect itself", float, float)
