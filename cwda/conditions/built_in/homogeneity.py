@@ -12,11 +12,9 @@ from cwda.conditions.results import Measurement
 from cwda.conditions.workspace import FEWEST_FILTERS, Workspace
 from cwda.layers import ConvLayer
 from cwda.numerics.ranking.dispersion import ScaleDispersion, scale_dispersion
+from cwda.numerics.ranking.live import live_filters
 
-__all__ = ["NEAR_DEAD", "homogeneity"]
-
-#: A filter is near-dead if its norm is below this share of the median norm.
-NEAR_DEAD = 0.05
+__all__ = ["homogeneity"]
 
 
 def _inapplicable(layer: ConvLayer) -> str:
@@ -58,7 +56,8 @@ def _truth(law: Law, size: LayerSize) -> float:
     details={
         "tau_squared": "Squared coefficient of variation of the filters' squared scale; a large "
         "one with a small effect means heavy tails, not unequal scale.",
-        "near_dead": "Number of filters whose norm is below 5 % of the median norm.",
+        "near_dead": "Number of filters whose norm is below 5 % of the median norm of "
+        "the live filters.",
         "zero_halves": "Number of filters that are zero in all even or all odd channels; they "
         "are left out.",
         "effect_alive": "The effect without near-dead filters.",
@@ -95,8 +94,7 @@ def homogeneity(work: Workspace) -> Measurement:
     """
     energy = work.channel_energy
     even, odd = energy[:, ::2].sum(axis=1), energy[:, 1::2].sum(axis=1)
-    norms = np.sqrt(even + odd)
-    alive = norms >= NEAR_DEAD * np.median(norms)
+    alive = live_filters(np.sqrt(even + odd))
     # The logarithm needs both halves positive; only exact zeros are left out.
     usable = (even > 0) & (odd > 0)
     dispersion = _disperse(even, odd, usable, work.alpha)
