@@ -75,8 +75,7 @@ def _truth(law: Law, size: LayerSize) -> float:
     details={
         "tau_squared": "Squared coefficient of variation of the filters' squared scale; a large "
         "one with a small effect means heavy tails, not unequal scale.",
-        "channel_overlap": "Share of the estimate that was subtracted at most for correlated "
-        "channels, in units of `estimate`.",
+        "channel_overlap": "What correlated channels add to `estimate` at most, which is subtracted.",
         "norm_ratio": "Variance of the live filters' log norms over its value for independent "
         "normal filters of one scale; the condition fails where it is below 1/2.",
         "norm_ratio_low": "Lower limit of its interval.",
@@ -90,7 +89,9 @@ def _truth(law: Law, size: LayerSize) -> float:
         "effect_alive_high": "Upper limit of its interval.",
     },
     averaging=SIGNED_SQUARES,
-    calibration=Calibration(truth=_truth, parameter="homogeneity"),
+    calibration=Calibration(
+        truth=_truth, parameter="homogeneity", undisturbed={"homogeneity": 0.0}
+    ),
 )
 def homogeneity(work: Workspace) -> Measurement:
     """Test whether all filters of a layer share one scale (identically distributed).

@@ -32,14 +32,16 @@ class NormRatio:
 def norm_ratio(energy: Array, rows: Array, squares: Array, dim: int, alpha: float) -> NormRatio:
     """Var(log |f|) over its value for independent normal filters of one scale.
 
-    For these, q = |f|^2 is nearly a multiple of a chi-square variable with
+    For these, q = |f|^2 has a relative variance of 2 / nu with
 
-        nu = D / (C - M^2),    Var(log |f|) = psi'(nu / 2) / 4,
+        nu = D / (C - M^2),    Var(log |f|) = log(1 + 2 / nu) / 4,
 
-    where D, C and M are the means of q_i q_j, (f_i . f_j)^2 and f_i . f_j over i != j and psi'
-    is the trigamma function. Without a mean of the filters nu is the effective dimension;
+    where D, C and M are the means of q_i q_j, (f_i . f_j)^2 and f_i . f_j over i != j. Without
+    a mean of the filters nu is the effective dimension, and the leading term is 1 / (2 nu);
     C - M^2 = tr(Sigma^2) + 2 mu' Sigma mu takes in what the mean adds to the variance of q, so
-    that it does not make norms look less variable. nu is at most d.
+    that it does not make norms look less variable. tr(Sigma^2) is at least tr(Sigma)^2 / d.
+    The logarithm is exact for a log-normal q; a chi-square q varies a little more in few
+    dimensions (the trigamma function), and a sum of very unequal squares less.
 
     The interval is that of a variance by the chi-square law, whose degrees of freedom follow
     from the jackknife over filters of the logarithm of the ratio, n - 1 at most.
@@ -97,11 +99,11 @@ def norm_ratio(energy: Array, rows: Array, squares: Array, dim: int, alpha: floa
 def _expected(
     product: npt.ArrayLike, square: npt.ArrayLike, row: npt.ArrayLike, n: int, dim: int
 ) -> Array:
-    """psi'(nu / 2) / 4 from the sums over pairs of n filters."""
+    """log(1 + 2 / nu) / 4 from the sums over pairs of n filters."""
     pairs = n * (n - 1)
     mean = np.maximum(np.asarray(row) / pairs, 0)
     shared = np.asarray(square) / pairs - mean**2
     energy = np.asarray(product) / pairs
-    nu = energy / np.maximum(shared, energy / dim)
-    found: Array = special.polygamma(1, nu / 2) / 4
+    smallest = np.maximum((np.sqrt(energy) - mean) ** 2 / dim, 1e-12 * energy)
+    found: Array = np.log1p(2 * np.maximum(shared, smallest) / energy) / 4
     return found
