@@ -1,0 +1,1 @@
+"""What filters have in common, or should: norms, shapes, directions."""
