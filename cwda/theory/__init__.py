@@ -1,6 +1,6 @@
 """What CWDA predicts: moments of the importance scores, and their rank correlations."""
 
-from cwda.numerics.filters.norm_moments import NormMoments, norm_moments
+from cwda.filters.norm_moments import NormMoments, norm_moments
 from cwda.theory.closed_form import predict
 from cwda.theory.model import FittedLayer, fit_layer
 from cwda.theory.moments import expected_spearman

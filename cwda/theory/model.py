@@ -24,7 +24,7 @@ from cwda.errors import CannotFit, CwdaError
 from cwda.layers import ConvLayer
 from cwda.loading.sources import Source, layer_of
 from cwda.numerics.device import Placement, resolve_device
-from cwda.numerics.filters.norm_moments import NormMoments, norm_moments
+from cwda.filters.norm_moments import NormMoments, norm_moments
 from cwda.numerics.pairs.sums import KernelSums
 from cwda.numerics.ranking.live import live_filters
 from cwda.numerics.spread import NORMAL_IQR

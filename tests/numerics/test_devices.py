@@ -26,7 +26,7 @@ from cwda.numerics.combination import cauchy_combination
 from cwda.numerics.distances import descent
 from cwda.numerics.distances.cityblock import cityblock_sums
 from cwda.numerics.distances.geometry import Geometry
-from cwda.numerics.filters.norm_moments import norm_moments
+from cwda.filters.norm_moments import norm_moments
 from cwda.numerics.normality.energy_image import energy_image
 from cwda.numerics.normality.henze_zirkler import henze_zirkler
 from cwda.numerics.normality.layers import marginals

@@ -1,1 +1,0 @@
-"""What filters have in common, or should: norms, shapes, directions."""
