@@ -23,6 +23,8 @@ DEPARTURES = [
     ("epsilon", simulated.correlated_blocks, 0.0, 0.36),
     ("independence", simulated.correlated_channels, 0.0, 0.2),
     ("homogeneity", simulated.unequal_filters, 0.0, 0.4),
+    ("shape", simulated.two_populations, 0.0, None),
+    ("distinctness", simulated.copied_filters, 0.0, 0.25),
 ]
 
 
