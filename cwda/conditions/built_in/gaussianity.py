@@ -113,7 +113,8 @@ def gaussianity(work: Workspace) -> Measurement:
 
 
 def _cauchy_statistic(pvalue: float) -> float:
-    """The combined statistic T, which has the p-value of a standard Cauchy variable."""
-    if not 0 < pvalue < 1:
-        return math.copysign(math.inf, 0.5 - pvalue) if pvalue == pvalue else math.nan
-    return 1 / math.tan(math.pi * pvalue)
+    """The combined statistic T, which has the p-value of a standard Cauchy variable.
+
+    Finite, as no p-value of Anderson and Darling's test is below 5e-31.
+    """
+    return 1 / math.tan(math.pi * pvalue) if 0 < pvalue < 1 else math.nan
