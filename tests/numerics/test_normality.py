@@ -125,9 +125,9 @@ def test_pvalue_falls_from_one_and_joins_the_formula(n):
     p = anderson_darling_pvalue(a, n)
     assert p[0] == pytest.approx(1.0, abs=1e-12)
     falls = p[:-1] - p[1:]
-    # A step of a is .03 %; the formulas of Stephens themselves meet at .6 within .001 p.
+    # A step of a is .03 %; the formulas of Stephens themselves leave a step of .0024 at .6.
     assert (falls[(a[:-1] < 0.59) | (a[:-1] > 0.61)] >= 0).all()
-    assert falls.min() > -5e-4
+    assert falls.min() > -2.5e-3
     assert falls[a[:-1] < 0.5].max() < 4e-4
 
 
