@@ -13,7 +13,7 @@ from cwda.numerics.combination import benjamini_hochberg, cauchy_combination, ho
 from cwda.numerics.normality.kolmogorov import uniform_pvalue
 from cwda.numerics.normality.layers import marginals
 from cwda.numerics.normality.pooled_ks import pooled_ks
-from cwda.numerics.normality.shape_left import shape_left
+from cwda.conditions.shape_left import shape_left
 
 __all__ = ["gaussianity"]
 

@@ -10,7 +10,7 @@ import torch
 from scipy import stats
 
 from cwda.numerics.normality.kolmogorov import uniform_pvalue
-from cwda.numerics.normality.shape_left import shape_left
+from cwda.conditions.shape_left import shape_left
 
 
 def draw(n, d, seed):

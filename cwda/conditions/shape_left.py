@@ -39,7 +39,7 @@ def shape_left(filters: Tensor, alpha: float = 0.05) -> PooledKS | None:
     Examples
     --------
     >>> normal = torch.randn(64, 144, generator=torch.Generator().manual_seed(0))
-    >>> scaled = normal * torch.linspace(0.1, 4, 64)[:, None]
+    >>> scaled = normal * torch.linspace(-2, 2, 64).exp()[:, None]
     >>> pooled_ks(scaled).low > 0.05 > shape_left(scaled).high
     True
     """
@@ -50,7 +50,7 @@ def shape_left(filters: Tensor, alpha: float = 0.05) -> PooledKS | None:
         step += 1
     chosen = torch.arange(wanted, device=filters.device) * step % d
     z = filters[:, chosen].double()
-    z /= z.abs().max().clamp(min=torch.finfo(z.dtype).tiny)
+    z /= z.abs().amax(1, keepdim=True).clamp(min=torch.finfo(z.dtype).tiny)
     size = torch.linalg.vector_norm(z, dim=1, keepdim=True)
     alive = torch.isfinite(size) & (size > 0)
     z = z[alive[:, 0]] / size[alive[:, 0]] * math.sqrt(wanted)
