@@ -9,8 +9,8 @@ import pytest
 import torch
 from scipy import stats
 
-from cwda.numerics.normality.kolmogorov import uniform_pvalue
 from cwda.conditions.shape_left import shape_left
+from cwda.numerics.normality.kolmogorov import uniform_pvalue
 
 
 def draw(n, d, seed):

@@ -8,12 +8,12 @@ from cwda.conditions.averaging import EFFECTS
 from cwda.conditions.calibration import Calibration, Law, LayerSize
 from cwda.conditions.condition import Figure, Formula, Words, condition
 from cwda.conditions.results import Measurement
+from cwda.conditions.shape_left import shape_left
 from cwda.conditions.workspace import Workspace
 from cwda.numerics.combination import benjamini_hochberg, cauchy_combination, holm
 from cwda.numerics.normality.kolmogorov import uniform_pvalue
 from cwda.numerics.normality.layers import marginals
 from cwda.numerics.normality.pooled_ks import pooled_ks
-from cwda.conditions.shape_left import shape_left
 
 __all__ = ["gaussianity"]
 
