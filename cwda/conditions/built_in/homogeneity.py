@@ -75,7 +75,8 @@ def _truth(law: Law, size: LayerSize) -> float:
     details={
         "tau_squared": "Squared coefficient of variation of the filters' squared scale; a large "
         "one with a small effect means heavy tails, not unequal scale.",
-        "channel_overlap": "What correlated channels add to `estimate` at most, which is subtracted.",
+        "channel_overlap": "What correlated channels add to `estimate` at most, which is "
+        "subtracted.",
         "norm_ratio": "Variance of the live filters' log norms over its value for independent "
         "normal filters of one scale; the condition fails where it is below 1/2.",
         "norm_ratio_low": "Lower limit of its interval.",
