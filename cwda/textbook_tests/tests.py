@@ -6,8 +6,14 @@ import numpy as np
 
 from cwda.conditions import mean
 from cwda.textbook_tests.definition import TextbookTest, Tested
-from cwda.textbook_tests.weights import MOST_WEIGHTS, Samples, Unsuited, Weights, evenly_spaced
-from cwda.textbook_tests.weights import is_regular
+from cwda.textbook_tests.weights import (
+    MOST_WEIGHTS,
+    Samples,
+    Unsuited,
+    Weights,
+    evenly_spaced,
+    is_regular,
+)
 from cwda.typing import Array
 
 __all__ = ["TESTS"]
@@ -185,13 +191,16 @@ def _one(statistic: float, pvalue: float, *, n: int, left_out: str = "") -> Test
     return Tested(np.array([statistic]), np.array([pvalue]), n, left_out)
 
 
+#: In the order of tables. Rates in their sentences are those of ``python -m benchmarks.textbook``
+#: (layers of 16 channels, 3 x 3 kernels; 100 layers per cell) and, at d = 256, of 300 layers.
 TESTS: tuple[TextbookTest, ...] = (
     TextbookTest(
         "position normality",
         "the weights at each position are normal over the filters",
         "pingouin.normality (shapiro)",
         "a position; its weights in all filters",
-        "With few filters hardly any departure is seen, with many any is: passing measures n.",
+        "Passing measures n: layers of normal filters whose scales differ (SD of the "
+        "logarithm .2) fail in 10, 40 and 100 % at 16, 64 and 512 filters.",
         _position_normality,
     ),
     TextbookTest(
@@ -199,8 +208,8 @@ TESTS: tuple[TextbookTest, ...] = (
         "the weights of each filter are normal",
         "pingouin.normality (shapiro)",
         "a filter; its weights",
-        "The weights of one filter are no sample: they are correlated and their variances differ, "
-        "and the assumption does not say that they are one normal law.",
+        "The weights of a filter are no sample of one law: the assumption gives each position "
+        "a variance of its own, and correlates those of a channel.",
         _filter_normality,
     ),
     TextbookTest(
@@ -208,8 +217,9 @@ TESTS: tuple[TextbookTest, ...] = (
         "all weights of the layer are draws of one normal law",
         "scipy.stats.normaltest",
         "the layer; all its weights",
-        "Filters of different scale make a mixture that is not normal, and at a million weights "
-        "any departure is significant, however small.",
+        "Filters of different scale make a mixture that is not normal: with normal filters, "
+        "SD of the logarithm .2, 84 % of layers fail at 16 filters, all at 64. At a million "
+        "weights any departure is significant.",
         _layer_normality,
     ),
     TextbookTest(
@@ -217,8 +227,9 @@ TESTS: tuple[TextbookTest, ...] = (
         "all weights of the layer are draws of one normal law",
         "scipy.stats.kstest",
         "the layer; all its weights",
-        "Mean and SD come from the same weights, for which the p-values are not made: it passes "
-        "what it should reject in small layers, and rejects any departure in large ones.",
+        "Mean and SD come from the same weights, for which its p-values are not made: it "
+        "rejected none of 300 normal layers at .05, so that a pass says little, and at a "
+        "million weights it rejects any departure.",
         _layer_ks,
     ),
     TextbookTest(
@@ -226,7 +237,8 @@ TESTS: tuple[TextbookTest, ...] = (
         "the positions of each channel are jointly normal over the filters",
         "pingouin.multivariate_normality (Henze-Zirkler)",
         "a channel; its kernel in all filters",
-        "With few filters it sees little; filters of different scale fail it, however normal.",
+        "Passing measures n: normal filters whose scales differ (SD of the logarithm .2) fail "
+        "in 13, 67 and 100 % of layers at 16, 64 and 512 filters.",
         _channel_normality,
     ),
     TextbookTest(
@@ -234,8 +246,8 @@ TESTS: tuple[TextbookTest, ...] = (
         "all positions have one variance",
         "pingouin.homoscedasticity (levene)",
         "the layer; the positions as groups of filters",
-        "The groups should be independent, and positions share their filters; a pass says that n "
-        "is small, not that variances are close.",
+        "The median and few filters make it blind: it rejected none of 400 layers of 16 "
+        "filters, and at many filters it rejects differences of any size.",
         _position_variances,
     ),
     TextbookTest(
@@ -243,7 +255,8 @@ TESTS: tuple[TextbookTest, ...] = (
         "all positions have one variance",
         "pingouin.homoscedasticity (bartlett)",
         "the layer; the positions as groups of filters",
-        "It takes heavy tails, which filters of different scale give, for unequal variances.",
+        "It takes heavy tails for unequal variances: filters whose scales differ (SD of the "
+        "logarithm .2) make it reject equal ones in 19 to 29 % of layers.",
         _position_variances_bartlett,
     ),
     TextbookTest(
@@ -251,8 +264,9 @@ TESTS: tuple[TextbookTest, ...] = (
         "all filters have one variance",
         "pingouin.homoscedasticity (levene)",
         "the layer; the filters as groups of weights",
-        "The weights of a filter are taken for independent; correlated ones make the variances of "
-        "equal filters scatter more than the test allows.",
+        "It takes the weights of a filter for independent: with a correlation of .1 inside "
+        "channels it rejects filters of one scale in 14 % of layers of 512 filters, and d "
+        "weights make it reject differences of any size.",
         _filter_variances,
     ),
     TextbookTest(
@@ -260,8 +274,8 @@ TESTS: tuple[TextbookTest, ...] = (
         "the mean of a filter's weights is 0 on average",
         "pingouin.ttest",
         "the layer; the mean of each filter",
-        "Positive and negative positions cancel in the mean of a filter, so that means far from 0 "
-        "pass.",
+        "Means of different sign cancel: of layers in which half of the channels have a mean "
+        "of .3 SD and half one of -.3 SD, 292 of 300 passed.",
         _mean_of_filters,
     ),
     TextbookTest(
@@ -269,8 +283,8 @@ TESTS: tuple[TextbookTest, ...] = (
         "the mean of all weights is 0",
         "pingouin.ttest",
         "the layer; all its weights",
-        "It takes the weights of a filter for independent, and at a million of them a mean of a "
-        "thousandth of their SD is significant.",
+        "It takes all weights for independent, and at a million of them a mean of .002 SD is "
+        "significant; means that cancel pass (295 of 300 layers with means of .3 and -.3 SD).",
         _mean_of_weights,
     ),
     TextbookTest(
@@ -278,8 +292,8 @@ TESTS: tuple[TextbookTest, ...] = (
         f"the mean of a filter's weights is {mean.margin:g} RMS weights or more from 0 on average",
         "pingouin.tost",
         "the layer; the mean of each filter",
-        "A pass is evidence here, but for the mean over positions only: means of positions that "
-        "cancel pass.",
+        "A pass is evidence here, of the mean over positions alone: all of 300 layers passed "
+        "in which means of .3 and -.3 SD cancel.",
         _mean_equivalence,
         equivalence=True,
     ),
@@ -288,8 +302,9 @@ TESTS: tuple[TextbookTest, ...] = (
         "the positions of each channel are uncorrelated",
         "statsmodels test_cov_diagonal",
         "a channel; its kernel in all filters",
-        "Any correlation is rejected where filters are many, and the assumption allows small ones "
-        "inside a channel.",
+        "The assumption allows small correlations inside a channel; one of .1 fails 21, 93 "
+        "and 100 % of layers at 16, 64 and 512 filters. Filters whose scales differ fail 27 "
+        "to 38 % without any.",
         _channel_covariance,
     ),
     TextbookTest(
@@ -297,8 +312,9 @@ TESTS: tuple[TextbookTest, ...] = (
         "all positions are uncorrelated with one variance",
         "statsmodels test_cov_spherical",
         "the layer; its filters",
-        "It needs more filters than weights per filter, which few layers have, and the assumption "
-        "allows correlations inside a channel.",
+        "It needs n > d, which few layers have, and n many times d to be right: under its "
+        "null hypothesis it rejected 12 % at n = 512, d = 144 and 87 % at d = 256. The "
+        "assumption allows what it tests.",
         _sphericity,
     ),
     TextbookTest(
@@ -306,8 +322,9 @@ TESTS: tuple[TextbookTest, ...] = (
         "all positions are uncorrelated",
         "statsmodels test_cov_diagonal",
         "the layer; its filters",
-        "Its law holds where n is many times d: at n = 512, d = 256 it rejected .885 of layers "
-        "for which it is true.",
+        "It needs n > d, which few layers have, and n many times d to be right: under its "
+        "null hypothesis it rejected 11 % at n = 512, d = 144 and 87 % at d = 256. The "
+        "assumption allows what it tests.",
         _diagonal,
     ),
     TextbookTest(
@@ -315,8 +332,8 @@ TESTS: tuple[TextbookTest, ...] = (
         "positions of different channels are uncorrelated",
         "statsmodels test_cov_blockdiagonal",
         "the layer; its filters",
-        "It needs more filters than weights per filter, and its law holds where they are many "
-        "times more.",
+        "It needs n > d, which few layers have, and n many times d to be right: under its "
+        "null hypothesis it rejected 12 % at n = 512, d = 144 and 87 % at d = 256.",
         _block_diagonal,
     ),
     TextbookTest(
@@ -324,7 +341,8 @@ TESTS: tuple[TextbookTest, ...] = (
         "the mean weights of two channels are uncorrelated over the filters",
         "pingouin.pairwise_corr",
         "a pair of channels; the mean of each channel in all filters",
-        "It sees only what the means of channels share; other correlations pass.",
+        "It sees only what the means of channels share, in 8 channels at most; correlations "
+        "between single positions pass.",
         _channel_correlations,
     ),
 )
