@@ -23,7 +23,7 @@ SIZES = ((16, 16, 9), (64, 16, 9), (512, 16, 9))
 
 def drawn(design: str, size: tuple[int, int, int], rng: np.random.Generator) -> Weights:
     """A layer of this design."""
-    n, channels, positions = size
+    n, channels, _ = size
     x = rng.normal(size=size)
     if design == "blocks":
         x = np.sqrt(0.9) * x + np.sqrt(0.1) * rng.normal(size=(n, channels, 1))

@@ -1,12 +1,7 @@
 """The tests of textbooks that readers expect, by the libraries that keep them."""
 
 from cwda.textbook_tests.definition import TextbookTest
-from cwda.textbook_tests.result import (
-    TextbookCount,
-    TextbookResult,
-    TextbookRow,
-    count_passes,
-)
+from cwda.textbook_tests.result import TextbookCount, TextbookResult, TextbookRow
 from cwda.textbook_tests.run import textbook
 from cwda.textbook_tests.tests import TESTS
 from cwda.textbook_tests.weights import MOST_SAMPLES
@@ -18,6 +13,5 @@ __all__ = [
     "TextbookResult",
     "TextbookRow",
     "TextbookTest",
-    "count_passes",
     "textbook",
 ]

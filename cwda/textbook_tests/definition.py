@@ -9,7 +9,7 @@ from typing import NamedTuple
 from cwda.textbook_tests.weights import Weights
 from cwda.typing import Array
 
-__all__ = ["TextbookTest", "Tested"]
+__all__ = ["Tested", "TextbookTest"]
 
 
 class Tested(NamedTuple):

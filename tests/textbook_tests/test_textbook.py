@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,10 @@ from statsmodels.stats.multitest import multipletests
 
 import cwda
 from cwda.cli.main import cwda_test
-from cwda.textbook_tests import MOST_SAMPLES, TESTS, TextbookResult, count_passes
+from cwda.cli.screen.screen import Screen
+from cwda.cli.screen.show_textbook import show_textbook
+from cwda.textbook_tests import MOST_SAMPLES, TESTS, TextbookResult
+from cwda.textbook_tests.result import count_passes
 from cwda.textbook_tests.weights import evenly_spaced
 
 GENERATOR = torch.Generator().manual_seed(5)
@@ -208,21 +212,39 @@ def test_an_answer_comes_back_from_its_file(result, tmp_path):
 
 
 @pytest.mark.parametrize("width", ["60", "80", "200", ""])
-def test_the_command_line_shows_and_writes_them(width, tmp_path):
+def test_the_screen_has_counts_and_sentences(result, width, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", width)
+    show_textbook(result, Screen())
+    shown = capsys.readouterr().out
+    assert max(map(cell_len, shown.splitlines())) <= int(width or 1000)
+    text = " ".join(shown.split())
+    for test in TESTS:
+        assert f"{test.name} ({test.function}): {test.misleads}" in text
+    for count in count_passes(result):
+        if count.layers:
+            assert re.search(rf"{re.escape(count.test)} +{count.passes} +{count.layers}", text)
+
+
+def test_the_command_line_shows_and_writes_them(result, tmp_path):
     source, table = tmp_path / "net.pth", tmp_path / "net.csv"
     torch.save(WEIGHTS, source)
     arguments = [str(source), "--conditions", "mean", "--textbook", "--output", str(table)]
-    done = CliRunner().invoke(cwda_test, arguments, env={"COLUMNS": width})
+    done = CliRunner().invoke(cwda_test, arguments)
     assert done.exit_code == 0, done.output
-    assert max(map(cell_len, done.stdout.splitlines())) <= int(width or 1000)
-    text = " ".join(done.stdout.split())
-    for test in TESTS:
-        assert f"{test.name} ({test.function}): {test.misleads}" in text
-    for count in count_passes(cwda.textbook(source)):
-        if count.layers:
-            assert re.search(rf"{re.escape(count.test)} +{count.passes} +{count.layers}", text)
+    assert done.stdout.index("margin") < done.stdout.index("Textbook tests of net")
     written = pd.read_csv(tmp_path / "net.textbook.csv")
-    assert len(written) == 2 * len(TESTS)
+    expected = result.table.drop(columns="network").reset_index(drop=True)
+    np.testing.assert_allclose(written["pvalue"], expected["pvalue"])
+    assert list(written["test"]) == list(expected["test"])
+
+
+def test_the_documentation_has_the_counts_of_the_built_in_network():
+    page = (Path(__file__).resolve().parents[2] / "docs" / "textbook.md").read_text()
+    for count in count_passes(cwda.textbook("resnet20-cifar10")):
+        cells = [str(count.passes), str(count.passes_holm), str(count.passes_bh)]
+        shown = " | ".join(cells) if count.layers else "n/a | n/a | n/a"
+        assert f"| {count.test} | `{count.function}` | {shown} |" in page
+        assert f"**{count.test}**: {count.misleads}" in " ".join(page.split())
 
 
 def test_the_report_has_a_chapter_when_asked(tmp_path):

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from cwda.cli.screen.table import Column, Table
 from cwda.formatting import percent
-from cwda.textbook_tests import MOST_SAMPLES, TextbookCount, TextbookResult, count_passes
+from cwda.textbook_tests import MOST_SAMPLES, TextbookCount, TextbookResult
+from cwda.textbook_tests.result import count_passes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

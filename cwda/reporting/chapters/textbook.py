@@ -6,7 +6,8 @@ from cwda.formatting import percent
 from cwda.reporting.blocks import Block, Column, Note, Paragraph, Table
 from cwda.reporting.chapter import Chapter, Report
 from cwda.reporting.subject import Subject
-from cwda.textbook_tests import MOST_SAMPLES, TESTS, count_passes
+from cwda.textbook_tests import MOST_SAMPLES, TESTS
+from cwda.textbook_tests.result import count_passes
 
 __all__ = ["textbook"]
 
@@ -22,8 +23,7 @@ def _blocks(report: Report) -> list[Block]:
         ),
         *report.sections(_network, needs_weights=True),
         Table(
-            [Column("test", "text"), Column("null hypothesis", "text"), Column("by", "text")]
-            + [Column("why it misleads here", "text")],
+            [Column(head, "text") for head in ("test", "null hypothesis", "by", "why it misleads")],
             [[test.name, test.null, test.function, test.misleads] for test in TESTS],
             "What each test asks, and what it cannot say.",
         ),
