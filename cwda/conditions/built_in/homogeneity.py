@@ -28,6 +28,8 @@ __all__ = ["homogeneity"]
 #: Norms that vary less than this share of what CWDA makes them vary are a departure.
 SMALLEST_RATIO = 0.5
 
+_LESS = "norms less variable than CWDA allows"
+
 
 def _inapplicable(layer: ConvLayer) -> str:
     return "one input channel: no halves to compare" if layer.channels == 1 else ""
@@ -143,7 +145,7 @@ def homogeneity(work: Workspace) -> Measurement:
         theta=dispersion.estimate,
         theta_se=dispersion.error,
         further=further,
-        note=_note(low, further),
+        note=_LESS if further == "fails" else "filters differ in scale",
         details={
             "tau_squared": work.tau_squared,
             "channel_overlap": overlap.value,
@@ -188,9 +190,3 @@ def _further(norms: NormRatio) -> Verdict:
     if norms.high < SMALLEST_RATIO:
         return "fails"
     return "holds" if norms.low > SMALLEST_RATIO else "inconclusive"
-
-
-def _note(low: float, further: Verdict) -> str:
-    if low > homogeneity.margin:
-        return "filters differ in scale"
-    return "norms less variable than CWDA allows" if further == "fails" else ""
