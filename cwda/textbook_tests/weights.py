@@ -128,8 +128,8 @@ def is_regular(sample: Array) -> bool:
     if not scale > 0:
         return False
     covariance = np.atleast_2d(np.cov(sample / scale, rowvar=False))
-    rank: int = np.linalg.matrix_rank(covariance, hermitian=True)
-    return rank == len(covariance)
+    rank = np.linalg.matrix_rank(covariance, hermitian=True)
+    return bool(rank == len(covariance))
 
 
 def evenly_spaced(count: int, most: int = MOST_SAMPLES) -> Array:
