@@ -78,7 +78,7 @@ class Weights:
     @property
     def dim(self) -> int:
         """Weights of one filter, d."""
-        return self.filters.shape[1]
+        return int(self.filters.shape[1])
 
     def positions(self) -> Samples:
         """One column per position: its weight in each filter."""
