@@ -321,6 +321,8 @@ class Workspace:
         return self._moments_of("channels").with_centred_squares(rows).trace_of_square
 
     def _moments_of(self, partition: str) -> GramMoments:
+        if self.layer.dim == 1:
+            return self._whole
         if partition not in self.kernels.moments:
             raise CwdaError("the condition must say needs='covariance kernel'")
         return GramMoments(*self.kernels.moments[partition].cpu().numpy())

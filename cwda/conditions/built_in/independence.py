@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+import numpy.typing as npt
+
 from cwda.conditions.averaging import SQUARES
 from cwda.conditions.built_in.covariance import SHARES, energy_shares
 from cwda.conditions.calibration import Calibration, Law, LayerSize
@@ -25,6 +28,19 @@ def _truth(law: Law, size: LayerSize) -> float:
         return 0.0
     pairs = size.dim - size.kernel_size
     return law.parameters["independence"] * math.sqrt(pairs / (1 + law.parameters["variance"] ** 2))
+
+
+def _draw(
+    rng: np.random.Generator, size: LayerSize, effect: float
+) -> npt.NDArray[np.float64]:
+    """Channels that share a part of their kernels; at least three."""
+    shared = effect / math.sqrt(size.channels - 1)
+    shape = size.n_filters, size.channels, size.kernel_size
+    own = math.sqrt(1 - shared) * rng.standard_normal(shape)
+    filters: npt.NDArray[np.float64] = own + math.sqrt(shared) * rng.standard_normal(
+        (shape[0], 1, shape[2])
+    )
+    return filters
 
 
 @condition(
@@ -56,9 +72,7 @@ def _truth(law: Law, size: LayerSize) -> float:
     estimate="Sum of the squared covariances between the blocks, without bias.",
     details=SHARES,
     averaging=SQUARES,
-    calibration=Calibration(
-        truth=_truth, parameter="independence", undisturbed={"independence": 0.0}
-    ),
+    calibration=Calibration(truth=_truth, draw=_draw, undisturbed={"independence": 0.0}),
 )
 def independence(work: Workspace) -> Measurement:
     """Test whether weights of different input channels are uncorrelated.
