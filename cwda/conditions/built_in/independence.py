@@ -30,9 +30,7 @@ def _truth(law: Law, size: LayerSize) -> float:
     return law.parameters["independence"] * math.sqrt(pairs / (1 + law.parameters["variance"] ** 2))
 
 
-def _draw(
-    rng: np.random.Generator, size: LayerSize, effect: float
-) -> npt.NDArray[np.float64]:
+def _draw(rng: np.random.Generator, size: LayerSize, effect: float) -> npt.NDArray[np.float64]:
     """Channels that share a part of their kernels; at least three."""
     shared = effect / math.sqrt(size.channels - 1)
     shape = size.n_filters, size.channels, size.kernel_size

@@ -91,7 +91,9 @@ def kernel_sums(
         table = _sums_of_small(torch.stack(matrices), cubes)
     else:
         known = factors or {}
-        table = torch.stack([_sums_of_one(h, known.get(name), cubes) for name, h in kernels.items()])
+        table = torch.stack(
+            [_sums_of_one(h, known.get(name), cubes) for name, h in kernels.items()]
+        )
     return {
         name: KernelSums(row[:-2], float(row[-2]), float(row[-1]))
         for name, row in zip(kernels, table.cpu().numpy(), strict=True)
