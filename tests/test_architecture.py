@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "cwda"
 FLOORS = (
     {"brief", "choices", "errors", "formatting", "progress", "sharing", "typing", "_version"},
     {"arguments", "files", "layers", "numerics"},
+    {"filters"},
     {"answers"},
     {"grid"},
     {"containers", "models"},
