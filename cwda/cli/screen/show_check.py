@@ -37,6 +37,8 @@ def show(result: CheckResult, screen: Screen) -> None:
             screen.table(_one_condition(rows, result.level))
         else:
             screen.table(_all_conditions(rows, own), _legend(result.level))
+        if result.scale == "unit":
+            screen.remark("unit directions: each filter is divided by its root mean square")
         screen.remarks(_remarks(network, rows))
         screen.line()
 

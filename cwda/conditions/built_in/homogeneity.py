@@ -8,6 +8,7 @@ import numpy as np
 
 from cwda.conditions.calibration import Calibration, Law, LayerSize
 from cwda.conditions.condition import Formula, Words, condition
+from cwda.conditions.directions import Directions
 from cwda.conditions.results import Measurement
 from cwda.conditions.workspace import FEWEST_FILTERS, Workspace
 from cwda.layers import ConvLayer
@@ -65,6 +66,7 @@ def _truth(law: Law, size: LayerSize) -> float:
         "effect_alive_low": "Lower limit of its interval.",
         "effect_alive_high": "Upper limit of its interval.",
     },
+    directions=Directions(inapplicable="all filters have the same scale by construction"),
     # Correlated channels share energy between the halves, as if by scale.
     calibration=Calibration(
         truth=_truth,
