@@ -47,7 +47,7 @@ def test_homogeneity_is_not_applicable_by_construction():
 
 
 def test_p_values_of_gaussianity_are_withheld_where_the_division_spoils_them():
-    small, large = (_rows(_layer(channels=c), "unit")["gaussianity"] for c in (1, 64))
+    small, large = (_rows(_layer(64, c), "unit")["gaussianity"] for c in (1, 64))
     assert math.isnan(small.pvalue) and math.isnan(small.pvalue_holm)
     assert math.isnan(small.log10_pvalue) and "p-value withheld" in small.note
     assert small.verdict != "not applicable"
