@@ -15,7 +15,13 @@ from cwda.layers import ConvLayer
 if TYPE_CHECKING:
     from cwda.conditions.workspace import Workspace
 
-__all__ = ["AS_RAW", "Directions", "directions_of"]
+__all__ = ["AS_RAW", "FREE_SCALE", "Directions", "directions_of"]
+
+
+#: What must be said where a network with BatchNorm is judged by its weights as they are.
+FREE_SCALE = (
+    "BatchNorm leaves the scale of filters free; homogeneity and gaussianity depend on it most"
+)
 
 
 def _valid(work: Workspace) -> str:

@@ -10,6 +10,13 @@ from cwda.scoring.gauges import GAUGES, regauge
 from torch import nn
 
 
+@pytest.fixture(autouse=True)
+def _own_random_state():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        yield
+
+
 def _model(affine=True, eps=1e-5, bias=False, transposed=False):
     torch.manual_seed(0)
     second = nn.ConvTranspose2d if transposed else nn.Conv2d
@@ -99,3 +106,8 @@ def test_a_convolution_that_something_else_reads_keeps_its_scale():
             return self.bn(y) + y
 
     assert regauge(Fork().double().eval(), "filter scale", torch.Generator()) == []
+
+
+def test_a_source_says_whether_it_holds_batchnorm():
+    assert cwda.load(_model()).batchnorm and cwda.load(_model().state_dict()).batchnorm
+    assert not cwda.load(nn.Sequential(nn.Conv2d(3, 8, 3))).batchnorm
