@@ -241,9 +241,7 @@ class Condition:
                 layer, margins = layer_of(source), {self.name: margin}
                 return check_layer(layer, [self], margins, level, device, scale=scale)[0]
             networks = networks_of(source)
-            return check_networks(
-                networks, [self], {self.name: margin}, level, device, scale
-            )
+            return check_networks(networks, [self], {self.name: margin}, level, device, scale)
 
     def test(
         self,

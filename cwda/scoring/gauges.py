@@ -75,7 +75,8 @@ def regauge(model: nn.Module, gauge: str, generator: torch.Generator) -> list[st
         if norm is None or users[norm] > 1 or len(followers.calls[0].users) > 1:
             continue
         conv, batchnorm = model.get_submodule(name), model.get_submodule(norm)
-        assert isinstance(conv, _ConvNd) and isinstance(batchnorm, _BatchNorm)
+        assert isinstance(conv, _ConvNd)
+        assert isinstance(batchnorm, _BatchNorm)
         if _rescale(conv, batchnorm, GAUGES[gauge], generator):
             changed.append(name)
     return changed

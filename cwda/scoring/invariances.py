@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from cwda.answers import Answer, column, common
+from cwda.arguments import require_count
 from cwda.errors import TracingError
 from cwda.loading.in_memory import in_memory
 from cwda.loading.sources import model_and_network_of
@@ -139,6 +140,7 @@ def invariances(
     1        l2    layer scale       True
     2        l2    filter sign       True
     """
+    require_count(seed, 0, "seed")
     resolved = resolve(registered() if criteria is None else criteria)
     original, network = model_and_network_of(model)
     replica = duplicate(original).double().eval()

@@ -2,9 +2,10 @@
 
 import math
 
-import cwda
 import pytest
 import torch
+
+import cwda
 from cwda.conditions.directions import directions_of
 from cwda.layers import ConvLayer
 
@@ -48,10 +49,13 @@ def test_homogeneity_is_not_applicable_by_construction():
 
 def test_p_values_of_gaussianity_are_withheld_where_the_division_spoils_them():
     small, large = (_rows(_layer(64, c), "unit")["gaussianity"] for c in (1, 64))
-    assert math.isnan(small.pvalue) and math.isnan(small.pvalue_holm)
-    assert math.isnan(small.log10_pvalue) and "p-value withheld" in small.note
+    assert math.isnan(small.pvalue)
+    assert math.isnan(small.pvalue_holm)
+    assert math.isnan(small.log10_pvalue)
+    assert "p-value withheld" in small.note
     assert small.verdict != "not applicable"
-    assert large.pvalue > 0 and "withheld" not in large.note
+    assert large.pvalue > 0
+    assert "withheld" not in large.note
 
 
 def test_filters_of_norm_zero_are_left_out_and_counted():
@@ -84,7 +88,8 @@ def test_layers_without_directions_keep_their_reason(value):
 def test_both_scales_side_by_side():
     net = cwda.load("resnet20-cifar10").select("layer3.*")
     raw, unit = (cwda.check(net, scale=scale) for scale in ("raw", "unit"))
-    assert "unit directions" in unit.title() and "unit" not in raw.title()
+    assert "unit directions" in unit.title()
+    assert "unit" not in raw.title()
     table = raw.beside(unit)
     assert len(table) == len(raw)
     assert not table[table["condition"] == "homogeneity"]["differ"].any()

@@ -2,12 +2,13 @@
 
 import math
 
-import cwda
 import pytest
 import torch
+from torch import nn
+
+import cwda
 from cwda.scoring import invariances
 from cwda.scoring.gauges import GAUGES, regauge
-from torch import nn
 
 
 @pytest.fixture(autouse=True)
@@ -50,9 +51,11 @@ def test_outputs_stay(gauge, options):
     before, weight = model(images), model[0].weight.clone()
     changed = regauge(model, gauge, torch.Generator().manual_seed(1))
     if gauge == "filter sign" and options.get("affine") is False:
-        assert changed == [] and torch.equal(model[0].weight, weight)
+        assert changed == []
+        assert torch.equal(model[0].weight, weight)
         return
-    assert changed == ["0", "3"] and not torch.equal(model[0].weight, weight)
+    assert changed == ["0", "3"]
+    assert not torch.equal(model[0].weight, weight)
     assert torch.allclose(model(images), before, rtol=0, atol=1e-9)
     assert bool((model[1].running_var >= 0).all())
 
@@ -78,7 +81,8 @@ def test_a_criterion_of_the_user_is_measured_too():
     )
     table = invariances(_model(), ["l2", cosine], progress=False).table
     by = table.set_index(["criterion", "transformation"])["invariant"]
-    assert by["cosine", "filter scale"] and not by["cosine", "filter sign"]
+    assert by["cosine", "filter scale"]
+    assert not by["cosine", "filter sign"]
 
 
 def test_the_model_is_left_as_it_was_and_the_seed_repeats():
@@ -91,7 +95,8 @@ def test_the_model_is_left_as_it_was_and_the_seed_repeats():
 
 def test_without_batchnorm_there_is_nothing_to_compare():
     row = invariances(nn.Sequential(nn.Conv2d(3, 8, 3)), "l2", progress=False).rows[0]
-    assert row.invariant is None and math.isnan(row.spearman) and row.layers == 0
+    assert row.invariant is None and math.isnan(row.spearman)
+    assert row.layers == 0
     assert row.reason == "no convolution has a BatchNorm of its own that can make up for it"
 
 
@@ -109,5 +114,6 @@ def test_a_convolution_that_something_else_reads_keeps_its_scale():
 
 
 def test_a_source_says_whether_it_holds_batchnorm():
-    assert cwda.load(_model()).batchnorm and cwda.load(_model().state_dict()).batchnorm
+    assert cwda.load(_model()).batchnorm
+    assert cwda.load(_model().state_dict()).batchnorm
     assert not cwda.load(nn.Sequential(nn.Conv2d(3, 8, 3))).batchnorm

@@ -5,9 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cwda.cli.analysis import Steps, analysis
-from cwda.cli.options import Running, criteria_option, running_options, seed_option
-from cwda.cli.sources import Sources
+from cwda.cli.analysis import measure_each
+from cwda.cli.options import (
+    Running,
+    criteria_option,
+    device_option,
+    running_options,
+    seed_option,
+    summary_option,
+)
+from cwda.cli.output import Outputs, output_option
+from cwda.cli.sources import SOURCES, Sources, source_options
+from cwda.cli.verb import verb
 
 if TYPE_CHECKING:
     from cwda.layers import Network
@@ -16,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["invariances"]
 
 
-@analysis(
+@verb(
     "invariances",
     "Which rankings depend on what BatchNorm leaves free.",
     examples="""
@@ -24,13 +33,24 @@ __all__ = ["invariances"]
         cwda invariances resnet18.pth --arch resnet18 --criteria l2,bn_gamma
         cwda invariances --criteria l2,taylor_l1,apoz --data cifar10.npz
     """,
+    about_source=SOURCES,
 )
+@source_options
 @criteria_option("Criteria to examine.")
 @seed_option
 @running_options
+@device_option()
+@output_option
+@summary_option
 def invariances(
-    sources: Sources, criteria: list[str], seed: int, running: Running, device: str
-) -> Steps:
+    sources: Sources,
+    criteria: list[str],
+    seed: int,
+    running: Running,
+    device: str,
+    output: Outputs,
+    summary: bool,
+) -> None:
     """Rank the filters again after changes of the weights that BatchNorm makes up for.
 
     Filters in front of BatchNorm are multiplied by random factors, each by its own, all of a
@@ -42,6 +62,7 @@ def invariances(
     from cwda.cli.screen.show_invariances import show_invariances
     from cwda.scoring.registry import resolve
 
+    output.require()
     resolved = resolve(criteria)
     data = read_data(resolved, running)
     images = None if data is None else calibration_images(data, running)
@@ -49,10 +70,8 @@ def invariances(
     def measure(network: Network) -> InvarianceResult:
         key = sources.reading.get("weights_key")
         module = sources.origin(network).load_model(running.arch, key)
-        result = cwda.scoring.invariances(
-            module, resolved, data=images, seed=seed, device=device
-        )
+        result = cwda.scoring.invariances(module, resolved, data=images, seed=seed, device=device)
         rows = tuple(replace(row, network=network.name) for row in result)
         return replace(result, rows=rows, networks=(network,))
 
-    return measure, show_invariances
+    measure_each(sources, output, output.screen(summary), measure, show_invariances)
