@@ -44,7 +44,7 @@ class Measurement:
         Verdict on a further question of the condition, whose margin is fixed; the layer gets
         the worse of the two.
     note : str
-        What kind of departure it is, where a condition knows several.
+        What kind of departure it is if the condition fails, where it knows several.
     details : mapping of str to float
         Further numbers of this condition.
 
@@ -161,7 +161,8 @@ class ConditionResult:
         default="not applicable",
     )
     note: str = column(
-        "What kind of departure it is, where the condition knows several; else empty.", default=""
+        "What kind of departure it is where the condition fails and knows several; else empty.",
+        default="",
     )
     n_filters: int = common("n_filters")
     dim: int = common("dim")
@@ -194,7 +195,7 @@ class ConditionResult:
         if math.isnan(theta):
             theta = measurement.effect
             error = (measurement.high - measurement.low) / (2 * special.ndtri((1 + level) / 2))
-        verdict = decide(measurement.low, measurement.high, self.margin)
+        verdict = worse(decide(measurement.low, measurement.high, self.margin), measurement.further)
         return replace(
             self,
             estimate=measurement.estimate,
@@ -208,8 +209,8 @@ class ConditionResult:
             log10_pvalue=measurement.log10_pvalue,
             theta=theta,
             theta_se=float(error),
-            verdict=worse(verdict, measurement.further),
-            note=measurement.note,
+            verdict=verdict,
+            note=measurement.note if verdict == "fails" else "",
             details=measurement.details,
         )
 

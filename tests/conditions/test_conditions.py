@@ -122,6 +122,54 @@ def test_homogeneity_counts_near_dead_filters():
     assert found.details["effect_alive"] < 0.15 < 1 < found.effect
 
 
+def test_homogeneity_where_most_filters_are_dead():
+    def kill(array, rng):
+        array[:235] *= 1e-3
+        return array
+
+    layer = simulated.layer(n=256, channels=8, transform=kill)
+    found = cwda.conditions.homogeneity(layer).details
+    assert found["near_dead"] == 235
+    assert found["effect_alive"] < 0.15
+    assert found["norm_ratio_low"] < 1 < found["norm_ratio_high"]
+
+
+def equal_norms(array, rng):
+    return array / np.sqrt((array**2).sum((1, 2), keepdims=True))
+
+
+def orthogonal(array, rng):
+    return np.linalg.qr(array.reshape(len(array), -1).T)[0].T.reshape(array.shape)
+
+
+def competing(array, rng):
+    """Each channel's energy is shared out among the filters."""
+    array = array / np.sqrt((array**2).sum((0, 2), keepdims=True))
+    return array / np.sqrt((array**2).sum((1, 2), keepdims=True)) ** 0.6
+
+
+@pytest.mark.parametrize("transform", [equal_norms, orthogonal, competing])
+def test_norms_less_variable_than_cwda_allows_fail_in_these_words(transform):
+    found = cwda.conditions.homogeneity(simulated.layer(n=64, channels=16, transform=transform))
+    assert found.verdict == "fails"
+    assert found.note == "norms less variable than CWDA allows"
+    assert found.effect < 0
+    assert found.details["norm_ratio_high"] < 0.5
+
+
+def test_scales_that_differ_fail_in_these_words():
+    layer = simulated.layer(n=64, channels=16, transform=simulated.unequal_filters)
+    found = cwda.conditions.homogeneity(layer)
+    assert (found.verdict, found.note) == ("fails", "filters differ in scale")
+
+
+def test_few_filters_hold_no_homogeneity_for_a_negative_estimate():
+    rows = [cwda.conditions.homogeneity(simulated.layer(n=8, seed=seed)) for seed in range(40)]
+    assert all(row.effect_high > 0 for row in rows)
+    assert np.mean([row.verdict == "holds" for row in rows if row.effect < 0]) < 0.5
+    assert not any(row.effect_low > row.margin for row in rows)
+
+
 def test_energy_shares_of_known_covariance():
     layer = simulated.layer(n=2000, channels=4, transform=simulated.correlated_blocks)
     shares = cwda.conditions.epsilon(layer).details
