@@ -262,6 +262,7 @@ SHAPE = (1, 8, 9, 9)
 OF_A_MODEL = {
     "load_model": lambda folder: (),
     "scoring.collect": lambda folder: (),
+    "scoring.invariances": lambda folder: (),
     "coupling.couple": lambda folder: (SHAPE,),
     "make_plan": lambda folder: ("l2", 0.5, SHAPE),
     "masked": lambda folder: (cwda.make_plan(module(), "l2", 0.5, SHAPE), SHAPE),

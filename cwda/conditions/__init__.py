@@ -20,6 +20,7 @@ from cwda.conditions.description import (
     joint_normality,
     normality,
 )
+from cwda.conditions.directions import Directions
 from cwda.conditions.register import CONDITIONS
 from cwda.conditions.results import ConditionResult, Measurement
 from cwda.conditions.table import CheckResult
@@ -48,6 +49,7 @@ __all__ = [
     "Condition",
     "ConditionResult",
     "Description",
+    "Directions",
     "Figure",
     "Formula",
     "LayerDescription",

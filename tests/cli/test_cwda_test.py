@@ -196,3 +196,17 @@ def test_a_screen_without_unicode_gets_plain_marks():
     )
     assert b"conv1" in found.stdout
     found.stdout.decode("ascii")
+
+
+def test_unit_directions_are_asked_for_and_named(checkpoint):
+    result = run("--scale", "unit", "--conditions", "mean,homogeneity")
+    assert result.exit_code == 0, result.output
+    assert "unit directions" in result.output
+    assert "same scale by construction" in " ".join(result.output.split())
+    assert "'raw', 'unit'" in run("--scale", "norm").output
+
+
+def test_only_networks_with_batchnorm_are_told_that_scale_is_free(checkpoint):
+    assert "BatchNorm" in run("--summary").output
+    assert "BatchNorm" not in run(checkpoint, "--summary").output
+    assert "BatchNorm" not in run("--summary", "--scale", "unit").output

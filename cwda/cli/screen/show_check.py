@@ -9,6 +9,7 @@ from cwda.choices import JUDGED, Verdict
 from cwda.cli.screen.screen import Screen
 from cwda.cli.screen.show import layer_cells, layer_table, title
 from cwda.cli.screen.table import Cell, Column, Table
+from cwda.conditions.directions import FREE_SCALE
 from cwda.conditions.register import CONDITIONS
 from cwda.conditions.results import ConditionResult
 from cwda.conditions.table import CheckResult, ConditionCount, count_verdicts
@@ -37,6 +38,10 @@ def show(result: CheckResult, screen: Screen) -> None:
             screen.table(_one_condition(rows, result.level))
         else:
             screen.table(_all_conditions(rows, own), _legend(result.level))
+        if result.scale == "unit":
+            screen.remark("unit directions: each filter is divided by its root mean square")
+        elif network.batchnorm:
+            screen.remark(FREE_SCALE + "; see --scale unit")
         screen.remarks(_remarks(network, rows))
         screen.line()
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import click
 
 from cwda._version import __version__
+from cwda.choices import Scale
 from cwda.cli.completion import conditions as all_conditions
 from cwda.cli.failure import CONDITION_FAILS
 from cwda.cli.messages import note
@@ -49,6 +50,12 @@ __all__ = ["test"]
 @names_option("--conditions", "Conditions to test, separated by commas.", all_conditions)
 @verdict_level_option
 @margin_option
+@option(
+    "--scale",
+    "Filters as they are, or each divided by its root mean square.",
+    type=click.Choice(get_args(Scale)),
+    default="raw",
+)
 @device_option()
 @output_option
 @option(
@@ -70,6 +77,7 @@ def test(
     conditions: list[str] | None,
     level: float,
     margins: tuple[tuple[str, float], ...],
+    scale: Scale,
     device: str,
     output: Outputs,
     report: Path | None,
@@ -99,7 +107,14 @@ def test(
 
         require_writable(report, tuple(FORMATS))
 
-    result = check(sources.load(), conditions, margins=dict(margins), level=level, device=device)
+    result = check(
+        sources.load(),
+        conditions,
+        margins=dict(margins),
+        scale=scale,
+        level=level,
+        device=device,
+    )
     show(result, output.screen(summary))
     output.write(one.table for one in [result])
     if textbook:

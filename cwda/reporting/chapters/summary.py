@@ -7,6 +7,7 @@ from typing import get_args
 
 from cwda import figures
 from cwda.choices import Verdict
+from cwda.conditions.directions import FREE_SCALE
 from cwda.conditions.results import ConditionResult
 from cwda.formatting import many, number, percent
 from cwda.reporting.blocks import Block, Items, Note, Paragraph, Run, Strong, Text, names
@@ -62,6 +63,8 @@ def _opening(subject: Subject) -> Text:
     ]
     if everywhere:
         opening.append(f" No layer departs in {' and '.join(everywhere)}.")
+    if network.batchnorm and all(row.scale == "raw" for row in judged):
+        opening.append(f" {FREE_SCALE}; the scale “unit” judges their directions.")
     return opening
 
 
