@@ -92,7 +92,6 @@ class Outputs:
         if STANDARD_OUTPUT in self.paths:
             _print_csv(whole)
 
-
     def write_beside(self, table: Callable[[], pd.DataFrame], beside: str) -> None:
         """Write a further table next to each file; standard output does not get it.
 

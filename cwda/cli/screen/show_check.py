@@ -35,7 +35,8 @@ def show(result: CheckResult, screen: Screen) -> None:
         title(network, screen)
         screen.line(verdict.sentence, _STYLES[verdict.verdict])
         screen.table(_network_table(own, result.level))
-        screen.line()
+        if not screen.summary:
+            screen.line()
         if len(own) == 1:
             screen.table(_one_condition(rows, result.level))
         else:
@@ -76,7 +77,9 @@ def _network_table(conditions: Sequence[NetworkCondition], level: float) -> Tabl
     return table
 
 
-def _all_conditions(rows: Sequence[ConditionResult], conditions: Sequence[NetworkCondition]) -> Table:
+def _all_conditions(
+    rows: Sequence[ConditionResult], conditions: Sequence[NetworkCondition]
+) -> Table:
     table = layer_table([Column(CONDITIONS[row.condition].short) for row in conditions])
     width = len(conditions)
     for start in range(0, len(rows), width):

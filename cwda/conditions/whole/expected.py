@@ -48,7 +48,7 @@ def expected_counts(
         NaN where the level, the margin or the condition is not that of the table.
     """
     name = rows[0].condition
-    known = CONDITIONS[name] if name in CONDITIONS else None
+    known = CONDITIONS.get(name)
     standard = known is not None and math.isclose(rows[0].margin, known.margin)
     if not standard or not math.isclose(level, LEVEL) or name not in _tables():
         return math.nan, math.nan, math.nan

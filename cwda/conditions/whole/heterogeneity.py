@@ -105,7 +105,6 @@ def random_effects(
         variance / unit**2,
         method_re="iterated",
         use_t=True,
-        alpha=1 - level,
         maxiter=_STEPS,
     )
     mean, error = found.mean_effect_re * unit, found.sd_eff_w_re_hksj * unit

@@ -47,7 +47,7 @@ class LayerEffects:
         """
         total = sum(row.n_weights for row in rows)
         weights = tuple(row.n_weights / total for row in rows)
-        known = CONDITIONS.get(rows[0].condition) if rows[0].condition in CONDITIONS else None
+        known = CONDITIONS.get(rows[0].condition)
         if known is not None:
             theta = tuple(row.theta for row in rows)
             error = tuple(row.theta_se for row in rows)
@@ -55,7 +55,6 @@ class LayerEffects:
         quantile = 2 * normal_quantile(level)
         error = tuple((row.effect_high - row.effect_low) / quantile for row in rows)
         return cls(tuple(row.effect for row in rows), error, weights, EFFECTS)
-
 
     @property
     def least(self) -> float:

@@ -11,6 +11,8 @@ import numpy as np
 
 from cwda.answers import Answer, aside, column, common, rows_field, table_of
 from cwda.choices import Verdict
+from cwda.conditions.averaging import EFFECTS
+from cwda.conditions.register import CONDITIONS
 from cwda.conditions.results import ConditionResult, worse
 from cwda.conditions.whole.expected import expected_counts
 from cwda.conditions.whole.heterogeneity import (
@@ -266,9 +268,7 @@ def _verdict(
 
 
 def _random(row: NetworkCondition, level: float) -> RandomEffects:
-    from cwda.conditions.averaging import EFFECTS
-    from cwda.conditions.register import CONDITIONS
-
-    known = CONDITIONS[row.condition].averaging if row.condition in CONDITIONS else EFFECTS
-    layers = LayerEffects(row.layer_effects, row.layer_errors, row.layer_weights, known)
+    known = CONDITIONS.get(row.condition)
+    averaging = known.averaging if known else EFFECTS
+    layers = LayerEffects(row.layer_effects, row.layer_errors, row.layer_weights, averaging)
     return random_effects(row.network, row.condition, layers, level)

@@ -62,7 +62,7 @@ def sentence(
         parts.append(f"What was tested of CWDA holds for {network}, within the margins, {over}")
     if open_:
         parts.append(f"inconclusive: {_listed(open_)}")
-    if holding:
+    if holding and (failing or open_):
         parts.append(f"within the margin: {', '.join(one.condition for one in holding)}")
     return f"{'; '.join(parts)}.{_untrained(untrained)}"
 

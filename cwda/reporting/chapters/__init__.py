@@ -12,6 +12,7 @@ from cwda.reporting.chapters.networks import side_by_side
 from cwda.reporting.chapters.similarity import similarity
 from cwda.reporting.chapters.summary import summary
 from cwda.reporting.chapters.trajectory import trajectory
+from cwda.reporting.chapters.whole import whole
 
 __all__ = ["CHAPTERS"]
 
@@ -21,6 +22,7 @@ CHAPTERS: tuple[Chapter | ChapterSeries, ...] = (
     trajectory,
     side_by_side,
     assumption,
+    whole,
     conditions,
     covariance,
     similarity,
