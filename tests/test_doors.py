@@ -162,7 +162,7 @@ def refusal(function, *args, **kwargs):
 def test_weights_that_were_not_saved_are_missed_in_one_line(name, tmp_path):
     function, options = public(name), OF_A_NETWORK.get(name, {})
     cwda.describe(cwda.load(ONE)).save(tmp_path / "answer.json")
-    network = cwda.conditions.Description.load(tmp_path / "answer.json").network
+    network = cwda.conditions.Description.load(tmp_path / "answer.json").networks[0]
     for source in (network, network[0]):
         assert "again" in refusal(function, source, **options)
 

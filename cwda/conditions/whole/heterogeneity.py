@@ -48,7 +48,7 @@ def between_layers(theta: Array, variance: Array) -> float:
     Examples
     --------
     >>> import numpy as np
-    >>> float(between_layers(np.array([0.0, 2.0]), np.array([1.0, 1.0])))
+    >>> round(between_layers(np.array([0.0, 2.0]), np.array([1.0, 1.0])), 6)
     1.0
     """
     if len(theta) < 2 or not np.isfinite(theta + variance).all():
