@@ -24,6 +24,7 @@ from cwda.conditions.directions import Directions
 from cwda.conditions.register import CONDITIONS
 from cwda.conditions.results import ConditionResult, Measurement
 from cwda.conditions.table import CheckResult
+from cwda.conditions.whole.result import NetworkCondition, NetworkResult, NetworkVerdict
 from cwda.conditions.workspace import NEEDS, Workspace
 
 #: The conditions of the package, in the order of tables.
@@ -54,6 +55,9 @@ __all__ = [
     "Formula",
     "LayerDescription",
     "Measurement",
+    "NetworkCondition",
+    "NetworkResult",
+    "NetworkVerdict",
     "Words",
     "Workspace",
     "block_covariance",

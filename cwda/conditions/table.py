@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -19,6 +21,7 @@ from cwda.numerics.combination import benjamini_hochberg, holm
 if TYPE_CHECKING:
     import pandas as pd
 
+    from cwda.conditions.whole.result import NetworkResult
     from cwda.typing import Named
 
 __all__ = ["CheckResult", "ConditionCount", "adjusted", "count_verdicts"]
@@ -113,6 +116,23 @@ class CheckResult(Answer[ConditionResult]):
         one, two = both[names[2]], both[names[3]]
         judged = (one != "not applicable") & (two != "not applicable")
         return both[keys + names].assign(differ=judged & (one != two))
+
+    @cached_property
+    def network(self) -> NetworkResult:
+        """The networks as a whole: an effect and a verdict per condition, and a sentence."""
+        from cwda.conditions.whole.result import network_result
+
+        return network_result(self.rows, self.networks, self.level)
+
+    def __repr__(self) -> str:
+        return "\n".join([*self._sentences(), super().__repr__()])
+
+    def _repr_html_(self) -> str:
+        told = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in self._sentences())
+        return told + super()._repr_html_()
+
+    def _sentences(self) -> list[str]:
+        return [verdict.sentence for verdict in self.network.verdicts]
 
     def summary(self) -> pd.DataFrame:
         """How many layers hold, fail or are inconclusive, per network and condition."""

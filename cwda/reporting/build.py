@@ -152,7 +152,12 @@ def _content(
         raise CwdaError("a report needs a network with a convolution")
     names = [network.name for network in answer.networks]
     subjects = [
-        Subject(network, [row for row in answer.rows if row.network == network.name], device)
+        Subject(
+            network,
+            [row for row in answer.rows if row.network == network.name],
+            device,
+            answer.level,
+        )
         for network in answer.networks
     ]
     return Report(subjects, epochs_of(names) if trajectory else (), detail, textbook)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from cwda.answers import table_of
 from cwda.conditions.results import ConditionResult
+from cwda.conditions.whole.result import NetworkResult, network_result
 from cwda.layers import Network
 
 if TYPE_CHECKING:
@@ -37,11 +38,20 @@ class Subject:
         Its conditions, one record per layer and condition.
     device : str or torch.device
         Where to compute.
+    level : float
+        Confidence of the intervals.
     """
 
     network: Network
     results: Sequence[ConditionResult]
     device: Device = "auto"
+    level: float = 0.90
+
+    @cached_property
+    def whole(self) -> NetworkResult:
+        """The network as a whole: an effect and a verdict per condition, and a sentence."""
+        own = [row for row in self.results if row.network == self.network.name]
+        return network_result(own, [self.network], self.level)
 
     @property
     def has_weights(self) -> bool:

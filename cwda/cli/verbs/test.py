@@ -88,7 +88,8 @@ def test(
     """Test the Convolution Weight Distribution Assumption, layer by layer.
 
     Each condition that the assumption implies has an effect, the size of the departure, with an
-    interval. It is judged against a margin: the condition holds, fails, or is inconclusive.
+    interval. It is judged against a margin: the condition holds, fails, or is inconclusive. The
+    network as a whole comes first: --output NAME.csv writes that to NAME.network.csv.
     """
     from cwda.cli.screen.show_check import show
     from cwda.conditions.check import check, choose_conditions, resolve_margins
@@ -99,7 +100,7 @@ def test(
         choose_conditions(conditions)
     except CwdaError as error:
         raise click.UsageError(str(error)) from error
-    output.require()
+    output.require(beside="network")
     if textbook:
         output.require(beside="textbook")
     if report:
@@ -117,6 +118,7 @@ def test(
     )
     show(result, output.screen(summary))
     output.write(one.table for one in [result])
+    output.write_beside(lambda: result.network.table, "network")
     if textbook:
         _show_textbook(result, output, summary)
     if report:

@@ -13,6 +13,7 @@ from cwda.reporting.chapters.similarity import similarity
 from cwda.reporting.chapters.summary import summary
 from cwda.reporting.chapters.textbook import textbook
 from cwda.reporting.chapters.trajectory import trajectory
+from cwda.reporting.chapters.whole import whole
 
 __all__ = ["CHAPTERS"]
 
@@ -22,6 +23,7 @@ CHAPTERS: tuple[Chapter | ChapterSeries, ...] = (
     trajectory,
     side_by_side,
     assumption,
+    whole,
     conditions,
     covariance,
     similarity,

@@ -12,6 +12,7 @@ from cwda.conditions.results import ConditionResult
 from cwda.formatting import many, number, percent
 from cwda.reporting.blocks import Block, Items, Note, Paragraph, Run, Strong, Text, names
 from cwda.reporting.chapter import Chapter, Report
+from cwda.reporting.chapters.whole import network_table
 from cwda.reporting.pictures import picture
 from cwda.reporting.ranking import excess, worst
 from cwda.reporting.subject import RATIO, Subject
@@ -20,10 +21,12 @@ __all__ = ["summary"]
 
 
 def _blocks(report: Report) -> list[Block]:
-    """Verdicts, what they imply for pruning, and the layers that depart most."""
+    """The network as a whole, in a sentence and a table; what that implies; where it departs."""
     return [
         *report.sections(
             lambda subject: [
+                Paragraph(Strong(subject.whole.title())),
+                network_table(subject),
                 Paragraph(_opening(subject)),
                 Items(list(_findings(subject))),
                 _overview(subject),
