@@ -21,7 +21,7 @@ FLOORS = (
     {"checkpoints", "convolutions"},
     {"loading"},
     {"conditions", "coupling"},
-    {"scoring", "theory"},
+    {"scoring", "textbook_tests", "theory"},
     {"pruning"},
     {"comparison", "calibration", "experiment"},
     {"figures"},

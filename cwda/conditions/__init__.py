@@ -20,9 +20,11 @@ from cwda.conditions.description import (
     joint_normality,
     normality,
 )
+from cwda.conditions.directions import Directions
 from cwda.conditions.register import CONDITIONS
 from cwda.conditions.results import ConditionResult, Measurement
 from cwda.conditions.table import CheckResult
+from cwda.conditions.whole.result import NetworkCondition, NetworkResult, NetworkVerdict
 from cwda.conditions.workspace import NEEDS, Workspace
 
 #: The conditions of the package, in the order of tables.
@@ -48,10 +50,14 @@ __all__ = [
     "Condition",
     "ConditionResult",
     "Description",
+    "Directions",
     "Figure",
     "Formula",
     "LayerDescription",
     "Measurement",
+    "NetworkCondition",
+    "NetworkResult",
+    "NetworkVerdict",
     "Words",
     "Workspace",
     "block_covariance",

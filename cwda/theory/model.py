@@ -237,7 +237,7 @@ def fit_layer(source: Source, *, device: Device = "auto") -> FittedLayer:
 
 def _fitted(layer: ConvLayer, device: torch.device) -> FittedLayer:
     """The models of the ladder, fitted on one device."""
-    needs = ("variance kernel", "covariance kernel")
+    needs = ("covariance kernel",)
     work = Workspace(layer, device, needs=needs, tests=False)
     filters = work.blocks.double() / work.scale
     energy, l1 = filters.square().sum(dim=(1, 2)), filters.abs().sum(dim=(1, 2))
@@ -302,7 +302,7 @@ def _covariances(centred: Tensor, work: Workspace) -> Tensor:
     sample = columns @ columns.mT / (n - 1)
     variances = sample.diagonal(dim1=1, dim2=2)
     deviation = variances - variances.mean()
-    unbiased = work.sums["variance"].total / (n * (n - 1))
+    unbiased = work.squared_variances.value - work.squared_trace.value / work.layer.dim
     shrunk = variances.mean() + _shrinkage(unbiased, deviation) * deviation
     # Scaled to the shrunk variances as a whole, the matrices keep their correlations.
     factor = (shrunk / variances.where(variances > 0, 1.0)).sqrt()
@@ -310,9 +310,8 @@ def _covariances(centred: Tensor, work: Workspace) -> Tensor:
     scaled = sample * factor[:, :, None] * factor[:, None, :]
     diagonal = torch.diag_embed(shrunk)
     off = scaled - torch.diag_embed(scaled.diagonal(dim1=1, dim2=2))
-    within = work.sums["within"].total if "within" in work.sums else 0.0
-    unbiased = within / (n * (n - 3))
-    return diagonal + _shrinkage(unbiased, off) * off
+    within = work.squared_within.value if work.layer.kernel_size > 1 else 0.0
+    return diagonal + _shrinkage(within, off) * off
 
 
 def _shrinkage(unbiased: float, sample: Tensor) -> float:

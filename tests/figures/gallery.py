@@ -34,7 +34,7 @@ CONDITIONS = {
     "variance": 0.5,
     "mean": 0.1,
     "epsilon": 0.3,
-    "independence": 0.05,
+    "independence": 0.7,
     "homogeneity": 0.125,
     "distinctness": 0.2,
 }

@@ -72,8 +72,7 @@ def test_identical_halves_do_not_break_the_test():
 
 
 def test_tail_below_the_range_of_float64():
-    # scipy.stats.t.logsf of scipy 1.17 is -inf where the tail underflows; mpmath 1.3, 50 digits:
-    # log10(betainc(500, 0.5, 0, 1000/(1000 + 400**2), regularized=True) / 2) = -1105.4
+    # The power series of the incomplete beta function, term by term in logarithms.
     n = 1002
     rng = np.random.default_rng(0)
     even = np.exp(rng.standard_normal(n))

@@ -11,6 +11,7 @@ from cwda.choices import Verdict
 from cwda.conditions.averaging import SIGNED_SQUARES
 from cwda.conditions.calibration import Calibration, Law, LayerSize
 from cwda.conditions.condition import Formula, Words, condition
+from cwda.conditions.directions import Directions
 from cwda.conditions.results import Measurement
 from cwda.conditions.workspace import FEWEST_FILTERS, Workspace
 from cwda.layers import ConvLayer
@@ -27,6 +28,8 @@ __all__ = ["homogeneity"]
 
 #: Norms that vary less than this share of what CWDA makes them vary are a departure.
 SMALLEST_RATIO = 0.5
+
+_LESS = "norms less variable than CWDA allows"
 
 
 def _inapplicable(layer: ConvLayer) -> str:
@@ -75,7 +78,8 @@ def _truth(law: Law, size: LayerSize) -> float:
     details={
         "tau_squared": "Squared coefficient of variation of the filters' squared scale; a large "
         "one with a small effect means heavy tails, not unequal scale.",
-        "channel_overlap": "What correlated channels add to `estimate` at most, which is subtracted.",
+        "channel_overlap": "What correlated channels add to `estimate` at most, which is "
+        "subtracted.",
         "norm_ratio": "Variance of the live filters' log norms over its value for independent "
         "normal filters of one scale; the condition fails where it is below 1/2.",
         "norm_ratio_low": "Lower limit of its interval.",
@@ -89,6 +93,7 @@ def _truth(law: Law, size: LayerSize) -> float:
         "effect_alive_high": "Upper limit of its interval.",
     },
     averaging=SIGNED_SQUARES,
+    directions=Directions(inapplicable="all filters have the same scale by construction"),
     calibration=Calibration(
         truth=_truth, parameter="homogeneity", undisturbed={"homogeneity": 0.0}
     ),
@@ -142,7 +147,7 @@ def homogeneity(work: Workspace) -> Measurement:
         theta=dispersion.estimate,
         theta_se=dispersion.error,
         further=further,
-        note=_note(low, further),
+        note=_LESS if further == "fails" else "filters differ in scale",
         details={
             "tau_squared": work.tau_squared,
             "channel_overlap": overlap.value,
@@ -187,9 +192,3 @@ def _further(norms: NormRatio) -> Verdict:
     if norms.high < SMALLEST_RATIO:
         return "fails"
     return "holds" if norms.low > SMALLEST_RATIO else "inconclusive"
-
-
-def _note(low: float, further: Verdict) -> str:
-    if low > homogeneity.margin:
-        return "filters differ in scale"
-    return "norms less variable than CWDA allows" if further == "fails" else ""

@@ -46,10 +46,10 @@ def live_filters(norms: npt.ArrayLike) -> npt.NDArray[np.bool_]:
     if not positive.size:
         return np.zeros(len(x), dtype=bool)
     exceeding = max(1, math.ceil(LARGEST * len(positive)))
-    reference = positive[min(exceeding, len(positive) - 1)]
+    reference = float(positive[min(exceeding, len(positive) - 1)])
     while True:
-        alive = x >= NEAR_DEAD * reference
-        median = np.median(x[alive])
+        alive: npt.NDArray[np.bool_] = x >= NEAR_DEAD * reference
+        median = float(np.median(x[alive]))
         if median >= reference:
             return alive
         reference = median
