@@ -72,7 +72,7 @@ _SECTIONS: Sequence[tuple[str, str, tuple[str, ...], bool]] = (
     ),
 )
 
-_MARKS = {"ok": "", "": "", "too liberal": " ↑", "too conservative": " ↓", "undecided": " ?"}
+_MARKS = {"ok": "", "": "", "too liberal": " ↑", "conservative": " ↓", "undecided": " ?"}
 
 
 def to_markdown(result: CalibrationResult) -> str:

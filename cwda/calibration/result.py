@@ -60,8 +60,8 @@ class CalibrationResult(Answer[Rate]):
         -------
         DataFrame
             One row per procedure and measure with a nominal rate: ``procedure, measure,
-            nominal, cells``, how many are ``ok, undecided, too_conservative, too_liberal``,
-            the ``lowest`` and ``highest`` rate, and ``worst``, the design and size whose
+            nominal, cells``, how many are ``ok, undecided, conservative, too_liberal``, the
+            ``lowest`` and ``highest`` rate, and ``worst``, the design and size whose
             interval lies furthest from the nominal rate.
 
         Examples

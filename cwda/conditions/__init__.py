@@ -1,10 +1,12 @@
 """The conditions of CWDA: from a network to verdicts."""
 
+from cwda.conditions.built_in.distinctness import distinctness
 from cwda.conditions.built_in.epsilon import epsilon
 from cwda.conditions.built_in.gaussianity import gaussianity
 from cwda.conditions.built_in.homogeneity import homogeneity
 from cwda.conditions.built_in.independence import independence
 from cwda.conditions.built_in.mean import mean
+from cwda.conditions.built_in.shape import shape
 from cwda.conditions.built_in.variance import variance
 from cwda.conditions.calibration import Calibration
 from cwda.conditions.check import check
@@ -25,7 +27,16 @@ from cwda.conditions.table import CheckResult
 from cwda.conditions.workspace import NEEDS, Workspace
 
 #: The conditions of the package, in the order of tables.
-BUILT_IN = (gaussianity, variance, mean, epsilon, independence, homogeneity)
+BUILT_IN = (
+    gaussianity,
+    shape,
+    variance,
+    mean,
+    epsilon,
+    independence,
+    homogeneity,
+    distinctness,
+)
 CONDITIONS.arrange(BUILT_IN)
 
 __all__ = [
@@ -49,6 +60,7 @@ __all__ = [
     "check",
     "condition",
     "describe",
+    "distinctness",
     "epsilon",
     "gaussianity",
     "homogeneity",
@@ -56,5 +68,6 @@ __all__ = [
     "joint_normality",
     "mean",
     "normality",
+    "shape",
     "variance",
 ]

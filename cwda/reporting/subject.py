@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from cwda.comparison import Applicability, Comparison, GlobalPruning
     from cwda.scoring import SimilarityResult
+    from cwda.textbook_tests import TextbookResult
     from cwda.typing import Device
 
 __all__ = ["RATIO", "Subject"]
@@ -90,3 +91,10 @@ class Subject:
         from cwda.theory import SCALE
 
         return global_pruning(self.network, rungs=SCALE, device=self.device)
+
+    @cached_property
+    def textbook(self) -> TextbookResult:
+        """Textbook tests by pingouin, statsmodels and scipy."""
+        from cwda.textbook_tests import textbook
+
+        return textbook(self.network)

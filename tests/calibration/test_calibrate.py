@@ -151,7 +151,7 @@ def test_a_calibration_is_saved_and_shown(tmp_path):
         ("test", 0.02, 0.06, 0.05, "undecided"),
         ("test", 0.071, 0.09, 0.05, "too liberal"),
         ("test", 0.5, 0.6, float("nan"), ""),
-        ("interval", 0.95, 0.97, 0.90, "too conservative"),
+        ("interval", 0.95, 0.97, 0.90, "conservative"),
         ("interval", 0.87, 0.93, 0.90, "ok"),
         ("interval", 0.90, 0.92, 0.95, "too liberal"),
         ("holds", 0.0, 0.01, 0.05, "ok"),

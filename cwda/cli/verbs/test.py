@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 import click
 
@@ -26,6 +26,9 @@ from cwda.cli.sources import SOURCES, Sources, source_options
 from cwda.cli.verb import command_line, verb
 from cwda.errors import CwdaError
 
+if TYPE_CHECKING:
+    from cwda.conditions.table import CheckResult
+
 __all__ = ["test"]
 
 
@@ -37,6 +40,7 @@ __all__ = ["test"]
         cwda-test mine.pth theirs.safetensors resnet18
         cwda-test resnet18 --output resnet18.csv --report resnet18.pdf
         cwda-test --conditions epsilon --layers 'layer3.*' --margin epsilon=0.25
+        cwda-test resnet18 --textbook --output resnet18.csv
         cwda-test mine.pth --output - | head
     """,
     about_source=SOURCES,
@@ -60,6 +64,11 @@ __all__ = ["test"]
     type=PATH,
     metavar="FILE",
 )
+@option(
+    "--textbook",
+    "Show textbook tests too: how many layers pass at .05, and why that misleads.",
+    is_flag=True,
+)
 @summary_option
 @option("--strict", "Exit with 3 if a condition fails in any layer.", is_flag=True)
 @click.version_option(__version__, prog_name="cwda-test")
@@ -72,6 +81,7 @@ def test(
     device: str,
     output: Outputs,
     report: Path | None,
+    textbook: bool,
     summary: bool,
     strict: bool,
 ) -> None:
@@ -90,6 +100,8 @@ def test(
     except CwdaError as error:
         raise click.UsageError(str(error)) from error
     output.require()
+    if textbook:
+        output.require(beside="textbook")
     if report:
         from cwda.reporting.build import FORMATS
 
@@ -105,11 +117,23 @@ def test(
     )
     show(result, output.screen(summary))
     output.write(one.table for one in [result])
+    if textbook:
+        _show_textbook(result, output, summary)
     if report:
         from cwda.reporting import report as write
 
-        write(result, report, command=command_line(), device=device)
+        write(result, report, textbook=textbook, command=command_line(), device=device)
         note(f"wrote {report}")
     sources.finish()
     if strict and any(row.verdict == "fails" for row in result):
         raise SystemExit(CONDITION_FAILS)
+
+
+def _show_textbook(result: CheckResult, output: Outputs, summary: bool) -> None:
+    """Print the textbook tests of the same networks, and write NAME.textbook.csv."""
+    from cwda.cli.screen.show_textbook import show_textbook
+    from cwda.textbook_tests import textbook
+
+    tests = textbook(result.networks)
+    show_textbook(tests, output.screen(summary))
+    output.write_beside(lambda: tests.table, "textbook")

@@ -11,6 +11,7 @@ from cwda.reporting.chapters.global_pruning import global_pruning
 from cwda.reporting.chapters.networks import side_by_side
 from cwda.reporting.chapters.similarity import similarity
 from cwda.reporting.chapters.summary import summary
+from cwda.reporting.chapters.textbook import textbook
 from cwda.reporting.chapters.trajectory import trajectory
 
 __all__ = ["CHAPTERS"]
@@ -27,5 +28,6 @@ CHAPTERS: tuple[Chapter | ChapterSeries, ...] = (
     applicability,
     global_pruning,
     detail,
+    textbook,
     appendix,
 )
