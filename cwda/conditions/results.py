@@ -11,7 +11,7 @@ from typing import Any, Self, SupportsFloat, cast
 from scipy import special
 
 from cwda.answers import aside, column, columns_of, common
-from cwda.choices import Verdict
+from cwda.choices import Scale, Verdict
 from cwda.errors import CwdaError
 from cwda.layers import ConvLayer
 
@@ -44,7 +44,7 @@ class Measurement:
         Verdict on a further question of the condition, whose margin is fixed; the layer gets
         the worse of the two.
     note : str
-        What kind of departure it is, where a condition knows several.
+        What kind of departure it is if the condition fails, where it knows several.
     details : mapping of str to float
         Further numbers of this condition.
 
@@ -112,6 +112,11 @@ class ConditionResult:
     network: str = common("network")
     layer: str = common("layer")
     condition: str = column("Name of the condition, such as `mean`.")
+    scale: Scale = column(
+        "`raw` for filters as they are, `unit` if each was divided by its root mean square; "
+        "filters of norm 0 are then left out and not counted in `n_filters`.",
+        default="raw",
+    )
     estimate: float = column(
         "Estimate of the quantity that the condition says is small, in units of the weights; "
         "`estimate` of the condition says which.",
@@ -156,7 +161,8 @@ class ConditionResult:
         default="not applicable",
     )
     note: str = column(
-        "What kind of departure it is, where the condition knows several; else empty.", default=""
+        "What kind of departure it is where the condition fails and knows several; else empty.",
+        default="",
     )
     n_filters: int = common("n_filters")
     dim: int = common("dim")
@@ -189,7 +195,7 @@ class ConditionResult:
         if math.isnan(theta):
             theta = measurement.effect
             error = (measurement.high - measurement.low) / (2 * special.ndtri((1 + level) / 2))
-        verdict = decide(measurement.low, measurement.high, self.margin)
+        verdict = worse(decide(measurement.low, measurement.high, self.margin), measurement.further)
         return replace(
             self,
             estimate=measurement.estimate,
@@ -203,8 +209,8 @@ class ConditionResult:
             log10_pvalue=measurement.log10_pvalue,
             theta=theta,
             theta_se=float(error),
-            verdict=worse(verdict, measurement.further),
-            note=measurement.note,
+            verdict=verdict,
+            note=measurement.note if verdict == "fails" else "",
             details=measurement.details,
         )
 

@@ -18,12 +18,19 @@ from cwda.conditions.results import Measurement
 from cwda.errors import CwdaError, WeightsError, nearest
 from cwda.formatting import many
 from cwda.layers import ConvLayer
-from cwda.numerics.pairs.kernels import CENTRED, KernelName, PairKernels, pair_kernels
+from cwda.numerics.pairs.kernels import (
+    CENTRED,
+    KernelName,
+    PairKernels,
+    pair_kernels,
+    whole_moments,
+)
+from cwda.numerics.pairs.moments import Estimate, GramMoments
 from cwda.numerics.pairs.sums import KernelSums, kernel_sums
-from cwda.numerics.pairs.ustatistics import Denominator, infer, mean_energy, mean_energy_product
+from cwda.numerics.pairs.ustatistics import UStatistic, infer, mean_energy, plain_estimate
 from cwda.numerics.ranking.dispersion import tau_squared
 
-__all__ = ["FEWEST_FILTERS", "NEEDS", "Workspace", "unfit", "validated_needs"]
+__all__ = ["FEWEST_FILTERS", "NEEDS", "Workspace", "measured", "unfit", "validated_needs"]
 
 #: Matrices of all pairs of filters that a condition reads only if it says so, by what makes them.
 NEEDS: Mapping[str, tuple[KernelName, ...]] = {
@@ -45,6 +52,12 @@ WIDE = 1024
 
 #: Jackknives keep some hundred numbers a filter.
 MOST_FILTERS_AT_ALL = 200_000
+
+#: Largest size of rounding in a kernel, in units of D4, the squared trace.
+ROUNDING = 1e-13
+
+#: Statistics below it do not occur where filters are independent draws.
+LOWEST_STATISTIC = -5.0
 
 #: Share of the energy that all filters but the two largest must have together: squares of
 #: less are lost beside them in float64.
@@ -215,7 +228,7 @@ class Workspace:
         if self.layer.n_filters < WIDE or 2 * self.layer.dim > self.layer.n_filters:
             return {}
         mean = self.filters.double() / self.scale
-        variance = mean.square()
+        variance = (mean - mean.mean(dim=0)).square()
         return {"mean": mean, "variance": variance - variance.mean(dim=1, keepdim=True)}
 
     @cached_property
@@ -247,34 +260,86 @@ class Workspace:
             raise CwdaError(f"{self.layer.name} has no kernel {name!r}: one channel or position")
         return kernel
 
-    @property
-    def total(self) -> float:
-        """Sum over i != j of the squared, U-centred Gram matrix of the scaled filters.
-
-        Raises
-        ------
-        CwdaError
-            If the condition did not say that it needs a kernel of U-centred matrices.
-        """
-        if self.kernels.total is None:
-            raise CwdaError("the condition must say needs='covariance kernel'")
-        return float(self.kernels.total)
-
     @cached_property
-    def mean_energy(self) -> Denominator:
+    def mean_energy(self) -> Estimate:
         """Mean squared norm of the scaled filters."""
         return mean_energy(self.energy)
 
     @cached_property
-    def energy_product(self) -> Denominator:
-        """Mean product of the squared norms of two scaled filters."""
-        return mean_energy_product(self.energy)
+    def _whole(self) -> GramMoments:
+        made = self.kernels.moments.get("whole")
+        if made is None:
+            made = whole_moments(self.filters.double() / self.scale)
+        return GramMoments(*made.cpu().numpy())
+
+    @cached_property
+    def squared_trace(self) -> Estimate:
+        """tr(Sigma)^2 of the scaled filters, whatever their mean.
+
+        Raises
+        ------
+        WeightsError
+            If all filters but one or two are equal.
+        """
+        energy = math.sqrt(self._whole.energy_squares.sum())
+        return self._positive(self._whole.squared_trace, energy * energy)
+
+    @cached_property
+    def squared_variances(self) -> Estimate:
+        """Sum of the squared variances a_p of the positions of the scaled filters.
+
+        Raises
+        ------
+        WeightsError
+            If all filters but one or two are equal.
+        CwdaError
+            If the condition did not say that it needs the covariance or the variance kernel.
+        """
+        moments = self._moments_of("positions")
+        return self._positive(moments.trace_of_square, float(moments.energy_squares.sum()))
+
+    @cached_property
+    def squared_within(self) -> Estimate:
+        """Sum of the squared covariances inside the blocks, off the diagonal."""
+        channels = self._squared_blocks
+        return channels - self.squared_variances
+
+    @cached_property
+    def squared_between(self) -> Estimate:
+        """Sum of the squared covariances between the blocks."""
+        return self._whole.trace_of_square - self._squared_blocks
+
+    @cached_property
+    def _squared_blocks(self) -> Estimate:
+        if self.layer.channels == 1:
+            return self._whole.trace_of_square
+        positions = self._moments_of("positions")
+        if self.layer.kernel_size == 1:
+            return positions.trace_of_square
+        self.kernel("within")
+        rows = self.sums["within"].rows + positions.centred_squares()
+        return self._moments_of("channels").with_centred_squares(rows).trace_of_square
+
+    def _moments_of(self, partition: str) -> GramMoments:
+        if self.layer.dim == 1:
+            return self._whole
+        if partition not in self.kernels.moments:
+            raise CwdaError("the condition must say needs='covariance kernel'")
+        return GramMoments(*self.kernels.moments[partition].cpu().numpy())
+
+    def _positive(self, estimate: Estimate, energy: float) -> Estimate:
+        """A denominator, unless two filters hold nearly all that varies."""
+        n = self.layer.n_filters
+        if min(estimate.value, estimate.without.min()) <= SMALLEST_REST * energy / n**2:
+            raise WeightsError("all filters but one or two are equal: nothing else varies")
+        return estimate
 
     def second_order(
         self,
         kernel: KernelName | Tensor,
         constant: float,
         *,
+        over: Estimate | None = None,
         centred: bool | None = None,
         details: Mapping[str, float],
     ) -> Measurement:
@@ -287,6 +352,8 @@ class Workspace:
             filters, float64, symmetric, with zero diagonal.
         constant : float
             c, the constant of the effect.
+        over : Estimate, optional
+            D, the denominator of the effect; `squared_trace` by default.
         centred : bool, optional
             Whether a matrix of its own is made of U-centred Gram matrices.
         details : mapping of str to float
@@ -297,24 +364,42 @@ class Workspace:
         CwdaError
             If the condition did not say that it needs that kernel, or this layer has none, or a
             matrix of its own is not of that kind.
+        WeightsError
+            If the filters are closer to orthogonal than independent draws are.
         """
         if isinstance(kernel, str):
             self.kernel(kernel)
-            sums, centred = self.sums[kernel], kernel in CENTRED
+            sums, centred = self.sums[kernel], kernel in CENTRED or kernel == "variance"
+            estimate = self._estimate(kernel)
         else:
-            sums = kernel_sums({"": self._checked(kernel)})[""]
+            sums, centred = kernel_sums({"": self._checked(kernel)})[""], bool(centred)
+            estimate = plain_estimate(sums, centred=centred)
+        trace = self.squared_trace
+        pairs = self.layer.n_filters * (self.layer.n_filters - 1)
         inference = infer(
-            sums, self.energy_product, constant, centred=bool(centred), alpha=self.alpha
+            sums,
+            estimate,
+            over or trace,
+            constant,
+            centred=centred,
+            alpha=self.alpha,
+            rounding=pairs * (ROUNDING * trace.value) ** 2,
         )
-        return Measurement(
-            estimate=inference.estimate * self.scale_squared * self.scale_squared,
-            effect=inference.effect,
-            low=inference.low,
-            high=inference.high,
-            statistic=inference.statistic,
-            pvalue=inference.pvalue,
-            details=details,
-        )
+        if kernel in ("within", "between") and inference.statistic < LOWEST_STATISTIC:
+            raise WeightsError(
+                "the filters are closer to orthogonal than independent draws can be: "
+                "their covariance cannot be told from them"
+            )
+        return measured(inference, self.scale_squared * self.scale_squared, details)
+
+    def _estimate(self, kernel: KernelName) -> Estimate:
+        if kernel == "variance":
+            return self.squared_variances - self.squared_trace.times(1 / self.layer.dim)
+        if kernel == "within":
+            return self.squared_within
+        if kernel == "between":
+            return self.squared_between
+        return plain_estimate(self.sums[kernel], centred=kernel in CENTRED)
 
     def _checked(self, kernel: Tensor) -> Tensor:
         """A kernel matrix of a condition's own."""
@@ -332,12 +417,11 @@ class Workspace:
     def effective_dim(self) -> float:
         """d_eff = tr(Sigma)^2 / tr(Sigma^2); d under Sigma = sigma^2 I.
 
-        The trace's square is the mean of q_i q_j, that of Sigma^2 its U-statistic;
-        NaN where the latter is not positive.
+        Both are unbiased and free of the mean. NaN where the estimate of tr(Sigma^2) is below a
+        hundredth of tr(Sigma)^2 / d, the least that it can be: the filters are orthogonal.
         """
-        n = self.layer.n_filters
-        trace_of_square = self.total / (n * (n - 3))
-        return self.energy_product.value / trace_of_square if trace_of_square > 0 else math.nan
+        trace, squares = self.squared_trace.value, self._whole.trace_of_square.value
+        return trace / squares if squares > trace / (100 * self.layer.dim) else math.nan
 
     @cached_property
     def channel_energy(self) -> npt.NDArray[np.float64]:
@@ -348,3 +432,19 @@ class Workspace:
     def tau_squared(self) -> float:
         """Squared coefficient of variation of the filters' squared scale."""
         return tau_squared(self.energy, self.sums["mean"].squares)
+
+
+def measured(inference: UStatistic, unit: float, details: Mapping[str, float]) -> Measurement:
+    """What a U-statistic says of a layer whose estimate has this unit."""
+    return Measurement(
+        estimate=inference.estimate * unit,
+        effect=inference.effect,
+        low=inference.low,
+        high=inference.high,
+        statistic=inference.statistic,
+        pvalue=inference.pvalue,
+        log10_pvalue=inference.log_pvalue / math.log(10),
+        theta=inference.theta,
+        theta_se=inference.theta_se,
+        details=details,
+    )

@@ -27,11 +27,12 @@ def population_effects(filters):
     block = np.arange(SIZE.dim) // SIZE.kernel_size
     same = block[:, None] == block
     off = ~np.eye(SIZE.dim, dtype=bool)
+    variances = np.diagonal(covariance)
     return {
         "mean": math.sqrt((filters.mean(axis=0) ** 2).mean() / second.mean()),
-        "variance": second.std() / second.mean(),
-        "epsilon": math.sqrt((covariance[same & off] ** 2).mean()) / second.mean(),
-        "independence": math.sqrt((covariance[~same] ** 2).mean()) / second.mean(),
+        "variance": variances.std() / variances.mean(),
+        "epsilon": math.sqrt((covariance[same & off] ** 2).mean()) / variances.mean(),
+        "independence": math.sqrt((covariance[~same] ** 2).sum() / (variances**2).sum()),
     }
 
 

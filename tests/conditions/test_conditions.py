@@ -9,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import cwda
+from cwda.conditions.built_in.covariance import energy_shares
+from cwda.conditions.workspace import Workspace
 from cwda.layers import ConvLayer
 
 from . import simulated
@@ -21,7 +23,8 @@ DEPARTURES = [
     ("variance", simulated.unequal_positions, 0.0, 0.6),
     ("mean", None, 0.5, 0.5 / math.sqrt(1.25)),
     ("epsilon", simulated.correlated_blocks, 0.0, 0.36),
-    ("independence", simulated.correlated_channels, 0.0, 0.2),
+    # covariances of .2 with the 135 weights of other channels
+    ("independence", simulated.correlated_channels, 0.0, 0.2 * math.sqrt(135)),
     ("homogeneity", simulated.unequal_filters, 0.0, 0.4),
 ]
 
@@ -122,6 +125,54 @@ def test_homogeneity_counts_near_dead_filters():
     assert found.details["effect_alive"] < 0.15 < 1 < found.effect
 
 
+def test_homogeneity_where_most_filters_are_dead():
+    def kill(array, rng):
+        array[:235] *= 1e-3
+        return array
+
+    layer = simulated.layer(n=256, channels=8, transform=kill)
+    found = cwda.conditions.homogeneity(layer).details
+    assert found["near_dead"] == 235
+    assert found["effect_alive"] < 0.15
+    assert found["norm_ratio_low"] < 1 < found["norm_ratio_high"]
+
+
+def equal_norms(array, rng):
+    return array / np.sqrt((array**2).sum((1, 2), keepdims=True))
+
+
+def orthogonal(array, rng):
+    return np.linalg.qr(array.reshape(len(array), -1).T)[0].T.reshape(array.shape)
+
+
+def competing(array, rng):
+    """Each channel's energy is shared out among the filters."""
+    array = array / np.sqrt((array**2).sum((0, 2), keepdims=True))
+    return array / np.sqrt((array**2).sum((1, 2), keepdims=True)) ** 0.6
+
+
+@pytest.mark.parametrize("transform", [equal_norms, orthogonal, competing])
+def test_norms_less_variable_than_cwda_allows_fail_in_these_words(transform):
+    found = cwda.conditions.homogeneity(simulated.layer(n=64, channels=16, transform=transform))
+    assert found.verdict == "fails"
+    assert found.note == "norms less variable than CWDA allows"
+    assert found.effect < 0
+    assert found.details["norm_ratio_high"] < 0.5
+
+
+def test_scales_that_differ_fail_in_these_words():
+    layer = simulated.layer(n=64, channels=16, transform=simulated.unequal_filters)
+    found = cwda.conditions.homogeneity(layer)
+    assert (found.verdict, found.note) == ("fails", "filters differ in scale")
+
+
+def test_few_filters_hold_no_homogeneity_for_a_negative_estimate():
+    rows = [cwda.conditions.homogeneity(simulated.layer(n=8, seed=seed)) for seed in range(40)]
+    assert all(row.effect_high > 0 for row in rows)
+    assert np.mean([row.verdict == "holds" for row in rows if row.effect < 0]) < 0.5
+    assert not any(row.effect_low > row.margin for row in rows)
+
+
 def test_energy_shares_of_known_covariance():
     layer = simulated.layer(n=2000, channels=4, transform=simulated.correlated_blocks)
     shares = cwda.conditions.epsilon(layer).details
@@ -162,3 +213,65 @@ def test_cuda_gives_the_numbers_of_the_cpu(name):
     cpu, gpu = FUNCTIONS[name](layer, device="cpu"), FUNCTIONS[name](layer, device="cuda")
     assert gpu.effect == pytest.approx(cpu.effect, rel=1e-9)
     assert gpu.pvalue == pytest.approx(cpu.pvalue, rel=1e-6, abs=1e-300)
+
+
+def orthogonal(n, channels, dtype=torch.float64, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    square = torch.randn(channels * 9, n, generator=generator, dtype=torch.float64)
+    filters = torch.linalg.qr(square).Q.T
+    return ConvLayer("conv", filters.reshape(n, channels, 3, 3).to(dtype))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("seed", range(3))
+def test_orthogonal_filters_have_no_verdict_on_what_rounding_left(dtype, seed):
+    layer = orthogonal(64, 16, dtype, seed)
+    mean, independence = cwda.conditions.mean(layer), cwda.conditions.independence(layer)
+    assert (mean.effect, mean.statistic, mean.pvalue) == (0, 0, 1)
+    assert independence.verdict == "not applicable"
+    assert "closer to orthogonal than independent draws" in independence.reason
+    assert cwda.conditions.epsilon(layer).verdict != "holds"
+    shares = energy_shares(Workspace(layer, torch.device("cpu")))
+    assert math.isnan(shares["effective_dim"])
+    assert all(0 <= shares[f"energy_{part}"] <= 1 for part in ("diagonal", "within", "between"))
+
+
+@pytest.mark.parametrize("name", ["variance", "epsilon", "independence"])
+@pytest.mark.parametrize("shift", [0.3, 0.7, 3.0])
+def test_second_order_effects_ignore_a_mean_that_varies_over_positions(name, shift):
+    layer = simulated.layer(n=24, channels=8, seed=3, transform=simulated.correlated_blocks)
+    mean = shift * torch.randn(8, 3, 3, generator=torch.Generator().manual_seed(1)).double()
+    moved = ConvLayer("conv", layer.weight + mean)
+    plain, other = FUNCTIONS[name](layer), FUNCTIONS[name](moved)
+    for field in ("effect", "effect_low", "effect_high", "statistic", "theta", "theta_se"):
+        assert getattr(other, field) == pytest.approx(getattr(plain, field), rel=1e-7, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", ["mean", "variance", "epsilon", "independence"])
+def test_negative_estimates_neither_fail_nor_narrow_the_interval(name):
+    """Squared effects keep their sign; the verdict on them never rests on it."""
+    negative = 0
+    for seed in range(60):
+        found = FUNCTIONS[name](simulated.layer(n=8, channels=4, seed=seed), margin=1e-9)
+        assert found.theta_se > 0
+        assert found.effect == pytest.approx(math.sqrt(max(found.theta, 0)))
+        if found.theta <= 0:
+            negative += 1
+            assert found.effect_low == 0 < found.effect_high
+            assert found.verdict == "inconclusive"
+    assert negative > 10
+
+
+def test_filters_of_which_all_but_one_are_equal_have_a_reason():
+    weight = torch.randn(4, 3, 3, generator=torch.Generator().manual_seed(0)).double()
+    weight = weight.repeat(16, 1, 1, 1)
+    weight[3] *= -1
+    row = cwda.conditions.variance(ConvLayer("conv", weight))
+    assert row.verdict == "not applicable"
+    assert row.reason == "all filters but one or two are equal: nothing else varies"
+
+
+def test_logarithms_of_pvalues_go_beyond_float64():
+    found = cwda.conditions.mean(simulated.layer(n=1600, channels=4, seed=1, mean=3.0))
+    assert found.pvalue == 0
+    assert -1e6 < found.log10_pvalue < -308

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 
@@ -25,7 +27,7 @@ def u_centred(gram: np.ndarray) -> np.ndarray:
 def kernels(blocks: np.ndarray) -> dict[str, np.ndarray]:
     n, channels, k2 = blocks.shape
     filters = blocks.reshape(n, -1)
-    squares = filters**2
+    squares = (filters - filters.mean(axis=0)) ** 2
     centred = squares - squares.mean(axis=1, keepdims=True)
     mean, variance = np.zeros((n, n)), np.zeros((n, n))
     for i in range(n):
@@ -50,3 +52,13 @@ def kernels(blocks: np.ndarray) -> dict[str, np.ndarray]:
         "within": blockwise - positionwise,
         "between": total - blockwise,
     }
+
+
+def squared_trace(filters: np.ndarray) -> float:
+    """tr(Sigma)^2 by a loop over all quadruples of distinct filters."""
+    n = len(filters)
+    distances = [[((x - y) ** 2).sum() / 2 for y in filters] for x in filters]
+    found = [
+        distances[i][j] * distances[k][m] for i, j, k, m in itertools.permutations(range(n), 4)
+    ]
+    return float(np.mean(found))

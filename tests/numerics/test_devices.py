@@ -26,6 +26,7 @@ from cwda.numerics.combination import cauchy_combination
 from cwda.numerics.distances import descent
 from cwda.numerics.distances.cityblock import cityblock_sums
 from cwda.numerics.distances.geometry import Geometry
+from cwda.filters.norm_moments import norm_moments
 from cwda.numerics.normality.energy_image import energy_image
 from cwda.numerics.normality.henze_zirkler import henze_zirkler
 from cwda.numerics.normality.layers import marginals
@@ -43,7 +44,6 @@ from cwda.scoring.filters import Filters
 from cwda.scoring.registry import resolve
 from cwda.scoring.statistics.collect import collect
 from cwda.theory.model import _fitted
-from cwda.theory.moments import norm_moments
 from cwda.theory.simulation import importance_scores
 
 N, CHANNELS, KERNEL = 24, 6, 9

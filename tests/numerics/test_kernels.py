@@ -8,6 +8,7 @@ from cwda.numerics.compiled.compiler import compiled
 from cwda.numerics.pairs import blocks as sums_of_blocks
 from cwda.numerics.pairs import chunks
 from cwda.numerics.pairs.kernels import pair_kernels
+from cwda.numerics.pairs.moments import GramMoments
 from cwda.numerics.pairs.products import Rows
 
 from .loops import kernels as loop_kernels
@@ -49,21 +50,19 @@ def test_kernels_equal_plain_loops(shape, way):
         assert np.abs(kernel.numpy() - expected[name]).max() <= 1e-10 * scale
         assert torch.equal(kernel.diagonal(), torch.zeros(shape[0], dtype=torch.float64))
         assert torch.equal(kernel, kernel.T)
-    assert float(found.total) == pytest.approx(expected["total"].sum(), rel=1e-10)
+    whole = GramMoments(*found.moments["whole"].numpy())
+    np.testing.assert_allclose(whole.centred_squares(), expected["total"].sum(axis=1), rtol=1e-9)
 
 
 def test_the_ways_agree_where_the_mean_dominates(monkeypatch):
-    """Filters of one shape: centred ones are a millionth of them.
-
-    The variance kernel, which is not U-centred, is a difference of large numbers there.
-    """
+    """Filters of one shape: centred ones are a millionth of them."""
     blocks = 1 + 1e-6 * draw((70, 5, 9), mean=0.0)
     found = {}
     for way, (worth, largest) in {"compiled": (0, 0), "products": (1 << 60, 25)}.items():
         monkeypatch.setattr(chunks, "WORTH_COMPILED", worth)
         monkeypatch.setattr(sums_of_blocks, "LARGEST_EXPANDED_KERNEL", largest)
         found[way] = pair_kernels(blocks)
-    for name in set(NAMES) - {"variance"}:
+    for name in NAMES:
         one, other = (getattr(kernels, name) for kernels in found.values())
         assert float((one - other).abs().max()) <= 1e-10 * float(one.abs().max())
 
@@ -75,10 +74,14 @@ def test_chunks_of_channels_and_of_rows_do_not_change_the_result(monkeypatch, wa
     monkeypatch.setattr("cwda.numerics.pairs.blocks.PRODUCT_NUMBERS", 300 * 36 * 2)
     monkeypatch.setattr("cwda.numerics.pairs.kernels.ROW_NUMBERS", 300)
     chunked = pair_kernels(blocks)
-    for name in (*NAMES, "energy", "total"):
+    for name in (*NAMES, "energy"):
         expected = getattr(whole, name)
         tolerance = 1e-12 * float(expected.abs().max())
         assert float((getattr(chunked, name) - expected).abs().max()) <= tolerance
+    for name, expected in whole.moments.items():
+        torch.testing.assert_close(
+            chunked.moments[name], expected, rtol=1e-9, atol=1e-9, equal_nan=True
+        )
 
 
 def test_threads_do_not_change_the_result(monkeypatch):
@@ -116,8 +119,16 @@ def test_energy_and_gram_are_those_of_the_filters():
 def test_only_what_is_asked_for_is_computed():
     found = pair_kernels(draw((9, 3, 4)), ["variance"])
     assert found.variance is not None
-    assert [found.positions, found.within, found.between, found.halves, found.total] == [None] * 5
-    assert pair_kernels(draw((9, 1, 1)), ["within", "between"]).total is not None
+    assert [found.positions, found.within, found.between, found.halves] == [None] * 4
+    assert pair_kernels(draw((9, 3, 4)), ["mean"]).moments == {}
+
+
+def test_the_mean_alone_is_what_it_is_beside_others():
+    blocks = draw((40, 3, 9))
+    alone, beside = pair_kernels(blocks, ["mean"]), pair_kernels(blocks)
+    for name in ("mean", "energy", "channel_energy"):
+        expected = getattr(beside, name)
+        torch.testing.assert_close(getattr(alone, name), expected, rtol=1e-11, atol=1e-11)
 
 
 def test_float32_weights_are_computed_in_float64():
@@ -132,7 +143,7 @@ def test_covariance_kernels_ignore_the_mean_and_follow_the_scale(seed, shift, fa
     blocks = draw((9, 3, 4), seed=seed, mean=0.0)
     plain = pair_kernels(blocks)
     moved = pair_kernels(blocks * factor + shift * factor)
-    for name in ("positions", "within", "between", "halves", "total"):
+    for name in ("variance", "positions", "within", "between", "halves"):
         expected = getattr(plain, name) * factor**4
         tolerance = 1e-9 * float(expected.abs().max())
         assert float((getattr(moved, name) - expected).abs().max()) <= tolerance

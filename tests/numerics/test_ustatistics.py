@@ -5,11 +5,16 @@ import pytest
 import torch
 from scipy import stats
 
+from cwda.conditions.workspace import Workspace
+from cwda.layers import ConvLayer
 from cwda.numerics.pairs.kernels import pair_kernels
+from cwda.numerics.pairs.moments import Estimate
 from cwda.numerics.pairs.sums import KernelSums, kernel_sums
-from cwda.numerics.pairs.ustatistics import infer, mean_energy, mean_energy_product
+from cwda.numerics.pairs.tails import log_chi_square_tail, log_normal_tail
+from cwda.numerics.pairs.ustatistics import infer, mean_energy, plain_estimate
 
 from .loops import kernels as loop_kernels
+from .loops import squared_trace
 
 
 def draw(n, channels, k2, seed=0, mean=0.0):
@@ -20,57 +25,69 @@ def kernel_of(blocks, name):
     return getattr(pair_kernels(torch.from_numpy(blocks)), name)
 
 
-def sums_of(blocks, name):
-    return kernel_sums({name: kernel_of(blocks, name)})[name]
-
-
 def reference(blocks, name, scale, alpha):
     """The formulas of the interval and the test, each leave-one-out value by its loop."""
     n = len(blocks)
     kernel = loop_kernels(blocks)[name]
-    energy = (blocks**2).sum(axis=(1, 2))
-    centred = name in ("within", "between", "total")
-
-    def effect(kept):
-        m = len(kept)
-        pairs = m * (m - 3) if centred else m * (m - 1)
-        u = kernel[np.ix_(kept, kept)].sum() / pairs
-        q = energy[kept]
-        if name == "mean":
-            return scale * u / q.mean()
-        return scale * u / np.mean([q[i] * q[j] for i in range(m) for j in range(m) if i != j])
-
     everyone = list(range(n))
-    theta = effect(everyone)
-    without = np.array([effect([k for k in everyone if k != i]) for i in everyone])
-    pairs = n * (n - 3) if centred else n * (n - 1)
-    d = scale * kernel.sum() / pairs / theta
-    v0 = 2 * (kernel**2).sum() / pairs**2 * (scale / d) ** 2
+    theta = scale * effect(blocks, name)
+    without = np.array([scale * effect(np.delete(blocks, i, axis=0), name) for i in everyone])
+    pairs = n * (n - 1) if name == "mean" else n * (n - 3)
+    v0 = 2 * (kernel**2).sum() / pairs**2 * (scale / denominator(blocks, name)) ** 2
     v = max((n - 1) / n * ((without - without.mean()) ** 2).sum(), v0)
     b = (v - v0) / max(theta, math.sqrt(v0))
     t = stats.t.ppf(1 - alpha, n - 1)
-    h = t * t * b / 2
-    root = math.sqrt(t * t * (v0 + b * theta) + h * h)
-    z = kernel.sum() / math.sqrt(2 * (kernel**2).sum())
+    h, start = t * t * b / 2, max(theta, 0)
+    root = math.sqrt(t * t * (v0 + b * start) + h * h)
+    z = theta / math.sqrt(v0)
     gamma = 8 * np.trace(kernel @ kernel @ kernel) / (2 * (kernel**2).sum()) ** 1.5
     nu = 8 / gamma**2
     p = stats.chi2.sf(nu + z * math.sqrt(2 * nu), nu) if gamma > 0.001 else stats.norm.sf(z)
-    low, high = max(theta + h - root, 0), max(theta + h + root, 0)
-    return z, p, math.sqrt(max(theta, 0)), math.sqrt(low), math.sqrt(high)
+    low = max(theta + h - root, 0) if theta > 0 else 0
+    return z, p, math.sqrt(start), math.sqrt(low), math.sqrt(start + h + root), theta
+
+
+def effect(blocks, name):
+    return numerator(blocks, name) / denominator(blocks, name)
+
+
+def numerator(blocks, name):
+    n, dim = len(blocks), blocks[0].size
+    if name == "variance":
+        positions = loop_kernels(blocks)["positions"].sum() / (n * (n - 3))
+        return positions - squared_trace(blocks.reshape(n, -1)) / dim
+    return loop_kernels(blocks)[name].sum() / (n * (n - 1) if name == "mean" else n * (n - 3))
+
+
+def denominator(blocks, name):
+    n = len(blocks)
+    if name == "mean":
+        return (blocks**2).sum() / n
+    if name == "between":
+        return loop_kernels(blocks)["positions"].sum() / (n * (n - 3))
+    return squared_trace(blocks.reshape(n, -1))
+
+
+def measure(blocks, name, scale=1.0, alpha=0.05):
+    """The same by the code under test."""
+    layer = ConvLayer("conv", torch.from_numpy(blocks))
+    work = Workspace(layer, torch.device("cpu"), 1 - 2 * alpha)
+    if name == "mean":
+        sums = work.sums[name]
+        estimate = plain_estimate(sums, centred=False)
+        return infer(sums, estimate, work.mean_energy, scale, centred=False, alpha=alpha)
+    over = {"over": work.squared_variances} if name == "between" else {}
+    return work.second_order(name, scale, **over, details={})
 
 
 @pytest.mark.parametrize("name", ["mean", "variance", "within", "between"])
 @pytest.mark.parametrize("mean", [0.0, 0.4])
-def test_equals_the_formulas_by_loops(name, mean):
-    blocks = draw(14, 3, 4, mean=mean)
-    energy = (blocks**2).sum(axis=(1, 2))
-    centred = name in ("within", "between")
-    denominator = mean_energy(energy) if name == "mean" else mean_energy_product(energy)
-    found = infer(sums_of(blocks, name), denominator, 1.7, centred=centred, alpha=0.05)
-    z, p, effect, low, high = reference(blocks, name, 1.7, 0.05)
-    got = [found.statistic, found.pvalue, found.effect, found.low, found.high]
-    # For the centred kernels the loop leaves a row out of H, as the formula does.
-    np.testing.assert_allclose(got, [z, p, effect, low, high], rtol=1e-9, atol=1e-12)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_equals_the_formulas_by_loops(name, mean, seed):
+    blocks = draw(9, 3, 4, mean=mean, seed=seed) * np.linspace(0.5, 1.5, 12).reshape(3, 4)
+    found = measure(blocks, name, 1.7)
+    got = [found.statistic, found.pvalue, found.effect, found.low, found.high, found.theta]
+    np.testing.assert_allclose(got, reference(blocks, name, 1.7, 0.05), rtol=1e-8, atol=1e-10)
 
 
 @pytest.mark.parametrize("giant", [1.0, 30.0, 1e3, 1e6])
@@ -92,25 +109,52 @@ def test_cubes_by_factors_are_those_of_the_matrix(giant):
     assert np.isnan(kernel_sums(kernels, cubes=False)["mean"].cubes)
 
 
-def test_interval_contains_zero_exactly_when_the_statistic_is_below_t():
-    t = stats.t.ppf(0.95, 23)
-    for seed in range(40):
-        blocks = draw(24, 4, 9, seed=seed, mean=0.05)
-        kernel = sums_of(blocks, "mean")
-        energy = mean_energy((blocks**2).sum(axis=(1, 2)))
-        found = infer(kernel, energy, 1.0, centred=False, alpha=0.05)
+@pytest.mark.parametrize("name", ["mean", "variance", "within", "between"])
+def test_interval_contains_zero_exactly_when_the_statistic_is_below_t(name):
+    """And the upper limit is never below that of an estimate of 0."""
+    n, negative = 16, 0
+    t = stats.t.ppf(0.95, n - 1)
+    for seed in range(60):
+        found = measure(draw(n, 4, 4, seed=seed, mean=0.05), name)
         assert (found.low == 0) == (found.statistic <= t)
+        assert 0 <= found.low <= found.effect < found.high
+        if found.theta <= 0:
+            negative += 1
+            at_zero = (found.theta / found.statistic) ** 2
+            assert found.effect == 0
+            assert found.high**2 >= t * math.sqrt(at_zero) * (1 - 1e-9)
+    assert negative > 10
 
 
-def test_a_zero_kernel_has_no_effect_and_does_not_reject():
+def test_a_kernel_of_rounding_has_no_effect_and_does_not_reject():
+    sums, estimate = KernelSums(np.full(9, 1e-9), 1e-18, 0.0), Estimate(1e-10, np.full(9, 1e-10))
     found = infer(
-        KernelSums(np.zeros(9), 0.0, 0.0),
-        mean_energy(np.ones(9)),
-        1.0,
-        centred=False,
-        alpha=0.05,
+        sums, estimate, mean_energy(np.ones(9)), 1.0, centred=False, alpha=0.05, rounding=1e-17
     )
-    assert (found.effect, found.low, found.high, found.pvalue) == (0.0, 0.0, 0.0, 1.0)
+    assert (found.effect, found.low, found.high, found.statistic, found.pvalue) == (0, 0, 0, 0, 1)
+
+
+@pytest.mark.parametrize("freedom", [0.3, 2.0, 41.0, 1e4, 8e6])
+@pytest.mark.parametrize("deviation", [0.5, 3.0, 30.0])
+def test_logarithms_of_tails_are_those_of_scipy(freedom, deviation):
+    x = freedom + deviation * math.sqrt(2 * freedom)
+    expected = stats.chi2.logsf(x, freedom)
+    assert log_chi_square_tail(freedom, x) == pytest.approx(expected, rel=1e-6)
+    assert log_normal_tail(deviation) == pytest.approx(stats.norm.logsf(deviation), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("freedom", "x", "expected"),
+    [
+        # mpmath: log(gammainc(freedom / 2, x / 2, regularized=True)), 50 digits
+        (3.0, 1e5, -49994.4693186203),
+        (100.0, 5000.0, -2261.16770293685),
+        (8e6, 8.2e6, -1234.38100965814),
+    ],
+)
+def test_logarithms_of_tails_beyond_float64(freedom, x, expected):
+    assert stats.chi2.sf(x, freedom) == 0
+    assert log_chi_square_tail(freedom, x) == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize("name", ["within", "between"])
@@ -134,12 +178,5 @@ def test_estimates_are_unbiased_under_a_mean(name):
 @pytest.mark.parametrize("name", ["mean", "variance", "within", "between"])
 def test_size_under_the_null_hypothesis(name):
     """1,000 draws of isotropic Gaussian filters: standard error of the size .007 at .05."""
-    rejected = 0
-    for seed in range(1000):
-        blocks = draw(24, 3, 4, seed=seed)
-        energy = (blocks**2).sum(axis=(1, 2))
-        denominator = mean_energy(energy) if name == "mean" else mean_energy_product(energy)
-        centred = name in ("within", "between")
-        found = infer(sums_of(blocks, name), denominator, 1.0, centred=centred, alpha=0.05)
-        rejected += found.pvalue < 0.05
+    rejected = sum(measure(draw(24, 3, 4, seed=seed), name).pvalue < 0.05 for seed in range(1000))
     assert 0.025 <= rejected / 1000 <= 0.08

@@ -10,28 +10,24 @@ __all__ = ["SHARES", "energy_shares"]
 
 #: The columns of `energy_shares`, with what they mean.
 SHARES: Mapping[str, str] = {
-    "energy_diagonal": r"Share of $\lVert\Sigma\rVert^2$ on the diagonal; without bias, so that it "
-    "may lie slightly outside 0 to 1.",
+    "energy_diagonal": r"Share of $\lVert\Sigma\rVert^2$ on the diagonal. The three shares are "
+    "made of estimates without bias; where one of these is negative, its share is 0.",
     "energy_within": "The same inside the blocks, off the diagonal.",
     "energy_between": "The same outside the blocks.",
     "effective_dim": r"Effective dimension, $\operatorname{tr}(\Sigma)^2 / "
-    r"\operatorname{tr}(\Sigma^2)$; $d$ where all variances are equal and nothing correlates.",
+    r"\operatorname{tr}(\Sigma^2)$; $d$ where all variances are equal and nothing correlates. "
+    "Empty where the filters are orthogonal.",
 }
 
 
 def energy_shares(work: Workspace) -> dict[str, float]:
-    """Shares of ||Sigma||^2 on the diagonal, inside and between the blocks, and d_eff.
-
-    Each is a ratio of unbiased estimates and may fall slightly below 0 or above 1.
-    """
-    total = work.total
-    within, between = (
-        work.sums[name].total if name in work.sums else 0.0 for name in ("within", "between")
-    )
-    if total <= 0:
-        return {"effective_dim": work.effective_dim}
+    """Shares of ||Sigma||^2 on the diagonal, inside and between the blocks, and d_eff."""
+    diagonal = work.squared_variances.value
+    within = max(work.squared_within.value, 0.0) if work.layer.kernel_size > 1 else 0.0
+    between = max(work.squared_between.value, 0.0) if work.layer.channels > 1 else 0.0
+    total = diagonal + within + between
     return {
-        "energy_diagonal": (total - within - between) / total,
+        "energy_diagonal": diagonal / total,
         "energy_within": within / total,
         "energy_between": between / total,
         "effective_dim": work.effective_dim,

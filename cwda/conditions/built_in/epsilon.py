@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cwda.conditions.averaging import SQUARES
 from cwda.conditions.built_in.covariance import SHARES, energy_shares
 from cwda.conditions.calibration import Calibration, Law, LayerSize
 from cwda.conditions.condition import Formula, Words, condition
@@ -17,7 +18,7 @@ def _inapplicable(layer: ConvLayer) -> str:
 
 
 def _truth(law: Law, size: LayerSize) -> float:
-    return law.parameters["epsilon"] / law.second_moment if size.kernel_size > 1 else 0.0
+    return law.parameters["epsilon"] if size.kernel_size > 1 else 0.0
 
 
 @condition(
@@ -46,6 +47,7 @@ def _truth(law: Law, size: LayerSize) -> float:
     ),
     estimate="Sum of the squared covariances inside the blocks, without bias.",
     details=SHARES,
+    averaging=SQUARES,
     calibration=Calibration(truth=_truth, parameter="epsilon", undisturbed={"epsilon": 0.0}),
 )
 def epsilon(work: Workspace) -> Measurement:

@@ -5,18 +5,31 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import torch
 
+from cwda.choices import Verdict
+from cwda.conditions.averaging import SIGNED_SQUARES
 from cwda.conditions.calibration import Calibration, Law, LayerSize
 from cwda.conditions.condition import Formula, Words, condition
+from cwda.conditions.directions import Directions
 from cwda.conditions.results import Measurement
 from cwda.conditions.workspace import FEWEST_FILTERS, Workspace
 from cwda.layers import ConvLayer
-from cwda.numerics.ranking.dispersion import ScaleDispersion, scale_dispersion
+from cwda.numerics.ranking.dispersion import (
+    Overlap,
+    ScaleDispersion,
+    overlap_of_halves,
+    scale_dispersion,
+)
+from cwda.numerics.ranking.live import live_filters
+from cwda.numerics.ranking.norm_ratio import NormRatio, norm_ratio
 
-__all__ = ["NEAR_DEAD", "homogeneity"]
+__all__ = ["homogeneity"]
 
-#: A filter is near-dead if its norm is below this share of the median norm.
-NEAR_DEAD = 0.05
+#: Norms that vary less than this share of what CWDA makes them vary are a departure.
+SMALLEST_RATIO = 0.5
+
+_LESS = "norms less variable than CWDA allows"
 
 
 def _inapplicable(layer: ConvLayer) -> str:
@@ -33,53 +46,69 @@ def _truth(law: Law, size: LayerSize) -> float:
     margin=0.125,
     short="homog",
     null="all filters have the same scale",
-    effect="standard deviation of the filters' log scale",
-    method="split halves of the channels, Pearson t; MOVER interval",
+    effect="standard deviation of the filters' log scale; negative where norms vary less than "
+    "by chance",
+    method="split halves of the channels, t test of their log energies' covariance beyond that of "
+    "correlated channels; MOVER interval; norms also against CWDA's variance",
+    needs="halves kernel",
     inapplicable=_inapplicable,
     words=Words(
         title="Homogeneity of the filters",
         claim="filters of one scale",
         asks="The assumption says that all filters of a layer have one distribution, hence one "
-        "scale.",
+        "scale, and that they are independent, so that their norms vary by chance.",
         estimator="With filter j written as a scale times a standard filter, its energies over "
-        "even and over odd input channels share nothing but the scale; their covariance gives the "
-        "variance of its logarithm.",
-        reading="An effect of .125 means that the scales of filters scatter by one eighth beyond "
-        "chance. Where filters differ in scale, norms can tell them apart: this departure is what "
-        "makes norm-based pruning applicable.",
+        "even and over odd input channels share the scale and what correlated channels have in "
+        "common; their covariance without the latter gives the variance of the scale's logarithm.",
+        reading="An effect of .125 means that the scales of most filters scatter by one eighth "
+        "beyond chance. Where filters differ in scale, norms can tell them apart: this departure "
+        "is what makes norm-based pruning applicable. Norms may also vary less than by chance, "
+        "as those of orthogonal filters do: the condition fails where their variance is below "
+        "half of what CWDA gives.",
     ),
     equation=Formula(
-        typst='f_j = s_j g_j, quad theta^2 = "Var"(log s_j) '
-        '= 1/4 "Cov"(log norm(f_j^"even")^2, log norm(f_j^"odd")^2)',
-        spoken="f j is s j times g j; theta squared is the variance of log s j, a quarter of the "
-        "covariance of the log energies over even and odd channels",
+        typst='f_j = s_j g_j, quad theta = "Var"(log s_j) '
+        '= 1/4 ["Cov"(log norm(f_j^"even")^2, log norm(f_j^"odd")^2) '
+        '- (2 beta norm(Sigma_("even,odd"))^2) / (EE norm(f^"even")^2 EE norm(f^"odd")^2)]',
+        spoken="f j is s j times g j; theta is the variance of log s j, a quarter of the "
+        "covariance of the log energies over even and odd channels less what the covariance "
+        "between the two halves adds",
     ),
-    estimate="Variance of the logarithm of the filters' scale.",
+    estimate="Variance of the logarithm of the filters' scale, without bias; may be negative.",
     details={
         "tau_squared": "Squared coefficient of variation of the filters' squared scale; a large "
         "one with a small effect means heavy tails, not unequal scale.",
-        "near_dead": "Number of filters whose norm is below 5 % of the median norm.",
+        "channel_overlap": "What correlated channels add to `estimate` at most, which is "
+        "subtracted.",
+        "norm_ratio": "Variance of the live filters' log norms over its value for independent "
+        "normal filters of one scale; the condition fails where it is below 1/2.",
+        "norm_ratio_low": "Lower limit of its interval.",
+        "norm_ratio_high": "Upper limit of its interval.",
+        "near_dead": "Number of filters whose norm is below 5 % of the median norm of the live "
+        "filters.",
         "zero_halves": "Number of filters that are zero in all even or all odd channels; they "
         "are left out.",
         "effect_alive": "The effect without near-dead filters.",
         "effect_alive_low": "Lower limit of its interval.",
         "effect_alive_high": "Upper limit of its interval.",
     },
-    # Correlated channels share energy between the halves, as if by scale.
+    averaging=SIGNED_SQUARES,
+    directions=Directions(inapplicable="all filters have the same scale by construction"),
     calibration=Calibration(
-        truth=_truth,
-        parameter="homogeneity",
-        undisturbed={"homogeneity": 0.0, "independence": 0.0},
-        excluded=("independence",),
-        interval_excluded=("independence",),
+        truth=_truth, parameter="homogeneity", undisturbed={"homogeneity": 0.0}
     ),
 )
 def homogeneity(work: Workspace) -> Measurement:
     """Test whether all filters of a layer share one scale (identically distributed).
 
     With f_j = s_j g_j the effect is SD(log s), estimated by split halves of the input
-    channels, Var(log s) = Cov(a, b) / 4 of the halves' log energies: neither noise nor
-    kurtosis of the weights enters. `details` has tau^2 and the number of near-dead filters,
+    channels, Var(log s) = Cov(a, b) / 4 of the halves' log energies less what correlated
+    channels share: neither noise nor kurtosis of the weights enters. The effect has the sign of
+    that estimate. The p-value is one-sided, for scales that differ.
+
+    Norms may also vary less than CWDA allows. `norm_ratio` is the variance of the live filters'
+    log norms over its value under CWDA; the verdict is "fails" where its interval lies below 1/2,
+    "holds" only where it lies above. `details` has tau^2 and the number of near-dead filters too,
     and the effect without them.
 
     References
@@ -95,35 +124,71 @@ def homogeneity(work: Workspace) -> Measurement:
     """
     energy = work.channel_energy
     even, odd = energy[:, ::2].sum(axis=1), energy[:, 1::2].sum(axis=1)
-    norms = np.sqrt(even + odd)
-    alive = norms >= NEAR_DEAD * np.median(norms)
+    alive = live_filters(np.sqrt(even + odd))
     # The logarithm needs both halves positive; only exact zeros are left out.
     usable = (even > 0) & (odd > 0)
-    dispersion = _disperse(even, odd, usable, work.alpha)
+    halves = work.sums["halves"]
+    overlap = overlap_of_halves(even, odd, halves.rows, halves.squares)
+    dispersion = _disperse(even, odd, overlap, usable, work.alpha)
     if dispersion is None:
         return Measurement(effect=math.nan, low=0.0, high=math.inf)
-    trimmed = _disperse(even, odd, usable & alive, work.alpha)
+    trimmed = _disperse(even, odd, overlap, usable & alive, work.alpha)
+    norms = _norm_ratio(work, alive)
+    low, high = map(SIGNED_SQUARES.effect, (dispersion.low, dispersion.high))
+    further = _further(norms)
     return Measurement(
         estimate=dispersion.estimate,
-        effect=dispersion.effect,
-        low=dispersion.low,
-        high=dispersion.high,
+        effect=SIGNED_SQUARES.effect(dispersion.estimate),
+        low=low,
+        high=high,
         statistic=dispersion.statistic,
         pvalue=dispersion.pvalue,
+        log10_pvalue=dispersion.log10_pvalue,
+        theta=dispersion.estimate,
+        theta_se=dispersion.error,
+        further=further,
+        note=_LESS if further == "fails" else "filters differ in scale",
         details={
             "tau_squared": work.tau_squared,
+            "channel_overlap": overlap.value,
+            "norm_ratio": norms.value,
+            "norm_ratio_low": norms.low,
+            "norm_ratio_high": norms.high,
             "near_dead": (~alive).sum(),
             "zero_halves": (~usable).sum(),
-            "effect_alive": trimmed.effect if trimmed else math.nan,
-            "effect_alive_low": trimmed.low if trimmed else math.nan,
-            "effect_alive_high": trimmed.high if trimmed else math.nan,
+            **_effects("effect_alive", trimmed),
         },
     )
 
 
 def _disperse(
-    even: np.ndarray, odd: np.ndarray, kept: np.ndarray, alpha: float
+    even: np.ndarray, odd: np.ndarray, overlap: Overlap, kept: np.ndarray, alpha: float
 ) -> ScaleDispersion | None:
     if kept.sum() < FEWEST_FILTERS:
         return None
-    return scale_dispersion(even[kept], odd[kept], alpha)
+    # U / D does not depend on filters without energy; the others' part in it is kept.
+    overlap = Overlap(overlap.value, overlap.without[kept], overlap.null_variance)
+    return scale_dispersion(even[kept], odd[kept], overlap, alpha)
+
+
+def _effects(name: str, found: ScaleDispersion | None) -> dict[str, float]:
+    estimate, low, high = (found.estimate, found.low, found.high) if found else (math.nan,) * 3
+    values = (estimate, low, high)
+    names = (name, f"{name}_low", f"{name}_high")
+    return dict(zip(names, map(SIGNED_SQUARES.effect, values), strict=True))
+
+
+def _norm_ratio(work: Workspace, alive: np.ndarray) -> NormRatio:
+    """Of the live filters; the others have next to no part in the sums over pairs."""
+    if alive.sum() < FEWEST_FILTERS:
+        return NormRatio(math.nan, math.nan, math.nan)
+    squares = torch.linalg.vector_norm(work.kernels.mean, dim=1).square().cpu().numpy()
+    rows = work.sums["mean"].rows
+    return norm_ratio(work.energy[alive], rows[alive], squares[alive], work.layer.dim, work.alpha)
+
+
+def _further(norms: NormRatio) -> Verdict:
+    """Whether norms vary at least half as much as CWDA makes them vary."""
+    if norms.high < SMALLEST_RATIO:
+        return "fails"
+    return "holds" if norms.low > SMALLEST_RATIO else "inconclusive"

@@ -7,11 +7,12 @@ import math
 import torch
 from scipy import special
 
+from cwda.conditions.averaging import SQUARES
 from cwda.conditions.calibration import Calibration, Law, LayerSize
 from cwda.conditions.condition import Formula, Words, condition
 from cwda.conditions.results import Measurement
-from cwda.conditions.workspace import Workspace
-from cwda.numerics.pairs.ustatistics import infer
+from cwda.conditions.workspace import Workspace, measured
+from cwda.numerics.pairs.ustatistics import infer, plain_estimate
 
 __all__ = ["mean"]
 
@@ -48,6 +49,7 @@ def _truth(law: Law, size: LayerSize) -> float:
         "weight_mean_tost": "P-value of the two one-sided tests that the mean lies within 0.1 RMS "
         "weights of 0.",
     },
+    averaging=SQUARES,
     calibration=Calibration(truth=_truth, parameter="mean", undisturbed={"mean": 0.0}),
 )
 def mean(work: Workspace) -> Measurement:
@@ -68,16 +70,27 @@ def mean(work: Workspace) -> Measurement:
     >>> cwda.conditions.mean(net["layer3.1.conv1"]).verdict
     'holds'
     """
-    inference = infer(work.sums["mean"], work.mean_energy, 1.0, centred=False, alpha=work.alpha)
-    return Measurement(
-        estimate=inference.estimate * work.scale_squared,
-        effect=inference.effect,
-        low=inference.low,
-        high=inference.high,
-        statistic=inference.statistic,
-        pvalue=inference.pvalue,
-        details=_scalar_mean(work),
+    sums = work.sums["mean"]
+    inference = infer(
+        sums,
+        plain_estimate(sums, centred=False),
+        work.mean_energy,
+        1.0,
+        centred=False,
+        alpha=work.alpha,
+        rounding=_rounding(work),
     )
+    return measured(inference, work.scale_squared, _scalar_mean(work))
+
+
+def _rounding(work: Workspace) -> float:
+    """Sum of the squared products of orthogonal filters, as their rounding leaves it.
+
+    Independent filters have products of about |f_i| |f_j| / sqrt(d) at the least.
+    """
+    q = work.energy
+    share = min(64 * torch.finfo(work.filters.dtype).eps, 0.05)
+    return share**2 * float(q.sum() ** 2 - q @ q) / work.layer.dim
 
 
 def _scalar_mean(work: Workspace) -> dict[str, float]:

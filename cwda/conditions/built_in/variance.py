@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cwda.conditions.averaging import SQUARES
 from cwda.conditions.calibration import Calibration, Law, LayerSize
 from cwda.conditions.condition import Formula, Words, condition
 from cwda.conditions.results import Measurement
@@ -16,7 +17,7 @@ def _inapplicable(layer: ConvLayer) -> str:
 
 
 def _truth(law: Law, size: LayerSize) -> float:
-    return law.parameters["variance"] / law.second_moment
+    return law.parameters["variance"]
 
 
 @condition(
@@ -43,6 +44,7 @@ def _truth(law: Law, size: LayerSize) -> float:
         "over the squared mean",
     ),
     estimate="Sum of the squared deviations of the variances from their mean, without bias.",
+    averaging=SQUARES,
     # Products of squares have a variance only where eighth moments exist: conservative there.
     calibration=Calibration(
         truth=_truth, parameter="variance", undisturbed={"variance": 0.0}, excluded=("heavy",)

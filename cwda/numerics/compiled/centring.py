@@ -23,7 +23,7 @@ def centre(
     mean: np.ndarray,
     u: np.ndarray,
     weighted: np.ndarray,
-    raw: np.ndarray,
+    thirds: np.ndarray,
     energy: np.ndarray,
     v: np.ndarray,
     tiles: np.ndarray,
@@ -42,9 +42,11 @@ def centre(
         The channels, whose columns lie side by side.
     mean : ndarray
         The mean filter, (m,).
-    u, weighted, raw : ndarray
-        z^2, (2 c u - s) z with c = 1 / (n - 2) and s = c sum_i u / (n - 1), and (x / scale)^2,
-        n x m; nothing is written to a `raw` of no rows.
+    u, weighted : ndarray
+        z^2, and (2 c u - s) z with c = 1 / (n - 2) and s = c sum_i u / (n - 1), n x m; nothing is
+        written to a `weighted` of no rows.
+    thirds : ndarray
+        sum_i u z and sum_i v z, with v of the channel, 2 x m.
     energy, v : ndarray
         Sums of (x / scale)^2 and of z^2 over each channel, n x channels.
     tiles : ndarray
@@ -58,10 +60,6 @@ def centre(
         row = x[i, start:stop]
         for j in range(width):
             row[j] /= scale
-        if len(raw):
-            before = raw[i, start:stop]
-            for j in range(width):
-                before[j] = row[j] * row[j]
         for b in range(last - first):
             own = 0.0
             for p in range(b * positions, (b + 1) * positions):
@@ -84,15 +82,24 @@ def centre(
             total[j] += square[j]
     for j in range(width):
         total[j] *= c / (n - 1)
+    by_position, by_channel = thirds[0, start:stop], thirds[1, start:stop]
+    by_position[:] = 0
+    by_channel[:] = 0
     for i in range(n):
-        row, square, weight = x[i, start:stop], u[i, start:stop], weighted[i, start:stop]
+        row, square = x[i, start:stop], u[i, start:stop]
+        if len(weighted):
+            weight = weighted[i, start:stop]
+            for j in range(width):
+                weight[j] = (2 * c * square[j] - total[j]) * row[j]
         for j in range(width):
-            weight[j] = (2 * c * square[j] - total[j]) * row[j]
+            by_position[j] += square[j] * row[j]
         for b in range(last - first):
             own = 0.0
             for p in range(b * positions, (b + 1) * positions):
                 own += square[p]
             v[i, first + b] = own
+            for p in range(b * positions, (b + 1) * positions):
+                by_channel[p] += own * row[p]
     for t in range(len(tiles)):
         top = t * WIDTH
         for j in range(start, stop):

@@ -55,7 +55,7 @@ def pooled_ks(filters: Tensor, alpha: float = 0.05) -> PooledKS:
     All n d weights are standardised by their mean and standard deviation. Delta(u) = F(u) -
     Phi(u) is jackknifed over filters at 63 quantiles u of the normal law and at the place of the
     supremum, with mean and standard deviation exactly those without the filter; se(u) is its
-    standard error. The limits, each with an error of at most alpha whatever the truth,
+    standard error. The limits, each meant to have an error of at most alpha,
 
         high = max_u (|Delta(u)| + t se(u)),    low = max(0, max_u (|Delta(u)| - c se(u))),
 
@@ -79,7 +79,9 @@ def pooled_ks(filters: Tensor, alpha: float = 0.05) -> PooledKS:
     skewed mixture          .049   .002  .007  .109
     ======================  =====  ====  ====  ==================
 
-    So the interval is conservative (coverage .977 to 1 for a nominal .90).
+    So the interval is conservative there (coverage .977 to 1 for a nominal .90). Where the
+    scales of filters differ more it is not: in 400 layers a cell, n = 8, 16, 32, 64, the upper
+    limit missed in .06, .04, .04, .04 at SD .45 (truth .05) and .20, .15, .14, .14 at .8 (.13).
 
     Parameters
     ----------

@@ -32,7 +32,6 @@ class BlockSums:
     def __init__(self, rows: Rows, like: Tensor, n: int) -> None:
         self.rows, self.n, self.centring = rows, n, 1 / (n - 2)
         self._grams = self._zeros(like, 2)
-        self._squares = self._zeros(like)
 
     def _zeros(self, like: Tensor, *shape: int) -> Tensor:
         return self.rows.zeros(like, *shape)
@@ -50,7 +49,7 @@ class BlockSums:
 
     def within(self, positions: Centring) -> Tensor:
         """The sum of squares less that of the single positions, rows x columns."""
-        return self._unpadded(self._squares) - positions.squares - positions.sums()
+        raise NotImplementedError
 
     def _unpadded(self, sums: Tensor) -> Tensor:
         return sums[..., : self.rows.last - self.rows.first, : self.rows.last]
@@ -61,7 +60,19 @@ class BlockSums:
         return shift
 
 
-class DirectSums(BlockSums):
+class _Squares(BlockSums):
+    """Sums of squares that are formed block by block."""
+
+    def __init__(self, rows: Rows, like: Tensor, n: int) -> None:
+        super().__init__(rows, like, n)
+        self._squares = self._zeros(like)
+
+    def within(self, positions: Centring) -> Tensor:
+        """The sum of squares less that of the single positions, rows x columns."""
+        return self._unpadded(self._squares) - positions.squares - positions.sums()
+
+
+class DirectSums(_Squares):
     """Each block's Gram matrix formed and squared, for large kernels."""
 
     def add(self, chunk: Chunk) -> None:
@@ -84,6 +95,7 @@ class ProductSums(BlockSums):
 
     def __init__(self, rows: Rows, like: Tensor, n: int) -> None:
         super().__init__(rows, like, n)
+        self._squares = self._zeros(like)
         self._centring = Centring(rows, like, n)
 
     def add(self, chunk: Chunk) -> None:
@@ -109,7 +121,7 @@ class ProductSums(BlockSums):
         return 2 * self._squares + self._centring.sums() - positions.sums()
 
 
-class CompiledSums(BlockSums):
+class CompiledSums(_Squares):
     """A compiled loop that keeps each block's products in registers: the quickest on a CPU."""
 
     def __init__(self, rows: Rows, like: Tensor, n: int, add: Callable[..., None]) -> None:
@@ -169,13 +181,19 @@ class Centring:
     def __init__(self, rows: Rows, like: Tensor, n: int) -> None:
         self.rows, self.n, self.centring = rows, n, 1 / (n - 2)
         self.cross, self.squares = rows.zeros(like), rows.zeros(like)
+        # sum_b v_bi sum_j v_bj and sum_b v_bi^2
         self.row_sums, self.diagonal = like.new_zeros(n), like.new_zeros(n)
         # One full product and its transpose, where all rows are there, else two halves of each.
         self._whole = (rows.first, rows.last) == (0, n)
 
-    def add(self, z: Tensor, weighted: Tensor, v: Tensor) -> None:
-        """Add blocks: filters z and (2 c v - s) z, n x m, and energies v, n x blocks."""
-        if self._whole:
+    def add(self, z: Tensor, weighted: Tensor | None, v: Tensor) -> None:
+        """Add blocks: filters z and (2 c v - s) z, n x m, and energies v, n x blocks.
+
+        Without the second, `squares` alone is of use.
+        """
+        if weighted is None:
+            pass
+        elif self._whole:
             self.cross.addmm_(weighted, z.T)
         else:
             self.rows.add_product(self.cross, weighted, z)

@@ -39,10 +39,10 @@ class Chunk:
         What was subtracted, (m,).
     u : Tensor
         z squared.
-    weighted : Tensor
-        (2 c u - s) z with c = 1 / (n - 2), s = c sum_i u / (n - 1).
-    raw : Tensor or None
-        Squares before the mean was subtracted, if asked for.
+    weighted : Tensor or None
+        (2 c u - s) z with c = 1 / (n - 2), s = c sum_i u / (n - 1), if asked for.
+    thirds : Tensor
+        sum_i u z and sum_i v z, with v of the channel, 2 x m.
     energy, v : Tensor
         Sums over each channel of the squares before and after the mean was subtracted,
         n x channels.
@@ -56,8 +56,8 @@ class Chunk:
     z: Tensor
     mean: Tensor
     u: Tensor
-    weighted: Tensor
-    raw: Tensor | None
+    weighted: Tensor | None
+    thirds: Tensor
     energy: Tensor
     v: Tensor
     tiles: Tensor | None = None
@@ -79,7 +79,7 @@ def worth_compiling(shape: torch.Size, device: torch.device) -> bool:
 
 
 def chunks(
-    blocks: Tensor, scale: float, device: torch.device, *, raw: bool, tiled: bool
+    blocks: Tensor, scale: float, device: torch.device, *, weighted: bool, tiled: bool
 ) -> Iterator[Chunk]:
     """The filters, n x N x k^2, divided by `scale`, some channels at a time.
 
@@ -92,42 +92,47 @@ def chunks(
     if worth_compiling(blocks.shape, device):
         centre = compiled("centring", "centre")
     if centre is not None:
-        buffers = _Buffers(n, min(size, channels), positions, raw=raw, tiled=tiled)
+        buffers = _Buffers(n, min(size, channels), positions, weighted=weighted, tiled=tiled)
     for first in range(0, channels, size):
         part = blocks[:, first : first + size]
         if centre is None:
-            yield _chunk(part, scale, device, first, raw)
+            yield _chunk(part, scale, device, first, weighted)
         else:
             yield buffers.fill(part, scale, first, centre)
 
 
-def _chunk(part: Tensor, scale: float, device: torch.device, first: int, raw: bool) -> Chunk:
+def _chunk(part: Tensor, scale: float, device: torch.device, first: int, weighted: bool) -> Chunk:
     n, channels, positions = part.shape
     c = 1 / (n - 2)
     x = torch.empty(part.shape, device=device, dtype=torch.float64)
     x = x.copy_(part).div_(scale).view(n, -1)
-    squares = x.square()
-    energy = squares.view(part.shape).sum(dim=2)
+    energy = x.square().view(part.shape).sum(dim=2)
     # From the first filter on, sums stay small where all filters are alike.
     origin = x[0].clone()
     average = x.sub_(origin).mean(dim=0)
     z = x.sub_(average)
     u = z.square()
-    weighted = (2 * c * u).sub_(u.sum(dim=0) * (c / (n - 1))).mul_(z)
     v = u.view(part.shape).sum(dim=2)
-    mean, kept = origin + average, squares if raw else None
-    return Chunk(first, channels, positions, z, mean, u, weighted, kept, energy, v)
+    cubes = u * z
+    own = (v[:, :, None] * z.view(part.shape)).sum(dim=0)
+    thirds = torch.stack([cubes.sum(dim=0), own.view(-1)])
+    lead = None
+    if weighted:
+        lead = cubes.mul_(2 * c).addcmul_(z, u.sum(dim=0), value=-c / (n - 1))
+    return Chunk(first, channels, positions, z, origin + average, u, lead, thirds, energy, v)
 
 
 class _Buffers:
     """Memory for one chunk that is centred by compiled code, used again for the next."""
 
-    def __init__(self, n: int, channels: int, positions: int, *, raw: bool, tiled: bool) -> None:
+    def __init__(
+        self, n: int, channels: int, positions: int, *, weighted: bool, tiled: bool
+    ) -> None:
         from cwda.numerics.compiled.block_squares import WIDTH
 
-        self.raw, self.tiled, self._width = raw, tiled, WIDTH
+        self.weighted, self.tiled, self._width = weighted, tiled, WIDTH
         size = n * channels * positions
-        self._wide = torch.empty(4 if raw else 3, size, dtype=torch.float64)
+        self._wide = torch.empty(3 if weighted else 2, size, dtype=torch.float64)
         padded = -(-n // WIDTH) * WIDTH * channels * positions if tiled else 0
         self._tiles = torch.empty(padded, dtype=torch.float64)
 
@@ -135,15 +140,15 @@ class _Buffers:
         """The chunk of these channels; it lasts until the next."""
         n, channels, positions = part.shape
         m = channels * positions
-        z, u, weighted, *raw = (row[: n * m].view(n, m) for row in self._wide)
+        z, u, *lead = (row[: n * m].view(n, m) for row in self._wide)
         mean, energy, v = z.new_empty(m), z.new_empty(n, channels), z.new_empty(n, channels)
-        squares = raw[0] if raw else z.new_empty(0, m)
+        weighted, thirds = lead[0] if lead else z.new_empty(0, m), z.new_empty(2, m)
         count = -(-n // self._width) if self.tiled else 0
         tiles = self._tiles[: count * m * self._width].view(count, m, self._width)
         if count:
             tiles[-1].zero_()  # beyond the last filter there are zeros
         z.view(part.shape).copy_(part)
-        outputs = [each.numpy() for each in (mean, u, weighted, squares, energy, v, tiles)]
+        outputs = [each.numpy() for each in (mean, u, weighted, thirds, energy, v, tiles)]
         together = -(-_TOGETHER // positions)
 
         def share(start: int) -> None:
@@ -152,6 +157,6 @@ class _Buffers:
 
         in_threads(share, range(0, channels, together))
         return Chunk(
-            first, channels, positions, z, mean, u, weighted,
-            squares if self.raw else None, energy, v, tiles if self.tiled else None,
+            first, channels, positions, z, mean, u, weighted if self.weighted else None, thirds,
+            energy, v, tiles if self.tiled else None,
         )  # fmt: skip

@@ -7,7 +7,7 @@ Each condition says that a squared norm is small, and has a U-statistic of degre
 whose kernel matrix H (n x n, zero diagonal) is a sum over input channels:
 
     mean          f_i . f_j
-    variance      y_i . y_j,                    y = u - mean(u),  u = f * f
+    variance      y_i . y_j,                    y = u - mean(u),  u = z * z
     positions     sum_p A~_p,ij^2
     within        sum_b B~_b,ij^2 - sum_p A~_p,ij^2                     (epsilon)
     between       (sum_b B~_b,ij)^2 - sum_b B~_b,ij^2                   (independence)
@@ -15,7 +15,9 @@ whose kernel matrix H (n x n, zero diagonal) is a sum over input channels:
 
 B_b is the Gram matrix of block b (one input channel), A_p that of position p alone. The
 tilde is U-centring (Szekely & Rizzo 2014), which keeps the mean of the filters out of
-the estimate of their covariance; those kernels have U = sum H / (n (n - 3)).
+the estimate of their covariance; those kernels have U = sum H / (n (n - 3)). The variance kernel,
+of the filters z about their sample mean, serves its test alone: the estimate itself, without bias,
+comes from `cwda.numerics.pairs.moments`.
 
 U-centring annihilates shifts, so the filters are first centred by their sample mean.
 The row sums of every B_b are then -v_bi, v_bi = |z_ib|^2, and with c = 1 / (n - 2),
@@ -32,8 +34,8 @@ the input and of the kernels themselves. Time grows as n^2 d.
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, get_args
 
 import torch
@@ -45,12 +47,15 @@ from cwda.numerics.pairs.chunks import Chunk, chunks
 from cwda.numerics.pairs.products import PANEL, Rows
 from cwda.progress import counter
 
-__all__ = ["KernelName", "PairKernels", "pair_kernels"]
+__all__ = ["KernelName", "PairKernels", "pair_kernels", "whole_moments"]
 
 KernelName: TypeAlias = Literal["mean", "variance", "positions", "within", "between", "halves"]
 
 #: Kernels of U-centred Gram matrices.
 CENTRED: frozenset[KernelName] = frozenset({"positions", "within", "between", "halves"})
+
+#: Those for which the positions' squares have to be U-centred.
+_OF_POSITIONS: frozenset[KernelName] = frozenset({"positions", "within", "between"})
 
 #: Doubles in the rows of one matrix that are summed at a time (16 MiB): all rows of a layer of a
 #: thousand filters.
@@ -81,9 +86,10 @@ class PairKernels:
     halves : Tensor or None
         Products of the U-centred Gram matrices of the even and of the odd channels; None for one
         channel. Its U estimates the squared covariance of the two halves.
-    total : Tensor or None
-        Sum over i != j of the squared, U-centred Gram matrix, one number; with kernels that are
-        U-centred. Over n (n - 3) it estimates trace(Sigma^2).
+    moments : mapping of str to Tensor
+        What `GramMoments` takes, 4 x n, of the filters as a "whole", of their "channels" and of
+        their "positions". The first row is NaN for channels: it follows from the row sums of
+        `within`. Empty where the mean alone was asked for.
     """
 
     energy: Tensor
@@ -94,7 +100,7 @@ class PairKernels:
     within: Tensor | None = None
     between: Tensor | None = None
     halves: Tensor | None = None
-    total: Tensor | None = None
+    moments: Mapping[str, Tensor] = field(default_factory=dict)
 
     __repr__ = brief
 
@@ -133,29 +139,51 @@ def pair_kernels(
     """
     n, channels, positions = blocks.shape
     device = blocks.device if device is None else torch.device(device)
-    empty = torch.empty(0, device=device, dtype=torch.float64)
     wanted = _possible(names, channels, positions)
-    whole = {name: empty.new_empty(n, n) for name in wanted}
-    total = empty.new_zeros(())
+    if wanted == {"mean"}:
+        return _mean_alone(blocks, device, scale)
+    empty = torch.empty(0, device=device, dtype=torch.float64)
+    stack = empty.new_empty(len(wanted), n, n)
+    whole: dict[KernelName, Tensor] = dict(zip(wanted, stack, strict=True))
+    squares, thirds = empty.new_zeros(n), empty.new_zeros(n)
     height = max(1, ROW_NUMBERS // n // PANEL) * PANEL
     parts = [Rows(first, min(first + height, n)) for first in range(0, n, height)]
     with counter("pairs of filters", len(parts) * channels) as count:
         for rows in parts:
             sums = _Sums(rows, empty, blocks.shape, wanted)
             tiled = isinstance(sums.blocks, CompiledSums)
-            for chunk in chunks(blocks, scale, device, raw="variance" in wanted, tiled=tiled):
+            for chunk in chunks(blocks, scale, device, weighted=sums.centred, tiled=tiled):
                 sums.add(chunk)
                 count.advance(chunk.channels)
-            total += sums.finish(whole)
-    for matrix in whole.values():
-        for rows in parts:
-            rows.mirror(matrix)
-        matrix.fill_diagonal_(0)
-    centred = not CENTRED.isdisjoint(names)
+            sums.finish(whole, squares, thirds)
+    for rows in parts:
+        rows.mirror(stack)
+    stack.diagonal(dim1=1, dim2=2).zero_()
     by_channel = torch.cat(sums.by_channel, dim=1)
-    return PairKernels(
-        by_channel.sum(dim=1), by_channel, total=2 * total if centred else None, **whole
-    )
+    moments = sums.moments(squares, thirds)
+    return PairKernels(by_channel.sum(dim=1), by_channel, moments=moments, **whole)
+
+
+def _mean_alone(blocks: Tensor, device: torch.device, scale: float) -> PairKernels:
+    filters = blocks.to(device, torch.float64) / scale
+    flat = filters.flatten(1)
+    by_channel = filters.square().sum(dim=2)
+    gram = (flat @ flat.T).fill_diagonal_(0)
+    return PairKernels(by_channel.sum(dim=1), by_channel, gram)
+
+
+def whole_moments(filters: Tensor) -> Tensor:
+    """What `GramMoments` takes, 4 x n, of filters, n x d, as a whole.
+
+    Examples
+    --------
+    >>> whole_moments(torch.tensor([[1.0], [2.0], [3.0]], dtype=torch.float64))[0].tolist()
+    [2.0, 0.0, 2.0]
+    """
+    z = filters - filters.mean(dim=0)
+    gram = z @ z.T
+    v = gram.diagonal()
+    return torch.stack([gram.square().sum(dim=1), v.square(), v * v.sum(), gram @ v])
 
 
 def _possible(names: Collection[KernelName], channels: int, positions: int) -> set[KernelName]:
@@ -181,11 +209,14 @@ class _Sums:
         self.mean_energy = like.new_zeros(())
         self.by_channel: list[Tensor] = []
         self.even_energy = like.new_zeros(n)
+        self.channel_squares, self.channel_totals = like.new_zeros(n), like.new_zeros(n)
+        self.thirds = like.new_zeros(n, 2)
+        #: Whether squares of the positions' Gram matrices are U-centred.
+        self.centred = not self.wanted.isdisjoint(_OF_POSITIONS)
         squares = not self.wanted.isdisjoint({"within", "between"})
-        centred = squares or "positions" in self.wanted
         self.blocks = block_sums(rows, like, shape, squares=squares)
-        self.positions = Centring(rows, like, n) if centred else None
-        self.squares = rows.zeros(like) if "variance" in self.wanted else None
+        of_positions = self.centred or "variance" in self.wanted
+        self.positions = Centring(rows, like, n) if of_positions else None
 
     def add(self, chunk: Chunk) -> None:
         """Add channels."""
@@ -194,45 +225,66 @@ class _Sums:
         self.centred_energy += chunk.v.sum(dim=1)
         self.by_channel.append(chunk.energy)
         self.even_energy += chunk.v[:, chunk.channels_of(0)].sum(dim=1)
-        if self.squares is not None and chunk.raw is not None:
-            self.rows.add_product(self.squares, chunk.raw, chunk.raw)
         self.blocks.add(chunk)
         if self.positions is not None:
             self.positions.add(chunk.z, chunk.weighted, chunk.u)
+            self.channel_squares += torch.linalg.vecdot(chunk.v, chunk.v)
+            self.channel_totals += chunk.v @ chunk.v.sum(dim=0)
+            self.thirds += chunk.z @ chunk.thirds.T
 
-    def finish(self, whole: dict[KernelName, Tensor]) -> Tensor:
-        """Write these rows into the kernels; the sum of the squared Gram matrix left of i = j."""
+    def moments(self, squares: Tensor, thirds: Tensor) -> dict[str, Tensor]:
+        """What `GramMoments` takes of each partition; of the whole, what `finish` has summed."""
+        v = self.centred_energy
+        found = {"whole": torch.stack([squares, v.square(), v * v.sum(), thirds])}
+        if self.positions is not None:
+            own, totals = self.positions.diagonal, self.positions.row_sums
+            # A position's Gram matrix has rank 1: B_ij^2 = v_i v_j.
+            found["positions"] = torch.stack([totals, own, totals, self.thirds[:, 0]])
+            own, totals = self.channel_squares, self.channel_totals
+            unknown = torch.full_like(own, torch.nan)
+            found["channels"] = torch.stack([unknown, own, totals, self.thirds[:, 1]])
+        return found
+
+    def finish(self, whole: dict[KernelName, Tensor], squares: Tensor, thirds: Tensor) -> None:
+        """Write these rows into the kernels, and add to (B^2)_ii and to (B v)_i of the whole."""
         first, last = self.rows.first, self.rows.last
 
         def write(name: KernelName, rows: Tensor) -> None:
             whole[name][first:last, :last] = rows
 
         even, odd = self.blocks.grams
-        write("mean", even + odd + self._both(self.on_mean) + self.mean_energy)
-        if self.squares is not None:
-            energy = torch.cat(self.by_channel, dim=1).sum(dim=1)
-            write(
-                "variance",
-                self.squares.addr_(energy[first:last], energy[:last], alpha=-1 / self.dim),
-            )
-        even = self._centred(even, self.even_energy)
-        odd = self._centred(odd, self.centred_energy - self.even_energy)
+        gram = even + odd
+        self._add_moments(gram.tril(first - 1), squares, thirds)
+        write("mean", gram + self._both(self.on_mean) + self.mean_energy)
+        v = self.centred_energy
+        if "variance" in self.wanted and self.positions is not None:
+            products = self.positions.squares
+            write("variance", torch.addr(products, v[first:last], v[:last], alpha=-1 / self.dim))
         if "halves" in self.wanted:
-            write("halves", even * odd)
-        total = even.add_(odd).square_()
-        if self.positions is not None:
-            positions = self.positions.squares + self.positions.sums()
-            if "positions" in self.wanted:
-                write("positions", positions)
-            blocks = positions
-            if not self.single:
-                within = self.blocks.within(self.positions)
-                blocks = within + positions
-                if "within" in self.wanted:
-                    write("within", within)
-            if "between" in self.wanted:
-                write("between", total - blocks)
-        return total.tril_(first - 1).sum()
+            odd = self._centred(odd, v - self.even_energy)
+            write("halves", odd.mul_(self._centred(even, self.even_energy)))
+        if not self.centred or self.positions is None:
+            return
+        positions = self.positions.squares + self.positions.sums()
+        if "positions" in self.wanted:
+            write("positions", positions)
+        if not self.single:
+            within = self.blocks.within(self.positions)
+            if "within" in self.wanted:
+                write("within", within)
+            positions += within
+        if "between" in self.wanted:
+            write("between", self._centred(gram, v).square_().sub_(positions))
+
+    def _add_moments(self, left: Tensor, squares: Tensor, thirds: Tensor) -> None:
+        """Of the centred Gram matrix left of its diagonal, for the pairs in these rows."""
+        rows, columns = slice(self.rows.first, self.rows.last), slice(self.rows.last)
+        v = self.centred_energy
+        thirds[rows] += left @ v[columns] + v[rows].square()
+        thirds[columns] += v[rows] @ left
+        left.square_()
+        squares[rows] += left.sum(dim=1) + v[rows].square()
+        squares[columns] += left.sum(dim=0)
 
     def _both(self, x: Tensor) -> Tensor:
         """x_i + x_j, rows x columns."""

@@ -54,8 +54,9 @@ class Rows:
             panel.addmm_(a[start:stop], b[:stop].T)
 
     def mirror(self, whole: Tensor) -> None:
-        """Complete the matrix above these rows by what lies on and left of the diagonal."""
+        """Complete matrices above these rows by what lies on and left of the diagonal."""
         first, last = self.first, self.last
-        whole[:first, first:last] = whole[first:last, :first].T
-        square = whole[first:last, first:last]
-        square.copy_(square.tril() + square.tril(-1).T)
+        if first:
+            whole[..., :first, first:last] = whole[..., first:last, :first].mT
+        square = whole[..., first:last, first:last]
+        square.copy_(square.tril() + square.tril(-1).mT)

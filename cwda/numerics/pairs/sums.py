@@ -83,20 +83,38 @@ def kernel_sums(
     >>> round(kernel_sums({"mean": h}, {"mean": f})["mean"].cubes, 9)
     216.0
     """
-    parts = []
-    for name, kernel in kernels.items():
-        squares = torch.linalg.vector_norm(kernel, dim=1).square()
-        third = squares.new_full((), torch.nan)
-        if cubes:
-            third = _cubes(kernel, (factors or {}).get(name), squares)
-        parts.append(torch.cat([kernel.sum(dim=1), squares.sum()[None], third[None]]))
-    if not parts:
+    if not kernels:
         return {}
-    table = torch.stack(parts).cpu().numpy()
+    matrices = list(kernels.values())
+    n, device = len(matrices[0]), matrices[0].device
+    if n <= panel_height(device) and not factors:
+        table = _sums_of_small(torch.stack(matrices), cubes)
+    else:
+        known = factors or {}
+        table = torch.stack(
+            [_sums_of_one(h, known.get(name), cubes) for name, h in kernels.items()]
+        )
     return {
         name: KernelSums(row[:-2], float(row[-2]), float(row[-1]))
-        for name, row in zip(kernels, table, strict=True)
+        for name, row in zip(kernels, table.cpu().numpy(), strict=True)
     }
+
+
+def _sums_of_one(kernel: Tensor, factor: Tensor | None, cubes: bool) -> Tensor:
+    """Row sums, sum of squares and tr(H^3), (n + 2,)."""
+    squares = torch.linalg.vector_norm(kernel, dim=1).square()
+    third = _cubes(kernel, factor, squares) if cubes else squares.new_full((), torch.nan)
+    return torch.cat([kernel.sum(dim=1), squares.sum()[None], third[None]])
+
+
+def _sums_of_small(kernels: Tensor, cubes: bool) -> Tensor:
+    """The same of several together, where each call costs more than what it computes."""
+    out = kernels.new_full((len(kernels), kernels.shape[1] + 2), torch.nan)
+    torch.sum(kernels, dim=2, out=out[:, :-2])
+    out[:, -2] = torch.linalg.vector_norm(kernels.flatten(1), dim=1).square()
+    if cubes:
+        out[:, -1] = torch.linalg.vecdot((kernels @ kernels).flatten(1), kernels.flatten(1))
+    return out
 
 
 def _cubes(kernel: Tensor, factor: Tensor | None, squares: Tensor) -> Tensor:

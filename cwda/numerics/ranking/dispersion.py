@@ -9,47 +9,111 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-__all__ = ["ScaleDispersion", "scale_dispersion", "tau_squared"]
+from cwda.brief import brief
+
+__all__ = ["Overlap", "ScaleDispersion", "overlap_of_halves", "scale_dispersion", "tau_squared"]
 
 Array = npt.NDArray[np.float64]
+
+#: Below this the p-value comes from the series of the incomplete beta function.
+SMALLEST_TAIL = 1e-280
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """What correlated channels add to Var(log s) where filters have one scale, U / (2 D).
+
+    Attributes
+    ----------
+    value : float
+        U / (2 D), with U the squared covariance between the halves and D the product of their
+        energies.
+    without : ndarray
+        The same without each filter in turn, (n,).
+    null_variance : float
+        Variance of `value` where the halves are uncorrelated.
+    """
+
+    value: float
+    without: Array
+    null_variance: float
+
+    __repr__ = brief
 
 
 @dataclass(frozen=True)
 class ScaleDispersion:
-    """Split-half estimate of the SD of the filters' log scale.
+    """Split-half estimate of the variance of the filters' log scale.
 
     Attributes
     ----------
-    estimate : float
-        Var(log s); may be negative.
-    effect, low, high : float
-        SD of log s, sqrt(max(Var, 0)), and the limits of its interval.
+    estimate, error : float
+        Var(log s) and its standard error; may be negative.
+    low, high : float
+        Limits of its interval; `high` is above 0.
     statistic : float
-        t of the Pearson correlation of the halves' log energies.
-    pvalue : float
+        t of the test that all filters have one scale.
+    pvalue, log10_pvalue : float
         One-sided, n - 2 degrees of freedom.
     """
 
     estimate: float
-    effect: float
+    error: float
     low: float
     high: float
     statistic: float
     pvalue: float
+    log10_pvalue: float
 
 
-def scale_dispersion(even: Array, odd: Array, alpha: float) -> ScaleDispersion:
-    """Estimate SD(log s) of filters f_j = s_j g_j from two halves of their channels.
+def overlap_of_halves(even: Array, odd: Array, rows: Array, squares: float) -> Overlap:
+    """What correlated channels add to the covariance of the halves' log energies.
+
+    Parameters
+    ----------
+    even, odd : ndarray
+        Energies of the halves, (n,).
+    rows : ndarray
+        Row sums of the products H of the halves' U-centred Gram matrices, (n,).
+    squares : float
+        Sum of H_ij^2.
+    """
+    n = len(even)
+    products = even * odd
+    total, pairs = float(rows.sum()), n * (n - 3)
+    apart = float(even.sum() * odd.sum() - products.sum()) / (n * (n - 1))
+    apart_without = ((even.sum() - even) * (odd.sum() - odd) - (products.sum() - products)) / (
+        (n - 1) * (n - 2)
+    )
+    if apart <= 0 or (apart_without <= 0).any():
+        return Overlap(0.0, np.zeros(n), 0.0)
+    without = (total - 2 * rows) / ((n - 1) * (n - 4)) / apart_without / 2
+    return Overlap(total / pairs / apart / 2, without, squares / 2 / (pairs * apart) ** 2)
+
+
+def scale_dispersion(even: Array, odd: Array, overlap: Overlap, alpha: float) -> ScaleDispersion:
+    """Estimate Var(log s) of filters f_j = s_j g_j from two halves of their channels.
 
     With a_i, b_i the log energies of filter i over even and over odd input channels,
-    Var(log s) = Cov(a, b) / 4: noise and kurtosis of the weights do not enter, since
-    they are not shared by the halves. The interval combines those of V+ = Var((a+b)/2)
-    and V- = Var((a-b)/2), whose difference is Cov(a, b), by MOVER (Zou & Donner 2008).
+
+        Var(log s) = (Cov(a, b) - 2 beta U / D) / 4:
+
+    noise and kurtosis of the weights do not enter, since the halves do not share them, and
+    what correlated channels share is subtracted. 2 U / D is the covariance of relative
+    energies that they cause, and beta, the product of the slopes of log energy on relative
+    energy in the two halves, carries it over to logarithms. With few effective dimensions
+    this subtracts too little, and beta = 1 too much: the upper limit rests on the former,
+    the lower limit and the test on the latter.
+
+    The interval combines those of V+ = Var((a+b)/2) and V- = Var((a-b)/2), whose difference
+    is Cov(a, b), by MOVER (Zou & Donner 2008), and the variance of the subtracted term.
 
     Parameters
     ----------
     even, odd : ndarray
         Energies of the halves, (n,), positive.
+    overlap : Overlap
+        Of the same filters.
     alpha : float
         The interval has level 1 - 2 alpha.
 
@@ -62,48 +126,91 @@ def scale_dispersion(even: Array, odd: Array, alpha: float) -> ScaleDispersion:
     >>> import numpy as np
     >>> rng = np.random.default_rng(0)
     >>> s = np.exp(0.3 * rng.standard_normal(200))
-    >>> found = scale_dispersion(s**2 * rng.chisquare(72, 200), s**2 * rng.chisquare(72, 200), 0.05)
-    >>> bool(found.low < 0.3 < found.high)
+    >>> none = Overlap(0.0, np.zeros(200), 0.0)
+    >>> even, odd = s**2 * rng.chisquare(72, 200), s**2 * rng.chisquare(72, 200)
+    >>> found = scale_dispersion(even, odd, none, 0.05)
+    >>> bool(found.low < 0.3**2 < found.high)
     True
     """
     a, b = np.log(even), np.log(odd)
     n = len(a)
-    plus, minus = _LogVariance((a + b) / 2), _LogVariance((a - b) / 2)
-    estimate = (plus.value - minus.value) / 4
-    correlation = float(np.corrcoef(a, b)[0, 1]) if np.ptp(a) and np.ptp(b) else 0.0
-    correlation = min(max(correlation, -1 + 1e-16), 1 - 1e-16)
-    statistic = correlation * math.sqrt((n - 2) / (1 - correlation**2))
-    pvalue = float(special.stdtr(n - 2, -statistic))
+    covariance, covariance_without = _covariances(a, b)
+    slope, slope_without = _slope(even, a)
+    other, other_without = _slope(odd, b)
+    shared = slope * other * overlap.value
+    shared_without = slope_without * other_without * overlap.without
+    estimate = covariance / 4 - shared
+    most = min(covariance / 4 - overlap.value, estimate)
+    noise = max(_jackknife(overlap.without), overlap.null_variance)
+
     t = float(special.stdtrit(n - 1, 1 - alpha))
+    plus, minus = _LogVariance((a + b) / 2), _LogVariance((a - b) / 2)
     plus_low, plus_high = plus.limits(t)
     minus_low, minus_high = minus.limits(t)
-    low = 4 * estimate - math.hypot(plus.value - plus_low, minus_high - minus.value)
-    high = 4 * estimate + math.hypot(plus_high - plus.value, minus.value - minus_low)
+    below = math.hypot(plus.value - plus_low, minus_high - minus.value) / 4
+    above = math.hypot(plus_high - plus.value, minus.value - minus_low) / 4
+
+    correlation = float(np.corrcoef(a, b)[0, 1]) if np.ptp(a) and np.ptp(b) else 0.0
+    correlation = min(max(correlation, -1 + 1e-15), 1 - 1e-15)
+    at_zero = a.var(ddof=1) * b.var(ddof=1) * (1 - correlation**2) / (16 * (n - 2))
+    deviation = math.sqrt(at_zero + noise)
+    statistic = most / deviation if deviation else 0.0
     return ScaleDispersion(
         estimate,
-        math.sqrt(max(estimate, 0.0)),
-        math.sqrt(max(low, 0.0)) / 2,
-        math.sqrt(max(high, 0.0)) / 2,
+        math.sqrt(_jackknife(covariance_without / 4 - shared_without)),
+        most - math.hypot(below, t * math.sqrt(noise)),
+        max(estimate, 0.0) + math.hypot(above, t * math.sqrt(_jackknife(shared_without))),
         statistic,
-        pvalue,
+        float(special.stdtr(n - 2, -statistic)),
+        _log10_tail(n - 2, statistic),
     )
+
+
+def _jackknife(without: Array) -> float:
+    """Variance of an estimate, from its values without each filter in turn."""
+    n = len(without)
+    return (n - 1) / n * float(((without - without.mean()) ** 2).sum())
+
+
+def _covariances(x: Array, y: Array) -> tuple[float, Array]:
+    """The covariance, and without each value in turn: the sum loses n/(n-1) dx dy."""
+    n = len(x)
+    products = (x - x.mean()) * (y - y.mean())
+    total = float(products.sum())
+    return total / (n - 1), (total - n / (n - 1) * products) / (n - 2)
+
+
+def _slope(energy: Array, log_energy: Array) -> tuple[float, Array]:
+    """Slope of log energy on energy over its mean, between 0 and 1; also without each filter."""
+    covariance, covariance_without = _covariances(energy, log_energy)
+    variance, variance_without = _covariances(energy, energy)
+    n, mean = len(energy), float(energy.mean())
+    if variance <= 0 or (variance_without <= 0).any():
+        return 1.0, np.ones(n)
+    mean_without = (n * mean - energy) / (n - 1)
+    slopes = np.clip(covariance_without / variance_without * mean_without, 0, 1)
+    return min(max(covariance / variance * mean, 0.0), 1.0), slopes
+
+
+def _log10_tail(freedom: int, t: float) -> float:
+    """log10 P(T > t), also where it is below the range of float64."""
+    tail = float(special.stdtr(freedom, -t))
+    if tail > SMALLEST_TAIL:
+        return math.log10(tail)
+    # P = I_x(freedom/2, 1/2) / 2 with x = freedom / (freedom + t^2); its series at small x.
+    a, x = freedom / 2, freedom / (freedom + t * t)
+    log = a * math.log(x) + math.log1p(-x) / 2 - math.log(2 * a) - float(special.betaln(a, 0.5))
+    return (log + math.log(float(special.hyp2f1(a + 0.5, 1, a + 1, x)))) / math.log(10)
 
 
 class _LogVariance:
     """A sample variance with an interval on the log scale."""
 
     def __init__(self, x: Array) -> None:
-        n = len(x)
-        deviation = x - x.mean()
-        squares = float(deviation @ deviation)
-        self.value = squares / (n - 1)
-        # Variance without each value in turn: the sum of squares loses n/(n-1) dev^2.
-        without = (squares - n / (n - 1) * deviation**2) / (n - 2)
-        self.log_variance = 2 / (n - 1)
+        self.value, without = _covariances(x, x)
+        self.log_variance = 2 / (len(x) - 1)
         if (without > 0).all():
-            logs = np.log(without)
-            jackknife = (n - 1) / n * float(((logs - logs.mean()) ** 2).sum())
-            self.log_variance = max(jackknife, self.log_variance)
+            self.log_variance = max(_jackknife(np.log(without)), self.log_variance)
 
     def limits(self, t: float) -> tuple[float, float]:
         factor = math.exp(min(t * math.sqrt(self.log_variance), 700.0))
