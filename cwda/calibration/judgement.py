@@ -70,7 +70,7 @@ class Rate:
     domain: str = column('"inside" where the procedure claims its error, or "outside"')
     verdict: str = column(
         '"ok" if the whole interval keeps within the bounds, "too liberal" or "conservative" if '
-        "all of it lies beyond, else \"undecided\": .03 to .07 for a test, .87 to .97 for an "
+        'all of it lies beyond, else "undecided": .03 to .07 for a test, .87 to .97 for an '
         "interval at .90, at most .07 for a limit and a false verdict; a false verdict is too "
         "liberal as soon as the whole interval lies above .05"
     )
