@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -78,6 +78,10 @@ class Filters:
             )
         local = statistics.to(values.device) if statistics else LayerStatistics()
         return cls(values, layer.name, local)
+
+    def guest(self) -> Filters:
+        """The same for a criterion of the user's: what it changes in place is its own."""
+        return replace(self, values=self.values.clone(), statistics=self.statistics.clone())
 
     @cached_property
     def geometry(self) -> Geometry:

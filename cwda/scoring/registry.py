@@ -91,7 +91,7 @@ class Criterion:
     def _computed(self, filters: Filters) -> Tensor:
         """What its function gives; where a user's own fails, a line that says in which layer."""
         try:
-            values = self.score(filters)
+            values = self.score(filters if is_ours(self.score) else filters.guest())
         except CwdaError:
             raise
         except Exception as error:

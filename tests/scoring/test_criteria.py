@@ -168,6 +168,20 @@ def test_a_user_adds_a_criterion():
 
 
 @pytest.mark.usefixtures("register")
+def test_what_a_criterion_of_a_user_changes_in_place_is_its_own():
+    @criterion("spoiler", formula="0, and spoils its filters")
+    def spoiler(filters):
+        filters.values.zero_()
+        return filters.values.sum(dim=1)
+
+    layer = random_layer()
+    weight = layer.weight.clone()
+    after = scores(layer, [spoiler, "l2"]).wide()["l2"]
+    assert after.tolist() == scores(layer, "l2").wide()["l2"].tolist()
+    assert torch.equal(layer.weight, weight)
+
+
+@pytest.mark.usefixtures("register")
 def test_the_criteria_of_the_package_come_first_in_their_order_whichever_was_defined_first():
     own = criterion("own", formula="-")(lambda filters: filters.values[:, 0])
     arrange([gm, l1])

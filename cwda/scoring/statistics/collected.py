@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
@@ -42,8 +42,15 @@ class LayerStatistics:
 
     def to(self, device: torch.device) -> LayerStatistics:
         """The same statistics on a device."""
-        moved = {name: _on(value, device) for name, value in self.present.items()}
-        return LayerStatistics(moved, self.missing)
+        return self._each(lambda tensor: tensor.to(device))
+
+    def clone(self) -> LayerStatistics:
+        """The same statistics in memory of their own."""
+        return self._each(Tensor.clone)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> LayerStatistics:
+        changed = {name: _changed(value, change) for name, value in self.present.items()}
+        return LayerStatistics(changed, self.missing)
 
     def why_not(self, need: str) -> str:
         """Why a statistic does not exist."""
@@ -78,12 +85,11 @@ class Collected:
         return f"Collected({len(self.layers)} layers, {self.images} images: {names})"
 
 
-def _on(value: Any, device: torch.device) -> Any:
-    """A tensor, or a record with its tensors, on a device."""
+def _changed(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """A tensor, or a record with its tensors, changed."""
     if isinstance(value, Tensor):
-        return value.to(device)
+        return change(value)
     if is_dataclass(value) and not isinstance(value, type):
-        return replace(
-            value, **{each.name: _on(getattr(value, each.name), device) for each in fields(value)}
-        )
+        parts = {each.name: getattr(value, each.name) for each in fields(value)}
+        return replace(value, **{name: _changed(part, change) for name, part in parts.items()})
     return value
