@@ -57,7 +57,9 @@ def unit_covariance(filters: Tensor) -> Tensor:
     factor = (shrunk / variances.where(variances > 0, 1.0)).sqrt().where(variances > 0, 0.0)
     scaled = sums * (factor[:, :, None] * factor[:, None, :] / (n - 1))
     off = scaled - torch.diag_embed(scaled.diagonal(dim1=1, dim2=2))
-    return torch.diag_embed(shrunk) + _shrinkage(blocks_squared - variances_squared, off) * off
+    shrinkage = _shrinkage(blocks_squared - variances_squared, off)
+    blocks: Tensor = torch.diag_embed(shrunk) + shrinkage * off
+    return blocks
 
 
 def _shrinkage(unbiased: Tensor, sample: Tensor) -> Tensor:

@@ -58,7 +58,7 @@ def overview(source: object, *, ax: Axes | None = None) -> Axes:
     >>> from cwda.figures import overview
     >>> ax = overview(cwda.check(cwda.load("resnet20-cifar10").select("layer3.*")))
     >>> [label.get_text() for label in ax.get_xticklabels()][:2]
-    ['gaussianity\\nmargin .050', 'variance\\nmargin .500']
+    ['gaussianity\\nmargin .050', 'shape\\nmargin 2.000']
     """
     table = conditions_table(source)
     layers, conditions = unique(table["layer"]), unique(table["condition"])
