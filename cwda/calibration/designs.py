@@ -202,7 +202,9 @@ def _alternatives(condition: Condition) -> Iterator[SimulatedLaw]:
             "size; give a draw of its own in its calibration"
         )
     family = partial(_departing, parameter) if parameter else None
-    ways: list[tuple[str, str, Callable[[float], SimulatedLaw] | None]] = [("", "the parameter of a Design", family)]
+    ways: list[tuple[str, str, Callable[[float], SimulatedLaw] | None]] = [
+        ("", "the parameter of a Design", family)
+    ]
     if condition in BUILT_IN and name in _OTHER_WAYS:
         ways.append(_OTHER_WAYS[name])
     for way, kind, family in ways:

@@ -78,6 +78,11 @@ class SimulatedLaw(ABC):
         return True
 
     @property
+    def normal_within(self) -> bool:
+        """Whether each filter's weights are normal, whatever its scale is."""
+        return self.normal
+
+    @property
     def log_scale_sd(self) -> float:
         """Standard deviation of the filters' log scale; NaN where it is not defined."""
         return 0.0
@@ -128,37 +133,34 @@ class Population:
 
     Attributes
     ----------
+    law : SimulatedLaw
+        Whose population it is.
     parameters : mapping of str to float
-        Effects by name; NaN where there is no closed form.
+        Effects by name; NaN where there is no closed form. "gaussianity" is 0 where the weights
+        of a filter are normal, of whatever scale.
     second_moment : float
         Mean square of the weights over their variance.
-    departures : frozenset of str
-        The departures of the law.
-    pooled_distance : float
-        Its Kolmogorov-Smirnov distance from the normal law.
     """
 
+    law: SimulatedLaw
     parameters: Mapping[str, float]
     second_moment: float
-    departures: frozenset[str]
-    pooled_distance: float
 
     __repr__ = brief
 
     def distance(self, size: LayerSize) -> float:
         """Kolmogorov-Smirnov distance of the standardised weights from the normal law."""
-        return self.pooled_distance
+        return self.law.distance(size)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=512)
 def _population(law: SimulatedLaw, size: LayerSize) -> Population:
-    moments, distance = law.moments(size), law.distance(size)
+    moments = law.moments(size)
     unknown = dict.fromkeys(("mean", "variance", "epsilon", "independence"), math.nan)
     parameters = {
         **(moments.effects if moments else unknown),
         "homogeneity": law.log_scale_sd,
-        "gaussianity": 0.0 if law.normal else distance,
+        "gaussianity": 0.0 if law.normal_within else law.distance(size),
         "heavy": float("heavy" in law.departures),
     }
-    second_moment = moments.second_moment if moments else math.nan
-    return Population(parameters, second_moment, law.departures, distance)
+    return Population(law, parameters, moments.second_moment if moments else math.nan)

@@ -37,6 +37,10 @@ class _Dependent(SimulatedLaw):
         """None: the scales are not independent draws."""
         return math.nan
 
+    def truth(self, condition: str, size: LayerSize) -> float:
+        """None: every effect is one of independent filters."""
+        return math.nan
+
     def is_null(self, condition: str, size: LayerSize) -> bool:
         """No: every null hypothesis is about independent filters."""
         return False

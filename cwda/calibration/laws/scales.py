@@ -35,6 +35,11 @@ class _TwoPoints(SimulatedLaw):
         return False
 
     @property
+    def normal_within(self) -> bool:
+        """Yes: a filter has one scale."""
+        return True
+
+    @property
     def log_scale_sd(self) -> float:
         """Standard deviation of the log scale."""
         few, others = self.scales
