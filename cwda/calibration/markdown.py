@@ -23,7 +23,7 @@ _INTRODUCTION = """\
 
 Made by `cwda calibrate --markdown docs/calibration-tables.md`; seed {seed}, {versions}.
 [Calibration](calibration.md) says how to read these tables. Columns are sizes of layers: filters x
-input channels x positions of the kernel (N' x N x k²). **↑** is too liberal, **↓** too
+input channels x positions of the kernel (N' x N x k²). **↑** is too liberal, **↓**
 conservative, **?** undecided; a rate without a mark is ok. In parentheses: outside the domain in
 which the procedure claims its error.
 """
@@ -59,7 +59,7 @@ def to_markdown(result: CalibrationResult) -> str:
     rows = result.table
     versions = ", ".join(f"{name} {version}" for name, version in result.versions.items())
     parts = [
-        _filled(_INTRODUCTION.format(seed=result.seed, versions=versions)),
+        _filled(_INTRODUCTION.format(seed=result.seed, versions=versions)) + "\n",
         "## Summary\n\nCells within the domain, by verdict.\n\n" + _summarise(rows),
         "## The worst cells\n\n" + "\n".join(_items(worst_cells(rows))),
         "## Cells too liberal within the domain\n\n" + _worst(rows),

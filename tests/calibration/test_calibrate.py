@@ -250,11 +250,12 @@ def test_a_draw_is_judged_as_check_does():
 def test_truths_without_a_closed_form_are_measured_once(tmp_path, monkeypatch):
     monkeypatch.setattr("cwda.calibration.truths._FILTERS", 64)
     path = tmp_path / "calibration.jsonl"
-    options = {"designs": "dead filters 10 %", "sizes": SMALL, "output": path}
+    options = {"designs": "populations even", "sizes": [Size(16, 4, 9)], "output": path}
     few = calibrate(["homogeneity", "mean"], replicates=2, **options)
     [truth] = {row.truth for row in few if row.procedure == "homogeneity"}
-    assert truth == pytest.approx(math.log(1e4) * math.sqrt(6 / 64 * 58 / 64), abs=0.1)
+    assert truth < 0  # a filter strong in even channels is weak in odd ones
     assert all(row.truth_error > 0 for row in few if row.procedure == "homogeneity")
+    assert {row.truth for row in few if row.procedure == "mean"} == {0.0}
 
     def measured(*given):
         raise AssertionError("the truth is known")
