@@ -1,7 +1,6 @@
 """A calibration is seeded, resumes where it was cut off, and counts right."""
 
 import json
-import math
 
 import numpy as np
 import pandas as pd

@@ -94,7 +94,8 @@ class SimulatedLaw(ABC):
             return math.nan
         each = np.column_stack([moments.means, np.sqrt(moments.variances)]).round(12)
         different, counts = np.unique(each, axis=0, return_counts=True)
-        return mixture_distance(*different.T, counts / counts.sum())
+        means, scales = different.T
+        return mixture_distance(means, scales, counts / counts.sum())
 
     def draw(self, size: Size, rng: np.random.Generator) -> ConvLayer:
         """One layer of this law, n x N x k^2, float64.
@@ -124,7 +125,7 @@ class SimulatedLaw(ABC):
         return float(moments.means.mean() / math.sqrt(moments.variances.mean()))
 
     def _population(self, size: LayerSize) -> Law:
-        return _population(self, size)
+        return _population(self, Size(size.n_filters, size.channels, size.kernel_size))
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,7 @@ class Population:
 
 
 @lru_cache(maxsize=512)
-def _population(law: SimulatedLaw, size: LayerSize) -> Population:
+def _population(law: SimulatedLaw, size: Size) -> Population:
     moments = law.moments(size)
     unknown = dict.fromkeys(("mean", "variance", "epsilon", "independence"), math.nan)
     parameters = {
