@@ -9,6 +9,7 @@ from . import pruning as pruning
 from . import reporting as reporting
 from . import scoring as scoring
 from . import study as study
+from . import textbook_tests as textbook_tests
 from . import theory as theory
 from ._version import __version__ as __version__
 from .comparison import applicability as applicability
@@ -34,6 +35,7 @@ from .scoring import criteria as criteria
 from .scoring import criterion as criterion
 from .scoring import scores as scores
 from .scoring import similarity as similarity
+from .textbook_tests import textbook as textbook
 
 __all__ = [
     "ConvLayer",
@@ -70,5 +72,7 @@ __all__ = [
     "scoring",
     "similarity",
     "study",
+    "textbook",
+    "textbook_tests",
     "theory",
 ]

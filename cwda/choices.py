@@ -9,6 +9,7 @@ __all__ = [
     "Measure",
     "Normalisation",
     "Paper",
+    "Scale",
     "Scope",
     "Strategy",
     "Verdict",
@@ -28,6 +29,9 @@ Scope = Literal["free", "all"]
 
 #: Size of the pages of a report.
 Paper = Literal["a4", "us-letter"]
+
+#: Filters as they are, or each divided by its root mean square.
+Scale = Literal["raw", "unit"]
 
 #: What is said of a condition in a layer.
 Verdict = Literal["holds", "fails", "inconclusive", "not applicable"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["MARKS", "many", "number", "p_value", "percent"]
+__all__ = ["MARKS", "layer_count", "many", "number", "p_value", "percent"]
 
 #: A verdict at a glance, beside its colour.
 MARKS = {"holds": "✓", "fails": "✗", "inconclusive": "?", "not applicable": "–"}
@@ -27,6 +27,17 @@ def number(value: float) -> str:
         return "–" if math.isnan(value) else "∞" if value > 0 else "-∞"
     text = f"{value:.3f}" if abs(value) < 10 else f"{value:.3g}"
     return text.replace("0.", ".", 1) if text.lstrip("-").startswith("0.") else text
+
+
+def layer_count(value: float) -> str:
+    """An expected number of layers, one decimal; a dash where undefined.
+
+    Examples
+    --------
+    >>> layer_count(18.25), layer_count(19.0), layer_count(float("nan"))
+    ('18.2', '19.0', '–')
+    """
+    return "–" if math.isnan(value) else f"{value:.1f}"
 
 
 def p_value(value: float) -> str:

@@ -198,6 +198,9 @@ class Network:
         What was left out and why.
     assumptions : tuple of str
         What was assumed where the source does not say, such as groups or transposition.
+    batchnorm : bool
+        Whether the source holds running variances, hence BatchNorm, whose convolutions can have
+        filters of any scale.
 
     Examples
     --------
@@ -216,6 +219,7 @@ class Network:
     provenance: Provenance
     skipped: tuple[Skipped, ...] = ()
     assumptions: tuple[str, ...] = field(default=())
+    batchnorm: bool = False
 
     def __len__(self) -> int:
         return len(self.layers)

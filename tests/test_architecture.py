@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "cwda"
 FLOORS = (
     {"brief", "choices", "errors", "formatting", "progress", "sharing", "typing", "_version"},
     {"arguments", "files", "layers", "numerics"},
+    {"filters"},
     {"answers"},
     {"grid"},
     {"containers", "models"},
@@ -20,7 +21,7 @@ FLOORS = (
     {"checkpoints", "convolutions"},
     {"loading"},
     {"conditions", "coupling"},
-    {"scoring", "theory"},
+    {"scoring", "textbook_tests", "theory"},
     {"pruning"},
     {"comparison", "calibration", "experiment"},
     {"figures"},

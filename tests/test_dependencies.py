@@ -9,10 +9,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
-#: Declared for work that is planned and has not begun: pingouin and statsmodels for the verdicts
-#: about a whole network, seaborn for the figures of a survey of networks. To be taken off when they
-#: are imported.
-DUE = {"pingouin", "seaborn", "statsmodels"}
+#: Declared for work that is planned and has not begun: seaborn for the figures of a survey of
+#: networks. To be taken off when it is imported.
+DUE = {"seaborn"}
 
 #: Imported by torch when it exports to ONNX.
 BY_TORCH = {"onnx", "onnxscript"}

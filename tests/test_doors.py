@@ -39,6 +39,7 @@ OF_A_NETWORK = {
     "global_pruning": {"criteria": ["l2"], "ratios": 0.5, "rungs": ["block"]},
     "theory.predict": {"rungs": ["block"]},
     "scores": {"criteria": ["l1", "l2"]},
+    "textbook": {},
     "similarity": {"criteria": ["l1", "l2"], "ratios": 0.5},
     "theory.simulate": {"criteria": ["l1", "l2"], "rungs": ["block"], "draws": 39},
 }
@@ -162,7 +163,7 @@ def refusal(function, *args, **kwargs):
 def test_weights_that_were_not_saved_are_missed_in_one_line(name, tmp_path):
     function, options = public(name), OF_A_NETWORK.get(name, {})
     cwda.describe(cwda.load(ONE)).save(tmp_path / "answer.json")
-    network = cwda.conditions.Description.load(tmp_path / "answer.json").network
+    network = cwda.conditions.Description.load(tmp_path / "answer.json").networks[0]
     for source in (network, network[0]):
         assert "again" in refusal(function, source, **options)
 
@@ -261,6 +262,7 @@ SHAPE = (1, 8, 9, 9)
 OF_A_MODEL = {
     "load_model": lambda folder: (),
     "scoring.collect": lambda folder: (),
+    "scoring.invariances": lambda folder: (),
     "coupling.couple": lambda folder: (SHAPE,),
     "make_plan": lambda folder: ("l2", 0.5, SHAPE),
     "masked": lambda folder: (cwda.make_plan(module(), "l2", 0.5, SHAPE), SHAPE),

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cwda.brief import brief
-from cwda.calibration.designs import Size
+from cwda.calibration.laws import Size
 from cwda.calibration.procedure import Truth
 from cwda.grid import Cell, Store
 
-__all__ = ["Block", "Case", "Counts", "Tallies", "Tally", "tallies"]
+__all__ = ["Block", "Case", "Counts", "Population", "Tallies", "Tally", "Truths", "tallies"]
 
 #: By measure, how often it happened and in how many replicates it was defined.
 Counts = Mapping[str, tuple[int, int]]
@@ -23,6 +23,30 @@ class Case:
     procedure: str
     design: str
     size: Size
+
+
+@dataclass(frozen=True)
+class Truths:
+    """True effects by condition, measured on many filters."""
+
+    truths: Mapping[str, Truth]
+
+    __repr__ = brief
+
+
+@dataclass(frozen=True)
+class Population(Cell[Truths]):
+    """Very many filters of one law and shape, for the true effects without a closed form."""
+
+    design: str
+    channels: int
+    kernel_size: int
+    conditions: tuple[str, ...]
+
+    record = Truths
+
+    def __str__(self) -> str:
+        return f"{self.design}, truth at {self.channels}x{self.kernel_size}"
 
 
 @dataclass(frozen=True)

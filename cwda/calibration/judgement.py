@@ -11,26 +11,40 @@ import numpy as np
 
 from cwda.answers import column
 from cwda.calibration.blocks import Case, Tally
-from cwda.calibration.designs import DESIGNS, Size
-from cwda.calibration.procedure import ALPHA, Procedure
+from cwda.calibration.designs import DESIGNS
+from cwda.calibration.laws import Size
+from cwda.calibration.procedure import ALPHA, Procedure, Truth
 from cwda.calibration.procedures import PROCEDURES
 from cwda.numerics.proportions import clopper_pearson_interval
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["LEVEL", "TOLERANCE", "VERDICTS", "Rate", "judge", "rates", "size_of", "summarise"]
+__all__ = [
+    "LEVEL",
+    "VERDICTS",
+    "Rate",
+    "judge",
+    "rates",
+    "size_of",
+    "summarise",
+    "worst_cells",
+]
 
-#: An error may differ from its nominal value by this share: .03 to .07 for a test at .05.
+#: An error of a nominal 5 % or less may differ from it by this share: .03 to .07 for .05.
 TOLERANCE = 0.4
+
+#: An interval at .90 may cover as seldom as this, and is conservative above the other.
+LEAST_COVERAGE, CONSERVATIVE_COVERAGE = 0.87, 0.97
 
 #: Level of the interval of each rate.
 LEVEL = 0.95
 
-VERDICTS: tuple[str, ...] = ("ok", "undecided", "too conservative", "too liberal")
+VERDICTS: tuple[str, ...] = ("ok", "undecided", "conservative", "too liberal")
 
 #: Measures whose nominal error is a bound from above only.
-_BOUNDED = ("lower limit", "upper limit", "holds", "fails")
+_LIMITS = ("lower limit", "upper limit")
+_FALSE_VERDICTS = ("holds", "fails")
 
 
 @dataclass(frozen=True)
@@ -55,9 +69,10 @@ class Rate:
     nominal: float = column("the rate that is claimed; NaN where the rate is a power")
     domain: str = column('"inside" where the procedure claims its error, or "outside"')
     verdict: str = column(
-        '"ok" if the whole interval keeps the error within 40 % of its nominal value (.03 to .07 '
-        'for .05), "too liberal" or "too conservative" if all of it lies beyond, else '
-        '"undecided"; for limits and false verdicts the nominal value is a bound from above'
+        '"ok" if the whole interval keeps within the bounds, "too liberal" or "conservative" if '
+        'all of it lies beyond, else "undecided": .03 to .07 for a test, .87 to .97 for an '
+        "interval at .90, at most .07 for a limit and a false verdict; a false verdict is too "
+        "liberal as soon as the whole interval lies above .05"
     )
 
 
@@ -87,15 +102,12 @@ def summarise(rows: pd.DataFrame) -> pd.DataFrame:
     lines = []
     for (procedure, measure), group in judged.groupby(["procedure", "measure"], sort=False):
         counts = group["verdict"].value_counts()
-        excess = group["low"] - group["nominal"]
-        if measure not in _BOUNDED:
-            excess = excess.combine(group["nominal"] - group["high"], max)
-        worst = group.loc[excess.idxmax()]
+        worst = group.loc[_excess(group, str(measure)).idxmax()]
         lines.append(
             {
                 "procedure": procedure,
                 "measure": measure,
-                "nominal": group["nominal"].iloc[0],
+                "nominal": group["nominal"].min(),
                 "cells": len(group),
                 **{word.replace(" ", "_"): int(counts.get(word, 0)) for word in VERDICTS},
                 "lowest": group["rate"].min(),
@@ -104,6 +116,48 @@ def summarise(rows: pd.DataFrame) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(lines)
+
+
+def _excess(group: pd.DataFrame, measure: str) -> pd.Series:
+    """By how much each rate is sure to err too often; for tests, too seldom as well."""
+    if measure == "interval":
+        return group["nominal"] - group["high"]
+    excess = group["low"] - group["nominal"]
+    return excess.combine(group["nominal"] - group["high"], max) if measure == "test" else excess
+
+
+def worst_cells(rows: pd.DataFrame) -> list[str]:
+    """One sentence per procedure: what it does worst within its domain, and where.
+
+    Examples
+    --------
+    >>> import cwda.calibration
+    >>> sentences = worst_cells(cwda.calibration.published().table)
+    >>> sentences[0].startswith("gaussianity")
+    True
+    """
+    judged = rows[(rows["domain"] == "inside") & rows["nominal"].notna()]
+    sentences = []
+    for procedure, group in judged.groupby("procedure", sort=False):
+        parts = []
+        for measure, text in _IN_WORDS.items():
+            cells = group[group["measure"] == measure]
+            if len(cells):
+                cell = cells.loc[_excess(cells, measure).idxmax()]
+                parts.append(
+                    f"{text} {cell['rate']:.3f} ({cell['low']:.3f} to {cell['high']:.3f}, "
+                    f"{cell['verdict']}) for {cell['design']}, {size_of(cell)}"
+                )
+        sentences.append(f"{procedure}, worst: " + "; ".join(parts) + ".")
+    return sentences
+
+
+_IN_WORDS: Mapping[str, str] = {
+    "test": "the test rejects a true hypothesis in",
+    "interval": "the interval covers in",
+    "holds": 'a false "holds" in',
+    "fails": 'a false "fails" in',
+}
 
 
 def size_of(row: Any) -> str:
@@ -116,7 +170,7 @@ def _rate(
 ) -> Rate:
     procedure, design = PROCEDURES[case.procedure], DESIGNS[case.design]
     domain = procedure.domain if measure == "test" else procedure.interval_domain
-    nominal = _nominal(procedure, case, tally.truth.value, measure)
+    nominal = _nominal(procedure, case, tally.truth, measure)
     return Rate(
         procedure=case.procedure,
         measure=measure,
@@ -136,17 +190,22 @@ def _rate(
     )
 
 
-def _nominal(procedure: Procedure, case: Case, truth: float, measure: str) -> float:
+def _nominal(procedure: Procedure, case: Case, truth: Truth, measure: str) -> float:
     """The nominal rate; NaN where the right rate is not set, such as for a power."""
-    at_margin = math.isclose(truth, procedure.margin)
+    # A truth that was measured is no better known than its error.
+    at_margin = math.isclose(truth.value, procedure.margin) or (
+        abs(truth.value - procedure.margin) <= 2 * truth.error
+    )
     if measure == "test":
         return ALPHA if procedure.null(DESIGNS[case.design], case.size) else math.nan
     if measure == "interval":
-        return procedure.level
+        # At the end of the range only one limit can miss.
+        at_end = procedure.one_sided and truth.value == 0
+        return (1 + procedure.level) / 2 if at_end else procedure.level
     if measure == "holds":
-        return ALPHA if truth > procedure.margin or at_margin else math.nan
+        return ALPHA if truth.value > procedure.margin or at_margin else math.nan
     if measure == "fails":
-        return ALPHA if truth < procedure.margin or at_margin else math.nan
+        return ALPHA if truth.value < procedure.margin or at_margin else math.nan
     return (1 - procedure.level) / 2
 
 
@@ -154,23 +213,35 @@ def judge(measure: str, low: float, high: float, nominal: float, *, at_most: boo
     """Verdict on a rate with its interval; empty where there is no nominal rate.
 
     With `at_most`, and for limits and false verdicts, the nominal rate is a bound from above.
+    A false verdict is held to it strictly: it is too liberal where the whole interval lies
+    above the nominal rate itself.
 
     Examples
     --------
     >>> judge("test", 0.04, 0.06, 0.05), judge("test", 0.01, 0.02, 0.05)
-    ('ok', 'too conservative')
-    >>> judge("interval", 0.80, 0.85, 0.90), judge("upper limit", 0.0, 0.01, 0.05)
+    ('ok', 'conservative')
+    >>> judge("interval", 0.80, 0.85, 0.90), judge("interval", 0.88, 0.93, 0.90)
     ('too liberal', 'ok')
+    >>> judge("holds", 0.00, 0.07, 0.05), judge("holds", 0.051, 0.06, 0.05)
+    ('ok', 'too liberal')
     """
     if math.isnan(nominal):
         return ""
     if measure == "interval":
         low, high, nominal = 1 - high, 1 - low, 1 - nominal
-    least, most = (1 - TOLERANCE) * nominal, (1 + TOLERANCE) * nominal
-    if low > most:
+    least, most = _bounds(round(nominal, 12))
+    if low > (nominal if measure in _FALSE_VERDICTS else most):
         return "too liberal"
-    if at_most or measure in _BOUNDED:
+    if at_most or measure in (*_LIMITS, *_FALSE_VERDICTS):
         return "ok" if high <= most else "undecided"
     if high < least:
-        return "too conservative"
-    return "ok" if low >= least and high <= most else "undecided"
+        return "conservative"
+    # An interval may cover more often than it says: that is named only where it is sure.
+    return "ok" if high <= most and (low >= least or measure == "interval") else "undecided"
+
+
+def _bounds(nominal: float) -> tuple[float, float]:
+    """The least and the most that an error may be."""
+    if nominal > ALPHA:
+        return 1 - CONSERVATIVE_COVERAGE, 1 - LEAST_COVERAGE
+    return (1 - TOLERANCE) * nominal, (1 + TOLERANCE) * nominal

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cwda.calibration.designs import Design, Size
-from cwda.conditions import ConditionResult, check
-from cwda.layers import Network, Provenance
+from cwda.calibration.laws import SimulatedLaw, Size
+from cwda.conditions import CONDITIONS, ConditionResult
+from cwda.conditions.layerwise import check_layer
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +35,7 @@ class Draw:
 
     def __init__(
         self,
-        design: Design,
+        design: SimulatedLaw,
         size: Size,
         seed: int,
         replicate: int,
@@ -51,9 +51,11 @@ class Draw:
     @cached_property
     def checked(self) -> Mapping[str, ConditionResult]:
         """Results of the conditions by name."""
-        network = Network("simulated", (self.layer,), Provenance("simulated", "array"))
-        result = check(network, self._conditions, level=1 - 2 * ALPHA, device=self.device)
-        return {row.condition: row for row in result}
+        # What `check` does with a layer, without the network, its table and adjusted p-values.
+        conditions = [CONDITIONS[name] for name in self._conditions]
+        margins = {condition.name: condition.margin for condition in conditions}
+        rows = check_layer(self.layer, conditions, margins, 1 - 2 * ALPHA, self.device)
+        return {row.condition: row for row in rows}
 
     def once(self, name: str, find: Callable[[Draw], pd.DataFrame]) -> pd.DataFrame:
         """A table that several procedures read, found by the first of them."""
@@ -79,7 +81,7 @@ class Domain:
     fewest_filters : int
         With fewer it does not.
     excluded : tuple of str
-        Departures (parameters of `Design`) under which it does not.
+        Departures of a law under which it does not.
     descriptive : bool
         It does nowhere: the number is shown without claim.
     """
@@ -88,7 +90,7 @@ class Domain:
     excluded: tuple[str, ...] = ()
     descriptive: bool = False
 
-    def __contains__(self, cell: tuple[Design, Size]) -> bool:
+    def __contains__(self, cell: tuple[SimulatedLaw, Size]) -> bool:
         design, size = cell
         return (
             not self.descriptive
@@ -99,10 +101,22 @@ class Domain:
     def __str__(self) -> str:
         if self.descriptive:
             return "none: descriptive"
-        words = {"heavy": "heavy tails", "homogeneity": "filters of unequal scale",
-                 "independence": "correlated channels"}  # fmt: skip
-        without = ", ".join(words.get(name, name) for name in self.excluded)
+        without = ", ".join(_IN_WORDS.get(name, name) for name in self.excluded)
         return f"{self.fewest_filters} filters or more" + (f", no {without}" if without else "")
+
+
+#: Departures whose names are those of conditions or too short to read.
+_IN_WORDS: Mapping[str, str] = {
+    "heavy": "heavy tails",
+    "mean": "mean other than zero",
+    "variance": "unequal variances",
+    "epsilon": "covariance inside the blocks",
+    "homogeneity": "filters of unequal scale",
+    "independence": "correlated channels",
+    "gaussianity": "weights that are not normal",
+    "channel factor": "factor of all channels",
+    "mean pattern": "mean that varies over the positions",
+}
 
 
 @dataclass(frozen=True)
@@ -135,13 +149,15 @@ class Procedure:
         Margin of the verdict.
     at_most : bool
         Whether the level of the test is a bound from above, such as Holm's.
+    one_sided : bool
+        Whether the value is never negative, so that at 0 only the lower limit can miss.
     """
 
     name: str
     designs: tuple[str, ...]
     outcomes: Callable[[Draw, float], Outcomes]
-    truth: Callable[[Design, Size, int], Truth]
-    null: Callable[[Design, Size], bool]
+    truth: Callable[[SimulatedLaw, Size, int], Truth]
+    null: Callable[[SimulatedLaw, Size], bool]
     applies: Callable[[Size], bool]
     domain: Domain
     interval_domain: Domain
@@ -149,9 +165,10 @@ class Procedure:
     level: float = 1 - 2 * ALPHA
     margin: float = math.nan
     at_most: bool = False
+    one_sided: bool = False
 
 
-def generator(design: Design, size: Size, seed: int, stream: int) -> np.random.Generator:
+def generator(design: SimulatedLaw, size: Size, seed: int, stream: int) -> np.random.Generator:
     """The random numbers of one stream of a cell: 0 for its truth, i + 1 for replicate i."""
     key = (zlib.crc32(design.name.encode()), size.n_filters, size.channels, size.kernel_size)
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(*key, stream)))

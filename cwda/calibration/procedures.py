@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import torch
 
-from cwda.calibration.designs import NULL_DESIGNS, ByName, Design, Size, alternatives
+from cwda.calibration.designs import NULL_DESIGNS, STRUCTURES, ByName, alternatives
+from cwda.calibration.laws import SimulatedLaw, Size
 from cwda.calibration.procedure import ALPHA, Domain, Draw, Outcomes, Procedure, Truth, generator
 from cwda.conditions import (
     Condition,
@@ -19,6 +20,7 @@ from cwda.conditions import (
     mean,
     normality,
 )
+from cwda.conditions.averaging import SIGNED_SQUARES
 from cwda.errors import CwdaError
 from cwda.layers import ConvLayer
 from cwda.numerics.ranking.ranks import spearman
@@ -68,16 +70,22 @@ def _condition(condition: Condition) -> Procedure:
 
     return Procedure(
         name,
-        (*NULL_DESIGNS, *alternatives(name)),
+        (*NULL_DESIGNS, *STRUCTURES, *alternatives(name)),
         outcomes,
         lambda design, size, seed: Truth(design.truth(name, size)),
         lambda design, size: design.is_null(name, size),
         applies,
-        Domain(excluded=calibration.excluded),
-        Domain(excluded=calibration.interval_excluded),
+        Domain(excluded=_excluded(calibration.excluded)),
+        Domain(excluded=_excluded(calibration.interval_excluded)),
         condition=name,
         margin=condition.margin,
+        one_sided=condition.averaging is not SIGNED_SQUARES,
     )
+
+
+def _excluded(departures: Iterable[str]) -> tuple[str, ...]:
+    """All inference is over filters that are independent draws."""
+    return tuple(dict.fromkeys((*departures, "dependent filters")))
 
 
 def _filter_means() -> Procedure:
@@ -90,10 +98,10 @@ def _filter_means() -> Procedure:
 
     return Procedure(
         "mean of filter means",
-        (*NULL_DESIGNS, *alternatives(mean.name)),
+        (*NULL_DESIGNS, *alternatives(mean.name)[:3]),
         outcomes,
-        lambda design, size, seed: Truth(design.mean / math.sqrt(1 - design.mean**2)),
-        lambda design, size: design.mean == 0,
+        lambda design, size, seed: Truth(design.weight_mean(size)),
+        lambda design, size: design.weight_mean(size) == 0,
         lambda size: True,
         Domain(),
         Domain(),
@@ -165,7 +173,7 @@ def _normality_procedures() -> Iterator[Procedure]:
     yield _normality(
         "Anderson-Darling, unit norm",
         _unit_norm,
-        designs=("iid", "cwda", *alternatives(homogeneity.name)),
+        designs=("iid", "cwda", *alternatives(homogeneity.name)[:3]),
         null=lambda design, size: True,
     )
     yield _normality(
@@ -180,7 +188,7 @@ def _normality_procedures() -> Iterator[Procedure]:
 
 
 @lru_cache(maxsize=256)
-def _spearman_truth(design: Design, size: Size, seed: int) -> Truth:
+def _spearman_truth(design: SimulatedLaw, size: Size, seed: int) -> Truth:
     """Spearman's coefficient of l1 and l2 in the population of filters, by simulation."""
     rng = generator(design, size, seed, 0)
     count = max(1, _TRUTH_NUMBERS // size.dim)
@@ -203,7 +211,7 @@ def _measured_similarity() -> Procedure:
 
     return Procedure(
         "Spearman l1-l2, jackknife",
-        ("iid", "cwda", "t5", *alternatives(homogeneity.name)),
+        ("iid", "cwda", "t5", *alternatives(homogeneity.name)[:3]),
         outcomes,
         _spearman_truth,
         lambda design, size: False,

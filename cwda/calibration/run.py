@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import itertools
+import math
 import os
 import signal
 import threading
@@ -19,11 +20,13 @@ import torch
 
 from cwda._version import __version__
 from cwda.arguments import as_path, choose, require_count, require_type
-from cwda.calibration.blocks import Block, Case, Tallies, Tally, tallies
-from cwda.calibration.designs import DESIGNS, SIZES, Size
-from cwda.calibration.procedure import Draw
+from cwda.calibration.blocks import Block, Case, Population, Tallies, Tally, Truths, tallies
+from cwda.calibration.designs import DESIGNS, sizes_of
+from cwda.calibration.laws import Size
+from cwda.calibration.procedure import Draw, Truth
 from cwda.calibration.procedures import PROCEDURES
 from cwda.calibration.result import KIND, CalibrationResult, result_of
+from cwda.calibration.truths import measured_truths
 from cwda.conditions import CONDITIONS
 from cwda.errors import CwdaError
 from cwda.grid import Store, run
@@ -41,7 +44,7 @@ def calibrate(
     procedures: Sequence[str] | None = None,
     *,
     designs: str = "*",
-    sizes: Sequence[Size] = SIZES,
+    sizes: Sequence[Size] | None = None,
     replicates: int = 400,
     output: str | Path | None = None,
     workers: int = 1,
@@ -61,8 +64,9 @@ def calibrate(
         Names of `PROCEDURES`: the conditions and the other tests and intervals; all by default.
     designs : str
         Comma-separated globs of the names of `DESIGNS`.
-    sizes : sequence of Size
-        Sizes of layers.
+    sizes : sequence of Size, optional
+        Sizes of layers; by default those that `sizes_of` gives for each design. A design is not
+        drawn at a size that cannot depart so far.
     replicates : int
         Layers drawn per procedure, design and size; those that have more already keep them.
     output : str or Path, optional
@@ -100,17 +104,26 @@ def calibrate(
         require_count(value, least, what)
     device = resolve_device(device)
     require_type(designs, str, "a text with the names of designs, such as 'mean *',")
-    sizes = list(sizes) if isinstance(sizes, Iterable) else [sizes]
-    for size in sizes:
-        require_type(size, Size, "a size of layers, such as Size(64, 16, 9),")
+    if sizes is not None:
+        sizes = list(sizes) if isinstance(sizes, Iterable) else [sizes]
+        for size in sizes:
+            require_type(size, Size, "a size of layers, such as Size(64, 16, 9),")
     cases = _cases(choose(procedures, PROCEDURES, "procedure"), designs, sizes)
     path = None if output is None else as_path(output)
     store = Store(path, KIND, {"seed": seed, "cwda": __version__})
-    blocks = list(_blocks(cases, tallies(store), replicates))
+    done = tallies(store)
+    blocks = list(_blocks(cases, done, replicates))
     with showing(progress), _mapping(workers) as mapped:
         run(
+            list(_populations(blocks, done)),
+            partial(_measure_truth, seed=seed),
+            store=store,
+            what="truths",
+            mapped=mapped,
+        )
+        run(
             blocks,
-            partial(_measure, seed=seed, device=str(device)),
+            partial(_measure, seed=seed, device=str(device), known=_known_truths(store, done)),
             store=store,
             what="calibration",
             size=lambda block: block.stop - block.start,
@@ -119,13 +132,14 @@ def calibrate(
     return result_of(store)
 
 
-def _cases(names: Sequence[str], designs: str, sizes: Sequence[Size]) -> list[Case]:
+def _cases(names: Sequence[str], designs: str, sizes: Sequence[Size] | None) -> list[Case]:
     patterns = [pattern.strip() for pattern in designs.split(",")]
     matching = [d for d in DESIGNS if any(fnmatch.fnmatchcase(d, p) for p in patterns)]
     cases = [
         Case(name, design, size)
         for design in matching
-        for size in sizes
+        for size in (sizes_of(design) if sizes is None else sizes)
+        if DESIGNS[design].fits(size)
         for name in names
         if design in PROCEDURES[name].designs and PROCEDURES[name].applies(size)
     ]
@@ -191,10 +205,56 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _measure(block: Block, *, seed: int, device: str) -> Tallies:
+def _populations(blocks: Iterable[Block], done: Mapping[Case, Tally]) -> Iterator[Population]:
+    """Those whose truths are asked for, have no closed form, and have not been measured."""
+    wanted: dict[tuple[str, int, int], None] = {}
+    for block in blocks:
+        law = DESIGNS[block.design]
+        if "dependent filters" in law.departures:  # more of them would be other layers
+            continue
+        for name in block.procedures:
+            condition = PROCEDURES[name].condition
+            if condition == name and Case(name, block.design, block.size) not in done:
+                if math.isnan(law.truth(condition, block.size)):
+                    wanted[block.design, block.size.channels, block.size.kernel_size] = None
+    for design, channels, kernel_size in wanted:
+        measured = (name for name in CONDITIONS if name in PROCEDURES)
+        names = tuple(name for name in measured if design in PROCEDURES[name].designs)
+        yield Population(design, channels, kernel_size, names)
+
+
+def _measure_truth(population: Population, *, seed: int) -> Truths:
+    shape = population.channels, population.kernel_size
+    law = DESIGNS[population.design]
+    return Truths(measured_truths(law, *shape, population.conditions, seed))
+
+
+#: True values by procedure, design, channels and positions of the kernel.
+_Known = Mapping[tuple[str, str, int, int], Truth]
+
+
+def _known_truths(store: Store, done: Mapping[Case, Tally]) -> _Known:
+    known = {
+        (case.procedure, case.design, case.size.channels, case.size.kernel_size): tally.truth
+        for case, tally in done.items()
+        if tally.truth.error
+    }
+    for population, record in store.all(Population):
+        for name, truth in record.truths.items():
+            known[name, population.design, population.channels, population.kernel_size] = truth
+    return known
+
+
+def _measure(block: Block, *, seed: int, device: str, known: _Known) -> Tallies:
     design, names = DESIGNS[block.design], block.procedures
     conditions = _conditions_of(names)
-    truths = {name: PROCEDURES[name].truth(design, block.size, seed) for name in names}
+    truths = {}
+    for name in names:
+        truth = PROCEDURES[name].truth(design, block.size, seed)
+        if math.isnan(truth.value):
+            key = name, block.design, block.size.channels, block.size.kernel_size
+            truth = known.get(key, truth)
+        truths[name] = truth
     counts: dict[str, dict[str, tuple[int, int]]] = {name: {} for name in names}
     for replicate in range(block.start, block.stop):
         draw = Draw(design, block.size, seed, replicate, device, conditions)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cwda.cli.screen.screen import Screen
     from cwda.layers import Network
 
-__all__ = ["Analysis", "analysis"]
+__all__ = ["Analysis", "analysis", "measure_each"]
 
 
 class HasTable(Protocol):
@@ -66,7 +66,7 @@ def analysis(
         def run(*, sources: Sources, output: Outputs, summary: bool, **options: Any) -> None:
             output.require()
             measure, show = prepare(sources=sources, **options)
-            _measure_each(sources, output, output.screen(summary), measure, show)
+            measure_each(sources, output, output.screen(summary), measure, show)
 
         summary_option(output_option(device_option()(run)))
         run.__doc__ = prepare.__doc__
@@ -84,7 +84,7 @@ def analysis(
     return decorate
 
 
-def _measure_each(
+def measure_each(
     sources: Sources,
     output: Outputs,
     screen: Screen,

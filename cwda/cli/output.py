@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from cwda.cli.screen.screen import Screen
 
-__all__ = ["FORMATS", "Outputs", "output_option", "require_table", "write_table"]
+__all__ = ["FORMATS", "Outputs", "neighbour", "output_option", "require_table", "write_table"]
 
 FORMATS = (".csv", ".json", ".parquet")
 
@@ -39,8 +39,14 @@ class Outputs:
 
     paths: tuple[Path, ...] = ()
 
-    def require(self) -> None:
+    def require(self, beside: str = "") -> None:
         """Raise unless a table can be written to each; called before any long work.
+
+        Parameters
+        ----------
+        beside : str
+            What a further table is of, if one is written next to each file: NAME.csv and
+            NAME.network.csv.
 
         Raises
         ------
@@ -50,6 +56,8 @@ class Outputs:
         for path in self.paths:
             if path != STANDARD_OUTPUT:
                 require_table(path)
+                if beside:
+                    require_table(neighbour(path, beside))
 
     def screen(self, summary: bool = False) -> Screen:
         """What the tables for readers are printed on: nothing where CSV goes."""
@@ -83,6 +91,31 @@ class Outputs:
                 note(f"wrote {len(whole)} rows to {path}")
         if STANDARD_OUTPUT in self.paths:
             _print_csv(whole)
+
+    def write_beside(self, table: Callable[[], pd.DataFrame], beside: str) -> None:
+        """Write a further table next to each file; standard output does not get it.
+
+        Raises
+        ------
+        CwdaError
+            If one cannot be written.
+        """
+        files = [path for path in dict.fromkeys(self.paths) if path != STANDARD_OUTPUT]
+        for path in files:
+            place, made = neighbour(path, beside), table()
+            write_table(made, place)
+            note(f"wrote {len(made)} rows to {place}")
+
+
+def neighbour(path: Path, beside: str) -> Path:
+    """The file next to another of the same kind, for a further table.
+
+    Examples
+    --------
+    >>> neighbour(Path("resnet18.csv"), "network").name
+    'resnet18.network.csv'
+    """
+    return path.with_name(f"{path.stem}.{beside}{path.suffix}")
 
 
 output_option = option(

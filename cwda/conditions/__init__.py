@@ -1,10 +1,12 @@
 """The conditions of CWDA: from a network to verdicts."""
 
+from cwda.conditions.built_in.distinctness import distinctness
 from cwda.conditions.built_in.epsilon import epsilon
 from cwda.conditions.built_in.gaussianity import gaussianity
 from cwda.conditions.built_in.homogeneity import homogeneity
 from cwda.conditions.built_in.independence import independence
 from cwda.conditions.built_in.mean import mean
+from cwda.conditions.built_in.shape import shape
 from cwda.conditions.built_in.variance import variance
 from cwda.conditions.calibration import Calibration
 from cwda.conditions.check import check
@@ -18,13 +20,24 @@ from cwda.conditions.description import (
     joint_normality,
     normality,
 )
+from cwda.conditions.directions import Directions
 from cwda.conditions.register import CONDITIONS
 from cwda.conditions.results import ConditionResult, Measurement
 from cwda.conditions.table import CheckResult
+from cwda.conditions.whole.result import NetworkCondition, NetworkResult, NetworkVerdict
 from cwda.conditions.workspace import NEEDS, Workspace
 
 #: The conditions of the package, in the order of tables.
-BUILT_IN = (gaussianity, variance, mean, epsilon, independence, homogeneity)
+BUILT_IN = (
+    gaussianity,
+    shape,
+    variance,
+    mean,
+    epsilon,
+    independence,
+    homogeneity,
+    distinctness,
+)
 CONDITIONS.arrange(BUILT_IN)
 
 __all__ = [
@@ -37,16 +50,21 @@ __all__ = [
     "Condition",
     "ConditionResult",
     "Description",
+    "Directions",
     "Figure",
     "Formula",
     "LayerDescription",
     "Measurement",
+    "NetworkCondition",
+    "NetworkResult",
+    "NetworkVerdict",
     "Words",
     "Workspace",
     "block_covariance",
     "check",
     "condition",
     "describe",
+    "distinctness",
     "epsilon",
     "gaussianity",
     "homogeneity",
@@ -54,5 +72,6 @@ __all__ = [
     "joint_normality",
     "mean",
     "normality",
+    "shape",
     "variance",
 ]

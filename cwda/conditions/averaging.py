@@ -23,11 +23,14 @@ class Averaging:
         From theta, such as a mean over layers, to the effect.
     theta : callable
         From an effect, such as a margin, to theta.
+    least : float
+        Smallest theta that there can be in truth; estimates without bias may fall below it.
     """
 
     words: str
     effect: Callable[[float], float]
     theta: Callable[[float], float]
+    least: float = -math.inf
 
     __repr__ = brief
 
@@ -41,6 +44,7 @@ SQUARES = Averaging(
     "the squared effect, without bias",
     lambda theta: math.sqrt(max(theta, 0.0)),
     lambda effect: effect * effect,
+    least=0.0,
 )
 
 SIGNED_SQUARES = Averaging(

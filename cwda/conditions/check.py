@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from cwda.arguments import choose
-from cwda.conditions.condition import Condition
+from cwda.choices import Scale
+from cwda.conditions.condition import Condition, require_scale
 from cwda.conditions.layerwise import check_networks, require_level, require_margin
 from cwda.conditions.register import CONDITIONS
 from cwda.conditions.table import CheckResult
@@ -22,6 +23,7 @@ def check(
     conditions: str | Condition | Iterable[str | Condition] | None = None,
     *,
     margins: Mapping[str, float] | Mapping[str | Condition, float] | None = None,
+    scale: Scale = "raw",
     level: float = 0.90,
     device: Device = "auto",
     progress: bool = True,
@@ -42,6 +44,11 @@ def check(
         in `cwda.conditions.CONDITIONS`, those of `cwda.condition` included.
     margins : mapping of str or Condition to float, optional
         Margins by the name of the condition, where they differ from the defaults.
+    scale : str
+        "raw" for filters as they are, or "unit" to divide each by its root mean square first.
+        Behind BatchNorm a filter's scale is free, its direction is not. Homogeneity is then not
+        applicable, p-values that the division would spoil are NaN, and filters of norm 0 are
+        left out.
     level : float
         Confidence of the intervals. A verdict errs with probability (1 - level) / 2 at most.
     device : str or torch.device
@@ -57,8 +64,8 @@ def check(
     Raises
     ------
     CwdaError
-        If a source cannot be read, a condition is unknown, or a margin, the level or the device
-        is impossible.
+        If a source cannot be read, a condition is unknown, or a margin, the scale, the level or
+        the device is impossible.
 
     References
     ----------
@@ -75,8 +82,9 @@ def check(
     wanted = choose_conditions(conditions)
     allowed = resolve_margins(margins)
     require_level(level)
+    require_scale(scale)
     with showing(progress):
-        return check_networks(networks_of(source), wanted, allowed, level, device)
+        return check_networks(networks_of(source), wanted, allowed, level, device, scale)
 
 
 def resolve_margins(

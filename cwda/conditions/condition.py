@@ -5,30 +5,35 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
+import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, get_args, overload
 
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor, nn
 
+from cwda.arguments import choose
+from cwda.choices import Scale
 from cwda.conditions.averaging import EFFECTS, Averaging
 from cwda.conditions.calibration import Calibration
+from cwda.conditions.directions import AS_RAW, Directions
 from cwda.conditions.layerwise import check_layer, check_networks, require_level, require_margin
 from cwda.conditions.register import CONDITIONS
 from cwda.conditions.results import ConditionResult, Measurement
 from cwda.conditions.table import CheckResult
 from cwda.conditions.workspace import Workspace, validated_needs
 from cwda.errors import CwdaError, cause_of, is_ours
+from cwda.formatting import many
 from cwda.layers import ConvLayer, Network
 from cwda.loading.sources import layer_of, networks_of
 from cwda.numerics.device import is_out_of_memory
 from cwda.progress import showing
 from cwda.typing import Device
 
-__all__ = ["Condition", "Figure", "Formula", "Measure", "Words", "condition"]
+__all__ = ["Condition", "Figure", "Formula", "Measure", "Words", "condition", "require_scale"]
 
 Layer = ConvLayer | Tensor | npt.NDArray[Any]
 #: What leads to a network, whose layers are tested one by one.
@@ -132,6 +137,8 @@ class Condition:
         Its further numbers, with what they mean.
     averaging : Averaging
         What is averaged over the layers of a network, and how that becomes an effect.
+    directions : Directions
+        What becomes of it where each filter is divided by its root mean square.
     calibration : Calibration, optional
         What the calibration study must know of it.
     """
@@ -151,6 +158,7 @@ class Condition:
     estimate: str = ""
     details: Mapping[str, str] = field(default_factory=dict)
     averaging: Averaging = EFFECTS
+    directions: Directions = AS_RAW
     calibration: Calibration | None = None
 
     def __post_init__(self) -> None:
@@ -171,6 +179,7 @@ class Condition:
         source: Whole,
         *,
         margin: float | None = ...,
+        scale: Scale = ...,
         level: float = ...,
         device: Device = ...,
         progress: bool = ...,
@@ -181,6 +190,7 @@ class Condition:
         source: Layer,
         *,
         margin: float | None = ...,
+        scale: Scale = ...,
         level: float = ...,
         device: Device = ...,
         progress: bool = ...,
@@ -190,6 +200,7 @@ class Condition:
         source: Whole | Layer,
         *,
         margin: float | None = None,
+        scale: Scale = "raw",
         level: float = 0.90,
         device: Device = "auto",
         progress: bool = True,
@@ -203,6 +214,9 @@ class Condition:
             dict.
         margin : float, optional
             Largest effect that counts as negligible; `margin` of the condition by default.
+        scale : str
+            "raw" for filters as they are, or "unit" to divide each by its root mean square first;
+            see `cwda.check`.
         level : float
             Confidence of the effect's interval.
         device : str or torch.device
@@ -220,16 +234,27 @@ class Condition:
             If the source has the wrong type or shape, or a parameter is impossible.
         """
         require_level(level)
+        require_scale(scale)
         margin = self.margin if margin is None else require_margin(self.name, margin)
         with showing(progress):
             if isinstance(source, ConvLayer | Tensor | np.ndarray):
                 layer, margins = layer_of(source), {self.name: margin}
-                return check_layer(layer, [self], margins, level, device)[0]
+                return check_layer(layer, [self], margins, level, device, scale=scale)[0]
             networks = networks_of(source)
-            return check_networks(networks, [self], {self.name: margin}, level, device)
+            return check_networks(networks, [self], {self.name: margin}, level, device, scale)
 
-    def test(self, work: Workspace, margin: float, network: str = "") -> ConditionResult:
+    def test(
+        self,
+        work: Workspace,
+        margin: float,
+        network: str = "",
+        scale: Scale = "raw",
+        left_out: int = 0,
+    ) -> ConditionResult:
         """Test the condition in one layer that has been prepared.
+
+        Where `scale` is "unit" the workspace is of the layer's unit directions, from which
+        `left_out` filters of norm 0 are missing.
 
         Raises
         ------
@@ -238,13 +263,22 @@ class Condition:
         OutOfMemory, torch.OutOfMemoryError, MemoryError or RuntimeError
             If memory runs out.
         """
-        row = functools.partial(self.not_applicable, work.layer, margin, network)
+
+        def row(reason: str) -> ConditionResult:
+            return self.not_applicable(work.layer, margin, network, reason, scale, left_out)
+
         if work.unfit:
             return row(work.unfit)
+        withheld = ""
         try:
             reason = self.inapplicable(work.layer) if self.inapplicable else ""
+            if scale == "unit":
+                reason = reason or self.directions.inapplicable
             mine = work if is_ours(self.measure) else work.guest(self.needs)
             measurement = None if reason else self.measure(mine)
+            if scale == "unit" and isinstance(measurement, Measurement):
+                withheld = self.directions.withheld(work)
+                measurement = _without_pvalue(measurement) if withheld else measurement
         except Exception as error:
             # One layer that cannot be computed must not lose the others; `check_layer` knows what
             # to do when memory runs out. In a condition of our own other errors are defects.
@@ -260,10 +294,19 @@ class Condition:
                 f"condition {self.name!r} is measured by a function that gives an object of type "
                 f"{type(measurement).__name__}, not a cwda.conditions.Measurement"
             )
-        return row("").measured(measurement, work.level)
+        result = row("").measured(measurement, work.level)
+        if withheld:  # the method says how a row was tested, whatever its verdict
+            result = replace(result, method=f"{result.method}; no p-value: {withheld}")
+        return result
 
     def not_applicable(
-        self, layer: ConvLayer, margin: float, network: str, reason: str
+        self,
+        layer: ConvLayer,
+        margin: float,
+        network: str,
+        reason: str,
+        scale: Scale = "raw",
+        left_out: int = 0,
     ) -> ConditionResult:
         """The row of a layer in which the condition could not be measured."""
         return ConditionResult.not_applicable(
@@ -272,9 +315,34 @@ class Condition:
             network=network,
             condition=self.name,
             margin=margin,
-            method=self.method,
+            scale=scale,
+            method=self.method + _on_directions(scale, left_out),
             null_hypothesis=self.null,
         )
+
+
+def require_scale(scale: object) -> None:
+    """Refuse what is neither "raw" nor "unit".
+
+    Raises
+    ------
+    CwdaError
+        If it is something else.
+    """
+    choose([scale], get_args(Scale), "scale")
+
+
+def _on_directions(scale: Scale, left_out: int) -> str:
+    """What the method says of the division of filters by their root mean square."""
+    if scale == "raw":
+        return ""
+    without = f", {many(left_out, 'filter')} of norm 0 left out" if left_out else ""
+    return f"; each filter divided by its root mean square{without}"
+
+
+def _without_pvalue(measurement: Measurement) -> Measurement:
+    nothing = dict.fromkeys(("pvalue", "log10_pvalue", "statistic"), math.nan)
+    return replace(measurement, **nothing)  # type: ignore[arg-type]
 
 
 def _documented(doc: str) -> str:
@@ -302,6 +370,7 @@ def condition(
     estimate: str = "",
     details: Mapping[str, str] | None = None,
     averaging: Averaging = EFFECTS,
+    directions: Directions = AS_RAW,
     calibration: Calibration | None = None,
 ) -> Callable[[Measure], Condition]:
     """Make a condition of a function from `Workspace` to `Measurement`; a decorator.
@@ -337,6 +406,9 @@ def condition(
         What its further numbers mean.
     averaging : Averaging, optional
         What is averaged over the layers of a network: the effects themselves by default.
+    directions : Directions, optional
+        What becomes of it where each filter is divided by its root mean square: by default
+        its effect and p-value stay what they are.
     calibration : Calibration, optional
         What `cwda.calibration` must know to measure how often the test errs.
 
@@ -386,6 +458,7 @@ def condition(
             estimate=str(estimate),
             details=dict(details or {}),
             averaging=averaging,
+            directions=directions,
             calibration=calibration,
         )
         CONDITIONS.add(made)

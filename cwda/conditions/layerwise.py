@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from cwda.arguments import require_between
+from cwda.choices import Scale
+from cwda.conditions.directions import directions_of
 from cwda.conditions.results import ConditionResult
 from cwda.conditions.table import CheckResult, adjusted
 from cwda.conditions.workspace import Workspace
@@ -34,6 +36,7 @@ def check_networks(
     margins: Mapping[str, float],
     level: float,
     device: Device,
+    scale: Scale = "raw",
 ) -> CheckResult:
     """Test conditions in every layer, and adjust the p-values over the layers of each network."""
     where = resolve_device(device)
@@ -42,9 +45,9 @@ def check_networks(
         _LOG.info("testing %d layers of %s on %s", len(network), network.name, where)
         own: list[ConditionResult] = []
         for layer in steps(network.layers, f"testing {network.name}"):
-            own += check_layer(layer, conditions, margins, level, device, network.name)
+            own += check_layer(layer, conditions, margins, level, device, network.name, scale)
         rows += adjusted(own)
-    return CheckResult(tuple(rows), tuple(networks), level=level)
+    return CheckResult(tuple(rows), tuple(networks), level=level, scale=scale)
 
 
 def check_layer(
@@ -54,6 +57,7 @@ def check_layer(
     level: float,
     device: Device,
     network: str = "",
+    scale: Scale = "raw",
 ) -> list[ConditionResult]:
     """Test conditions in one layer.
 
@@ -61,6 +65,7 @@ def check_layer(
     with it; what the GPU has measured stays.
     """
     _LOG.debug("testing %r", layer)
+    layer, left_out = directions_of(layer) if scale == "unit" else (layer, 0)
     placement = Placement(device, f"layer {layer.name}")
     spaces: dict[torch.device, Workspace] = {}
 
@@ -68,14 +73,15 @@ def check_layer(
         if device not in spaces:
             spaces.clear()  # its memory is wanted
             spaces[device] = Workspace(layer, device, level, needs_of(conditions))
-        return condition.test(spaces[device], margins[condition.name], network)
+        return condition.test(spaces[device], margins[condition.name], network, scale, left_out)
 
     rows = []
     for condition in conditions:
         try:
             rows.append(placement.run(functools.partial(test, condition)))
         except OutOfMemory as error:
-            row = condition.not_applicable(layer, margins[condition.name], network, str(error))
+            margin = margins[condition.name]
+            row = condition.not_applicable(layer, margin, network, str(error), scale, left_out)
             rows.append(row)
     return rows
 

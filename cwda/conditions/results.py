@@ -11,7 +11,7 @@ from typing import Any, Self, SupportsFloat, cast
 from scipy import special
 
 from cwda.answers import aside, column, columns_of, common
-from cwda.choices import Verdict
+from cwda.choices import Scale, Verdict
 from cwda.errors import CwdaError
 from cwda.layers import ConvLayer
 
@@ -112,6 +112,11 @@ class ConditionResult:
     network: str = common("network")
     layer: str = common("layer")
     condition: str = column("Name of the condition, such as `mean`.")
+    scale: Scale = column(
+        "`raw` for filters as they are, `unit` if each was divided by its root mean square; "
+        "filters of norm 0 are then left out and not counted in `n_filters`.",
+        default="raw",
+    )
     estimate: float = column(
         "Estimate of the quantity that the condition says is small, in units of the weights; "
         "`estimate` of the condition says which.",

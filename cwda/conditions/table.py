@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import html
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from cwda.answers import Answer, column, common, table_of
 from cwda.arguments import choose
+from cwda.choices import Scale
 from cwda.conditions.results import ConditionResult
+from cwda.errors import CwdaError
 from cwda.numerics.combination import benjamini_hochberg, holm
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from cwda.conditions.whole.result import NetworkResult
     from cwda.typing import Named
 
 __all__ = ["CheckResult", "ConditionCount", "adjusted", "count_verdicts"]
@@ -53,6 +58,8 @@ class CheckResult(Answer[ConditionResult]):
         The networks tested.
     level : float
         Confidence of the intervals; a verdict errs with probability (1 - level) / 2 at most.
+    scale : str
+        "raw" for filters as they are, "unit" if each was divided by its root mean square.
 
     Examples
     --------
@@ -62,12 +69,70 @@ class CheckResult(Answer[ConditionResult]):
     (38, ['mean', 'epsilon'])
     """
 
+    scale: Scale = field(default="raw", kw_only=True)
+
     row: ClassVar[type] = ConditionResult
 
     def title(self) -> str:
         """What was tested, and the level of the intervals."""
         names = ", ".join(network.name for network in self.networks)
-        return f"CWDA conditions of {names}, {100 * self.level:g} % intervals"
+        unit = " on unit directions" if self.scale == "unit" else ""
+        return f"CWDA conditions of {names}{unit}, {100 * self.level:g} % intervals"
+
+    def beside(self, other: CheckResult) -> pd.DataFrame:
+        """Effects and verdicts of this answer next to those of another one.
+
+        Parameters
+        ----------
+        other : CheckResult
+            Of the same networks, such as ``cwda.check(net, scale="unit")``.
+
+        Returns
+        -------
+        DataFrame
+            One row per network, layer and condition that both have: effect and verdict of each
+            answer, such as ``effect_raw`` and ``effect_unit``, and whether the verdicts `differ`
+            where both answers judge.
+
+        Raises
+        ------
+        CwdaError
+            If both answers are of one scale: their columns could not be told apart.
+
+        Examples
+        --------
+        >>> import cwda
+        >>> net = cwda.load("resnet20-cifar10").select("layer3.*")
+        >>> raw, unit = (cwda.check(net, ["mean"], scale=scale) for scale in ("raw", "unit"))
+        >>> raw.beside(unit).columns[3:].tolist()
+        ['effect_raw', 'effect_unit', 'verdict_raw', 'verdict_unit', 'differ']
+        """
+        if self.scale == other.scale:
+            raise CwdaError(f"both answers are of the scale {self.scale!r}; give raw and unit")
+        keys, shown = ["network", "layer", "condition"], ["effect", "verdict"]
+        left, right = (each.table[keys + shown] for each in (self, other))
+        both = left.merge(right, on=keys, suffixes=(f"_{self.scale}", f"_{other.scale}"))
+        names = [f"{name}_{each.scale}" for name in shown for each in (self, other)]
+        one, two = both[names[2]], both[names[3]]
+        judged = (one != "not applicable") & (two != "not applicable")
+        return both[keys + names].assign(differ=judged & (one != two))
+
+    @cached_property
+    def network(self) -> NetworkResult:
+        """The networks as a whole: an effect and a verdict per condition, and a sentence."""
+        from cwda.conditions.whole.result import network_result
+
+        return network_result(self.rows, self.networks, self.level)
+
+    def __repr__(self) -> str:
+        return "\n".join([*self._sentences(), super().__repr__()])
+
+    def _repr_html_(self) -> str:
+        told = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in self._sentences())
+        return told + super()._repr_html_()
+
+    def _sentences(self) -> list[str]:
+        return [verdict.sentence for verdict in self.network.verdicts]
 
     def summary(self) -> pd.DataFrame:
         """How many layers hold, fail or are inconclusive, per network and condition."""

@@ -32,6 +32,10 @@ __all__ = ["network_from"]
 MAX_LAYERS, MAX_REPEATED = 20_000, 1 << 29
 
 
+#: What PyTorch and Keras call the running variance of BatchNorm.
+_RUNNING_VARIANCES = {"running_var", "moving_variance"}
+
+
 def network_from(content: Content, name: str, provenance: Provenance, options: Options) -> Network:
     """The network of a source's convolutions.
 
@@ -69,7 +73,9 @@ def network_from(content: Content, name: str, provenance: Provenance, options: O
         for tensor, name, kind in zip(weights, names, settled, strict=True)
     )
     notes += kept_averages(weights, content.format)
-    return Network(name, layers, provenance, tuple(skipped), (*content.assumptions, *notes))
+    assumptions = (*content.assumptions, *notes)
+    batchnorm = any(split_leaf(t.name)[1] in _RUNNING_VARIANCES for t in tensors)
+    return Network(name, layers, provenance, tuple(skipped), assumptions, batchnorm)
 
 
 def _require_size(weights: list[NamedTensor], stored: int) -> None:

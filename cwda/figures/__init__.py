@@ -18,6 +18,8 @@ from cwda.figures.scores.score_histograms import score_histograms
 from cwda.figures.weights.covariance import covariance
 from cwda.figures.weights.covariance_blocks import covariance_blocks
 from cwda.figures.weights.filter_image import filter_image
+from cwda.figures.weights.nearest_filters import nearest_filters
+from cwda.figures.weights.norm_ratios import norm_ratios
 from cwda.figures.weights.qq import qq
 
 __all__ = [
@@ -29,6 +31,8 @@ __all__ = [
     "effects",
     "filter_image",
     "global_shares",
+    "nearest_filters",
+    "norm_ratios",
     "overview",
     "predicted_measured",
     "qq",

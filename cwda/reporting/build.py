@@ -40,6 +40,7 @@ def report(
     *,
     chapters: Iterable[Chapter | ChapterSeries] = CHAPTERS,
     detail: bool = False,
+    textbook: bool = False,
     trajectory: bool = False,
     margins: Mapping[str, float] | None = None,
     paper: Paper = "a4",
@@ -67,6 +68,8 @@ def report(
         your own can be added.
     detail : bool
         Add a page per layer.
+    textbook : bool
+        Add a chapter on the tests of `cwda.textbook`.
     trajectory : bool
         The networks are checkpoints of one training run: show their effects against the
         epoch, the last number in each network's name; the chapters are about the last.
@@ -112,7 +115,7 @@ def report(
     with showing(progress), sharing():
         if not isinstance(source, CheckResult):
             source = check(source, level=level, margins=margins, device=device)
-        content = _content(source, detail, trajectory, device)
+        content = _content(source, device, trajectory=trajectory, detail=detail, textbook=textbook)
         own = [one for chapter in chapters for one in chapter.of(content)]
         with counter("writing the report", len(own) + 1) as done:
             document = Document(
@@ -142,15 +145,22 @@ def _require_chapters(
     return listed
 
 
-def _content(answer: CheckResult, detail: bool, trajectory: bool, device: Device) -> Report:
+def _content(
+    answer: CheckResult, device: Device, *, trajectory: bool, detail: bool, textbook: bool
+) -> Report:
     if not answer.rows:
         raise CwdaError("a report needs a network with a convolution")
     names = [network.name for network in answer.networks]
     subjects = [
-        Subject(network, [row for row in answer.rows if row.network == network.name], device)
+        Subject(
+            network,
+            [row for row in answer.rows if row.network == network.name],
+            device,
+            answer.level,
+        )
         for network in answer.networks
     ]
-    return Report(subjects, epochs_of(names) if trajectory else (), detail)
+    return Report(subjects, epochs_of(names) if trajectory else (), detail, textbook)
 
 
 def _title(report: Report) -> str:

@@ -36,11 +36,14 @@ class Report:
         Their epochs, if they are checkpoints of one training run.
     detail : bool
         Whether a page per layer is asked for.
+    textbook : bool
+        Whether a chapter on textbook tests is asked for.
     """
 
     all_subjects: Sequence[Subject]
     epochs: Sequence[float] = ()
     detail: bool = False
+    textbook: bool = False
 
     @property
     def subjects(self) -> Sequence[Subject]:

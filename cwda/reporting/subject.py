@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from cwda.answers import table_of
 from cwda.conditions.results import ConditionResult
+from cwda.conditions.whole.result import NetworkResult, network_result
 from cwda.layers import Network
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from cwda.comparison import Applicability, Comparison, GlobalPruning
     from cwda.scoring import SimilarityResult
+    from cwda.textbook_tests import TextbookResult
     from cwda.typing import Device
 
 __all__ = ["RATIO", "Subject"]
@@ -36,11 +38,20 @@ class Subject:
         Its conditions, one record per layer and condition.
     device : str or torch.device
         Where to compute.
+    level : float
+        Confidence of the intervals.
     """
 
     network: Network
     results: Sequence[ConditionResult]
     device: Device = "auto"
+    level: float = 0.90
+
+    @cached_property
+    def whole(self) -> NetworkResult:
+        """The network as a whole: an effect and a verdict per condition, and a sentence."""
+        own = [row for row in self.results if row.network == self.network.name]
+        return network_result(own, [self.network], self.level)
 
     @property
     def has_weights(self) -> bool:
@@ -90,3 +101,10 @@ class Subject:
         from cwda.theory import SCALE
 
         return global_pruning(self.network, rungs=SCALE, device=self.device)
+
+    @cached_property
+    def textbook(self) -> TextbookResult:
+        """Textbook tests by pingouin, statsmodels and scipy."""
+        from cwda.textbook_tests import textbook
+
+        return textbook(self.network)

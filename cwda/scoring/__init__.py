@@ -3,6 +3,7 @@
 from cwda.scoring.catalogue import DATA_BASED, NORM_BASED, PAPER
 from cwda.scoring.dispersion import DispersionResult, DispersionRow, dispersion
 from cwda.scoring.filters import Filters
+from cwda.scoring.invariances import InvarianceResult, InvarianceRow, invariances
 from cwda.scoring.registry import Criterion, Style, criteria, criterion, get_criterion
 from cwda.scoring.scores import ScoreRow, ScoresResult, scores
 from cwda.scoring.similarity import SimilarityResult, SimilarityRow, similarity
@@ -18,6 +19,8 @@ __all__ = [
     "DispersionResult",
     "DispersionRow",
     "Filters",
+    "InvarianceResult",
+    "InvarianceRow",
     "ScoreRow",
     "ScoresResult",
     "SimilarityResult",
@@ -29,6 +32,7 @@ __all__ = [
     "criterion",
     "dispersion",
     "get_criterion",
+    "invariances",
     "register_statistic",
     "scores",
     "similarity",

@@ -1,8 +1,9 @@
 """What CWDA predicts: moments of the importance scores, and their rank correlations."""
 
+from cwda.filters.norm_moments import NormMoments, norm_moments
 from cwda.theory.closed_form import predict
 from cwda.theory.model import FittedLayer, fit_layer
-from cwda.theory.moments import NormMoments, expected_spearman, norm_moments
+from cwda.theory.moments import expected_spearman
 from cwda.theory.prediction import PredictedCorrelation, PredictedSimilarity
 from cwda.theory.rungs import BLOCK, DIAGONAL, ISOTROPIC, LADDER, SCALE, SHAPE, Rung
 from cwda.theory.score_law import CRITERIA, ScoreLaw, score_law

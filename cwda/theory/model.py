@@ -21,13 +21,14 @@ from torch import Tensor
 from cwda.brief import brief
 from cwda.conditions.workspace import Workspace, unfit
 from cwda.errors import CannotFit, CwdaError
+from cwda.filters.norm_moments import NormMoments, norm_moments
 from cwda.layers import ConvLayer
 from cwda.loading.sources import Source, layer_of
 from cwda.numerics.device import Placement, resolve_device
 from cwda.numerics.pairs.sums import KernelSums
+from cwda.numerics.ranking.live import live_filters
 from cwda.numerics.spread import NORMAL_IQR
 from cwda.sharing import shared
-from cwda.theory.moments import NormMoments, norm_moments
 from cwda.typing import Device
 
 __all__ = [
@@ -136,7 +137,8 @@ class FittedLayer:
     log_energies : ndarray
         log q_j of the filters, q = |f|^2, (n,).
     log_ratio_variance : float
-        w = Var(log(l1 / l2)) over the filters; this one is measured on the scores.
+        w = Var(log(l1 / l2)) over the live filters (`live_filters`); this one is measured on the
+        scores. A dead filter with one surviving weight would make it many times larger.
     impurity : Impurity
         Weights of the filters in GM and in the Fermat point.
     effective_dim : float
@@ -180,9 +182,7 @@ class FittedLayer:
     @property
     def shape_excess(self) -> float:
         """Variance of log(l1 / l2) beyond v1 + v2 - 2 c, its value under CWDA; not below 0."""
-        moments = self.moments
-        expected = moments.l1_relative + moments.l2_relative - 2 * moments.covariance_relative
-        return max(self.log_ratio_variance - expected, 0.0)
+        return max(self.log_ratio_variance - self.moments.log_ratio_variance, 0.0)
 
     @cached_property
     def scales(self) -> npt.NDArray[np.float64]:
@@ -242,9 +242,9 @@ def _fitted(layer: ConvLayer, device: torch.device) -> FittedLayer:
     filters = work.blocks.double() / work.scale
     energy, l1 = filters.square().sum(dim=(1, 2)), filters.abs().sum(dim=(1, 2))
     alive = energy > 0
-    log_ratios = l1[alive].log() - energy[alive].log() / 2
     if 2 * int(alive.sum()) <= len(energy):
         raise CannotFit(layer.name, "half of its filters or more are zero")
+    log_ratio_variance = _log_ratio_variance(l1, energy)
     energy = energy.clamp(min=FLOOR * float(energy[alive].median()))
     average = filters.mean(dim=0)
     sigma = Sigma(_covariances(filters - average, work))
@@ -267,7 +267,7 @@ def _fitted(layer: ConvLayer, device: torch.device) -> FittedLayer:
         mean_energy=max(total / (layer.n_filters * (layer.n_filters - 1)), 0.0),
         log_scale_variance=log_scale_variance,
         log_energies=log_energies,
-        log_ratio_variance=float(log_ratios.var(correction=1)),
+        log_ratio_variance=log_ratio_variance,
         impurity=_impurity(energy),
         effective_dim=work.effective_dim,
         unit=work.scale,
@@ -337,6 +337,13 @@ def mean_signal(products: KernelSums) -> float:
     disjoint = total**2 - 4 * paths - 2 * squares
     triples = n * (n - 1) * (n - 2)
     return paths / triples - disjoint / (triples * (n - 3))
+
+
+def _log_ratio_variance(l1: Tensor, energy: Tensor) -> float:
+    """Var(log(l1 / l2)) over the live filters; 0 if there is one only."""
+    alive = torch.from_numpy(live_filters(energy.sqrt().cpu().numpy())).to(energy.device)
+    ratios = l1[alive].log() - energy[alive].log() / 2
+    return float(ratios.var(correction=1)) if len(ratios) > 1 else 0.0
 
 
 def _shrunk_mean(average: Tensor, blocks: Tensor, signal: float) -> Tensor:

@@ -78,6 +78,52 @@ def test_output_file_holds_the_table(tmp_path, checkpoint, suffix):
     )
 
 
+@pytest.mark.parametrize("suffix", ["csv", "json", "parquet"])
+def test_the_network_as_a_whole_gets_a_file_of_its_own(tmp_path, checkpoint, suffix):
+    path = tmp_path / f"table.{suffix}"
+    result = run(checkpoint, "--output", path, "--conditions", "mean,epsilon")
+    assert result.exit_code == 0, result.output
+    assert f"wrote 6 rows to {path}" in result.stderr
+    beside = tmp_path / f"table.network.{suffix}"
+    assert f"wrote 2 rows to {beside}" in result.stderr
+    read = {
+        "csv": lambda: pd.read_csv(beside),
+        "json": lambda: pd.DataFrame(json.loads(beside.read_text())),
+        "parquet": lambda: pd.read_parquet(beside),
+    }[suffix]()
+    expected = cwda.check(cwda.load(checkpoint), ["mean", "epsilon"]).network.table
+    assert list(read) == list(expected)
+    np.testing.assert_allclose(read["effect"], expected["effect"], rtol=1e-13)
+
+
+def test_both_files_are_checked_before_the_work(tmp_path, checkpoint):
+    (tmp_path / "table.network.csv").mkdir()
+    result = run(checkpoint, "--output", tmp_path / "table.csv")
+    assert result.exit_code == 1
+    assert "table.network.csv: is a folder" in result.stderr
+    assert result.stdout == ""
+    assert not (tmp_path / "table.csv").exists()
+
+
+def test_standard_output_has_layers_only(checkpoint):
+    result = run(checkpoint, "--conditions", "mean", "--output", "-")
+    assert [line.split(",")[0] for line in result.stdout.splitlines()] == ["network", *["net"] * 3]
+
+
+@pytest.mark.parametrize("columns", ["60", "80", "200"])
+def test_the_network_as_a_whole_comes_first(checkpoint, columns):
+    arguments = ["resnet20-cifar10:init", str(checkpoint), "--summary"]
+    result = CliRunner().invoke(cwda_test, arguments, env={"COLUMNS": columns})
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert max(map(len, lines)) <= int(columns)
+    whole = cwda.check(["resnet20-cifar10:init", checkpoint]).network
+    said = " ".join(result.stdout.split())
+    for verdict in whole.verdicts:
+        assert " ".join(verdict.sentence.split()) in said
+    assert lines[2].startswith(whole.verdicts[0].sentence[:30])
+
+
 def test_several_models_in_one_call(checkpoint):
     result = run("--model", "resnet20-cifar10:init", checkpoint, "--summary")
     assert result.exit_code == 0, result.output
@@ -196,3 +242,17 @@ def test_a_screen_without_unicode_gets_plain_marks():
     )
     assert b"conv1" in found.stdout
     found.stdout.decode("ascii")
+
+
+def test_unit_directions_are_asked_for_and_named(checkpoint):
+    result = run("--scale", "unit", "--conditions", "mean,homogeneity")
+    assert result.exit_code == 0, result.output
+    assert "unit directions" in result.output
+    assert "same scale by construction" in " ".join(result.output.split())
+    assert "'raw', 'unit'" in run("--scale", "norm").output
+
+
+def test_only_networks_with_batchnorm_are_told_that_scale_is_free(checkpoint):
+    assert "BatchNorm" in run("--summary").output
+    assert "BatchNorm" not in run(checkpoint, "--summary").output
+    assert "BatchNorm" not in run("--summary", "--scale", "unit").output

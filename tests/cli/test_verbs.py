@@ -178,3 +178,12 @@ def test_the_list_of_verbs_is_the_help():
         if line.strip()
     ]
     assert listed == [verb.name for verb in VERBS]
+
+
+def test_invariances_need_a_model_and_compare_its_outputs(checkpoint, tmp_path):
+    path = tmp_path / "table.csv"
+    result = run("invariances", "--criteria", "l2,bn_gamma", "--output", path)
+    assert result.exit_code == 0, result.output
+    assert "outputs changed by" in result.output
+    assert list(pd.read_csv(path)["invariant"]) == [False, *[True] * 5]
+    assert "fit no built-in architecture" in run("invariances", checkpoint).output

@@ -15,7 +15,8 @@ from cwda.layers import ConvLayer
 from . import simulated
 
 DOCUMENTED = [
-    *("network", "layer", "condition", "estimate", "effect", "effect_low", "effect_high"),
+    *("network", "layer", "condition", "scale", "estimate", "effect", "effect_low"),
+    "effect_high",
     *("margin", "statistic", "pvalue", "pvalue_holm", "pvalue_bh", "log10_pvalue", "theta"),
     *("theta_se", "verdict", "note", "n_filters", "dim", "n_weights", "method", "reason"),
 ]

@@ -30,11 +30,13 @@ DPI = 130
 
 CONDITIONS = {
     "gaussianity": 0.05,
+    "shape": 2.0,
     "variance": 0.5,
     "mean": 0.1,
     "epsilon": 0.3,
     "independence": 0.7,
     "homogeneity": 0.125,
+    "distinctness": 0.2,
 }
 
 
@@ -44,6 +46,14 @@ def layer(name: str = "conv", n: int = 48, channels: int = 12, seed: int = 0) ->
     weight = rng.standard_normal((n, channels, 9)) + 0.6 * rng.standard_normal((n, channels, 1))
     weight *= np.exp(0.15 * rng.standard_normal((n, 1, 1)))
     return ConvLayer(name, torch.from_numpy(weight).reshape(n, channels, 3, 3))
+
+
+def copied() -> ConvLayer:
+    """A few filters are near copies of others."""
+    weight = layer(n=64).weight.clone()
+    noise = torch.from_numpy(np.random.default_rng(9).standard_normal(weight[:6].shape))
+    weight[:6] = -1.5 * weight[6:12] + 0.3 * noise
+    return ConvLayer("conv", weight)
 
 
 @cache
@@ -183,6 +193,8 @@ GALLERY: dict[str, Callable[..., Axes | Panels]] = {
     "effects": lambda **on: figures.effects(checked(24), "epsilon", **on),
     "filter_image": lambda **on: figures.filter_image(layer(), 3, **on),
     "global_shares": lambda **on: figures.global_shares(pruned(), **on),
+    "nearest_filters": lambda **on: figures.nearest_filters(copied(), **on),
+    "norm_ratios": lambda **on: figures.norm_ratios(layer(), **on),
     "overview": lambda **on: figures.overview(checked(24), **on),
     "overview_dense": lambda **on: figures.overview(checked(200), **on),
     "predicted_measured": lambda **on: figures.predicted_measured(compared(), **on),

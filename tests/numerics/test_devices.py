@@ -20,6 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from cwda.conditions import CONDITIONS
 from cwda.conditions.workspace import Workspace
 from cwda.coupling import couple
+from cwda.filters.norm_moments import norm_moments
 from cwda.layers import ConvLayer
 from cwda.models import Images, cifar_resnet, initialise
 from cwda.numerics.combination import cauchy_combination
@@ -43,7 +44,6 @@ from cwda.scoring.filters import Filters
 from cwda.scoring.registry import resolve
 from cwda.scoring.statistics.collect import collect
 from cwda.theory.model import _fitted
-from cwda.theory.moments import norm_moments
 from cwda.theory.simulation import importance_scores
 
 N, CHANNELS, KERNEL = 24, 6, 9

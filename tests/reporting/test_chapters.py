@@ -156,8 +156,9 @@ def test_the_help_of_a_report_names_its_chapters_in_short():
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.title)
 def test_every_chapter_can_be_written(result, chapter):
     first = Subject(result.networks[0], result.rows)
-    side = Report([first, Subject(result.networks[0].select("*"), result.rows)], detail=True)
-    training = Report(side.all_subjects, epochs=(0, 1))
+    second = Subject(result.networks[0].select("*"), result.rows)
+    side = Report([first, second], detail=True, textbook=True)
+    training = Report(side.all_subjects, epochs=(0, 1), textbook=True)
     written = [one.write(each) for each in (side, training) for one in chapter.of(each)]
     assert written
     assert all(len(blocks) > 1 for blocks in written)

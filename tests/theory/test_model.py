@@ -143,6 +143,19 @@ def test_a_zero_filter_does_not_spoil_the_fit():
     assert fitted.impurity.fermat < 1e-3  # the Fermat point is the zero filter: no noise
 
 
+def test_one_surviving_weight_of_a_dead_filter_does_not_spoil_the_shape():
+    rng = torch.Generator().manual_seed(0)
+    weight = torch.randn(64, 16, 3, 3, generator=rng, dtype=torch.float64)
+    whole = fit_layer(ConvLayer("conv", weight), device="cpu")
+    dead = weight.clone()
+    dead[7] = 0
+    dead[7, 3, 1, 1] = 1e-3
+    fitted = fit_layer(ConvLayer("conv", dead), device="cpu")
+    # Over all filters it would be about (log 12 - log 1)^2 / 64 = .1, a hundred times larger.
+    assert fitted.log_ratio_variance < 2e-3
+    assert fitted.log_ratio_variance == pytest.approx(whole.log_ratio_variance, rel=0.1)
+
+
 def test_mostly_zero_filters_say_why():
     layer = drawn(16, seed=8)
     layer.weight[:8] = 0

@@ -8,7 +8,8 @@ import torch
 from scipy import integrate, stats
 from scipy.spatial.distance import pdist, squareform
 
-from cwda.theory.moments import arcsine_kernel, expected_spearman, norm_moments
+from cwda.filters.norm_moments import arcsine_kernel, norm_moments
+from cwda.theory.moments import expected_spearman
 from tests.theory.exact import isotropic_moments
 
 

@@ -1,18 +1,20 @@
-"""What `cwda-test` shows: verdict counts and layers."""
+"""What `cwda-test` shows: the network as a whole, then its layers."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
 
-from cwda.choices import JUDGED, Verdict
+from cwda.choices import Verdict
 from cwda.cli.screen.screen import Screen
 from cwda.cli.screen.show import layer_cells, layer_table, title
 from cwda.cli.screen.table import Cell, Column, Table
+from cwda.conditions.directions import FREE_SCALE
 from cwda.conditions.register import CONDITIONS
 from cwda.conditions.results import ConditionResult
-from cwda.conditions.table import CheckResult, ConditionCount, count_verdicts
-from cwda.formatting import MARKS, many, number, p_value, percent
+from cwda.conditions.table import CheckResult
+from cwda.conditions.whole.result import NetworkCondition
+from cwda.formatting import MARKS, layer_count, many, number, p_value, percent
 from cwda.layers import Network
 
 __all__ = ["show"]
@@ -26,51 +28,65 @@ _STYLES: dict[Verdict, str] = {
 
 
 def show(result: CheckResult, screen: Screen) -> None:
-    """Print the result of each network: counts, then layers, then what was left out."""
-    counts = count_verdicts(result)
-    for network in result.networks:
+    """Print the result of each network: as a whole, its layers, then what was left out."""
+    whole = result.network
+    for network, verdict in zip(result.networks, whole.verdicts, strict=True):
         rows = [row for row in result.rows if row.network == network.name]
-        own = [count for count in counts if count.network == network.name]
+        own = [row for row in whole if row.network == network.name]
         title(network, screen)
-        screen.table(_counts_table(own))
+        screen.line(verdict.sentence, _STYLES[verdict.verdict])
+        screen.table(_network_table(own, result.level))
+        if not screen.summary:
+            screen.line()
         if len(own) == 1:
             screen.table(_one_condition(rows, result.level))
         else:
             screen.table(_all_conditions(rows, own), _legend(result.level))
+        if result.scale == "unit":
+            screen.remark("unit directions: each filter is divided by its root mean square")
+        elif network.batchnorm:
+            screen.remark(FREE_SCALE + "; see --scale unit")
         screen.remarks(_remarks(network, rows))
         screen.line()
 
 
-def _counts_table(counts: Sequence[ConditionCount]) -> Table:
-    verdicts = [Column(name, style=_STYLES[name]) for name in JUDGED]
+def _network_table(conditions: Sequence[NetworkCondition], level: float) -> Table:
     table = Table(
         [
             Column("condition"),
-            *verdicts,
-            Column("n/a", style="dim"),
-            Column("weights\nhold", meaning="share of the weights in layers where it holds"),
-            Column("median", meaning="effect in the median layer"),
+            Column("effect", meaning="mean over the weights of the layers"),
+            Column(f"{100 * level:g} %\ninterval"),
             Column("margin", meaning="largest effect that counts as negligible"),
+            Column("verdict", right=False),
+            Column("layers\nhold", meaning="of those that can be judged"),
+            Column("under\nCWDA", meaning="as many if every effect were 0"),
+            Column("fail", spare=True),
+            Column("weights\njudged", spare=True),
         ],
         gap=2,
     )
-    for count in counts:
-        table.add(
-            count.condition,
-            str(count.holds),
-            str(count.fails),
-            str(count.inconclusive),
-            str(count.not_applicable),
-            percent(count.weights_hold),
-            number(count.median_effect),
-            number(count.margin),
-        )
+    for row in conditions:
+        cells = ["", "", "", "", ""]
+        if row.layers:
+            cells = [
+                number(row.effect),
+                f"{number(row.effect_low)} to {number(row.effect_high)}",
+                f"{row.holds} of {row.layers}",
+                layer_count(row.expected_holds),
+                str(row.fails),
+            ]
+        effect, interval, *counts = cells
+        verdict = (row.verdict, _STYLES[row.verdict])
+        margin = number(row.margin)
+        table.add(row.condition, effect, interval, margin, verdict, *counts, percent(row.weights))
     return table
 
 
-def _all_conditions(rows: Sequence[ConditionResult], counts: Sequence[ConditionCount]) -> Table:
-    table = layer_table([Column(CONDITIONS[count.condition].short) for count in counts])
-    width = len(counts)
+def _all_conditions(
+    rows: Sequence[ConditionResult], conditions: Sequence[NetworkCondition]
+) -> Table:
+    table = layer_table([Column(CONDITIONS[row.condition].short) for row in conditions])
+    width = len(conditions)
     for start in range(0, len(rows), width):
         cells = rows[start : start + width]
         table.add(*layer_cells(cells[0]), *map(_cell, cells))

@@ -5,6 +5,7 @@ from cwda.cli.verbs.applicability import applicability
 from cwda.cli.verbs.criteria import criteria
 from cwda.cli.verbs.describe import describe
 from cwda.cli.verbs.global_pruning import global_pruning
+from cwda.cli.verbs.invariances import invariances
 from cwda.cli.verbs.laboratory.calibrate import calibrate
 from cwda.cli.verbs.laboratory.experiment import experiment
 from cwda.cli.verbs.laboratory.study import study
@@ -23,6 +24,7 @@ VERBS: tuple[Verb, ...] = (
     test,
     describe,
     similarity,
+    invariances,
     predict,
     applicability,
     global_pruning,

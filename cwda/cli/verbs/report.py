@@ -37,6 +37,7 @@ __all__ = ["report"]
     metavar="FILE",
 )
 @option("--detail", "Add one page per layer.", is_flag=True)
+@option("--textbook", "Add a chapter on textbook tests.", is_flag=True)
 @option(
     "--trajectory",
     "Show the sources as checkpoints of one training run; the last number in a name is its epoch.",
@@ -52,6 +53,7 @@ def report(
     sources: Sources,
     outputs: tuple[Path, ...],
     detail: bool,
+    textbook: bool,
     trajectory: bool,
     paper: Paper,
     date: str | None,
@@ -78,6 +80,7 @@ def report(
             result,
             output,
             detail=detail,
+            textbook=textbook,
             trajectory=trajectory,
             paper=paper,
             date="" if no_date else date,

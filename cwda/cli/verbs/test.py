@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, get_args
 
 import click
 
 from cwda._version import __version__
+from cwda.choices import Scale
 from cwda.cli.completion import conditions as all_conditions
 from cwda.cli.failure import CONDITION_FAILS
 from cwda.cli.messages import note
@@ -24,6 +26,9 @@ from cwda.cli.sources import SOURCES, Sources, source_options
 from cwda.cli.verb import command_line, verb
 from cwda.errors import CwdaError
 
+if TYPE_CHECKING:
+    from cwda.conditions.table import CheckResult
+
 __all__ = ["test"]
 
 
@@ -35,6 +40,7 @@ __all__ = ["test"]
         cwda-test mine.pth theirs.safetensors resnet18
         cwda-test resnet18 --output resnet18.csv --report resnet18.pdf
         cwda-test --conditions epsilon --layers 'layer3.*' --margin epsilon=0.25
+        cwda-test resnet18 --textbook --output resnet18.csv
         cwda-test mine.pth --output - | head
     """,
     about_source=SOURCES,
@@ -44,6 +50,12 @@ __all__ = ["test"]
 @names_option("--conditions", "Conditions to test, separated by commas.", all_conditions)
 @verdict_level_option
 @margin_option
+@option(
+    "--scale",
+    "Filters as they are, or each divided by its root mean square.",
+    type=click.Choice(get_args(Scale)),
+    default="raw",
+)
 @device_option()
 @output_option
 @option(
@@ -51,6 +63,11 @@ __all__ = ["test"]
     "Write the statistical report to FILE.pdf or FILE.html.",
     type=PATH,
     metavar="FILE",
+)
+@option(
+    "--textbook",
+    "Show textbook tests too: how many layers pass at .05, and why that misleads.",
+    is_flag=True,
 )
 @summary_option
 @option("--strict", "Exit with 3 if a condition fails in any layer.", is_flag=True)
@@ -60,16 +77,19 @@ def test(
     conditions: list[str] | None,
     level: float,
     margins: tuple[tuple[str, float], ...],
+    scale: Scale,
     device: str,
     output: Outputs,
     report: Path | None,
+    textbook: bool,
     summary: bool,
     strict: bool,
 ) -> None:
     """Test the Convolution Weight Distribution Assumption, layer by layer.
 
     Each condition that the assumption implies has an effect, the size of the departure, with an
-    interval. It is judged against a margin: the condition holds, fails, or is inconclusive.
+    interval. It is judged against a margin: the condition holds, fails, or is inconclusive. The
+    network as a whole comes first: --output NAME.csv writes that to NAME.network.csv.
     """
     from cwda.cli.screen.show_check import show
     from cwda.conditions.check import check, choose_conditions, resolve_margins
@@ -80,20 +100,42 @@ def test(
         choose_conditions(conditions)
     except CwdaError as error:
         raise click.UsageError(str(error)) from error
-    output.require()
+    output.require(beside="network")
+    if textbook:
+        output.require(beside="textbook")
     if report:
         from cwda.reporting.build import FORMATS
 
         require_writable(report, tuple(FORMATS))
 
-    result = check(sources.load(), conditions, margins=dict(margins), level=level, device=device)
+    result = check(
+        sources.load(),
+        conditions,
+        margins=dict(margins),
+        scale=scale,
+        level=level,
+        device=device,
+    )
     show(result, output.screen(summary))
     output.write(one.table for one in [result])
+    output.write_beside(lambda: result.network.table, "network")
+    if textbook:
+        _show_textbook(result, output, summary)
     if report:
         from cwda.reporting import report as write
 
-        write(result, report, command=command_line(), device=device)
+        write(result, report, textbook=textbook, command=command_line(), device=device)
         note(f"wrote {report}")
     sources.finish()
     if strict and any(row.verdict == "fails" for row in result):
         raise SystemExit(CONDITION_FAILS)
+
+
+def _show_textbook(result: CheckResult, output: Outputs, summary: bool) -> None:
+    """Print the textbook tests of the same networks, and write NAME.textbook.csv."""
+    from cwda.cli.screen.show_textbook import show_textbook
+    from cwda.textbook_tests import textbook
+
+    tests = textbook(result.networks)
+    show_textbook(tests, output.screen(summary))
+    output.write_beside(lambda: tests.table, "textbook")

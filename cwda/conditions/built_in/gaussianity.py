@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 
+from torch import Tensor
+
 from cwda.conditions.averaging import EFFECTS
 from cwda.conditions.calibration import Calibration, Law, LayerSize
 from cwda.conditions.condition import Figure, Formula, Words, condition
+from cwda.conditions.directions import Directions
 from cwda.conditions.results import Measurement
 from cwda.conditions.shape_left import shape_left
 from cwda.conditions.workspace import Workspace
 from cwda.numerics.combination import benjamini_hochberg, cauchy_combination, holm
 from cwda.numerics.normality.kolmogorov import uniform_pvalue
-from cwda.numerics.normality.layers import marginals
+from cwda.numerics.normality.layers import marginals, unit_norm_allowed
 from cwda.numerics.normality.pooled_ks import pooled_ks
 
 __all__ = ["gaussianity"]
@@ -29,6 +32,22 @@ def _truth(law: Law, size: LayerSize) -> float:
 def _is_null(law: Law, size: LayerSize) -> bool:
     # The scale of the filters makes each position a mixture.
     return not any(law.parameters[name] for name in ("heavy", "gaussianity", "homogeneity"))
+
+
+def _withheld(work: Workspace) -> str:
+    """The division makes the weights of a position lighter-tailed than normal."""
+    d_eff = _effective_dim(work.filters)
+    if unit_norm_allowed(work.layer.n_filters, d_eff):
+        return ""
+    return f"unit filters of effective dimension {d_eff:.0f} are not normal"
+
+
+def _effective_dim(units: Tensor) -> float:
+    """d_eff of filters of one norm, d^2 over the mean square of the products of two."""
+    n, d = units.shape
+    # ||F F'|| = ||F' F||, of which one is the smaller.
+    gram = units @ units.T if n <= d else units.T @ units
+    return n * (n - 1) * d**2 / max(float(gram.square().sum()) - n * d**2, n * (n - 1) * d)
 
 
 @condition(
@@ -78,6 +97,7 @@ def _is_null(law: Law, size: LayerSize) -> bool:
         "positions_rejected_holm": "The same, adjusted over the positions by Holm's method.",
         "positions_rejected_bh": "The same by the method of Benjamini and Hochberg.",
     },
+    directions=Directions(withheld=_withheld),
     calibration=Calibration(
         truth=_truth,
         null=_is_null,

@@ -11,6 +11,7 @@ from cwda.choices import Verdict
 from cwda.conditions.averaging import SIGNED_SQUARES
 from cwda.conditions.calibration import Calibration, Law, LayerSize
 from cwda.conditions.condition import Formula, Words, condition
+from cwda.conditions.directions import Directions
 from cwda.conditions.results import Measurement
 from cwda.conditions.workspace import FEWEST_FILTERS, Workspace
 from cwda.layers import ConvLayer
@@ -92,6 +93,7 @@ def _truth(law: Law, size: LayerSize) -> float:
         "effect_alive_high": "Upper limit of its interval.",
     },
     averaging=SIGNED_SQUARES,
+    directions=Directions(inapplicable="all filters have the same scale by construction"),
     calibration=Calibration(
         truth=_truth, parameter="homogeneity", undisturbed={"homogeneity": 0.0}
     ),

@@ -11,7 +11,9 @@ from cwda.reporting.chapters.global_pruning import global_pruning
 from cwda.reporting.chapters.networks import side_by_side
 from cwda.reporting.chapters.similarity import similarity
 from cwda.reporting.chapters.summary import summary
+from cwda.reporting.chapters.textbook import textbook
 from cwda.reporting.chapters.trajectory import trajectory
+from cwda.reporting.chapters.whole import whole
 
 __all__ = ["CHAPTERS"]
 
@@ -21,11 +23,13 @@ CHAPTERS: tuple[Chapter | ChapterSeries, ...] = (
     trajectory,
     side_by_side,
     assumption,
+    whole,
     conditions,
     covariance,
     similarity,
     applicability,
     global_pruning,
     detail,
+    textbook,
     appendix,
 )

@@ -7,10 +7,12 @@ from typing import get_args
 
 from cwda import figures
 from cwda.choices import Verdict
+from cwda.conditions.directions import FREE_SCALE
 from cwda.conditions.results import ConditionResult
 from cwda.formatting import many, number, percent
 from cwda.reporting.blocks import Block, Items, Note, Paragraph, Run, Strong, Text, names
 from cwda.reporting.chapter import Chapter, Report
+from cwda.reporting.chapters.whole import network_table
 from cwda.reporting.pictures import picture
 from cwda.reporting.ranking import excess, worst
 from cwda.reporting.subject import RATIO, Subject
@@ -19,10 +21,12 @@ __all__ = ["summary"]
 
 
 def _blocks(report: Report) -> list[Block]:
-    """Verdicts, what they imply for pruning, and the layers that depart most."""
+    """The network as a whole, in a sentence and a table; what that implies; where it departs."""
     return [
         *report.sections(
             lambda subject: [
+                Paragraph(Strong(subject.whole.title())),
+                network_table(subject),
                 Paragraph(_opening(subject)),
                 Items(list(_findings(subject))),
                 _overview(subject),
@@ -62,6 +66,8 @@ def _opening(subject: Subject) -> Text:
     ]
     if everywhere:
         opening.append(f" No layer departs in {' and '.join(everywhere)}.")
+    if network.batchnorm and all(row.scale == "raw" for row in judged):
+        opening.append(f" {FREE_SCALE}; the scale “unit” judges their directions.")
     return opening
 
 

@@ -104,7 +104,7 @@ def _show(result: CalibrationResult, screen: Screen) -> None:
     for _, row in result.summary().iterrows():
         shown.add(
             *(row["procedure"], row["measure"], f"{row['nominal']:g}"),
-            *(str(row[name]) for name in ("ok", "undecided", "too_conservative", "too_liberal")),
+            *(str(row[name]) for name in ("ok", "undecided", "conservative", "too_liberal")),
             *(f"{row[name]:.3f}" for name in ("lowest", "highest")),
         )
     screen.line("Cells within the domain, by verdict", "bold")

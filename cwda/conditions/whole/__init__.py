@@ -1,0 +1,1 @@
+"""The network as a whole: one effect per condition, a verdict, and a sentence."""

@@ -1,0 +1,83 @@
+"""Shapes of the filters of a layer: l1/l2 against l2."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from matplotlib.axes import Axes
+
+from cwda.conditions.workspace import unfit
+from cwda.errors import WeightsError
+from cwda.figures.drawing.canvas import canvas
+from cwda.figures.drawing.style import CYCLE, GREY, LINES, legend, message
+from cwda.figures.drawing.text import set_title
+from cwda.filters.norm_shape import expected_log_ratio_variance
+from cwda.filters.unit_covariance import unit_covariance
+from cwda.loading.sources import Source, layer_of
+from cwda.numerics.ranking.live import live_filters
+
+__all__ = ["norm_ratios"]
+
+#: Half the width of the band, in standard deviations.
+REACH = 1.96
+
+
+def norm_ratios(layer: Source, *, ax: Axes | None = None) -> Axes:
+    """l1/l2 of each live filter against its l2, and the band of 95 % under CWDA.
+
+    Both are relative to their medians. l1/l2 does not depend on the scale of a filter, only on
+    its shape: it is smaller the fewer weights carry the filter. Under CWDA its logarithm scatters
+    by `cwda.filters.norm_shape.expected_log_ratio_variance`, whatever the norm.
+
+    Parameters
+    ----------
+    layer : ConvLayer or array
+        One layer, an array N x k^2 x N', or a source with a single layer.
+    ax : Axes, optional
+        Where to draw; a new figure of 85 mm by default.
+
+    Raises
+    ------
+    SourceError, WeightsError
+        If it is not a layer, or its weights are not finite or all equal.
+
+    References
+    ----------
+    Huang et al. (2021), theorem 3.1.
+
+    Examples
+    --------
+    >>> import cwda
+    >>> from cwda.figures import norm_ratios
+    >>> ax = norm_ratios(cwda.load("resnet20-cifar10")["layer3.0.conv1"])
+    >>> ax.get_title(loc="left")
+    'layer3.0.conv1: 64 live filters'
+    """
+    layer = layer_of(layer)
+    reason = unfit(layer)
+    if reason:
+        raise WeightsError(f"{layer.name}: {reason}")
+    weight = layer.weight.detach().double()
+    blocks = weight.reshape(layer.n_filters, layer.channels, -1) / weight.abs().max()
+    l2 = torch.linalg.vector_norm(blocks, dim=(1, 2))
+    alive = torch.from_numpy(live_filters(l2.cpu().numpy())).to(l2.device)
+    live, l2 = blocks[alive], l2[alive]
+    with canvas(ax, 85, 76) as ax:
+        if len(live) < 4 or layer.dim == 1:
+            return message(ax, f"{layer.name} has too few weights or live filters.")
+        x = (l2 / l2.median()).cpu().numpy()
+        ratio = live.abs().sum(dim=(1, 2)) / l2
+        y = (ratio / ratio.median()).cpu().numpy()
+        reach = REACH * math.sqrt(expected_log_ratio_variance(unit_covariance(live)))
+        ax.axhspan(
+            math.exp(-reach), math.exp(reach), color=LINES, alpha=0.6, linewidth=0, label="CWDA"
+        )
+        ax.axhline(1, color=GREY, linewidth=0.7)
+        ax.plot(x, y, "o", color=CYCLE[0], markersize=3, markeredgecolor="white",
+                markeredgewidth=0.3, label="filter")  # fmt: skip
+        ax.set_xlabel("l2 / median")
+        ax.set_ylabel("(l1/l2) / median")
+        set_title(ax, layer.name, f": {len(live)} live filters")
+        legend(ax, loc="lower right")
+        return ax

@@ -1,0 +1,142 @@
+"""Whether filters differ in where they are strong: covariance of their profiles of energy.
+
+A profile is the row of root energies of a filter in its channels (or at its positions), without
+the filter's scale and the level of each channel. Under CWDA filters differ in it by chance alone,
+each channel for itself. Where two populations are strong in different channels, the profiles
+lie along few directions: the squared covariance matrix C of the profiles has a larger trace,
+
+    tr(C^2) / tr(C)^2    over its value under CWDA.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special
+
+from cwda.filters.norm_shape import SMALLEST
+from cwda.filters.ratio import Ratio
+from cwda.numerics.ranking.live import live_filters
+
+__all__ = ["FEWEST_PLACES", "profile_ratio"]
+
+Array = npt.NDArray[np.float64]
+
+#: Two channels leave a profile without scale one direction.
+FEWEST_PLACES = 3
+
+
+def profile_ratio(energy: Array, shared: Array | None = None) -> Ratio | None:
+    """tr(C^2) / tr(C)^2 of the profiles over its value under CWDA.
+
+    Parameters
+    ----------
+    energy : ndarray
+        Energies of n filters in m channels or at m positions, n x m, no row zero.
+    shared : ndarray, optional
+        Covariance of the energies under CWDA, relative to their means, m x m up to a factor; by
+        default they are independent, with the variances that are measured.
+
+    Returns
+    -------
+    Ratio or None
+        None where fewer than 3 of the m have energy.
+
+    Notes
+    -----
+    tr(C^2) is the U-statistic of the squared, U-centred Gram matrix (Szekely and Rizzo 2014), free
+    of the noise of few filters. The p-value is John's: for independent normal profiles n m / 2
+    times the excess of the ratio has the chi-square law with m (m + 1) / 2 - 1 degrees of freedom.
+
+    References
+    ----------
+    John (1971), Some optimal multivariate tests, Biometrika 58, 123-127.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> energy = rng.chisquare(9, (64, 32))
+    >>> round(profile_ratio(energy).value, 1)
+    1.0
+    >>> energy[::2, ::2] *= 4  # every other filter is strong in even channels
+    >>> round(profile_ratio(energy).value, 1)
+    14.2
+    """
+    kept = live_filters(np.sqrt(energy.sum(axis=0)))
+    if kept.sum() < FEWEST_PLACES:
+        return None
+    z = _profiles(np.sqrt(energy[:, kept]))
+    n, places = z.shape
+    q = np.einsum("ij,ij->i", z, z)
+    total = float(q.sum())
+    trace = total / (n - 1)
+    if trace <= 1e-20 * places:
+        return None  # all profiles are equal
+    level = 1 / (places - 1)  # of equal variances
+    if shared is None:
+        level = max(level, _independent(z, trace))
+    else:
+        level = _level(shared[np.ix_(kept, kept)])
+    rows = _squared_rows(z, q)
+    value = float(rows.sum()) / (n * (n - 3))
+    squared_without = (rows.sum() - 2 * rows) / ((n - 1) * (n - 4))
+    trace_without = (total - n / (n - 1) * q) / (n - 2)
+    trace_squared = trace**2 - float(q.var(ddof=1)) / n
+    ratio = value / max(trace_squared, 1e-9 * trace**2) / level
+    spread = 4 / n**2
+    if value > 0 and (squared_without > 0).all():
+        changes = np.log(squared_without) - 2 * np.log(trace_without)
+        # The Gram matrices stay centred with all filters, which takes (n - 3) / (n - 1) off.
+        jackknife = (n - 1) ** 2 / (n * (n - 3)) * float(((changes - changes.mean()) ** 2).sum())
+        spread = max(jackknife, spread)
+    ratio = max(ratio, SMALLEST)
+    pvalue = _pvalue(ratio, n, 1 / level)
+    return Ratio(ratio, math.sqrt(spread), math.inf, n - 1, pvalue, ratio * level)
+
+
+def _profiles(roots: Array) -> Array:
+    """Root energies relative to the level of their channel and the scale of their filter."""
+    scale = np.ones((len(roots), 1))
+    for _ in range(2):
+        level = (roots / scale).mean(axis=0)
+        scale = (roots / level).mean(axis=1, keepdims=True)
+    z: Array = roots / (scale * level)
+    return z - z.mean(axis=0)
+
+
+def _independent(z: Array, trace: float) -> float:
+    """tr(C0^2) / tr(C)^2 of independent places with the variances measured, centred in rows."""
+    n, m = z.shape
+    squares = z * z
+    variances = squares.sum(axis=0) / (n - 1)
+    noise = squares.var(axis=0, ddof=1) / n
+    unbiased = float((variances**2 - noise).sum())
+    # Centring a row turns the variances v into v (1 - 2 / m) + mean(v) / m.
+    before = (m / (m - 2)) ** 2 * (unbiased - trace**2 * (2 * m - 3) / (m * (m - 1) ** 2))
+    summed = trace * m / (m - 1)
+    return (before * (1 - 2 / m) + (summed / m) ** 2) / trace**2
+
+
+def _level(shared: Array) -> float:
+    """tr(C0^2) / tr(C0)^2 of C0, `shared` with rows and columns centred."""
+    centred = shared - shared.mean(axis=0) - shared.mean(axis=1, keepdims=True) + shared.mean()
+    return float((centred**2).sum() / np.trace(centred) ** 2)
+
+
+def _squared_rows(z: Array, q: Array) -> Array:
+    """Row sums of the squared, U-centred Gram matrix with zero diagonal."""
+    n = len(z)
+    gram = z @ z.T
+    gram += q[:, None] / (n - 2)
+    gram += q / (n - 2) - q.sum() / ((n - 1) * (n - 2))
+    np.fill_diagonal(gram, 0)
+    rows: Array = np.einsum("ij,ij->i", gram, gram)
+    return rows
+
+
+def _pvalue(ratio: float, n: int, places: float) -> float:
+    freedom = places * (places + 1) / 2 - 1
+    excess = freedom + (n - 1) * places / 2 * (ratio - 1)
+    return float(special.chdtrc(freedom, excess)) if excess > 0 else 1.0

@@ -1,0 +1,215 @@
+"""The network as a whole: means, intervals, counts, sentences."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from statsmodels.stats.meta_analysis import combine_effects
+from statsmodels.stats.multitest import multipletests
+
+import cwda
+from cwda.conditions import CONDITIONS, Measurement, NetworkResult
+from cwda.conditions.averaging import LOGARITHMS, SIGNED_SQUARES, SQUARES
+from cwda.conditions.results import ConditionResult
+from cwda.conditions.whole.expected import _tables, expected_counts
+from cwda.conditions.whole.heterogeneity import between_layers, inconsistency, random_effects
+from cwda.conditions.whole.pooled import LayerEffects, pool
+from cwda.conditions.whole.untrained import untrained_pvalue
+
+from . import simulated
+
+Z = 1.6448536269514722  # scipy.stats.norm.ppf(.95)
+
+
+def row(theta, error, weights=100, verdict="inconclusive", **facts):
+    facts = {"condition": "mean", "margin": 0.5, **facts}
+    effect = math.sqrt(max(theta, 0))
+    limits = {"effect_low": 0.0, "effect_high": 9.0, "effect": effect}
+    numbers = {"theta": theta, "theta_se": error, "verdict": verdict, **limits, **facts}
+    return ConditionResult(
+        network="net", layer="l", n_filters=16, dim=9, n_weights=weights, method="", **numbers
+    )
+
+
+def layers(rows, averaging=SQUARES):
+    total = sum(one.n_weights for one in rows)
+    columns = zip(*((one.theta, one.theta_se, one.n_weights / total) for one in rows), strict=True)
+    return LayerEffects(*columns, averaging)
+
+
+def test_the_mean_over_the_weights_by_hand():
+    rows = [row(0.04, 0.01, 100), row(0.16, 0.02, 300), row(-0.02, 0.03, 100)]
+    found = pool(rows, layers(rows), 0.90)
+    theta = 0.2 * 0.04 + 0.6 * 0.16 - 0.2 * 0.02
+    error = math.sqrt((0.2 * 0.01) ** 2 + (0.6 * 0.02) ** 2 + (0.2 * 0.03) ** 2)
+    assert found.theta == pytest.approx(theta, rel=1e-12)
+    assert found.error == pytest.approx(error, rel=1e-12)
+    assert found.effect == pytest.approx(math.sqrt(theta), rel=1e-12)
+    assert found.low == pytest.approx(math.sqrt(theta - Z * error), rel=1e-12)
+    assert found.high == pytest.approx(math.sqrt(theta + Z * error), rel=1e-12)
+    assert found.verdict == "holds"
+
+
+def test_a_negative_mean_never_fails_and_does_not_hold_by_itself():
+    rows = [row(-0.04, 0.01), row(-0.06, 0.01)]
+    found = pool(rows, layers(rows), 0.90)
+    assert (found.effect, found.low) == (0, 0)
+    assert found.high == pytest.approx(math.sqrt(Z * math.sqrt(0.5) * 0.01))  # from 0, not -.05
+    wide = [row(-0.04, 1.0, margin=0.1), row(-0.06, 1.0, margin=0.1)]
+    assert pool(wide, layers(wide), 0.90).verdict == "inconclusive"
+
+
+def test_one_layer_keeps_its_interval_and_verdict():
+    rows = [row(0.3, 0.1, verdict="fails", effect_low=0.52, effect_high=0.6)]
+    found = pool(rows, layers(rows), 0.90)
+    assert (found.low, found.high, found.verdict) == (0.52, 0.6, "fails")
+
+
+def test_a_further_question_has_the_answer_of_most_weights():
+    holds = {"effect_high": 0.2}
+    rows = [row(0.01, 0.001, 60, "fails", **holds), row(0.01, 0.001, 40, "holds", **holds)]
+    assert pool(rows, layers(rows), 0.90).verdict == "fails"
+    rows = [row(0.01, 0.001, 40, "fails", **holds), row(0.01, 0.001, 60, "holds", **holds)]
+    assert pool(rows, layers(rows), 0.90).verdict == "holds"
+    rows = [row(0.01, 0.001, 40, "fails", **holds), row(0.01, 0.001, 60, "inconclusive", **holds)]
+    assert pool(rows, layers(rows), 0.90).verdict == "inconclusive"
+
+
+def test_other_scales():
+    rows = [row(math.log(1.5), 0.1), row(math.log(6), 0.1)]
+    assert pool(rows, layers(rows, LOGARITHMS), 0.9).effect == pytest.approx(3)
+    rows = [row(-0.04, 0.01), row(-0.04, 0.01)]
+    found = pool(rows, layers(rows, SIGNED_SQUARES), 0.9)
+    assert found.effect == pytest.approx(-0.2)
+    assert found.low < found.effect < found.high < 0
+
+
+def test_random_effects_are_those_of_statsmodels():
+    theta, error = np.array([0.1, 0.3, 0.25, 0.6, 0.05]), np.array([0.05, 0.1, 0.03, 0.2, 0.04])
+    rows = [row(*pair) for pair in zip(theta, error, strict=True)]
+    found = random_effects("net", "mean", layers(rows), 0.90)
+    expected = combine_effects(theta, error**2, method_re="iterated", use_t=True)
+    low, high = expected.conf_int(alpha=0.1)[3]  # of random effects, Hartung and Knapp
+    assert found.random_effect**2 == pytest.approx(expected.mean_effect_re, rel=1e-4)
+    assert found.random_low == pytest.approx(math.sqrt(max(low, 0)), rel=1e-4)
+    assert found.random_high == pytest.approx(math.sqrt(high), rel=1e-4)
+    assert found.tau**2 == pytest.approx(between_layers(theta, error**2), rel=1e-4)
+    assert inconsistency(theta, error**2) == pytest.approx(expected.i2, rel=1e-12)
+    wide = 2.353363434801823 * math.sqrt(found.tau**2 + expected.sd_eff_w_re_hksj**2)
+    mean = expected.mean_effect_re  # t of 3 degrees of freedom above, scipy.stats.t.ppf(.95, 3)
+    assert found.prediction_high == pytest.approx(math.sqrt(mean + wide), rel=1e-4)
+    assert found.prediction_low == 0
+
+
+def test_layers_without_difference_or_error():
+    equal = np.full(4, 0.2)
+    assert between_layers(equal, np.full(4, 0.01)) == 0
+    assert between_layers(np.array([0.0, 2.0]), np.zeros(2)) == 2
+    assert math.isnan(between_layers(np.array([1.0]), np.array([1.0])))
+    rows = [row(0.2, math.nan), row(0.3, 0.1)]
+    assert math.isnan(random_effects("net", "mean", layers(rows), 0.9).tau)
+    found = pool(rows, layers(rows), 0.9)
+    assert found.verdict == "inconclusive"
+    assert math.isnan(found.high)
+
+
+@pytest.fixture(scope="module")
+def checked():
+    first = simulated.network(
+        simulated.layer(n=32, channels=8, name="a"), simulated.layer(n=16, seed=3, name="b")
+    )
+    other = cwda.load({"lone.weight": torch.zeros(16, 4, 3, 3)}, name="flat")
+    return cwda.check([first, other], progress=False)
+
+
+def test_the_table_and_its_sentences(checked, tmp_path):
+    whole = checked.network
+    assert len(whole) == 2 * len(CONDITIONS)
+    table = whole.table.set_index(["network", "condition"])
+    flat = table.loc["flat"]
+    assert (flat["layers"] == 0).all()
+    assert (flat["verdict"] == "not applicable").all()
+    assert whole.verdicts[1].sentence == "flat: no condition can be judged in any layer."
+    assert whole.verdicts[1].distinguishable is None
+    for row_ in whole:
+        parts = (row_.holds, row_.fails, row_.inconclusive, row_.not_applicable)
+        expected = (row_.expected_holds, row_.expected_fails, row_.expected_inconclusive)
+        assert sum(parts[:3]) == row_.layers
+        assert math.isnan(expected[0]) or sum(expected) == pytest.approx(row_.layers)
+    assert repr(checked).startswith(whole.verdicts[0].sentence)
+    assert whole.verdicts[1].sentence in checked._repr_html_()
+    whole.save(tmp_path / "whole.json")
+    back = NetworkResult.load(tmp_path / "whole.json")
+    pd.testing.assert_frame_equal(back.table, whole.table)
+    pd.testing.assert_frame_equal(back.random_effects(), whole.random_effects())
+    checked.save(tmp_path / "check.json")
+    loaded = cwda.conditions.CheckResult.load(tmp_path / "check.json")
+    pd.testing.assert_frame_equal(loaded.network.table, whole.table)
+    assert loaded.network.verdicts == whole.verdicts
+
+
+def test_a_condition_of_ones_own_averages_its_effects():
+    @cwda.condition(margin=0.5, null="x", effect="y", method="z")
+    def share(work):
+        effect = {"a": 0.2, "b": 0.4}[work.layer.name]
+        return Measurement(effect=effect, low=effect - 0.1, high=effect + 0.1)
+
+    try:
+        net = simulated.network(
+            simulated.layer(n=16, name="a"), simulated.layer(n=48, seed=1, name="b")
+        )
+        result = cwda.check(net, [share], progress=False)
+        [found] = result.network
+        assert found.effect == pytest.approx(0.25 * 0.2 + 0.75 * 0.4)
+        reach = math.sqrt(0.25**2 + 0.75**2) * 0.1
+        assert found.effect_low == pytest.approx(found.effect - reach)
+        assert found.verdict == "holds"
+        assert math.isnan(found.expected_holds)
+        assert "What was tested of CWDA holds" in result.network.verdicts[0].sentence
+    finally:
+        CONDITIONS.forget("share")
+    again = replace(result)  # as if loaded where the condition is not known
+    assert again.network.rows[0].effect == pytest.approx(found.effect)
+
+
+def test_expected_counts_are_looked_up_and_interpolated():
+    cells = _tables()["variance"][9]
+    inside = cells.at(32, 16)
+    assert (inside == cells.shares[cells.filters.index(32), cells.channels.index(16)]).all()
+    between = cells.at(23, 16)  # nearly halfway between 16 and 32 on a logarithmic scale
+    low, high = sorted([cells.at(16, 16)[0], cells.at(32, 16)[0]])
+    assert low <= between[0] <= high
+    assert (cells.at(10**6, 16) == cells.at(max(cells.filters), 16)).all()
+    one = row(0.0, 0.1, condition="variance", margin=CONDITIONS["variance"].margin)
+    assert expected_counts([one], {"l": (16, 9)}, 0.90)[0] == pytest.approx(cells.at(16, 16)[0])
+    assert all(map(math.isnan, expected_counts([one], {"l": (16, 9)}, 0.95)))
+    wide = replace(one, margin=0.7)
+    assert all(map(math.isnan, expected_counts([wide], {"l": (16, 9)}, 0.90)))
+
+
+def test_the_better_of_two_laws_counts():
+    others = [row(0, 1, pvalue=p) for p in (0.02, 0.5, math.nan)]
+    marginals = [row(0, 1, pvalue=1e-9, details={"uniform_pvalue": p}) for p in (0.4, 0.9)]
+    adjusted = multipletests([2 * 0.02, 2 * 0.4], method="holm")[1]
+    assert untrained_pvalue([others, marginals]) == pytest.approx(adjusted.min())
+    normal = [replace(one, details={"uniform_pvalue": 0.0}) for one in marginals]
+    assert untrained_pvalue([others, normal]) == pytest.approx(2 * 2e-9)
+    only_normal = [replace(one, details={"uniform_pvalue": math.nan}) for one in marginals]
+    assert untrained_pvalue([others, only_normal]) == pytest.approx(0.04)
+    assert math.isnan(untrained_pvalue([[row(0, 1)]]))
+
+
+def test_the_sentence_names_what_breaks_it_worst_first():
+    result = cwda.check("resnet20-cifar10", progress=False)
+    [told] = result.network.verdicts
+    assert told.verdict == "fails"
+    assert told.distinguishable
+    assert "over its 267,696 weights in 19 layers" in told.sentence
+    broken = [one for one in result.network if one.verdict == "fails"]
+    worst = max(broken, key=lambda one: one.effect / one.margin).condition
+    assert told.conditions.startswith(worst)
+    places = [told.sentence.index(name) for name in told.conditions.split(", ")]
+    assert places == sorted(places)
