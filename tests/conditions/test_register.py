@@ -144,7 +144,7 @@ def test_it_is_shown_in_the_terminal(add, tmp_path):
     torch.save({"a.weight": simulated.layer(n=16).weight}, tmp_path / "a.pth")
     shown = CliRunner().invoke(cwda_test, [str(tmp_path / "a.pth")], env={"COLUMNS": "100"})
     assert shown.exit_code == 0
-    assert " skew" in next(line for line in shown.output.splitlines() if " homog" in line)
+    assert " skew" in next(line for line in shown.output.splitlines() if " homog " in line)
     assert "skewness" in shown.output
 
 
