@@ -243,5 +243,5 @@ def judge(measure: str, low: float, high: float, nominal: float, *, at_most: boo
 def _bounds(nominal: float) -> tuple[float, float]:
     """The least and the most that an error may be."""
     if nominal > ALPHA:
-        return 1 - CONSERVATIVE_COVERAGE, 1 - LEAST_COVERAGE
-    return (1 - TOLERANCE) * nominal, (1 + TOLERANCE) * nominal
+        return round(1 - CONSERVATIVE_COVERAGE, 12), round(1 - LEAST_COVERAGE, 12)
+    return round((1 - TOLERANCE) * nominal, 12), round((1 + TOLERANCE) * nominal, 12)

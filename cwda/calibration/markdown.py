@@ -21,8 +21,9 @@ __all__ = ["to_markdown"]
 _INTRODUCTION = """\
 # Calibration: the tables
 
-Made by `cwda calibrate --markdown docs/calibration-tables.md`; seed {seed}, {versions}. [Calibration](calibration.md) says how to read these tables. Columns are sizes of layers: filters x
-input channels x positions of the kernel (N' x N x k²). **↑** is too liberal, **↓** too
+Made by `cwda calibrate --markdown docs/calibration-tables.md`; seed {seed}, {versions}.
+[Calibration](calibration.md) says how to read these tables. Columns are sizes of layers: filters x
+input channels x positions of the kernel (N' x N x k²). **↑** is too liberal, **↓**
 conservative, **?** undecided; a rate without a mark is ok. In parentheses: outside the domain in
 which the procedure claims its error.
 """
@@ -58,7 +59,7 @@ def to_markdown(result: CalibrationResult) -> str:
     rows = result.table
     versions = ", ".join(f"{name} {version}" for name, version in result.versions.items())
     parts = [
-        fill_markdown(_INTRODUCTION.format(seed=result.seed, versions=versions)),
+        _filled(_INTRODUCTION.format(seed=result.seed, versions=versions)) + "\n",
         "## Summary\n\nCells within the domain, by verdict.\n\n" + _summarise(rows),
         "## The worst cells\n\n" + "\n".join(_items(worst_cells(rows))),
         "## Cells too liberal within the domain\n\n" + _worst(rows),
@@ -79,7 +80,7 @@ def to_markdown(result: CalibrationResult) -> str:
     return "\n".join(parts).rstrip("\n") + "\n"
 
 
-def fill_markdown(text: str) -> str:
+def _filled(text: str) -> str:
     """Paragraphs of at most 100 characters a line; headings stay."""
     paragraphs = text.split("\n\n")
     return "\n\n".join(each if each.startswith("#") else fill(each, 100) for each in paragraphs)
