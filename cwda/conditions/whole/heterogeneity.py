@@ -100,13 +100,10 @@ def random_effects(
     from statsmodels.stats.meta_analysis import combine_effects
 
     unit = float(np.sqrt(variance.mean()))  # its iteration stops at an absolute tolerance
-    found = combine_effects(
-        theta / unit,
-        variance / unit**2,
-        method_re="iterated",
-        use_t=True,
-        maxiter=_STEPS,
-    )
+    with np.errstate(divide="ignore", invalid="ignore"):  # of equal estimates it divides by Q = 0
+        found = combine_effects(
+            theta / unit, variance / unit**2, method_re="iterated", use_t=True, maxiter=_STEPS
+        )
     mean, error = found.mean_effect_re * unit, found.sd_eff_w_re_hksj * unit
     tau_squared = max(float(found.tau2), 0.0) * unit**2
     reach = float(special.stdtrit(count - 1, (1 + level) / 2)) * error
