@@ -8,7 +8,7 @@ from cwda.calibration.judgement import Rate
 from cwda.calibration.laws import Design, SimulatedLaw, Size
 from cwda.calibration.markdown import to_markdown
 from cwda.calibration.procedures import PROCEDURES
-from cwda.calibration.result import CalibrationResult, published, read_calibration
+from cwda.calibration.result import CalibrationResult, condense, published, read_calibration
 from cwda.calibration.run import calibrate
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "SimulatedLaw",
     "Size",
     "calibrate",
+    "condense",
     "published",
     "read_calibration",
     "sizes_of",

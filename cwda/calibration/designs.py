@@ -201,8 +201,10 @@ def _alternatives(condition: Condition) -> Iterator[SimulatedLaw]:
             f"condition {name!r}: {parameter!r} is not a parameter of a Design with a "
             "size; give a draw of its own in its calibration"
         )
-    family = partial(_departing, parameter) if parameter else None
-    ways: list[tuple[str, str, Callable[[float], SimulatedLaw] | None]] = [("", "the parameter of a Design", family)]
+    own: Callable[[float], SimulatedLaw] | None = (
+        partial(_departing, parameter) if parameter else None
+    )
+    ways = [("", "the parameter of a Design", own)]
     if condition in BUILT_IN and name in _OTHER_WAYS:
         ways.append(_OTHER_WAYS[name])
     for way, kind, family in ways:

@@ -70,7 +70,7 @@ class Rate:
     domain: str = column('"inside" where the procedure claims its error, or "outside"')
     verdict: str = column(
         '"ok" if the whole interval keeps within the bounds, "too liberal" or "conservative" if '
-        "all of it lies beyond, else \"undecided\": .03 to .07 for a test, .87 to .97 for an "
+        'all of it lies beyond, else "undecided": .03 to .07 for a test, .87 to .97 for an '
         "interval at .90, at most .07 for a limit and a false verdict; a false verdict is too "
         "liberal as soon as the whole interval lies above .05"
     )
@@ -243,5 +243,5 @@ def judge(measure: str, low: float, high: float, nominal: float, *, at_most: boo
 def _bounds(nominal: float) -> tuple[float, float]:
     """The least and the most that an error may be."""
     if nominal > ALPHA:
-        return 1 - CONSERVATIVE_COVERAGE, 1 - LEAST_COVERAGE
-    return (1 - TOLERANCE) * nominal, (1 + TOLERANCE) * nominal
+        return round(1 - CONSERVATIVE_COVERAGE, 12), round(1 - LEAST_COVERAGE, 12)
+    return round((1 - TOLERANCE) * nominal, 12), round((1 + TOLERANCE) * nominal, 12)

@@ -214,9 +214,9 @@ def _populations(blocks: Iterable[Block], done: Mapping[Case, Tally]) -> Iterato
             continue
         for name in block.procedures:
             condition = PROCEDURES[name].condition
-            if condition == name and Case(name, block.design, block.size) not in done:
-                if math.isnan(law.truth(condition, block.size)):
-                    wanted[block.design, block.size.channels, block.size.kernel_size] = None
+            new = condition == name and Case(name, block.design, block.size) not in done
+            if new and math.isnan(law.truth(condition, block.size)):
+                wanted[block.design, block.size.channels, block.size.kernel_size] = None
     for design, channels, kernel_size in wanted:
         measured = (name for name in CONDITIONS if name in PROCEDURES)
         names = tuple(name for name in measured if design in PROCEDURES[name].designs)

@@ -29,9 +29,9 @@ def measured_truths(
     if not law.fits(size):  # such as orthogonal filters
         return {name: Truth(math.nan) for name in conditions}
     found: dict[str, list[float]] = {name: [] for name in conditions}
+    own = int(generator(law, size, seed, 0).integers(1 << 62))
     for part in range(_LAYERS):
-        draw = Draw(law, size, generator(law, size, seed, 0).integers(1 << 62), part, "cpu",
-                    conditions)  # fmt: skip
+        draw = Draw(law, size, own, part, "cpu", conditions)
         for name, row in draw.checked.items():
             found[name].append(row.theta)
     return {name: _truth(name, np.array(thetas)) for name, thetas in found.items()}

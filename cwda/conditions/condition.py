@@ -269,6 +269,7 @@ class Condition:
 
         if work.unfit:
             return row(work.unfit)
+        withheld = ""
         try:
             reason = self.inapplicable(work.layer) if self.inapplicable else ""
             if scale == "unit":
@@ -276,7 +277,8 @@ class Condition:
             mine = work if is_ours(self.measure) else work.guest(self.needs)
             measurement = None if reason else self.measure(mine)
             if scale == "unit" and isinstance(measurement, Measurement):
-                measurement = _withheld(measurement, self.directions.withheld(work))
+                withheld = self.directions.withheld(work)
+                measurement = _without_pvalue(measurement) if withheld else measurement
         except Exception as error:
             # One layer that cannot be computed must not lose the others; `check_layer` knows what
             # to do when memory runs out. In a condition of our own other errors are defects.
@@ -292,7 +294,10 @@ class Condition:
                 f"condition {self.name!r} is measured by a function that gives an object of type "
                 f"{type(measurement).__name__}, not a cwda.conditions.Measurement"
             )
-        return row("").measured(measurement, work.level)
+        result = row("").measured(measurement, work.level)
+        if withheld:  # the method says how a row was tested, whatever its verdict
+            result = replace(result, method=f"{result.method}; no p-value: {withheld}")
+        return result
 
     def not_applicable(
         self,
@@ -335,14 +340,9 @@ def _on_directions(scale: Scale, left_out: int) -> str:
     return f"; each filter divided by its root mean square{without}"
 
 
-def _withheld(measurement: Measurement, reason: str) -> Measurement:
-    """The measurement without its p-value, where there is a reason."""
-    if not reason:
-        return measurement
-    note = "; ".join(filter(None, (measurement.note, f"p-value withheld: {reason}")))
-    return replace(
-        measurement, pvalue=math.nan, log10_pvalue=math.nan, statistic=math.nan, note=note
-    )
+def _without_pvalue(measurement: Measurement) -> Measurement:
+    nothing = dict.fromkeys(("pvalue", "log10_pvalue", "statistic"), math.nan)
+    return replace(measurement, **nothing)  # type: ignore[arg-type]
 
 
 def _documented(doc: str) -> str:

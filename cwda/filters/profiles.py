@@ -98,7 +98,8 @@ def profile_ratio(energy: Array, shared: Array | None = None) -> Ratio | None:
 
 def _profiles(roots: Array) -> Array:
     """Root energies relative to the level of their channel and the scale of their filter."""
-    scale = np.ones((len(roots), 1))
+    # Its norm first: what follows must not depend on the scale of a filter.
+    scale = np.linalg.norm(roots, axis=1, keepdims=True)
     for _ in range(2):
         level = (roots / scale).mean(axis=0)
         scale = (roots / level).mean(axis=1, keepdims=True)

@@ -39,6 +39,8 @@ class Store:
     claim : mapping of str to plain values
         What must be the same for cells to belong together. What one run leaves out, the next
         may add.
+    versions : mapping of str to str, optional
+        Those of the store whose cells are taken over; by default the present ones.
 
     Attributes
     ----------
@@ -68,10 +70,17 @@ class Store:
     (Count(rejected=3), False)
     """
 
-    def __init__(self, path: Path | None, kind: str, claim: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        path: Path | None,
+        kind: str,
+        claim: Mapping[str, Any],
+        *,
+        versions: Mapping[str, str] | None = None,
+    ) -> None:
         self.path, self.kind = path, kind
         self.claim: dict[str, Any] = {}
-        self.versions = _versions()
+        self.versions = _versions() if versions is None else dict(versions)
         self._cells: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
         begun, torn = self._read(path) if path else (False, 0)
         added = {name: as_plain(value) for name, value in claim.items()}

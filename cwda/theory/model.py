@@ -21,10 +21,10 @@ from torch import Tensor
 from cwda.brief import brief
 from cwda.conditions.workspace import Workspace, unfit
 from cwda.errors import CannotFit, CwdaError
+from cwda.filters.norm_moments import NormMoments, norm_moments
 from cwda.layers import ConvLayer
 from cwda.loading.sources import Source, layer_of
 from cwda.numerics.device import Placement, resolve_device
-from cwda.filters.norm_moments import NormMoments, norm_moments
 from cwda.numerics.pairs.sums import KernelSums
 from cwda.numerics.ranking.live import live_filters
 from cwda.numerics.spread import NORMAL_IQR

@@ -13,15 +13,18 @@ from cwda.calibration import (
     CalibrationResult,
     Size,
     calibrate,
+    condense,
     published,
     read_calibration,
+    sizes_of,
     to_markdown,
 )
 from cwda.calibration.designs import DESIGNS
 from cwda.calibration.judgement import judge
 from cwda.calibration.procedure import Draw
-from cwda.conditions import variance
+from cwda.conditions import CONDITIONS, check, variance
 from cwda.errors import CwdaError
+from cwda.layers import Network, Provenance
 
 SMALL = [Size(16, 3, 9)]
 
@@ -110,7 +113,7 @@ def test_every_procedure_runs():
     assert set(table["procedure"]) == set(PROCEDURES)
     assert set(table["replicates"]) == {1}
     page = to_markdown(result)
-    for heading in ("Summary", "Domains", "Type I error", "Coverage", "Limits", "Power"):
+    for heading in ("Summary", "The worst cells", "Undecided cells", "Domains", "Mean"):
         assert f"\n## {heading}\n" in page
     widths = [line.count("|") for line in page.splitlines() if line.startswith("| spearman")]
     assert len(set(widths)) <= 1
@@ -151,11 +154,19 @@ def test_a_calibration_is_saved_and_shown(tmp_path):
         ("test", 0.02, 0.06, 0.05, "undecided"),
         ("test", 0.071, 0.09, 0.05, "too liberal"),
         ("test", 0.5, 0.6, float("nan"), ""),
-        ("interval", 0.95, 0.97, 0.90, "conservative"),
+        ("interval", 0.971, 0.98, 0.90, "conservative"),
+        ("interval", 0.96, 0.98, 0.90, "ok"),
         ("interval", 0.87, 0.93, 0.90, "ok"),
+        ("interval", 0.86, 0.88, 0.90, "undecided"),
+        ("interval", 0.80, 0.869, 0.90, "too liberal"),
+        ("interval", 0.931, 0.969, 0.95, "ok"),
+        ("interval", 0.971, 0.98, 0.95, "conservative"),
+        ("interval", 0.92, 0.929, 0.95, "too liberal"),
         ("interval", 0.90, 0.92, 0.95, "too liberal"),
         ("holds", 0.0, 0.01, 0.05, "ok"),
-        ("fails", 0.06, 0.08, 0.05, "undecided"),
+        ("fails", 0.049, 0.08, 0.05, "undecided"),
+        ("fails", 0.049, 0.0699, 0.05, "ok"),
+        ("fails", 0.051, 0.06, 0.05, "too liberal"),
     ],
 )
 def test_judgement(measure, low, high, nominal, verdict):
@@ -178,6 +189,10 @@ def test_nominal_rates_follow_the_truth():
     }  # fmt: skip
     assert nominal["fails"].fillna(0).to_dict() == {
         "iid": 0.05, "mean 0.05": 0.05, "mean 0.1": 0.05, "mean 0.2": 0,
+    }  # fmt: skip
+    # At 0 only the lower limit can miss.
+    assert nominal["interval"].to_dict() == {
+        "iid": 0.95, "mean 0.05": 0.9, "mean 0.1": 0.9, "mean 0.2": 0.9,
     }  # fmt: skip
     assert (result.summary()["cells"] > 0).all()
 
@@ -210,3 +225,54 @@ def test_bad_input_is_one_line(tmp_path):
 
 def test_sizes_are_told_apart():
     assert len({str(size) for size in SIZES}) == len(SIZES)
+
+
+def test_each_design_has_its_sizes():
+    assert Size(512, 16, 9) in sizes_of("iid")
+    assert Size(64, 1, 9) in sizes_of("smooth kernels 0.9")
+    assert all(size.channels == 3 for size in sizes_of("first layer"))
+    for name in DESIGNS:
+        assert all(DESIGNS[name].fits(size) for size in sizes_of(name))
+
+
+def test_a_draw_is_judged_as_check_does():
+    draw = Draw(DESIGNS["cwda"], SMALL[0], 0, 3, "cpu", [*CONDITIONS])
+    rows = check(Network("simulated", (draw.layer,), Provenance("simulated", "array")))
+    for row in rows:
+        mine = draw.checked[row.condition]
+        assert mine.verdict == row.verdict
+        found = (mine.effect, mine.effect_low, mine.effect_high, mine.pvalue)
+        expected = (row.effect, row.effect_low, row.effect_high, row.pvalue)
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_truths_without_a_closed_form_are_measured_once(tmp_path, monkeypatch):
+    monkeypatch.setattr("cwda.calibration.truths._FILTERS", 64)
+    path = tmp_path / "calibration.jsonl"
+    options = {"designs": "populations even", "sizes": [Size(16, 4, 9)], "output": path}
+    few = calibrate(["homogeneity", "mean"], replicates=2, **options)
+    [truth] = {row.truth for row in few if row.procedure == "homogeneity"}
+    assert truth < 0  # a filter strong in even channels is weak in odd ones
+    assert all(row.truth_error > 0 for row in few if row.procedure == "homogeneity")
+    assert {row.truth for row in few if row.procedure == "mean"} == {0.0}
+
+    def measured(*given):
+        raise AssertionError("the truth is known")
+
+    monkeypatch.setattr("cwda.calibration.run.measured_truths", measured)
+    more = calibrate(["homogeneity", "mean"], replicates=4, **options)
+    assert {row.truth for row in more if row.procedure == "homogeneity"} == {truth}
+
+
+def test_a_condensed_study_has_the_same_rates(tmp_path, monkeypatch):
+    monkeypatch.setattr("cwda.calibration.run.BLOCK", 2)
+    path, short = tmp_path / "calibration.jsonl", tmp_path / "short.jsonl"
+    options = {"designs": "iid,dead filters 10 %", "sizes": SMALL, "output": path}
+    calibrate(["mean"], replicates=5, **options)
+    whole = calibrate(["mean", "variance"], replicates=3, **options)
+    condense(path, short)
+    same(read_calibration(short), whole)
+    assert len(short.read_text().splitlines()) == 1 + 4
+    options["output"] = short
+    longer = calibrate(["mean"], replicates=7, **options)
+    assert {row.replicates for row in longer if row.procedure == "mean"} == {7}

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from cwda.calibration.designs import DESIGNS, SIZES, Design, Size, alternatives
+from cwda.calibration.designs import DESIGNS, SIZES, STRUCTURES, alternatives
+from cwda.calibration.laws import Design, Size, Tuned
 from cwda.conditions import CONDITIONS
 
 MIXED = Design("mixed", mean=0.3, variance=0.6, epsilon=0.25, independence=0.06, homogeneity=0.2)
@@ -78,10 +79,14 @@ def test_designs_that_leave_out_a_condition_keep_its_null():
                 assert DESIGNS[f"all but {condition}"].is_null(condition, size)
             for name in alternatives(condition):
                 design = DESIGNS[name]
-                # Those that the laws have a parameter for; all depart from normality.
-                others = {*design.parameters} & {*CONDITIONS} - {condition, "gaussianity"}
-                if type(design) is Design:
-                    assert all(design.is_null(other, size) for other in others)
+                if not design.fits(size):
+                    continue
+                assert design.truth(condition, size) == pytest.approx(DESIGNS[name].effect)
+                # Unequal scales of filters or positions depart from normality, too.
+                others = {"mean", "variance", "epsilon", "independence", "homogeneity"}
+                others -= {condition, *(design.departures & {"homogeneity"})}
+                if isinstance(design, Tuned):
+                    assert all(design.is_null(other, size) for other in others & {*CONDITIONS})
 
 
 def test_single_channels_and_positions_have_no_such_covariance():
@@ -91,3 +96,93 @@ def test_single_channels_and_positions_have_no_such_covariance():
     assert everything.truth("independence", Size(16, 1, 9)) == 0
     assert everything.draw(Size(16, 9, 1), rng).weight.isfinite().all()
     assert everything.truth("epsilon", Size(16, 9, 1)) == 0
+
+
+#: Laws whose filters are independent draws, at a size where each fits.
+INDEPENDENT = [law for law in STRUCTURES.values() if "dependent filters" not in law.departures]
+
+
+def small(law):
+    return next(
+        Size(40_000, *shape) for shape in ((6, 4), (3, 4)) if law.fits(Size(40_000, *shape))
+    )
+
+
+@pytest.mark.parametrize("law", INDEPENDENT, ids=lambda law: law.name)
+def test_moments_are_those_of_many_filters(law):
+    size = small(law)
+    weights = law.filters(size, np.random.default_rng(5)).reshape(size.n_filters, size.dim)
+    moments = law.moments(size)
+    scale = math.sqrt(moments.variances.mean())
+    np.testing.assert_allclose(weights.mean(axis=0), moments.means, atol=0.05 * scale)
+    found = np.cov(weights.T) / np.cov(weights.T).diagonal().mean()
+    expected = moments.covariance / moments.variances.mean()
+    np.testing.assert_allclose(found, expected, atol=0.1)
+    pooled = (weights - weights.mean()) / weights.std()
+    if not math.isnan(law.distance(size)):
+        found = stats.kstest(pooled.ravel(), "norm").statistic
+        assert law.distance(size) == pytest.approx(found, abs=0.006)
+    effects = law._population(size).parameters
+    assert {name for name in ("mean", "epsilon", "independence") if effects[name]} == (
+        law.departures & {"mean", "epsilon", "independence"}
+    )
+
+
+@pytest.mark.parametrize("law", INDEPENDENT, ids=lambda law: law.name)
+def test_effects_follow_from_the_moments(law):
+    """Each effect by plain loops over the elements of Sigma."""
+    size = small(law)
+    moments, k2 = law.moments(size), size.kernel_size
+    sums, counts = {"epsilon": 0.0, "independence": 0.0}, {"epsilon": 0, "independence": 0}
+    for p in range(size.dim):
+        for q in range(size.dim):
+            if p != q:
+                where = "epsilon" if p // k2 == q // k2 else "independence"
+                sums[where] += moments.covariance[p, q] ** 2
+                counts[where] += 1
+    for name, total in sums.items():
+        expected = math.sqrt(total / counts[name]) / moments.variances.mean()
+        assert moments.effects[name] == pytest.approx(expected, abs=1e-6)
+
+
+def test_scales_scatter_as_stated():
+    rng, size = np.random.default_rng(6), Size(40_000, 1, 64)
+    for name in ("log scales 0.3", "log scales 0.8", "small filters 0.125", "small filters 0.5"):
+        law = STRUCTURES[name]
+        norms = np.linalg.norm(law.filters(size, rng).reshape(size.n_filters, -1), axis=1)
+        noise = 1 / (2 * size.dim)  # Var(log norm) of standard filters
+        spread = law._population(size).parameters["homogeneity"]
+        assert np.log(norms).var() - noise == pytest.approx(spread**2, rel=0.05, abs=0.002)
+
+
+def test_filters_that_depend_do_so_as_stated():
+    rng, size = np.random.default_rng(7), Size(16, 4, 9)
+
+    def cosines(name):
+        filters = STRUCTURES[name].filters(size, rng).reshape(16, -1)
+        unit = filters / np.linalg.norm(filters, axis=1, keepdims=True)
+        return unit @ unit.T
+
+    np.testing.assert_allclose(cosines("orthogonal"), np.eye(16), atol=1e-12)
+    for name, sign in (("copies", 1), ("flipped copies", -1)):
+        partners = np.abs(cosines(name) - np.eye(16)).max(axis=1) > 0.99
+        assert partners.sum() == 8
+        assert sign * cosines(name)[0, 1] > 0.99
+    inside = np.kron(np.eye(4), np.ones((4, 4))) - np.eye(16)
+    assert cosines("clusters")[inside > 0].mean() == pytest.approx(0.5, abs=0.1)
+    assert not any(
+        STRUCTURES[name].is_null(condition, size)
+        for name in ("orthogonal", "copies", "clusters")
+        for condition in CONDITIONS
+    )
+
+
+def test_two_populations_are_strong_in_opposite_channels():
+    for halves in ("even", "first", "random"):
+        law = STRUCTURES[f"populations {halves}"]
+        filters = law.filters(Size(2000, 4, 64), np.random.default_rng(8))
+        energy = (filters**2).mean(axis=2)
+        strong = energy > 1
+        assert (strong.sum(axis=1) == 2).mean() > 0.9
+        assert energy[strong].mean() == pytest.approx(1.6, abs=0.02)
+        assert energy[~strong].mean() == pytest.approx(0.4, abs=0.02)

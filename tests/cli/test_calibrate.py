@@ -20,7 +20,8 @@ def test_study_page_and_summary(tmp_path):
     assert "variance" in result.output
     assert str(page) in result.output
     assert {row.replicates for row in read_calibration(output)} == {2}
-    assert "| mean | t5 |" in page.read_text()
+    assert "\n## Mean\n" in page.read_text()
+    assert "\n| t5 | " in page.read_text()
     again = run("--replicates", 3, *arguments)
     assert again.exit_code == 0, again.output
     assert {row.replicates for row in read_calibration(output)} == {3}

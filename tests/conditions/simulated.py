@@ -48,3 +48,22 @@ def correlated_channels(array, rng):
 def unequal_filters(array, rng):
     """SD of the log scale 0.4."""
     return array * np.exp(0.4 * rng.standard_normal((len(array), 1, 1)))
+
+
+def two_populations(array, rng, strong=None):
+    """Half of the filters have energies 1.6 and .4 in these (even) channels and others."""
+    n, channels, _ = array.shape
+    strong = np.arange(channels) % 2 == 0 if strong is None else strong
+    of_first = rng.permutation(n) % 2 == 0
+    energy = np.where(of_first[:, None] == strong, 1.6, 0.4)
+    return array * np.sqrt(energy)[:, :, None]
+
+
+def copied_filters(array, rng):
+    """A quarter of the filters are copies: f, -f, 3 f and, nearly, f."""
+    pairs = len(array) // 8
+    factor = np.tile([1.0, -1.0, 3.0, 1.0], pairs)[:pairs, None, None]
+    noise = np.tile([0.0, 0.0, 0.0, 0.14], pairs)[:pairs, None, None]
+    kept, rest = array[:pairs], array[pairs : 2 * pairs]
+    array[pairs : 2 * pairs] = factor * (kept + noise * rest)
+    return array

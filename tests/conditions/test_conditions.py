@@ -26,6 +26,8 @@ DEPARTURES = [
     # covariances of .2 with the 135 weights of other channels
     ("independence", simulated.correlated_channels, 0.0, 0.2 * math.sqrt(135)),
     ("homogeneity", simulated.unequal_filters, 0.0, 0.4),
+    ("shape", simulated.two_populations, 0.0, None),
+    ("distinctness", simulated.copied_filters, 0.0, 0.25),
 ]
 
 

@@ -52,10 +52,10 @@ def test_p_values_of_gaussianity_are_withheld_where_the_division_spoils_them():
     assert math.isnan(small.pvalue)
     assert math.isnan(small.pvalue_holm)
     assert math.isnan(small.log10_pvalue)
-    assert "p-value withheld" in small.note
+    assert "no p-value: unit filters of effective dimension" in small.method
     assert small.verdict != "not applicable"
     assert large.pvalue > 0
-    assert "withheld" not in large.note
+    assert "no p-value" not in large.method
 
 
 def test_filters_of_norm_zero_are_left_out_and_counted():

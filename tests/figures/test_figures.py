@@ -106,7 +106,7 @@ def test_a_notebook_shows_the_figure():
 def test_overview_has_the_verdicts():
     table = checked(12)
     ax = figures.overview(table)
-    drawn = ax.collections[0].get_array().reshape(12, 6)
+    drawn = ax.collections[0].get_array().reshape(12, 8)
     order = ["holds", "inconclusive", "fails"]
     for (_, row), value in zip(table.iterrows(), drawn.ravel(), strict=True):
         if row["verdict"] == "not applicable":

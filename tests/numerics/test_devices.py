@@ -20,13 +20,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from cwda.conditions import CONDITIONS
 from cwda.conditions.workspace import Workspace
 from cwda.coupling import couple
+from cwda.filters.norm_moments import norm_moments
 from cwda.layers import ConvLayer
 from cwda.models import Images, cifar_resnet, initialise
 from cwda.numerics.combination import cauchy_combination
 from cwda.numerics.distances import descent
 from cwda.numerics.distances.cityblock import cityblock_sums
 from cwda.numerics.distances.geometry import Geometry
-from cwda.filters.norm_moments import norm_moments
 from cwda.numerics.normality.energy_image import energy_image
 from cwda.numerics.normality.henze_zirkler import henze_zirkler
 from cwda.numerics.normality.layers import marginals

@@ -47,7 +47,7 @@ class _Separable(SimulatedLaw):
         covariance = np.kron(
             np.eye(size.channels) if between is None else between,
             np.eye(size.kernel_size) if within is None else within,
-        )
+        ).astype(np.float64)
         return Moments(np.zeros(size.dim), covariance, size.kernel_size)
 
 
@@ -62,8 +62,7 @@ def _smooth(kernel_size: int, correlation: float) -> Array:
     side = math.isqrt(kernel_size)
     axes = [side, side] if side * side == kernel_size else [1, kernel_size]
     lags = [np.abs(np.subtract.outer(np.arange(n), np.arange(n))) for n in axes]
-    kernel: Array = np.kron(*(correlation**lag for lag in lags))
-    return kernel
+    return np.kron(*(correlation**lag for lag in lags)).astype(np.float64)
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ def mixture_distance(means: Array, scales: Array, shares: Array) -> float:
     >>> mixture_distance(0 * one, one, one)
     0.0
     >>> round(mixture_distance(np.array([-1, 1]), two, two / 2), 3)
-    0.042
+    0.022
     """
     centre = float(shares @ means)
     spread = float(np.sqrt(shares @ ((means - centre) ** 2 + scales**2)))

@@ -78,6 +78,11 @@ class SimulatedLaw(ABC):
         return True
 
     @property
+    def normal_within(self) -> bool:
+        """Whether each filter's weights are normal, whatever its scale is."""
+        return self.normal
+
+    @property
     def log_scale_sd(self) -> float:
         """Standard deviation of the filters' log scale; NaN where it is not defined."""
         return 0.0
@@ -89,7 +94,8 @@ class SimulatedLaw(ABC):
             return math.nan
         each = np.column_stack([moments.means, np.sqrt(moments.variances)]).round(12)
         different, counts = np.unique(each, axis=0, return_counts=True)
-        return mixture_distance(*different.T, counts / counts.sum())
+        means, scales = different.T
+        return mixture_distance(means, scales, counts / counts.sum())
 
     def draw(self, size: Size, rng: np.random.Generator) -> ConvLayer:
         """One layer of this law, n x N x k^2, float64.
@@ -119,7 +125,7 @@ class SimulatedLaw(ABC):
         return float(moments.means.mean() / math.sqrt(moments.variances.mean()))
 
     def _population(self, size: LayerSize) -> Law:
-        return _population(self, size)
+        return _population(self, Size(size.n_filters, size.channels, size.kernel_size))
 
 
 @dataclass(frozen=True)
@@ -128,37 +134,34 @@ class Population:
 
     Attributes
     ----------
+    law : SimulatedLaw
+        Whose population it is.
     parameters : mapping of str to float
-        Effects by name; NaN where there is no closed form.
+        Effects by name; NaN where there is no closed form. "gaussianity" is 0 where the weights
+        of a filter are normal, of whatever scale.
     second_moment : float
         Mean square of the weights over their variance.
-    departures : frozenset of str
-        The departures of the law.
-    pooled_distance : float
-        Its Kolmogorov-Smirnov distance from the normal law.
     """
 
+    law: SimulatedLaw
     parameters: Mapping[str, float]
     second_moment: float
-    departures: frozenset[str]
-    pooled_distance: float
 
     __repr__ = brief
 
     def distance(self, size: LayerSize) -> float:
         """Kolmogorov-Smirnov distance of the standardised weights from the normal law."""
-        return self.pooled_distance
+        return self.law.distance(size)
 
 
-@lru_cache(maxsize=256)
-def _population(law: SimulatedLaw, size: LayerSize) -> Population:
-    moments, distance = law.moments(size), law.distance(size)
+@lru_cache(maxsize=512)
+def _population(law: SimulatedLaw, size: Size) -> Population:
+    moments = law.moments(size)
     unknown = dict.fromkeys(("mean", "variance", "epsilon", "independence"), math.nan)
     parameters = {
         **(moments.effects if moments else unknown),
         "homogeneity": law.log_scale_sd,
-        "gaussianity": 0.0 if law.normal else distance,
+        "gaussianity": 0.0 if law.normal_within else law.distance(size),
         "heavy": float("heavy" in law.departures),
     }
-    second_moment = moments.second_moment if moments else math.nan
-    return Population(parameters, second_moment, law.departures, distance)
+    return Population(law, parameters, moments.second_moment if moments else math.nan)

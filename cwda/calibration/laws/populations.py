@@ -37,6 +37,10 @@ class _Dependent(SimulatedLaw):
         """None: the scales are not independent draws."""
         return math.nan
 
+    def truth(self, condition: str, size: LayerSize) -> float:
+        """None: every effect is one of independent filters."""
+        return math.nan
+
     def is_null(self, condition: str, size: LayerSize) -> bool:
         """No: every null hypothesis is about independent filters."""
         return False
@@ -170,7 +174,8 @@ class TwoPopulations(SimulatedLaw):
         """One layer, n x N x k^2, float64."""
         channels = np.arange(size.channels)
         if self.halves == "random":
-            channels = rng.permutation(channels)
+            # The same halves in all layers: they are a part of the law.
+            channels = np.random.default_rng(size.channels).permutation(channels)
         inside = channels % 2 == 0 if self.halves == "even" else channels < size.channels // 2
         mine = rng.random(size.n_filters) < 0.5
         strong = mine[:, None] == inside

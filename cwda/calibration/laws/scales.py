@@ -35,6 +35,11 @@ class _TwoPoints(SimulatedLaw):
         return False
 
     @property
+    def normal_within(self) -> bool:
+        """Yes: a filter has one scale."""
+        return True
+
+    @property
     def log_scale_sd(self) -> float:
         """Standard deviation of the log scale."""
         few, others = self.scales
@@ -117,7 +122,7 @@ class SmallFilters(_TwoPoints):
 
 @dataclass(frozen=True)
 class DeadFilters(_TwoPoints):
-    """This share of the filters, the last ones, is 1e-4 times as large as the others."""
+    """This share of the filters is 1e-4 times as large as the others."""
 
     name: str
     share: float
@@ -136,20 +141,3 @@ class DeadFilters(_TwoPoints):
     def scales(self) -> tuple[float, float]:
         """The two scales."""
         return _normalised(1e-4, self.share)
-
-    @property
-    def log_scale_sd(self) -> float:
-        """None: the live filters have one scale, and dead ones have nothing to say."""
-        return math.nan
-
-    def few(self, n_filters: int, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
-        """Which filters are dead: a fixed number, at least one."""
-        return np.arange(n_filters) >= n_filters - self._dead(n_filters)
-
-    def distance(self, size: LayerSize) -> float:
-        """KS distance of the mixture from the normal law."""
-        dead = self._dead(size.n_filters) / size.n_filters
-        return mixture_distance(np.zeros(2), np.array(self.scales), np.array([dead, 1 - dead]))
-
-    def _dead(self, n_filters: int) -> int:
-        return max(1, round(self.share * n_filters))

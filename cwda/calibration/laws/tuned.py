@@ -58,7 +58,7 @@ class Tuned(SimulatedLaw):
 
     def fits(self, size: LayerSize) -> bool:
         """Whether a layer of this size can depart so far."""
-        return _member(self, size) is not None
+        return _member(self, size.channels, size.kernel_size) is not None
 
     def filters(self, size: Size, rng: np.random.Generator) -> Array:
         """One layer, n x N x k^2, float64."""
@@ -83,7 +83,7 @@ class Tuned(SimulatedLaw):
         return self._member(size).truth(condition, size)
 
     def _member(self, size: LayerSize) -> SimulatedLaw:
-        member = _member(self, size)
+        member = _member(self, size.channels, size.kernel_size)
         assert member is not None
         return member
 
@@ -92,8 +92,12 @@ class Tuned(SimulatedLaw):
 
 
 @lru_cache(maxsize=1024)
-def _member(law: Tuned, size: LayerSize) -> SimulatedLaw | None:
-    """The member of its family with the wanted effect; None if this size has none."""
+def _member(law: Tuned, channels: int, kernel_size: int) -> SimulatedLaw | None:
+    """The member of its family with the wanted effect; None if this shape has none.
+
+    Effects of a population do not depend on the number of filters that are drawn from it.
+    """
+    size = Size(1, channels, kernel_size)
 
     def excess(parameter: float) -> float:
         try:

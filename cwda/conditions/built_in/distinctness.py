@@ -34,9 +34,7 @@ def _truth(law: Law, size: LayerSize) -> float:
     return 0.0
 
 
-def _draw(
-    rng: np.random.Generator, size: LayerSize, effect: float
-) -> npt.NDArray[np.float64]:
+def _draw(rng: np.random.Generator, size: LayerSize, effect: float) -> npt.NDArray[np.float64]:
     """Normal weights; of each two filters the second is a multiple of the first now and then."""
     filters = rng.standard_normal((size.n_filters, size.channels, size.kernel_size))
     first, second = filters[0 : size.n_filters // 2 * 2 : 2], filters[1::2]
@@ -68,7 +66,7 @@ def _draw(
         "independent filters come as close, it is not applicable.",
     ),
     equation=Formula(
-        typst='theta = 1/n \\#{i : max_(j != i) |f_i dot f_j| / (norm(f_i) norm(f_j)) > .9}',
+        typst="theta = 1/n \\#{i : max_(j != i) |f_i dot f_j| / (norm(f_i) norm(f_j)) > .9}",
         spoken="theta is the share of filters i for which the largest absolute cosine with "
         "another filter exceeds .9",
     ),
@@ -148,9 +146,7 @@ def distinctness(work: Workspace) -> Measurement:
 def _copies(work: Workspace) -> Copies:
     alive = live_filters(np.sqrt(work.energy))
     if alive.sum() < FEWEST_FILTERS:
-        raise WeightsError(
-            f"{many(int(alive.sum()), 'live filter')}; {FEWEST_FILTERS} are needed"
-        )
+        raise WeightsError(f"{many(int(alive.sum()), 'live filter')}; {FEWEST_FILTERS} are needed")
     gram, energy = work.kernels.mean, work.kernels.energy
     if not alive.all():
         kept = torch.from_numpy(np.flatnonzero(alive)).to(gram.device)

@@ -50,9 +50,7 @@ def _truth(law: Law, size: LayerSize) -> float:
     return 1.0 if _is_null(law, size) else math.nan
 
 
-def _draw(
-    rng: np.random.Generator, size: LayerSize, effect: float
-) -> npt.NDArray[np.float64]:
+def _draw(rng: np.random.Generator, size: LayerSize, effect: float) -> npt.NDArray[np.float64]:
     """Normal weights of which half the filters have larger, half smaller powers of the size."""
     eye = torch.eye(size.kernel_size, dtype=torch.float64)
     by_chance = expected_log_ratio_variance(eye.expand(size.channels, -1, -1))
@@ -195,9 +193,7 @@ def _live(work: Workspace) -> Tensor:
         norms = torch.linalg.vector_norm(work.filters.double() / work.scale, dim=1)
     alive = live_filters(norms.cpu().numpy())
     if alive.sum() < FEWEST_FILTERS:
-        raise WeightsError(
-            f"{many(int(alive.sum()), 'live filter')}; {FEWEST_FILTERS} are needed"
-        )
+        raise WeightsError(f"{many(int(alive.sum()), 'live filter')}; {FEWEST_FILTERS} are needed")
     kept = work.blocks
     if not alive.all():
         kept = kept[torch.from_numpy(alive).to(kept.device)]

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 __all__ = ["overview"]
 
+#: A page of a report has no room for more, in mm.
+HIGHEST = 240.0
+
 #: Space between the heads of two columns, in mm; heads that are wider stand upright.
 _APART = 1.0
 
@@ -67,7 +70,7 @@ def overview(source: object, *, ax: Axes | None = None) -> Axes:
     widest = text_width([line for head in heads for line in head.splitlines()])
     if widest > (TEXT_WIDTH - margins.left - margins.right) / len(heads) - _APART:
         margins = replace(margins, top=8 + widest)
-    height = tall(len(layers)) + margins.bottom + margins.top
+    height = min(tall(len(layers)) + margins.bottom + margins.top, HIGHEST)
     with canvas(ax, TEXT_WIDTH, height, margins) as ax:
         upright = widest > size_in_points(ax)[0] / 72 / MM / len(heads) - _APART
         _cells(ax, table, layers, conditions)

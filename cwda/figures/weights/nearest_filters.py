@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from matplotlib.axes import Axes
 
@@ -78,7 +79,7 @@ def nearest_filters(layer: Source, *, ax: Axes | None = None) -> Axes:
 def _chance(found: Copies) -> float:
     """The |cosine| that some pair exceeds with probability `RARE`."""
 
-    def rarer(cosine: object) -> bool:
-        return found.log_tail(float(cosine)) > math.log(RARE)  # type: ignore[arg-type]
+    def common(cosine: npt.NDArray[np.float64]) -> bool:
+        return found.log_tail(float(cosine)) > math.log(RARE)
 
-    return float(crossing(rarer, 1.0, 0.0))
+    return float(crossing(common, 0.0, 1.0))
