@@ -24,7 +24,8 @@ TABLE = Path(cwda.__file__).parent / "conditions" / "whole" / "expected.csv"
 FILTERS = (8, 16, 32, 64, 128, 256)
 CHANNELS = (1, 2, 4, 16, 64, 256)
 KERNEL_SIZES = (1, 9)
-HEAD = ("condition", "n_filters", "channels", "kernel_size", "holds", "fails", "replicates")
+HEAD = ("condition", "margin", "n_filters", "channels", "kernel_size")
+HEAD += ("holds", "fails", "replicates")
 
 #: Large layers hold or fail nearly always, so that fewer of them tell as much.
 WEIGHTS, FEWEST, MOST = 2_000_000, 20, 200
@@ -59,7 +60,7 @@ def _size(n: int, channels: int, kernel_size: int) -> Iterator[tuple[object, ...
             f"{counts[condition.name, verdict] / judged:.3f}" if judged else "nan"
             for verdict in ("holds", "fails")
         ]
-        yield (condition.name, n, channels, kernel_size, *shares, total)
+        yield (condition.name, condition.margin, n, channels, kernel_size, *shares, total)
 
 
 def main() -> None:

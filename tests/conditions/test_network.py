@@ -176,7 +176,7 @@ def test_a_condition_of_ones_own_averages_its_effects():
 
 
 def test_expected_counts_are_looked_up_and_interpolated():
-    cells = _tables()["variance"][9]
+    cells = _tables()["variance", CONDITIONS["variance"].margin][9]
     inside = cells.at(32, 16)
     assert (inside == cells.shares[cells.filters.index(32), cells.channels.index(16)]).all()
     between = cells.at(23, 16)  # nearly halfway between 16 and 32 on a logarithmic scale

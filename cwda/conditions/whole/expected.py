@@ -12,12 +12,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from cwda.conditions.register import CONDITIONS
 from cwda.conditions.results import ConditionResult
 
 __all__ = ["LEVEL", "expected_counts"]
 
-#: The table is made for this level of the intervals, and the default margins.
+#: The table is made for this level of the intervals, and for the margins that it states.
 LEVEL = 0.90
 
 TABLE = Path(__file__).with_name("expected.csv")
@@ -47,14 +46,12 @@ def expected_counts(
     tuple of float
         NaN where the level, the margin or the condition is not that of the table.
     """
-    name = rows[0].condition
-    known = CONDITIONS.get(name)
-    standard = known is not None and math.isclose(rows[0].margin, known.margin)
-    if not standard or not math.isclose(level, LEVEL) or name not in _tables():
+    key = rows[0].condition, rows[0].margin
+    if not math.isclose(level, LEVEL) or key not in _tables():
         return math.nan, math.nan, math.nan
     holds = fails = 0.0
     for row in rows:
-        shares = _looked_up(name, row.n_filters, *channels[row.layer])
+        shares = _looked_up(key, row.n_filters, *channels[row.layer])
         holds, fails = holds + float(shares[0]), fails + float(shares[1])
     return holds, fails, max(len(rows) - holds - fails, 0.0)
 
@@ -92,23 +89,24 @@ def _bracket(places: Sequence[int], value: int) -> list[tuple[int, float]]:
 
 
 @cache
-def _tables() -> dict[str, dict[int, _Grid]]:
-    cells: dict[str, dict[int, dict[tuple[int, int], tuple[float, float]]]]
+def _tables() -> dict[tuple[str, float], dict[int, _Grid]]:
+    cells: dict[tuple[str, float], dict[int, dict[tuple[int, int], tuple[float, float]]]]
     cells = defaultdict(lambda: defaultdict(dict))
     with TABLE.open(newline="", encoding="utf-8") as file:
         for line in csv.DictReader(file):
             size = int(line["n_filters"]), int(line["channels"])
             shares = float(line["holds"]), float(line["fails"])
-            cells[line["condition"]][int(line["kernel_size"])][size] = shares
+            key = line["condition"], float(line["margin"])
+            cells[key][int(line["kernel_size"])][size] = shares
     return {
-        name: {kernel: _Grid(found) for kernel, found in kernels.items()}
-        for name, kernels in cells.items()
+        key: {kernel: _Grid(found) for kernel, found in kernels.items()}
+        for key, kernels in cells.items()
     }
 
 
 @cache
-def _looked_up(condition: str, n: int, channels: int, kernel_size: int) -> Array:
-    grids = _tables()[condition]
+def _looked_up(key: tuple[str, float], n: int, channels: int, kernel_size: int) -> Array:
+    grids = _tables()[key]
     nearest = min(grids, key=lambda known: abs(math.log(known) - math.log(max(kernel_size, 1))))
     # A kernel of one position is a kind of its own; all others are like one another.
     several = [known for known in grids if known > 1]

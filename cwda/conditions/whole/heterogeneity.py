@@ -100,13 +100,9 @@ def random_effects(
     from statsmodels.stats.meta_analysis import combine_effects
 
     unit = float(np.sqrt(variance.mean()))  # its iteration stops at an absolute tolerance
-    with np.errstate(divide="ignore"):  # layers that all agree, such as those without a copy
+    with np.errstate(divide="ignore", invalid="ignore"):  # of equal estimates it divides by Q = 0
         found = combine_effects(
-            theta / unit,
-            variance / unit**2,
-            method_re="iterated",
-            use_t=True,
-            maxiter=_STEPS,
+            theta / unit, variance / unit**2, method_re="iterated", use_t=True, maxiter=_STEPS
         )
     mean, error = found.mean_effect_re * unit, found.sd_eff_w_re_hksj * unit
     tau_squared = max(float(found.tau2), 0.0) * unit**2
