@@ -64,7 +64,7 @@ def test_quiet_leaves_errors_and_what_was_asked_for(tmp_path):
     assert result.exit_code == 1
     assert result.stdout == ""
     assert result.stderr == "error: none.pth: no such file; check the path\n"
-    assert len(pd.read_csv(path)) == 12
+    assert len(pd.read_csv(path)) == 16
     assert run("test", *LAYERS, "-q", "--output", "-").stdout_bytes == path.read_bytes()
 
 
