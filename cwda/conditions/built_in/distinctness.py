@@ -147,6 +147,7 @@ def _copies(work: Workspace) -> Copies:
     alive = live_filters(np.sqrt(work.energy))
     if alive.sum() < FEWEST_FILTERS:
         raise WeightsError(f"{many(int(alive.sum()), 'live filter')}; {FEWEST_FILTERS} are needed")
+    _ = work.sums  # refuses filters whose products are only rounding beside one or two others
     gram, energy = work.kernels.mean, work.kernels.energy
     if not alive.all():
         kept = torch.from_numpy(np.flatnonzero(alive)).to(gram.device)
