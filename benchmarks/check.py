@@ -52,7 +52,7 @@ print(peak[0] - before)
 
 def speed(network: Network) -> list[Row]:
     ours = seconds(lambda: cwda.check(network), 7)
-    rows = [("check(), six conditions, ResNet-18-shaped, 11.2 M weights", f"{ours:.2f} s", "")]
+    rows = [("check(), eight conditions, ResNet-18-shaped, 11.2 M weights", f"{ours:.2f} s", "")]
     try:
         theirs = seconds(lambda: peers.weightwatcher(network), 3)
         rows.append(

@@ -155,7 +155,7 @@ def _of_weights(network: Network, device: torch.device, small: bool) -> list[Sta
         return cwda.theory.simulate(network, rungs="scale", draws=draws, device=device)
 
     return [
-        Stage("check, six conditions", lambda: cwda.check(network, device=device), once),
+        Stage("check, eight conditions", lambda: cwda.check(network, device=device), once),
         Stage("norm-based criteria", lambda: scores(network, device=device), once),
         Stage("similarity of norm-based criteria",
               lambda: cwda.similarity(network, device=device), once),

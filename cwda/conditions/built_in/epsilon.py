@@ -1,4 +1,4 @@
-"""Condition 4: epsilon, the covariance inside the blocks, is small."""
+"""Condition 5: epsilon, the covariance inside the blocks, is small."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Condition 6: identically distributed; all filters of a layer share one scale."""
+"""Condition 7: identically distributed; all filters of a layer share one scale."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Condition 5: nothing outside the blocks; different input channels do not correlate."""
+"""Condition 6: nothing outside the blocks; different input channels do not correlate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Condition 3: the mean of the weights is close to 0."""
+"""Condition 4: the mean of the weights is close to 0."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Condition 2: the variances a_p of the positions are close to one another."""
+"""Condition 3: the variances a_p of the positions are close to one another."""
 
 from __future__ import annotations
 
