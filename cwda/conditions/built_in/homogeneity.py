@@ -127,8 +127,7 @@ def homogeneity(work: Workspace) -> Measurement:
     alive = live_filters(np.sqrt(even + odd))
     # The logarithm needs both halves positive; only exact zeros are left out.
     usable = (even > 0) & (odd > 0)
-    halves = work.sums["halves"]
-    overlap = overlap_of_halves(even, odd, halves.rows, halves.squares)
+    overlap = _overlap(work, even, odd)
     dispersion = _disperse(even, odd, overlap, usable, work.alpha)
     if dispersion is None:
         return Measurement(effect=math.nan, low=0.0, high=math.inf)
@@ -159,6 +158,12 @@ def homogeneity(work: Workspace) -> Measurement:
             **_effects("effect_alive", trimmed),
         },
     )
+
+
+def _overlap(work: Workspace, even: np.ndarray, odd: np.ndarray) -> Overlap:
+    halves, projections = work.sums["halves"], work.kernels.projections
+    assert projections is not None
+    return overlap_of_halves(even, odd, halves.rows, halves.squares, projections.cpu().numpy())
 
 
 def _disperse(
