@@ -19,6 +19,10 @@ Array = npt.NDArray[np.float64]
 SMALLEST_TAIL = 1e-280
 
 
+#: Below this many standard deviations U of independent filters does not fall.
+LOWEST_STATISTIC = -3.0
+
+
 @dataclass(frozen=True)
 class Overlap:
     """What correlated channels add to Var(log s) where filters have one scale.
@@ -77,7 +81,8 @@ def overlap_of_halves(
         2 U + 4 T,    U = ||Sigma_eo||^2,    T = mu_e' Sigma_eo mu_o.
 
     T is the covariance over filters of f_i . mean_{j != i} f_j in one half and in the other,
-    times ((n - 1) / (n - 2))^2, less U / (n - 2): without bias, for any law.
+    times ((n - 1) / (n - 2))^2, less U / (n - 2): without bias, for any law. Where U is so far
+    below 0 that the filters are closer to orthogonal than independent ones, it counts as 0.
 
     Parameters
     ----------
@@ -100,6 +105,8 @@ def overlap_of_halves(
     if apart <= 0 or (apart_without <= 0).any():
         return Overlap(0.0, np.zeros(n), 0.0)
     squared, squared_without = total / pairs, (total - 2 * rows) / ((n - 1) * (n - 4))
+    if total < LOWEST_STATISTIC * math.sqrt(2 * squares):
+        squared, squared_without = 0.0, np.zeros(n)  # orthogonal filters: no sign of scales
     along, along_without = _covariances(projections[0], projections[1])
     # Without a filter the mean moves away from it, and each projection by z_i . z_k / (n - 3).
     moved = projections[2:].sum(axis=0) / (n - 3) - rows / (n - 3) ** 2
