@@ -163,13 +163,13 @@ def test_norms_less_variable_than_cwda_allows_fail_in_these_words(transform):
     assert found.details["norm_ratio_high"] < 0.5
 
 
-@pytest.mark.parametrize("n", [16, 64])
-def test_orthogonal_filters_are_no_evidence_of_scales_that_differ(n):
+@pytest.mark.parametrize(("transform", "n"), [(orthogonal, 16), (orthogonal, 64)])
+def test_orthogonal_filters_are_no_evidence_of_scales_that_differ(transform, n):
     for seed in range(5):
-        layer = simulated.layer(n=n, channels=16, seed=seed, transform=orthogonal)
+        layer = simulated.layer(n=n, channels=16, seed=seed, transform=transform)
         found = cwda.conditions.homogeneity(layer)
         assert (found.verdict, found.note) == ("fails", "norms less variable than CWDA allows")
-        assert found.pvalue > 0.99
+        assert found.pvalue > 0.5
 
 
 def test_light_tails_are_named():

@@ -129,10 +129,10 @@ def scale_dispersion(even: Array, odd: Array, overlap: Overlap, alpha: float) ->
 
     noise and kurtosis of the weights do not enter, since the halves do not share them, and
     what correlated channels share is subtracted. (2 U + 4 T) / D is the covariance of relative
-    energies that they cause (`overlap_of_halves`), and beta, the product of the slopes of log energy on relative
-    energy in the two halves, carries it over to logarithms. With few effective dimensions
-    this subtracts too little, and beta = 1 too much: the upper limit rests on the former,
-    the lower limit and the test on the latter.
+    energies that they cause (`overlap_of_halves`), and beta, the product of the slopes of log
+    energy on relative energy in the two halves, carries it over to logarithms. With few
+    effective dimensions this subtracts too little, and beta = 1 too much: the upper limit rests
+    on the former, the lower limit and the test on the latter.
 
     The interval combines those of V+ = Var((a+b)/2) and V- = Var((a-b)/2), whose difference
     is Cov(a, b), by MOVER (Zou & Donner 2008), and the variance of the subtracted term.
