@@ -69,7 +69,7 @@ def _truth(law: Law, size: LayerSize) -> float:
     equation=Formula(
         typst='f_j = s_j g_j, quad theta = "Var"(log s_j) '
         '= 1/4 ["Cov"(log norm(f_j^"even")^2, log norm(f_j^"odd")^2) '
-        '- beta (2 norm(Sigma_("even,odd"))^2 + 4 mu_"even"^top Sigma_("even,odd") mu_"odd") '
+        '- beta (2 norm(Sigma_("even,odd"))^2 + 4 mu_"even" dot Sigma_("even,odd") mu_"odd") '
         '/ (EE norm(f^"even")^2 EE norm(f^"odd")^2)]',
         spoken="f j is s j times g j; theta is the variance of log s j, a quarter of the "
         "covariance of the log energies over even and odd channels less what the covariance "
