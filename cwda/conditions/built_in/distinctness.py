@@ -91,7 +91,8 @@ def _draw(rng: np.random.Generator, size: LayerSize, effect: float) -> npt.NDArr
         truth=_truth,
         draw=_draw,
         undisturbed={"heavy": False},
-        excluded=("heavy",),
+        excluded=("heavy", "two populations", "sparse"),
+        interval_excluded=("sparse",),
     ),
 )
 def distinctness(work: Workspace) -> Measurement:
