@@ -61,7 +61,7 @@ def profile_ratio(energy: Tensor, shared: Tensor | None = None) -> Ratio | None:
     1.0
     >>> energy[::2, ::2] *= 4  # every other filter is strong in even channels
     >>> round(profile_ratio(energy).value, 1)
-    3.8
+    4.4
     """
     alive = live_filters(energy.sum(dim=0).sqrt().cpu().numpy())
     if alive.sum() < FEWEST_PLACES:
@@ -77,11 +77,8 @@ def profile_ratio(energy: Tensor, shared: Tensor | None = None) -> Ratio | None:
     trace = total / (n - 1)
     if trace <= 1e-20 * places:
         return None  # all profiles are equal
-    level = 1 / (places - 1)  # of equal variances
-    if shared is None:
-        level = max(level, _independent(z, trace))
-    else:
-        level = _level(shared)
+    equal = 1 / (places - 1)  # of equal variances
+    level = max(equal, _independent(z, trace)) if shared is None else _level(shared)
     rows = _squared_rows(z, q)
     squares = float(rows.sum())
     value = squares / (n * (n - 3))
