@@ -122,6 +122,9 @@ class Answer(Generic[Row]):
     #: The type of the rows: a dataclass of `column`s.
     row: ClassVar[type]
 
+    #: Columns of the summary that are too wide to be printed.
+    unprinted: ClassVar[tuple[str, ...]] = ()
+
     def __init_subclass__(cls, **options: Any) -> None:
         """Refuse fields, and columns of the rows, that a file could not give back.
 
@@ -158,8 +161,10 @@ class Answer(Generic[Row]):
         return iter(self.rows)
 
     def __repr__(self) -> str:
-        head = f"{type(self).__name__}: {self.title()}; .table has {len(self)} rows"
-        return f"{head}\n{_shown(self.summary()).to_string(index=False)}"
+        title = self.title().removesuffix(".")
+        head = f"{type(self).__name__}: {title}; .table has {len(self)} rows"
+        printed = self.summary().drop(columns=[*self.unprinted])
+        return f"{head}\n{_shown(printed).to_string(index=False)}"
 
     def _repr_html_(self) -> str:
         body: str = _shown(self.summary()).to_html(index=False, border=0)

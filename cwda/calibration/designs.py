@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any, Protocol, TypeVar
 
+from cwda.arguments import require_type
 from cwda.calibration.laws import (
     ChannelFactor,
     ChannelGroup,
@@ -85,6 +86,7 @@ def sizes_of(design: str) -> tuple[Size, ...]:
     >>> [str(size) for size in sizes_of("first layer")][:2]
     ['8x3x9', '16x3x9']
     """
+    require_type(design, str, "the name of a design, such as 'iid',")
     law = DESIGNS[design]
     if isinstance(law, FirstLayer):
         return _FIRST_LAYERS

@@ -65,6 +65,8 @@ class Calibration:
         normal weights in this condition only, by that effect.
     parameter : str
         In place of `draw`: the parameter of `cwda.calibration.Design` that is that effect.
+    fewest_weights : int
+        With fewer weights in a filter `draw` does not have the effect asked for.
     undisturbed : mapping
         The parameters of the law that depart from everything, changed so that this condition is
         met; empty where that law meets it.
@@ -84,6 +86,7 @@ class Calibration:
     null: Callable[[Law, LayerSize], bool] | None = None
     draw: Callable[[np.random.Generator, LayerSize, float], npt.NDArray[np.float64]] | None = None
     parameter: str = ""
+    fewest_weights: int = 1
     undisturbed: Mapping[str, float] = field(default_factory=dict)
     excluded: tuple[str, ...] = ()
     interval_excluded: tuple[str, ...] = ()

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-import numpy.typing as npt
+import torch
 from scipy import special
+from torch import Tensor
 
 from cwda.filters.norm_shape import SMALLEST
 from cwda.filters.ratio import Ratio
@@ -22,20 +22,18 @@ from cwda.numerics.ranking.live import live_filters
 
 __all__ = ["FEWEST_PLACES", "profile_ratio"]
 
-Array = npt.NDArray[np.float64]
-
 #: Two channels leave a profile without scale one direction.
 FEWEST_PLACES = 3
 
 
-def profile_ratio(energy: Array, shared: Array | None = None) -> Ratio | None:
+def profile_ratio(energy: Tensor, shared: Tensor | None = None) -> Ratio | None:
     """tr(C^2) / tr(C)^2 of the profiles over its value under CWDA.
 
     Parameters
     ----------
-    energy : ndarray
-        Energies of n filters in m channels or at m positions, n x m, no row zero.
-    shared : ndarray, optional
+    energy : Tensor
+        Energies of n filters in m channels or at m positions, n x m, float64, no row zero.
+    shared : Tensor, optional
         Covariance of the energies under CWDA, relative to their means, m x m up to a factor; by
         default they are independent, with the variances that are measured.
 
@@ -56,38 +54,41 @@ def profile_ratio(energy: Array, shared: Array | None = None) -> Ratio | None:
 
     Examples
     --------
-    >>> rng = np.random.default_rng(0)
-    >>> energy = rng.chisquare(9, (64, 32))
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> filters = torch.randn(64, 32, 9, generator=generator, dtype=torch.float64)
+    >>> energy = filters.square().sum(dim=2)
     >>> round(profile_ratio(energy).value, 1)
     1.0
     >>> energy[::2, ::2] *= 4  # every other filter is strong in even channels
     >>> round(profile_ratio(energy).value, 1)
-    3.8
+    4.4
     """
-    kept = live_filters(np.sqrt(energy.sum(axis=0)))
-    if kept.sum() < FEWEST_PLACES:
+    alive = live_filters(energy.sum(dim=0).sqrt().cpu().numpy())
+    if alive.sum() < FEWEST_PLACES:
         return None
-    z = _profiles(np.sqrt(energy[:, kept]))
+    if not alive.all():
+        kept = torch.from_numpy(alive).to(energy.device)
+        energy = energy[:, kept]
+        shared = None if shared is None else shared[kept][:, kept]
+    z = _profiles(energy.sqrt())
     n, places = z.shape
-    q = np.einsum("ij,ij->i", z, z)
+    q = z.square().sum(dim=1)
     total = float(q.sum())
     trace = total / (n - 1)
     if trace <= 1e-20 * places:
         return None  # all profiles are equal
-    level = 1 / (places - 1)  # of equal variances
-    if shared is None:
-        level = max(level, _independent(z, trace))
-    else:
-        level = _level(shared[np.ix_(kept, kept)])
+    equal = 1 / (places - 1)  # of equal variances
+    level = max(equal, _independent(z, trace)) if shared is None else _level(shared)
     rows = _squared_rows(z, q)
-    value = float(rows.sum()) / (n * (n - 3))
-    squared_without = (rows.sum() - 2 * rows) / ((n - 1) * (n - 4))
+    squares = float(rows.sum())
+    value = squares / (n * (n - 3))
+    squared_without = (squares - 2 * rows) / ((n - 1) * (n - 4))
     trace_without = (total - n / (n - 1) * q) / (n - 2)
-    trace_squared = trace**2 - float(q.var(ddof=1)) / n
+    trace_squared = trace**2 - float(q.var()) / n
     ratio = value / max(trace_squared, 1e-9 * trace**2) / level
     spread = 4 / n**2
     if value > 0 and (squared_without > 0).all():
-        changes = np.log(squared_without) - 2 * np.log(trace_without)
+        changes = squared_without.log() - 2 * trace_without.log()
         # The Gram matrices stay centred with all filters, which takes (n - 3) / (n - 1) off.
         jackknife = (n - 1) ** 2 / (n * (n - 3)) * float(((changes - changes.mean()) ** 2).sum())
         spread = max(jackknife, spread)
@@ -96,46 +97,44 @@ def profile_ratio(energy: Array, shared: Array | None = None) -> Ratio | None:
     return Ratio(ratio, math.sqrt(spread), math.inf, n - 1, pvalue, ratio * level)
 
 
-def _profiles(roots: Array) -> Array:
+def _profiles(roots: Tensor) -> Tensor:
     """Root energies relative to the level of their channel and the scale of their filter."""
     # Its norm first: what follows must not depend on the scale of a filter.
-    scale = np.linalg.norm(roots, axis=1, keepdims=True)
+    scale = torch.linalg.vector_norm(roots, dim=1, keepdim=True)
     for _ in range(2):
-        level = (roots / scale).mean(axis=0)
-        scale = (roots / level).mean(axis=1, keepdims=True)
-    z: Array = roots / (scale * level)
-    z -= z.mean(axis=0)
+        level = (roots / scale).mean(dim=0)
+        scale = (roots / level).mean(dim=1, keepdim=True)
+    z = roots / (scale * level)
+    z -= z.mean(dim=0)
     return z
 
 
-def _independent(z: Array, trace: float) -> float:
+def _independent(z: Tensor, trace: float) -> float:
     """tr(C0^2) / tr(C)^2 of independent places with the variances measured, centred in rows."""
     n, m = z.shape
     squares = z * z
-    variances = squares.sum(axis=0) / (n - 1)
-    noise = squares.var(axis=0, ddof=1) / n
+    variances = squares.sum(dim=0) / (n - 1)
+    noise = squares.var(dim=0) / n
     unbiased = float((variances**2 - noise).sum())
     # Centring a row turns the variances v into v (1 - 2 / m) + mean(v) / m.
     before = (m / (m - 2)) ** 2 * (unbiased - trace**2 * (2 * m - 3) / (m * (m - 1) ** 2))
     summed = trace * m / (m - 1)
-    return float((before * (1 - 2 / m) + (summed / m) ** 2) / trace**2)
+    return (before * (1 - 2 / m) + (summed / m) ** 2) / trace**2
 
 
-def _level(shared: Array) -> float:
+def _level(shared: Tensor) -> float:
     """tr(C0^2) / tr(C0)^2 of C0, `shared` with rows and columns centred."""
-    centred = shared - shared.mean(axis=0) - shared.mean(axis=1, keepdims=True) + shared.mean()
-    return float((centred**2).sum() / np.trace(centred) ** 2)
+    centred = shared - shared.mean(dim=0) - shared.mean(dim=1, keepdim=True) + shared.mean()
+    return float(centred.square().sum() / centred.trace() ** 2)
 
 
-def _squared_rows(z: Array, q: Array) -> Array:
+def _squared_rows(z: Tensor, q: Tensor) -> Tensor:
     """Row sums of the squared, U-centred Gram matrix with zero diagonal."""
     n = len(z)
-    gram = z @ z.T
-    gram += q[:, None] / (n - 2)
-    gram += q / (n - 2) - q.sum() / ((n - 1) * (n - 2))
-    np.fill_diagonal(gram, 0)
-    rows: Array = np.einsum("ij,ij->i", gram, gram)
-    return rows
+    row = q / (n - 2)
+    gram = torch.addmm(row - row.sum() / (n - 1), z, z.T)
+    gram += row[:, None]
+    return gram.fill_diagonal_(0).square_().sum(dim=1)
 
 
 def _pvalue(ratio: float, n: int, places: float) -> float:

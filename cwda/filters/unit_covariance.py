@@ -8,21 +8,21 @@ square of the sum less the sum of the squares.
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
+
+from cwda.filters.unit_sums import UnitSums
 
 __all__ = ["unit_covariance"]
 
 
-def unit_covariance(filters: Tensor) -> Tensor:
+def unit_covariance(sums: UnitSums) -> Tensor:
     """The blocks of the covariance of filters divided by their root mean square.
 
     Parameters
     ----------
-    filters : Tensor
-        n x N x k^2, float64, n >= 4, no filter zero.
+    sums : UnitSums
+        Of n >= 4 filters.
 
     Returns
     -------
@@ -31,31 +31,26 @@ def unit_covariance(filters: Tensor) -> Tensor:
 
     Examples
     --------
+    >>> from cwda.filters.unit_sums import filter_norms, unit_sums
     >>> filters = torch.randn(64, 4, 9, generator=torch.Generator().manual_seed(0)).double()
-    >>> blocks = unit_covariance(filters)
+    >>> blocks = unit_covariance(unit_sums(filters, filter_norms(filters.flatten(1))))
     >>> blocks.shape, round(float(blocks.diagonal(dim1=1, dim2=2).mean()), 1)
     (torch.Size([4, 9, 9]), 1.0)
     """
-    n, channels, positions = filters.shape
-    norms = torch.linalg.vector_norm(filters, dim=(1, 2), keepdim=True)
-    units = filters * (math.sqrt(channels * positions) / norms)
-    units -= units.mean(dim=0)
-    columns = units.permute(1, 2, 0)
-    sums = columns @ columns.mT
-    squares = units.square_()
-    diagonal = sums.diagonal(dim1=1, dim2=2)
+    n, products = len(sums.l1), sums.products
+    diagonal = products.diagonal(dim1=1, dim2=2)
     # Taken about the sample mean, both lose a factor (n - 1) / n a filter.
     pairs = (n - 1) ** 2
-    blocks_squared = (sums.square().sum() - squares.sum(dim=2).square().sum()) / pairs
-    variances_squared = (diagonal.square().sum() - squares.square_().sum()) / pairs
+    blocks_squared = (products.square().sum() - sums.block_squares) / pairs
+    variances_squared = (diagonal.square().sum() - sums.weight_squares) / pairs
     variances = diagonal / (n - 1)
     mean = variances.mean()
     deviation = variances - mean
-    even = channels * positions * mean.square()
+    even = variances.numel() * mean.square()
     shrunk = mean + _shrinkage(variances_squared - even, deviation) * deviation
     # Scaled to the shrunk variances as a whole, the matrices keep their correlations.
     factor = (shrunk / variances.where(variances > 0, 1.0)).sqrt().where(variances > 0, 0.0)
-    scaled = sums * (factor[:, :, None] * factor[:, None, :] / (n - 1))
+    scaled = products * (factor[:, :, None] * factor[:, None, :] / (n - 1))
     off = scaled - torch.diag_embed(scaled.diagonal(dim1=1, dim2=2))
     shrinkage = _shrinkage(blocks_squared - variances_squared, off)
     blocks: Tensor = torch.diag_embed(shrunk) + shrinkage * off

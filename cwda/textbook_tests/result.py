@@ -87,6 +87,7 @@ class TextbookResult(Answer[TextbookRow]):
     """
 
     row: ClassVar[type] = TextbookRow
+    unprinted: ClassVar[tuple[str, ...]] = ("function", "misleads")
 
     def title(self) -> str:
         """What was tested."""

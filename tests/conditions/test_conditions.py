@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import cwda
+import cwda.calibration
 from cwda.conditions.built_in.covariance import energy_shares
 from cwda.conditions.workspace import Workspace
 from cwda.layers import ConvLayer
@@ -160,6 +161,20 @@ def test_norms_less_variable_than_cwda_allows_fail_in_these_words(transform):
     assert found.note == "norms less variable than CWDA allows"
     assert found.effect < 0
     assert found.details["norm_ratio_high"] < 0.5
+
+
+@pytest.mark.parametrize(("transform", "n"), [(orthogonal, 16), (orthogonal, 64)])
+def test_orthogonal_filters_are_no_evidence_of_scales_that_differ(transform, n):
+    for seed in range(5):
+        layer = simulated.layer(n=n, channels=16, seed=seed, transform=transform)
+        found = cwda.conditions.homogeneity(layer)
+        assert (found.verdict, found.note) == ("fails", "norms less variable than CWDA allows")
+        assert found.pvalue > 0.5
+
+
+def test_light_tails_are_named():
+    # so that homogeneity can leave them out of what its verdicts claim
+    assert "light tails" in cwda.calibration.DESIGNS["uniform"].departures
 
 
 def test_scales_that_differ_fail_in_these_words():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from cwda.calibration import DESIGNS
 from cwda.conditions import distinctness
 from cwda.filters.copies import copies
 from cwda.layers import ConvLayer
@@ -98,6 +99,16 @@ def test_type_one_error_is_at_most_nominal():
         found = copies(gram, gram.diagonal().clone())
         rejected += found.log_tail(found.largest) <= math.log(0.05)
     assert 0 < rejected <= 20
+
+
+@pytest.mark.parametrize(
+    ("design", "test", "interval"),
+    [("populations even", False, True), ("sparse 90 %", False, False), ("cwda", True, True)],
+)
+def test_what_is_claimed(design, test, interval):
+    departures = DESIGNS[design].departures
+    assert departures.isdisjoint(distinctness.calibration.excluded) is test
+    assert departures.isdisjoint(distinctness.calibration.interval_excluded) is interval
 
 
 @pytest.mark.parametrize("effect", [0.0, 0.2, 0.4])

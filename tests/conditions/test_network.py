@@ -186,8 +186,8 @@ def test_expected_counts_are_looked_up_and_interpolated():
     one = row(0.0, 0.1, condition="variance", margin=CONDITIONS["variance"].margin)
     assert expected_counts([one], {"l": (16, 9)}, 0.90)[0] == pytest.approx(cells.at(16, 16)[0])
     assert all(map(math.isnan, expected_counts([one], {"l": (16, 9)}, 0.95)))
-    wide = replace(one, margin=0.7)
-    assert all(map(math.isnan, expected_counts([wide], {"l": (16, 9)}, 0.90)))
+    for other in (replace(one, margin=0.7), replace(one, scale="unit")):
+        assert all(map(math.isnan, expected_counts([other], {"l": (16, 9)}, 0.90)))
 
 
 def test_the_better_of_two_laws_counts():

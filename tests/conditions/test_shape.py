@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from cwda.calibration import DESIGNS, Size
 from cwda.conditions import shape
 from cwda.layers import ConvLayer
 
@@ -92,6 +93,30 @@ def test_parts_that_do_not_apply_are_left_out(kernel, channels, missing):
     assert single.reason == "one weight per filter: it has no shape"
 
 
+def test_few_effective_dimensions_are_not_judged():
+    def smooth(array, rng):
+        lag = np.abs(np.subtract.outer(range(3), range(3)))
+        covariance = np.kron(0.9**lag, 0.9**lag)
+        return array @ np.linalg.cholesky(covariance).T
+
+    found = shape(simulated.layer(n=64, channels=1, transform=smooth))
+    assert found.verdict == "not applicable"
+    assert "it is not known how much shapes differ by chance" in found.reason
+    assert shape(simulated.layer(n=64, channels=1)).verdict != "not applicable"
+
+
+def test_the_interval_below_one_is_that_of_the_norms():
+    def uniform(array, rng):
+        return rng.uniform(-1, 1, array.shape)
+
+    lows = []
+    for seed in range(40):
+        found = shape(simulated.layer(n=64, channels=16, transform=uniform, seed=seed))
+        lows.append(found.effect_low)
+        assert found.effect_low < found.details["norms_ratio_low"] < found.effect
+    assert sum(low > 0.48 for low in lows) <= 5  # the ratio of 4e6 such filters
+
+
 def test_weights_of_one_size_have_no_spread_of_shape():
     found = shape(simulated.layer(n=32, transform=lambda array, rng: np.sign(array)))
     assert found.verdict == "holds"
@@ -105,6 +130,11 @@ def test_scales_of_filters_do_not_matter():
     plain, scaled = shape(layer), shape(other)
     for name in ("effect", "effect_low", "effect_high"):
         assert getattr(scaled, name) == pytest.approx(getattr(plain, name), rel=1e-9)
+
+
+def test_the_calibration_draws_no_filters_of_too_few_weights_for_its_effect():
+    assert not DESIGNS["shape 2"].fits(Size(64, 9, 1))
+    assert DESIGNS["shape 2"].fits(Size(64, 4, 9))
 
 
 @pytest.mark.parametrize("effect", [1.0, 2.0, 4.0])

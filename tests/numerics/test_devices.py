@@ -7,6 +7,7 @@ that mixes devices raises. Where a value is asked for, which on a GPU waits for 
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable
 
@@ -106,12 +107,14 @@ def _asking() -> str:
 
 @pytest.fixture(autouse=True)
 def _values_of_pretended_tensors(monkeypatch):
-    """`numpy` gives ones, if the tensor is on the CPU, and `tolist` ones, or zeros as indices."""
+    """`numpy` gives numbers, if the tensor is on the CPU, and `tolist` ones, or zeros as indices."""
 
     def numpy(self: FakeTensor, **options) -> np.ndarray:
         if self.device.type != "cpu":
             raise TypeError("can't convert a CUDA tensor to numpy; use Tensor.cpu() first")
-        return np.ones(tuple(self.shape), dtype=str(self.dtype).removeprefix("torch."))
+        # Not all equal: filters that do not vary are refused.
+        numbers = 1 + np.arange(self.numel()) % 7 / 7
+        return numbers.reshape(tuple(self.shape)).astype(str(self.dtype).removeprefix("torch."))
 
     def tolist(self: FakeTensor) -> object:
         if self.device.type == "cuda":
@@ -192,7 +195,10 @@ def test_moments_of_norms_leave_the_device_once():
     ("work", "allowed"),
     [
         (lambda: marginals(draw(N, 50), ["anderson_darling"]), {"weighted_log_sum"}),
-        (lambda: pooled_ks(draw(N, 54)), {"pooled_ks", "Pooled", "SortedWeights", "_largest"}),
+        (
+            lambda: pooled_ks(draw(N, 54)),
+            {"pooled_ks", "_scale_limit", "Pooled", "SortedWeights", "_largest"},
+        ),
         (lambda: Geometry(draw(N, 54)).distances, DISTANCES),
         (lambda: Geometry(draw(3, N, 54)).median, MEDIAN),
         (lambda: importance_scores(draw(3, N, 54)), MEDIAN),
@@ -212,6 +218,16 @@ def test_numerics_that_decide_by_values(work, allowed, monkeypatch):
     assert {name.split(".")[0] for name in readers(work)} <= allowed
 
 
+@pytest.fixture
+def _no_guards(monkeypatch):
+    """Pretended values are those of no layer: they are not asked whether they can be judged."""
+    for name in ("SMALLEST_REST", "LOWEST_STATISTIC"):
+        monkeypatch.setattr(sys.modules["cwda.conditions.workspace"], name, -math.inf)
+    module = sys.modules["cwda.conditions.built_in.distinctness"]
+    monkeypatch.setattr(module, "RAREST", math.inf)
+
+
+@pytest.mark.usefixtures("_no_guards")
 @pytest.mark.parametrize("name", [*CONDITIONS])
 def test_a_condition_stays_on_the_device(name):
     condition = CONDITIONS[name]
@@ -231,6 +247,7 @@ def test_scores_of_the_weights(name):
     assert own == ["Filters.of", "Criterion.__call__"]
 
 
+@pytest.mark.usefixtures("_no_guards")
 def test_a_layer_is_fitted_on_the_device():
     def work():
         fitted = _fitted(layer(), CUDA)

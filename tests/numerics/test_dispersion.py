@@ -91,45 +91,81 @@ def test_tail_below_the_range_of_float64():
     assert found.log10_pvalue == pytest.approx(log / math.log(10), rel=1e-9)
 
 
-def test_overlap_equals_loops():
+def in_halves(f):
+    return [f[:, parity::2].reshape(len(f), -1) for parity in (0, 1)]
+
+
+def overlap(f):
+    kernels = pair_kernels(torch.from_numpy(f), ["halves"])
+    halves, energy = kernels.halves.numpy(), [(part**2).sum(1) for part in in_halves(f)]
+    return energy, overlap_of_halves(
+        *energy, halves.sum(1), (halves**2).sum(), kernels.projections.numpy()
+    )
+
+
+def overlap_by_loops(f):
+    n, centred, along = len(f), [], []
+    for part in in_halves(f):
+        gram = part @ part.T
+        np.fill_diagonal(gram, 0)
+        r, total = gram.sum(1), gram.sum()
+        h = gram - (r[:, None] + r[None]) / (n - 2) + total / ((n - 1) * (n - 2))
+        np.fill_diagonal(h, 0)
+        centred.append(h)
+        along.append([part[i] @ np.delete(part, i, 0).mean(0) for i in range(n)])
+    u = (centred[0] * centred[1]).sum() / (n * (n - 3))
+    t = np.cov(*along)[0, 1] * ((n - 1) / (n - 2)) ** 2 - u / (n - 2)
+    even, odd = ((part**2).sum(1) for part in in_halves(f))
+    d = np.mean([even[i] * odd[j] for i in range(n) for j in range(n) if i != j])
+    return (u / 2 + t) / d
+
+
+@pytest.mark.parametrize("mean", [0.0, 0.7, 3.0])
+def test_overlap_equals_loops(mean):
     rng = np.random.default_rng(4)
-    f = rng.standard_normal((9, 4, 3)) + 0.5 * rng.standard_normal((9, 1, 1))
-
-    def overlap(f):
-        n, parts = len(f), []
-        for part in (f[:, ::2].reshape(len(f), -1), f[:, 1::2].reshape(len(f), -1)):
-            gram = part @ part.T
-            np.fill_diagonal(gram, 0)
-            r, total = gram.sum(1), gram.sum()
-            centred = gram - (r[:, None] + r[None]) / (n - 2) + total / ((n - 1) * (n - 2))
-            np.fill_diagonal(centred, 0)
-            parts.append(centred)
-        u = (parts[0] * parts[1]).sum() / (n * (n - 3))
-        even, odd = (f[:, ::2] ** 2).sum((1, 2)), (f[:, 1::2] ** 2).sum((1, 2))
-        d = np.mean([even[i] * odd[j] for i in range(n) for j in range(n) if i != j])
-        return u / (2 * d)
-
-    halves = pair_kernels(torch.from_numpy(f), ["halves"]).halves.numpy()
-    even, odd = (f[:, ::2] ** 2).sum((1, 2)), (f[:, 1::2] ** 2).sum((1, 2))
-    found = overlap_of_halves(even, odd, halves.sum(1), (halves**2).sum())
-    assert found.value == pytest.approx(overlap(f), rel=1e-9)
-    # Without filter i the Gram matrices stay centred by all filters: the mean is close.
-    without = [overlap(np.delete(f, i, axis=0)) for i in range(9)]
-    assert found.without.mean() == pytest.approx(np.mean(without), rel=0.2)
+    f = rng.standard_normal((16, 5, 3)) + 0.5 * rng.standard_normal((16, 1, 1))
+    f += mean * rng.standard_normal((5, 3))
+    _, found = overlap(f)
+    assert found.value == pytest.approx(overlap_by_loops(f), rel=1e-9, abs=1e-12)
+    # Without filter i the Gram matrices stay centred by all filters: the spread is close.
+    without = [overlap_by_loops(np.delete(f, i, axis=0)) for i in range(16)]
+    assert found.without.std() == pytest.approx(np.std(without), rel=0.1)
 
 
-def test_correlated_channels_are_no_difference_of_scale():
+def test_overlap_with_a_mean_has_no_bias():
+    rng = np.random.default_rng(2)
+    mean, found = 0.7 * rng.standard_normal((4, 3)), []
+    for _ in range(1500):
+        f = rng.standard_normal((10, 4, 3)) + 0.8 * rng.standard_normal((10, 1, 3)) + mean
+        energy, each = overlap(f)
+        d = (energy[0].sum() * energy[1].sum() - energy[0] @ energy[1]) / 90
+        found.append(each.value * d)
+    # Sigma_eo is .64 in the same position, for two channels by two
+    expected = 0.64**2 * 12 / 2 + 0.64 * mean[::2].sum(0) @ mean[1::2].sum(0)
+    assert abs(np.mean(found) - expected) < 4 * np.std(found) / math.sqrt(1500)
+
+
+@pytest.mark.parametrize(("loading", "mean"), [(0.7, 0.0), (0.3, 1.0)])
+def test_correlated_channels_are_no_difference_of_scale(loading, mean):
     rng = np.random.default_rng(0)
     plain, found = [], []
     for _ in range(60):
-        f = rng.standard_normal((64, 32, 1)) + 0.7 * rng.standard_normal((64, 1, 1))
-        halves = pair_kernels(torch.from_numpy(f), ["halves"]).halves.numpy()
-        even, odd = (f[:, ::2] ** 2).sum((1, 2)), (f[:, 1::2] ** 2).sum((1, 2))
-        overlap = overlap_of_halves(even, odd, halves.sum(1), (halves**2).sum())
-        plain.append(disperse(even, odd).low > 0)
-        found.append(scale_dispersion(even, odd, overlap, 0.05).low > 0)
+        f = rng.standard_normal((64, 32, 1)) + loading * rng.standard_normal((64, 1, 1))
+        energy, each = overlap(f + mean)
+        plain.append(disperse(*energy).low > 0)
+        found.append(scale_dispersion(*energy, each, 0.05).low > 0)
     assert np.mean(plain) > 0.9
     assert np.mean(found) < 0.1
+
+
+def test_scales_stay_scales_where_filters_have_a_mean():
+    rng = np.random.default_rng(3)
+    found = []
+    for _ in range(100):
+        scale = np.exp(0.25 * rng.standard_normal((64, 1, 1)))
+        energy, each = overlap(scale * (0.2 + rng.standard_normal((64, 16, 9))))
+        found.append(scale_dispersion(*energy, each, 0.05).estimate)
+    assert abs(np.mean(found) - 0.25**2) < 4 * np.std(found) / 10
 
 
 def test_tau_squared_equals_loops_and_is_unbiased_at_zero():

@@ -101,6 +101,11 @@ class Uniform(_Marginal):
         """What the filters are like."""
         return "independent weights with a uniform law"
 
+    @property
+    def departures(self) -> frozenset[str]:
+        """Names of its departures."""
+        return frozenset({"gaussianity", "light tails"})
+
     def noise(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
         """Numbers of the law."""
         return np.asarray(rng.uniform(-math.sqrt(3), math.sqrt(3), shape))

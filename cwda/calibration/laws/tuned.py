@@ -153,6 +153,10 @@ class Departure(SimulatedLaw):
         """The condition."""
         return frozenset({self.condition})
 
+    def fits(self, size: LayerSize) -> bool:
+        """Whether the condition can draw layers of this size with that effect."""
+        return size.dim >= calibration_of(self.condition).fewest_weights
+
     def filters(self, size: Size, rng: np.random.Generator) -> Array:
         """One layer, n x N x k^2, float64."""
         draw = calibration_of(self.condition).draw

@@ -63,7 +63,8 @@ def _effective_dim(units: Tensor) -> float:
         asks="The assumption says that the weights of a filter are Gaussian. The question is how "
         "far the distribution of the layer's standardised weights lies from the normal one.",
         estimator="The effect is the Kolmogorov-Smirnov distance of all weights of the layer; its "
-        "interval rests on a jackknife over filters, as a simultaneous band for the lower limit. "
+        "interval rests on a jackknife over filters, as a simultaneous band for the lower limit; "
+        "the upper one allows for log-normal scales of the filters. "
         "The p-value asks each of the d positions (Anderson-Darling over the filters) and "
         "combines them by Cauchy combination.",
         reading="A distance of .05 means that no quantile of the weights is off by more than 5 % "
@@ -90,7 +91,7 @@ def _effective_dim(units: Tensor) -> float:
         "effect_shape_low": "Lower limit of its interval.",
         "effect_shape_high": "Upper limit of its interval.",
         "uniform_pvalue": "P-value that all weights are i.i.d. uniform with unknown ends, as some "
-        "initialisations draw them: a Kolmogorov-Smirnov test of at most 20,000 weights.",
+        "initialisations draw them: a Kolmogorov-Smirnov test of at most 10,000 weights.",
         "positions": "Number of positions tested.",
         "positions_degenerate": "Number of positions at which all filters have the same weight.",
         "positions_rejected": "Number of positions with a p-value below (1 - level) / 2.",
@@ -103,15 +104,20 @@ def _effective_dim(units: Tensor) -> float:
         null=_is_null,
         parameter="gaussianity",
         undisturbed={"heavy": False, "homogeneity": 0.0},
+        # Most samples of few filters hold none of a rare kind: the distance that it causes in
+        # the population cannot be known from them.
+        interval_excluded=("small filters", "dead filters"),
     ),
 )
 def gaussianity(work: Workspace) -> Measurement:
     """Test whether the weights of the filters are Gaussian (condition 1 of the paper).
 
     The effect is D = sup |F_n(w) - Phi(w)| of the layer's pooled, standardised weights, with
-    an interval from the jackknife over filters (simultaneous for the lower limit). The
-    p-value combines Anderson-Darling tests of the d = N k^2 positions, each a sample of N'
-    filters, by Cauchy combination.
+    an interval from the jackknife over filters (simultaneous for the lower limit; the upper
+    one allows for log-normal scales of the filters). It says nothing of rare small or dead
+    filters that a sample of few filters may lack. The p-value combines Anderson-Darling tests of
+    the d = N k^2 positions, each a sample of N' filters, by Cauchy combination: at 8 filters of
+    144 weights it rejects .031 of 1,500 normal layers at .05, at 16 filters .042.
 
     References
     ----------

@@ -44,10 +44,11 @@ def expected_counts(
     Returns
     -------
     tuple of float
-        NaN where the level, the margin or the condition is not that of the table.
+        NaN where the level, the margin, the condition or the scale is not that of the table.
     """
     key = rows[0].condition, rows[0].margin
-    if not math.isclose(level, LEVEL) or key not in _tables():
+    as_stored = rows[0].scale == "raw"
+    if not (as_stored and math.isclose(level, LEVEL) and key in _tables()):
         return math.nan, math.nan, math.nan
     holds = fails = 0.0
     for row in rows:

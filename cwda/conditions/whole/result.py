@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from cwda.answers import Answer, aside, column, common, rows_field, table_of
-from cwda.choices import Verdict
+from cwda.choices import Scale, Verdict
 from cwda.conditions.averaging import EFFECTS
 from cwda.conditions.register import CONDITIONS
 from cwda.conditions.results import ConditionResult, worse
@@ -52,6 +52,9 @@ class NetworkCondition:
     )
     effect_high: float = column("Upper limit of its interval.", default=NAN)
     margin: float = column("Largest effect that counts as negligible.")
+    scale: Scale = column(
+        "`raw` for weights as stored, `unit` for the filters' directions.", default="raw"
+    )
     verdict: Verdict = column(
         "`holds` if the whole interval lies within the margin, `fails` if it lies beyond, "
         "`inconclusive` if neither, `not applicable` if no layer is judged. A further question "
@@ -89,7 +92,8 @@ class NetworkCondition:
     not_applicable: int = column("Number of layers about which the condition says nothing.")
     expected_holds: float = column(
         "Number of these layers that would hold in a network of the same shapes with "
-        "independent normal weights, every effect 0; NaN unless margin and level are the defaults.",
+        "independent normal weights, every effect 0; NaN unless margin and level are the "
+        "defaults, and on unit directions.",
         default=NAN,
     )
     expected_fails: float = column("The same number of layers that would fail.", default=NAN)
@@ -200,6 +204,7 @@ def _row(network: Network, rows: Sequence[ConditionResult], level: float) -> Net
         "layers": len(told),
         "weights": sum(row.n_weights for row in told) / max(sum(r.n_weights for r in rows), 1),
         "margin": rows[0].margin,
+        "scale": rows[0].scale,
         **dict(zip(("holds", "fails", "inconclusive", "not_applicable"), counts, strict=True)),
     }
     if not told:

@@ -14,6 +14,7 @@ from cwda.figures.drawing.style import CYCLE, GREY, LINES, legend, message
 from cwda.figures.drawing.text import set_title
 from cwda.filters.norm_shape import expected_log_ratio_variance
 from cwda.filters.unit_covariance import unit_covariance
+from cwda.filters.unit_sums import unit_sums
 from cwda.loading.sources import Source, layer_of
 from cwda.numerics.ranking.live import live_filters
 
@@ -67,9 +68,9 @@ def norm_ratios(layer: Source, *, ax: Axes | None = None) -> Axes:
         if len(live) < 4 or layer.dim == 1:
             return message(ax, f"{layer.name} has too few weights or live filters.")
         x = (l2 / l2.median()).cpu().numpy()
-        ratio = live.abs().sum(dim=(1, 2)) / l2
-        y = (ratio / ratio.median()).cpu().numpy()
-        reach = REACH * math.sqrt(expected_log_ratio_variance(unit_covariance(live)))
+        sums = unit_sums(live, l2)
+        y = (sums.l1 / sums.l1.median()).cpu().numpy()
+        reach = REACH * math.sqrt(expected_log_ratio_variance(unit_covariance(sums)))
         ax.axhspan(
             math.exp(-reach), math.exp(reach), color=LINES, alpha=0.6, linewidth=0, label="CWDA"
         )

@@ -67,6 +67,15 @@ class Chunk:
         """The centred filters, n x channels x k^2."""
         return self.z.view(len(self.z), self.channels, self.positions)
 
+    @property
+    def mean_of_halves(self) -> Tensor:
+        """The mean in the even and in the odd channels of the layer, 2 x m, 0 elsewhere."""
+        mean = self.mean.view(self.channels, self.positions)
+        halves = mean.new_zeros(2, *mean.shape)
+        for parity in (0, 1):
+            halves[parity, self.channels_of(parity)] = mean[self.channels_of(parity)]
+        return halves.flatten(1)
+
     def channels_of(self, parity: int) -> slice:
         """The even channels, 0, of the layer, or the odd ones, 1."""
         return slice((parity + self.first) % 2, None, 2)

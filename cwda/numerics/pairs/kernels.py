@@ -86,6 +86,11 @@ class PairKernels:
     halves : Tensor or None
         Products of the U-centred Gram matrices of the even and of the odd channels; None for one
         channel. Its U estimates the squared covariance of the two halves.
+    projections : Tensor or None
+        What `cwda.numerics.ranking.dispersion.overlap_of_halves` takes, 4 x n, with the halves'
+        kernel: first z_i . m - v_i / (n - 2) less its mean, in the even and in the odd channels,
+        with m the mean of the filters, z_i = f_i - m and v_i = |z_i|^2; then the sums over j != i
+        of z_i . z_j in one half times the former of filter j in the other.
     moments : mapping of str to Tensor
         What `GramMoments` takes, 4 x n, of the filters as a "whole", of their "channels" and of
         their "positions". The first row is NaN for channels: it follows from the row sums of
@@ -100,6 +105,7 @@ class PairKernels:
     within: Tensor | None = None
     between: Tensor | None = None
     halves: Tensor | None = None
+    projections: Tensor | None = None
     moments: Mapping[str, Tensor] = field(default_factory=dict)
 
     __repr__ = brief
@@ -146,6 +152,7 @@ def pair_kernels(
     stack = empty.new_empty(len(wanted), n, n)
     whole: dict[KernelName, Tensor] = dict(zip(wanted, stack, strict=True))
     squares, thirds = empty.new_zeros(n), empty.new_zeros(n)
+    through_mean = empty.new_zeros(2, n)
     height = max(1, ROW_NUMBERS // n // PANEL) * PANEL
     parts = [Rows(first, min(first + height, n)) for first in range(0, n, height)]
     with counter("pairs of filters", len(parts) * channels) as count:
@@ -155,13 +162,16 @@ def pair_kernels(
             for chunk in chunks(blocks, scale, device, weighted=sums.centred, tiled=tiled):
                 sums.add(chunk)
                 count.advance(chunk.channels)
-            sums.finish(whole, squares, thirds)
+            sums.finish(whole, squares, thirds, through_mean)
     for rows in parts:
         rows.mirror(stack)
     stack.diagonal(dim1=1, dim2=2).zero_()
     by_channel = torch.cat(sums.by_channel, dim=1)
     moments = sums.moments(squares, thirds)
-    return PairKernels(by_channel.sum(dim=1), by_channel, moments=moments, **whole)
+    projections = torch.cat([sums.projections, through_mean]) if "halves" in whole else None
+    return PairKernels(
+        by_channel.sum(dim=1), by_channel, moments=moments, projections=projections, **whole
+    )
 
 
 def _mean_alone(blocks: Tensor, device: torch.device, scale: float) -> PairKernels:
@@ -205,7 +215,8 @@ class _Sums:
         n, channels, positions = shape
         self.rows, self.n, self.dim, self.wanted = rows, n, channels * positions, set(wanted)
         self.single = positions == 1
-        self.on_mean, self.centred_energy = like.new_zeros(n), like.new_zeros(n)
+        #: z_i . m over the even and over the odd channels.
+        self.on_mean, self.centred_energy = like.new_zeros(2, n), like.new_zeros(n)
         self.mean_energy = like.new_zeros(())
         self.by_channel: list[Tensor] = []
         self.even_energy = like.new_zeros(n)
@@ -220,7 +231,7 @@ class _Sums:
 
     def add(self, chunk: Chunk) -> None:
         """Add channels."""
-        self.on_mean += chunk.z @ chunk.mean
+        self.on_mean += chunk.mean_of_halves @ chunk.z.T
         self.mean_energy += chunk.mean @ chunk.mean
         self.centred_energy += chunk.v.sum(dim=1)
         self.by_channel.append(chunk.energy)
@@ -245,8 +256,25 @@ class _Sums:
             found["channels"] = torch.stack([unknown, own, totals, self.thirds[:, 1]])
         return found
 
-    def finish(self, whole: dict[KernelName, Tensor], squares: Tensor, thirds: Tensor) -> None:
-        """Write these rows into the kernels, and add to (B^2)_ii and to (B v)_i of the whole."""
+    @property
+    def projections(self) -> Tensor:
+        """z_i . m - v_i / (n - 2) less its mean, in the even and in the odd channels, 2 x n."""
+        even = self.even_energy
+        own = torch.stack([even, self.centred_energy - even])
+        found = self.on_mean - own / (self.n - 2)
+        return found - found.mean(dim=1, keepdim=True)
+
+    def finish(
+        self,
+        whole: dict[KernelName, Tensor],
+        squares: Tensor,
+        thirds: Tensor,
+        through_mean: Tensor,
+    ) -> None:
+        """Write these rows into the kernels, and add to (B^2)_ii and to (B v)_i of the whole.
+
+        To `through_mean` is added what the projections of one half have from the other's pairs.
+        """
         first, last = self.rows.first, self.rows.last
 
         def write(name: KernelName, rows: Tensor) -> None:
@@ -255,12 +283,13 @@ class _Sums:
         even, odd = self.blocks.grams
         gram = even + odd
         self._add_moments(gram.tril(first - 1), squares, thirds)
-        write("mean", gram + self._both(self.on_mean) + self.mean_energy)
+        write("mean", gram + self._both(self.on_mean.sum(dim=0)) + self.mean_energy)
         v = self.centred_energy
         if "variance" in self.wanted and self.positions is not None:
             products = self.positions.squares
             write("variance", torch.addr(products, v[first:last], v[:last], alpha=-1 / self.dim))
         if "halves" in self.wanted:
+            self._add_through_mean(even, odd, through_mean)
             odd = self._centred(odd, v - self.even_energy)
             write("halves", odd.mul_(self._centred(even, self.even_energy)))
         if not self.centred or self.positions is None:
@@ -285,6 +314,13 @@ class _Sums:
         left.square_()
         squares[rows] += left.sum(dim=1) + v[rows].square()
         squares[columns] += left.sum(dim=0)
+
+    def _add_through_mean(self, even: Tensor, odd: Tensor, sums: Tensor) -> None:
+        rows, columns = slice(self.rows.first, self.rows.last), slice(self.rows.last)
+        for out, gram, other in zip(sums, (even, odd), self.projections.flip(0), strict=True):
+            left = gram.tril(self.rows.first - 1)
+            out[rows] += left @ other[columns]
+            out[columns] += other[rows] @ left
 
     def _both(self, x: Tensor) -> Tensor:
         """x_i + x_j, rows x columns."""

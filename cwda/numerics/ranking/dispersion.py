@@ -19,15 +19,20 @@ Array = npt.NDArray[np.float64]
 SMALLEST_TAIL = 1e-280
 
 
+#: Below this many standard deviations U of independent filters does not fall.
+LOWEST_STATISTIC = -3.0
+
+
 @dataclass(frozen=True)
 class Overlap:
-    """What correlated channels add to Var(log s) where filters have one scale, U / (2 D).
+    """What correlated channels add to Var(log s) where filters have one scale.
 
     Attributes
     ----------
     value : float
-        U / (2 D), with U the squared covariance between the halves and D the product of their
-        energies.
+        (U / 2 + T) / D, with U the squared covariance between the halves, T that covariance
+        between the filters' mean in the one and in the other half, and D the product of the
+        halves' energies.
     without : ndarray
         The same without each filter in turn, (n,).
     null_variance : float
@@ -66,8 +71,18 @@ class ScaleDispersion:
     log10_pvalue: float
 
 
-def overlap_of_halves(even: Array, odd: Array, rows: Array, squares: float) -> Overlap:
+def overlap_of_halves(
+    even: Array, odd: Array, rows: Array, squares: float, projections: Array
+) -> Overlap:
     """What correlated channels add to the covariance of the halves' log energies.
+
+    For normal filters of mean mu the energies of the halves have the covariance
+
+        2 U + 4 T,    U = ||Sigma_eo||^2,    T = mu_e' Sigma_eo mu_o.
+
+    T is the covariance over filters of f_i . mean_{j != i} f_j in one half and in the other,
+    times ((n - 1) / (n - 2))^2, less U / (n - 2): without bias, for any law. Where U is so far
+    below 0 that the filters are closer to orthogonal than independent ones, it counts as 0.
 
     Parameters
     ----------
@@ -77,6 +92,8 @@ def overlap_of_halves(even: Array, odd: Array, rows: Array, squares: float) -> O
         Row sums of the products H of the halves' U-centred Gram matrices, (n,).
     squares : float
         Sum of H_ij^2.
+    projections : ndarray
+        4 x n, as of `cwda.numerics.pairs.kernels.PairKernels`.
     """
     n = len(even)
     products = even * odd
@@ -87,8 +104,20 @@ def overlap_of_halves(even: Array, odd: Array, rows: Array, squares: float) -> O
     )
     if apart <= 0 or (apart_without <= 0).any():
         return Overlap(0.0, np.zeros(n), 0.0)
-    without = (total - 2 * rows) / ((n - 1) * (n - 4)) / apart_without / 2
-    return Overlap(total / pairs / apart / 2, without, squares / 2 / (pairs * apart) ** 2)
+    squared, squared_without = total / pairs, (total - 2 * rows) / ((n - 1) * (n - 4))
+    if total < LOWEST_STATISTIC * math.sqrt(2 * squares):
+        squared, squared_without = 0.0, np.zeros(n)  # orthogonal filters: no sign of scales
+    along, along_without = _covariances(projections[0], projections[1])
+    # Without a filter the mean moves away from it, and each projection by z_i . z_k / (n - 3).
+    moved = projections[2:].sum(axis=0) / (n - 3) - rows / (n - 3) ** 2
+    along -= squared / (n - 2)
+    along_without = along_without - moved / (n - 2) - squared_without / (n - 3)
+    variances = projections[:2].var(axis=1, ddof=1)
+    return Overlap(
+        (squared / 2 + along) / apart,
+        (squared_without / 2 + along_without) / apart_without,
+        (squares / 2 / pairs**2 + float(variances.prod()) / (n - 1)) / apart**2,
+    )
 
 
 def scale_dispersion(even: Array, odd: Array, overlap: Overlap, alpha: float) -> ScaleDispersion:
@@ -96,14 +125,14 @@ def scale_dispersion(even: Array, odd: Array, overlap: Overlap, alpha: float) ->
 
     With a_i, b_i the log energies of filter i over even and over odd input channels,
 
-        Var(log s) = (Cov(a, b) - 2 beta U / D) / 4:
+        Var(log s) = (Cov(a, b) - beta (2 U + 4 T) / D) / 4:
 
     noise and kurtosis of the weights do not enter, since the halves do not share them, and
-    what correlated channels share is subtracted. 2 U / D is the covariance of relative
-    energies that they cause, and beta, the product of the slopes of log energy on relative
-    energy in the two halves, carries it over to logarithms. With few effective dimensions
-    this subtracts too little, and beta = 1 too much: the upper limit rests on the former,
-    the lower limit and the test on the latter.
+    what correlated channels share is subtracted. (2 U + 4 T) / D is the covariance of relative
+    energies that they cause (`overlap_of_halves`), and beta, the product of the slopes of log
+    energy on relative energy in the two halves, carries it over to logarithms. With few
+    effective dimensions this subtracts too little, and beta = 1 too much: the upper limit rests
+    on the former, the lower limit and the test on the latter.
 
     The interval combines those of V+ = Var((a+b)/2) and V- = Var((a-b)/2), whose difference
     is Cov(a, b), by MOVER (Zou & Donner 2008), and the variance of the subtracted term.
