@@ -128,6 +128,24 @@ def test_homogeneity_counts_near_dead_filters():
     assert found.details["effect_alive"] < 0.15 < 1 < found.effect
 
 
+@pytest.mark.parametrize("dead", [2, 20])
+def test_homogeneity_fails_where_filters_are_zero(dead):
+    weight = torch.randn(64, 16, 9, generator=torch.Generator().manual_seed(1)).double()
+    weight[:dead] = 0
+    found = cwda.conditions.homogeneity(ConvLayer("conv", weight))
+    assert found.verdict == "fails"
+    assert found.details["near_dead"] == dead
+    assert abs(found.details["effect_alive"]) < 0.1
+
+
+def test_homogeneity_of_copied_channels_is_not_rejected():
+    """Each channel is there twice: correlation of the halves is no scale of the filters."""
+    rng = np.random.default_rng(3)
+    filters = [np.repeat(rng.standard_normal((64, 8, 9)), 2, axis=1) for _ in range(60)]
+    layers = [ConvLayer("conv", torch.from_numpy(each)) for each in filters]
+    assert sum(cwda.conditions.homogeneity(layer).pvalue <= 0.05 for layer in layers) <= 6
+
+
 def test_homogeneity_where_most_filters_are_dead():
     def kill(array, rng):
         array[:235] *= 1e-3

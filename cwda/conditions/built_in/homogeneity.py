@@ -29,6 +29,9 @@ __all__ = ["homogeneity"]
 #: Norms that vary less than this share of what CWDA makes them vary are a departure.
 SMALLEST_RATIO = 0.5
 
+#: A filter that is zero counts as this many times the median live norm: what float32 resolves.
+ZERO = 1e-6
+
 _LESS = "norms less variable than CWDA allows"
 
 
@@ -87,8 +90,8 @@ def _truth(law: Law, size: LayerSize) -> float:
         "norm_ratio_high": "Upper limit of its interval.",
         "near_dead": "Number of filters whose norm is below 5 % of the median norm of the live "
         "filters.",
-        "zero_halves": "Number of filters that are zero in all even or all odd channels; they "
-        "are left out.",
+        "zero_halves": "Number of filters that are zero in all even or in all odd channels, not "
+        "in both; they are left out.",
         "effect_alive": "The effect without near-dead filters.",
         "effect_alive_low": "Lower limit of its interval.",
         "effect_alive_high": "Upper limit of its interval.",
@@ -131,17 +134,21 @@ def homogeneity(work: Workspace) -> Measurement:
     """
     energy = work.channel_energy
     even, odd = energy[:, ::2].sum(axis=1), energy[:, 1::2].sum(axis=1)
-    alive = live_filters(np.sqrt(even + odd))
-    # The logarithm needs both halves positive; only exact zeros are left out.
+    norms = np.sqrt(even + odd)
+    alive = live_filters(norms)
+    # Filters that are zero have a scale of their own, if not a logarithm of it.
+    zero = norms == 0
+    even[zero] = odd[zero] = (ZERO * np.median(norms[alive])) ** 2 / 2
+    # The logarithm needs both halves positive.
     usable = (even > 0) & (odd > 0)
     overlap = _overlap(work, even, odd)
     dispersion = _disperse(even, odd, overlap, usable, work.alpha)
     if dispersion is None:
         return Measurement(effect=math.nan, low=0.0, high=math.inf)
     trimmed = _disperse(even, odd, overlap, usable & alive, work.alpha)
-    norms = _norm_ratio(work, alive)
+    ratio = _norm_ratio(work, alive)
     low, high = map(SIGNED_SQUARES.effect, (dispersion.low, dispersion.high))
-    further = _further(norms)
+    further = _further(ratio)
     return Measurement(
         estimate=dispersion.estimate,
         effect=SIGNED_SQUARES.effect(dispersion.estimate),
@@ -157,9 +164,9 @@ def homogeneity(work: Workspace) -> Measurement:
         details={
             "tau_squared": work.tau_squared,
             "channel_overlap": overlap.value,
-            "norm_ratio": norms.value,
-            "norm_ratio_low": norms.low,
-            "norm_ratio_high": norms.high,
+            "norm_ratio": ratio.value,
+            "norm_ratio_low": ratio.low,
+            "norm_ratio_high": ratio.high,
             "near_dead": (~alive).sum(),
             "zero_halves": (~usable).sum(),
             **_effects("effect_alive", trimmed),

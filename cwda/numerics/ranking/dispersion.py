@@ -34,7 +34,7 @@ class Overlap:
         between the filters' mean in the one and in the other half, and D the product of the
         halves' energies.
     without : ndarray
-        The same without each filter in turn, (n,).
+        The same without each filter in turn to first order, (n,).
     null_variance : float
         Variance of `value` where the halves are uncorrelated.
     """
@@ -181,8 +181,11 @@ def scale_dispersion(even: Array, odd: Array, overlap: Overlap, alpha: float) ->
 
     correlation = float(np.corrcoef(a, b)[0, 1]) if np.ptp(a) and np.ptp(b) else 0.0
     correlation = min(max(correlation, -1 + 1e-15), 1 - 1e-15)
-    at_zero = a.var(ddof=1) * b.var(ddof=1) * (1 - correlation**2) / (16 * (n - 2))
-    deviation = math.sqrt(at_zero + noise)
+    at_zero = a.var(ddof=1) * b.var(ddof=1) * (1 - correlation**2)
+    # A covariance that correlated channels make scatters more than one of zero does: by
+    # 1 + rho^2 in place of 1 - rho^2.
+    null = (at_zero + 2 * (4 * overlap.value) ** 2) / (16 * (n - 2))
+    deviation = math.sqrt(null + noise)
     statistic = most / deviation if deviation else 0.0
     return ScaleDispersion(
         estimate,
