@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from cwda.brief import brief
 
-__all__ = ["EFFECTS", "LOGARITHMS", "SIGNED_SQUARES", "SQUARES", "Averaging"]
+__all__ = ["EFFECTS", "LOGARITHMS", "SHARES", "SIGNED_SQUARES", "SQUARES", "Averaging"]
 
 
 @dataclass(frozen=True)
@@ -23,14 +23,16 @@ class Averaging:
         From theta, such as a mean over layers, to the effect.
     theta : callable
         From an effect, such as a margin, to theta.
-    least : float
-        Smallest theta that there can be in truth; estimates without bias may fall below it.
+    least, most : float
+        Smallest and largest theta that there can be in truth; estimates without bias may fall
+        below the smallest.
     """
 
     words: str
     effect: Callable[[float], float]
     theta: Callable[[float], float]
     least: float = -math.inf
+    most: float = math.inf
 
     __repr__ = brief
 
@@ -56,3 +58,6 @@ SIGNED_SQUARES = Averaging(
 LOGARITHMS = Averaging("the logarithm of the effect", math.exp, math.log)
 
 EFFECTS = Averaging("the effect itself", float, float)
+
+#: Shares, and distances of distribution functions.
+SHARES = Averaging("the effect itself, from 0 to 1", float, float, least=0.0, most=1.0)

@@ -11,11 +11,15 @@ from torch import Tensor
 
 from cwda.brief import brief
 
-__all__ = ["THRESHOLD", "Copies", "copies"]
+__all__ = ["SURE", "THRESHOLD", "Copies", "copies"]
 
 #: Filters with a larger |cosine| are copies of one another: noise of less than half of their RMS
 #: has been added.
 THRESHOLD = 0.9
+
+#: Filters with a larger cosine are copies even if only a mean that all filters share makes them
+#: so: without its projection on the other, 1 - .99^2 = 2 % of the energy of a filter is left.
+SURE = 0.99
 
 #: Numbers of one panel of rows (16 MiB).
 PANEL_NUMBERS = 1 << 21
@@ -32,7 +36,7 @@ class Copies:
     nearest : Tensor
         Largest |cosine| of each filter with another, (n,): of the same direction the smaller of
         the cosines before and after the mean direction has been subtracted, so that a mean that
-        all filters share makes no copies.
+        all filters share makes no copies, but for cosines beyond .99, which count as they are.
     largest : float
         The largest of them all.
     effective_dim : float
@@ -105,9 +109,9 @@ def copies(gram: Tensor, energy: Tensor) -> Copies:
         centred = (raw - rows[part, None] - rows + shift) * scale[part, None] * scale
         raw.diagonal(offset=first).zero_()
         centred.diagonal(offset=first).zero_()
-        close = torch.maximum(torch.minimum(raw, centred), -raw)
+        close = torch.maximum(torch.minimum(raw, centred), -raw).where(raw <= SURE, raw)
         nearest[part] = close.max(dim=1).values
-        same[part] = ((raw > THRESHOLD) & (centred > THRESHOLD)).any(dim=1)
+        same[part] = ((raw > 0) & (close > THRESHOLD)).any(dim=1)
         opposite[part] = (raw < -THRESHOLD).any(dim=1)
         # U-centred, so that the mean of few filters adds nothing.
         squares = (centred + 1 / (n - 1)).square_()

@@ -52,6 +52,19 @@ def test_a_mean_of_all_filters_makes_no_copies():
     assert distinctness(copied).effect == 1.0
 
 
+@pytest.mark.parametrize(("noise", "effect"), [(1e-3, 1.0), (0.05, 1.0), (0.3, 0.0)])
+def test_collapsed_filters_are_copies_though_they_share_a_mean(noise, effect):
+    def collapsed(array, rng):
+        array[:] = rng.standard_normal(array[0].shape) + noise * array
+        return array
+
+    found = distinctness(simulated.layer(n=32, channels=16, transform=collapsed))
+    assert found.effect == effect
+    if effect:
+        assert (found.verdict, found.note) == ("fails", "filters are copies of others")
+        assert found.details["largest_cosine"] > 0.99
+
+
 def test_few_dimensions_are_not_judged():
     found = distinctness(simulated.layer(n=64, channels=1))
     assert found.verdict == "not applicable"

@@ -12,11 +12,12 @@ from statsmodels.stats.multitest import multipletests
 
 import cwda
 from cwda.conditions import CONDITIONS, Measurement, NetworkResult
-from cwda.conditions.averaging import LOGARITHMS, SIGNED_SQUARES, SQUARES
+from cwda.conditions.averaging import LOGARITHMS, SHARES, SIGNED_SQUARES, SQUARES
 from cwda.conditions.results import ConditionResult
 from cwda.conditions.whole.expected import _tables, expected_counts
 from cwda.conditions.whole.heterogeneity import between_layers, inconsistency, random_effects
 from cwda.conditions.whole.pooled import LayerEffects, pool
+from cwda.conditions.whole.sentence import Extent, sentence
 from cwda.conditions.whole.untrained import untrained_pvalue
 
 from . import simulated
@@ -62,10 +63,20 @@ def test_a_negative_mean_never_fails_and_does_not_hold_by_itself():
     assert pool(wide, layers(wide), 0.90).verdict == "inconclusive"
 
 
-def test_one_layer_keeps_its_interval_and_verdict():
-    rows = [row(0.3, 0.1, verdict="fails", effect_low=0.52, effect_high=0.6)]
+def test_one_layer_keeps_its_effect_interval_and_verdict():
+    rows = [row(0.3, 0.1, verdict="fails", effect=0.55, effect_low=0.52, effect_high=0.6)]
     found = pool(rows, layers(rows), 0.90)
-    assert (found.low, found.high, found.verdict) == (0.52, 0.6, "fails")
+    assert (found.effect, found.low, found.high) == (0.55, 0.52, 0.6)
+    assert found.verdict == "fails"
+
+
+def test_shares_lie_between_0_and_1():
+    rows = [row(0.1, 2.0), row(0.9, 3.0), row(0.5, 1.0)]
+    found = pool(rows, layers(rows, SHARES), 0.90)
+    assert (found.low, found.high) == (0, 1)
+    found = random_effects("net", "distinctness", layers(rows, SHARES), 0.90)
+    assert (found.prediction_low, found.prediction_high) == (0, 1)
+    assert {CONDITIONS[name].averaging for name in ("gaussianity", "distinctness")} == {SHARES}
 
 
 def test_a_further_question_has_the_answer_of_most_weights():
@@ -109,6 +120,10 @@ def test_layers_without_difference_or_error():
     assert between_layers(equal, np.full(4, 0.01)) == 0
     assert between_layers(np.array([0.0, 2.0]), np.zeros(2)) == 2
     assert math.isnan(between_layers(np.array([1.0]), np.array([1.0])))
+    alike = random_effects("net", "distinctness", layers([row(0, 0.1)] * 3, SHARES), 0.9)
+    limits = alike.random_low, alike.random_high, alike.prediction_low, alike.prediction_high
+    assert (alike.random_effect, alike.tau) == (0, 0)
+    assert all(map(math.isnan, limits))
     rows = [row(0.2, math.nan), row(0.3, 0.1)]
     assert math.isnan(random_effects("net", "mean", layers(rows), 0.9).tau)
     found = pool(rows, layers(rows), 0.9)
@@ -213,3 +228,28 @@ def test_the_sentence_names_what_breaks_it_worst_first():
     assert told.conditions.startswith(worst)
     places = [told.sentence.index(name) for name in told.conditions.split(", ")]
     assert places == sorted(places)
+
+
+def test_the_sentence_tells_what_was_not_judged():
+    net = cwda.load(
+        {"a.weight": simulated.layer(n=32, channels=16).weight, "b.weight": torch.full((8, 32, 3, 3), math.nan)},
+        name="net",
+    )
+    [told] = cwda.check(net, ["mean", "epsilon"], progress=False).network.verdicts
+    assert "over 4,608 of its 6,912 weights, in 1 of 2 layers" in told.sentence
+    whole = cwda.check(net["a"], ["mean", "homogeneity"], scale="unit", progress=False).network
+    assert "over its 4,608 weights in 1 layer" in whole.verdicts[0].sentence
+    assert "; not judged: homogeneity." in whole.verdicts[0].sentence
+
+
+@pytest.mark.parametrize("verdict", ["holds", "fails", "inconclusive"])
+def test_the_sentence_names_conditions_that_judge_fewer_weights(checked, verdict):
+    rows = [replace(one, verdict=verdict, weights=0.9) for one in checked.network.rows[:8]]
+    rows[4] = replace(rows[4], weights=0.45)
+    rows[6] = replace(rows[6], weights=0.0, verdict="not applicable")
+    told = sentence("net", rows, Extent(900, 3), Extent(1000, 4), math.nan)
+    assert "over 900 of its 1,000 weights, in 3 of 4 layers" in told
+    end = "; judged over fewer weights: epsilon (45 %); not judged: homogeneity."
+    assert told.endswith(end)
+    if verdict == "holds":
+        assert told.startswith("What was tested of CWDA holds for net")

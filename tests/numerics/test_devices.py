@@ -197,7 +197,7 @@ def test_moments_of_norms_leave_the_device_once():
         (lambda: marginals(draw(N, 50), ["anderson_darling"]), {"weighted_log_sum"}),
         (
             lambda: pooled_ks(draw(N, 54)),
-            {"pooled_ks", "_scale_limit", "Pooled", "SortedWeights", "_largest"},
+            {"pooled_ks", "_jumps", "_scale_limit", "Pooled", "SortedWeights", "_largest"},
         ),
         (lambda: Geometry(draw(N, 54)).distances, DISTANCES),
         (lambda: Geometry(draw(3, N, 54)).median, MEDIAN),

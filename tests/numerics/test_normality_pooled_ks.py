@@ -45,6 +45,57 @@ def test_leave_one_out_equals_the_loop():
     assert error * (1 - 1e-9) <= found.standard_error < 2 * error
 
 
+def with_dead_filters(n, dead, d, seed=0):
+    x = np.random.default_rng(seed).standard_normal((n, d)).astype("float32")
+    x[:dead] = 0
+    return torch.from_numpy(x)
+
+
+@pytest.mark.parametrize("dead", [1, 5, 20])
+def test_dead_filters_err_as_a_share_does(dead):
+    # F jumps there by the share of dead filters, and half of the jump lies on each side of Phi. A
+    # threshold that moves with the mean crosses it: standard errors of .1 to 1.2.
+    n = 64
+    found = pooled_ks(with_dead_filters(n, dead, 144))
+    share = dead / n
+    assert found.standard_error == pytest.approx(
+        math.sqrt(share * (1 - share) / (n - 1)) / 2, abs=0.003
+    )
+    upper = stats.beta.ppf(0.95, dead + 1, n - dead) / 2  # of Clopper and Pearson
+    assert upper <= found.high < upper + 0.02
+    # A common mean does not make dead filters alive.
+    live = torch.arange(n)[:, None] >= dead
+    shifted = pooled_ks(with_dead_filters(n, dead, 144) + 0.05 * live)
+    assert shifted.high < upper + 0.04
+
+
+def test_leave_one_out_at_equal_weights_equals_the_loop():
+    x = with_dead_filters(12, 4, 30).double()
+    found = pooled_ks(x)
+    flat = x.numpy().ravel()
+    place = flat.mean() + found.location * flat.std(ddof=1)
+    assert place == pytest.approx(0, abs=1e-12)  # the jump; F above or below it is the farther
+    shares = {}
+    for side in (np.less, np.less_equal):
+        shares[side] = side(flat, 1e-9 if side is np.less_equal else -1e-9).mean()
+    side = max(shares, key=lambda one: abs(shares[one] - stats.norm.cdf(found.location)))
+    expected = []
+    for i in range(12):
+        rest = np.delete(x.numpy(), i, axis=0).ravel()
+        z = -rest.mean() / rest.std(ddof=1)
+        expected.append(abs(side(rest, 0).mean() - stats.norm.cdf(z)))
+    np.testing.assert_allclose(found.leave_one_out, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("step", [2**-7, 0.03, 0.5])
+def test_few_bits_do_not_widen_the_error(step):
+    # Of the same normal weights; the jackknife at moving thresholds gave up to 600 times as much.
+    x = torch.from_numpy(np.random.default_rng(0).standard_normal((64, 144)))
+    exact, rounded = pooled_ks(x), pooled_ks((x / step).round() * step)
+    assert rounded.standard_error < 1.5 * exact.standard_error
+    assert rounded.high - rounded.distance < 2 * (exact.high - exact.distance)
+
+
 def test_quantile_of_the_tube_equals_an_integral():
     # For a path along a great circle of length L the largest of (Z1, Z2) . e(s) / scale has the
     # exceedance L/pi P(R > c) + P(|T| > c); here checked against numerical integration over the

@@ -8,13 +8,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from cwda.conditions.averaging import EFFECTS
+from cwda.conditions.averaging import SHARES
 from cwda.conditions.calibration import Calibration, Law, LayerSize
 from cwda.conditions.condition import Figure, Formula, Words, condition
 from cwda.conditions.results import Measurement
 from cwda.conditions.workspace import FEWEST_FILTERS, Workspace
 from cwda.errors import WeightsError
-from cwda.filters.copies import THRESHOLD, Copies, copies
+from cwda.filters.copies import SURE, THRESHOLD, Copies, copies
 from cwda.formatting import many
 from cwda.layers import ConvLayer
 from cwda.numerics.proportions import clopper_pearson_interval
@@ -58,8 +58,9 @@ def _draw(rng: np.random.Generator, size: LayerSize, effect: float) -> npt.NDArr
         "one another, of either sign, are not.",
         estimator=f"Filters whose cosine exceeds {THRESHOLD:g} in absolute value are copies. For "
         "the same sign this must be so before and after the mean direction of all filters is "
-        "subtracted. The effect is the share of live filters with a copy. Copies come in pairs, "
-        "so the interval is that of a proportion among half as many.",
+        f"subtracted, unless the cosine exceeds {SURE:g}. The effect is the share of live filters "
+        "with a copy. Copies come in pairs, so the interval is that of a proportion among half as "
+        "many.",
         reading="At an effect of .2 a tenth of the filters could be left out without loss: each "
         "is a multiple of another. With fewer than 28 live filters the interval is wider than "
         "the margin, and the condition cannot hold. Where weights have so few dimensions that "
@@ -86,7 +87,7 @@ def _draw(rng: np.random.Generator, size: LayerSize, effect: float) -> npt.NDArr
         "filters that are no copies.",
         "live_filters": "Number of filters that are not near-dead: those that are compared.",
     },
-    averaging=EFFECTS,
+    averaging=SHARES,
     calibration=Calibration(
         truth=_truth,
         draw=_draw,
@@ -99,11 +100,12 @@ def distinctness(work: Workspace) -> Measurement:
     """Test whether filters are copies of one another (independent draws).
 
     The effect is the share of live filters that have |cosine| > .9 with another; where all filters
-    share a mean, the cosine without it counts for the same sign. The p-value is that of the
-    largest |cosine|, by the law of squared cosines Beta(1/2, (d_eff - 1) / 2) and the number of
-    pairs; it claims no error under heavy tails, with populations of filters that are strong in
-    different channels, or in pruned layers. There filters of few weights are multiples of one
-    another by chance, and the interval claims nothing either.
+    share a mean, the cosine without it counts for the same sign, unless the one with it exceeds
+    .99: collapsed filters are copies, whatever they share. The p-value is that of the largest
+    |cosine|, by the law of squared cosines Beta(1/2, (d_eff - 1) / 2) and the number of pairs; it
+    claims no error under heavy tails, with populations of filters that are strong in different
+    channels, or in pruned layers. There filters of few weights are multiples of one another by
+    chance, and the interval claims nothing either.
 
     References
     ----------

@@ -91,7 +91,8 @@ def random_effects(
     """Combine the layers of one condition by statsmodels, as if drawn from many.
 
     NaN where there are fewer than two layers, or one without a standard error. What statsmodels
-    does not have, the prediction interval, needs three layers.
+    does not have, the prediction interval, needs three layers. Both intervals rest on how much
+    the layers differ, so that their limits are NaN where all estimates are equal.
     """
     theta, variance = np.array(layers.theta), np.array(layers.error) ** 2
     count = len(theta)
@@ -106,16 +107,18 @@ def random_effects(
         )
     mean, error = found.mean_effect_re * unit, found.sd_eff_w_re_hksj * unit
     tau_squared = max(float(found.tau2), 0.0) * unit**2
-    reach = float(special.stdtrit(count - 1, (1 + level) / 2)) * error
-    wide = math.nan
-    if count > 2:
+    reach = wide = math.nan
+    differ = bool((theta != theta[0]).any())
+    if differ:
+        reach = float(special.stdtrit(count - 1, (1 + level) / 2)) * error
+    if differ and count > 2:
         quantile = float(special.stdtrit(count - 2, (1 + level) / 2))
         wide = quantile * math.sqrt(tau_squared + error**2)
     return RandomEffects(
         network,
         condition,
         count,
-        effect_of(max(mean, layers.least), layers.averaging),
+        effect_of(layers.possible(mean), layers.averaging),
         *_ends(mean, reach, layers),
         math.sqrt(tau_squared),
         *_ends(mean, wide, layers),
@@ -125,5 +128,5 @@ def random_effects(
 def _ends(mean: float, reach: float, layers: LayerEffects) -> tuple[float, float]:
     if math.isnan(reach):
         return math.nan, math.nan
-    low, high = max(mean - reach, layers.least), max(mean + reach, layers.least)
+    low, high = layers.possible(mean - reach), layers.possible(mean + reach)
     return effect_of(low, layers.averaging), effect_of(high, layers.averaging)

@@ -62,6 +62,10 @@ class LayerEffects:
         signed = self.averaging is not EFFECTS or min(self.theta) < 0
         return self.averaging.least if signed else 0.0
 
+    def possible(self, theta: float) -> float:
+        """The nearest mean that there can be; NaN stays NaN."""
+        return max(min(theta, self.averaging.most), self.least)
+
 
 @dataclass(frozen=True)
 class Pooled:
@@ -96,7 +100,7 @@ def pool(rows: Sequence[ConditionResult], layers: LayerEffects, level: float) ->
     With w_l the share of the weights that lie in layer l, theta = sum_l w_l theta_l, and its
     standard error is sqrt(sum_l w_l^2 v_l): these layers are all there are, and their estimates
     are independent. Never inverse-variance weights: estimates that happen to be small have small
-    variances too, which would pull the mean towards 0. One layer keeps its own interval.
+    variances too, which would pull the mean towards 0. One layer keeps its effect and interval.
 
     Parameters
     ----------
@@ -110,10 +114,11 @@ def pool(rows: Sequence[ConditionResult], layers: LayerEffects, level: float) ->
     weights, error = np.array(layers.weights), np.array(layers.error)
     theta = float(weights @ np.array(layers.theta))
     pooled_error = math.sqrt(float(weights**2 @ error**2))
-    effect = effect_of(theta, layers.averaging)
     if len(rows) == 1:
         (row,) = rows
-        return Pooled(theta, pooled_error, effect, row.effect_low, row.effect_high, row.verdict)
+        limits = row.effect_low, row.effect_high
+        return Pooled(theta, pooled_error, row.effect, *limits, row.verdict)
+    effect = effect_of(theta, layers.averaging)
     low, high = _interval(theta, pooled_error, layers, level)
     margin = rows[0].margin
     verdict = worse(decide(low, high, margin), _further(rows, layers.weights))
@@ -123,10 +128,10 @@ def pool(rows: Sequence[ConditionResult], layers: LayerEffects, level: float) ->
 def _interval(
     theta: float, error: float, layers: LayerEffects, level: float
 ) -> tuple[float, float]:
-    """Limits no smaller than they can be; the upper one starts from there, if theta is below."""
+    """Limits that the effect can have; the upper one starts from the least, if theta is below."""
     reach, least = normal_quantile(level) * error, layers.least
-    ends = max(theta - reach, least), max(theta, least) + reach
-    return effect_of(ends[0], layers.averaging), effect_of(ends[1], layers.averaging)
+    low, high = layers.possible(theta - reach), layers.possible(max(theta, least) + reach)
+    return effect_of(low, layers.averaging), effect_of(high, layers.averaging)
 
 
 def _further(rows: Sequence[ConditionResult], weights: Sequence[float]) -> Verdict:

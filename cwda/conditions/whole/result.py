@@ -22,7 +22,7 @@ from cwda.conditions.whole.heterogeneity import (
     random_effects,
 )
 from cwda.conditions.whole.pooled import LayerEffects, judged, pool
-from cwda.conditions.whole.sentence import SIZE, sentence
+from cwda.conditions.whole.sentence import SIZE, Extent, sentence
 from cwda.conditions.whole.untrained import untrained_pvalue
 from cwda.layers import Network
 
@@ -254,22 +254,26 @@ def _verdict(
     findings: Sequence[NetworkCondition],
     conditions: Sequence[Sequence[ConditionResult]],
 ) -> NetworkVerdict:
-    sizes = {row.layer: row.n_weights for rows in conditions for row in judged(rows)}
+    found, all_ = _extent(map(judged, conditions)), _extent(conditions)
     pvalue = untrained_pvalue(conditions)
     told = [one.verdict for one in findings if one.layers]
     failing = [one for one in findings if one.verdict == "fails"]
     failing.sort(key=lambda one: one.effect / one.margin, reverse=True)
-    weights = sum(sizes.values())
     return NetworkVerdict(
         network=network.name,
         verdict=worse(*told) if told else "not applicable",
         conditions=", ".join(one.condition for one in failing),
-        layers=len(sizes),
-        n_weights=weights,
+        layers=found.layers,
+        n_weights=found.weights,
         untrained_pvalue=pvalue,
         distinguishable=None if math.isnan(pvalue) else pvalue <= SIZE,
-        sentence=sentence(network.name, findings, weights, len(sizes), pvalue),
+        sentence=sentence(network.name, findings, found, all_, pvalue),
     )
+
+
+def _extent(conditions: Iterable[Sequence[ConditionResult]]) -> Extent:
+    sizes = {row.layer: row.n_weights for rows in conditions for row in rows}
+    return Extent(sum(sizes.values()), len(sizes))
 
 
 def _random(row: NetworkCondition, level: float) -> RandomEffects:

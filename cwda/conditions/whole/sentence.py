@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from cwda.conditions.register import CONDITIONS
-from cwda.formatting import many, number, p_value
+from cwda.formatting import many, number, p_value, percent
 
-__all__ = ["SIZE", "Finding", "sentence"]
+__all__ = ["SIZE", "Extent", "Finding", "sentence"]
 
 #: Of the test whether weights can be told from an untrained network's.
 SIZE = 0.05
+
+#: A condition that judges less than this share of the judged weights is said to.
+_MOST = 0.9
 
 
 class Finding(Protocol):
@@ -20,6 +24,8 @@ class Finding(Protocol):
 
     @property
     def condition(self) -> str: ...
+    @property
+    def weights(self) -> float: ...
     @property
     def effect(self) -> float: ...
     @property
@@ -30,10 +36,21 @@ class Finding(Protocol):
     def note(self) -> str: ...
 
 
+@dataclass(frozen=True)
+class Extent:
+    """How many weights in how many layers."""
+
+    weights: int
+    layers: int
+
+
 def sentence(
-    network: str, findings: Sequence[Finding], weights: int, layers: int, untrained: float
+    network: str, findings: Sequence[Finding], judged: Extent, all_: Extent, untrained: float
 ) -> str:
     """What is found in a network, in plain words; the worst conditions come first.
+
+    It says of how much: which weights no condition judges, which conditions judge far fewer
+    weights than the others together, and which judge none.
 
     Parameters
     ----------
@@ -41,8 +58,10 @@ def sentence(
         Its name.
     findings : sequence of Finding
         One for each condition.
-    weights, layers : int
-        How many weights in how many layers are judged by at least one condition.
+    judged : Extent
+        The layers that at least one condition judges.
+    all_ : Extent
+        All layers of the network.
     untrained : float
         P-value that the weights are those of an untrained network.
     """
@@ -50,7 +69,7 @@ def sentence(
     open_, holding = _of(findings, "inconclusive"), _of(findings, "holds")
     if not failing and not open_ and not holding:
         return f"{network}: no condition can be judged in any layer."
-    over = f"over its {many(weights, 'weight')} in {many(layers, 'layer')}"
+    over = _over(judged, all_)
     parts = []
     if failing:
         parts.append(f"CWDA fails for {network}, {over}: {_listed(failing)}")
@@ -64,7 +83,20 @@ def sentence(
         parts.append(f"inconclusive: {_listed(open_)}")
     if holding and (failing or open_):
         parts.append(f"within the margin: {', '.join(one.condition for one in holding)}")
+    partly = [one for one in findings if 0 < one.weights * all_.weights < _MOST * judged.weights]
+    if partly:
+        shares = ", ".join(f"{one.condition} ({percent(one.weights)})" for one in partly)
+        parts.append(f"judged over fewer weights: {shares}")
+    if silent := _of(findings, "not applicable"):
+        parts.append(f"not judged: {', '.join(one.condition for one in silent)}")
     return f"{'; '.join(parts)}.{_untrained(untrained)}"
+
+
+def _over(judged: Extent, all_: Extent) -> str:
+    if judged == all_:
+        return f"over its {many(judged.weights, 'weight')} in {many(judged.layers, 'layer')}"
+    weights = f"{judged.weights:,} of its {many(all_.weights, 'weight')}"
+    return f"over {weights}, in {judged.layers:,} of {many(all_.layers, 'layer')}"
 
 
 def _of(findings: Sequence[Finding], verdict: str) -> list[Finding]:
@@ -85,7 +117,8 @@ def _in_words(finding: Finding) -> str:
 
 
 def _complete(findings: Sequence[Finding]) -> bool:
-    return {finding.condition for finding in findings} >= set(CONDITIONS)
+    told = {one.condition for one in findings if one.verdict != "not applicable"}
+    return told >= set(CONDITIONS)
 
 
 def _untrained(pvalue: float) -> str:
