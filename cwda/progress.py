@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -70,7 +71,7 @@ def counter(what: str, total: float | None = None, *, unit: str = "") -> Iterato
         miniters=1,
         unit=unit,
         unit_scale=bool(unit),
-        dynamic_ncols=True,
+        **_size(),
     ) as bar:
         yield Counter(bar)
 
@@ -114,6 +115,15 @@ def line(text: str) -> None:
         return
     with _bar_type().external_write_mode(file=sys.stderr):
         print(text, file=sys.stderr, flush=True)
+
+
+def _size() -> dict[str, Any]:
+    """That of the terminal; some, such as a container's, say 0, and would then show nothing."""
+    try:
+        known = os.get_terminal_size(sys.stderr.fileno()).columns > 0
+    except (AttributeError, OSError, ValueError):  # a notebook
+        known = True
+    return {"dynamic_ncols": True} if known else {"ncols": 79, "nrows": 24}
 
 
 def _is_watched() -> bool:

@@ -40,10 +40,10 @@ messages.note("end")
 """
 
 
-def on_terminal(*arguments, code=LONG_WORK):
+def on_terminal(*arguments, code=LONG_WORK, size=(24, 80)):
     """Everything that a process writes to a terminal of 80 columns."""
     ours, theirs = pty.openpty()
-    termios.tcsetwinsize(theirs, (24, 80))
+    termios.tcsetwinsize(theirs, size)
     process = subprocess.Popen(
         [sys.executable, "-c", code, *arguments], stdout=theirs, stderr=theirs
     )
@@ -88,6 +88,10 @@ def test_lines_stand_above_the_bars_and_the_bars_go():
     for bar in ("networks:  50%", "download:  67%", "2.00k/3.00k", "layers:  67%"):
         assert bar in written
     assert screen(written) == LINES
+
+
+def test_a_terminal_of_unknown_size_has_bars():
+    assert "networks:  50%" in on_terminal("0", "loud", size=(0, 0))
 
 
 def test_short_work_shows_no_bar():

@@ -11,7 +11,7 @@ from typing import Any, get_args
 import click
 from click.shell_completion import CompletionItem
 
-from cwda.choices import Scope
+from cwda.choices import Scale, Scope
 from cwda.cli.completion import complete_models, criteria, last_of
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "names_option",
     "option",
     "running_options",
+    "scale_option",
     "scope_option",
     "seed_option",
     "summary_option",
@@ -222,6 +223,13 @@ margin_option = option(
     into="margins",
     multiple=True,
     type=Assignment("NAME=VALUE", "epsilon=0.25"),
+)
+
+scale_option = option(
+    "--scale",
+    "Filters as they are, or each divided by its root mean square.",
+    type=click.Choice(get_args(Scale)),
+    default="raw",
 )
 
 seed_option = option(

@@ -12,7 +12,7 @@ from typing import get_args
 
 from cwda._version import __version__
 from cwda.arguments import as_path, choose
-from cwda.choices import Paper
+from cwda.choices import Paper, Scale
 from cwda.conditions.check import check
 from cwda.conditions.table import CheckResult
 from cwda.errors import CwdaError
@@ -23,6 +23,7 @@ from cwda.progress import Counter, counter, showing
 from cwda.reporting.blocks import Block, Name
 from cwda.reporting.chapter import Chapter, ChapterSeries, Report
 from cwda.reporting.chapters import CHAPTERS
+from cwda.reporting.chapters.whole import answer
 from cwda.reporting.document import Document, Fact
 from cwda.reporting.subject import Subject
 from cwda.reporting.typesetting import html_bytes, pdf_bytes
@@ -43,6 +44,7 @@ def report(
     textbook: bool = False,
     trajectory: bool = False,
     margins: Mapping[str, float] | None = None,
+    scale: Scale = "raw",
     paper: Paper = "a4",
     date: datetime.date | str | None = None,
     command: str = "",
@@ -75,6 +77,9 @@ def report(
         epoch, the last number in each network's name; the chapters are about the last.
     margins : mapping of str to float, optional
         Same as in `cwda.check`, which has used them already if `source` is its answer.
+    scale : {"raw", "unit"}
+        The filters as they are, or each divided by its root mean square, as in `cwda.check`;
+        unused if `source` is an answer.
     paper : {"a4", "us-letter"}
         Size of the page of a PDF.
     date : date or str, optional
@@ -114,7 +119,7 @@ def report(
     chapters = _require_chapters(chapters)
     with showing(progress), sharing():
         if not isinstance(source, CheckResult):
-            source = check(source, level=level, margins=margins, device=device)
+            source = check(source, margins=margins, scale=scale, level=level, device=device)
         content = _content(source, device, trajectory=trajectory, detail=detail, textbook=textbook)
         own = [one for chapter in chapters for one in chapter.of(content)]
         with counter("writing the report", len(own) + 1) as done:
@@ -122,10 +127,11 @@ def report(
                 title=_title(content),
                 subtitle="Do its convolution weights follow the Convolution Weight Distribution "
                 "Assumption, and what does that imply for pruning?",
-                facts=list(_facts(content, source.level, str(command))),
+                facts=list(_facts(content, source, str(command))),
                 blocks=list(_blocks(content, own, done)),
                 paper=paper,
                 date=str(datetime.date.today() if date is None else date),
+                answer=answer(content),
             )
             done.update(len(own), len(own) + 1, "typesetting the report")
             with whole_file(path) as unfinished:
@@ -172,7 +178,7 @@ def _title(report: Report) -> str:
     return f"CWDA of {subjects[0].network.name}"
 
 
-def _facts(report: Report, level: float, command: str) -> Iterable[Fact]:
+def _facts(report: Report, result: CheckResult, command: str) -> Iterable[Fact]:
     for subject in report.all_subjects:
         network = subject.network
         size = f"{many(len(network), 'convolution')}, {many(network.n_weights, 'weight')}"
@@ -180,7 +186,10 @@ def _facts(report: Report, level: float, command: str) -> Iterable[Fact]:
         yield network.name, [size, ", from ", Name(source.source), f" ({source.format})"]
         if source.sha256:
             yield "SHA-256", Name(source.sha256)
+    level = result.level
     yield "Level", f"tests at {(1 - level) / 2:g}, intervals at {100 * level:g} %"
+    if result.scale == "unit":
+        yield "Scale", "unit: each filter is divided by its root mean square"
     yield "Versions", _versions()
     if command:
         yield "Made by", Name(command)

@@ -54,6 +54,8 @@ class Document:
         Size of the page.
     date : str
         As printed; empty to leave it out.
+    answer : sequence of Block
+        What stands on the first page, before the contents; no headings.
     """
 
     title: str
@@ -62,6 +64,7 @@ class Document:
     blocks: Sequence[Block]
     paper: Paper = "a4"
     date: str = ""
+    answer: Sequence[Block] = ()
 
 
 def template_inputs(document: Document) -> dict[str, bytes]:
@@ -74,6 +77,7 @@ def template_inputs(document: Document) -> dict[str, bytes]:
         "date": document.date,
         "facts": [[label, _runs(value)] for label, value in document.facts],
         "tones": tones(),
+        "answer": [_block(block, files) for block in document.answer],
         "blocks": [_block(block, files) for block in document.blocks],
     }
     return {"document.json": json.dumps(content).encode(), **files}

@@ -8,9 +8,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from cwda.answers import table_of
+from cwda.conditions.directions import directions_of
 from cwda.conditions.results import ConditionResult
 from cwda.conditions.whole.result import NetworkResult, network_result
-from cwda.layers import Network
+from cwda.layers import ConvLayer, Network
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,6 +58,13 @@ class Subject:
     def has_weights(self) -> bool:
         """Whether the weights are there; a saved answer has their shapes only."""
         return not any(layer.weight.is_meta for layer in self.network)
+
+    def judged(self, name: str) -> ConvLayer:
+        """A layer as the conditions saw it: with filters of one size at the scale "unit"."""
+        layer = self.network[name]
+        if any(row.scale == "unit" for row in self.results):
+            layer, _ = directions_of(layer)
+        return layer
 
     def condition(self, name: str) -> list[ConditionResult]:
         """The results of one condition, in the order of the layers."""

@@ -9,7 +9,7 @@ import torch
 import cwda
 from cwda.errors import CwdaError
 from cwda.formatting import number
-from cwda.reporting import CHAPTERS, Report, Subject
+from cwda.reporting import CHAPTERS, Chapter, Column, Paragraph, Report, Subject, Table
 from cwda.reporting.chapters.applicability import applicability
 from cwda.reporting.chapters.assumption import assumption
 from cwda.reporting.chapters.condition import conditions
@@ -92,6 +92,24 @@ def test_the_title_block_says_what_was_tested(text, network, result):
         assert words in text
 
 
+def test_the_first_page_has_the_answer(reader, result):
+    first = squeezed(reader.pages[0].extract_text())
+    sentence, contents = squeezed(result.network.verdicts[0].sentence), first.index("Contents")
+    assert first.index(sentence) < first.index("net*1*asawhole:meaneffect") < contents
+    assert "Appendix" in first
+
+
+def test_several_networks_have_their_sentences_on_the_first_page(folder):
+    nets = [cwda.load({"c.weight": weights(s, 16, 4, 3, 3)}, name=f"net{s}") for s in (1, 2)]
+    path = cwda.report(nets, folder / "sentences.pdf", chapters=[summary], device="cpu")
+    pages = [page.extract_text() for page in pypdf.PdfReader(path).pages]
+    text = " ".join(pages)
+    for net in nets:
+        assert f"for {net.name}" in pages[0] or f"{net.name}:" in pages[0]
+        assert f"{net.name} as a whole" not in pages[0]
+        assert text.count(f"{net.name} as a whole") == 1
+
+
 def test_equal_input_gives_equal_bytes(result, pdf, folder):
     again = cwda.report(result, folder / "again.pdf", date="2001-02-03", detail=True, device="cpu")
     assert again.read_bytes() == pdf.read_bytes()
@@ -109,6 +127,34 @@ def test_a_network_without_a_single_verdict(folder):
     text = " ".join(page.extract_text() for page in pypdf.PdfReader(path).pages)
     assert "None of the conditions is applicable" in text
     assert "all weights are equal" in text
+
+
+def test_each_reason_has_its_layers(folder):
+    layers = {"a.weight": weights(0, 4, 3, 3, 3), "b.weight": torch.zeros(32, 16, 3, 3)}
+    net = cwda.load({**layers, "c.weight": torch.zeros(16, 4, 3, 3)}, name="none")
+    path = cwda.report(net, folder / "none.pdf", chapters=[summary], device="cpu")
+    text = " ".join(" ".join(page.extract_text() for page in pypdf.PdfReader(path).pages).split())
+    reasons = "in 2 layers: all weights are equal; in 1 layer: 4 filters; 8 are needed."
+    assert f"Mean: not applicable {reasons}" in text
+
+
+def test_a_report_of_unit_directions_says_so(folder):
+    net = cwda.load({"c.weight": weights(0, 16, 4, 3, 3)}, name="net")
+    path = cwda.report(net, folder / "unit.pdf", chapters=[summary], scale="unit", device="cpu")
+    text = " ".join(" ".join(page.extract_text() for page in pypdf.PdfReader(path).pages).split())
+    assert "Scale unit: each filter is divided by its root mean square" in text
+    assert "Homogeneity: not applicable in 1 layer: all filters have the same scale" in text
+
+
+@pytest.mark.parametrize(("rows", "shared"), [(24, False), (60, True)])
+def test_short_tables_stay_on_one_page(result, folder, rows, shared):
+    lines = [[f"row{i}.", "1"] for i in range(rows)]
+    above = [Paragraph("words")] * 30
+    table = Table([Column("layer", "name"), Column("n")], lines, "Short or long.")
+    mine = Chapter("Mine", lambda report: [*above, table])
+    path = cwda.report(result, folder / "rows.pdf", chapters=[mine], device="cpu")
+    pages = [page.extract_text() for page in pypdf.PdfReader(path).pages]
+    assert len({n for n, page in enumerate(pages) if re.search(r"row\d+\.", page)}) == 1 + shared
 
 
 def test_several_networks_stand_side_by_side(folder):

@@ -7,9 +7,16 @@ from typing import get_args
 
 import click
 
-from cwda.choices import Paper
+from cwda.choices import Paper, Scale
 from cwda.cli.messages import note
-from cwda.cli.options import PATH, device_option, margin_option, option, verdict_level_option
+from cwda.cli.options import (
+    PATH,
+    device_option,
+    margin_option,
+    option,
+    scale_option,
+    verdict_level_option,
+)
 from cwda.cli.sources import SOURCES, Sources, source_options
 from cwda.cli.verb import command_line, verb
 
@@ -22,6 +29,7 @@ __all__ = ["report"]
     examples="""
         cwda report --output resnet20.pdf
         cwda report resnet18 resnet34 --output both.html --output both.pdf
+        cwda report resnet18 --scale unit --output directions.pdf
         cwda report epoch-*.pth --trajectory --output training.pdf
     """,
     about_source=SOURCES,
@@ -48,6 +56,7 @@ __all__ = ["report"]
 @option("--no-date", "Print no date, so that equal input gives equal bytes.", is_flag=True)
 @verdict_level_option
 @margin_option
+@scale_option
 @device_option()
 def report(
     sources: Sources,
@@ -60,6 +69,7 @@ def report(
     no_date: bool,
     level: float,
     margins: tuple[tuple[str, float], ...],
+    scale: Scale,
     device: str,
 ) -> None:
     """Write the statistical report of one or several networks.
@@ -74,7 +84,7 @@ def report(
 
     for output in outputs:
         require_writable(output, tuple(FORMATS))
-    result = check(sources.load(), level=level, margins=dict(margins), device=device)
+    result = check(sources.load(), margins=dict(margins), scale=scale, level=level, device=device)
     for output in dict.fromkeys(outputs):
         write(
             result,

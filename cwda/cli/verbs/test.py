@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 import click
 
@@ -18,6 +18,7 @@ from cwda.cli.options import (
     margin_option,
     names_option,
     option,
+    scale_option,
     summary_option,
     verdict_level_option,
 )
@@ -50,12 +51,7 @@ __all__ = ["test"]
 @names_option("--conditions", "Conditions to test, separated by commas.", all_conditions)
 @verdict_level_option
 @margin_option
-@option(
-    "--scale",
-    "Filters as they are, or each divided by its root mean square.",
-    type=click.Choice(get_args(Scale)),
-    default="raw",
-)
+@scale_option
 @device_option()
 @output_option
 @option(

@@ -67,7 +67,7 @@ def _draw(rng: np.random.Generator, size: LayerSize, effect: float) -> npt.NDArr
         "independent filters come as close, it is not applicable.",
     ),
     equation=Formula(
-        typst="theta = 1/n \\#{i : max_(j != i) |f_i dot f_j| / (norm(f_i) norm(f_j)) > .9}",
+        typst="theta = 1/n \\#{i : max_(j != i) abs(f_i dot f_j) / (norm(f_i) norm(f_j)) > .9}",
         spoken="theta is the share of filters i for which the largest absolute cosine with "
         "another filter exceeds .9",
     ),

@@ -23,6 +23,9 @@ __all__ = ["norm_ratios"]
 #: Half the width of the band, in standard deviations.
 REACH = 1.96
 
+#: Room for the legend above all filters, as a share of the height.
+_ABOVE = 0.14
+
 
 def norm_ratios(layer: Source, *, ax: Axes | None = None) -> Axes:
     """l1/l2 of each live filter against its l2, and the band of 95 % under CWDA.
@@ -72,13 +75,20 @@ def norm_ratios(layer: Source, *, ax: Axes | None = None) -> Axes:
         y = (sums.l1 / sums.l1.median()).cpu().numpy()
         reach = REACH * math.sqrt(expected_log_ratio_variance(unit_covariance(sums)))
         ax.axhspan(
-            math.exp(-reach), math.exp(reach), color=LINES, alpha=0.6, linewidth=0, label="CWDA"
+            math.exp(-reach),
+            math.exp(reach),
+            color=LINES,
+            alpha=0.6,
+            linewidth=0,
+            label="95 % under CWDA",
         )
         ax.axhline(1, color=GREY, linewidth=0.7)
         ax.plot(x, y, "o", color=CYCLE[0], markersize=3, markeredgecolor="white",
-                markeredgewidth=0.3, label="filter")  # fmt: skip
+                markeredgewidth=0.3)  # fmt: skip
         ax.set_xlabel("l2 / median")
         ax.set_ylabel("(l1/l2) / median")
         set_title(ax, layer.name, f": {len(live)} live filters")
-        legend(ax, loc="lower right")
+        bottom, top = ax.get_ylim()
+        ax.set_ylim(bottom, top + _ABOVE * (top - bottom))
+        legend(ax, loc="upper right")
         return ax

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from cwda.conditions.register import CONDITIONS
 from cwda.formatting import number
-from cwda.reporting.blocks import Block, Column, Heading, Items, Link, Note, Paragraph, Table
+from cwda.reporting.blocks import Block, Column, Heading, Items, Link, Paragraph, Table
 from cwda.reporting.chapter import Chapter, Report
 from cwda.reporting.subject import Subject
 from cwda.reporting.wording import GLOSSARY, REFERENCES
@@ -39,11 +39,18 @@ def _methods(subject: Subject) -> list[Block]:
     return [
         Heading("Methods and margins", 2),
         Table(
-            [Column("condition", "text"), Column("margin"), Column("method", "text")],
-            [[row.condition, number(row.margin), row.method] for row in first],
+            [Column("condition", "text"), Column("method", "text")],
+            [[row.condition, row.method] for row in first],
             "Statistic, null distribution and interval of each condition.",
         ),
-        Note([f"{CONDITIONS[row.condition].words.reading} " for row in first]),
+        Table(
+            [Column("condition", "text"), Column("margin"), Column("what it means", "text")],
+            [
+                [row.condition, number(row.margin), CONDITIONS[row.condition].words.reading]
+                for row in first
+            ],
+            "The margin of each condition: the largest effect that counts as negligible.",
+        ),
         Paragraph(
             "P-values are adjusted over the layers of one network and condition by Holm's method. "
             "All computation is in float64."

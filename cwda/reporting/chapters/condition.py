@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
 
@@ -25,7 +24,7 @@ from cwda.reporting.blocks import (
 )
 from cwda.reporting.chapter import Chapter, ChapterSeries, Report
 from cwda.reporting.pictures import picture
-from cwda.reporting.ranking import worst
+from cwda.reporting.ranking import untested, worst
 from cwda.reporting.subject import Subject
 
 __all__ = ["conditions"]
@@ -78,16 +77,16 @@ def _findings(about: Condition, subject: Subject) -> list[Block]:
 
 def _worst(rows: Sequence[ConditionResult]) -> Paragraph:
     failing = [row for row in worst(rows) if row.verdict == "fails"]
-    untested = Counter(row.reason for row in rows if row.verdict == "not applicable")
+    reasons = untested(rows)
     text: list[Run] = []
     if failing:
-        text += ["The condition fails in ", many(len(failing), "layer"), ", worst first: "]
+        first = ", worst first: " if len(failing) > 1 else ": "
+        text += ["The condition fails in ", many(len(failing), "layer"), first]
         text += names([row.layer for row in failing], MOST_NAMED)
         text.append(". ")
-    elif len(rows) > sum(untested.values()):
+    elif any(row.verdict != "not applicable" for row in rows):
         text.append("The condition fails in no layer. ")
-    for reason, n in untested.items():
-        text.append(f"Not applicable in {many(n, 'layer')}: {reason}. ")
+    text += [f"Not applicable in {reason}. " for reason in reasons]
     return Paragraph(text)
 
 
@@ -98,7 +97,7 @@ def _pictures(figure: Figure, subject: Subject, rows: Sequence[ConditionResult])
     layers = ", ".join(f"{row.layer} (effect {number(row.effect)})" for row in shown)
     axes = panels(len(shown), height=62)
     for row, ax in zip(shown, axes, strict=True):
-        getattr(figures, figure.name)(subject.network[row.layer], ax=ax)
+        getattr(figures, figure.name)(subject.judged(row.layer), ax=ax)
     return [
         picture(
             axes,

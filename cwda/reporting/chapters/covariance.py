@@ -49,7 +49,7 @@ def _pictures(subject: Subject) -> list[Block]:
     ends = list(dict.fromkeys(row.layer for row in (rows[0], rows[-1])))
     axes = panels(len(ends), height=72)
     for layer, ax in zip(ends, axes, strict=True):
-        figures.covariance(subject.network[layer], ax=ax)
+        figures.covariance(subject.judged(layer), ax=ax)
     return [
         picture(
             axes,

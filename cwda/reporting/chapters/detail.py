@@ -50,7 +50,7 @@ def _layer(subject: Subject, layer: ConvLayer, *, named: bool) -> list[Block]:
             f"kernel {kernel}{groups}: d = {layer.dim}, {many(layer.n_weights, 'weight')}."
         ),
         _conditions(subject, layer),
-        *(_pictures(layer) if subject.has_weights else ()),
+        *(_pictures(subject.judged(layer.name)) if subject.has_weights else ()),
     ]
 
 

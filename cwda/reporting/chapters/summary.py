@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import get_args
 
 from cwda import figures
-from cwda.choices import Verdict
 from cwda.conditions.directions import FREE_SCALE
 from cwda.conditions.results import ConditionResult
 from cwda.formatting import many, number, percent
@@ -14,19 +12,19 @@ from cwda.reporting.blocks import Block, Items, Note, Paragraph, Run, Strong, Te
 from cwda.reporting.chapter import Chapter, Report
 from cwda.reporting.chapters.whole import network_table
 from cwda.reporting.pictures import picture
-from cwda.reporting.ranking import excess, worst
+from cwda.reporting.ranking import excess, untested, worst
 from cwda.reporting.subject import RATIO, Subject
 
 __all__ = ["summary"]
 
 
 def _blocks(report: Report) -> list[Block]:
-    """The network as a whole, in a sentence and a table; what that implies; where it departs."""
+    """What the verdicts on layers say, where they depart most, and what that implies."""
+    several = len(report.subjects) > 1  # the table of a single one is on the first page
     return [
         *report.sections(
             lambda subject: [
-                Paragraph(Strong(subject.whole.title())),
-                network_table(subject),
+                *([network_table(subject)] if several else []),
                 Paragraph(_opening(subject)),
                 Items(list(_findings(subject))),
                 _overview(subject),
@@ -79,27 +77,32 @@ def _findings(subject: Subject) -> Iterator[Text]:
 
 
 def _finding(name: str, rows: Sequence[ConditionResult]) -> Text:
-    counts = dict.fromkeys(get_args(Verdict), 0)
-    for row in rows:
-        counts[row.verdict] += 1
-    judged = len(rows) - counts["not applicable"]
+    judged = [row for row in rows if row.verdict != "not applicable"]
+    title = Strong(name.capitalize())
     if not judged:
-        return [Strong(name.capitalize()), f": not applicable, {rows[0].reason}."]
-    parts = [f"{counts['holds']} of {many(judged, 'layer')} hold"]
-    parts += [f"{counts[v]} {word}" for v, word in _WORDS if counts[v]]
-    text: list[Run] = [Strong(name.capitalize()), f": {', '.join(parts)}"]
-    failing = [row.layer for row in worst(rows) if row.verdict == "fails"]
-    if failing:
-        first = worst(rows)[0]
-        text += [
-            "; the largest departure is in ",
-            *names([first.layer], 1),
-            f" (effect {number(first.effect)}, {excess(first):.1f} times the margin)",
-        ]
-    return [*text, "."]
+        return [title, f": not applicable in {'; in '.join(untested(rows))}."]
+    holds = sum(row.verdict == "holds" for row in judged)
+    failing = [row for row in judged if row.verdict == "fails"]
+    n_open = len(judged) - holds - len(failing)
+    hold = "holds" if holds == 1 else "hold"
+    parts = [f"{holds} of {many(len(judged), 'layer')} {hold}"]
+    if n_open:
+        parts.append(f"{n_open} {'is' if n_open == 1 else 'are'} inconclusive")
+    parts.append(f"{len(failing) or 'none'} {'fail' if len(failing) > 1 else 'fails'}")
+    return [title, f": {', '.join(parts)}", *_largest(failing or judged, bool(failing)), "."]
 
 
-_WORDS = (("fails", "fail"), ("inconclusive", "are inconclusive"))
+def _largest(rows: Sequence[ConditionResult], fail: bool) -> list[Run]:
+    """Where the largest effect is, of the layers that fail if any does."""
+    first = next((row for row in worst(rows) if fail or row.effect > 0), None)
+    if first is None:
+        return []
+    note = f"{first.note}; " if fail and first.note else ""
+    return [
+        "; the largest departure is in " if fail else "; the largest effect is in ",
+        *names([first.layer], 1),
+        f" ({note}effect {number(first.effect)}, {excess(first):.1f} times the margin)",
+    ]
 
 
 def _consequences(subject: Subject) -> Iterator[Text]:

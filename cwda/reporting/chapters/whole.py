@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 from cwda.conditions.whole.result import NetworkCondition
 from cwda.formatting import layer_count, number, percent
-from cwda.reporting.blocks import Block, Cell, Column, Equation, Note, Paragraph, Table
-from cwda.reporting.chapter import Chapter, Report
+from cwda.reporting.blocks import Block, Cell, Column, Equation, Note, Paragraph, Strong, Table
+from cwda.reporting.chapter import Chapter, Report, attempt
 from cwda.reporting.subject import Subject
 
-__all__ = ["network_table", "whole"]
+__all__ = ["answer", "network_table", "whole"]
+
+
+def answer(report: Report) -> list[Block]:
+    """What was found, for the first page: a sentence per network, and the table of a single one."""
+    blocks: list[Block] = []
+    for subject in report.subjects:
+        blocks += attempt(partial(_answer, subject, len(report.subjects) == 1), "the first page")
+    return blocks
+
+
+def _answer(subject: Subject, alone: bool) -> list[Block]:
+    sentence = Paragraph(Strong(subject.whole.title()))
+    return [sentence, network_table(subject)] if alone else [sentence]
 
 
 def network_table(subject: Subject) -> Table:
