@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from cwda.brief import brief
 
-__all__ = ["EFFECTS", "LOGARITHMS", "SHARES", "SIGNED_SQUARES", "SQUARES", "Averaging"]
+__all__ = ["DISTANCES", "EFFECTS", "LOGARITHMS", "SHARES", "SIGNED_SQUARES", "SQUARES", "Averaging"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,9 @@ class Averaging:
     least, most : float
         Smallest and largest theta that there can be in truth; estimates without bias may fall
         below the smallest.
+    inflated : bool
+        Whether noise makes estimates larger than the truth on average, which no number of layers
+        averages out: the lower limit of a mean is then the mean of the layers' lower limits.
     """
 
     words: str
@@ -33,6 +36,7 @@ class Averaging:
     theta: Callable[[float], float]
     least: float = -math.inf
     most: float = math.inf
+    inflated: bool = False
 
     __repr__ = brief
 
@@ -59,5 +63,9 @@ LOGARITHMS = Averaging("the logarithm of the effect", math.exp, math.log)
 
 EFFECTS = Averaging("the effect itself", float, float)
 
-#: Shares, and distances of distribution functions.
 SHARES = Averaging("the effect itself, from 0 to 1", float, float, least=0.0, most=1.0)
+
+#: Of distribution functions: the largest of many noisy deviations.
+DISTANCES = Averaging(
+    "the effect itself, from 0 to 1", float, float, least=0.0, most=1.0, inflated=True
+)

@@ -6,7 +6,7 @@ import math
 
 from torch import Tensor
 
-from cwda.conditions.averaging import SHARES
+from cwda.conditions.averaging import DISTANCES
 from cwda.conditions.calibration import Calibration, Law, LayerSize
 from cwda.conditions.condition import Figure, Formula, Words, condition
 from cwda.conditions.directions import Directions
@@ -83,7 +83,7 @@ def _effective_dim(units: Tensor) -> float:
         "the largest effects. Points outside the band depart from the normal law.",
     ),
     estimate="The effect itself.",
-    averaging=SHARES,
+    averaging=DISTANCES,
     details={
         "effect_shape": "The distance left after filters are divided by their root mean square "
         "and positions by mean and SD: Gaussian shape without scale. Short tails that this "

@@ -101,6 +101,8 @@ def pool(rows: Sequence[ConditionResult], layers: LayerEffects, level: float) ->
     standard error is sqrt(sum_l w_l^2 v_l): these layers are all there are, and their estimates
     are independent. Never inverse-variance weights: estimates that happen to be small have small
     variances too, which would pull the mean towards 0. One layer keeps its effect and interval.
+    Where noise inflates estimates, the mean is too large by as much in any number of layers; its
+    lower limit is then the mean of the layers' lower limits.
 
     Parameters
     ----------
@@ -120,6 +122,8 @@ def pool(rows: Sequence[ConditionResult], layers: LayerEffects, level: float) ->
         return Pooled(theta, pooled_error, row.effect, *limits, row.verdict)
     effect = effect_of(theta, layers.averaging)
     low, high = _interval(theta, pooled_error, layers, level)
+    if layers.averaging.inflated:
+        low = float(weights @ np.array([row.effect_low for row in rows]))
     margin = rows[0].margin
     verdict = worse(decide(low, high, margin), _further(rows, layers.weights))
     return Pooled(theta, pooled_error, effect, low, high, verdict)
