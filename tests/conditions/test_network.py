@@ -232,7 +232,10 @@ def test_the_sentence_names_what_breaks_it_worst_first():
 
 def test_the_sentence_tells_what_was_not_judged():
     net = cwda.load(
-        {"a.weight": simulated.layer(n=32, channels=16).weight, "b.weight": torch.full((8, 32, 3, 3), math.nan)},
+        {
+            "a.weight": simulated.layer(n=32, channels=16).weight,
+            "b.weight": torch.full((8, 32, 3, 3), math.nan),
+        },
         name="net",
     )
     [told] = cwda.check(net, ["mean", "epsilon"], progress=False).network.verdicts
