@@ -108,7 +108,7 @@ def calibrate(
         sizes = list(sizes) if isinstance(sizes, Iterable) else [sizes]
         for size in sizes:
             require_type(size, Size, "a size of layers, such as Size(64, 16, 9),")
-    cases = _cases(choose(procedures, PROCEDURES, "procedure"), designs, sizes)
+    cases = cases_of(procedures, designs, sizes)
     path = None if output is None else as_path(output)
     store = Store(path, KIND, {"seed": seed, "cwda": __version__})
     done = tallies(store)
@@ -134,7 +134,15 @@ def calibrate(
     return result_of(store)
 
 
-def _cases(names: Sequence[str], designs: str, sizes: Sequence[Size] | None) -> list[Case]:
+def cases_of(procedures: object, designs: str, sizes: Sequence[Size] | None = None) -> list[Case]:
+    """The procedures, designs and sizes that belong together.
+
+    Raises
+    ------
+    CwdaError
+        If a procedure is unknown, or nothing is left to do.
+    """
+    names = choose(procedures, PROCEDURES, "procedure")
     patterns = [pattern.strip() for pattern in designs.split(",")]
     matching = [d for d in DESIGNS if any(fnmatch.fnmatchcase(d, p) for p in patterns)]
     cases = [

@@ -5,16 +5,49 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cwda.cli.options import Running
+from cwda.arguments import choose
+from cwda.cli.options import Running, bad_usage
 from cwda.cli.sources import Sources
 from cwda.errors import CriterionError, CwdaError, SourceError
 from cwda.layers import Network
 from cwda.loading import load
-from cwda.models.data import ImageData, Images, read_images
+from cwda.models.data import NORMALISATIONS, ImageData, Images, read_images
 from cwda.scoring import NEEDS, Collected, Criterion, collect
+from cwda.scoring.registry import resolve
 from cwda.scoring.statistics import OfBatchNorm
 
-__all__ = ["Evidence", "calibration_images", "needs_images", "read_data"]
+__all__ = [
+    "Evidence",
+    "calibration_images",
+    "needs_images",
+    "read_data",
+    "require_normalisation",
+    "resolve_criteria",
+]
+
+
+def resolve_criteria(names: Sequence[str], fewest: int = 1) -> list[Criterion]:
+    """The criteria that an option names.
+
+    Raises
+    ------
+    click.UsageError
+        If one is unknown, or there are fewer than `fewest`.
+    """
+    with bad_usage():
+        return resolve(names, fewest=fewest)
+
+
+def require_normalisation(name: str | None) -> None:
+    """Refuse an unknown name of --normalisation.
+
+    Raises
+    ------
+    click.UsageError
+        If it is unknown.
+    """
+    with bad_usage():
+        choose(None if name is None else [name], NORMALISATIONS, "normalisation")
 
 
 def needs_images(criterion: Criterion) -> bool:
@@ -109,6 +142,7 @@ def read_data(criteria: Sequence[Criterion], running: Running) -> ImageData | No
         If criteria need images and there are none, or they cannot be read.
     """
     demanding = [criterion.name for criterion in criteria if needs_images(criterion)]
+    require_normalisation(running.normalisation)
     if running.data:
         return read_images(running.data, normalisation=running.normalisation)
     if demanding:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -13,6 +14,7 @@ from click.shell_completion import CompletionItem
 
 from cwda.choices import Scale, Scope
 from cwda.cli.completion import complete_models, criteria, last_of
+from cwda.errors import CwdaError
 
 __all__ = [
     "COUNT",
@@ -26,6 +28,7 @@ __all__ = [
     "Decorator",
     "Running",
     "arch_option",
+    "bad_usage",
     "cifar_option",
     "criteria_option",
     "data_options",
@@ -46,6 +49,21 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 #: The criteria of a verb by default.
 _CRITERIA = "l1,l2,gm,fermat"
+
+
+@contextmanager
+def bad_usage() -> Iterator[None]:
+    """End with exit code 2 if the value of an option is refused, such as an unknown name.
+
+    Raises
+    ------
+    click.UsageError
+        With the message of the `CwdaError` inside.
+    """
+    try:
+        yield
+    except CwdaError as error:
+        raise click.UsageError(str(error)) from error
 
 
 class _Names(click.ParamType[list[str]]):
@@ -203,7 +221,8 @@ def level_option(default: float, help: str = "Confidence level of the intervals.
 
 verdict_level_option = level_option(
     0.90,
-    "Confidence level of the intervals; a verdict errs with probability (1 - LEVEL) / 2 at most.",
+    "Confidence level of the intervals; a verdict errs with a probability of about "
+    "(1 - LEVEL) / 2 at most.",
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +20,15 @@ if TYPE_CHECKING:
 
     from cwda.cli.screen.screen import Screen
 
-__all__ = ["FORMATS", "Outputs", "neighbour", "output_option", "require_table", "write_table"]
+__all__ = [
+    "FORMATS",
+    "Outputs",
+    "neighbour",
+    "output_option",
+    "require_distinct",
+    "require_table",
+    "write_table",
+]
 
 FORMATS = (".csv", ".json", ".parquet")
 
@@ -39,25 +47,34 @@ class Outputs:
 
     paths: tuple[Path, ...] = ()
 
-    def require(self, beside: str = "") -> None:
+    def require(self, *beside: str) -> None:
         """Raise unless a table can be written to each; called before any long work.
 
         Parameters
         ----------
-        beside : str
-            What a further table is of, if one is written next to each file: NAME.csv and
+        *beside : str
+            What further tables are of that are written next to each file: NAME.csv and
             NAME.network.csv.
 
         Raises
         ------
         CwdaError
-            If not.
+            If one cannot be written.
+        click.UsageError
+            If two tables would be written to one file.
         """
+        files = list(self.files(*beside))
+        require_distinct(files)
+        for path, _ in files:
+            require_table(path)
+
+    def files(self, *beside: str) -> Iterator[tuple[Path, str]]:
+        """The files that are written, each with what it holds."""
         for path in self.paths:
             if path != STANDARD_OUTPUT:
-                require_table(path)
-                if beside:
-                    require_table(neighbour(path, beside))
+                yield path, "the table of --output"
+                for name in beside:
+                    yield neighbour(path, name), f"the {name} table that goes beside {path.name}"
 
     def screen(self, summary: bool = False) -> Screen:
         """What the tables for readers are printed on: nothing where CSV goes."""
@@ -127,6 +144,28 @@ output_option = option(
     metavar="FILE",
     callback=lambda context, parameter, paths: Outputs(paths),
 )
+
+
+def require_distinct(files: Iterable[tuple[Path, str]]) -> None:
+    """Refuse to write two things to one file; called before any long work.
+
+    Parameters
+    ----------
+    files : iterable of (Path, str)
+        What is written, and what each file holds.
+
+    Raises
+    ------
+    click.UsageError
+        If they collide.
+    """
+    taken: dict[Path, str] = {}
+    for path, content in files:
+        # A link is replaced by the file that is written, hence the folders alone are resolved.
+        other = taken.setdefault(path.parent.resolve() / path.name, content)
+        if other != content:
+            both = f"{other} and {content}"
+            raise click.UsageError(f"{path} would hold both {both}; name another file")
 
 
 def require_table(path: Path) -> None:

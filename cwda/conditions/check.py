@@ -50,7 +50,8 @@ def check(
         applicable, p-values that the division would spoil are NaN, and filters of norm 0 are
         left out.
     level : float
-        Confidence of the intervals. A verdict errs with probability (1 - level) / 2 at most.
+        Confidence of the intervals. A verdict errs with a probability of about (1 - level) / 2
+        at most.
     device : str or torch.device
         "auto" (CUDA if there is one), "cpu", "cuda", ...
     progress : bool
@@ -64,8 +65,8 @@ def check(
     Raises
     ------
     CwdaError
-        If a source cannot be read, a condition is unknown, or a margin, the scale, the level or
-        the device is impossible.
+        If a source cannot be read, a condition is unknown, a margin belongs to a condition that
+        is not tested, or a margin, the scale, the level or the device is impossible.
 
     References
     ----------
@@ -80,7 +81,7 @@ def check(
     ['inconclusive', 'inconclusive', 'holds', 'inconclusive', 'fails', 'inconclusive']
     """
     wanted = choose_conditions(conditions)
-    allowed = resolve_margins(margins)
+    allowed = resolve_margins(margins, wanted)
     require_level(level)
     require_scale(scale)
     with showing(progress):
@@ -89,14 +90,16 @@ def check(
 
 def resolve_margins(
     margins: Mapping[str, float] | Mapping[str | Condition, float] | None,
+    tested: Iterable[Condition],
 ) -> dict[str, float]:
     """Margins of all conditions: the defaults, overridden by `margins`.
 
     Raises
     ------
     CwdaError
-        If a name is unknown or a margin is not a positive number.
+        If a name is unknown or not among those tested, or a margin is not a positive number.
     """
+    names = [condition.name for condition in tested]
     resolved = {name: condition.margin for name, condition in CONDITIONS.items()}
     if not isinstance(margins, Mapping | None):
         raise CwdaError(
@@ -105,6 +108,8 @@ def resolve_margins(
         )
     for name, value in (margins or {}).items():
         (known,) = choose([name], resolved, "condition")
+        if known not in names:
+            raise CwdaError(f"a margin is given for {known}, which is not tested")
         resolved[known] = require_margin(known, value)
     return resolved
 

@@ -57,7 +57,8 @@ class CheckResult(Answer[ConditionResult]):
     networks : tuple of Network
         The networks tested.
     level : float
-        Confidence of the intervals; a verdict errs with probability (1 - level) / 2 at most.
+        Confidence of the intervals; a verdict errs with a probability of about (1 - level) / 2 at
+        most.
     scale : str
         "raw" for filters as they are, "unit" if each was divided by its root mean square.
 

@@ -71,7 +71,7 @@ def unfit(layer: ConvLayer) -> str:
     --------
     >>> import torch
     >>> unfit(ConvLayer("conv", torch.zeros(16, 3, 3, 3)))
-    'all weights are equal'
+    'all weights are 0'
     """
     weight = layer.weight.detach()
     if not weight.is_floating_point():
@@ -85,7 +85,7 @@ def unfit(layer: ConvLayer) -> str:
             return f"{bad} of {weight.numel()} weights are NaN or infinite"
         return "weights so large that their differences overflow"
     if bool(lowest == highest):
-        return "all weights are equal"
+        return "all weights are equal" if float(lowest) else "all weights are 0"
     if layer.n_filters < FEWEST_FILTERS:
         return f"{many(layer.n_filters, 'filter')}; {FEWEST_FILTERS} are needed"
     if layer.n_filters > MOST_FILTERS_AT_ALL:

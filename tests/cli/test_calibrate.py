@@ -29,13 +29,9 @@ def test_study_page_and_summary(tmp_path):
 
 def test_bad_input_is_one_line(tmp_path):
     output = tmp_path / "calibration.jsonl"
-    for arguments, word in [
-        (("--conditions", "median"), "unknown procedure"),
-        (("--markdown", tmp_path / "no" / "page.md"), "does not exist"),
-        (("--designs", "nosuch"), "nothing to do"),
-    ]:
-        result = run("--replicates", 1, "--output", output, *arguments)
-        assert result.exit_code == 1
-        assert word in result.output
-        assert "Traceback" not in result.output
-        assert len(result.output.strip().splitlines()) == 1
+    missing = tmp_path / "no" / "page.md"
+    result = run("--replicates", 1, "--output", output, "--markdown", missing)
+    assert result.exit_code == 1
+    assert "does not exist" in result.output
+    assert "Traceback" not in result.output
+    assert len(result.output.strip().splitlines()) == 1

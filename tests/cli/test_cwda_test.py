@@ -151,6 +151,55 @@ def test_strict_exits_with_3_if_a_condition_fails(tmp_path):
     assert run(path, *wide).exit_code == 0
 
 
+def odd(tmp_path, **weights):
+    """A checkpoint of layers of normal weights of the seed 0, or of the weights given."""
+    draw = torch.Generator().manual_seed(0)
+    path = tmp_path / "odd.pth"
+    tensors = {
+        name: torch.randn(weight, generator=draw) if isinstance(weight, tuple) else weight
+        for name, weight in weights.items()
+    }
+    torch.save({f"{name}.weight": tensor for name, tensor in tensors.items()}, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("weights", "why"),
+    [
+        ({"few": (4, 3, 3, 3)}, "odd: no condition can be judged in any layer"),
+        (
+            {"small": (16, 3, 1, 1), "lost": torch.full((16, 8, 3, 3), torch.nan)},
+            "odd: 96 % of the weights lie in layers that no condition can judge, such as lost: "
+            "1152 of 1152 weights are NaN or infinite",
+        ),
+    ],
+)
+def test_strict_refuses_what_cannot_be_judged(tmp_path, weights, why):
+    arguments = [odd(tmp_path, **weights), "--conditions", "mean", "-q"]
+    result = run(*arguments, "--margin", "mean=5", "--strict")
+    assert result.exit_code == 3
+    assert result.stderr == f"error: --strict: {why}\n"
+    assert run(*arguments).exit_code == 0
+
+
+def test_strict_forgives_layers_that_a_condition_does_not_concern(tmp_path):
+    path = odd(tmp_path, point=(64, 32, 1, 1), square=(64, 3, 3, 3))
+    result = run(path, "--conditions", "epsilon", "--margin", "epsilon=5", "--strict")
+    assert result.exit_code == 0, result.output
+
+
+def test_two_tables_for_one_file_are_refused_before_the_work(tmp_path, checkpoint):
+    for beside, options in (("network", []), ("textbook", ["--textbook"])):
+        files = [tmp_path / "x.csv", tmp_path / ".." / tmp_path.name / f"x.{beside}.csv"]
+        outputs = [part for path in files for part in ("--output", path)]
+        for order in (outputs, outputs[2:] + outputs[:2]):
+            result = run(checkpoint, *order, *options)
+            assert result.exit_code == 2
+            assert f"the {beside} table that goes beside x.csv" in result.stderr
+            assert result.stdout == ""
+    assert not list(tmp_path.glob("x*"))
+
+
 def test_layers_selects_by_name():
     result = run("--layers", "layer3.0.*,conv1")
     assert "layer3.0.conv1" in result.output
@@ -170,6 +219,7 @@ def test_layers_selects_by_name():
         (["--margin", "mean"], 2, "NAME=VALUE"),
         (["--margin", "means=1"], 2, "unknown condition 'means'"),
         (["--margin", "mean=-1"], 2, "above 0"),
+        (["--margin", "mean=.2", "--conditions", "shape"], 2, "mean, which is not tested"),
         (["--level", "1.7"], 2, "--level"),
         (["--nonsense"], 2, "--nonsense"),
     ],
@@ -203,7 +253,7 @@ def test_groups_and_transposition_can_be_told(tmp_path):
 
 def test_reasons_are_shown(checkpoint):
     result = run(checkpoint)
-    assert "all weights are equal" in result.output
+    assert "all weights are 0" in result.output
     assert "kernel of one position" in result.output
 
 
@@ -256,3 +306,53 @@ def test_only_networks_with_batchnorm_are_told_that_scale_is_free(checkpoint):
     assert "BatchNorm" in run("--summary").output
     assert "BatchNorm" not in run(checkpoint, "--summary").output
     assert "BatchNorm" not in run("--summary", "--scale", "unit").output
+
+
+def test_verdicts_by_another_reason_than_the_interval_have_it_below(tmp_path):
+    draw = torch.randn(64, 32, 3, 3, generator=torch.Generator().manual_seed(0))
+    same = draw / draw.flatten(1).norm(dim=1)[:, None, None, None]
+    said = " ".join(run(odd(tmp_path, same=same, free=draw)).output.split())
+    assert "✗ by another reason: homogeneity in 1 layer (same): norms less variable than" in said
+    near = (draw + same * draw.flatten(1).norm(dim=1).mean())[:16]
+    few = " ".join(run(odd(tmp_path, near=near)).output.split())
+    assert "? by another reason: homogeneity in 1 layer (near): a further question" in few
+    assert "by another reason" not in run(odd(tmp_path, free=draw)).output
+
+
+def test_near_dead_filters_have_a_line(tmp_path):
+    draw = torch.randn(64, 4, 3, 3, generator=torch.Generator().manual_seed(0))
+    layers = {f"l{dead}": draw.clone() for dead in range(5)}
+    for dead, weight in enumerate(layers.values()):
+        weight[:dead] = 0
+    said = " ".join(run(odd(tmp_path, **layers), "--summary").output.split())
+    assert "near-dead filters: 4 of 64 in l4, 3 of 64 in l3, 2 of 64 in l2, and some in 1" in said
+    assert "near-dead" not in run(odd(tmp_path, whole=layers["l0"])).output
+
+
+def test_tensors_left_out_are_named(tmp_path):
+    counts = torch.ones(8, 3, 3, 3, dtype=torch.bool)
+    path = odd(tmp_path, fine=(16, 3, 3, 3), a=counts, b=counts, c=counts)
+    assert "left out: 3 tensors (a.weight, b.weight, ...): " in run(path).output
+    lone = run(odd(tmp_path, a=counts))
+    assert "the only tensor of 3 axes or more was left out, a.weight (8 x 3 x 3 x 3)" in lone.stderr
+
+
+def test_expected_counts_that_are_not_known_say_why(checkpoint):
+    why = "known for the default level and margins, weights as stored"
+    for options in (["--scale", "unit"], ["--level", ".5"], ["--margin", "mean=.2"]):
+        shown = run(checkpoint, "--conditions", "mean", *options).output
+        assert why in " ".join(shown.split())
+    assert why not in " ".join(run(checkpoint, "--conditions", "mean").output.split())
+
+
+def test_a_level_is_told(checkpoint):
+    shown = run(checkpoint, "--level", ".5").output
+    assert "50 %\n" in shown or " 50 % " in shown
+    assert "the 50 % interval" in " ".join(shown.split())
+
+
+def test_textbook_tests_say_why_they_mislead_without_layers_too(tmp_path):
+    path = odd(tmp_path, a=(4, 3, 3, 3), b=(6, 3, 3, 3))
+    said = " ".join(run(path, "--textbook", "--summary").output.split())
+    assert "Why they mislead here" in said
+    assert "n/a: all tests in 2 layers (a, b): 4 to 6 filters; 8 are needed" in said

@@ -78,11 +78,11 @@ def test_layers_that_cannot_be_measured_keep_their_rows():
     found = geometry(network(dead, layer(x, "holes")), device="cpu")
     rows = found.table[found.table["layer"] == "dead"]
     assert len(rows) == len(QUANTITIES) * len(LADDER)
-    assert set(rows["reason"]) == {"all weights are equal"}
+    assert set(rows["reason"]) == {"all weights are 0"}
     assert rows[["measured", "predicted"]].isna().all(axis=None)
     said = found.statement_table.set_index("layer")
     assert said.loc["dead", WORDS].isna().all()
-    assert said.loc["dead", "reason"] == "all weights are equal"
+    assert said.loc["dead", "reason"] == "all weights are 0"
     assert said.loc["holes", "reason"] == "2 filters of zeros left out of the cosines"
     assert said.loc["holes", WORDS].notna().all()
 

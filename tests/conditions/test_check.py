@@ -41,7 +41,7 @@ def a_nan():
 
 
 BAD = [
-    ("zeros", torch.zeros(16, 4, 3, 3), "all weights are equal"),
+    ("zeros", torch.zeros(16, 4, 3, 3), "all weights are 0"),
     ("constant", torch.full((16, 4, 3, 3), 0.3), "all weights are equal"),
     ("nan", a_nan(), "1 of 576 weights are NaN or infinite"),
     ("infinite", torch.full((16, 4, 3, 3), math.inf), "576 of 576 weights are NaN"),

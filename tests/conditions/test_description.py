@@ -43,7 +43,7 @@ def test_describe_has_a_row_for_every_layer():
     filters = net["good"].filters
     assert table.loc["good", "weight_mean"] == pytest.approx(filters.mean(), rel=1e-10)
     assert table.loc["good", "weight_sd"] == pytest.approx(filters.std(), rel=1e-9)
-    assert "all weights are equal" in table.loc["zeros", "reason"]
+    assert "all weights are 0" in table.loc["zeros", "reason"]
 
 
 @pytest.mark.parametrize("unit_norm", [False, True])
@@ -82,7 +82,7 @@ def test_mistakes_are_told_in_one_line():
     layer = simulated.layer(n=16)
     with pytest.raises(cwda.CwdaError, match="unknown scope"):
         cwda.conditions.normality(layer, "channel")
-    with pytest.raises(cwda.CwdaError, match="all weights are equal"):
+    with pytest.raises(cwda.CwdaError, match="all weights are 0"):
         cwda.conditions.joint_normality(ConvLayer("zeros", torch.zeros(16, 4, 3, 3)))
 
 

@@ -126,7 +126,7 @@ def test_a_network_without_a_single_verdict(folder):
     path = cwda.report(dead, folder / "dead.pdf", detail=True, device="cpu")
     text = " ".join(page.extract_text() for page in pypdf.PdfReader(path).pages)
     assert "None of the conditions is applicable" in text
-    assert "all weights are equal" in text
+    assert "all weights are 0" in text
 
 
 def test_each_reason_has_its_layers(folder):

@@ -160,7 +160,7 @@ def test_a_layer_without_a_test_has_the_reason():
         assert (found.passes is None) == math.isnan(found.pvalue)
         assert found.passes is not None or found.reason, found
     reasons = {
-        ("dead", "layer normality"): "all weights are equal",
+        ("dead", "layer normality"): "all weights are 0",
         ("nan", "layer normality"): "432 of 432 weights are NaN or infinite",
         ("three", "layer normality"): "3 filters; 8 are needed",
         ("one", "channel normality"): "1 x 1 kernels have a single position in each channel",

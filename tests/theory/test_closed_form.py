@@ -111,7 +111,7 @@ def test_table_has_every_layer_pair_and_rung():
     found = predict(network)
     assert len(found.table) == len(found) == 2 * 6 * len(LADDER)
     bad = found.table[found.table["layer"] == "dead"]
-    assert set(bad["reason"]) == {"all weights are equal"}
+    assert set(bad["reason"]) == {"all weights are 0"}
     assert bad["spearman"].isna().all()
     assert (found.table["network"] == "net").all()
     assert "1 layer without a prediction" in repr(found)

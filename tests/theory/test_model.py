@@ -129,7 +129,7 @@ def test_single_channels_and_positions(channels_and_kernel):
 
 
 def test_what_cannot_be_fitted_says_why():
-    with pytest.raises(CwdaError, match="all weights are equal"):
+    with pytest.raises(CwdaError, match="all weights are 0"):
         fit_layer(ConvLayer("conv", torch.zeros(16, 3, 3, 3)))
 
 

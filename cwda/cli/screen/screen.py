@@ -78,11 +78,15 @@ class Screen:
             folded = [part.replace("\N{NO-BREAK SPACE}", " ") for part in folded]
         self._print(*(Text(part, style) for part in folded))
 
-    def remarks(self, lines: Sequence[str]) -> None:
-        """Print remarks, on a terminal the first of them."""
+    def remarks(self, *kinds: Sequence[str]) -> None:
+        """Print remarks, on a terminal the first of each kind."""
+        lines = [(rank, line) for kind in kinds for rank, line in enumerate(kind)]
         hidden = len(lines) - MOST_REMARKS if self.width else 0
-        for line in lines[:MOST_REMARKS] if hidden > 1 else lines:
-            self.remark(line)
+        places: Sequence[int] = range(len(lines))
+        if hidden > 1:
+            places = sorted(sorted(places, key=lambda place: lines[place][0])[:MOST_REMARKS])
+        for place in places:
+            self.remark(lines[place][1])
         if hidden > 1:
             self.remark(f"{hidden} more remarks are shown in a pipe")
 

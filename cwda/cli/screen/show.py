@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from cwda.cli.screen.reasons import Told, by_reason
 from cwda.cli.screen.table import Column, Table
 from cwda.formatting import many
 
@@ -52,6 +53,6 @@ def layer_cells(row: LayerRow) -> tuple[str, str, str]:
 
 
 def reasons(table: pd.DataFrame) -> list[str]:
-    """The reasons in the rows of a table, each with the number of its layers."""
-    counts = table[table["reason"] != ""].groupby("reason", sort=False)["layer"].nunique()
-    return [f"{many(n, 'layer')}: {reason}" for reason, n in counts.items()]
+    """The reasons in the rows of a table, each with its layers."""
+    told = table[table["reason"] != ""]
+    return by_reason(Told("", *row) for row in zip(told["layer"], told["reason"], strict=True))

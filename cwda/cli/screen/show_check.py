@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import math
 from collections.abc import Sequence
 
 from cwda.choices import Verdict
+from cwda.cli.screen.reasons import Told, by_reason
 from cwda.cli.screen.screen import Screen
 from cwda.cli.screen.show import layer_cells, layer_table, title
 from cwda.cli.screen.table import Cell, Column, Table
 from cwda.conditions.directions import FREE_SCALE
 from cwda.conditions.register import CONDITIONS
-from cwda.conditions.results import ConditionResult
+from cwda.conditions.results import ConditionResult, decide
 from cwda.conditions.table import CheckResult
+from cwda.conditions.whole.expected import LEVEL
 from cwda.conditions.whole.result import NetworkCondition
 from cwda.formatting import MARKS, layer_count, many, number, p_value, percent
 from cwda.layers import Network
@@ -25,6 +27,9 @@ _STYLES: dict[Verdict, str] = {
     "inconclusive": "yellow",
     "not applicable": "dim",
 }
+
+#: Layers with near-dead filters that are named.
+_DEAD = 3
 
 
 def show(result: CheckResult, screen: Screen) -> None:
@@ -46,7 +51,14 @@ def show(result: CheckResult, screen: Screen) -> None:
             screen.remark("unit directions: each filter is divided by its root mean square")
         elif network.batchnorm:
             screen.remark(FREE_SCALE + "; see --scale unit")
-        screen.remarks(_remarks(network, rows))
+        screen.remarks(
+            _otherwise(rows, "fails"),
+            _otherwise(rows, "inconclusive"),
+            _near_dead(rows),
+            [f"assumed: {text}" for text in network.assumptions],
+            _left_out(network),
+            _untested(rows),
+        )
         screen.line()
 
 
@@ -59,7 +71,7 @@ def _network_table(conditions: Sequence[NetworkCondition], level: float) -> Tabl
             Column("margin", meaning="largest effect that counts as negligible"),
             Column("verdict", right=False),
             Column("layers\nhold", meaning="of those that can be judged"),
-            Column("under\nCWDA", meaning="as many if every effect were 0"),
+            Column("under\nCWDA", meaning=_under_cwda(conditions, level)),
             Column("fail", spare=True),
             Column("weights\njudged", spare=True),
         ],
@@ -120,23 +132,54 @@ def _legend(level: float) -> str:
     )
 
 
-def _remarks(network: Network, rows: Sequence[ConditionResult]) -> list[str]:
-    """Assumptions, what was left out of the source, and what could not be tested."""
-    lines = [f"assumed: {text}" for text in network.assumptions]
-    reasons = Counter(skipped.reason for skipped in network.skipped)
-    lines += [f"left out: {many(n, 'tensor')}: {reason}" for reason, n in reasons.most_common()]
-    return lines + _untested(rows)
+def _under_cwda(conditions: Sequence[NetworkCondition], level: float) -> str:
+    """What the expected counts are, and why some are not known."""
+    meaning = "as many if every effect were 0"
+    unknown = [row for row in conditions if row.layers and math.isnan(row.expected_holds)]
+    if not unknown:
+        return meaning
+    if math.isclose(level, LEVEL) and all(map(_as_by_default, unknown)):
+        return f"{meaning}, – not known for such layers"
+    return f"{meaning}, known for the default level and margins, weights as stored"
+
+
+def _as_by_default(row: NetworkCondition) -> bool:
+    return row.scale == "raw" and row.margin == CONDITIONS[row.condition].margin
+
+
+def _otherwise(rows: Sequence[ConditionResult], verdict: Verdict) -> list[str]:
+    """The layers with a verdict that the interval alone does not give, and the reason."""
+    told = [
+        Told(row.condition, row.layer, row.note or "a further question of the condition is open")
+        for row in rows
+        if row.verdict == verdict and decide(row.effect_low, row.effect_high, row.margin) != verdict
+    ]
+    return [f"{MARKS[verdict]} by another reason: {line}" for line in by_reason(told)]
+
+
+def _near_dead(rows: Sequence[ConditionResult]) -> list[str]:
+    """Filters of next to no norm, in the layers with the largest share of them."""
+    counted = [(int(row.details.get("near_dead", 0)), row) for row in rows]
+    dead = [(count, row) for count, row in counted if count]
+    dead.sort(key=lambda each: -each[0] / each[1].n_filters)
+    parts = [f"{count} of {row.n_filters} in {row.layer}" for count, row in dead[:_DEAD]]
+    if len(dead) > _DEAD:
+        parts.append(f"and some in {many(len(dead) - _DEAD, 'more layer')}")
+    return [f"near-dead filters: {', '.join(parts)}"] if parts else []
+
+
+def _left_out(network: Network) -> list[str]:
+    told = [Told("", skipped.name, skipped.reason) for skipped in network.skipped]
+    return [f"left out: {line}" for line in by_reason(told, "tensor")]
 
 
 def _untested(rows: Sequence[ConditionResult]) -> list[str]:
-    """Reasons, each once for all the conditions that it keeps from the same number of layers."""
-    counted = Counter(
-        (row.reason, row.condition) for row in rows if row.verdict == "not applicable"
-    )
-    together: dict[tuple[str, int], list[str]] = {}
-    for (reason, condition), n in counted.most_common():
-        together.setdefault((reason, n), []).append(condition)
-    return [
-        f"not applicable: {', '.join(conditions)} in {many(n, 'layer')}: {reason}"
-        for (reason, n), conditions in together.items()
+    """Reasons, each once for all the conditions that it keeps from the same layers."""
+    told = [
+        Told(row.condition, row.layer, row.reason)
+        for row in rows
+        if row.verdict == "not applicable"
     ]
+    conditions = {row.condition for row in rows}
+    lines = by_reason(told, whole=conditions, every="all conditions")
+    return [f"not applicable: {line}" for line in lines]

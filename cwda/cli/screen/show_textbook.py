@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cwda.cli.screen.reasons import Told, by_reason
 from cwda.cli.screen.table import Column, Table
 from cwda.formatting import percent
-from cwda.textbook_tests import MOST_SAMPLES, TextbookCount, TextbookResult
+from cwda.textbook_tests import MOST_SAMPLES, TextbookCount, TextbookResult, TextbookRow
 from cwda.textbook_tests.result import count_passes
 
 if TYPE_CHECKING:
@@ -24,12 +25,12 @@ def show_textbook(result: TextbookResult, screen: Screen) -> None:
         own = [count for count in counts if count.network == network.name]
         screen.line(f"Textbook tests of {network.name}", "bold")
         screen.table(_table(own), "; ".join(_legend(1 - result.level)))
+        screen.remarks(_untested([row for row in result if row.network == network.name]))
         screen.line()
-    if not screen.summary:
-        screen.line("Why they mislead here", "bold")
-        for test in {count.test: count for count in counts}.values():
-            screen.remark(f"{test.test} ({test.function}): {test.misleads}")
-        screen.line()
+    screen.line("Why they mislead here", "bold")
+    for test in {count.test: count for count in counts}.values():
+        screen.remark(f"{test.test} ({test.function}): {test.misleads}")
+    screen.line()
 
 
 def _table(counts: Sequence[TextbookCount]) -> Table:
@@ -50,6 +51,13 @@ def _table(counts: Sequence[TextbookCount]) -> Table:
         share = percent(count.share_passing) if count.share_passing == count.share_passing else ""
         table.add(count.test, *numbers, str(count.not_applicable), share)
     return table
+
+
+def _untested(rows: Sequence[TextbookRow]) -> list[str]:
+    """Why tests give nothing, each reason once for the same layers."""
+    told = [Told(row.test, row.layer, row.reason) for row in rows if row.passes is None]
+    lines = by_reason(told, whole={row.test for row in rows}, every="all tests")
+    return [f"n/a: {line}" for line in lines]
 
 
 def _legend(alpha: float) -> list[str]:

@@ -41,11 +41,10 @@ def applicability(
     pruned and a kept filter: one half is a coin.
     """
     import cwda
-    from cwda.cli.evidence import Evidence
+    from cwda.cli.evidence import Evidence, resolve_criteria
     from cwda.cli.screen.show_predictions import show_applicability
-    from cwda.scoring.registry import resolve
 
-    evidence = Evidence.of(resolve(criteria), sources, running, device)
+    evidence = Evidence.of(resolve_criteria(criteria), sources, running, device)
 
     def measure(network: Network) -> Applicability:
         network, statistics = evidence.collect(network)

@@ -48,13 +48,12 @@ def global_pruning(
     Layers lie in another order under l1 than under l2, and whole layers may go first.
     """
     import cwda
+    from cwda.cli.evidence import resolve_criteria
     from cwda.cli.screen.show_predictions import show_global_pruning
-    from cwda.errors import CriterionError
-    from cwda.scoring.registry import resolve
 
-    demanding = [criterion.name for criterion in resolve(criteria) if criterion.needs]
+    demanding = [criterion.name for criterion in resolve_criteria(criteria) if criterion.needs]
     if demanding:
-        raise CriterionError(
+        raise click.UsageError(
             f"only criteria of the weights alone are ranked globally, not {' and '.join(demanding)}"
         )
 

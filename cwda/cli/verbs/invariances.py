@@ -58,12 +58,11 @@ def invariances(
     Spearman's rank correlation of the scores before and after.
     """
     import cwda
-    from cwda.cli.evidence import calibration_images, read_data
+    from cwda.cli.evidence import calibration_images, read_data, resolve_criteria
     from cwda.cli.screen.show_invariances import show_invariances
-    from cwda.scoring.registry import resolve
 
     output.require()
-    resolved = resolve(criteria)
+    resolved = resolve_criteria(criteria)
     data = read_data(resolved, running)
     images = None if data is None else calibration_images(data, running)
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import click
+
 from cwda.cli.analysis import Steps, analysis
 from cwda.cli.completion import rungs as all_rungs
 from cwda.cli.options import (
     COUNT,
+    bad_usage,
     criteria_option,
     level_option,
     names_option,
@@ -59,8 +62,11 @@ def predict(
     """
     import cwda
     from cwda.cli.screen.show_predictions import show_comparison
+    from cwda.theory.rungs import choose_rungs
 
     _require_theory(criteria)
+    with bad_usage():
+        choose_rungs(rungs)
 
     def measure(network: Network) -> Comparison:
         measured = cwda.similarity(network, criteria, device=device)
@@ -79,13 +85,13 @@ def predict(
 
 def _require_theory(criteria: list[str]) -> None:
     """Refuse criteria that exist, but that the theory does not speak of."""
-    from cwda.errors import CriterionError
-    from cwda.scoring.registry import resolve
+    from cwda.cli.evidence import resolve_criteria
     from cwda.theory.score_law import CRITERIA
 
-    others = [criterion.name for criterion in resolve(criteria) if criterion.name not in CRITERIA]
+    names = [criterion.name for criterion in resolve_criteria(criteria)]
+    others = [name for name in names if name not in CRITERIA]
     if others:
-        raise CriterionError(
+        raise click.UsageError(
             f"the theory predicts {', '.join(CRITERIA[:-1])} and {CRITERIA[-1]} only, not "
             f"{' and '.join(others)}; `cwda similarity` measures all criteria"
         )

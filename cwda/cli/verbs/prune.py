@@ -136,12 +136,11 @@ def prune(
     accuracy usually falls far; --data measures it before and after.
     """
     import cwda
-    from cwda.cli.evidence import calibration_images, read_data
+    from cwda.cli.evidence import calibration_images, read_data, resolve_criteria
     from cwda.cli.screen.screen import Screen
     from cwda.coupling.couple import couple
     from cwda.numerics.device import resolve_device
     from cwda.pruning.selection import check_request
-    from cwda.scoring import get_criterion
 
     entry, screen = one_source(entries), Screen(silent=is_quiet(), summary=summary)
     _require_options(context, ratio, from_plan)
@@ -150,7 +149,7 @@ def prune(
     plan = None if from_plan is None else cwda.Plan.load(from_plan)
     if ratio is not None:
         check_request(ratio, strategy, normalise)
-    images = read_data([] if plan else [get_criterion(criterion)], running)
+    images = read_data([] if plan else resolve_criteria([criterion]), running)
     model = entry.load_model(running.arch, weights_key)
     example = _example(model, input_shape, images)
     accuracies = [_accuracy(model, images, device)]

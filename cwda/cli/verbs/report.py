@@ -11,6 +11,7 @@ from cwda.choices import Paper, Scale
 from cwda.cli.messages import note
 from cwda.cli.options import (
     PATH,
+    bad_usage,
     device_option,
     margin_option,
     option,
@@ -77,11 +78,14 @@ def report(
     Verdicts in words, a chapter per condition, the block structure of the covariance,
     similarity and applicability of pruning criteria, global pruning, and an appendix.
     """
-    from cwda.conditions import check
+    from cwda.conditions import CONDITIONS, check
+    from cwda.conditions.check import resolve_margins
     from cwda.files import require_writable
     from cwda.reporting.build import FORMATS
     from cwda.reporting.build import report as write
 
+    with bad_usage():
+        resolve_margins(dict(margins), CONDITIONS.values())
     for output in outputs:
         require_writable(output, tuple(FORMATS))
     result = check(sources.load(), margins=dict(margins), scale=scale, level=level, device=device)

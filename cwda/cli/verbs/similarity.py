@@ -37,11 +37,10 @@ def similarity(
     BatchNorm or images run the network itself, where its architecture is known.
     """
     import cwda
-    from cwda.cli.evidence import Evidence
+    from cwda.cli.evidence import Evidence, resolve_criteria
     from cwda.cli.screen.show_similarity import show_similarity
-    from cwda.scoring.registry import resolve
 
-    evidence = Evidence.of(resolve(criteria, fewest=2), sources, running, device)
+    evidence = Evidence.of(resolve_criteria(criteria, fewest=2), sources, running, device)
 
     def measure(network: Network) -> SimilarityResult:
         network, statistics = evidence.collect(network)

@@ -11,9 +11,10 @@ from cwda._version import __version__
 from cwda.choices import Scale
 from cwda.cli.completion import conditions as all_conditions
 from cwda.cli.failure import CONDITION_FAILS
-from cwda.cli.messages import note
+from cwda.cli.messages import note, say
 from cwda.cli.options import (
     PATH,
+    bad_usage,
     device_option,
     margin_option,
     names_option,
@@ -25,10 +26,12 @@ from cwda.cli.options import (
 from cwda.cli.output import Outputs, output_option
 from cwda.cli.sources import SOURCES, Sources, source_options
 from cwda.cli.verb import command_line, verb
-from cwda.errors import CwdaError
+from cwda.formatting import percent
 
 if TYPE_CHECKING:
     from cwda.conditions.table import CheckResult
+    from cwda.conditions.whole.result import NetworkVerdict
+    from cwda.layers import Network
 
 __all__ = ["test"]
 
@@ -45,7 +48,7 @@ __all__ = ["test"]
         cwda-test mine.pth --output - | head
     """,
     about_source=SOURCES,
-    codes="3 with --strict, if a condition fails in any layer; ",
+    codes="3 with --strict, if a condition fails in any layer or a network cannot be judged; ",
 )
 @source_options
 @names_option("--conditions", "Conditions to test, separated by commas.", all_conditions)
@@ -66,7 +69,12 @@ __all__ = ["test"]
     is_flag=True,
 )
 @summary_option
-@option("--strict", "Exit with 3 if a condition fails in any layer.", is_flag=True)
+@option(
+    "--strict",
+    "Exit with 3 if a condition fails in any layer, or if a network cannot be judged: by no "
+    "condition in any layer, or at best in layers with less than half of its weights.",
+    is_flag=True,
+)
 @click.version_option(__version__, prog_name="cwda-test")
 def test(
     sources: Sources,
@@ -91,14 +99,9 @@ def test(
     from cwda.conditions.check import check, choose_conditions, resolve_margins
     from cwda.files import require_writable
 
-    try:
-        resolve_margins(dict(margins))
-        choose_conditions(conditions)
-    except CwdaError as error:
-        raise click.UsageError(str(error)) from error
-    output.require(beside="network")
-    if textbook:
-        output.require(beside="textbook")
+    with bad_usage():
+        resolve_margins(dict(margins), choose_conditions(conditions))
+    output.require("network", *["textbook"] * textbook)
     if report:
         from cwda.reporting.build import FORMATS
 
@@ -123,8 +126,40 @@ def test(
         write(result, report, textbook=textbook, command=command_line(), device=device)
         note(f"wrote {report}")
     sources.finish()
-    if strict and any(row.verdict == "fails" for row in result):
+    if strict:
+        _require_pass(result)
+
+
+def _require_pass(result: CheckResult) -> None:
+    """End with `CONDITION_FAILS` unless all layers pass; what cannot be judged is told."""
+    unjudged = [*filter(None, map(_why_unjudged, result.networks, result.network.verdicts))]
+    for why in unjudged:
+        say(f"--strict: {why}")
+    if unjudged or any(row.verdict == "fails" for row in result):
         raise SystemExit(CONDITION_FAILS)
+
+
+def _why_unjudged(network: Network, verdict: NetworkVerdict) -> str:
+    """Why nothing can be said of a network; empty if something can.
+
+    That a condition does not concern a layer, as one of positions does not concern a kernel of
+    one, is no flaw of the layer; that no condition can be tested in it is.
+    """
+    from cwda.conditions.workspace import unfit
+
+    if not verdict.layers:
+        return verdict.sentence.removesuffix(".")
+    reasons = {layer: unfit(layer) for layer in network}
+    lost = [layer for layer, reason in reasons.items() if reason]
+    weights = sum(layer.n_weights for layer in lost)
+    if 2 * weights < network.n_weights:
+        return ""
+    share = percent(weights / network.n_weights)
+    largest = max(lost, key=lambda layer: layer.n_weights)
+    return (
+        f"{network.name}: {share} of the weights lie in layers that no condition can judge, such "
+        f"as {largest.name}: {reasons[largest]}"
+    )
 
 
 def _show_textbook(result: CheckResult, output: Outputs, summary: bool) -> None:

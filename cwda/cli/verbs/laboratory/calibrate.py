@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cwda.cli.completion import conditions as all_conditions
 from cwda.cli.completion import last_of
 from cwda.cli.messages import is_quiet, note
-from cwda.cli.options import COUNT, FILE, NAMES, device_option, option, seed_option
+from cwda.cli.options import COUNT, FILE, NAMES, bad_usage, device_option, option, seed_option
 from cwda.cli.verb import verb
 
 if TYPE_CHECKING:
@@ -73,10 +73,16 @@ def calibrate(
     """
     from cwda.calibration import calibrate as run
     from cwda.calibration import to_markdown
+    from cwda.calibration.run import cases_of
+    from cwda.cli.output import require_distinct
     from cwda.cli.screen.screen import Screen
     from cwda.errors import CwdaError
     from cwda.files import whole_file
 
+    with bad_usage():
+        cases_of(conditions or None, designs)
+    if markdown:
+        require_distinct([(output, "the study"), (markdown, "the page of --markdown")])
     for path in (output, markdown):
         if path and not path.parent.is_dir():
             raise CwdaError(f"{path}: the folder {path.parent} does not exist")

@@ -16,6 +16,7 @@ from cwda.cli.options import (
     PATH,
     WHOLE,
     arch_option,
+    bad_usage,
     criteria_option,
     data_options,
     device_option,
@@ -138,14 +139,21 @@ def experiment(
     Rerun the same command to resume a run that was stopped.
     """
     import cwda
+    from cwda.arguments import choose
+    from cwda.cli.evidence import require_normalisation, resolve_criteria
     from cwda.cli.figure_file import require_drawable
-    from cwda.cli.output import require_table
+    from cwda.cli.output import require_distinct, require_table
     from cwda.cli.screen.show_experiment import show_experiment
     from cwda.experiment import FineTuning, run_experiment
 
     entry = one_source(entries)
+    resolve_criteria(criteria)
+    with bad_usage():
+        choose(strategies, get_args(Strategy), "strategy")
+    require_normalisation(normalisation)
     output.require()
     if pairs:
+        require_distinct([*output.files(), (pairs, "that of --pairs")])
         require_table(pairs)
     if figure:
         require_drawable(figure)

@@ -8,7 +8,7 @@ import click
 
 from cwda.cli.completion import factors as all_factors
 from cwda.cli.messages import note
-from cwda.cli.options import COUNT, PATH, cifar_option, names_option, option
+from cwda.cli.options import COUNT, PATH, bad_usage, cifar_option, names_option, option
 from cwda.cli.sources import Entry, Sources, source_arguments
 from cwda.cli.verb import verb
 
@@ -83,7 +83,8 @@ def study(
         training_images=images or BASE_RECIPE.training_images,
         pooling=pooling or BASE_RECIPE.pooling,
     )
-    plan(base, factors, seeds=seeds)  # what is impossible is refused before networks are loaded
+    with bad_usage():  # before networks are loaded
+        plan(base, factors, seeds=seeds)
     sources = Sources(entries)
     networks = sources.load() if entries else []
     result = run_study(
