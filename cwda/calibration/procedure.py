@@ -80,6 +80,8 @@ class Domain:
     ----------
     fewest_filters : int
         With fewer it does not.
+    fewest_channels : int
+        With fewer it does not either.
     excluded : tuple of str
         Departures of a law under which it does not.
     descriptive : bool
@@ -87,6 +89,7 @@ class Domain:
     """
 
     fewest_filters: int = 8
+    fewest_channels: int = 1
     excluded: tuple[str, ...] = ()
     descriptive: bool = False
 
@@ -95,14 +98,19 @@ class Domain:
         return (
             not self.descriptive
             and size.n_filters >= self.fewest_filters
+            and size.channels >= self.fewest_channels
             and design.departures.isdisjoint(self.excluded)
         )
 
     def __str__(self) -> str:
         if self.descriptive:
             return "none: descriptive"
-        without = ", ".join(_IN_WORDS.get(name, name) for name in self.excluded)
-        return f"{self.fewest_filters} filters or more" + (f", no {without}" if without else "")
+        parts = [f"{self.fewest_filters} filters or more"]
+        if self.fewest_channels > 1:
+            parts.append(f"{self.fewest_channels} channels or more")
+        if self.excluded:
+            parts.append("no " + ", ".join(_IN_WORDS.get(name, name) for name in self.excluded))
+        return ", ".join(parts)
 
 
 #: Departures whose names are those of conditions or too short to read.

@@ -76,7 +76,10 @@ def _condition(condition: Condition) -> Procedure:
         lambda design, size: design.is_null(name, size),
         applies,
         Domain(excluded=_excluded(calibration.excluded)),
-        Domain(excluded=_excluded(calibration.interval_excluded)),
+        Domain(
+            fewest_channels=calibration.interval_fewest_channels,
+            excluded=_excluded(calibration.interval_excluded),
+        ),
         condition=name,
         margin=condition.margin,
         one_sided=condition.averaging is not SIGNED_SQUARES,

@@ -74,6 +74,8 @@ class Calibration:
         Departures under which the test does not claim its error.
     interval_excluded : tuple of str
         Departures under which the interval does not.
+    interval_fewest_channels : int
+        With fewer input channels the interval does not either.
 
     Raises
     ------
@@ -90,6 +92,7 @@ class Calibration:
     undisturbed: Mapping[str, float] = field(default_factory=dict)
     excluded: tuple[str, ...] = ()
     interval_excluded: tuple[str, ...] = ()
+    interval_fewest_channels: int = 1
 
     __repr__ = brief
 

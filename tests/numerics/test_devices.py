@@ -107,7 +107,7 @@ def _asking() -> str:
 
 @pytest.fixture(autouse=True)
 def _values_of_pretended_tensors(monkeypatch):
-    """`numpy` gives numbers, if the tensor is on the CPU, and `tolist` ones, or zeros as indices."""
+    """`numpy` gives numbers, if the tensor is on the CPU; `tolist` ones, or zeros as indices."""
 
     def numpy(self: FakeTensor, **options) -> np.ndarray:
         if self.device.type != "cpu":

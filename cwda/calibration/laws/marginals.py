@@ -53,6 +53,11 @@ class Laplace(_Marginal):
         """What the filters are like."""
         return "independent weights with a Laplace law"
 
+    @property
+    def departures(self) -> frozenset[str]:
+        """Names of its departures."""
+        return frozenset({"gaussianity", "exponential tails"})
+
     def noise(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
         """Numbers of the law."""
         return np.asarray(rng.laplace(scale=math.sqrt(0.5), size=shape))

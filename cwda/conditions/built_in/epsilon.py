@@ -48,7 +48,9 @@ def _truth(law: Law, size: LayerSize) -> float:
     estimate="Sum of the squared covariances inside the blocks, without bias.",
     details=SHARES,
     averaging=SQUARES,
-    calibration=Calibration(truth=_truth, parameter="epsilon", undisturbed={"epsilon": 0.0}),
+    calibration=Calibration(
+        truth=_truth, parameter="epsilon", undisturbed={"epsilon": 0.0}, interval_fewest_channels=4
+    ),
 )
 def epsilon(work: Workspace) -> Measurement:
     """Test whether epsilon, the covariance inside the blocks, is small (condition 4 of the paper).

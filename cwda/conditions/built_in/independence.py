@@ -70,7 +70,9 @@ def _draw(rng: np.random.Generator, size: LayerSize, effect: float) -> npt.NDArr
     estimate="Sum of the squared covariances between the blocks, without bias.",
     details=SHARES,
     averaging=SQUARES,
-    calibration=Calibration(truth=_truth, draw=_draw, undisturbed={"independence": 0.0}),
+    calibration=Calibration(
+        truth=_truth, draw=_draw, undisturbed={"independence": 0.0}, interval_fewest_channels=4
+    ),
 )
 def independence(work: Workspace) -> Measurement:
     """Test whether weights of different input channels are uncorrelated.
