@@ -233,12 +233,12 @@ def _nothing(content: Content, skipped: list[Skipped]) -> str:
     if skipped:
         first = max(skipped, key=_tells)
         shape = " x ".join(map(str, first.shape))
-        largest = f"{first.name} ({shape}): {first.reason}"
+        told = f"{first.name} ({shape}): {first.reason}"
         if len(skipped) == 1:
-            return f"no convolution: the only tensor of 3 axes or more was left out, {largest}"
+            return f"no convolution: the only tensor of 3 axes or more was left out, {told}"
         return (
             f"no convolution: all {len(skipped)} tensors of 3 axes or more were left out, such as "
-            f"{largest}"
+            f"{told}"
         )
     largest = max(content.tensors, key=lambda tensor: math.prod(tensor.shape))
     return (

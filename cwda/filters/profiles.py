@@ -104,7 +104,7 @@ def _profiles(roots: Tensor) -> Tensor:
     for _ in range(2):
         level = (roots / scale).mean(dim=0)
         scale = (roots / level).mean(dim=1, keepdim=True)
-    z = roots / (scale * level)
+    z: Tensor = roots / (scale * level)
     z -= z.mean(dim=0)
     return z
 

@@ -223,8 +223,9 @@ def _no_guards(monkeypatch):
     """Pretended values are those of no layer: they are not asked whether they can be judged."""
     for name in ("SMALLEST_REST", "LOWEST_STATISTIC"):
         monkeypatch.setattr(sys.modules["cwda.conditions.workspace"], name, -math.inf)
-    module = sys.modules["cwda.conditions.built_in.distinctness"]
-    monkeypatch.setattr(module, "RAREST", math.inf)
+    distinctness = sys.modules["cwda.conditions.built_in.distinctness"]
+    monkeypatch.setattr(distinctness, "RAREST", math.inf)
+    monkeypatch.setattr(sys.modules["cwda.filters.norm_shape"], "FEWEST_DIMENSIONS", -math.inf)
 
 
 @pytest.mark.usefixtures("_no_guards")

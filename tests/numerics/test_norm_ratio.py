@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import special
 
-from cwda.numerics.ranking.norm_ratio import norm_ratio
+from cwda.filters.norm_ratio import norm_ratio
 
 
 def ratio(f):

@@ -14,6 +14,7 @@ from cwda.conditions.condition import Formula, Words, condition
 from cwda.conditions.directions import Directions
 from cwda.conditions.results import Measurement
 from cwda.conditions.workspace import FEWEST_FILTERS, Workspace
+from cwda.filters.norm_ratio import NormRatio, norm_ratio
 from cwda.layers import ConvLayer
 from cwda.numerics.ranking.dispersion import (
     Overlap,
@@ -22,7 +23,6 @@ from cwda.numerics.ranking.dispersion import (
     scale_dispersion,
 )
 from cwda.numerics.ranking.live import live_filters
-from cwda.numerics.ranking.norm_ratio import NormRatio, norm_ratio
 
 __all__ = ["homogeneity"]
 
