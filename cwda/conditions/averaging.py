@@ -27,8 +27,9 @@ class Averaging:
         Smallest and largest theta that there can be in truth; estimates without bias may fall
         below the smallest.
     inflated : bool
-        Whether noise makes estimates larger than the truth on average, which no number of layers
-        averages out: the lower limit of a mean is then the mean of the layers' lower limits.
+        Whether noise makes effects larger than the truth on average, which no number of layers
+        averages out. Theta is then an estimate without that, for the lower limit of a mean; the
+        mean itself, and its upper limit, are those of the effects.
     """
 
     words: str
@@ -67,5 +68,10 @@ SHARES = Averaging("the effect itself, from 0 to 1", float, float, least=0.0, mo
 
 #: Of distribution functions: the largest of many noisy deviations.
 DISTANCES = Averaging(
-    "the effect itself, from 0 to 1", float, float, least=0.0, most=1.0, inflated=True
+    "the deviation where it is largest in other filters, which noise does not inflate",
+    float,
+    float,
+    least=0.0,
+    most=1.0,
+    inflated=True,
 )

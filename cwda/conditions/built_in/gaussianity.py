@@ -144,7 +144,7 @@ def gaussianity(work: Workspace) -> Measurement:
         high=pooled.high,
         statistic=_cauchy_statistic(pvalue),
         pvalue=pvalue,
-        theta=pooled.distance,
+        theta=pooled.cross_fitted,
         theta_se=pooled.standard_error,
         note=_SCALE_ONLY if left and pooled.low > _MARGIN >= left.high else "",
         details={

@@ -101,8 +101,8 @@ def pool(rows: Sequence[ConditionResult], layers: LayerEffects, level: float) ->
     standard error is sqrt(sum_l w_l^2 v_l): these layers are all there are, and their estimates
     are independent. Never inverse-variance weights: estimates that happen to be small have small
     variances too, which would pull the mean towards 0. One layer keeps its effect and interval.
-    Where noise inflates estimates, the mean is too large by as much in any number of layers; its
-    lower limit is then the mean of the layers' lower limits.
+    Where noise inflates effects, their mean is too large by as much in any number of layers: theta
+    is free of that, and has the lower limit; the mean effect has the upper one.
 
     Parameters
     ----------
@@ -123,7 +123,8 @@ def pool(rows: Sequence[ConditionResult], layers: LayerEffects, level: float) ->
     effect = effect_of(theta, layers.averaging)
     low, high = _interval(theta, pooled_error, layers, level)
     if layers.averaging.inflated:
-        low = float(weights @ np.array([row.effect_low for row in rows]))
+        effect = float(weights @ np.array([row.effect for row in rows]))
+        high = _interval(effect, pooled_error, layers, level)[1]
     margin = rows[0].margin
     verdict = worse(decide(low, high, margin), _further(rows, layers.weights))
     return Pooled(theta, pooled_error, effect, low, high, verdict)

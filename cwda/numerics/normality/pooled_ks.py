@@ -26,6 +26,8 @@ _DEAD = 1e-3
 _ROUNDING = 1e-9
 # Of so many weights, evenly strided, so many equal another by chance: float32 has .3 on average.
 _LOOKED_AT, _CHANCE_TIES = 4096, 8
+# Random halves of the filters over which the cross-fitted deviation is averaged.
+_SPLITS = 8
 # A standard normal variable, by Gauss and Hermite.
 _NODES, _SHARES = (torch.from_numpy(x) for x in np.polynomial.hermite_e.hermegauss(61))
 _SHARES = _SHARES / _SHARES.sum()
@@ -39,6 +41,9 @@ class PooledKS:
     ----------
     distance : float
         D = sup |F - Phi|; NaN, as all else, where the weights are constant or not finite.
+    cross_fitted : float
+        Deviation of one half of the filters where that of the other half is largest, with the
+        sign that it has there: an estimate that noise does not inflate. It may be negative.
     location : float
         Where it is attained, in standard deviations from the mean.
     standard_error : float
@@ -50,6 +55,7 @@ class PooledKS:
     """
 
     distance: float
+    cross_fitted: float
     location: float
     standard_error: float
     low: float
@@ -145,7 +151,7 @@ def pooled_ks(filters: Tensor, alpha: float = 0.05) -> PooledKS:
     pooled = Pooled.of(filters)
     if math.isnan(pooled.factor):
         nan = math.nan
-        return PooledKS(nan, nan, nan, nan, nan, pooled.sums)
+        return PooledKS(nan, nan, nan, nan, nan, nan, pooled.sums)
     counts = counted(pooled)
     signed, location = counts.supremum()
 
@@ -172,7 +178,8 @@ def pooled_ks(filters: Tensor, alpha: float = 0.05) -> PooledKS:
     independent = _variance_if_independent(points, phi) / filters.numel()
     design_effect = (variance / independent).median().clamp(min=1)
     error = torch.maximum(variance, design_effect * independent).sqrt()
-    deviation = (everywhere.double() / filters.numel() - phi).abs()
+    signed_deviation = everywhere.double() / filters.numel() - phi
+    deviation = signed_deviation.abs()
     deviation[at] = abs(signed)
 
     paths = centred / squares.clamp(min=torch.finfo(torch.float64).tiny).sqrt()
@@ -182,14 +189,33 @@ def pooled_ks(filters: Tensor, alpha: float = 0.05) -> PooledKS:
     pointwise = float(special.stdtrit(n - 1, 1 - alpha))
     by_scale = _scale_limit(pooled.squares[live], filters.shape[1], points, phi, alpha)
     by_dead = _dead_limit(n - int(live.sum()), n, alpha)
+    fixed = torch.arange(len(points), device=points.device) != at
     return PooledKS(
         distance=abs(signed),
+        cross_fitted=_cross_fitted((signed_deviation - (n - 1) * centred)[:, fixed]),
         location=location,
         standard_error=float(error[at]),
         low=max(0.0, float((deviation - band * error).max())),
         high=min(1.0, max(float((deviation + pointwise * error).max()), by_scale, by_dead)),
         leave_one_out=without[:, at].abs(),
     )
+
+
+def _cross_fitted(pseudo: Tensor) -> float:
+    """Mean deviation of half of the filters where the other half's is largest, over some splits.
+
+    To first order a half has the mean of the jackknife's pseudo-values, n x points, of its
+    filters. The place is chosen by other filters than those whose deviation is taken there, so
+    that its expectation is that of one place, the supremum at most.
+    """
+    n = len(pseudo)
+    rng = np.random.default_rng(n)
+    order = np.stack([rng.permutation(n) for _ in range(_SPLITS)])
+    first = torch.from_numpy((order < n // 2).astype(np.float64)).to(pseudo.device)
+    halves = torch.stack([first / (n // 2), (1 - first) / (n - n // 2)]) @ pseudo
+    chosen = halves.abs().argmax(dim=2, keepdim=True)
+    signs = halves.gather(2, chosen).sign()
+    return float((signs * halves.flip(0).gather(2, chosen)).mean())
 
 
 def _live(pooled: Pooled) -> Tensor:
