@@ -40,7 +40,6 @@ def test_a_study_leaves_tables_and_figures(images_file, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--factors", "colour"), "error: unknown factor 'colour'"),
         (("--images", 99), "error: asked for 99 images, but there are only 24"),
         (
             ("--images", 16, "--pooling", 3),
@@ -60,3 +59,9 @@ def test_bad_input_is_told_in_one_line(images_file, tmp_path, arguments, message
 def test_bad_usage_is_told_with_exit_code_2(images_file, tmp_path):
     assert invoke("--data", images_file).exit_code == 2
     assert invoke("--data", images_file, "--output", tmp_path, "--seeds", 0).exit_code == 2
+
+
+def test_an_unknown_factor_is_bad_usage(images_file, tmp_path):
+    failed = invoke("--data", images_file, "--output", tmp_path / "study", "--factors", "colour")
+    assert failed.exit_code == 2
+    assert "unknown factor 'colour'" in failed.stderr.splitlines()[-1]

@@ -12,7 +12,7 @@ from statsmodels.stats.multitest import multipletests
 
 import cwda
 from cwda.conditions import CONDITIONS, Measurement, NetworkResult
-from cwda.conditions.averaging import LOGARITHMS, SHARES, SIGNED_SQUARES, SQUARES
+from cwda.conditions.averaging import DISTANCES, LOGARITHMS, SHARES, SIGNED_SQUARES, SQUARES
 from cwda.conditions.results import ConditionResult
 from cwda.conditions.whole.expected import _tables, expected_counts
 from cwda.conditions.whole.heterogeneity import between_layers, inconsistency, random_effects
@@ -76,7 +76,25 @@ def test_shares_lie_between_0_and_1():
     assert (found.low, found.high) == (0, 1)
     found = random_effects("net", "distinctness", layers(rows, SHARES), 0.90)
     assert (found.prediction_low, found.prediction_high) == (0, 1)
-    assert {CONDITIONS[name].averaging for name in ("gaussianity", "distinctness")} == {SHARES}
+    assert CONDITIONS["distinctness"].averaging is SHARES
+    assert (DISTANCES.least, DISTANCES.most) == (SHARES.least, SHARES.most)
+
+
+def test_gaussianity_of_many_small_normal_layers_does_not_fail():
+    """Noise inflates the distance of each layer beyond the margin, and of their mean as well."""
+    generator = torch.Generator().manual_seed(0)
+    weights = {f"{i}.weight": torch.randn(8, 1, 3, 3, generator=generator) for i in range(20)}
+    found = cwda.check(cwda.load(weights, name="net"), ["gaussianity"]).network.rows[0]
+    assert found.effect > found.margin
+    assert found.verdict == "inconclusive"
+    assert found.effect_low < 0.02
+
+
+def test_gaussianity_of_many_uniform_layers_fails():
+    generator = torch.Generator().manual_seed(0)
+    weights = {f"{i}.weight": torch.rand(64, 16, 3, 3, generator=generator) for i in range(6)}
+    found = cwda.check(cwda.load(weights, name="net"), ["gaussianity"]).network.rows[0]
+    assert found.verdict == "fails"
 
 
 def test_a_further_question_has_the_answer_of_most_weights():

@@ -61,9 +61,7 @@ def test_writes_table_figures_and_resumes(files, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--criteria", "l3"], "no criterion 'l3'"),
         (["--ratios", "1.5"], "between 0 and 1"),
-        (["--normalisation", "cifar"], "unknown normalisation 'cifar'"),
         (["--figure", "a.txt"], "unknown format"),
         (["--output", "no/such/folder.csv"], "does not exist"),
         (["--finetune", "1", "--learning-rate", "0"], "a learning rate lies above 0"),
@@ -76,6 +74,19 @@ def test_errors_are_one_line(files, tmp_path, arguments, message):
     assert found.stderr.startswith("error: ")
     assert len(found.stderr.splitlines()) == 1
     assert message in found.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--criteria", "l3"], "no criterion 'l3'"),
+        (["--normalisation", "cifar"], "unknown normalisation 'cifar'"),
+    ],
+)
+def test_unknown_names_are_bad_usage(files, tmp_path, arguments, message):
+    found = call(files, tmp_path, *arguments)
+    assert found.exit_code == 2, found.output
+    assert message in found.stderr.splitlines()[-1]
 
 
 def test_classes_that_do_not_fit_are_one_line(files, tmp_path, model):

@@ -134,7 +134,7 @@ def test_each_reason_has_its_layers(folder):
     net = cwda.load({**layers, "c.weight": torch.zeros(16, 4, 3, 3)}, name="none")
     path = cwda.report(net, folder / "none.pdf", chapters=[summary], device="cpu")
     text = " ".join(" ".join(page.extract_text() for page in pypdf.PdfReader(path).pages).split())
-    reasons = "in 2 layers: all weights are equal; in 1 layer: 4 filters; 8 are needed."
+    reasons = "in 2 layers: all weights are 0; in 1 layer: 4 filters; 8 are needed."
     assert f"Mean: not applicable {reasons}" in text
 
 
