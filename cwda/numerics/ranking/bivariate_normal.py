@@ -10,6 +10,9 @@ __all__ = ["bivariate_normal_cdf"]
 
 Array = npt.NDArray[np.float64]
 
+#: Phi of anything smaller is Phi(0) in float64.
+SMALLEST = 1e-150
+
 
 def bivariate_normal_cdf(x: Array | float, y: Array | float, rho: Array | float) -> Array:
     """P(X <= x, Y <= y) of standard normal X and Y with correlation rho; elementwise.
@@ -39,7 +42,8 @@ def bivariate_normal_cdf(x: Array | float, y: Array | float, rho: Array | float)
     apart = np.maximum(below_x + below_y - 1, 0.0)  # rho = -1
     finite = np.isfinite(x) & np.isfinite(y)
     # Beyond 38 Phi is 0 or 1 in float64; an infinite argument would give NaN slopes.
-    h, k = np.where(finite, x, 0.0), np.where(finite, y, 0.0)
+    # Subnormal ones are 0: products with them would lose the slope.
+    h, k = (np.where(finite & (np.abs(v) > SMALLEST), v, 0.0) for v in (x, y))
     root = np.sqrt(np.clip((1 - rho) * (1 + rho), 0.0, None))
     inner = np.abs(rho) < 1
     safe = np.where(inner, root, 1.0)
