@@ -114,15 +114,13 @@ def calibrate(
     done = tallies(store)
     blocks = list(_blocks(cases, done, replicates))
     with showing(progress), _mapping(workers) as mapped:
-        populations = list(_populations(blocks, done))
-        if populations:
-            run(
-                populations,
-                partial(_measure_truth, seed=seed),
-                store=store,
-                what="truths",
-                mapped=mapped,
-            )
+        run(
+            list(_populations(blocks, done)),
+            partial(_measure_truth, seed=seed),
+            store=store,
+            what="truths",
+            mapped=mapped,
+        )
         run(
             blocks,
             partial(_measure, seed=seed, device=str(device), known=_known_truths(store, done)),

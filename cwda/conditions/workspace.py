@@ -29,6 +29,7 @@ from cwda.numerics.pairs.moments import Estimate, GramMoments
 from cwda.numerics.pairs.sums import KernelSums, kernel_sums
 from cwda.numerics.pairs.ustatistics import UStatistic, infer, mean_energy, plain_estimate
 from cwda.numerics.ranking.dispersion import tau_squared
+from cwda.numerics.ranking.live import live_filters
 
 __all__ = ["FEWEST_FILTERS", "NEEDS", "Workspace", "measured", "unfit", "validated_needs"]
 
@@ -94,6 +95,20 @@ def unfit(layer: ConvLayer) -> str:
     if torch.equal(weight[0], weight[1]) and bool((weight == weight[:1]).all()):
         return "all filters are equal"
     return ""
+
+
+def require_live(norms: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """Which filters of these norms are not near-dead; see `live_filters`.
+
+    Raises
+    ------
+    WeightsError
+        If they are too few for a condition.
+    """
+    alive = live_filters(norms)
+    if alive.sum() < FEWEST_FILTERS:
+        raise WeightsError(f"{many(int(alive.sum()), 'live filter')}; {FEWEST_FILTERS} are needed")
+    return alive
 
 
 def validated_needs(needs: str | Iterable[str]) -> frozenset[str]:

@@ -52,6 +52,8 @@ def run(
         `map`, or that of a pool of processes.
     """
     missing = [cell for cell in cells if cell not in store]
+    if not missing:
+        return  # a bar without steps would say nothing
     sizes = [size(cell) for cell in missing]
     with counter(what, sum(sizes)) as bar:
         records, done, total = mapped(work, missing), 0.0, sum(sizes)

@@ -12,13 +12,11 @@ from cwda.conditions.averaging import SHARES
 from cwda.conditions.calibration import Calibration, Law, LayerSize
 from cwda.conditions.condition import Figure, Formula, Words, condition
 from cwda.conditions.results import Measurement
-from cwda.conditions.workspace import FEWEST_FILTERS, Workspace
+from cwda.conditions.workspace import Workspace, require_live
 from cwda.errors import WeightsError
 from cwda.filters.copies import SURE, THRESHOLD, Copies, copies
-from cwda.formatting import many
 from cwda.layers import ConvLayer
 from cwda.numerics.proportions import clopper_pearson_interval
-from cwda.numerics.ranking.live import live_filters
 
 __all__ = ["distinctness"]
 
@@ -149,9 +147,7 @@ def distinctness(work: Workspace) -> Measurement:
 
 
 def _copies(work: Workspace) -> Copies:
-    alive = live_filters(np.sqrt(work.energy))
-    if alive.sum() < FEWEST_FILTERS:
-        raise WeightsError(f"{many(int(alive.sum()), 'live filter')}; {FEWEST_FILTERS} are needed")
+    alive = require_live(np.sqrt(work.energy))
     _ = work.sums  # refuses filters whose products are only rounding beside one or two others
     gram, energy = work.kernels.mean, work.kernels.energy
     if not alive.all():

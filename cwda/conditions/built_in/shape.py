@@ -16,16 +16,13 @@ from cwda.conditions.averaging import LOGARITHMS
 from cwda.conditions.calibration import Calibration, Law, LayerSize
 from cwda.conditions.condition import Figure, Formula, Words, condition
 from cwda.conditions.results import Measurement
-from cwda.conditions.workspace import FEWEST_FILTERS, Workspace
-from cwda.errors import WeightsError
+from cwda.conditions.workspace import Workspace, require_live
 from cwda.filters.norm_shape import expected_log_ratio_variance, norm_shape
 from cwda.filters.profiles import profile_ratio
 from cwda.filters.ratio import Ratio
 from cwda.filters.unit_covariance import unit_covariance
 from cwda.filters.unit_sums import UnitSums, filter_norms, unit_sums
-from cwda.formatting import many
 from cwda.layers import ConvLayer
-from cwda.numerics.ranking.live import live_filters
 
 __all__ = ["shape"]
 
@@ -197,9 +194,7 @@ def _sums_of_live(work: Workspace) -> UnitSums:
     if not 1e-140 < work.scale < 1e140:
         filters = filters.double() / work.scale
     norms = filter_norms(filters.flatten(1))
-    alive = live_filters(norms.cpu().numpy())
-    if alive.sum() < FEWEST_FILTERS:
-        raise WeightsError(f"{many(int(alive.sum()), 'live filter')}; {FEWEST_FILTERS} are needed")
+    alive = require_live(norms.cpu().numpy())
     if not alive.all():
         kept = torch.from_numpy(alive).to(norms.device)
         filters, norms = filters[kept], norms[kept]

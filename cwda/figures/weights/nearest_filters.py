@@ -6,18 +6,15 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from matplotlib.axes import Axes
 
-from cwda.conditions.workspace import unfit
-from cwda.errors import WeightsError
 from cwda.figures.drawing.canvas import canvas
 from cwda.figures.drawing.style import CYCLE, DARK, GREY, legend, message
 from cwda.figures.drawing.text import set_title
+from cwda.figures.weights.live_layer import live_filters_of
 from cwda.filters.copies import THRESHOLD, Copies, copies
 from cwda.loading.sources import Source, layer_of
 from cwda.numerics.crossing import crossing
-from cwda.numerics.ranking.live import live_filters
 
 __all__ = ["nearest_filters"]
 
@@ -52,13 +49,7 @@ def nearest_filters(layer: Source, *, ax: Axes | None = None) -> Axes:
     'layer3.0.conv1: 64 live filters'
     """
     layer = layer_of(layer)
-    reason = unfit(layer)
-    if reason:
-        raise WeightsError(f"{layer.name}: {reason}")
-    filters = layer.weight.detach().double().reshape(layer.n_filters, -1)
-    filters = filters / filters.abs().max()
-    norms = torch.linalg.vector_norm(filters, dim=1).cpu().numpy()
-    filters = filters[torch.from_numpy(live_filters(norms)).to(filters.device)]
+    filters = live_filters_of(layer)[0].flatten(1)
     with canvas(ax, 85, 76) as ax:
         if len(filters) < 4:
             return message(ax, f"{layer.name} has {len(filters)} live filters.")

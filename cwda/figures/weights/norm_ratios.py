@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import math
 
-import torch
 from matplotlib.axes import Axes
 
-from cwda.conditions.workspace import unfit
-from cwda.errors import WeightsError
 from cwda.figures.drawing.canvas import canvas
 from cwda.figures.drawing.style import CYCLE, GREY, LINES, legend, message
 from cwda.figures.drawing.text import set_title
+from cwda.figures.weights.live_layer import live_filters_of
 from cwda.filters.norm_shape import expected_log_ratio_variance
 from cwda.filters.unit_covariance import unit_covariance
 from cwda.filters.unit_sums import unit_sums
 from cwda.loading.sources import Source, layer_of
-from cwda.numerics.ranking.live import live_filters
 
 __all__ = ["norm_ratios"]
 
@@ -59,14 +56,7 @@ def norm_ratios(layer: Source, *, ax: Axes | None = None) -> Axes:
     'layer3.0.conv1: 64 live filters'
     """
     layer = layer_of(layer)
-    reason = unfit(layer)
-    if reason:
-        raise WeightsError(f"{layer.name}: {reason}")
-    weight = layer.weight.detach().double()
-    blocks = weight.reshape(layer.n_filters, layer.channels, -1) / weight.abs().max()
-    l2 = torch.linalg.vector_norm(blocks, dim=(1, 2))
-    alive = torch.from_numpy(live_filters(l2.cpu().numpy())).to(l2.device)
-    live, l2 = blocks[alive], l2[alive]
+    live, l2 = live_filters_of(layer)
     with canvas(ax, 85, 76) as ax:
         if len(live) < 4 or layer.dim == 1:
             return message(ax, f"{layer.name} has too few weights or live filters.")
