@@ -274,3 +274,11 @@ def test_the_sentence_names_conditions_that_judge_fewer_weights(checked, verdict
     assert told.endswith(end)
     if verdict == "holds":
         assert told.startswith("What was tested of CWDA holds for net")
+
+
+def test_what_fails_within_its_margin_is_told_by_its_note_alone():
+    generator = torch.Generator().manual_seed(0)
+    filters = torch.linalg.qr(torch.randn(144, 64, generator=generator)).Q.T.reshape(64, 16, 3, 3)
+    whole = cwda.check(cwda.load({"a.weight": filters}, name="net"), ["homogeneity"]).network
+    assert whole.rows[0].verdict == "fails"
+    assert "homogeneity (norms less variable than CWDA allows)." in whole.verdicts[0].sentence

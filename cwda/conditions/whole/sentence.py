@@ -112,6 +112,8 @@ def _listed(findings: Sequence[Finding]) -> str:
 
 
 def _in_words(finding: Finding) -> str:
+    if finding.verdict == "fails" and finding.note and finding.effect <= finding.margin:
+        return f"{finding.condition} ({finding.note})"  # it has a measure of its own
     size = f"{number(finding.effect)}, margin {number(finding.margin)}"
     return f"{finding.condition} ({f'{finding.note}; ' if finding.note else ''}{size})"
 
