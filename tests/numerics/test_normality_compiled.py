@@ -112,6 +112,16 @@ def test_pooled_distance_for_any_layer(n, d, kind, dtype, seed):
     assert_same_distance_or_nan(found, expected)
 
 
+@pytest.mark.parametrize("offset", [-1.6e-7, -1.6e-8, 0.0, 1.6e-8, 1.6e-7])
+def test_a_jump_beside_a_point_of_the_grid(offset, by_torch):
+    half = layer(10, 22, "quantised")
+    x = torch.cat([half, -half])  # the supremum lies at 0, as a point of the grid does
+    x[0, int(x[0].argmax())] += offset  # moves the mean
+    found = pooled_ks(x)
+    assert abs(found.location) < 1e-8
+    assert_same_distance(found, by_torch(pooled_ks, x))
+
+
 @pytest.mark.parametrize("kind", [*KINDS, "two values"])
 @pytest.mark.parametrize("shape", [(8, 32), (33, 100), (100, 64), (257, 65), (2048, 33)])
 def test_anderson_darling_is_that_of_torch(shape, kind, by_torch):

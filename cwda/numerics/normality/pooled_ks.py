@@ -158,6 +158,8 @@ def pooled_ks(filters: Tensor, alpha: float = 0.05) -> PooledKS:
     points = torch.special.ndtri(
         torch.arange(1, _GRID + 1, dtype=torch.float64, device=filters.device) / (_GRID + 1)
     )
+    # A point so close to the supremum tells nothing more, and the jump's side may be beyond it.
+    points = points[(points - location).abs() > 2 * _ROUNDING]
     points = torch.sort(torch.cat([points, points.new_tensor([location])])).values
     at = int(torch.searchsorted(points, location))
     live = _live(pooled)
