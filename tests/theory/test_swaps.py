@@ -14,7 +14,7 @@ from cwda.theory.draws import sample_filters
 from cwda.theory.model import fit_layer
 from cwda.theory.rungs import SCALE
 from cwda.theory.score_law import CRITERIA, ScoreLaw, score_law
-from cwda.theory.simulation import importance_scores
+from cwda.theory.score_moments import importance_scores
 from cwda.theory.swaps import (
     discrimination,
     signal_interval,

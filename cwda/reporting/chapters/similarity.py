@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from cwda import figures
 from cwda.comparison import Comparison
+from cwda.comparison.transition import compare_transitions
 from cwda.figures.drawing.canvas import Panels, panels
 from cwda.formatting import number, percent
 from cwda.reporting.blocks import Block, Column, Equation, Note, Paragraph, Table
 from cwda.reporting.chapter import Chapter, Report
 from cwda.reporting.pictures import picture
 from cwda.reporting.subject import Subject
-from cwda.theory import LADDER, SHAPE
+from cwda.theory import CROSS_FITTED, LADDER
 
 __all__ = ["similarity"]
 
 #: The rung drawn with the measurements: CWDA in full is `block`, the best one this.
-BEST_RUNG = SHAPE
+BEST_RUNG = CROSS_FITTED
 
 #: The pairs drawn; the tables have all.
 PAIRS = (("l1", "l2"), ("l2", "gm"))
@@ -84,6 +85,7 @@ def _network(subject: Subject) -> list[Block]:
                 "Scatter of measured against predicted Spearman coefficients.",
             ),
             _predicted(subject),
+            *_transitions(subject),
         ]
     return blocks
 
@@ -133,3 +135,32 @@ def _predicted(subject: Subject) -> Table:
         ],
         "Predicted coefficients compared with measured ones, by pair and rung.",
     )
+
+
+def _transitions(subject: Subject) -> list[Block]:
+    """Whether the layers that change the number of channels differ from the others."""
+    table = subject.comparison.table
+    rows = table[table["rung"] == BEST_RUNG.name]
+    found = compare_transitions(rows).query("transitions > 0 and others > 0")
+    if found.empty:
+        return []
+    columns = [Column("pair", "text"), Column("transition layers"), Column("median")]
+    columns += [Column("others"), Column("median of others"), Column("p")]
+    return [
+        Table(
+            columns,
+            [
+                [
+                    f"{row.criterion_a} with {row.criterion_b}",
+                    str(row.transitions),
+                    number(row.median_transition),
+                    str(row.others),
+                    number(row.median_other),
+                    number(row.pvalue_within_networks),
+                ]
+                for row in found.itertuples()
+            ],
+            "Measured coefficients in transition layers, where kernels of several positions change "
+            "the number of channels, and in the others; p: permutations of the labels.",
+        )
+    ]
