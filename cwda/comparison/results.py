@@ -56,8 +56,8 @@ class ComparedCorrelation:
     n_filters: int = common("n_filters")
     dim: int = common("dim")
     transition: bool = column(
-        "whether the layer changes the number of channels: a kernel of several positions with as "
-        "many filters as its input has channels is none, nor is the first layer of an image"
+        "whether the layer changes the number of channels: a kernel of several positions, and "
+        "more or fewer filters than its input has channels, of which there are 5 or more"
     )
     reason: str = column("what in the row is undefined, and why; empty otherwise")
 

@@ -2,9 +2,9 @@
 
 The live filters are divided at random into two halves, `SPLITS` times. Each half gives a
 correlation matrix of the log-scores, which predicts the coefficient of the other half; the layer's
-is the mean over all halves on Fisher's scale. Each log-score is winsorised at `CUT` robust standard deviations
-from its median, so that single filters do not decide. Winsorised normal variables x, y of
-correlation rho have, by Price's theorem,
+is the mean over all halves on Fisher's scale. Each log-score is winsorised at `CUT` robust standard
+deviations from its median, so that single filters do not decide. Winsorised normal variables x, y
+of correlation rho have, by Price's theorem,
 
     d Cov(w(x), w(y)) / d rho = P(|x| < c, |y| < c),
 
