@@ -12,14 +12,12 @@ from cwda.errors import CriterionError, CwdaError, SourceError
 from cwda.layers import Network
 from cwda.loading import load
 from cwda.models.data import NORMALISATIONS, ImageData, Images, read_images
-from cwda.scoring import NEEDS, Collected, Criterion, collect
+from cwda.scoring import Collected, Criterion, collect
 from cwda.scoring.registry import resolve
-from cwda.scoring.statistics import OfBatchNorm
 
 __all__ = [
     "Evidence",
     "calibration_images",
-    "needs_images",
     "read_data",
     "require_normalisation",
     "resolve_criteria",
@@ -48,11 +46,6 @@ def require_normalisation(name: str | None) -> None:
     """
     with bad_usage():
         choose(None if name is None else [name], NORMALISATIONS, "normalisation")
-
-
-def needs_images(criterion: Criterion) -> bool:
-    """Whether a criterion needs statistics that the network shows only on images."""
-    return any(not isinstance(NEEDS[name], OfBatchNorm) for name in criterion.needs)
 
 
 @dataclass(frozen=True)
@@ -92,7 +85,7 @@ class Evidence:
         """
         demanding = [criterion for criterion in criteria if criterion.needs]
         data = None
-        if any(map(needs_images, criteria)):
+        if any(criterion.needs_images for criterion in criteria):
             data = read_data(criteria, running)
         images = None if data is None else calibration_images(data, running)
         return cls(demanding, sources, running.arch, images, device)
@@ -141,7 +134,7 @@ def read_data(criteria: Sequence[Criterion], running: Running) -> ImageData | No
     CwdaError
         If criteria need images and there are none, or they cannot be read.
     """
-    demanding = [criterion.name for criterion in criteria if needs_images(criterion)]
+    demanding = [criterion.name for criterion in criteria if criterion.needs_images]
     require_normalisation(running.normalisation)
     if running.data:
         return read_images(running.data, normalisation=running.normalisation)
