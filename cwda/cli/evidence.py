@@ -64,6 +64,8 @@ class Evidence:
         What to run the networks on.
     device : str
         Where to run them.
+    batch_size : int
+        Images per batch.
     """
 
     demanding: Sequence[Criterion]
@@ -71,10 +73,16 @@ class Evidence:
     arch: str | None
     images: Images | None
     device: str
+    batch_size: int = 128
 
     @classmethod
     def of(
-        cls, criteria: Sequence[Criterion], sources: Sources, running: Running, device: str
+        cls,
+        criteria: Sequence[Criterion],
+        sources: Sources,
+        running: Running,
+        device: str,
+        batch_size: int = 128,
     ) -> Evidence:
         """The evidence that criteria need, with the images read if they need any.
 
@@ -88,7 +96,7 @@ class Evidence:
         if any(criterion.needs_images for criterion in criteria):
             data = read_data(criteria, running)
         images = None if data is None else calibration_images(data, running)
-        return cls(demanding, sources, running.arch, images, device)
+        return cls(demanding, sources, running.arch, images, device, batch_size)
 
     def collect(self, network: Network) -> tuple[Network, Collected | None]:
         """The network and its statistics; None if the criteria need nothing but weights.
@@ -110,7 +118,9 @@ class Evidence:
                 f"alone, and {error}"
             ) from error
         needs = frozenset[str]().union(*(criterion.needs for criterion in self.demanding))
-        statistics = collect(module, needs, data=self.images, device=self.device)
+        statistics = collect(
+            module, needs, data=self.images, batch_size=self.batch_size, device=self.device
+        )
         selected = self.sources.selected(load(module, name=network.name))
         self._require(selected, statistics)
         return selected, statistics
