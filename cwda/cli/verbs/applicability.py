@@ -35,7 +35,8 @@ __all__ = ["applicability"]
 @option(
     "--figure",
     "Draw histograms of the scores (figure 1 of the paper) to FILE.svg, FILE.pdf or FILE.png: six "
-    "layers, evenly spaced in depth, of those that --layers selects; one file per network, with its name, for several.",
+    "layers, evenly spaced in depth, of those that --layers selects. With several networks, one "
+    "file each, with its name.",
     type=FILE,
     metavar="FILE",
 )
