@@ -35,6 +35,7 @@ class Redraws:
     factor: float
     images: int
 
+
 def share_changed(redraws: Redraws | None, select: Select, ratio: float) -> float | None:
     """The share of the selected filters that another draw of as many images would keep.
 
