@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from cwda.arguments import require_type
 from cwda.errors import CriterionError
 from cwda.models.batches import Data
 from cwda.scoring.registry import Criterion, resolve
@@ -86,7 +85,8 @@ def importance(
     Conv2d(8, 8, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1), bias=False)
     """
     require_torch_pruning()
-    require_type(criterion, (str, Criterion), "one criterion or its name", CriterionError)
+    if not isinstance(criterion, str | Criterion):
+        raise CriterionError(f"one criterion or its name is needed, not {criterion!r:.60}")
     from cwda.torch_pruning.group_importance import GroupImportance
 
     (resolved,) = resolve(criterion)
