@@ -196,6 +196,14 @@ def test_bad_criteria_are_told_in_one_line(wrong):
     assert "\n" not in str(told.value)
 
 
+def test_unknown_options_are_told_before_any_pruning():
+    for option in ("group_reduction", "normalizer"):
+        with pytest.raises(CriterionError, match=f"unknown {option} 'means'.*did you mean 'mean'"):
+            cwda.importance("l1", **{option: "means"})
+    with pytest.raises(CriterionError, match="batch_size"):
+        cwda.importance("l1", batch_size=0)
+
+
 @pytest.mark.parametrize("function", [cwda.importance, cwda.torch_pruning.as_score])
 def test_without_the_library_a_line_says_what_to_install(monkeypatch, function):
     monkeypatch.setattr("cwda.torch_pruning.library.find_spec", lambda name: None)
