@@ -234,7 +234,7 @@ def correlation(logs: Array) -> Array:
     products = centred @ np.swapaxes(centred, -1, -2)
     norms = np.sqrt(np.diagonal(products, axis1=-2, axis2=-1))
     norms = np.where(norms > _EQUAL * np.sqrt(logs.shape[-1]), norms, np.nan)
-    return np.clip(products / norms[..., :, None] / norms[..., None, :], -1.0, 1.0)
+    return np.asarray(np.clip(products / norms[..., :, None] / norms[..., None, :], -1.0, 1.0))
 
 
 def robust_correlation(logs: Array, cuts: Sequence[float] = (CUT,)) -> Array:

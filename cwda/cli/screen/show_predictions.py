@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from cwda.cli.screen.screen import Screen
@@ -51,8 +52,8 @@ def _rungs(result: Comparison) -> list[Rung]:
 
 
 def show_applicability(result: Applicability, screen: Screen) -> None:
-    """Print how far the scores scatter, and how often noise would swap filters."""
-    heads = ("CV", "predicted", "ratio", "swap", "discriminates", "weakly", "not")
+    """Print how far the scores scatter, and how often other draws would swap filters."""
+    heads = ("CV", "predicted", "ratio", "swap", "discriminates", "weakly", "not", "apart")
     table = Table([Column("criterion"), *map(Column, heads)], gap=2)
     for row in result.summary().itertuples():
         table.add(
@@ -60,27 +61,54 @@ def show_applicability(result: Applicability, screen: Screen) -> None:
             number(row.median_cv),
             number(row.median_cv_predicted),
             number(row.median_cv_ratio),
-            percent(row.median_swap),
+            percent(_either(row.median_swap_filters, row.median_swap_images)),
             str(row.discriminates),
             str(row.weakly),
             str(row.cannot_discriminate),
+            str(row.layers_apart),
         )
     screen.table(table)
     screen.table(_scatter_of_layers(result))
     screen.remark(
-        "CV: coefficient of variation of the scores; predicted: under CWDA; swap: chance that "
-        "sampling noise swaps a pruned and a kept filter at a ratio of "
-        f"{percent(result.ratio)} (50 % is a coin)"
+        "CV: coefficient of variation of the scores; predicted: under CWDA; low: smallest score "
+        "over the median; + filters that lie apart below the others"
+    )
+    screen.remark(
+        "swap: chance that a fresh draw swaps a pruned and a kept filter at a ratio of "
+        f"{percent(result.ratio)} (50 % is a coin); a draw of {_draws(result)}"
     )
     screen.remarks(reasons(result.table))
 
 
+def _either(filters: float, images: float) -> float:
+    """The larger of two probabilities, either of which may be missing."""
+    known = [each for each in (filters, images) if not math.isnan(each)]
+    return max(known, default=math.nan)
+
+
+def _draws(result: Applicability) -> str:
+    """What is drawn afresh, for which criteria."""
+    found = result.table[result.table["basis"] != ""]
+    groups = found.groupby("basis")["criterion"].unique()
+    draws = [
+        f"{name.removeprefix('fresh ')} for {', '.join(groups[name])}" for name in groups.index
+    ]
+    return " and of ".join(draws) or "nothing: no criterion has one"
+
+
 def _scatter_of_layers(result: Applicability) -> Table:
-    heads = [f"{head}\n{name}" for name in result.criteria for head in ("CV", "swap")]
+    heads = [f"{head}\n{name}" for name in result.criteria for head in ("low", "swap")]
     table = layer_table(list(map(Column, heads)))
     for _, group in result.table.groupby("layer", sort=False):
         rows = list(group.itertuples())
-        cells = [text for row in rows for text in (number(row.cv), percent(row.swap))]
+        cells = [
+            text
+            for row in rows
+            for text in (
+                f"{number(row.lowest)}+{row.apart}" if row.apart else number(row.lowest),
+                percent(_either(row.swap_filters, row.swap_images)),
+            )
+        ]
         table.add(*layer_cells(rows[0]), *cells)
     return table
 
@@ -88,7 +116,8 @@ def _scatter_of_layers(result: Applicability) -> Table:
 def show_global_pruning(result: GlobalPruning, screen: Screen) -> None:
     """Print the shares that layers lose, and the layers that are emptied."""
     best = result.table["rung"].iloc[-1] if len(result.table) else ""
-    heads = ("ratio", "error", "in interval", "emptied", "danger")
+    of_images = bool((result.table["share_changed"] > 0).any())
+    heads = ("ratio", "error", "in interval", "emptied", "danger", *["changed"] * of_images)
     table = Table([Column("criterion"), *map(Column, heads)], gap=2)
     for row in result.summary().itertuples():
         if row.rung == best:
@@ -99,12 +128,18 @@ def show_global_pruning(result: GlobalPruning, screen: Screen) -> None:
                 percent(row.within),
                 str(row.emptied),
                 str(row.danger),
+                *([percent(row.share_changed)] if of_images else []),
             )
     screen.table(table)
     screen.remark(
         "error: mean absolute error of the predicted shares of the layers; in interval: layers "
         "whose share lies within the predicted interval; emptied: layers that lose all filters; "
         "danger: layers that may, with a probability of .05 or more"
+        + (
+            "; changed: share of the pruned filters that another draw of as many images would keep"
+            if of_images
+            else ""
+        )
     )
     shown = result.table[result.table["rung"] == best]
     ratio = max(shown["ratio"], default=0.0)
@@ -115,7 +150,7 @@ def show_global_pruning(result: GlobalPruning, screen: Screen) -> None:
         f"share of its filters that a layer loses at a ratio of {percent(ratio)}: predicted "
         f"({best}) and measured" + (f"; {', '.join(others)}: see --output" if others else ""),
     )
-    screen.remarks(reasons(shown))
+    screen.remarks([*result.warnings, *reasons(shown)])
 
 
 def _shares_of_layers(shown: pd.DataFrame) -> Table:
