@@ -20,6 +20,7 @@ from scipy.stats import rankdata
 
 import cwda
 from cwda.numerics.ranking.live import live_filters
+from cwda.scoring import collect
 
 Array = npt.NDArray[np.float64]
 
@@ -276,7 +277,7 @@ def measure(checkpoint: str, images: str, normalisation: str, count: int) -> dic
     """The layers of one network by criterion, from so many training images."""
     model = cwda.load_model(checkpoint)
     data = cwda.read_images(images, normalisation=normalisation, samples=count).train
-    collected = cwda.collect(model, ["gradients", "image_gradients", "batchnorm"], data=data)
+    collected = collect(model, ["gradients", "image_gradients", "batchnorm"], data=data)
     if collected.halves is None:
         raise SystemExit("two batches of images or more are needed")
     names = [*NORMS, *CRITERIA]
