@@ -324,7 +324,7 @@ def _print(criterion: str, layers: Sequence[Layer]) -> None:
     networks = sorted({layer.network for layer in layers})
     for network in networks:
         inside = [layer for layer in layers if layer.network == network]
-        within = np.median([layer.disattenuated("l2") for layer in inside])
+        within = np.nanmedian([layer.disattenuated("l2") for layer in inside])
         if criterion not in EXPECTED:
             slope = np.median([norm_slope(layer) for layer in inside])
             print(
