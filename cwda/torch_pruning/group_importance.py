@@ -114,7 +114,7 @@ class GroupImportance(GroupMagnitudeImportance):  # type: ignore[misc]
             device=self._device,
         )
         modules = dict(model.named_modules())
-        scored = score_network(network, [self.criterion], self._device, statistics)
+        scored = score_network(network, [self.criterion], self._device, statistics.layers)
         return {modules[found.layer.name]: found for found in scored}
 
     def _unknown(self, layer: nn.Module) -> LayerScores:
