@@ -113,7 +113,9 @@ def test_statistics_are_those_of_the_model(net, images):
 
 def test_a_group_without_scores_is_left_and_the_reason_told(net):
     gamma = cwda.importance("bn_gamma")
-    with pytest.warns(RuntimeWarning, match=r"importance\('bn_gamma'\) gives no scores.*: side.*no"):
+    with pytest.warns(
+        RuntimeWarning, match=r"importance\('bn_gamma'\) gives no scores.*: side.*no"
+    ):
         assert gamma(group_of(net, "side")) is None
     with pytest.warns(RuntimeWarning, match=r"hidden.*of convolutions, not of a Linear"):
         assert gamma(group_of(net, "hidden")) is None
