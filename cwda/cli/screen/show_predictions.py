@@ -97,7 +97,7 @@ def _draws(result: Applicability) -> str:
 
 
 def _scatter_of_layers(result: Applicability) -> Table:
-    heads = [f"{head}\n{name}" for name in result.criteria for head in ("CV", "low", "swap")]
+    heads = [f"{head}\n{name}" for name in result.criteria for head in ("low", "swap")]
     table = layer_table(list(map(Column, heads)))
     for _, group in result.table.groupby("layer", sort=False):
         rows = list(group.itertuples())
@@ -105,7 +105,6 @@ def _scatter_of_layers(result: Applicability) -> Table:
             text
             for row in rows
             for text in (
-                number(row.cv),
                 f"{number(row.lowest)}+{row.apart}" if row.apart else number(row.lowest),
                 percent(_either(row.swap_filters, row.swap_images)),
             )
