@@ -1,10 +1,10 @@
-"""One pass over the data for all statistics of all layers."""
+"""One pass over the data for all statistics of all layers; what needs removal comes after it."""
 
 from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,14 @@ from torch import fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
-from cwda.errors import DataError, TracingError
+from cwda.arguments import as_list
+from cwda.errors import CwdaError, DataError, TracingError, nearest
 from cwda.loading.sources import model_of
 from cwda.models.batches import Batch, Data, as_batches, count, within_memory
 from cwda.models.memory import Chunks
 from cwda.numerics.device import Placement
 from cwda.progress import showing, steps
+from cwda.scoring.removal.increases import loss_increases
 from cwda.scoring.statistics.collected import Collected, LayerStatistics
 from cwda.scoring.statistics.followers import Followers, find_followers
 from cwda.scoring.statistics.recorder import Record, Recorder
@@ -28,6 +30,7 @@ from cwda.scoring.statistics.statistic import (
     Needs,
     OfActivation,
     OfBatchNorm,
+    OfRemoval,
     Statistic,
     needed,
 )
@@ -41,12 +44,16 @@ def collect(
     model: nn.Module | str | Path,
     needs: Needs | None = None,
     *,
+    layers: Iterable[str] | None = None,
     data: Data | None = None,
     batch_size: int = 128,
     device: Device = "auto",
     progress: bool = True,
 ) -> Collected:
     """Statistics of every convolution of a model, in one pass over the data.
+
+    What asks for the loss without each filter (`removal`) runs the rest of the network once for
+    each filter and image after that: hundreds of passes, which `layers` cuts short.
 
     The pass runs on a copy of the model in evaluation mode: float32 (float64 if the model is),
     without TF32 or mixed precision, which would change ranks; sums are float64. If memory
@@ -58,9 +65,11 @@ def collect(
     model : nn.Module, str or Path
         A model that `torch.fx` can trace, or a name or file that `cwda.load_model` reads.
     needs : str, Statistic or iterable of these
-        Names in `cwda.scoring.NEEDS`, or statistics; by default all of them.
+        Names in `cwda.scoring.NEEDS`, or statistics; by default all that one pass gives.
+    layers : iterable of str, optional
+        Paths of the convolutions wanted; by default all.
     data : Images, ImageData, tensors or iterable of batches
-        See `cwda.models.batches.as_batches`. Gradients need labels.
+        See `cwda.models.batches.as_batches`. Gradients and removal need labels.
     batch_size : int
         Images per batch, where `data` is not in batches already. `Gradients.l1` and ``.l2``
         depend on it by their definition; nothing else does.
@@ -73,6 +82,8 @@ def collect(
     ------
     CriterionError
         If a statistic is unknown.
+    CwdaError
+        If the model has no convolution of a name in `layers`.
     TracingError
         If the model cannot be traced.
     DataError
@@ -89,28 +100,50 @@ def collect(
     >>> collect(cifar_resnet(20), "activations", data=images)
     Collected(19 layers, 8 images: activations)
     """
-    names = needed([*NEEDS] if needs is None else needs)
+    names = needed(_in_one_pass() if needs is None else needs)
     statistics = [NEEDS[name] for name in sorted(names)]
     original = model_of(model)
+    wanted = _wanted(original, layers)
+    if isinstance(data, Iterator) and any(isinstance(each, OfRemoval) for each in statistics):
+        data = [*data]  # they are looked at twice
     placement = Placement(within_memory(data, device), "the pass over the images")
     with showing(progress):
-        layers, totals = placement.run(
-            lambda device: _collected(original, statistics, data, batch_size, device)
+        found, totals = placement.run(
+            lambda device: _collected(original, wanted, statistics, data, batch_size, device)
         )
-    return Collected(layers, names, totals.images, totals.batches)
+    return Collected(found, names, totals.images, totals.batches)
+
+
+def _in_one_pass() -> list[str]:
+    return [name for name, statistic in NEEDS.items() if not isinstance(statistic, OfRemoval)]
+
+
+def _wanted(model: nn.Module, layers: Iterable[str] | None) -> list[str]:
+    """The paths of the convolutions asked for, in the order of the model."""
+    every = [name for name, part in model.named_modules() if isinstance(part, _ConvNd)]
+    if layers is None:
+        return every
+    names = as_list(layers, "layer")
+    for name in names:
+        if name not in every:
+            raise CwdaError(f"no convolution {name!r} in the model{nearest(name, every)}")
+    return [name for name in every if name in names]
 
 
 def _collected(
     model: nn.Module,
+    wanted: Sequence[str],
     statistics: Sequence[Statistic[Any, Any]],
     data: Data | None,
     batch_size: int,
     device: torch.device,
 ) -> tuple[dict[str, LayerStatistics], _Totals]:
     """The statistics by layer, from one pass on one device."""
-    observing = [one for one in statistics if not isinstance(one, OfBatchNorm)]
+    observing = [one for one in statistics if not isinstance(one, OfBatchNorm | OfRemoval)]
+    removing = [one for one in statistics if isinstance(one, OfRemoval)]
     replica = _replica(model, device)
-    batches = iter(as_batches(data, batch_size) if data is not None and observing else ())
+    looking = data is not None and bool(observing or removing)
+    batches = iter(as_batches(data, batch_size) if data is not None and looking else ())
     first = list(itertools.islice(batches, 1))
     graph = _graph(replica, first)
     followers = find_followers(graph)
@@ -120,12 +153,45 @@ def _collected(
         total = count(data, batch_size)
         recorder = Recorder(graph, followers, observing)
         totals = _pass(recorder, steps(every, "running the network", total))
+    if data is not None and removing:
+        _remove(model, first, wanted, removing, totals, as_batches(data, batch_size), device)
     layers = {
         name: _of_layer(graph, conv, followers.get(name), statistics, totals)
         for name, conv in replica.named_modules()
-        if isinstance(conv, _ConvNd)
+        if name in wanted and isinstance(conv, _ConvNd)
     }
     return layers, totals
+
+
+def _remove(
+    model: nn.Module,
+    first: list[Batch],
+    wanted: Sequence[str],
+    statistics: Iterable[OfRemoval[Any, Any]],
+    totals: _Totals,
+    batches: Iterable[Batch],
+    device: torch.device,
+) -> None:
+    """Remove the filters of each layer one by one, and add to the totals what that shows."""
+    graph = _graph(_replica(model, device), first)
+    removed = {
+        layer.calls[0]: (name, torch.eye(_out_channels(graph, name), dtype=torch.bool))
+        for name, layer in find_followers(graph).items()
+        if name in wanted and len(layer.calls) == 1
+    }
+    found = loss_increases(graph, removed, batches)
+    totals.images = max(totals.images, found.images)
+    totals.batches = max(totals.batches, found.batches)
+    for statistic in statistics:
+        for name, increases in found.of_layers.items():
+            totals.add(statistic.name, name, statistic.observe(increases))
+        totals.reasons |= {(statistic.name, name): why for name, why in found.reasons.items()}
+
+
+def _out_channels(graph: fx.GraphModule, name: str) -> int:
+    conv = graph.get_submodule(name)
+    assert isinstance(conv, _ConvNd)
+    return conv.out_channels
 
 
 def _graph(replica: nn.Module, first: list[Batch]) -> fx.GraphModule:
@@ -148,10 +214,11 @@ def _replica(model: nn.Module, device: torch.device) -> nn.Module:
 
 @dataclass
 class _Totals(Record):
-    """What the batches seen so far add up to."""
+    """What the batches seen so far add up to, and why a statistic has nothing at a place."""
 
     images: int = field(default=0, kw_only=True)
     batches: int = field(default=0, kw_only=True)
+    reasons: dict[tuple[str, str], str] = field(default_factory=dict, kw_only=True)
 
 
 def _pass(recorder: Recorder, batches: Iterable[Batch]) -> _Totals:
@@ -219,7 +286,7 @@ def _why_not(
         return "no data: give data=..."
     place = statistic.place(layer)
     if (statistic.name, place) not in totals.sums:
-        return statistic.absent
+        return totals.reasons.get((statistic.name, place), statistic.absent)
     if isinstance(statistic, OfActivation) and totals.channels[place] != conv.out_channels:
         return "its activation has another number of channels"
     return ""
