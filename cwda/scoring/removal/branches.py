@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.utils._pytree import tree_map
 
-from cwda.errors import DataError
+from cwda.errors import DataError, reason_of
+from cwda.numerics.device import is_out_of_memory
 from cwda.scoring.removal.channels import Offsets, carriers, last_alone
 
 __all__ = ["Branches", "channels_of", "image_losses"]
@@ -234,9 +235,23 @@ def image_losses(outputs: Any, labels: Tensor) -> Tensor:
 
 
 def channels_of(graph: fx.GraphModule, image: Tensor) -> tuple[dict[fx.Node, int], int]:
-    """The number of channels of each value, and the most elements that one has for an image."""
+    """The number of channels of each value, and the most elements that one has for an image.
+
+    Raises
+    ------
+    DataError
+        If the model does not take the image.
+    """
     run = _Sizes(graph)
-    run.run(image)
+    try:
+        run.run(image)
+    except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
+        if is_out_of_memory(error):
+            raise
+        shape = " x ".join(map(str, image.shape[1:]))
+        raise DataError(
+            f"images of {shape} do not fit the model ({reason_of(error, 120)})"
+        ) from error
     return run.channels, run.largest // len(image)
 
 

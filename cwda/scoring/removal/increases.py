@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, fx
+from torch import Tensor, fx, nn
 
 from cwda.brief import brief
 from cwda.errors import DataError
@@ -14,6 +15,8 @@ from cwda.models.batches import Batch
 from cwda.models.memory import Chunks
 from cwda.scoring.removal.branches import Branches, channels_of
 from cwda.scoring.removal.folding import fold
+from cwda.scoring.statistics.followers import find_followers
+from cwda.scoring.statistics.replica import graph_of, replica_of
 
 __all__ = ["Increases", "loss_increases"]
 
@@ -28,9 +31,9 @@ class Increases:
     Attributes
     ----------
     of_layers : dict of str to Tensor
-        By layer, float64, images x sets.
+        By layer, float64, images x sets; on the CPU.
     reasons : dict of str to str
-        Why a layer has none.
+        Why a layer has none, where the network could not be divided there.
     images, batches : int
         How much data was seen.
     """
@@ -44,71 +47,90 @@ class Increases:
 
 
 def loss_increases(
-    graph: fx.GraphModule,
-    removed: Mapping[fx.Node, tuple[str, Tensor]],
-    batches: Iterable[Batch],
+    model: nn.Module, sets: Mapping[str, Tensor], batches: Iterable[Batch], device: torch.device
 ) -> Increases:
     """The loss of each image without each set of filters, less that of the whole network.
 
-    The images run through the network once; behind each convolution, only what follows is computed
-    again. In float32 (float64 if the model is), without TF32; losses in float64.
+    The images run through a copy of the network once; behind each convolution, only what follows
+    is computed again. In float32 (float64 if the model is), without TF32; losses in float64.
 
     Parameters
     ----------
-    graph : fx.GraphModule
-        A model in evaluation mode, which belongs to this function: BatchNorms are folded.
-    removed : mapping of fx.Node to (str, Tensor)
-        The convolutions: path, and sets of filters, bool, sets x N'.
+    model : nn.Module
+        The network; it stays as it is.
+    sets : mapping of str to Tensor
+        By path of the convolution, the sets of filters that are removed together: bool, sets x N'.
+        Convolutions that the forward pass applies more than once, or not, are left out.
     batches : iterable of batches
         Images with labels.
+    device : torch.device
+        Where to compute.
 
     Raises
     ------
     DataError
         If there are no images or labels, or they do not fit the model.
+    TracingError
+        If the model cannot be traced.
     OutOfMemory
         If not even one image fits.
     """
-    fold(graph)
-    graph.to(memory_format=torch.channels_last)
-    like = next(graph.parameters(), torch.empty(0))
-    run: Branches | None = None
-    chunks, n_images, n_batches = Chunks(), 0, 0
+    batches = iter(batches)
+    first = list(itertools.islice(batches, 1))
+    if not first:
+        raise DataError("the data hold no images")
+    graph = graph_of(replica_of(model, device), first)
+    removed = {
+        layer.calls[0]: (name, sets[name])
+        for name, layer in find_followers(graph).items()
+        if name in sets and len(layer.calls) == 1
+    }
     parts: dict[str, list[Tensor]] = {}
+    images = n = 0
     exact = torch.backends.cudnn.flags(
         enabled=True, benchmark=False, deterministic=True, allow_tf32=False
     )
     with exact, torch.inference_mode():
-        for images, labels in batches:
-            if labels is None:
-                raise DataError(
-                    "the loss without a filter needs labels: give data as pairs (images, labels)"
-                )
-            x, y = images.to(like), labels.to(like.device)
-            if x.ndim == 4:
-                x = x.contiguous(memory_format=torch.channels_last)
-            if run is None:
-                channels, largest = channels_of(graph, x[:1])
-                run = Branches(graph, removed, channels)
-                chunks.size = max(1, _NUMBERS_AT_A_TIME // largest)
-            found = chunks.run(len(x), lambda size, run=run, x=x, y=y: _of(run, x, y, size))  # type: ignore[misc]
-            for layer, increases in found.items():
+        work = _Work(graph, removed, first[0][0][:1])
+        for n, batch in enumerate(itertools.chain(first, batches), 1):
+            images += len(batch[0])
+            for layer, increases in work.of(batch).items():
                 parts.setdefault(layer, []).append(increases)
-            n_images, n_batches = n_images + len(x), n_batches + 1
-    if run is None:
-        raise DataError("the data hold no images")
-    return Increases(
-        {layer: torch.cat(of) for layer, of in parts.items() if layer not in run.reasons},
-        run.reasons,
-        images=n_images,
-        batches=n_batches,
-    )
+    reasons = work.run.reasons
+    whole = {layer: torch.cat(of) for layer, of in parts.items() if layer not in reasons}
+    return Increases(whole, reasons, images, n)
 
 
-def _of(run: Branches, images: Tensor, labels: Tensor, size: int) -> dict[str, Tensor]:
-    """The increases of one batch, so many images at a time, on the CPU."""
-    parts: dict[str, list[Tensor]] = {}
-    for x, y in zip(images.split(size), labels.split(size), strict=True):
-        for layer, increases in run.increases(x, y).items():
-            parts.setdefault(layer, []).append(increases.cpu())
-    return {layer: torch.cat(of) for layer, of in parts.items()}
+class _Work:
+    """A graph made ready, and how many images fit into memory at a time."""
+
+    def __init__(
+        self, graph: fx.GraphModule, removed: Mapping[fx.Node, tuple[str, Tensor]], image: Tensor
+    ) -> None:
+        fold(graph)
+        # What convolutions of few channels are fast with, on the CPU as well.
+        graph.to(memory_format=torch.channels_last)
+        self._like = next(graph.parameters(), torch.empty(0))
+        channels, largest = channels_of(graph, image.to(self._like))
+        self.run = Branches(graph, removed, channels)
+        self._chunks = Chunks(max(1, _NUMBERS_AT_A_TIME // largest))
+
+    def of(self, batch: Batch) -> dict[str, Tensor]:
+        """By layer, the increases of one batch."""
+        images, labels = batch
+        if labels is None:
+            raise DataError(
+                "the loss without a filter needs labels: give data as pairs (images, labels)"
+            )
+        x, y = images.to(self._like), labels.to(self._like.device)
+        if x.ndim == 4:
+            x = x.contiguous(memory_format=torch.channels_last)
+
+        def work(size: int) -> dict[str, Tensor]:
+            parts: dict[str, list[Tensor]] = {}
+            for some, of_some in zip(x.split(size), y.split(size), strict=True):
+                for layer, increases in self.run.increases(some, of_some).items():
+                    parts.setdefault(layer, []).append(increases.cpu())
+            return {layer: torch.cat(of) for layer, of in parts.items()}
+
+        return self._chunks.run(len(x), work)

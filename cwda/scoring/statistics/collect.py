@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
 from cwda.arguments import as_list
-from cwda.errors import CwdaError, DataError, TracingError, nearest
+from cwda.errors import CwdaError, DataError, nearest
 from cwda.loading.sources import model_of
 from cwda.models.batches import Batch, Data, as_batches, count, within_memory
 from cwda.models.memory import Chunks
@@ -25,6 +24,7 @@ from cwda.scoring.removal.increases import loss_increases
 from cwda.scoring.statistics.collected import Collected, LayerStatistics
 from cwda.scoring.statistics.followers import Followers, find_followers
 from cwda.scoring.statistics.recorder import Record, Recorder
+from cwda.scoring.statistics.replica import graph_of, replica_of
 from cwda.scoring.statistics.statistic import (
     NEEDS,
     Needs,
@@ -34,7 +34,6 @@ from cwda.scoring.statistics.statistic import (
     Statistic,
     needed,
 )
-from cwda.tracing.graph import trace
 from cwda.typing import Device
 
 __all__ = ["collect"]
@@ -141,11 +140,11 @@ def _collected(
     """The statistics by layer, from one pass on one device."""
     observing = [one for one in statistics if not isinstance(one, OfBatchNorm | OfRemoval)]
     removing = [one for one in statistics if isinstance(one, OfRemoval)]
-    replica = _replica(model, device)
+    replica = replica_of(model, device)
     looking = data is not None and bool(observing or removing)
     batches = iter(as_batches(data, batch_size) if data is not None and looking else ())
     first = list(itertools.islice(batches, 1))
-    graph = _graph(replica, first)
+    graph = graph_of(replica, first)
     followers = find_followers(graph)
     totals = _Totals()
     if data is not None and observing:
@@ -153,63 +152,40 @@ def _collected(
         total = count(data, batch_size)
         recorder = Recorder(graph, followers, observing)
         totals = _pass(recorder, steps(every, "running the network", total))
-    if data is not None and removing:
-        _remove(model, first, wanted, removing, totals, as_batches(data, batch_size), device)
-    layers = {
-        name: _of_layer(graph, conv, followers.get(name), statistics, totals)
+    convolutions = {
+        name: conv
         for name, conv in replica.named_modules()
         if name in wanted and isinstance(conv, _ConvNd)
+    }
+    if data is not None and removing:
+        every = steps(as_batches(data, batch_size), "removing filters", count(data, batch_size))
+        _remove(model, convolutions, removing, totals, every, device)
+    layers = {
+        name: _of_layer(graph, conv, followers.get(name), statistics, totals)
+        for name, conv in convolutions.items()
     }
     return layers, totals
 
 
 def _remove(
     model: nn.Module,
-    first: list[Batch],
-    wanted: Sequence[str],
+    convolutions: Mapping[str, _ConvNd],
     statistics: Iterable[OfRemoval[Any, Any]],
     totals: _Totals,
     batches: Iterable[Batch],
     device: torch.device,
 ) -> None:
     """Remove the filters of each layer one by one, and add to the totals what that shows."""
-    graph = _graph(_replica(model, device), first)
-    removed = {
-        layer.calls[0]: (name, torch.eye(_out_channels(graph, name), dtype=torch.bool))
-        for name, layer in find_followers(graph).items()
-        if name in wanted and len(layer.calls) == 1
+    each = {
+        name: torch.eye(conv.out_channels, dtype=torch.bool) for name, conv in convolutions.items()
     }
-    found = loss_increases(graph, removed, batches)
+    found = loss_increases(model, each, batches, device)
     totals.images = max(totals.images, found.images)
     totals.batches = max(totals.batches, found.batches)
     for statistic in statistics:
         for name, increases in found.of_layers.items():
             totals.add(statistic.name, name, statistic.observe(increases))
         totals.reasons |= {(statistic.name, name): why for name, why in found.reasons.items()}
-
-
-def _out_channels(graph: fx.GraphModule, name: str) -> int:
-    conv = graph.get_submodule(name)
-    assert isinstance(conv, _ConvNd)
-    return conv.out_channels
-
-
-def _graph(replica: nn.Module, first: list[Batch]) -> fx.GraphModule:
-    """The graph of a model; where its code looks at sizes, that for the first image."""
-    try:
-        return trace(replica)
-    except TracingError:
-        if not first:
-            raise
-        weight = next(replica.parameters(), torch.empty(0))
-        return trace(replica, first[0][0][:1].to(weight), whole=True)
-
-
-def _replica(model: nn.Module, device: torch.device) -> nn.Module:
-    """A copy to run and to change: half precision becomes float32."""
-    replica = copy.deepcopy(model).to(device).eval()
-    dtypes = {p.dtype for p in replica.parameters() if p.is_floating_point()}
-    return replica.to(torch.float64 if torch.float64 in dtypes else torch.float32)
 
 
 @dataclass
