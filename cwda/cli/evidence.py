@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from torch import nn
+
 from cwda.arguments import choose
 from cwda.cli.options import Running, bad_usage
 from cwda.cli.sources import Sources
@@ -107,6 +109,23 @@ class Evidence:
         """
         if not self.demanding:
             return network, None
+        module, selected = self.model(network)
+        needs = frozenset[str]().union(*(criterion.needs for criterion in self.demanding))
+        wanted = [layer.name for layer in selected]
+        statistics = collect(
+            module, needs, layers=wanted, data=self.images, device=self.device
+        )
+        self._require(selected, statistics)
+        return selected, statistics
+
+    def model(self, network: Network) -> tuple[nn.Module, Network]:
+        """The network as a model that runs, and its layers that are wanted.
+
+        Raises
+        ------
+        CwdaError
+            If the network cannot be run.
+        """
         names = " and ".join(criterion.name for criterion in self.demanding)
         try:
             key = self.sources.reading.get("weights_key")
@@ -116,11 +135,7 @@ class Evidence:
                 f"{network.name}: to score {names}, the network itself is needed, not its weights "
                 f"alone, and {error}"
             ) from error
-        needs = frozenset[str]().union(*(criterion.needs for criterion in self.demanding))
-        statistics = collect(module, needs, data=self.images, device=self.device)
-        selected = self.sources.selected(load(module, name=network.name))
-        self._require(selected, statistics)
-        return selected, statistics
+        return module, self.sources.selected(load(module, name=network.name))
 
     def _require(self, network: Network, statistics: Collected) -> None:
         layers = [statistics.layers[layer.name] for layer in network]
