@@ -12,7 +12,7 @@ import cwda
 from cwda.comparison import triangle
 from cwda.comparison.validation.agreement import Oracle, agreement, disattenuated_limits
 from cwda.comparison.validation.regret import regret, selections
-from cwda.errors import CriterionError, CwdaError, DataError, SelectionError
+from cwda.errors import CwdaError, DataError, SelectionError
 from cwda.scoring import criterion
 from cwda.scoring.registry import Criterion
 from tests.helpers.small_nets import Residual, alive, images, losses
@@ -173,7 +173,7 @@ def test_the_summary_and_the_file(measured, tmp_path):
 def test_the_same_seed_gives_the_same_and_layers_stand_alone(measured):
     model, found = measured
     again = cwda.validity(
-        model, ["l2", "taylor_l1", "oracle"], ratio=0.4, layers=["conv1"], **OPTIONS
+        model, ["l2", "random", "taylor_l1", "oracle"], ratio=0.4, layers=["conv1"], **OPTIONS
     )
     own = found.table.query("layer == 'conv1'").reset_index(drop=True)
     assert again.table.equals(own)
@@ -206,8 +206,8 @@ def test_what_is_refused():
         cwda.validity(model, ["l2"], ratio=2, data=DATA)
     with pytest.raises(CwdaError, match="no layer 'conv9'"):
         cwda.validity(model, ["l2"], layers=["conv9"], **OPTIONS)
-    with pytest.raises(CriterionError, match="random"):
-        cwda.validity(model, Criterion("random", "", lambda filters: filters.values[:, 0]), data=DATA)
+    with pytest.raises(CwdaError, match="seed"):
+        cwda.validity(model, ["l2"], seed="x", data=DATA)
 
 
 def test_the_triangle_joins_three_answers(measured):

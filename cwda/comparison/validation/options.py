@@ -9,7 +9,7 @@ import numpy as np
 
 from cwda.arguments import require_between, require_count
 from cwda.comparison.validation.result import RANDOM
-from cwda.errors import CriterionError, SelectionError
+from cwda.errors import SelectionError
 from cwda.scoring.registry import Criterion
 from cwda.typing import Device
 
@@ -32,8 +32,10 @@ class Options:
         require_between(self.ratio, 0, 1, "a pruning ratio", SelectionError)
         require_between(self.level, 0, 1, "the confidence level", SelectionError)
         require_count(self.draws, 100, "draws, the number of random rankings,")
-        if any(criterion.name == RANDOM for criterion in self.criteria):
-            raise CriterionError(f"random rankings are called {RANDOM!r}; rename your criterion")
+        require_count(self.seed, 0, "seed")
+        # They are always there, and not as one draw.
+        kept = tuple(each for each in self.criteria if each.name != RANDOM)
+        object.__setattr__(self, "criteria", kept)
 
     def generator(self, layer: str) -> np.random.Generator:
         """Random numbers of a layer, whatever other layers there are."""

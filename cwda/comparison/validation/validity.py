@@ -61,7 +61,7 @@ def validity(
     source : nn.Module, str or Path
         A model that runs, or a name or file that `cwda.load_model` reads.
     criteria : str, Criterion or iterable of these
-        Names in `cwda.criteria()`, or criteria.
+        Names in `cwda.criteria()`, or criteria; `random` is always there.
     data : Images, ImageData, tensors or iterable of batches
         Labelled images, two batches or more; every other batch is the other half. See
         `cwda.models.batches.as_batches`. They are held in memory.
@@ -90,7 +90,7 @@ def validity(
     Raises
     ------
     CriterionError
-        If a criterion is unknown, or called `random`.
+        If a criterion is unknown.
     SelectionError
         If the ratio or the level does not lie between 0 and 1.
     DataError
