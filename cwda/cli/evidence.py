@@ -112,9 +112,7 @@ class Evidence:
         module, selected = self.model(network)
         needs = frozenset[str]().union(*(criterion.needs for criterion in self.demanding))
         wanted = [layer.name for layer in selected]
-        statistics = collect(
-            module, needs, layers=wanted, data=self.images, device=self.device
-        )
+        statistics = collect(module, needs, layers=wanted, data=self.images, device=self.device)
         self._require(selected, statistics)
         return selected, statistics
 

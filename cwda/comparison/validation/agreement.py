@@ -138,7 +138,10 @@ def agreement(criterion: Tensor, oracle: Oracle, level: float) -> Agreement:
     own = _Coefficient.of([criterion])
     n = criterion.shape[1]
     bound = 1 - 6 / (n**3 - n)
-    low, high = _limits(*(np.arctanh(np.clip(x, -bound, bound)) for x in (crossed.value, crossed.without)), level)  # fmt: skip
+    z, z_without = (
+        np.arctanh(np.clip(each, -bound, bound)) for each in (crossed.value, crossed.without)
+    )
+    low, high = _limits(z, z_without, level)
     value, value_low, value_high = nan, nan, nan
     if min(own.value, oracle.reliability) >= LEAST_RELIABILITY:
         value = crossed.value / np.sqrt(own.value * oracle.reliability)

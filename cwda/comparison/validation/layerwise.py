@@ -61,9 +61,7 @@ def of_layer(
     """The scores of a layer and its oracle, and the selections of each half of the images."""
     images = sum(side.images for side in sides)
     statistics = [side.layers[layer.name] for side in sides]
-    scored = [
-        score_layer(layer, options.criteria, options.device, each) for each in statistics
-    ]
+    scored = [score_layer(layer, options.criteria, options.device, each) for each in statistics]
     scores = torch.stack([each.values.cpu() for each in scored], dim=1)
     reasons = tuple(map(max, *(each.reasons for each in scored)))
     generator = options.generator(layer.name)
@@ -155,9 +153,7 @@ def _regret(
     }
 
 
-def _compared(
-    found: Agreement, oracle: Oracle, criterion: str, level: float
-) -> dict[str, Any]:
+def _compared(found: Agreement, oracle: Oracle, criterion: str, level: float) -> dict[str, Any]:
     """The numbers of a criterion and what they say."""
     row: dict[str, Any] = {
         "spearman": found.spearman,
@@ -175,9 +171,7 @@ def _compared(
     pvalue = oracle.pvalue(found.spearman)
     row |= {"pvalue": pvalue}
     if np.isnan(found.disattenuated):
-        row["reason"] = (
-            f"a reliability below {LEAST_RELIABILITY:g} says too little to correct with"
-        )
+        row["reason"] = f"a reliability below {LEAST_RELIABILITY:g} says too little to correct with"
     told = f"correlation {found.spearman:.2f} with the oracle"
     if oracle.reliability < RELIABLE:
         verdict, statement = (

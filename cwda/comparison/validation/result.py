@@ -63,9 +63,7 @@ class LayerValidity:
     disattenuated_low: float = column(
         "lower limit of its interval over filters (jackknife)", default=math.nan
     )
-    disattenuated_high: float = column(
-        "upper limit of its interval over filters", default=math.nan
-    )
+    disattenuated_high: float = column("upper limit of its interval over filters", default=math.nan)
     random_low: float = column(
         "random rankings have a coefficient between this and `random_high`, with probability "
         "`level`",

@@ -26,6 +26,7 @@ from cwda.typing import Device
 
 __all__ = ["validity", "validity_of"]
 
+
 def validity(
     source: nn.Module | str | Path,
     criteria: Criteria = PAPER,
@@ -171,5 +172,3 @@ def _halves(batches: Iterable[Batch]) -> tuple[list[Batch], list[Batch]]:
     if any(labels is None for _, labels in every):
         raise DataError("the loss needs labels: give data as pairs (images, labels)")
     return every[0::2], every[1::2]
-
-

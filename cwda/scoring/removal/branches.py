@@ -47,7 +47,7 @@ class _Cut:
     live: tuple[fx.Node, ...]
 
 
-class _CannotSplit(Exception):
+class _SplitError(Exception):
     """A value cannot be divided into images."""
 
 
@@ -122,7 +122,7 @@ class Branches(fx.Interpreter):
                 continue
             try:
                 self._branch_off(cut, n, result)
-            except _CannotSplit as error:
+            except _SplitError as error:
                 self.reasons[cut.layer] = str(error)
         return result
 
@@ -130,9 +130,9 @@ class Branches(fx.Interpreter):
         """The losses of all images without each set of channels."""
         images, (sets, filters) = len(self._labels), cut.removed.shape
         if not isinstance(value, Tensor) or value.ndim < 2 or value.shape[0] != images:
-            raise _CannotSplit("its output does not have images on its first axis")
+            raise _SplitError("its output does not have images on its first axis")
         if value.shape[1] != filters:
-            raise _CannotSplit("its output has another number of channels")
+            raise _SplitError("its output has another number of channels")
         losses = value.new_full((images, sets), torch.nan, dtype=torch.float64)
         if [*cut.forced] == [at]:
             lively = (value != 0).flatten(2).any(2) if value.ndim > 2 else value != 0
@@ -179,7 +179,7 @@ class Branches(fx.Interpreter):
         if not isinstance(value, Tensor) or value.ndim == 0:
             return value
         if value.shape[0] != len(index):
-            raise _CannotSplit("a value beside it does not have images on its first axis")
+            raise _SplitError("a value beside it does not have images on its first axis")
         return _rows(value, index)
 
 

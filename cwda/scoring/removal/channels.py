@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from torch import fx, nn
+from torch import fx
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
@@ -107,7 +107,9 @@ def _joined(
 ) -> Offsets:
     """Where the channels are in a concatenation of channels."""
     parts = node.args[0] if node.args else node.kwargs.get("tensors")
-    axis = node.kwargs.get("dim", node.kwargs.get("axis", node.args[1] if len(node.args) > 1 else 0))
+    axis = node.kwargs.get(
+        "dim", node.kwargs.get("axis", node.args[1] if len(node.args) > 1 else 0)
+    )
     if axis not in (1, -3) or not isinstance(parts, list | tuple):
         return _NONE
     offsets, at = set[int](), 0

@@ -86,19 +86,19 @@ def loss_increases(
         if name in sets and len(layer.calls) == 1
     }
     parts: dict[str, list[Tensor]] = {}
-    images = n = 0
+    images = n_batches = 0
     exact = torch.backends.cudnn.flags(
         enabled=True, benchmark=False, deterministic=True, allow_tf32=False
     )
     with exact, torch.inference_mode():
         work = _Work(graph, removed, first[0][0][:1])
-        for n, batch in enumerate(itertools.chain(first, batches), 1):
-            images += len(batch[0])
+        for batch in itertools.chain(first, batches):
+            images, n_batches = images + len(batch[0]), n_batches + 1
             for layer, increases in work.of(batch).items():
                 parts.setdefault(layer, []).append(increases)
     reasons = work.run.reasons
     whole = {layer: torch.cat(of) for layer, of in parts.items() if layer not in reasons}
-    return Increases(whole, reasons, images, n)
+    return Increases(whole, reasons, images, n_batches)
 
 
 class _Work:
