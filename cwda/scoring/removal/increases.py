@@ -34,14 +34,13 @@ class Increases:
         By layer, float64, images x sets; on the CPU.
     reasons : dict of str to str
         Why a layer has none, where the network could not be divided there.
-    images, batches : int
-        How much data was seen.
+    sizes : list of int
+        Number of images of each batch.
     """
 
     of_layers: dict[str, Tensor]
     reasons: dict[str, str]
-    images: int
-    batches: int
+    sizes: list[int]
 
     __repr__ = brief
 
@@ -86,19 +85,19 @@ def loss_increases(
         if name in sets and len(layer.calls) == 1
     }
     parts: dict[str, list[Tensor]] = {}
-    images = n_batches = 0
+    sizes = []
     exact = torch.backends.cudnn.flags(
         enabled=True, benchmark=False, deterministic=True, allow_tf32=False
     )
     with exact, torch.inference_mode():
         work = _Work(graph, removed, first[0][0][:1])
         for batch in itertools.chain(first, batches):
-            images, n_batches = images + len(batch[0]), n_batches + 1
+            sizes.append(len(batch[0]))
             for layer, increases in work.of(batch).items():
                 parts.setdefault(layer, []).append(increases)
     reasons = work.run.reasons
     whole = {layer: torch.cat(of) for layer, of in parts.items() if layer not in reasons}
-    return Increases(whole, reasons, images, n_batches)
+    return Increases(whole, reasons, sizes)
 
 
 class _Work:

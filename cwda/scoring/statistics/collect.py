@@ -21,7 +21,13 @@ from cwda.models.memory import Chunks
 from cwda.numerics.device import Placement
 from cwda.progress import showing, steps
 from cwda.scoring.removal.increases import loss_increases
-from cwda.scoring.statistics.collected import Collected, LayerStatistics
+from cwda.scoring.statistics.collected import (
+    PARTS,
+    Collected,
+    LayerStatistics,
+    Part,
+    parts_of,
+)
 from cwda.scoring.statistics.followers import Followers, find_followers
 from cwda.scoring.statistics.recorder import Record, Recorder
 from cwda.scoring.statistics.replica import graph_of, replica_of
@@ -58,6 +64,9 @@ def collect(
     without TF32 or mixed precision, which would change ranks; sums are float64. If memory
     runs out, fewer images are taken at a time, and a `RuntimeWarning` says so: a batch stays the
     same batch, whose gradient is then a sum of parts.
+
+    Batches are also dealt in turn to eight parts, whose sums are kept apart: `Collected.halves`
+    are the statistics of two disjoint halves of the images, from the same pass.
 
     Parameters
     ----------
@@ -107,10 +116,10 @@ def collect(
         data = [*data]  # they are looked at twice
     placement = Placement(within_memory(data, device), "the pass over the images")
     with showing(progress):
-        found, totals = placement.run(
+        found, totals, parts = placement.run(
             lambda device: _collected(original, wanted, statistics, data, batch_size, device)
         )
-    return Collected(found, names, totals.images, totals.batches)
+    return Collected(found, names, totals.images, totals.batches, parts)
 
 
 def _in_one_pass() -> list[str]:
@@ -136,8 +145,8 @@ def _collected(
     data: Data | None,
     batch_size: int,
     device: torch.device,
-) -> tuple[dict[str, LayerStatistics], _Totals]:
-    """The statistics by layer, from one pass on one device."""
+) -> tuple[dict[str, LayerStatistics], _Totals, tuple[Part, ...]]:
+    """The statistics by layer, all and in parts, from one pass on one device."""
     observing = [one for one in statistics if not isinstance(one, OfBatchNorm | OfRemoval)]
     removing = [one for one in statistics if isinstance(one, OfRemoval)]
     replica = replica_of(model, device)
@@ -146,12 +155,12 @@ def _collected(
     first = list(itertools.islice(batches, 1))
     graph = graph_of(replica, first)
     followers = find_followers(graph)
-    totals = _Totals()
+    totals, dealt = _Totals(), [_Totals() for _ in range(PARTS)]
     if data is not None and observing:
         every = itertools.chain(first, batches)
         total = count(data, batch_size)
         recorder = Recorder(graph, followers, observing)
-        totals = _pass(recorder, steps(every, "running the network", total))
+        _pass(recorder, steps(every, "running the network", total), totals, dealt)
     convolutions = {
         name: conv
         for name, conv in replica.named_modules()
@@ -159,32 +168,39 @@ def _collected(
     }
     if data is not None and removing:
         every = steps(as_batches(data, batch_size), "removing filters", count(data, batch_size))
-        _remove(model, convolutions, removing, totals, every, device)
+        _remove(model, convolutions, removing, [totals, *dealt], every, device)
     layers = {
         name: _of_layer(graph, conv, followers.get(name), statistics, totals)
         for name, conv in convolutions.items()
     }
-    return layers, totals
+    parts = (_part(one, layers, followers, [*observing, *removing]) for one in dealt)
+    return layers, totals, parts_of(parts)
 
 
 def _remove(
     model: nn.Module,
     convolutions: Mapping[str, _ConvNd],
     statistics: Iterable[OfRemoval[Any, Any]],
-    totals: _Totals,
+    sums: Sequence[_Totals],
     batches: Iterable[Batch],
     device: torch.device,
 ) -> None:
-    """Remove the filters of each layer one by one, and add to the totals what that shows."""
+    """Remove the filters of each layer one by one; the totals come first, the dealt sums then."""
     each = {
         name: torch.eye(conv.out_channels, dtype=torch.bool) for name, conv in convolutions.items()
     }
     found = loss_increases(model, each, batches, device)
-    totals.images = max(totals.images, found.images)
-    totals.batches = max(totals.batches, found.batches)
+    totals, *dealt = sums
+    places = [(totals, dealt[b % len(dealt)]) for b in range(len(found.sizes))]
+    if not totals.batches:  # no other statistic has counted them
+        for size, pair in zip(found.sizes, places, strict=True):
+            for one in pair:
+                one.images, one.batches = one.images + size, one.batches + 1
     for statistic in statistics:
         for name, increases in found.of_layers.items():
-            totals.add(statistic.name, name, statistic.observe(increases))
+            for part, pair in zip(increases.split(found.sizes), places, strict=True):
+                for one in pair:
+                    one.add(statistic.name, name, statistic.observe(part))
         totals.reasons |= {(statistic.name, name): why for name, why in found.reasons.items()}
 
 
@@ -196,9 +212,23 @@ class _Totals(Record):
     batches: int = field(default=0, kw_only=True)
     reasons: dict[tuple[str, str], str] = field(default_factory=dict, kw_only=True)
 
+    def include(self, batch: Record, images: int) -> None:
+        """Add what one batch of so many images gave."""
+        self.images += images
+        self.batches += 1
+        for (name, place), part in batch.sums.items():
+            self.add(name, place, part)
+        self.channels |= batch.channels
 
-def _pass(recorder: Recorder, batches: Iterable[Batch]) -> _Totals:
-    chunks, totals = Chunks(), _Totals()
+
+def _pass(
+    recorder: Recorder, batches: Iterable[Batch], totals: _Totals, dealt: Sequence[_Totals]
+) -> None:
+    """Add every batch to the totals, and to one of those to which they are dealt in turn.
+
+    Whole batches are dealt, so that what is defined by batches keeps its definition.
+    """
+    chunks = Chunks()
     weight = next((p for p in recorder.module.parameters()), torch.empty(0))
     # Convolutions on CUDA may use TF32 by default, and algorithms that differ from run to run.
     exact = torch.backends.cudnn.flags(
@@ -209,14 +239,26 @@ def _pass(recorder: Recorder, batches: Iterable[Batch]) -> _Totals:
             x = images.to(weight)
             y = None if labels is None else labels.to(weight.device)
             record = chunks.run(len(x), lambda size, x=x, y=y: recorder.record(x, y, size))  # type: ignore[misc]
-            totals.images += len(x)
-            totals.batches += 1
-            for (name, place), part in record.sums.items():
-                totals.add(name, place, part)
-            totals.channels |= record.channels
+            for sums in (dealt[totals.batches % len(dealt)], totals):
+                sums.include(record, len(x))
     if totals.images == 0:
         raise DataError("the data hold no images")
-    return totals
+
+
+def _part(
+    totals: _Totals,
+    layers: Mapping[str, LayerStatistics],
+    followers: Mapping[str, Followers],
+    statistics: Iterable[Statistic[Any, Any]],
+) -> Part:
+    """The sums of some batches, for the statistics that the layers have."""
+    sums = {
+        (name, one.name): totals.sums[one.name, one.place(followers[name])]
+        for one in statistics
+        for name, layer in layers.items()
+        if totals.batches and one.name in layer.present
+    }
+    return Part(sums, totals.images, totals.batches)
 
 
 def _of_layer(
