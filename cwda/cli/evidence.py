@@ -16,6 +16,7 @@ from cwda.loading import load
 from cwda.models.data import NORMALISATIONS, ImageData, Images, read_images
 from cwda.scoring import Collected, Criterion, collect
 from cwda.scoring.registry import resolve
+from cwda.scoring.statistics.batchnorm import BATCHNORM
 
 __all__ = [
     "Evidence",
@@ -110,8 +111,14 @@ class Evidence:
         """
         if not self.demanding:
             return network, None
-        module, selected = self.model(network)
         needs = frozenset[str]().union(*(criterion.needs for criterion in self.demanding))
+        try:
+            module, selected = self.model(network)
+        except SourceError:
+            # gamma and beta stand in the file, whether its architecture is known or not
+            if needs == {BATCHNORM.name} and any(layer.batchnorm for layer in network):
+                return network, None
+            raise
         wanted = [layer.name for layer in selected]
         statistics = collect(
             module,
