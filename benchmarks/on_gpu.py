@@ -4,8 +4,9 @@
 
 Steps: the machine, the `gpu` tests, the answers of CPU and GPU compared, time per stage beside
 the floors of the device, and fine-tuning of the pruning experiment; where it is asked for
-(`--steps reproduction --minutes 600`), a paper computed anew with its full schedule. Each runs in a process of its
-own under its own time limit, and prints and writes as it goes: one that fails loses no other.
+(`--steps reproduction --minutes 600`), a paper computed anew with its full schedule. Each runs in
+a process of its own under its own time limit, and prints and writes as it goes: one that fails
+loses no other.
 The machine needs PyTorch; what else it lacks is installed from the wheels in FOLDER/wheels.
 `--dry-run` runs all of it small on the CPU. `--wheels` and `--pack` prepare FOLDER elsewhere.
 """

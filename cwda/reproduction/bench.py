@@ -178,7 +178,7 @@ class Bench:
         return all(trial in store for trial in trials)
 
     def _place(self, one: Trained, step: Step) -> Path:
-        return self.folder / "experiments" / f"{_file_name(one)}-{step.strategy}-{step.scope}"
+        return self.folder / "experiments" / f"{_file_name(one)}-{step.scope}"
 
 
 def _file_name(one: Trained) -> str:

@@ -82,8 +82,9 @@ SCHEDULES: dict[str, Schedule] = {
     "short": Schedule(
         "two processor cores: one epoch of fine-tuning on 5,000 images",
         (
-            Step("free", "layerwise", _SHORT, (0.5,)),
+            Step("free", "layerwise", (0.5,), (0.5,)),
             Step("free", "global", (0.3,)),
+            Step("free", "layerwise", _SHORT, (0.5,)),
             Step("free", "layerwise", _SHORT, (0.3, 0.5)),
             Step("free", "layerwise", _SHORT, _SHORT),
             Step("all", "layerwise", (0.5,), (0.5,)),

@@ -71,7 +71,7 @@ def test_verdicts_on_accuracies_follow_their_rule(found, folder, model, data):  
     table = cwda.experiment.run_experiment(
         model, data, TINY.criteria, ratios=(0.25, 0.5), strategies="layerwise",
         finetuning=TINY.finetuning, finetune_at=0.5, precision="mixed", samples=32,
-        folder=folder / "run" / "experiments" / "CifarResNet-layerwise-free", device="cpu",
+        folder=folder / "run" / "experiments" / "CifarResNet-free", device="cpu",
         progress=False,
     ).table  # fmt: skip
     for stage, words in (("pruned", "right after pruning"), ("finetuned", "after fine-tuning")):
