@@ -12,6 +12,7 @@ from . import scoring as scoring
 from . import study as study
 from . import textbook_tests as textbook_tests
 from . import theory as theory
+from . import torch_pruning as torch_pruning
 from ._version import __version__ as __version__
 from .comparison import applicability as applicability
 from .comparison import compare as compare
@@ -34,9 +35,11 @@ from .pruning import remove as remove
 from .reporting import report as report
 from .scoring import criteria as criteria
 from .scoring import criterion as criterion
+from .scoring import reliability as reliability
 from .scoring import scores as scores
 from .scoring import similarity as similarity
 from .textbook_tests import textbook as textbook
+from .torch_pruning import importance as importance
 
 __all__ = [
     "ConvLayer",
@@ -60,12 +63,14 @@ __all__ = [
     "export",
     "figures",
     "global_pruning",
+    "importance",
     "load",
     "load_model",
     "make_plan",
     "masked",
     "pruning",
     "read_images",
+    "reliability",
     "remove",
     "report",
     "reporting",
@@ -77,4 +82,5 @@ __all__ = [
     "textbook",
     "textbook_tests",
     "theory",
+    "torch_pruning",
 ]
