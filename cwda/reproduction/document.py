@@ -16,7 +16,6 @@ from cwda.reporting.blocks import (
     Items,
     Link,
     Name,
-    Note,
     Paragraph,
     Strong,
     Table,
@@ -59,13 +58,13 @@ def document(
         answer=[
             Paragraph(_counts(found)),
             _verdicts(found),
-            Note(paper.known),
         ],
     )
 
 
 def _facts(paper: Paper, bench: Bench, command: str) -> Iterator[Fact]:
     yield "Paper", [paper.citation, " ", Link(paper.url, paper.url)]
+    yield "At hand", paper.known
     for one in bench.trained:
         yield one.name, _about(one)
     yield "Schedule", _schedule(bench.schedule)

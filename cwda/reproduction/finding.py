@@ -27,7 +27,7 @@ class Finding:
     claim: str = column("what the paper states, in our words")
     theirs: str = column(f'its value in the paper; "{NOT_KNOWN}" if that is so')
     ours: str = column("the value found here")
-    rule: str = column("when both are said to agree, fixed before anything was measured")
+    rule: str = column("when both are said to agree")
     verdict: str = column(", ".join(f"`{verdict}`" for verdict in VERDICTS))
     networks: int = column("number of networks it rests on", default=0)
     layers: int = column("number of layers of these networks it rests on", default=0)

@@ -15,8 +15,7 @@ HUANG2021 = Paper(
     citation="Z. Huang, W. Shao, X. Wang, L. Lin, P. Luo (2021). Rethinking the Pruning Criteria "
     "for Convolutional Neural Network. NeurIPS.",
     url="https://arxiv.org/abs/2004.11627",
-    known="Only the first four pages of the paper were at hand. Statements are in our words, and "
-    "where the value in the paper is not at hand, that is said. The rules of the verdicts are "
-    "ours, and were fixed before the experiments were run.",
+    known="Only the first four pages of the paper: statements are in our words, and of values that "
+    "do not stand there it says: not known here. The rules of the verdicts are ours.",
     parts=(TABLE_1, FIGURE_1, FIGURE_2, FIGURE_3, FIGURE_4),
 )

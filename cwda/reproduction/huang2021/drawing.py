@@ -16,7 +16,6 @@ from cwda.figures.drawing.style import (
     GREY,
     LINES,
     SMALL,
-    criterion_style,
     series_style,
     styled,
 )
@@ -43,7 +42,7 @@ def histograms(scores: LayerScoring, layers: Sequence[str], criteria: Sequence[s
     for i, layer in enumerate(layers):
         for j, criterion in enumerate(criteria):
             ax, values = axes[i, j], scores[criterion][layer]
-            colour, _ = criterion_style(criterion, j)
+            colour, _ = series_style(j)
             ax.hist(values.numpy(), bins=_BINS, color=colour, alpha=0.75, linewidth=0)
             ax.set_xlim(left=min(0.0, float(values.min())))
             ax.locator_params(nbins=4)

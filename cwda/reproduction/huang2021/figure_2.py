@@ -35,7 +35,7 @@ _CLAIMS = {
 
 _RULE = (
     "in a network: agreed if the condition holds in the network as a whole, not agreed if it "
-    "fails, with the margins and intervals of `cwda test`; over networks: agreed in all, partly in "
+    "fails, with the margins and intervals of cwda test; over networks: agreed in all, partly in "
     "some; where it is inconclusive in all, partly"
 )
 #: Elements along a side of F F^T up to which each has a pixel of its own.

@@ -127,14 +127,17 @@ def _globally(experiments: Sequence[Experiment]) -> list[Finding]:
         return []
     having = _having(experiments, cells)
     differences = [abs(cell.accuracy["l1"] - cell.accuracy["l2"]) for cell in cells]
+    apart = " to ".join(
+        dict.fromkeys(f"{value:.1f}" for value in (min(differences), max(differences)))
+    )
     differ = [difference > NEAR for difference in differences]
     return [
         Finding(
             part=_NAME,
             claim="l1 and l2 leave different accuracies in global pruning",
             theirs=f"they differ; values {NOT_KNOWN}",
-            ours=f"{min(differences):.1f} to {max(differences):.1f} points apart right after "
-            f"pruning; more than {NEAR:g} in {sum(differ)} of {many(len(differ), 'case')}",
+            ours=f"{apart} points apart right after pruning; more than {NEAR:g} in {sum(differ)} "
+            f"of {many(len(differ), 'case')}",
             rule=f"a case is a network and a ratio; agreed: more than {NEAR:g} percentage points "
             "apart in all cases; partly: in some",
             verdict=agreement(differ),

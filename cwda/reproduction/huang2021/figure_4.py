@@ -162,9 +162,9 @@ def _lower(ranked: Sequence[_Ranked]) -> Finding:
     having = [each for each in ranked if each.values(pair, transition=True)]
     claim = "Sp is lower in transition layers, where the number of filters changes"
     rule = (
-        "l1 with l2; agreed: the median over the transition layers is below that over the others "
-        "in every network, and a one-sided Mann-Whitney test over all layers has p < .05; partly: "
-        "one of both, or in some networks"
+        "of l1 with l2; agreed: the median over the transition layers is below that over the "
+        "others in every network, and a one-sided Mann-Whitney test over all layers has p < .05; "
+        "partly: one of both, or in some networks"
     )
     if not having:
         return Finding(

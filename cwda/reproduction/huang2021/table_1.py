@@ -108,15 +108,14 @@ def _layer(column: _Column, networks: Sequence[Network]) -> ConvLayer:
                 return layer
     cached = {entry.name for entry in available() if entry.state == "cached"}
     if column.weights not in cached:
-        raise CwdaError(f"not cached; `cwda test {column.weights}` downloads them")
+        raise CwdaError(f"not cached; cwda test {column.weights} downloads them")
     return load(column.weights)[column.layer]
 
 
 def _missing(column: _Column, reason: str) -> Finding:
     return Finding(
         part=_NAME,
-        claim=f"{column.network}, {column.words}: the eight filters that each criterion prunes "
-        "first",
+        claim=f"{column.network}, {column.words}: the first eight by each criterion",
         theirs="four lists",
         ours="",
         rule=_RULE,
@@ -130,12 +129,13 @@ def _finding(column: _Column, layer: ConvLayer, criterion: str) -> Finding:
     theirs = column.lists[criterion]
     ours = tuple(pruned_indices(layer, 0, criterion, top=len(theirs)))
     same = len({*ours} & {*theirs})
+    said = "the same eight in another order" if same == len(theirs) else f"{same} of the eight"
     agree = "agreed" if ours == theirs else "partly" if same >= _ENOUGH else "not agreed"
     return Finding(
         part=_NAME,
-        claim=f"{column.network}, {column.words}: {criterion} prunes {_listed(theirs)} first",
+        claim=f"{column.network}, {column.words}: the first eight by {criterion}",
         theirs=_listed(theirs),
-        ours=_listed(ours) if ours != theirs else "the same list",
+        ours=f"{_listed(ours)} ({said})" if ours != theirs else "the same list",
         rule=_RULE,
         verdict=agree,
         networks=1,
