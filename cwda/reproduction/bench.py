@@ -14,18 +14,46 @@ from cwda.errors import CwdaError
 from cwda.experiment import ExperimentResult, run_experiment
 from cwda.experiment.specimen import weights_digest
 from cwda.experiment.trials import DONE, Scores, Scoring, Trials
-from cwda.grid import Store
+from cwda.grid import Cell, Store
 from cwda.layers import Network
 from cwda.progress import steps
 from cwda.reproduction.schedule import Schedule, Step
 from cwda.reproduction.trained import Trained
+from cwda.scoring import Collected, collect, similarity
 from cwda.scoring import scores as score
+from cwda.scoring.registry import resolve
 from cwda.typing import Device
 
 __all__ = ["Bench", "Experiment", "LayerScoring"]
 
+#: Images in a batch of calibration, and batches at least: halves are made of whole ones.
+_BATCH, _BATCHES = 128, 8
+
 #: By criterion and layer, one float64 score per filter.
 LayerScoring = Mapping[str, Mapping[str, Tensor]]
+
+
+@dataclass(frozen=True)
+class Coefficients:
+    """Rank correlations of two criteria without the noise of the images.
+
+    Attributes
+    ----------
+    disattenuated : mapping of str to float
+        By layer, where it is defined.
+    """
+
+    disattenuated: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Comparing(Cell[Coefficients]):
+    """Two criteria that are compared."""
+
+    criterion_a: str
+    criterion_b: str
+
+    record = Coefficients
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,24 +130,56 @@ class Bench:
         """
         if one.model is None:
             return _by_layer(one, criteria)
-        claim = {"weights": weights_digest(one.model), "samples": self.samples(one)}
-        if one.data:
-            claim["data"] = one.data.sha256
-        store = Store(self.folder / "scores" / f"{_file_name(one)}.jsonl", "scores", claim)
+        store = self._store(one)
         missing = [name for name in criteria if Scoring(name, 0) not in store]
         if missing:
-            calibration = one.data.train.sample(self.samples(one)) if one.data else None
-            found = score(one.model, missing, data=calibration, device=self.device)
-            for name, rows in found.table.groupby("criterion", sort=False):
+            seen = self._collected(one, missing)
+            found = score(one.model, missing, data=seen, device=self.device).table
+            for name, rows in found.groupby("criterion", sort=False):
                 defined = rows[rows["reason"] == ""].groupby("layer", sort=False)
                 undefined = rows[rows["reason"] != ""].groupby("layer", sort=False)
-                kept = {layer: tuple(group["score"]) for layer, group in defined}
-                reasons = {layer: group["reason"].iloc[0] for layer, group in undefined}
+                kept = {str(layer): tuple(group["score"]) for layer, group in defined}
+                reasons = {str(layer): group["reason"].iloc[0] for layer, group in undefined}
                 store.keep(Scoring(str(name), 0), Scores(kept, reasons))
         return {
             name: {layer: _float64(row) for layer, row in store[Scoring(name, 0)].scores.items()}
             for name in criteria
         }
+
+    def without_noise(
+        self, one: Trained, pairs: Sequence[tuple[str, str]]
+    ) -> dict[tuple[str, str], Mapping[str, float]]:
+        """By pair and layer, `disattenuated` of `cwda.similarity`; kept in the folder."""
+        assert one.model is not None
+        store = self._store(one)
+        missing = [pair for pair in pairs if Comparing(*pair) not in store]
+        if missing:
+            criteria = list(dict.fromkeys(name for pair in missing for name in pair))
+            seen = self._collected(one, criteria)
+            for pair in missing:
+                found = similarity(one.model, pair, ratios=0.5, data=seen, device=self.device).table
+                found = found[found["disattenuated"].notna()]
+                values = dict(zip(found["layer"], found["disattenuated"], strict=True))
+                store.keep(Comparing(*pair), Coefficients(values))
+        return {pair: store[Comparing(*pair)].disattenuated for pair in pairs}
+
+    def _store(self, one: Trained) -> Store:
+        """What is kept of the scores of a network that runs."""
+        assert one.model is not None
+        claim = {"weights": weights_digest(one.model), "samples": self.samples(one)}
+        if one.data:
+            claim["data"] = one.data.sha256
+        return Store(self.folder / "scores" / f"{_file_name(one)}.jsonl", "scores", claim)
+
+    def _collected(self, one: Trained, criteria: Sequence[str]) -> Collected | None:
+        """What the criteria need beyond the weights, in one pass over the images."""
+        assert one.model is not None
+        needs = frozenset[str]().union(*(each.needs for each in resolve(criteria)))
+        if not needs:
+            return None
+        images = one.data.train.sample(self.samples(one)) if one.data else None
+        batch = max(min(_BATCH, self.samples(one) // _BATCHES), 1)
+        return collect(one.model, needs, data=images, batch_size=batch, device=self.device)
 
     def experiments(self, strategy: str, scope: str) -> list[Experiment]:
         """The experiments of this strategy and scope, after all that the time allows.

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import pypdf
 import pytest
 import scipy.stats
 import torch
@@ -91,7 +94,7 @@ def test_the_same_folder_is_read_and_gives_the_same_bytes(found, folder, model, 
 
     for name in ("Specimen.accuracy", "Specimen.scores"):
         monkeypatch.setattr(f"cwda.experiment.specimen.{name}", refuse)
-    monkeypatch.setattr("cwda.scoring.preparation.collect", refuse)
+    monkeypatch.setattr("cwda.reproduction.bench.collect", refuse)
     again = reproduce(
         "huang2021", [model], data=[data], schedule=TINY, folder=folder / "run", minutes=0,
         output=folder / "b.pdf", date="", device="cpu", progress=False,
@@ -145,6 +148,24 @@ def test_rank_correlations_are_scipy_s(found, model):  # noqa: F811
     value = scipy.stats.spearmanr(*flat).statistic
     assert whole.verdict == ("agreed" if value < 0.9 else "not agreed")
     assert f"{value:.3f}".lstrip("0") in whole.ours
+
+
+def test_noise_of_the_images_is_taken_out_as_in_similarity(model, data, tmp_path):  # noqa: F811
+    """The disattenuated coefficients are those of `cwda.similarity` on the same images."""
+    from cwda.reproduction.bench import Bench
+    from cwda.reproduction.huang2021.figure_4 import _ranked
+    from cwda.reproduction.trained import trained_networks
+
+    schedule = replace(TINY, samples=96)
+    bench = Bench(trained_networks(model, [data]), schedule, tmp_path, math.inf, "cpu")
+    ranked = _ranked(bench, bench.trained[0])
+    images = data.train.sample(96)
+    found = cwda.similarity(model, ["l2", "taylor_l1"], data=images, device="cpu", batch_size=12)
+    theirs = found.table.set_index("layer")
+    for layer, value in ranked.by_pair["l2", "taylor_l1"].items():
+        assert value == pytest.approx(theirs.loc[layer, "spearman"], abs=1e-12)
+    for layer, value in ranked.freed["l2", "taylor_l1"].items():
+        assert value == pytest.approx(theirs.loc[layer, "disattenuated"], abs=1e-9)
 
 
 def test_table_1_on_the_published_layer(shared_data):
@@ -228,3 +249,13 @@ def test_steps_of_the_schedules_add_to_one_another():
             assert {*before.ratios} <= {*step.ratios}
             assert {*before.finetune_at} <= {*step.finetune_at} <= {*step.ratios}
             reached[step.strategy, step.scope] = step
+
+
+def test_the_committed_document_has_every_part_and_is_small():
+    path = Path(__file__).resolve().parents[2] / "reports" / "huang2021.pdf"
+    text = "\n".join(page.extract_text() for page in pypdf.PdfReader(path).pages)
+    for part in PAPERS["huang2021"].parts:
+        assert f"The paper's {part.name}: " in text.replace("\u2019", "'")
+    for name in ("resnet56-4bfd9763", "cifar100-resnet56-f2eff4c8"):
+        assert name in text.replace("\u200b", "")
+    assert path.stat().st_size < 2_000_000

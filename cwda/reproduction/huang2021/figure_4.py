@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 import torch
@@ -33,6 +33,7 @@ ALIKE = 0.9
 
 _PAIRS = tuple(itertools.combinations(NORMS, 2))
 _PAIRS_BEYOND = tuple(("l2", name) for name in BEYOND)
+_NOISY = tuple(("l2", name) for name in BEYOND if name.startswith("taylor"))
 
 _MOST = (
     f"agreed: every pair of criteria is above {number(ALIKE)} in more than half of the layers of "
@@ -42,10 +43,15 @@ _MOST = (
 
 @dataclass(frozen=True, eq=False)
 class _Ranked:
-    """The coefficients of one network, by pair and layer; its scores over all filters."""
+    """The coefficients of one network, by pair and layer.
+
+    `freed` are those freed of the noise of the images; `whole` is that of l1 with l2 over all
+    filters of the network.
+    """
 
     one: Trained
     by_pair: Mapping[tuple[str, str], Mapping[str, float]]
+    freed: Mapping[tuple[str, str], Mapping[str, float]]
     whole: float
     transitions: frozenset[str]
     samples: int
@@ -74,6 +80,11 @@ def _find(bench: Bench) -> Section:
             _PAIRS_BEYOND,
             "BN gamma and Taylor rank filters as the l2 norm does: Sp above .9 in most layers",
         ),
+        _alike(
+            [replace(each, by_pair=each.freed) for each in ranked],
+            _NOISY,
+            "The same of Taylor, freed of the noise of the images: Sp above .9 in most layers",
+        ),
         _lower(ranked),
         _global(ranked),
     ]
@@ -99,8 +110,13 @@ def _ranked(bench: Bench, one: Trained) -> _Ranked:
         and (found := _coefficients(scores, pair, [layer.name for layer in layers]))
     }
     whole = _spearman(*(torch.cat(list(scores[name].values())) for name in ("l1", "l2")))
+    noisy = [pair for pair in _NOISY if pair in by_pair]
+    freed = {
+        pair: {layer: value for layer, value in values.items() if layer in by_pair[pair]}
+        for pair, values in (bench.without_noise(one, noisy) if noisy else {}).items()
+    }
     transitions = frozenset(transition_layers(one.network.layers))
-    return _Ranked(one, by_pair, whole, transitions, bench.samples(one))
+    return _Ranked(one, by_pair, freed, whole, transitions, bench.samples(one))
 
 
 def _coefficients(
@@ -150,7 +166,7 @@ def _alike(ranked: Sequence[_Ranked], pairs: Sequence[tuple[str, str]], claim: s
         verdict=agreement(most),
         networks=len(having),
         layers=layers,
-        images=max(each.samples for each in having) if pairs is _PAIRS_BEYOND else 0,
+        images=0 if pairs is _PAIRS else max(each.samples for each in having),
     )
 
 
@@ -226,7 +242,8 @@ def _blocks(ranked: Sequence[_Ranked], skipped: Sequence[str]) -> Iterator[Block
     yield Table(
         [
             Column("network", "name"), Column("pair", "text"), Column("layers"), Column("median"),
-            Column("lowest"), Column("over .9"), Column("transition layers"), Column("others"),
+            Column("lowest"), Column("over .9"), Column("without noise"), Column("transition"),
+            Column("others"),
         ],
         [
             row
@@ -235,14 +252,16 @@ def _blocks(ranked: Sequence[_Ranked], skipped: Sequence[str]) -> Iterator[Block
             if (row := _cells(each, pair))
         ],
         "Spearman's coefficient over the layers of each network: median, lowest, share above .9; "
-        "median over the transition layers and over the others.",
+        "of Taylor the median without the noise of the images; median over the transition layers "
+        "and over the others.",
     )  # fmt: skip
     images = max((each.samples for each in ranked), default=0)
     if images:
         yield Note(
-            f"Taylor scores come from {many(images, 'training image')}: with another draw of "
-            "images they would rank otherwise, so that their coefficients are lower than those of "
-            "scores without noise."
+            f"Taylor scores come from {many(images, 'training image')}, and another draw would "
+            "rank filters otherwise, which lowers their coefficients. Without that noise they are "
+            "estimated from disjoint halves of the images, as cwda similarity does; they may "
+            "exceed 1."
         )
     if skipped:
         yield Note(f"Left out: {'; '.join(skipped)}.")
@@ -266,7 +285,9 @@ def _cells(each: _Ranked, pair: tuple[str, str]) -> list[str]:
         return []
     kinds = [each.values(pair, transition=kind) for kind in (True, False)]
     medians = [number(median(kind)) if kind else "–" for kind in kinds]
+    freed = list(each.freed.get(pair, {}).values())
     return [
         each.one.name, "-".join(pair), str(len(values)), number(median(values)),
-        number(min(values)), percent(_share(values)), *medians,
+        number(min(values)), percent(_share(values)), number(median(freed)) if freed else "–",
+        *medians,
     ]  # fmt: skip
