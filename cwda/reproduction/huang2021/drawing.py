@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from cwda.experiment import ExperimentResult
@@ -112,7 +113,7 @@ def coefficients(
     return axes
 
 
-def _legend(ax: object, pairs: Sequence[str]) -> None:
+def _legend(ax: Axes, pairs: Sequence[str]) -> None:
     handles = []
     for place, pair in enumerate(pairs):
         colour, marker = series_style(place)
@@ -121,7 +122,7 @@ def _legend(ax: object, pairs: Sequence[str]) -> None:
         )
     handles.append(Line2D([], [], color=LINES, linewidth=2.5, label="transition layer"))
     handles.append(Line2D([], [], color=GREY, linewidth=0.6, label=".9"))
-    ax.legend(  # type: ignore[attr-defined]
+    ax.legend(
         handles=handles, loc="upper left", bbox_to_anchor=(1.02, 1), borderaxespad=0,
         fontsize=SMALL, labelcolor=DARK,
     )  # fmt: skip

@@ -14,6 +14,7 @@ from cwda.reproduction.bench import Bench, Experiment
 from cwda.reproduction.finding import NOT_KNOWN, Finding, agreement
 from cwda.reproduction.huang2021.drawing import accuracies
 from cwda.reproduction.paper import Part, Section
+from cwda.reproduction.schedule import Step
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -265,11 +266,11 @@ def _ratios(ratios: Sequence[float]) -> str:
     return ", ".join(f"{100 * ratio:g} %" for ratio in ratios)
 
 
-def _reached(experiments: Sequence[Experiment], network: str, step: object) -> bool:
+def _reached(experiments: Sequence[Experiment], network: str, step: Step) -> bool:
     """Whether a network's experiment got as far as this step."""
     return any(
         each.trained.name == network
-        and set(step.finetune_at) <= set(each.step.finetune_at)  # type: ignore[attr-defined]
-        and set(step.ratios) <= set(each.step.ratios)  # type: ignore[attr-defined]
+        and set(step.finetune_at) <= set(each.step.finetune_at)
+        and set(step.ratios) <= set(each.step.ratios)
         for each in experiments
     )
