@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from cwda.answers import column
+from cwda.formatting import number
 
-__all__ = ["NOT_KNOWN", "VERDICTS", "Agreement", "Finding", "agreement"]
+__all__ = ["NOT_KNOWN", "VERDICTS", "Agreement", "Finding", "agreement", "span"]
 
 #: What is said of a statement of the paper.
 Agreement = Literal["agreed", "partly", "not agreed", "not run"]
@@ -60,3 +61,14 @@ def agreement(cases: Sequence[bool]) -> Agreement:
     if all(cases):
         return "agreed"
     return "partly" if any(cases) else "not agreed"
+
+
+def span(values: Sequence[float], shown: Callable[[float], str] = number) -> str:
+    """The smallest and the largest of some values, or one if they look the same.
+
+    Examples
+    --------
+    >>> span([0.5, 0.25, 0.75]), span([0.5])
+    ('.250 to .750', '.500')
+    """
+    return " to ".join(dict.fromkeys([shown(min(values)), shown(max(values))]))

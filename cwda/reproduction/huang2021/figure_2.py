@@ -13,7 +13,7 @@ from cwda.layers import ConvLayer, Network
 from cwda.reporting.blocks import Block, Cell, Column, Note, Paragraph, Table
 from cwda.reporting.pictures import picture
 from cwda.reproduction.bench import Bench
-from cwda.reproduction.finding import Finding, agreement
+from cwda.reproduction.finding import Finding, agreement, span
 from cwda.reproduction.huang2021.layers import ranked_layers
 from cwda.reproduction.paper import Part, Section
 
@@ -76,7 +76,7 @@ def _finding(name: str, rows: Sequence[NetworkCondition]) -> Finding:
         claim=claim,
         theirs=theirs,
         ours=f"{name} holds in {sum(held)} of {many(len(judged), 'network')}; effect "
-        f"{number(min(effects))} to {number(max(effects))}, margin {number(judged[0].margin)}",
+        f"{span(effects)}, margin {number(judged[0].margin)}",
         rule=_RULE,
         verdict="partly" if verdict == "not agreed" and undecided else verdict,
         networks=len(judged),

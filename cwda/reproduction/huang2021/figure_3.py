@@ -11,7 +11,7 @@ from cwda.formatting import many, number
 from cwda.reporting.blocks import Block, Column, Heading, Note, Paragraph, Table
 from cwda.reporting.pictures import picture
 from cwda.reproduction.bench import Bench, Experiment
-from cwda.reproduction.finding import NOT_KNOWN, Finding, agreement
+from cwda.reproduction.finding import NOT_KNOWN, Finding, agreement, span
 from cwda.reproduction.huang2021.drawing import accuracies
 from cwda.reproduction.paper import Part, Section
 from cwda.reproduction.schedule import Step
@@ -128,9 +128,7 @@ def _globally(experiments: Sequence[Experiment]) -> list[Finding]:
         return []
     having = _having(experiments, cells)
     differences = [abs(cell.accuracy["l1"] - cell.accuracy["l2"]) for cell in cells]
-    apart = " to ".join(
-        dict.fromkeys(f"{value:.1f}" for value in (min(differences), max(differences)))
-    )
+    apart = span(differences, "{:.1f}".format)
     differ = [difference > NEAR for difference in differences]
     return [
         Finding(

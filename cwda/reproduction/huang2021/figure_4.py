@@ -16,7 +16,7 @@ from cwda.numerics.ranking.ranks import spearman
 from cwda.reporting.blocks import Block, Column, Heading, Note, Paragraph, Table
 from cwda.reporting.pictures import picture
 from cwda.reproduction.bench import Bench, LayerScoring
-from cwda.reproduction.finding import NOT_KNOWN, Finding, agreement
+from cwda.reproduction.finding import NOT_KNOWN, Finding, agreement, span
 from cwda.reproduction.huang2021.drawing import coefficients
 from cwda.reproduction.huang2021.layers import ranked_layers, transition_layers
 from cwda.reproduction.paper import Part, Section
@@ -214,7 +214,7 @@ def _global(ranked: Sequence[_Ranked]) -> Finding:
         part=_NAME,
         claim="l1 and l2 are not always alike: they differ in global pruning",
         theirs=f"they differ; values {NOT_KNOWN}",
-        ours=f"Sp over all filters of a network {number(min(values))} to {number(max(values))}, "
+        ours=f"Sp over all filters of a network {span(values)}, "
         f"below .9 in {sum(differ)} of {many(len(differ), 'network')}",
         rule="agreed: Sp of l1 with l2 over all filters of a network is below .9 in every "
         "network; partly: in some",
