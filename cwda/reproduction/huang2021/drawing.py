@@ -47,7 +47,11 @@ def histograms(scores: LayerScoring, layers: Sequence[str], criteria: Sequence[s
             ax.hist(values.numpy(), bins=_BINS, color=colour, alpha=0.75, linewidth=0)
             ax.set_xlim(left=min(0.0, float(values.min())))
             ax.locator_params(nbins=4)
-            ax.set_title(f"range {number(relative_range(values))}", loc="right", fontsize=SMALL)
+            ax.text(
+                0.03, 0.98, f"range {number(relative_range(values))}", va="top", fontsize=SMALL,
+                transform=ax.transAxes,
+            )  # fmt: skip
+            ax.margins(y=0.3)
             if i == len(layers) - 1:
                 ax.set_xlabel(criterion)
             if j == 0:

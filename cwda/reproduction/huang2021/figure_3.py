@@ -248,15 +248,13 @@ def _limits(bench: Bench, by_kind: Mapping[tuple[str, str], Sequence[Experiment]
             "a long one are likely to be smaller"
         )
     left = [
-        f"{_KINDS[step.strategy, step.scope]} at {_ratios(step.finetune_at or step.ratios)}"
-        for step in steps
-        if any(
-            not _reached(by_kind[step.strategy, step.scope], one.name, step)
-            for one in bench.runnable()
-        )
+        f"{one.name} {_KINDS[kind]}{missing}"
+        for kind in dict.fromkeys((step.strategy, step.scope) for step in steps)
+        for one in bench.runnable()
+        if (missing := _missing(by_kind[kind], one.name, [s for s in steps if _kind(s) == kind]))
     ]
     if left:
-        parts.append(f"the time was over before all of these were done: {'; '.join(left)}")
+        parts.append(f"the time was over before these were done: {', '.join(left)}")
     return f"{'; '.join(parts)}."
 
 
@@ -264,11 +262,18 @@ def _ratios(ratios: Sequence[float]) -> str:
     return ", ".join(f"{100 * ratio:g} %" for ratio in ratios)
 
 
-def _reached(experiments: Sequence[Experiment], network: str, step: Step) -> bool:
-    """Whether a network's experiment got as far as this step."""
-    return any(
-        each.trained.name == network
-        and set(step.finetune_at) <= set(each.step.finetune_at)
-        and set(step.ratios) <= set(each.step.ratios)
-        for each in experiments
-    )
+def _kind(step: Step) -> tuple[str, str]:
+    return step.strategy, step.scope
+
+
+def _missing(experiments: Sequence[Experiment], network: str, steps: Sequence[Step]) -> str:
+    """What a network lacks of the steps of one kind: all, some ratios, or their fine-tuning."""
+    reached = [each.step for each in experiments if each.trained.name == network]
+    if not reached:
+        return " (all)"
+    for words, ratios in (("at", "ratios"), ("fine-tuned at", "finetune_at")):
+        wanted = {ratio for step in steps for ratio in getattr(step, ratios)}
+        lacking = wanted - {*getattr(reached[-1], ratios)}
+        if lacking:
+            return f" {words} {_ratios(sorted(lacking))}"
+    return ""

@@ -108,7 +108,7 @@ def _layer(column: _Column, networks: Sequence[Network]) -> ConvLayer:
                 return layer
     cached = {entry.name for entry in available() if entry.state == "cached"}
     if column.weights not in cached:
-        raise CwdaError(f"not cached; cwda test {column.weights} downloads them")
+        raise CwdaError("which is not cached: cwda test downloads it")
     return load(column.weights)[column.layer]
 
 
@@ -120,8 +120,7 @@ def _missing(column: _Column, reason: str) -> Finding:
         ours="",
         rule=_RULE,
         verdict="not run",
-        reason=f"needs torchvision's weights {column.weights}, which are not among the "
-        f"sources and {reason}",
+        reason=f"needs {column.weights}, {reason}",
     )
 
 
@@ -129,7 +128,7 @@ def _finding(column: _Column, layer: ConvLayer, criterion: str) -> Finding:
     theirs = column.lists[criterion]
     ours = tuple(pruned_indices(layer, 0, criterion, top=len(theirs)))
     same = len({*ours} & {*theirs})
-    said = "the same eight in another order" if same == len(theirs) else f"{same} of the eight"
+    said = "in another order" if same == len(theirs) else f"{same} of the eight"
     agree = "agreed" if ours == theirs else "partly" if same >= _ENOUGH else "not agreed"
     return Finding(
         part=_NAME,
