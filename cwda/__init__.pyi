@@ -17,6 +17,7 @@ from ._version import __version__ as __version__
 from .comparison import applicability as applicability
 from .comparison import compare as compare
 from .comparison import global_pruning as global_pruning
+from .comparison import validity as validity
 from .conditions import check as check
 from .conditions import condition as condition
 from .conditions import describe as describe
@@ -83,4 +84,5 @@ __all__ = [
     "textbook_tests",
     "theory",
     "torch_pruning",
+    "validity",
 ]
