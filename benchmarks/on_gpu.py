@@ -3,8 +3,10 @@
     python -m benchmarks.on_gpu --files FOLDER --output FOLDER [--write docs/benchmarks.md]
 
 Steps: the machine, the `gpu` tests, the answers of CPU and GPU compared, time per stage beside
-the floors of the device, and fine-tuning of the pruning experiment. Each runs in a process of its
-own under its own time limit, and prints and writes as it goes: one that fails loses no other.
+the floors of the device, and fine-tuning of the pruning experiment; where it is asked for
+(`--steps reproduction --minutes 600`), a paper computed anew with its full schedule. Each runs in
+a process of its own under its own time limit, and prints and writes as it goes: one that fails
+loses no other.
 The machine needs PyTorch; what else it lacks is installed from the wheels in FOLDER/wheels.
 `--dry-run` runs all of it small on the CPU. `--wheels` and `--pack` prepare FOLDER elsewhere.
 """
@@ -35,7 +37,10 @@ STEPS = {
     "comparison": ("CPU and GPU compared", 100),
     "stages": ("Time per stage", 110),
     "finetuning": ("Fine-tuning", 600),
+    "reproduction": ("A paper, computed anew", 86_400),
 }
+#: The step that takes hours, and is run only where it is named.
+_LONG = "reproduction"
 #: Seconds kept for the end of the last step.
 _TO_SPARE = 15
 _PACKED = 62 << 20
@@ -80,8 +85,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     add("--device", default="cuda", help="cuda, cuda:1, ...")
     add("--minutes", type=float, default=8.0, help="time for all steps")
-    add("--steps", default=",".join(STEPS), help="which steps, separated by commas")
-    add("--resume", type=Path, help="finetuning.tar of an earlier run")
+    short = ",".join(step for step in STEPS if step != _LONG)
+    add("--steps", default=short, help=f"which steps, separated by commas; {_LONG} takes hours")
+    add("--resume", type=Path, help="finetuning.tar or reproduction.tar of an earlier run")
     add("--write", type=Path, help="put the results into this page, under the name of the card")
     add("--dry-run", action="store_true", help="all steps, small, on the CPU")
     add("--wheels", action="store_true", help="print how to download what the machine lacks")
@@ -226,6 +232,8 @@ def _run_step(options: argparse.Namespace) -> None:
         from benchmarks.on_gpu_stages import time_stages
 
         time_stages(device, options.dry_run)
+    elif options.step == _LONG:
+        _reproduce(options, device)
     else:
         _fine_tune(options, device)
 
@@ -245,6 +253,23 @@ def _fine_tune(options: argparse.Namespace, device: object) -> None:
         folder=folder,
         device=device,  # type: ignore[arg-type]
         seconds=min(options.until - time.time(), 3600.0),
+    )
+
+
+def _reproduce(options: argparse.Namespace, device: object) -> None:
+    from benchmarks.on_gpu_files import images_of, weights_of
+    from benchmarks.on_gpu_reproduction import reproduce_paper
+
+    folder = options.output / "reproduction"
+    if options.dry_run:
+        shutil.rmtree(folder, ignore_errors=True)
+    reproduce_paper(
+        weights_of(options.files),
+        None if options.dry_run else images_of(options.files),
+        dry_run=options.dry_run,
+        folder=folder,
+        device=device,  # type: ignore[arg-type]
+        seconds=options.until - time.time(),
     )
 
 

@@ -7,6 +7,7 @@ from . import experiment as experiment
 from . import figures as figures
 from . import pruning as pruning
 from . import reporting as reporting
+from . import reproduction as reproduction
 from . import scoring as scoring
 from . import study as study
 from . import textbook_tests as textbook_tests
@@ -74,6 +75,7 @@ __all__ = [
     "remove",
     "report",
     "reporting",
+    "reproduction",
     "scores",
     "scoring",
     "similarity",

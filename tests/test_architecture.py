@@ -26,6 +26,7 @@ FLOORS = (
     {"comparison", "calibration", "experiment"},
     {"figures"},
     {"study", "reporting"},
+    {"reproduction"},
     {"cli"},
     {"__main__"},
 )

@@ -202,6 +202,7 @@ CALLS = {
     "pruning.pruned_indices": lambda: ((WEIGHTS, 0, "l2"), {}),
     "pruning.overlap": lambda: ((cwda.pruning.select(WEIGHTS, "l2", 0.5),) * 2, {}),
     "reporting.picture": lambda: ((figures.overview(cwda.check(WEIGHTS)), "caption", "words"), {}),
+    "reproduction.reproduce": lambda: (("huang2021", ONE), {}),
     "scoring.get_criterion": lambda: (("l2",), {}),
     "scoring.register_statistic": lambda: ((cwda.scoring.NEEDS["activations"],), {}),
     "study.factor_effects": lambda: ((studied(),), {}),

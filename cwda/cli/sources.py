@@ -80,7 +80,7 @@ class Entry:
         """
         from cwda.loading import load
 
-        return load(self._source(), **reading)
+        return load(self.source(), **reading)
 
     def load_model(self, arch: str | None, weights_key: str | None = None) -> nn.Module:
         """The network as a module that can run.
@@ -92,14 +92,21 @@ class Entry:
         """
         from cwda.loading import load_model
 
-        source = self._source()
+        source = self.source()
         try:
             return load_model(source, arch=arch, weights_key=weights_key)
         except CwdaError as error:
             text = _ARCH.sub(lambda match: f"--arch {match[1]}".strip(), str(error))
             raise type(error)(text) from error
 
-    def _source(self) -> str:
+    def source(self) -> str:
+        """What `cwda.load` takes for it.
+
+        Raises
+        ------
+        CwdaError
+            If it can be none.
+        """
         from cwda.loading import ModelName
         from cwda.zoo.names import is_known
 

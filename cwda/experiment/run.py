@@ -20,7 +20,7 @@ from cwda.experiment.finetune import FineTuning
 from cwda.experiment.pairs import compare_pairs
 from cwda.experiment.result import ExperimentResult
 from cwda.experiment.specimen import Scope, Specimen, weights_digest
-from cwda.experiment.trials import Trials
+from cwda.experiment.trials import DONE, Trials
 from cwda.grid import Store
 from cwda.loading.sources import model_of, network_of
 from cwda.models.data import ImageData, Images
@@ -31,9 +31,6 @@ from cwda.scoring.catalogue import NORM_BASED
 from cwda.typing import Device
 
 __all__ = ["run_experiment"]
-
-#: The file of an experiment's folder that says what is done.
-_DONE = "trials.jsonl"
 
 
 def run_experiment(
@@ -177,7 +174,7 @@ def run_experiment(
         stack.enter_context(showing(progress))
         home = folder or stack.enter_context(TemporaryDirectory(prefix="cwda-"))
         path = as_path(home)
-        store = Store(path / _DONE, "experiment", claim)
+        store = Store(path / DONE, "experiment", claim)
         bench = Bench(
             network.name, specimen, path, store, data.train, samples, finetune_on, finetuning
         )

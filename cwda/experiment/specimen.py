@@ -24,7 +24,7 @@ from cwda.scoring.preparation import prepare
 from cwda.scoring.registry import resolve
 from cwda.scoring.scores import score_network
 
-__all__ = ["Scope", "Specimen", "weights_digest"]
+__all__ = ["Scope", "Specimen", "pruned_layers", "require_fitting", "weights_digest"]
 
 
 #: Test images that go through the network at a time.
@@ -76,10 +76,10 @@ class Specimen:
         TracingError
             If the graph of the model cannot be traced.
         """
-        _require_fitting(model, data)
+        require_fitting(model, data)
         coupling = couple(model, (1, *data.x_test.shape[1:]))
         replica = copy.deepcopy(model).to(device).to(memory_format=torch.channels_last).eval()
-        return cls(replica, coupling, _layers(coupling, scope), test, precision)
+        return cls(replica, coupling, pruned_layers(coupling, scope), test, precision)
 
     def accuracy(self, model: nn.Module) -> float:
         """Accuracy of the model, or of a pruned copy, in percent."""
@@ -116,7 +116,14 @@ def _random(layer: str, n: int, seed: int) -> Tensor:
     return torch.rand(n, generator=generator, dtype=torch.float64)
 
 
-def _layers(coupling: Coupling, scope: Scope) -> frozenset[str]:
+def pruned_layers(coupling: Coupling, scope: Scope) -> frozenset[str]:
+    """The convolutions that are pruned.
+
+    Raises
+    ------
+    CwdaError
+        If there is none.
+    """
     choose([scope], get_args(Scope), "scope")
     if scope == "all":
         return frozenset(coupling.filters)
@@ -130,8 +137,14 @@ def _layers(coupling: Coupling, scope: Scope) -> frozenset[str]:
     return frozenset(free)
 
 
-def _require_fitting(model: nn.Module, data: ImageData) -> None:
-    """Refuse images and classes that the model does not take."""
+def require_fitting(model: nn.Module, data: ImageData) -> None:
+    """Refuse images and classes that the model does not take.
+
+    Raises
+    ------
+    DataError
+        If there are such.
+    """
     channels = data.x_test.shape[1]
     first = next((part for part in model.modules() if isinstance(part, _ConvNd)), None)
     if first is not None and first.in_channels != channels:

@@ -12,7 +12,10 @@ from cwda.experiment.result import Accuracy
 from cwda.grid import Cell
 from cwda.scoring.registry import resolve
 
-__all__ = ["BASELINE", "Outcome", "Scores", "Scoring", "Trial", "Trials"]
+__all__ = ["BASELINE", "DONE", "Outcome", "Scores", "Scoring", "Trial", "Trials"]
+
+#: The file of an experiment's folder that says what is done.
+DONE = "trials.jsonl"
 
 
 @dataclass(frozen=True)

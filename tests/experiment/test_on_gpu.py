@@ -25,13 +25,16 @@ def run(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.slow
 def test_a_dry_run_writes_what_its_steps_print(tmp_path):
-    steps = "environment,finetuning"
+    steps = "environment,finetuning,reproduction"
     done = run("--dry-run", "--output", tmp_path, "--steps", steps)
     assert done.returncode == 0, done.stdout + done.stderr
     text = (tmp_path / "on_gpu.md").read_text()
     assert text.startswith("# Dry run on the CPU")
     assert "| l2 | 0.5 |" in text
     assert (tmp_path / "finetuning.tar").exists()
+    assert "| Figure 3 | Accuracies nearly coincide after fine-tuning" in text
+    assert (tmp_path / "reproduction.tar").exists()
+    assert (tmp_path / "reproduction.pdf").read_bytes().startswith(b"%PDF")
 
 
 def test_a_step_that_fails_or_takes_too_long_loses_no_other(tmp_path, capfd):
@@ -44,7 +47,7 @@ def test_a_step_that_fails_or_takes_too_long_loses_no_other(tmp_path, capfd):
     assert "no CUDA device; --dry-run" in (tmp_path / "on_gpu.md").read_text()
     assert on_gpu.main(["--output", str(tmp_path), "--minutes", "0", "--dry-run"]) == 1
     text = (tmp_path / "on_gpu.md").read_text()
-    assert text.count("No time was left for this step.") == len(on_gpu.STEPS)
+    assert text.count("No time was left for this step.") == len(on_gpu.STEPS) - 1
     assert "with problems: environment, tests" in capfd.readouterr().out
 
 

@@ -8,6 +8,7 @@ from cwda.cli.verbs.global_pruning import global_pruning
 from cwda.cli.verbs.invariances import invariances
 from cwda.cli.verbs.laboratory.calibrate import calibrate
 from cwda.cli.verbs.laboratory.experiment import experiment
+from cwda.cli.verbs.laboratory.reproduce import reproduce
 from cwda.cli.verbs.laboratory.study import study
 from cwda.cli.verbs.laboratory.train import train
 from cwda.cli.verbs.models import models
@@ -37,6 +38,7 @@ VERBS: tuple[Verb, ...] = (
     models,
     criteria,
     experiment,
+    reproduce,
     study,
     calibrate,
     train,
