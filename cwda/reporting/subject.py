@@ -16,6 +16,7 @@ from cwda.layers import ConvLayer, Network
 if TYPE_CHECKING:
     import pandas as pd
 
+    from cwda.advice import Advice
     from cwda.comparison import Applicability, Comparison, GlobalPruning
     from cwda.scoring import SimilarityResult
     from cwda.textbook_tests import TextbookResult
@@ -109,6 +110,13 @@ class Subject:
         from cwda.theory import SCALE
 
         return global_pruning(self.network, rungs=SCALE, device=self.device)
+
+    @cached_property
+    def advice(self) -> Advice:
+        """What to prune by, of the norm-based criteria."""
+        from cwda.advice import advise
+
+        return advise(self.network, ratio=RATIO, device=self.device)
 
     @cached_property
     def textbook(self) -> TextbookResult:

@@ -26,6 +26,7 @@ FUNCTIONS = {
             cwda.similarity(net, device="cpu"), cwda.theory.predict(net, device="cpu")
         ).table
     ),
+    "advise": lambda net: cwda.advise(net, device="cpu").table,
     "applicability": lambda net: cwda.applicability(net, device="cpu").table,
     "global-pruning": lambda net: cwda.global_pruning(net, device="cpu").table,
 }

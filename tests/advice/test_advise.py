@@ -1,0 +1,161 @@
+"""Advice on networks that are made so that the answer is known."""
+
+import numpy as np
+import pytest
+import torch
+
+import cwda
+from cwda.advice.costs import COSTS, cost_of
+from cwda.advice.result import CHOOSE, RANDOM, RANK, UNJUDGED
+from cwda.layers import ConvLayer, Network, Provenance
+from cwda.scoring import Criterion, criteria, get_criterion
+
+SHAPE = (48, 24, 3, 3)
+
+
+def network(**scales):
+    """Layers of normal filters, filter j of scale exp(s z_j)."""
+    generator = torch.Generator().manual_seed(0)
+
+    def layer(name, spread):
+        scale = (spread * torch.randn(SHAPE[0], 1, 1, 1, generator=generator)).exp()
+        return ConvLayer(name, scale * torch.randn(SHAPE, generator=generator))
+
+    layers = tuple(layer(name, spread) for name, spread in scales.items())
+    return Network("made", layers, Provenance("", "array"))
+
+
+def share_of_the_layer(filters):
+    return filters.values.norm(dim=1) / filters.values.norm()
+
+
+def advice_of(layers):
+    return {row.layer: row.advice for row in layers}
+
+
+@pytest.fixture(scope="module")
+def scaled():
+    return network(a=0.4, b=0.4, flat=0.0, c=0.4, d=0.5)
+
+
+@pytest.fixture(scope="module")
+def advice(scaled):
+    return cwda.advise(scaled, progress=False)
+
+
+def test_norms_of_scaled_filters_are_one_cluster(advice):
+    (cluster,) = advice.clusters
+    assert cluster.members == ("l1", "l2", "gm", "fermat")
+    assert (advice.criterion, cluster.cost, cluster.advised) == ("l2", "filter", True)
+    lowest = advice.pair_table["agreement"].min()
+    assert cluster.agreement == lowest >= 0.75
+
+
+def test_a_layer_without_signal_has_no_ranking(advice):
+    assert advice_of(advice) == {"a": RANK, "b": RANK, "flat": RANDOM, "c": RANK, "d": RANK}
+    assert any("flat" in each.text for each in advice.sentences if each.topic == "layers")
+    row = advice.table.set_index("layer").loc["flat"]
+    assert row["discriminate"] == ""
+    assert row["swap"] > 0.25
+
+
+def test_without_signal_anywhere_criteria_part(scaled):
+    """Under CWDA l1 and l2 correlate by .93, which is a kappa of .76, and gm less with l1."""
+    found = cwda.advise(network(**dict.fromkeys("abcdefgh", 0.0)), progress=False)
+    assert {*advice_of(found).values()} == {RANDOM}
+    kappa = found.pair_table["kappa"][0]
+    assert kappa == pytest.approx(2 / np.pi * np.arcsin(1 / np.sqrt(np.pi - 2)), abs=0.08)
+
+
+def test_random_is_never_advised(scaled):
+    found = cwda.advise(scaled, ["random", "l1"], progress=False)
+    assert found.criterion == "l1"
+    assert [row.members for row in found.clusters] == [("l1",)]
+    assert found.pair_table["same"].tolist() == ["no"]
+    alone = cwda.advise(scaled, "random", progress=False)
+    assert (alone.criterion, alone.clusters) == ("", ())
+    assert "No criterion" in alone.sentences[0].text
+
+
+def test_the_cheapest_stands_in(scaled):
+    slow = Criterion("slow", "l2 again", get_criterion("l2").score)
+    relative = Criterion(
+        "relative", "l2 over the layer", lambda x: x.values.norm(dim=1) / x.values.norm()
+    )
+    found = cwda.advise(scaled, [relative, "gm", slow], progress=False)
+    assert found.criterion == "slow"
+    assert [cost_of(one) for one in (slow, relative)] == ["filter", "layer"]
+    assert {cost_of(get_criterion(name)) for name in criteria()} <= {*COSTS}
+
+
+def test_a_layer_in_which_a_cluster_parts_is_named():
+    """In one layer of six the criteria prune opposite filters."""
+    made = network(a=0.4, b=0.4, c=0.4, d=0.4, e=0.4, odd=0.4)
+
+    def turned(filters):
+        norms = filters.values.norm(dim=1)
+        return -norms if filters.name == "odd" else norms
+
+    found = cwda.advise(made, ["l2", Criterion("turned", "", turned)], same=0.5, progress=False)
+    assert found.clusters[0].members == ("l2", "turned")
+    assert [row.layer for row in found if row.advice == CHOOSE] == ["odd"]
+    assert found.table.set_index("layer").loc["odd", "lowest"] == pytest.approx(-1)
+
+
+def test_scores_are_normalised_where_layers_differ_in_size():
+    generator = torch.Generator().manual_seed(1)
+    narrow = ConvLayer("narrow", torch.randn(32, 4, 3, 3, generator=generator))
+    wide = ConvLayer("wide", 0.35 * torch.randn(32, 64, 3, 3, generator=generator))
+    layers = Network("made", (narrow, wide), Provenance("", "array"))
+    found = cwda.advise(layers, ["l1", "l2"], progress=False)
+    assert found.normalise == "mean"
+    raw = found.scale_table[found.scale_table["normalise"] == "none"]
+    assert raw["emptied"].tolist() == [1, 1]
+    even = cwda.advise(network(a=0.4, b=0.4, c=0.4), ["l1", "l2"], progress=False)
+    assert even.normalise is None
+    selected = cwda.pruning.select(layers, "l2", 0.5, strategy="global", normalise="mean")
+    assert not selected.emptied
+
+
+def test_what_does_not_change_the_ranking_does_not_change_the_advice(scaled, advice):
+    rng = torch.Generator().manual_seed(2)
+    moved = tuple(
+        ConvLayer(layer.name, 3.0 * layer.weight[torch.randperm(SHAPE[0], generator=rng)])
+        for layer in scaled
+    )
+    other = cwda.advise(Network("made", moved, Provenance("", "array")), progress=False)
+    columns = ["layer", "advice", "agreement", "lowest", "discriminate"]
+    assert other.table[columns].round(9).equals(advice.table[columns].round(9))
+    assert other.criterion == advice.criterion
+    assert np.allclose(other.pair_table["kappa"], advice.pair_table["kappa"])
+
+
+def test_layers_that_select_nothing_have_reasons():
+    generator = torch.Generator().manual_seed(3)
+    layers = (
+        ConvLayer("one", torch.randn(1, 4, 3, 3, generator=generator)),
+        ConvLayer("dead", torch.zeros(16, 4, 3, 3)),
+        ConvLayer("live", torch.randn(16, 4, 3, 3, generator=generator)),
+    )
+    found = cwda.advise(Network("made", layers, Provenance("", "array")), progress=False)
+    assert found.table["reason"].str.contains("filter is none|are equal").tolist() == [
+        True, True, False,
+    ]  # fmt: skip
+    assert advice_of(found)["one"] == UNJUDGED
+    assert found.pair_table["layers"].unique().tolist() == [1]
+    assert "no interval from 1 layer" in found.pair_table["reason"][0]
+
+
+def test_an_empty_network_has_empty_advice():
+    found = cwda.advise(Network("empty", (), Provenance("", "array")), progress=False)
+    assert (len(found), found.criterion) == (0, "")
+    assert "No criterion" in repr(found)
+
+
+def test_it_is_saved_and_read(advice, tmp_path):
+    advice.save(tmp_path / "advice.json")
+    again = cwda.advice.Advice.load(tmp_path / "advice.json")
+    assert again.table.equals(advice.table)
+    assert again.clusters == advice.clusters
+    assert again.sentences == advice.sentences
+    assert repr(again) == repr(advice)
