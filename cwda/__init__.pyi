@@ -35,6 +35,7 @@ from .pruning import remove as remove
 from .reporting import report as report
 from .scoring import criteria as criteria
 from .scoring import criterion as criterion
+from .scoring import reliability as reliability
 from .scoring import scores as scores
 from .scoring import similarity as similarity
 from .textbook_tests import textbook as textbook
@@ -69,6 +70,7 @@ __all__ = [
     "masked",
     "pruning",
     "read_images",
+    "reliability",
     "remove",
     "report",
     "reporting",

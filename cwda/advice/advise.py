@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from cwda.advice.agreement import Agreement, Differences, agree
+from cwda.advice.agreement import Agreement, agree
 from cwda.advice.clusters import PLACED, SAME, clusters, stand_in
 from cwda.advice.costs import BASELINE, COSTS, cost_of
+from cwda.advice.images import Images, images_of
 from cwda.advice.layers import Judged, differences_of, judged, layer_advice
 from cwda.advice.result import Advice, Cluster, PairAgreement
 from cwda.advice.scales import scale_advice
@@ -17,11 +19,12 @@ from cwda.advice.sentences import sentences
 from cwda.arguments import require_between
 from cwda.comparison import applicability
 from cwda.errors import SelectionError
+from cwda.formatting import many
 from cwda.layers import Network
 from cwda.loading.sources import Source
 from cwda.models.batches import Data
 from cwda.progress import showing
-from cwda.scoring import NORM_BASED, Collected, Criterion
+from cwda.scoring import NORM_BASED, Collected, Criterion, reliability
 from cwda.scoring.preparation import prepare
 from cwda.scoring.registry import Criteria, resolve
 from cwda.scoring.scores import LayerScores, score_network
@@ -108,69 +111,74 @@ def advise(
     require_between(level, 0, 1, "level")
     resolved = resolve(criteria)
     with showing(progress), sharing():
-        network, statistics = prepare(
+        network, collected = prepare(
             source, resolved, data=data, batch_size=batch_size, device=device
         )
-        scored = list(score_network(network, resolved, device, statistics))
-        needs = frozenset[str]().union(*(criterion.needs for criterion in resolved))
-        verdicts = judged(
-            applicability(
-                network,
-                resolved,
-                ratio=ratio,
-                level=level,
-                data=Collected(statistics, needs),
-                device=device,
-            )
+        scored = list(score_network(network, resolved, device, collected.layers))
+        asked = {"ratio": ratio, "level": level, "data": collected, "device": device}
+        looking = [criterion for criterion in resolved if criterion.needs_images]
+        found = _Found(
+            network,
+            tuple(resolved),
+            tuple(scored),
+            judged(applicability(network, resolved, **asked)),
+            images_of(reliability(network, looking, **asked) if looking else None),
         )
-    differences = differences_of(scored, ratio, {}, len(resolved))
-    return _advice(network, resolved, scored, differences, verdicts, ratio, same, level)
+    return _advice(found, ratio, same, level)
 
 
-def _advice(
-    network: Network,
-    criteria: Sequence[Criterion],
-    scored: Sequence[LayerScores],
-    differences: Differences,
-    verdicts: dict[tuple[str, str], Judged],
-    ratio: float,
-    same: float,
-    level: float,
-) -> Advice:
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """What the advice is made of."""
+
+    network: Network
+    criteria: tuple[Criterion, ...]
+    scored: tuple[LayerScores, ...]
+    verdicts: Mapping[tuple[str, str], Judged]
+    images: Images
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The criteria's names."""
+        return tuple(criterion.name for criterion in self.criteria)
+
+
+def _advice(found: _Found, ratio: float, same: float, level: float) -> Advice:
     """The answer, from what was measured."""
-    names = [criterion.name for criterion in criteria]
+    network, names = found.network, found.names
+    differences = differences_of(found.scored, ratio, found.images.changed, len(names))
     agreement = agree(differences, level)
-    groups = _clusters(network.name, criteria, agreement, verdicts, same)
-    pairs = _pairs(network.name, names, agreement, same)
+    groups = _clusters(found, agreement, same)
+    pairs = _pairs(found, agreement, same)
     chosen = next((row for row in groups if row.advised), None)
     advised = chosen.stand_in if chosen else ""
     cluster = [names.index(name) for name in chosen.members] if chosen else []
-    layers = layer_advice(network.name, scored, differences, verdicts, cluster, advised, same)
-    scales, normalise = scale_advice(network, scored, ratio, cluster, advised, same)
+    layers = layer_advice(
+        network.name, found.scored, differences, found.verdicts, cluster, advised, same
+    )
+    scales, normalise = scale_advice(network, found.scored, ratio, cluster, advised, same)
     return Advice(
         tuple(layers),
         (network,),
         level=level,
-        sentences=tuple(sentences(network.name, ratio, same, groups, pairs, layers, scales)),
+        sentences=tuple(
+            sentences(network.name, ratio, same, groups, pairs, layers, scales, found.images.number)
+        ),
         clusters=tuple(groups),
         pairs=tuple(pairs),
         scales=tuple(scales),
         criterion=advised,
         normalise=normalise,
-        criteria=tuple(names),
+        criteria=names,
         ratio=ratio,
         same=same,
+        images=found.images.number,
     )
 
 
-def _clusters(
-    network: str,
-    criteria: Sequence[Criterion],
-    agreement: Agreement,
-    verdicts: dict[tuple[str, str], Judged],
-    same: float,
-) -> list[Cluster]:
+def _clusters(found: _Found, agreement: Agreement, same: float) -> list[Cluster]:
     """Those that could be placed, the one advised first, then the others."""
+    criteria = found.criteria
     reasons = {
         at: _unplaced(agreement, at) for at, one in enumerate(criteria) if one.name != BASELINE
     }
@@ -181,13 +189,11 @@ def _clusters(
     stands = {tuple(group): stand_in(group, costs, agreement.corrected) for group in groups}
     groups.sort(key=lambda group: (COSTS.index(costs[stands[tuple(group)]]), -len(group)))
     rows = [
-        _cluster(network, number, group, stands[tuple(group)], criteria, agreement, verdicts)
+        _cluster(found, number, group, stands[tuple(group)], agreement)
         for number, group in enumerate(groups, start=1)
     ]
     left_out = [
-        _cluster(network, 0, [at], at, criteria, agreement, verdicts, reason)
-        for at, reason in reasons.items()
-        if reason
+        _cluster(found, 0, [at], at, agreement, reason) for at, reason in reasons.items() if reason
     ]
     return [*rows, *left_out]
 
@@ -206,47 +212,46 @@ def _unplaced(agreement: Agreement, at: int) -> str:
 
 
 def _cluster(
-    network: str,
+    found: _Found,
     number: int,
     members: Sequence[int],
     stand: int,
-    criteria: Sequence[Criterion],
     agreement: Agreement,
-    verdicts: dict[tuple[str, str], Judged],
     reason: str = "",
 ) -> Cluster:
-    names = tuple(criteria[at].name for at in members)
+    names = tuple(found.names[at] for at in members)
+    name = found.names[stand]
     pairs = list(itertools.combinations(members, 2))
     least = min(pairs, key=lambda pair: agreement.corrected[pair], default=None)
     judged = [
         one.tells
-        for (_, name), one in verdicts.items()
-        if name == criteria[stand].name and one.tells is not None
+        for (_, criterion), one in found.verdicts.items()
+        if criterion == name and one.tells is not None
     ]
     nan = float("nan")
     return Cluster(
-        network,
+        found.network.name,
         number,
         criteria=", ".join(names),
-        stand_in=criteria[stand].name,
-        cost=cost_of(criteria[stand]),
+        stand_in=name,
+        cost=cost_of(found.criteria[stand]),
         advised=number == 1,
         agreement=nan if least is None else float(agreement.corrected[least]),
         agreement_low=nan if least is None else float(agreement.corrected_low[least]),
         agreement_high=nan if least is None else float(agreement.corrected_high[least]),
         discriminates=sum(judged),
         layers=len(judged),
+        **found.images.of(found.criteria[stand]),
         reason=reason or ("" if pairs else "alone: no pair to agree"),
         members=names,
     )
 
 
-def _pairs(
-    network: str, names: Sequence[str], agreement: Agreement, same: float
-) -> list[PairAgreement]:
+def _pairs(found: _Found, agreement: Agreement, same: float) -> list[PairAgreement]:
+    names = found.names
     return [
         PairAgreement(
-            network,
+            found.network.name,
             names[a],
             names[b],
             kappa=float(agreement.kappa[a, b]),
@@ -260,7 +265,7 @@ def _pairs(
             over=bool(agreement.over[a, b]),
             same=_same(agreement, a, b, same),
             layers=int(agreement.layers[a, b]),
-            reason=_reason(agreement, a, b),
+            reason=_reason(found, agreement, a, b),
         )
         for a, b in itertools.combinations(range(len(names)), 2)
     ]
@@ -272,9 +277,11 @@ def _same(agreement: Agreement, a: int, b: int, same: float) -> str:
     return "no" if agreement.corrected_high[a, b] < same else "open"
 
 
-def _reason(agreement: Agreement, a: int, b: int) -> str:
+def _reason(found: _Found, agreement: Agreement, a: int, b: int) -> str:
     if not agreement.layers[a, b]:
         return "no layer in which both rank"
+    unknown = dict.fromkeys(found.images.unknown.get(found.names[at], "") for at in (a, b))
+    reasons = [f"noise not taken off: {reason}" for reason in unknown if reason]
     if np.isnan(agreement.kappa_low[a, b]):
-        return f"no interval from {agreement.layers[a, b]} layers"
-    return ""
+        reasons.append(f"no interval from {many(int(agreement.layers[a, b]), 'layer')}")
+    return "; ".join(reasons)

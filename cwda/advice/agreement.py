@@ -134,9 +134,9 @@ def agree(differences: Differences, level: float = 0.95) -> Agreement:
     """Kappa of all pairs over the layers, with jackknife intervals over the layers.
 
     The interval of what was measured lies on Fisher's scale, z = atanh(kappa); that of the
-    corrected value on the scale of the latent correlation. It is no narrower than the scatter
-    of the filters in one layer of this size would make it; where none differs in any layer, the lower limit is
-    that of a Poisson count of 0. From fewer than 4 layers there is none.
+    corrected value on the scale of the latent correlation. The first is no narrower than the
+    scatter of the filters, in one layer of this size, would make it; where none differs in any
+    layer, its lower limit is that of a Poisson count of 0. From fewer than 4 layers there is none.
 
     Parameters
     ----------

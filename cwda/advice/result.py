@@ -92,6 +92,12 @@ class Cluster:
     agreement_high: float = column("upper limit of that kappa")
     discriminates: int = column("layers in which the stand-in tells filters apart, at least weakly")
     layers: int = column("layers in which that was judged")
+    changed: float = column(
+        "share of the filters pruned by the stand-in that as many other images would exchange"
+    )
+    images_needed: float = column(
+        "number of images at which that share falls to .1 in the median layer; 0 without images"
+    )
     reason: str = column("why a number is missing, or a criterion was not placed; empty otherwise")
     members: tuple[str, ...] = aside("names of its criteria")
 
@@ -170,6 +176,8 @@ class Advice(Answer[LayerAdvice]):
         Share of the filters pruned.
     same : float
         The kappa from which criteria stand for one another.
+    images : int
+        Number of images that criteria from data were scored on.
     """
 
     row: ClassVar[type] = LayerAdvice
@@ -186,6 +194,7 @@ class Advice(Answer[LayerAdvice]):
     criteria: tuple[str, ...] = ()
     ratio: float = math.nan
     same: float = SAME
+    images: int = 0
 
     @cached_property
     def cluster_table(self) -> pd.DataFrame:

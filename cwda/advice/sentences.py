@@ -22,6 +22,9 @@ __all__ = ["listed", "sentences"]
 #: Layers and pairs that a sentence names.
 _NAMED = 3
 
+#: The share of the filters pruned that may depend on the draw of the images.
+_SETTLED = 0.1
+
 Told = Iterator[tuple[str, str]]
 
 
@@ -44,14 +47,16 @@ def sentences(
     pairs: Sequence[PairAgreement],
     layers: Sequence[LayerAdvice],
     scales: Sequence[GlobalScale],
+    images: int,
 ) -> list[Sentence]:
     """The advice, the most important first."""
     chosen = next((row for row in clusters if row.advised), None)
     told = [
         *_criterion(ratio, chosen),
         *_others(clusters),
-        *_open(pairs, same),
+        *_open(clusters, pairs, same),
         *_layers(layers),
+        *_images(clusters, images),
         *(_global(chosen.stand_in, scales) if chosen else ()),
     ]
     return [Sentence(network, topic, text) for topic, text in told]
@@ -100,8 +105,13 @@ def _others(clusters: Sequence[Cluster]) -> Told:
             yield "left out", f"{row.stand_in} was not compared: {row.reason}."
 
 
-def _open(pairs: Sequence[PairAgreement], same: float) -> Told:
-    undecided = [f"{row.criterion_a} with {row.criterion_b}" for row in pairs if row.same == "open"]
+def _open(clusters: Sequence[Cluster], pairs: Sequence[PairAgreement], same: float) -> Told:
+    placed = {name for row in clusters if row.cluster for name in row.members}
+    undecided = [
+        f"{row.criterion_a} with {row.criterion_b}"
+        for row in pairs
+        if row.same == "open" and {row.criterion_a, row.criterion_b} <= placed
+    ]
     if undecided:
         belong = "belongs" if len(undecided) == 1 else "belong"
         yield (
@@ -143,6 +153,28 @@ def _named(names: Sequence[str]) -> str:
     if len(names) > _NAMED:
         return f"{', '.join(names[:_NAMED])} and {len(names) - _NAMED} more"
     return listed(names)
+
+
+def _images(clusters: Sequence[Cluster], images: int) -> Told:
+    for row in clusters:
+        if row.changed > _SETTLED:
+            needed = "no number of them" if math.isinf(row.images_needed) else _many(row)
+            yield (
+                "images",
+                f"Another draw of {images:,} images would exchange {percent(row.changed)} of what "
+                f"{row.stand_in} prunes; {needed} would bring that to {percent(_SETTLED)}.",
+            )
+        elif row.changed > 0:
+            yield (
+                "images",
+                f"{images:,} images are enough for {row.stand_in}: another draw would exchange "
+                f"{percent(row.changed)} of what it prunes.",
+            )
+
+
+def _many(row: Cluster) -> str:
+    """Two digits are more than an extrapolation is worth."""
+    return f"about {float(f'{row.images_needed:.2g}'):,.0f}"
 
 
 def _global(criterion: str, scales: Sequence[GlobalScale]) -> Told:

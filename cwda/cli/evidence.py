@@ -12,14 +12,12 @@ from cwda.errors import CriterionError, CwdaError, SourceError
 from cwda.layers import Network
 from cwda.loading import load
 from cwda.models.data import NORMALISATIONS, ImageData, Images, read_images
-from cwda.scoring import NEEDS, Collected, Criterion, collect
+from cwda.scoring import Collected, Criterion, collect
 from cwda.scoring.registry import resolve
-from cwda.scoring.statistics import OfBatchNorm
 
 __all__ = [
     "Evidence",
     "calibration_images",
-    "needs_images",
     "read_data",
     "require_normalisation",
     "resolve_criteria",
@@ -50,11 +48,6 @@ def require_normalisation(name: str | None) -> None:
         choose(None if name is None else [name], NORMALISATIONS, "normalisation")
 
 
-def needs_images(criterion: Criterion) -> bool:
-    """Whether a criterion needs statistics that the network shows only on images."""
-    return any(not isinstance(NEEDS[name], OfBatchNorm) for name in criterion.needs)
-
-
 @dataclass(frozen=True)
 class Evidence:
     """Runs the networks whose criteria need more than weights.
@@ -71,6 +64,8 @@ class Evidence:
         What to run the networks on.
     device : str
         Where to run them.
+    batch_size : int
+        Images per batch.
     """
 
     demanding: Sequence[Criterion]
@@ -78,10 +73,16 @@ class Evidence:
     arch: str | None
     images: Images | None
     device: str
+    batch_size: int = 128
 
     @classmethod
     def of(
-        cls, criteria: Sequence[Criterion], sources: Sources, running: Running, device: str
+        cls,
+        criteria: Sequence[Criterion],
+        sources: Sources,
+        running: Running,
+        device: str,
+        batch_size: int = 128,
     ) -> Evidence:
         """The evidence that criteria need, with the images read if they need any.
 
@@ -92,10 +93,10 @@ class Evidence:
         """
         demanding = [criterion for criterion in criteria if criterion.needs]
         data = None
-        if any(map(needs_images, criteria)):
+        if any(criterion.needs_images for criterion in criteria):
             data = read_data(criteria, running)
         images = None if data is None else calibration_images(data, running)
-        return cls(demanding, sources, running.arch, images, device)
+        return cls(demanding, sources, running.arch, images, device, batch_size)
 
     def collect(self, network: Network) -> tuple[Network, Collected | None]:
         """The network and its statistics; None if the criteria need nothing but weights.
@@ -117,7 +118,9 @@ class Evidence:
                 f"alone, and {error}"
             ) from error
         needs = frozenset[str]().union(*(criterion.needs for criterion in self.demanding))
-        statistics = collect(module, needs, data=self.images, device=self.device)
+        statistics = collect(
+            module, needs, data=self.images, batch_size=self.batch_size, device=self.device
+        )
         selected = self.sources.selected(load(module, name=network.name))
         self._require(selected, statistics)
         return selected, statistics
@@ -141,7 +144,7 @@ def read_data(criteria: Sequence[Criterion], running: Running) -> ImageData | No
     CwdaError
         If criteria need images and there are none, or they cannot be read.
     """
-    demanding = [criterion.name for criterion in criteria if needs_images(criterion)]
+    demanding = [criterion.name for criterion in criteria if criterion.needs_images]
     require_normalisation(running.normalisation)
     if running.data:
         return read_images(running.data, normalisation=running.normalisation)

@@ -218,7 +218,7 @@ def applicability(
         )
         rows = [
             LayerApplicability(network=network.name, **row)
-            for scored in score_network(network, resolved, device, statistics)
+            for scored in score_network(network, resolved, device, statistics.layers)
             for row in _rows(scored, ratio, level, device)
         ]
     names = tuple(criterion.name for criterion in resolved)

@@ -96,7 +96,7 @@ class Specimen:
         )
         scores: dict[str, dict[str, tuple[float, ...]]] = {name: {} for name in criteria}
         reasons: dict[str, dict[str, str]] = {name: {} for name in criteria}
-        for scored in score_network(network, resolved, device, statistics):
+        for scored in score_network(network, resolved, device, statistics.layers):
             layer = scored.layer.name
             if layer not in self.layers:
                 continue

@@ -156,7 +156,7 @@ def criterion_scores(
         source, [criterion], data=data, batch_size=batch_size, device=device
     )
     rows, reasons = {}, {}
-    for scored in score_network(network, [criterion], device, statistics):
+    for scored in score_network(network, [criterion], device, statistics.layers):
         if scored.reasons[0]:
             reasons[scored.layer.name] = scored.reasons[0]
         else:

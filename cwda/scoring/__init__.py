@@ -2,6 +2,7 @@
 
 from cwda.scoring.catalogue import DATA_BASED, NORM_BASED, PAPER
 from cwda.scoring.dispersion import DispersionResult, DispersionRow, dispersion
+from cwda.scoring.error_bars import ReliabilityResult, ReliabilityRow, reliability
 from cwda.scoring.filters import Filters
 from cwda.scoring.invariances import InvarianceResult, InvarianceRow, invariances
 from cwda.scoring.registry import Criterion, Style, criteria, criterion, get_criterion
@@ -21,6 +22,8 @@ __all__ = [
     "Filters",
     "InvarianceResult",
     "InvarianceRow",
+    "ReliabilityResult",
+    "ReliabilityRow",
     "ScoreRow",
     "ScoresResult",
     "SimilarityResult",
@@ -34,6 +37,7 @@ __all__ = [
     "get_criterion",
     "invariances",
     "register_statistic",
+    "reliability",
     "scores",
     "similarity",
 ]

@@ -159,7 +159,7 @@ def dispersion(
         network, statistics = prepare(
             cast(Source, source), resolved, data=data, batch_size=batch_size, device=device
         )
-        layers = list(score_network(network, resolved, device, statistics))
+        layers = list(score_network(network, resolved, device, statistics.layers))
     rows = [
         DispersionRow(
             network=network.name,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 from torch import nn
@@ -13,7 +13,7 @@ from cwda.loading.sources import Source, model_and_network_of, network_of
 from cwda.models.batches import Data
 from cwda.scoring.registry import Criterion
 from cwda.scoring.statistics.collect import collect
-from cwda.scoring.statistics.collected import Collected, LayerStatistics
+from cwda.scoring.statistics.collected import Collected
 from cwda.typing import Device
 
 __all__ = ["prepare"]
@@ -26,8 +26,8 @@ def prepare(
     data: Data | Collected | None,
     batch_size: int,
     device: Device,
-) -> tuple[Network, Mapping[str, LayerStatistics]]:
-    """The network, and by layer what the criteria need: all of it in one pass over the data.
+) -> tuple[Network, Collected]:
+    """The network, and what the criteria need of its layers, all of it in one pass over the data.
 
     The model of a name or file is built where the criteria need more than its weights.
 
@@ -41,19 +41,19 @@ def prepare(
         If statistics are needed and the module cannot be traced.
     """
     if isinstance(data, Collected):
-        return network_of(source), data.layers
+        return network_of(source), data
     needs = frozenset[str]().union(*(criterion.needs for criterion in criteria))
     if not needs and data is None:
-        return network_of(source), {}
+        return network_of(source), Collected()
     if not isinstance(source, nn.Module | str | Path):
         if data is None:  # the reason stands in the rows of these criteria
-            return network_of(source), {}
+            return network_of(source), Collected()
         raise DataError(
             "data need a model to run; give the nn.Module, not its weights alone "
             "(cwda.load_model makes one)"
         )
     model, network = model_and_network_of(source)
     if not needs:
-        return network, {}
+        return network, Collected()
     statistics = collect(model, needs, data=data, batch_size=batch_size, device=device)
-    return network, statistics.layers
+    return network, statistics

@@ -13,7 +13,7 @@ from cwda.arguments import as_list
 from cwda.errors import CriterionError, CwdaError, is_ours, nearest, reason_of
 from cwda.numerics.device import is_out_of_memory
 from cwda.scoring.filters import Filters
-from cwda.scoring.statistics.statistic import Needs, needed
+from cwda.scoring.statistics.statistic import NEEDS, Needs, OfBatchNorm, needed
 
 __all__ = [
     "Criteria",
@@ -67,6 +67,11 @@ class Criterion:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "__doc__", self.score.__doc__)
+
+    @property
+    def needs_images(self) -> bool:
+        """Whether its scores depend on images: they then differ from draw to draw."""
+        return any(not isinstance(NEEDS[name], OfBatchNorm) for name in self.needs)
 
     def __call__(self, filters: Filters) -> Tensor:
         """The scores, float64, shape (N',).

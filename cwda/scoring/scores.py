@@ -241,7 +241,7 @@ def scores(
         network, statistics = prepare(
             source, resolved, data=data, batch_size=batch_size, device=device
         )
-        layers = list(score_network(network, resolved, device, statistics))
+        layers = list(score_network(network, resolved, device, statistics.layers))
     rows = tuple(row for layer in layers for row in _rows(network.name, layer))
     names = tuple(criterion.name for criterion in resolved)
     return ScoresResult(rows, (network,), level=float("nan"), criteria=names)

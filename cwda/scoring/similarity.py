@@ -19,9 +19,12 @@ from cwda.numerics.device import Placement
 from cwda.numerics.ranking.overlap import lowest_count, lowest_overlap, rank_biased_overlap
 from cwda.numerics.ranking.rank_intervals import FEWEST_FOR_INTERVAL, spearman_interval
 from cwda.numerics.ranking.ranks import kendall, spearman
-from cwda.numerics.spread import constant
 from cwda.progress import showing
 from cwda.scoring.catalogue import NORM_BASED
+from cwda.scoring.error_bars.estimate import images_needed
+from cwda.scoring.error_bars.measure import TARGET, problem_of
+from cwda.scoring.error_bars.pairs import ErrorBars, PairBars, error_bars
+from cwda.scoring.error_bars.result import warning_of
 from cwda.scoring.preparation import prepare
 from cwda.scoring.registry import Criteria, resolve
 from cwda.scoring.scores import LayerScores, score_network
@@ -36,12 +39,10 @@ __all__ = ["SimilarityResult", "SimilarityRow", "similarity"]
 #: Persistence of the rank-biased overlap: the ten filters pruned first have 86 % of the weight.
 PERSISTENCE = 0.9
 
-# Fewer filters can only agree wholly or not at all.
-_FEWEST_FILTERS = 3
-
 _METHOD = (
     "Spearman and Kendall tau-b of mid-ranks; jackknife interval on Fisher's scale; "
-    f"RBO_ext p = {PERSISTENCE:g} and Jaccard index from the lowest score up, ties by index"
+    f"RBO_ext p = {PERSISTENCE:g} and Jaccard index from the lowest score up, ties by index; "
+    "Spearman-Brown and disattenuation from balanced halves of the images"
 )
 
 
@@ -64,6 +65,22 @@ class SimilarityRow:
         "`overlap_10`, `overlap_30`, ...: Jaccard index of the sets pruned at a ratio of 10 %, "
         "30 %, ...; it is 1/3, not 1/2, when half of the pruned filters are the same at 50 %"
     )
+    images_low: float = column(
+        "lower end of the interval of `spearman` over other draws of as many images"
+    )
+    images_high: float = column("upper end of that interval")
+    reliability_a: float = column(
+        "reliability of the scores of `criterion_a` on these images; 1 if it needs none"
+    )
+    reliability_b: float = column("the same of `criterion_b`")
+    disattenuated: float = column(
+        "rank correlation without the noise of the images, which can exceed 1; `spearman` where "
+        "neither criterion needs images"
+    )
+    disattenuated_low: float = column(
+        "lower end of the interval of `disattenuated` over filters and images"
+    )
+    disattenuated_high: float = column("upper end of that interval")
     n_filters: int = common("n_filters")
     dim: int = common("dim")
     method: str = column("how the numbers were computed")
@@ -80,9 +97,12 @@ class SimilarityResult(Answer[SimilarityRow]):
     ----------
     criteria : tuple of str
         The criteria compared.
+    images : int
+        Number of images on which those that need some were scored.
     """
 
     criteria: tuple[str, ...] = field(kw_only=True)
+    images: int = field(kw_only=True)
 
     row = SimilarityRow
 
@@ -126,7 +146,8 @@ class SimilarityResult(Answer[SimilarityRow]):
         """One row per pair of criteria, over the layers in which Spearman's rho is defined.
 
         Columns: ``criterion_a, criterion_b, layers, undefined, median, minimum, lowest_layer,
-        share_above_90`` (of the layers, those with rho > .9).
+        share_above_90`` (of the layers, those with rho > .9), ``disattenuated`` (median of the
+        layers in which it is defined).
         """
         import pandas as pd
 
@@ -145,9 +166,38 @@ class SimilarityResult(Answer[SimilarityRow]):
                     "minimum": rho.min(),
                     "lowest_layer": lowest,
                     "share_above_90": (rho > 0.9).mean(),
+                    "disattenuated": group["disattenuated"].median(),
                 }
             )
         return pd.DataFrame(rows)
+
+    @property
+    def reliabilities(self) -> dict[str, float]:
+        """The median reliability of each criterion over the layers; NaN where none is known."""
+        columns = [
+            self.table[[f"criterion_{side}", f"reliability_{side}", "layer"]].set_axis(
+                ["criterion", "reliability", "layer"], axis=1
+            )
+            for side in ("a", "b")
+        ]
+        import pandas as pd
+
+        medians = (
+            pd.concat(columns)
+            .drop_duplicates(["criterion", "layer"])
+            .groupby("criterion")["reliability"]
+            .median()
+        )
+        return {name: float(medians.get(name, float("nan"))) for name in self.criteria}
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """One line for each criterion that these images leave unreliable."""
+        lines = (
+            warning_of(name, value, self.images, images_needed(value, self.images, TARGET), TARGET)
+            for name, value in self.reliabilities.items()
+        )
+        return tuple(filter(None, lines))
 
     def title(self) -> str:
         """The network and the criteria."""
@@ -219,16 +269,22 @@ def similarity(
     level = require_between(level, 0, 1, "the confidence level", SelectionError)
     resolved = resolve(criteria, fewest=2)
     with showing(progress):
-        network, statistics = prepare(
+        network, collected = prepare(
             source, resolved, data=data, batch_size=batch_size, device=device
         )
         rows = tuple(
             row
-            for layer in score_network(network, resolved, device, statistics)
-            for row in _rows(network.name, layer, ratios, level, device)
+            for layer in score_network(network, resolved, device, collected.layers)
+            for row in _rows(
+                network.name,
+                layer,
+                ratios,
+                error_bars(layer, resolved, collected, level, device),
+                device,
+            )
         )
     names = tuple(criterion.name for criterion in resolved)
-    return SimilarityResult(rows, (network,), level=level, criteria=names)
+    return SimilarityResult(rows, (network,), level=level, criteria=names, images=collected.images)
 
 
 def _overlap_name(ratio: float) -> str:
@@ -236,14 +292,11 @@ def _overlap_name(ratio: float) -> str:
 
 
 def _rows(
-    network: str, scored: LayerScores, ratios: tuple[float, ...], level: float, device: Device
+    network: str, scored: LayerScores, ratios: tuple[float, ...], bars: ErrorBars, device: Device
 ) -> Iterator[SimilarityRow]:
     """One row for each pair of criteria in one layer."""
     layer = scored.layer
-    problems = [
-        _problem(*parts)
-        for parts in zip(scored.criteria, scored.values, scored.reasons, strict=True)
-    ]
+    problems = [problem_of(scored, i) for i in range(len(scored.criteria))]
     usable = [i for i, problem in enumerate(problems) if not problem]
     remark = _remark(layer.n_filters, ratios)
     coefficients: dict[str, Tensor] = {}
@@ -255,7 +308,7 @@ def _rows(
         try:
             coefficients, overlaps = Placement(home, f"layer {layer.name}").run(
                 lambda place: (
-                    _coefficients(scores.to(place), level),
+                    _coefficients(scores.to(place), bars.level),
                     _overlaps(scores.to(place), ratios),
                 )
             )
@@ -264,37 +317,30 @@ def _rows(
     for a, b in itertools.combinations(range(len(scored.criteria)), 2):
         reasons = dict.fromkeys(problems[i] for i in (a, b) if problems[i])
         pair = None if reasons else (usable.index(a), usable.index(b))
+        numbers = {name: _of_pair(coefficients.get(name), pair) for name in _COEFFICIENTS}
+        pair_bars, lacks = PairBars(), ""
+        if pair and coefficients:
+            pair_bars, lacks = bars.of(a, b, *(numbers[name] for name in _COEFFICIENTS[:3]))
         yield SimilarityRow(
             network=network,
             layer=layer.name,
             criterion_a=scored.criteria[a],
             criterion_b=scored.criteria[b],
-            **{name: _of_pair(coefficients.get(name), pair) for name in _COEFFICIENTS},
+            **numbers,
+            **pair_bars._asdict(),
             overlaps={
                 _overlap_name(ratio): _of_pair(overlaps.get(ratio), pair) for ratio in ratios
             },
             n_filters=layer.n_filters,
             dim=layer.dim,
             method=_METHOD,
-            reason="; ".join(reasons) or remark,
+            reason="; ".join(reasons) or "; ".join(filter(None, (remark, lacks))),
         )
 
 
 def _of_pair(matrix: Tensor | None, pair: tuple[int, int] | None) -> float:
     """One element; NaN if it is undefined."""
     return float("nan") if matrix is None or pair is None else float(matrix[pair])
-
-
-def _problem(criterion: str, scores: Tensor, reason: str) -> str:
-    """Why a criterion ranks nothing in a layer; empty if it does."""
-    if reason:
-        return reason
-    n = len(scores)
-    if n < _FEWEST_FILTERS:
-        return f"{n} filter{'s' * (n > 1)}; {_FEWEST_FILTERS} are needed"
-    if bool(constant(scores)):
-        return f"all {n} scores of {criterion} are equal"
-    return ""
 
 
 def _remark(n: int, ratios: tuple[float, ...]) -> str:

@@ -14,6 +14,7 @@ from cwda.cli.verbs.laboratory.train import train
 from cwda.cli.verbs.models import models
 from cwda.cli.verbs.predict import predict
 from cwda.cli.verbs.prune import prune
+from cwda.cli.verbs.reliability import reliability
 from cwda.cli.verbs.report import report
 from cwda.cli.verbs.similarity import similarity
 from cwda.cli.verbs.test import test
@@ -25,6 +26,7 @@ VERBS: tuple[Verb, ...] = (
     test,
     describe,
     similarity,
+    reliability,
     invariances,
     predict,
     applicability,

@@ -35,8 +35,6 @@ def criteria() -> None:
 
 
 def _needs(criterion: Criterion) -> str:
-    from cwda.cli.evidence import needs_images
-
     if not criterion.needs:
         return "-"
-    return "model, data" if needs_images(criterion) else "model"
+    return "model, data" if criterion.needs_images else "model"

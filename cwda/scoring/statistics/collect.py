@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,13 @@ from cwda.models.batches import Batch, Data, as_batches, count, within_memory
 from cwda.models.memory import Chunks
 from cwda.numerics.device import Placement
 from cwda.progress import showing, steps
-from cwda.scoring.statistics.collected import Collected, LayerStatistics
+from cwda.scoring.statistics.collected import (
+    PARTS,
+    Collected,
+    LayerStatistics,
+    Part,
+    parts_of,
+)
 from cwda.scoring.statistics.followers import Followers, find_followers
 from cwda.scoring.statistics.recorder import Record, Recorder
 from cwda.scoring.statistics.statistic import (
@@ -52,6 +58,9 @@ def collect(
     without TF32 or mixed precision, which would change ranks; sums are float64. If memory
     runs out, fewer images are taken at a time, and a `RuntimeWarning` says so: a batch stays the
     same batch, whose gradient is then a sum of parts.
+
+    Batches are also dealt in turn to eight parts, whose sums are kept apart: `Collected.halves`
+    are the statistics of two disjoint halves of the images, from the same pass.
 
     Parameters
     ----------
@@ -94,10 +103,10 @@ def collect(
     original = model_of(model)
     placement = Placement(within_memory(data, device), "the pass over the images")
     with showing(progress):
-        layers, totals = placement.run(
+        layers, totals, parts = placement.run(
             lambda device: _collected(original, statistics, data, batch_size, device)
         )
-    return Collected(layers, names, totals.images, totals.batches)
+    return Collected(layers, names, totals.images, totals.batches, parts)
 
 
 def _collected(
@@ -106,26 +115,27 @@ def _collected(
     data: Data | None,
     batch_size: int,
     device: torch.device,
-) -> tuple[dict[str, LayerStatistics], _Totals]:
-    """The statistics by layer, from one pass on one device."""
+) -> tuple[dict[str, LayerStatistics], _Totals, tuple[Part, ...]]:
+    """The statistics by layer, all and in parts, from one pass on one device."""
     observing = [one for one in statistics if not isinstance(one, OfBatchNorm)]
     replica = _replica(model, device)
     batches = iter(as_batches(data, batch_size) if data is not None and observing else ())
     first = list(itertools.islice(batches, 1))
     graph = _graph(replica, first)
     followers = find_followers(graph)
-    totals = _Totals()
+    totals, dealt = _Totals(), [_Totals() for _ in range(PARTS)]
     if data is not None and observing:
         every = itertools.chain(first, batches)
         total = count(data, batch_size)
         recorder = Recorder(graph, followers, observing)
-        totals = _pass(recorder, steps(every, "running the network", total))
+        _pass(recorder, steps(every, "running the network", total), totals, dealt)
     layers = {
         name: _of_layer(graph, conv, followers.get(name), statistics, totals)
         for name, conv in replica.named_modules()
         if isinstance(conv, _ConvNd)
     }
-    return layers, totals
+    parts = (_part(one, layers, followers, observing) for one in dealt)
+    return layers, totals, parts_of(parts)
 
 
 def _graph(replica: nn.Module, first: list[Batch]) -> fx.GraphModule:
@@ -153,9 +163,23 @@ class _Totals(Record):
     images: int = field(default=0, kw_only=True)
     batches: int = field(default=0, kw_only=True)
 
+    def include(self, batch: Record, images: int) -> None:
+        """Add what one batch of so many images gave."""
+        self.images += images
+        self.batches += 1
+        for (name, place), part in batch.sums.items():
+            self.add(name, place, part)
+        self.channels |= batch.channels
 
-def _pass(recorder: Recorder, batches: Iterable[Batch]) -> _Totals:
-    chunks, totals = Chunks(), _Totals()
+
+def _pass(
+    recorder: Recorder, batches: Iterable[Batch], totals: _Totals, dealt: Sequence[_Totals]
+) -> None:
+    """Add every batch to the totals, and to one of those to which they are dealt in turn.
+
+    Whole batches are dealt, so that what is defined by batches keeps its definition.
+    """
+    chunks = Chunks()
     weight = next((p for p in recorder.module.parameters()), torch.empty(0))
     # Convolutions on CUDA may use TF32 by default, and algorithms that differ from run to run.
     exact = torch.backends.cudnn.flags(
@@ -166,14 +190,26 @@ def _pass(recorder: Recorder, batches: Iterable[Batch]) -> _Totals:
             x = images.to(weight)
             y = None if labels is None else labels.to(weight.device)
             record = chunks.run(len(x), lambda size, x=x, y=y: recorder.record(x, y, size))  # type: ignore[misc]
-            totals.images += len(x)
-            totals.batches += 1
-            for (name, place), part in record.sums.items():
-                totals.add(name, place, part)
-            totals.channels |= record.channels
+            for sums in (dealt[totals.batches % len(dealt)], totals):
+                sums.include(record, len(x))
     if totals.images == 0:
         raise DataError("the data hold no images")
-    return totals
+
+
+def _part(
+    totals: _Totals,
+    layers: Mapping[str, LayerStatistics],
+    followers: Mapping[str, Followers],
+    statistics: Iterable[Statistic[Any, Any]],
+) -> Part:
+    """The sums of some batches, for the statistics that the layers have."""
+    sums = {
+        (name, one.name): totals.sums[one.name, one.place(followers[name])]
+        for one in statistics
+        for name, layer in layers.items()
+        if totals.batches and one.name in layer.present
+    }
+    return Part(sums, totals.images, totals.batches)
 
 
 def _of_layer(

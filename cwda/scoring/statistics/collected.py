@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import functools
+import operator
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -12,7 +15,10 @@ from torch import Tensor
 from cwda.brief import brief
 from cwda.scoring.statistics.statistic import NEEDS
 
-__all__ = ["Collected", "LayerStatistics"]
+__all__ = ["PARTS", "Collected", "LayerStatistics", "Part", "parts_of"]
+
+#: Parts into which the batches are dealt, a power of two; each holds sums of its own.
+PARTS = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +68,38 @@ class LayerStatistics:
 
 
 @dataclass(frozen=True, eq=False)
+class Part:
+    """Sums over some of the batches, which together with other parts become statistics.
+
+    Attributes
+    ----------
+    sums : mapping of (str, str) to Any
+        By layer and name of the statistic.
+    images, batches : int
+        How much data it holds.
+    """
+
+    sums: Mapping[tuple[str, str], Any]
+    images: int
+    batches: int
+
+    __repr__ = brief
+
+    def __add__(self, other: Part) -> Part:
+        sums = {key: value + other.sums[key] for key, value in self.sums.items()}
+        return Part(sums, self.images + other.images, self.batches + other.batches)
+
+
+def parts_of(dealt: Iterable[Part]) -> tuple[Part, ...]:
+    """As many of these parts as a power of two allows, the others added to them; or none."""
+    held = [part for part in dealt if part.batches]
+    count = 1 << max(0, len(held).bit_length() - 1)
+    if count < 2:
+        return ()
+    return tuple(functools.reduce(operator.add, held[i::count]) for i in range(count))
+
+
+@dataclass(frozen=True, eq=False)
 class Collected:
     """The statistics of all layers of a model, by the path of the convolution.
 
@@ -73,12 +111,56 @@ class Collected:
         Names of what was collected.
     images, batches : int
         How much data was seen.
+    parts : tuple of Part
+        The same data in 2, 4 or 8 parts of whole batches, dealt in turn: batch b is in part b
+        modulo 8. None where the data came in one batch.
     """
 
-    layers: Mapping[str, LayerStatistics]
-    needs: frozenset[str]
+    layers: Mapping[str, LayerStatistics] = field(default_factory=dict)
+    needs: frozenset[str] = frozenset()
     images: int = 0
     batches: int = 0
+    parts: tuple[Part, ...] = ()
+
+    @cached_property
+    def halves(self) -> tuple[Collected, Collected] | None:
+        """The statistics of every other batch, and of those between; None without parts."""
+        if not self.parts:
+            return None
+        first, second = self.splits[0]
+        return self._joined(first), self._joined(second)
+
+    @property
+    def splits(self) -> tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]:
+        """Ways to split the parts into two halves, any two of which cross evenly.
+
+        The rows of a Hadamard matrix: 1, 3 or 7 splits of 2, 4 or 8 parts.
+        """
+        count = len(self.parts)
+        sides = [
+            [[i for i in range(count) if (i & s).bit_count() % 2 == side] for side in (0, 1)]
+            for s in range(1, count)
+        ]
+        return tuple((tuple(first), tuple(second)) for first, second in sides)
+
+    def layer_of_parts(self, layer: str, chosen: Iterable[int]) -> LayerStatistics:
+        """The statistics of one layer on the images of some parts."""
+        whole, parts = self.layers[layer], [self.parts[i] for i in chosen]
+        present = dict(whole.present)
+        for name in present:
+            if all((layer, name) in part.sums for part in parts):
+                sums = functools.reduce(operator.add, (part.sums[layer, name] for part in parts))
+                present[name] = NEEDS[name].finish(sums, sum(part.images for part in parts))
+        return LayerStatistics(present, whole.missing)
+
+    def _joined(self, chosen: tuple[int, ...]) -> Collected:
+        parts = [self.parts[i] for i in chosen]
+        return Collected(
+            {layer: self.layer_of_parts(layer, chosen) for layer in self.layers},
+            self.needs,
+            sum(part.images for part in parts),
+            sum(part.batches for part in parts),
+        )
 
     def __repr__(self) -> str:
         names = ", ".join(name for name in NEEDS if name in self.needs)
