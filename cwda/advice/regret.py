@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -42,6 +42,11 @@ class RegretRow:
         "noisy means is high by luck, so that this is biased upwards"
     )
     regret_se: float = column("its standard error, taken as if the best had been named before")
+    regret_tried: float = column(
+        "accuracy of the best less that of the best stand-in of all clusters: the regret of trying "
+        "one of each"
+    )
+    tried: int = column("number of these stand-ins that the experiment has")
     gain: float = column("accuracy of the advised less that of `random`, in percentage points")
     gain_se: float = column("standard error of the gain")
     typical: float = column(
@@ -76,7 +81,7 @@ class Regret(Answer[RegretRow]):
     def summary(self) -> pd.DataFrame:
         """The regret and the gain over random, with their standard errors."""
         names = ["strategy", "ratio", "stage", "best", "regret", "regret_se", "gain", "gain_se"]
-        return self.table[[*names, "typical"]]
+        return self.table[[*names, "typical", "regret_tried"]]
 
     def title(self) -> str:
         """The network and the criterion."""
@@ -145,8 +150,9 @@ def _row(advice: Advice, rows: Sequence[Accuracy]) -> RegretRow:
     measured = _Measured.of(rows)
     first, advised = rows[0], advice.criterion
     criteria = [name for name in measured.accuracy if name != BASELINE]
-    cells = {}
+    cells: dict[str, Any] = {}
     reasons = []
+    stands = [row.stand_in for row in advice.clusters if row.stand_in in criteria and row.cluster]
     if advised in criteria:
         best = max(criteria, key=lambda name: float(measured.accuracy[name].mean()))
         lost, lost_se = measured.difference(best, advised)
@@ -156,6 +162,7 @@ def _row(advice: Advice, rows: Sequence[Accuracy]) -> RegretRow:
             "best": best,
             "regret": lost,
             "regret_se": lost_se,
+            "regret_tried": min(measured.difference(best, name)[0] for name in stands),
             "typical": float(typical),
         }
         if BASELINE in measured.accuracy:
@@ -166,8 +173,8 @@ def _row(advice: Advice, rows: Sequence[Accuracy]) -> RegretRow:
     else:
         reasons.append(f"no accuracy of {advised} with every seed")
     within, between = _by_cluster(advice, measured, criteria)
-    missing = dict.fromkeys(
-        ("accuracy", "regret", "regret_se", "gain", "gain_se", "typical"), math.nan
+    missing: dict[str, Any] = dict.fromkeys(
+        ("accuracy", "regret", "regret_se", "regret_tried", "gain", "gain_se", "typical"), math.nan
     )
     return RegretRow(
         network=first.network,
@@ -175,7 +182,8 @@ def _row(advice: Advice, rows: Sequence[Accuracy]) -> RegretRow:
         ratio=first.ratio,
         stage=first.stage,
         advised=advised,
-        **(missing | {"best": ""} | cells),  # type: ignore[arg-type]
+        **(missing | {"best": ""} | cells),
+        tried=len(stands),
         within=within,
         between=between,
         criteria=len(criteria),

@@ -41,7 +41,8 @@ NETWORK = Network("net", LAYERS, Provenance("", "array"))
 def advice():
     found = cwda.advise(NETWORK, ["l1", "l2"], same=0.3, progress=False)
     assert found.clusters[0].members == ("l1", "l2")
-    return replace(found, criterion="l2")
+    clusters = tuple(replace(row, stand_in="l2") for row in found.clusters)
+    return replace(found, criterion="l2", clusters=clusters)
 
 
 def test_regret_of_one_seed(advice):
@@ -52,6 +53,16 @@ def test_regret_of_one_seed(advice):
     assert (row.error, row.seeds, row.criteria) == ("images", 1, 3)
     assert row.within == 2.0  # l1 and l2, the only pair placed
     assert math.isnan(row.between)
+
+
+def test_regret_of_trying_one_of_each_cluster(advice):
+    """The stand-ins are l2, which loses 1, and bn_gamma, which is the best."""
+    first, *_ = advice.clusters
+    second = replace(first, cluster=2, members=("bn_gamma",), stand_in="bn_gamma", advised=False)
+    (row,) = replace(advice, clusters=(first, second)).regret(one_seed())
+    assert (row.regret, row.regret_tried, row.tried) == (1.0, 0.0, 2)
+    # l1 with bn_gamma 3, l2 with bn_gamma 1
+    assert row.between == pytest.approx(math.sqrt(5))
 
 
 def test_standard_errors_over_seeds(advice):
