@@ -12,6 +12,7 @@ from . import scoring as scoring
 from . import study as study
 from . import textbook_tests as textbook_tests
 from . import theory as theory
+from . import torch_pruning as torch_pruning
 from ._version import __version__ as __version__
 from .advice import advise as advise
 from .comparison import applicability as applicability
@@ -39,6 +40,7 @@ from .scoring import reliability as reliability
 from .scoring import scores as scores
 from .scoring import similarity as similarity
 from .textbook_tests import textbook as textbook
+from .torch_pruning import importance as importance
 
 __all__ = [
     "ConvLayer",
@@ -64,6 +66,7 @@ __all__ = [
     "export",
     "figures",
     "global_pruning",
+    "importance",
     "load",
     "load_model",
     "make_plan",
@@ -81,4 +84,5 @@ __all__ = [
     "textbook",
     "textbook_tests",
     "theory",
+    "torch_pruning",
 ]

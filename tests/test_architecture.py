@@ -22,7 +22,7 @@ FLOORS = (
     {"loading"},
     {"conditions", "coupling"},
     {"scoring", "textbook_tests", "theory"},
-    {"pruning"},
+    {"pruning", "torch_pruning"},
     {"comparison", "calibration", "experiment"},
     {"advice"},
     {"figures"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from cwda.advice.agreement import Array, Differences
 from cwda.advice.costs import BASELINE
-from cwda.advice.result import CHOOSE, RANDOM, RANK, UNJUDGED, LayerAdvice
+from cwda.advice.result import APART, CHOOSE, RANDOM, RANK, UNJUDGED, LayerAdvice
 from cwda.comparison import Applicability
 from cwda.numerics.ranking.overlap import lowest_count, lowest_overlap
 from cwda.numerics.spread import constant
@@ -25,19 +26,32 @@ DEPARTS = 0.05
 
 
 class Judged(NamedTuple):
-    """A criterion in a layer: whether it tells filters apart (None: not judged), and how often
-    filters would swap.
+    """A criterion in a layer.
+
+    Attributes
+    ----------
+    tells : bool or None
+        Whether it tells filters apart at the ratio, at least weakly; None if that is not known.
+    swap : float
+        How often filters would swap in a fresh draw of filters or images, whichever is more.
+    apart : int
+        Filters that lie apart from all others, below them.
     """
 
-    tells: bool | None
-    swap: float
+    tells: bool | None = None
+    swap: float = math.nan
+    apart: int = 0
 
 
 def judged(applicability: Applicability) -> dict[tuple[str, str], Judged]:
     """By layer and criterion."""
     tells = {"discriminates": True, "weakly": True, "cannot discriminate": False}
     return {
-        (row.layer, row.criterion): Judged(tells.get(row.verdict), row.swap)
+        (row.layer, row.criterion): Judged(
+            tells.get(row.verdict),
+            float(np.fmax(row.swap_filters, row.swap_images)),
+            row.apart,
+        )
         for row in applicability
     }
 
@@ -118,7 +132,7 @@ def layer_advice(
     for at, layer in enumerate(scored):
         names = layer.criteria
         known = {
-            name: verdicts.get((layer.layer.name, name), Judged(None, float("nan")))
+            name: verdicts.get((layer.layer.name, name), Judged())
             for name in names
             if name != BASELINE
         }
@@ -128,8 +142,10 @@ def layer_advice(
         departs = _departs(differences, at, cluster, same, len(scored))
         tells = [name for name, judged in known.items() if judged.tells]
         cannot = [name for name, judged in known.items() if judged.tells is False]
+        own = known.get(advised, Judged())
         ranked = CHOOSE if departs else RANK
-        advice = ranked if tells else RANDOM if cannot else UNJUDGED
+        unranked = APART if own.apart else RANDOM
+        advice = ranked if tells else unranked if cannot else UNJUDGED
         parts = zip(layer.values, layer.reasons, names, strict=True)
         reasons = [_why_not(x, why, name, differences.ratio) for x, why, name in parts]
         rows.append(
@@ -141,7 +157,8 @@ def layer_advice(
                 agreement_all=_mean(kappa, everyone),
                 discriminate=", ".join(tells),
                 cannot=", ".join(cannot),
-                swap=known[advised].swap if advised in known else float("nan"),
+                swap=own.swap,
+                apart=own.apart,
                 pruned=lowest_count(layer.layer.n_filters, differences.ratio),
                 n_filters=layer.layer.n_filters,
                 dim=layer.layer.dim,

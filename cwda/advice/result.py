@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from cwda.experiment import ExperimentResult
 
 __all__ = [
+    "APART",
+    "CHOOSE",
     "RANDOM",
     "RANK",
+    "UNJUDGED",
     "Advice",
     "Cluster",
     "GlobalScale",
@@ -28,7 +31,8 @@ __all__ = [
 ]
 
 #: What is said of a layer.
-RANK, CHOOSE, RANDOM, UNJUDGED = "rank", "criteria differ", "no ranking", "not judged"
+RANK, CHOOSE, UNJUDGED = "rank", "criteria differ", "not judged"
+APART, RANDOM = "those apart", "no ranking"
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,7 @@ class LayerAdvice:
         f"`{RANK}` by the criterion advised; `{CHOOSE}`: criteria of one cluster prune other "
         f"filters here, by more than chance; `{RANDOM}`: no criterion can tell its filters "
         "apart, and random should serve as well; "
+        f"`{APART}`: likewise, but for filters that lie apart below all others; "
         f"`{UNJUDGED}`: nothing is known of the criteria here"
     )
     agreement: float = column(
@@ -63,8 +68,12 @@ class LayerAdvice:
     )
     cannot: str = column("criteria that do not, separated by commas", default="")
     swap: float = column(
-        "chance that a pruned and a kept filter swap in a fresh draw, under the criterion advised",
+        "chance that a pruned and a kept filter swap in a fresh draw of filters or images, "
+        "whichever is larger, under the criterion advised",
         default=math.nan,
+    )
+    apart: int = column(
+        "filters whose scores lie apart below all others, under the criterion advised", default=0
     )
     pruned: int = column("number of filters pruned", kw_only=True)
     n_filters: int = common("n_filters", kw_only=True)

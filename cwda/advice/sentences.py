@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from cwda.advice.result import (
+    APART,
     CHOOSE,
     RANDOM,
     UNJUDGED,
@@ -124,7 +125,7 @@ def _open(clusters: Sequence[Cluster], pairs: Sequence[PairAgreement], same: flo
 def _layers(layers: Sequence[LayerAdvice]) -> Told:
     kinds = {
         kind: [row.layer for row in layers if row.advice == kind]
-        for kind in (RANDOM, CHOOSE, UNJUDGED)
+        for kind in (RANDOM, APART, CHOOSE, UNJUDGED)
     }
     judged = len(layers) - len(kinds[UNJUDGED])
     if kinds[RANDOM]:
@@ -133,9 +134,17 @@ def _layers(layers: Sequence[LayerAdvice]) -> Told:
             f"In {len(kinds[RANDOM])} of {many(judged, 'layer')} no criterion can tell filters "
             f"apart, so that a random choice should serve as well: {_named(kinds[RANDOM])}.",
         )
-    elif judged:
+    elif judged and not kinds[APART]:
         where = "the one layer" if judged == 1 else f"all {judged} layers"
         yield "layers", f"Filters can be told apart in {where} that could be judged."
+    if kinds[APART]:
+        filters = sum(row.apart for row in layers if row.advice == APART)
+        yield (
+            "layers",
+            f"In {many(len(kinds[APART]), 'layer')} only {many(filters, 'filter')} far below the "
+            f"others can be told apart: prune these and no more there, or others at random: "
+            f"{_named(kinds[APART])}.",
+        )
     if kinds[CHOOSE]:
         yield (
             "layers",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from cwda.scoring.data_based import OF_DATA
 from cwda.scoring.norms import OF_WEIGHTS
+from cwda.scoring.redundancy import OF_REDUNDANCY
 from cwda.scoring.registry import arrange
 
 __all__ = ["BUILT_IN", "DATA_BASED", "NORM_BASED", "PAPER"]
 
 #: The criteria of the package, in the order of tables.
-BUILT_IN = (*OF_WEIGHTS, *OF_DATA)
+BUILT_IN = (*OF_WEIGHTS, *OF_DATA, *OF_REDUNDANCY)
 arrange(BUILT_IN)
 
 _PAPER = [criterion for criterion in BUILT_IN if criterion.paper]

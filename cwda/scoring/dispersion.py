@@ -17,6 +17,7 @@ from cwda.errors import SourceError
 from cwda.layers import ConvLayer, Network
 from cwda.loading.sources import Source
 from cwda.models.batches import Data
+from cwda.numerics.ranking.live import NEAR_DEAD, live_filters
 from cwda.numerics.spread import constant, spread
 from cwda.progress import showing
 from cwda.scoring.catalogue import NORM_BASED
@@ -53,6 +54,10 @@ class DispersionRow:
     robust_cv: float = column("interquartile range / (1.349 median): the CV of a narrow normal law")
     q90_q10: float = column("ratio of the 90 % quantile to the 10 % quantile")
     gini: float = column("Gini coefficient: 0 if all scores are equal, 1 if only one is not 0")
+    lowest: float = column("smallest score over the median of those that are not near zero")
+    near_zero: int = column(
+        f"scores below {NEAR_DEAD:g} of the median of the others; 0 if some are negative"
+    )
     n_filters: int = column("number of filters N', or of scores")
     dim: int = column("weights of each filter, d = N k^2; 0 for lists of scores")
     reason: str = column("why a number is missing or trivial; empty otherwise")
@@ -141,10 +146,10 @@ def dispersion(
     second all scores are alike, and which filter goes is decided by their third digit.
 
     >>> toy = {"apart": [0.9, 0.8, 0.4, 0.01], "alike": [0.91, 0.92, 0.93, 0.92]}
-    >>> dispersion(toy).table[["layer", "mean", "cv", "q90_q10", "gini"]].round(3)
-       layer   mean     cv  q90_q10   gini
-    0  apart  0.528  0.772    6.850  0.485
-    1  alike  0.920  0.009    1.015  0.005
+    >>> dispersion(toy).table[["layer", "mean", "cv", "gini", "lowest", "near_zero"]].round(3)
+       layer   mean     cv   gini  lowest  near_zero
+    0  apart  0.528  0.772  0.485   0.012          1
+    1  alike  0.920  0.009  0.005   0.989          0
     """
     lists = _lists_of_scores(source)
     if lists:
@@ -177,7 +182,7 @@ def dispersion(
 def measure_dispersion(
     values: Tensor, criteria: Sequence[str], reasons: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """One record per criterion: its name, the fields of `Spread`, and why some are NaN.
+    """One record per criterion: its name, how far its scores lie apart, and why some are NaN.
 
     Parameters
     ----------
@@ -190,9 +195,20 @@ def measure_dispersion(
     records = []
     for i, (name, reason) in enumerate(zip(criteria, reasons, strict=True)):
         record = {field: numbers[i] for field, numbers in measured.items()}
+        lowest, near_zero = _smallest(values[i])
+        record |= {"lowest": lowest, "near_zero": near_zero}
         reason = reason or undefined_dispersion(values[i], name)
         records.append({"criterion": name, **record, "reason": reason})
     return records
+
+
+def _smallest(scores: Tensor) -> tuple[float, int]:
+    """The smallest score over the median of those not near zero, and how many are."""
+    x = scores.cpu().numpy()
+    if len(x) < 2 or not np.isfinite(x).all() or x.min() < 0 or not x.max() > 0:
+        return math.nan, 0
+    live = live_filters(x)
+    return float(x.min() / np.median(x[live])), int((~live).sum())
 
 
 def undefined_dispersion(scores: Tensor, criterion: str) -> str:

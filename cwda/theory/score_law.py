@@ -103,6 +103,10 @@ class ScoreLaw:
         z = (self.latent(score) - self.location) / math.sqrt(self.variance)
         return np.asarray(special.ndtr(z))
 
+    def with_signal(self, signal: float) -> ScoreLaw:
+        """The normal law of the latent, with another signal and the same noise."""
+        return ScoreLaw(self.location, signal, self.noise)
+
     def latent(self, score: Array) -> Array:
         """The normal variable behind a score; -inf where the law has no such score."""
         with np.errstate(divide="ignore"):
@@ -116,6 +120,9 @@ class ScoreLaw:
 class DistanceSumLaw(ScoreLaw):
     """Law of GM: factor * E_U sqrt(exp(2 u) + exp(2 U)) for a filter of log-norm u.
 
+    To a filter of zeros the distance is exp(u): with a share `dead` of these among the others the
+    mean is (1 - dead) E_U sqrt(exp(2 u) + exp(2 U)) + dead exp(u).
+
     Attributes
     ----------
     location, signal, noise : float
@@ -124,10 +131,13 @@ class DistanceSumLaw(ScoreLaw):
         (n - 1) (1 - v2/4): number of distances, and what their own scatter takes off each.
     others : float
         Variance of U, the log-norm of another filter, with the same location.
+    dead : float
+        Share of filters of zeros, to which the law does not apply, among the others.
     """
 
     factor: float
     others: float
+    dead: float = 0.0
 
     @property
     def mean(self) -> float:
@@ -160,7 +170,8 @@ class DistanceSumLaw(ScoreLaw):
         z, weights = _nodes()
         other = np.exp(2 * (self.location + math.sqrt(self.others) * z))
         distances = np.sqrt(np.exp(2 * latent)[..., None] + other)
-        return np.asarray(self.factor * (distances @ weights))
+        live = (1 - self.dead) * (distances @ weights)
+        return np.asarray(self.factor * (live + self.dead * np.exp(latent)))
 
     @cached_property
     def _table(self) -> tuple[Array, Array]:

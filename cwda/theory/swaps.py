@@ -13,6 +13,10 @@ which is 1/2 - (2/pi) asin(R / sqrt 2) at r = 1/2: one half without signal, 0 wi
 Derivation: P(x_i < c, x_j > c, x'_i > x'_j) is an orthant probability of three normal variables,
 r (1 - r) / 2 at R = 0; by Plackett's identity its derivative in q = R / sqrt 2 is minus the
 bivariate normal density at (c, 0) with correlation q, whose integral is Owen's T.
+
+Filters that lie *apart* (`own_scales`) are no draw of that normal law: dead filters below the
+others, a few very large ones above them. Their signal is their own, x' is N(x, 2 noise), and no
+lack of signal among the others makes a coin of them.
 """
 
 from __future__ import annotations
@@ -34,13 +38,17 @@ __all__ = [
     "SWAP_WEAK",
     "Discrimination",
     "Swaps",
+    "apart_below",
     "discrimination",
+    "own_scales",
+    "reliability_of_swaps",
     "signal_interval",
     "swap_probability",
     "swaps_of_scores",
 ]
 
 Array = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
 Discrimination = Literal["discriminates", "weakly", "cannot discriminate"]
 
 #: Up to one swap in ten pairs a criterion discriminates: reliability .83 at ratio .5.
@@ -49,11 +57,17 @@ SWAP_DISCRIMINATES = 0.10
 #: Above one swap in four pairs it cannot: reliability .54 at ratio .5; .5 is a coin.
 SWAP_WEAK = 0.25
 
+# Steps of the inverse of `swap_probability`.
+_STEPS = 2001
+
 # Variance of the log of a variance that is estimated by the interquartile range, times n.
 _IQR_LOG_VARIANCE = 5.442
 
-# A gap of log-scores that no noise bridges.
-_FAR = 1e3
+#: How often the smallest of n filters that follow one law may look as if it did not.
+FALSE_APART = 0.01
+
+#: Standard deviations of the others' law that are empty above filters apart.
+GAP = 2.5
 
 
 class Swaps(NamedTuple):
@@ -106,12 +120,83 @@ def swap_probability(ratio: Array | float, reliability: Array | float) -> Array:
     return np.asarray(np.clip(swap, 0.0, 0.5))
 
 
-def swaps_of_scores(latent: Array, pruned: int, law: ScoreLaw) -> Swaps:
+def reliability_of_swaps(ratio: float, swap: Array | float) -> Array:
+    """The reliability at which `swap_probability` is what was observed; its inverse.
+
+    Parameters
+    ----------
+    ratio : float
+        Share r of the filters pruned.
+    swap : array_like
+        P(swap); one half and more is a reliability of 0.
+
+    Examples
+    --------
+    >>> reliability_of_swaps(0.5, [0.5, 0.27, 0.061, 0.0]).round(2).tolist()
+    [0.0, 0.5, 0.9, 1.0]
+    """
+    # Dense towards 1, where the probability falls like the root of 1 - R.
+    reliability = 1 - np.linspace(1, 0, _STEPS) ** 2
+    known = swap_probability(ratio, reliability)
+    return np.interp(as_numbers(swap, "probabilities"), known[::-1], reliability[::-1])
+
+
+def own_scales(latent: Array, law: ScoreLaw) -> Mask:
+    """Filters that no normal law of the others holds, on either side of them.
+
+    Parameters
+    ----------
+    latent : ndarray
+        `law.latent` of the scores, (n,).
+    law : ScoreLaw
+        Law of the others; with the largest signal that is likely, to be sure.
+    """
+    beyond: Mask = abs(latent - law.location) > _reach(len(latent), law)
+    return beyond
+
+
+def apart_below(latent: Array, law: ScoreLaw) -> Mask:
+    """Filters that lie apart below the others, such as dead ones.
+
+    Apart are the filters below a gap of `GAP` standard deviations of the law or more, if the
+    largest of them lies below its quantile FALSE_APART / n, which n draws of the law pass with a
+    probability of `FALSE_APART`. The gap tells filters apart from the tail of a law that is
+    not normal.
+
+    Parameters
+    ----------
+    latent : ndarray
+        `law.latent` of the scores, (n,).
+    law : ScoreLaw
+        Law of the others; with the largest signal that is likely, to be sure.
+
+    Examples
+    --------
+    >>> law = ScoreLaw(location=0.0, signal=0.0, noise=0.01)
+    >>> apart_below(np.array([-4.0, -0.5, -0.2, 0.0, 0.1]), law).tolist()
+    [True, True, False, False, False]
+    """
+    ordered = np.sort(latent)
+    deep = ordered[:-1] < law.location - _reach(len(latent), law)
+    with np.errstate(invalid="ignore"):
+        wide = np.diff(ordered) >= GAP * math.sqrt(law.variance)
+    gaps = np.flatnonzero(deep & wide)
+    highest = ordered[gaps[-1]] if gaps.size else math.nan
+    apart: Mask = latent <= highest
+    return apart
+
+
+def _reach(n: int, law: ScoreLaw) -> float:
+    return float(-special.ndtri(FALSE_APART / n)) * math.sqrt(law.variance)
+
+
+def swaps_of_scores(latent: Array, pruned: int, law: ScoreLaw, own: Mask | None = None) -> Swaps:
     """P(swap) over the pairs of one layer, given the scores that it shows.
 
     A fresh score of a filter with latent x is normal about its regression R x on the mean, with
-    variance v (1 - R^2), v = signal + noise. Hence a pair with gap g swaps with probability
-    Phi(-R g / sqrt(2 v (1 - R^2))); its mean over normal x is `swap_probability`.
+    variance v (1 - R^2), v = signal + noise; that of a filter with a scale of its own about x, with
+    twice the noise. Hence a pair whose means have the gap g, and a sum w of variances, swaps with
+    probability Phi(-g / sqrt(w)); the mean over normal x is `swap_probability`.
 
     Parameters
     ----------
@@ -120,7 +205,10 @@ def swaps_of_scores(latent: Array, pruned: int, law: ScoreLaw) -> Swaps:
     pruned : int
         How many filters are pruned, 1 to n - 1.
     law : ScoreLaw
-        Reliability and variance.
+        Location, reliability and variance.
+    own : ndarray of bool, optional
+        Filters with scales of their own, (n,); see `own_scales`. None by default, but for those
+        whose latent is infinite.
 
     Raises
     ------
@@ -134,15 +222,18 @@ def swaps_of_scores(latent: Array, pruned: int, law: ScoreLaw) -> Swaps:
     >>> round(swaps.mean, 3), round(swaps.nearest, 3)
     (0.097, 0.337)
     """
-    ordered = np.sort(latent)
-    if not 0 < pruned < len(ordered):
-        raise CwdaError(f"1 to {len(ordered) - 1} filters can be pruned and kept, not {pruned}")
+    order = np.argsort(latent, kind="stable")
+    if not 0 < pruned < len(order):
+        raise CwdaError(f"1 to {len(order) - 1} filters can be pruned and kept, not {pruned}")
     reliability = law.reliability
-    spread = math.sqrt(2 * law.variance * (1 - reliability**2))
     # A score below the law's lowest has latent -inf; two of them do not differ.
+    alone = np.isinf(latent) if own is None else own | np.isinf(latent)
+    alone, x = alone[order], latent[order] - law.location
+    expected = np.where(alone, x, reliability * np.where(alone, 0.0, x))
+    variance = np.where(alone, 2 * law.noise, law.variance * (1 - reliability**2))
     with np.errstate(invalid="ignore"):
-        gaps = np.nan_to_num(ordered[pruned:] - ordered[:pruned, None], nan=0.0, posinf=_FAR)
-    chance = special.ndtr(-reliability * gaps / spread)
+        gaps = np.nan_to_num(expected[pruned:] - expected[:pruned, None], nan=0.0, posinf=np.inf)
+    chance = special.ndtr(-gaps / np.sqrt(variance[pruned:] + variance[:pruned, None]))
     return Swaps(float(chance.mean()), float(chance[-1, 0]))
 
 

@@ -6,7 +6,7 @@ import torch
 
 import cwda
 from cwda.advice.costs import COSTS, cost_of
-from cwda.advice.result import CHOOSE, RANDOM, RANK, UNJUDGED
+from cwda.advice.result import APART, CHOOSE, RANDOM, RANK, UNJUDGED
 from cwda.layers import ConvLayer, Network, Provenance
 from cwda.scoring import Criterion, criteria, get_criterion
 
@@ -57,6 +57,17 @@ def test_a_layer_without_signal_has_no_ranking(advice):
     row = advice.table.set_index("layer").loc["flat"]
     assert row["discriminate"] == ""
     assert row["swap"] > 0.25
+
+
+def test_dead_filters_are_pruned_where_nothing_else_is_told_apart():
+    layers = [*network(a=0.4, flat=0.0)]
+    weight = layers[1].weight.clone()
+    weight[:3] *= 1e-3
+    made = Network("made", (layers[0], ConvLayer("flat", weight)), Provenance("", "array"))
+    found = cwda.advise(made, progress=False)
+    assert advice_of(found) == {"a": RANK, "flat": APART}
+    assert found.table["apart"].tolist() == [0, 3]
+    assert any("only 3 filters far below" in each.text for each in found.sentences)
 
 
 def test_without_signal_anywhere_criteria_part(scaled):

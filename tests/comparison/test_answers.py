@@ -27,7 +27,7 @@ LIMITS = {
     "simulate": ("low", "high"),
     "compare": ("low", "high"),
     "geometry": ("norm_cv", "norm_cv_limit"),
-    "applicability": ("swap_low", "swap_high"),
+    "applicability": ("swap_filters_low", "swap_filters_high"),
     "global_pruning": ("share_low", "share_high"),
 }
 

@@ -31,17 +31,19 @@ def test_rows_join_what_is_measured_and_predicted():
     ]
     assert (found["reason"] == "").all()
     measured = dispersion(net).table
-    for column in ("mean", "sd", "cv", "robust_cv", "q90_q10", "gini"):
+    for column in ("mean", "sd", "cv", "robust_cv", "q90_q10", "gini", "lowest"):
         assert found[column].tolist() == measured[column].tolist()
     for column, rung in (("cv_predicted", BLOCK), ("cv_scale", SCALE)):
         known = {layer.name: rung(fit_layer(layer)) for layer in net}
         expected = [score_law(known[row.layer], row.criterion).cv for row in found.itertuples()]
         assert found[column].tolist() == expected
     assert np.allclose(found["cv_ratio"], found["cv"] / found["cv_predicted"], rtol=1e-14)
-    assert (found["swap_low"] <= found["swap"]).all()
-    assert (found["swap"] <= found["swap_high"]).all()
+    assert (found["swap_filters_low"] <= found["swap_filters"]).all()
+    assert (found["swap_filters"] <= found["swap_filters_high"]).all()
     # the closed form for normal scores, and the mean over the scores that there are
-    assert np.allclose(found["swap"], found["swap_normal"], atol=0.06)
+    assert np.allclose(found["swap_filters"], found["swap_normal"], atol=0.06)
+    assert found["swap_images"].isna().all()
+    assert (found["basis"] == "fresh filters").all()
 
 
 @pytest.mark.parametrize(
@@ -51,15 +53,73 @@ def test_rows_join_what_is_measured_and_predicted():
 def test_verdicts_follow_the_scale_of_the_filters(sd, verdict):
     found = applicability(scaled_layer("a", sd), ["l2"]).table.iloc[0]
     assert found["verdict"] == verdict
-    assert f"{found['swap']:.0%} of the pairs" in found["statement"]
+    assert f"{found['swap_filters']:.0%} of the pairs" in found["statement"]
 
 
-def test_dead_filters_are_told_apart():
-    layer = scaled_layer("a", 0.1)
-    layer.weight[:8] = 0
-    found = applicability(layer, ratio=0.125).table
-    assert (found["verdict"] == "discriminates").all()
-    assert (found["swap"] < 0.02).all()
+@pytest.mark.parametrize("depth", [0.0, 1e-9, 0.02, 0.2])
+@pytest.mark.parametrize("sd", [0.0, 0.1])
+@pytest.mark.parametrize("dead", [1, 5])
+def test_dead_filters_are_told_apart(dead, sd, depth):
+    layer = scaled_layer("a", sd)
+    layer.weight[:dead] *= depth
+    exactly = applicability(layer, ratio=dead / 64).table
+    assert (exactly["swap_filters"] < 0.05).all()
+    assert (exactly["verdict"] == "discriminates").all()
+    half = applicability(layer).table
+    assert (half["apart"] == dead).all()
+    assert (half["swap_apart"] < 0.05).all()
+    assert f"{dead} filter" in half["statement"][0]
+    # the others are as hard to tell apart as they are without dead ones
+    alone = ConvLayer("a", layer.weight[dead:])
+    others = applicability(alone, ratio=(32 - dead) / (64 - dead)).table
+    pairs = (32 - dead) * 32 / (32 * 32)
+    assert np.allclose(half["swap_filters"], pairs * others["swap_filters"], atol=0.02)
+
+
+def test_nothing_is_found_where_none_is_dead():
+    layers = [scaled_layer(f"{sd} {seed}", sd, seed) for sd in (0, 0.1, 0.3) for seed in range(8)]
+    found = applicability(network(*layers)).table
+    assert (found["apart"] == 0).all()
+    assert (found["smallest"] == "ordinary").all()
+    assert found["swap_apart"].isna().all()
+    inside = (found["lowest_low"] <= found["lowest"]) & (found["lowest"] <= found["lowest_high"])
+    assert inside.mean() > 0.85
+
+
+@pytest.mark.parametrize("depth", [0.0, 0.01])
+def test_half_of_the_filters_are_dead(depth):
+    layer = scaled_layer("a", 0.0)
+    layer.weight[::2] *= depth
+    found = applicability(layer).table
+    assert (found["swap_filters"] < 1e-6).all()
+    assert (found["apart"] == 32).all()
+    beyond = applicability(layer, ["l2"], ratio=0.75).table.iloc[0]
+    assert beyond["swap_filters"] == pytest.approx(0.5 / 3, abs=0.04)
+
+
+def test_all_but_one_are_dead():
+    layer = scaled_layer("a", 0.0)
+    layer.weight[1:] = 0
+    found = applicability(layer, ["l1", "l2"]).table
+    assert found["swap_filters"].tolist() == pytest.approx([31 / 64, 31 / 64])
+    assert found["apart"].tolist() == [63, 63]
+    # the one filter has no law; pruned with the others, it is not known what it would show
+    assert applicability(layer, ["l2"], ratio=63 / 64).table["swap_filters"][0] == 0
+
+
+def test_a_few_large_filters_change_nothing_among_the_others():
+    layer = scaled_layer("a", 0.0)
+    layer.weight[:3] *= 5
+    found = applicability(layer, ["l2"], ratio=0.95).table.iloc[0]
+    assert found["apart"] == 0
+    assert found["swap_filters"] < 0.2
+    assert applicability(layer, ["l2"], ratio=61 / 64).table["swap_filters"][0] < 1e-6
+
+
+def test_two_sizes_of_filters():
+    layer = scaled_layer("a", 0.0)
+    layer.weight[::2] *= 0.5
+    assert (applicability(layer).table["swap_filters"] < 0.01).all()
 
 
 def test_bad_layers_have_reasons():
@@ -85,7 +145,7 @@ def test_bad_layers_have_reasons():
     assert found["reason"]["one"] == "1 filter; 2 are needed"
     assert found["reason"]["few"] == "no prediction: 6 filters; 8 are needed"
     assert found["cv"]["few"] > 0
-    missing = found["swap"].isna()
+    missing = found["swap_filters"].isna()
     assert (found.loc[missing, "reason"] != "").all()
 
 
@@ -94,7 +154,7 @@ def test_a_ratio_that_prunes_nothing():
     assert found["verdict"] == "not applicable"
     assert found["reason"] == "0.01 of 64 filters is none: no pair across the threshold"
     assert found["cv_ratio"] > 1
-    assert math.isnan(found["swap"])
+    assert math.isnan(found["swap_filters"])
 
 
 def test_criteria_without_a_theory():
@@ -122,7 +182,7 @@ def test_weights_of_any_size_give_the_same_verdict():
     layer = scaled_layer("a", 0.2)
     tiny = ConvLayer("a", layer.weight * 1e-12)
     one, other = (applicability(each).table for each in (layer, tiny))
-    for column in ("cv", "cv_scale", "gini", "swap"):
+    for column in ("cv", "cv_scale", "gini", "swap_filters"):
         assert np.allclose(one[column], other[column], rtol=1e-8)
 
 

@@ -34,7 +34,7 @@ def test_scale_explains_the_dispersion(networks):
     found = pd.concat([applicability(net).table.assign(net=name) for name, net in networks.items()])
     assert (found["reason"] == "").all()
     columns = ["cv", "robust_cv", "cv_predicted", "cv_scale", "cv_ratio", "gini", "gini_predicted"]
-    columns += ["q90_q10", "q90_q10_predicted", "reliability", "swap", "swap_normal"]
+    columns += ["q90_q10", "q90_q10_predicted", "reliability", "swap_filters", "swap_normal"]
     grouped = found.groupby(["net", "criterion"], sort=False)
     medians = grouped[columns].median()
     show("medians over layers", medians)
@@ -43,13 +43,15 @@ def test_scale_explains_the_dispersion(networks):
         ratio: pd.concat([applicability(net, ratio=ratio).table for net in networks.values()])
         for ratio in (0.1, 0.3, 0.7)
     }
-    swaps = {ratio: table.groupby("criterion")["swap"].median() for ratio, table in at.items()}
+    swaps = {
+        ratio: table.groupby("criterion")["swap_filters"].median() for ratio, table in at.items()
+    }
     show("median swap at other ratios", pd.DataFrame(swaps))
     assert (medians["cv_ratio"] > 1.9).all()
     assert (medians["cv_scale"] > 1.5 * medians["cv_predicted"]).all()
     error = (medians["cv_scale"] / medians["robust_cv"]).apply(np.log).abs()
     assert error.max() < 0.25
-    assert (found["swap"] - found["swap_normal"]).abs().median() < 0.03
+    assert (found["swap_filters"] - found["swap_normal"]).abs().median() < 0.03
 
 
 def test_reliability_agrees_with_split_halves(networks):

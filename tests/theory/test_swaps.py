@@ -10,13 +10,15 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 
 from cwda.errors import CwdaError
-from cwda.theory.draws import sample_filters
 from cwda.theory.model import fit_layer
-from cwda.theory.rungs import SCALE
+from cwda.theory.rungs import ISOTROPIC
 from cwda.theory.score_law import CRITERIA, ScoreLaw, score_law
 from cwda.theory.simulation import importance_scores
 from cwda.theory.swaps import (
+    apart_below,
     discrimination,
+    own_scales,
+    reliability_of_swaps,
     signal_interval,
     swap_probability,
     swaps_of_scores,
@@ -93,20 +95,27 @@ def test_normal_scores_of_one_layer(n, ratio):
 
 @pytest.mark.parametrize("scale", [0.05, 0.15])
 def test_fresh_draws_of_a_layer(scale):
-    """Filters of the same scales drawn twice, all four criteria scored on their weights."""
-    x = draw(np.random.default_rng(1), n=128, dim=144, scale=scale)
-    fitted = SCALE(fit_layer(layer(x), device="cpu"))
-    drawn = torch.cat(list(sample_filters(fitted, 120, seed=0)))
-    scores = importance_scores(drawn).numpy()
+    """Filters of normal log-scales, new ones in each layer, drawn twice and scored."""
+    rng, shape, swaps = np.random.default_rng(1), (128, 16, 9), []
+    for _ in range(90):
+        s = np.exp(scale * rng.standard_normal(128))[:, None, None]
+        pair = torch.from_numpy(s * rng.standard_normal((2, *shape))).flatten(2)
+        scores = importance_scores(pair).numpy()
+        swaps.append([swapped(*scores[:, i], 64) for i in range(len(CRITERIA))])
+    known = fit_layer(layer(draw(rng, n=128, dim=144)), device="cpu")
     for i, criterion in enumerate(CRITERIA):
-        law = score_law(fitted, criterion)
-        pairs = zip(scores[::2, i], scores[1::2, i], strict=True)
-        simulated = np.mean([swapped(a, b, 64) for a, b in pairs])
+        law = score_law(ISOTROPIC(known), criterion).with_signal(scale**2)
+        simulated, error = np.mean(swaps, 0)[i], np.std(swaps, 0)[i] / math.sqrt(len(swaps))
         closed = float(swap_probability(0.5, law.reliability))
-        # 2,400 draws show that the closed form itself is .019 too low at the smaller scale
-        assert closed == pytest.approx(simulated, abs=0.03), criterion
-        given_scores = [swaps_of_scores(law.latent(one), 64, law).mean for one in scores[:20, i]]
-        assert np.mean(given_scores) == pytest.approx(simulated, abs=0.03), criterion
+        assert closed == pytest.approx(simulated, abs=3 * error), criterion
+        assert error < 0.005
+
+
+def test_the_inverse_of_swap_probability():
+    reliability = np.array([0.0, 0.1, 0.5, 0.9, 0.99, 1.0])
+    for ratio in (0.1, 0.5, 0.8):
+        swap = swap_probability(ratio, reliability)
+        assert reliability_of_swaps(ratio, swap) == pytest.approx(reliability, abs=1e-4)
 
 
 def test_swaps_of_scores_by_loops():
@@ -121,11 +130,26 @@ def test_swaps_of_scores_by_loops():
 
 def test_no_signal_is_a_coin_and_dead_filters_stay_dead():
     x = np.array([-np.inf, -np.inf, 0.0, 0.1])
-    assert swaps_of_scores(x, 2, ScoreLaw(0.0, 0.0, 0.01)) == (0.5, 0.5)
-    assert swaps_of_scores(x, 2, ScoreLaw(0.0, 0.1, 0.01)) == (0.0, 0.0)
+    for signal in (0.0, 0.1):
+        assert swaps_of_scores(x, 2, ScoreLaw(0.0, signal, 0.01)) == (0.0, 0.0)
+    near = np.array([-3.0, -3.0, 0.0, 0.1])
+    assert swaps_of_scores(near, 2, ScoreLaw(0.0, 0.0, 0.01)) == (0.5, 0.5)
+    own = own_scales(near, ScoreLaw(0.0, 0.0, 0.01))
+    assert own.tolist() == [True, True, False, False]
+    assert swaps_of_scores(near, 2, ScoreLaw(0.0, 0.0, 0.01), own).mean < 1e-12
     assert swaps_of_scores(x, 1, ScoreLaw(0.0, 0.1, 0.01)).nearest == 0.5
     with pytest.raises(CwdaError, match="1 to 3 filters"):
         swaps_of_scores(x, 4, ScoreLaw(0.0, 0.1, 0.01))
+
+
+def test_apart_needs_depth_and_a_gap():
+    law, live = ScoreLaw(0.0, 0.0, 0.01), np.linspace(-0.2, 0.2, 20)
+    assert not apart_below(live, law).any()
+    tail = np.concatenate([-0.2 - 0.2 * np.arange(1, 9), live])  # deep, and no gap
+    assert not apart_below(tail, law).any()
+    assert apart_below(np.concatenate([[-0.9, -0.8], live]), law).sum() == 2
+    assert apart_below(np.concatenate([[-np.inf, -np.inf, -0.9], live]), law).sum() == 3
+    assert not apart_below(np.concatenate([live, [0.9]]), law).any()
 
 
 @pytest.mark.parametrize("n", [16, 64])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from cwda.cli.screen.screen import Screen
@@ -51,8 +52,8 @@ def _rungs(result: Comparison) -> list[Rung]:
 
 
 def show_applicability(result: Applicability, screen: Screen) -> None:
-    """Print how far the scores scatter, and how often noise would swap filters."""
-    heads = ("CV", "predicted", "ratio", "swap", "discriminates", "weakly", "not")
+    """Print how far the scores scatter, and how often other draws would swap filters."""
+    heads = ("CV", "predicted", "ratio", "swap", "discriminates", "weakly", "not", "apart")
     table = Table([Column("criterion"), *map(Column, heads)], gap=2)
     for row in result.summary().itertuples():
         table.add(
@@ -60,27 +61,55 @@ def show_applicability(result: Applicability, screen: Screen) -> None:
             number(row.median_cv),
             number(row.median_cv_predicted),
             number(row.median_cv_ratio),
-            percent(row.median_swap),
+            percent(_either(row.median_swap_filters, row.median_swap_images)),
             str(row.discriminates),
             str(row.weakly),
             str(row.cannot_discriminate),
+            str(row.layers_apart),
         )
     screen.table(table)
     screen.table(_scatter_of_layers(result))
     screen.remark(
-        "CV: coefficient of variation of the scores; predicted: under CWDA; swap: chance that "
-        "sampling noise swaps a pruned and a kept filter at a ratio of "
-        f"{percent(result.ratio)} (50 % is a coin)"
+        "CV: coefficient of variation of the scores; predicted: under CWDA; low: smallest score "
+        "over the median; + filters that lie apart below the others"
+    )
+    screen.remark(
+        "swap: chance that a fresh draw swaps a pruned and a kept filter at a ratio of "
+        f"{percent(result.ratio)} (50 % is a coin); a draw of {_draws(result)}"
     )
     screen.remarks(reasons(result.table))
 
 
+def _either(filters: float, images: float) -> float:
+    """The larger of two probabilities, either of which may be missing."""
+    known = [each for each in (filters, images) if not math.isnan(each)]
+    return max(known, default=math.nan)
+
+
+def _draws(result: Applicability) -> str:
+    """What is drawn afresh, for which criteria."""
+    found = result.table[result.table["basis"] != ""]
+    groups = found.groupby("basis")["criterion"].unique()
+    draws = [
+        f"{name.removeprefix('fresh ')} for {', '.join(groups[name])}" for name in groups.index
+    ]
+    return " and of ".join(draws) or "nothing: no criterion has one"
+
+
 def _scatter_of_layers(result: Applicability) -> Table:
-    heads = [f"{head}\n{name}" for name in result.criteria for head in ("CV", "swap")]
+    heads = [f"{head}\n{name}" for name in result.criteria for head in ("CV", "low", "swap")]
     table = layer_table(list(map(Column, heads)))
     for _, group in result.table.groupby("layer", sort=False):
         rows = list(group.itertuples())
-        cells = [text for row in rows for text in (number(row.cv), percent(row.swap))]
+        cells = [
+            text
+            for row in rows
+            for text in (
+                number(row.cv),
+                f"{number(row.lowest)}+{row.apart}" if row.apart else number(row.lowest),
+                percent(_either(row.swap_filters, row.swap_images)),
+            )
+        ]
         table.add(*layer_cells(rows[0]), *cells)
     return table
 

@@ -57,9 +57,7 @@ def _layers(result: SimilarityResult) -> Table:
     """The correlations without noise; those with it where the other is not known."""
     pairs = zip(result.table.criterion_a, result.table.criterion_b, strict=True)
     table = layer_table([Column(f"{a}-\n{b}") for a, b in dict.fromkeys(pairs)])
-    shown = result.table.assign(
-        shown=result.table.disattenuated.fillna(result.table.spearman)
-    )
+    shown = result.table.assign(shown=result.table.disattenuated.fillna(result.table.spearman))
     for _, group in shown.groupby("layer", sort=False):
         rows = list(group.itertuples())
         table.add(*layer_cells(rows[0]), *(number(row.shown) for row in rows))

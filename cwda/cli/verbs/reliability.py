@@ -32,9 +32,7 @@ __all__ = ["reliability"]
 )
 @criteria_option("Criteria to examine, separated by commas.")
 @option("--ratio", "Share of the filters of each layer pruned.", default=0.5, metavar="SHARE")
-@option(
-    "--target", "Reliability for which images are counted.", default=0.9, metavar="RELIABILITY"
-)
+@option("--target", "Reliability for which images are counted.", default=0.9, metavar="RELIABILITY")
 @option(
     "--batch-size",
     "Images per batch; whole batches make the halves that are compared.",

@@ -123,16 +123,16 @@ def _consequences(subject: Subject) -> Iterator[Text]:
             "with l2 .930.",
         ]
     table = subject.applicability.table
-    table = table[(table["criterion"] == "l2") & table["swap"].notna()]
+    table = table[(table["criterion"] == "l2") & table["swap_filters"].notna()]
     if len(table):
         median = table["cv_ratio"].median()
         yield [
             Strong("Applicability"),
             f": the l2 norms of a layer scatter {median:.1f} times as much as the assumption "
             f"predicts (median). At a ratio of {percent(RATIO)}, the chance that sampling noise "
-            f"swaps a pruned and a kept filter is {percent(table['swap'].median())} in the median "
-            f"layer and {percent(table['swap'].max())} in ",
-            *names([table.loc[table["swap"].idxmax(), "layer"]], 1),
+            f"swaps a pruned and a kept filter is {percent(table['swap_filters'].median())} in the "
+            f"median layer and {percent(table['swap_filters'].max())} in ",
+            *names([table.loc[table["swap_filters"].idxmax(), "layer"]], 1),
             ".",
         ]
 

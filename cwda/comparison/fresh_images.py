@@ -1,0 +1,96 @@
+"""P(swap) of a criterion from data: would other images rank the filters the same way?
+
+No theory is needed: the images are parted into halves, and each half ranks the filters. Let P be
+the share of pairs of a pruned and a kept filter of one half that the other half orders the other
+way, ties one half each. It belongs to half as many images. With R the reliability at which normal
+scores show that share (`cwda.theory.swaps.reliability_of_swaps`), all images have 2 R / (1 + R), by
+Spearman and Brown's formula, and the P(swap) that belongs to it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special
+
+from cwda.scoring.error_bars.estimate import spearman_brown
+from cwda.theory.swaps import reliability_of_swaps, swap_probability
+
+__all__ = ["SwapsOfHalves", "share_of_swaps", "swaps_of_halves"]
+
+Array = npt.NDArray[np.float64]
+
+# Variance of Fisher's z of a rank correlation, times n - 3 (Fieller, Hartley and Pearson 1957).
+_RANK_VARIANCE = 1.06
+
+
+class SwapsOfHalves(NamedTuple):
+    """P(swap) over draws of as many images as both halves have, with its interval."""
+
+    swap: float
+    low: float
+    high: float
+
+
+def share_of_swaps(scores: Array, fresh: Array, pruned: int) -> float:
+    """Share of the pairs across the threshold of `scores` that `fresh` orders the other way.
+
+    Parameters
+    ----------
+    scores, fresh : ndarray
+        Two scores of each filter, (n,); ties of `fresh` count one half.
+    pruned : int
+        How many filters are pruned, 1 to n - 1.
+
+    Examples
+    --------
+    >>> share_of_swaps(np.array([1.0, 2.0, 3.0, 4.0]), np.array([1.0, 3.0, 2.0, 4.0]), 2)
+    0.25
+    """
+    order = np.argsort(scores, kind="stable")
+    out, kept = np.sort(fresh[order[:pruned]]), fresh[order[pruned:]]
+    not_above = np.searchsorted(out, kept, "left") + np.searchsorted(out, kept, "right")
+    return float(1 - not_above.mean() / (2 * pruned))
+
+
+def swaps_of_halves(halves: Array, pruned: int, factor: float, level: float) -> SwapsOfHalves:
+    """P(swap) over fresh images, from the scores by two halves of them.
+
+    Parameters
+    ----------
+    halves : ndarray
+        The scores of the filters by each half, splits x 2 x n; over several ways to split the
+        images the share of swaps is averaged.
+    pruned : int
+        Number of filters pruned, 1 to n - 1.
+    factor : float
+        How many times as many images as a half there are.
+    level : float
+        Confidence level of the interval: that of Fisher's z of a rank correlation over n filters,
+        at the reliability of a half.
+
+    References
+    ----------
+    Spearman (1910), Brown (1910): the reliability of a test of several times the length.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> halves = rng.normal(size=256) + 0.5 * rng.normal(size=(1, 2, 256))
+    >>> [round(each, 2) for each in swaps_of_halves(halves, 128, 2, 0.95)]
+    [0.07, 0.05, 0.08]
+    """
+    n = halves.shape[2]
+    shares = [
+        share_of_swaps(scores, fresh, pruned)
+        for a, b in halves
+        for scores, fresh in ((a, b), (b, a))
+    ]
+    half = float(reliability_of_swaps(pruned / n, sum(shares) / len(shares)))
+    radius = float(special.ndtri((1 + level) / 2)) * math.sqrt(_RANK_VARIANCE / max(n - 3, 1))
+    z = np.arctanh(min(half, 1 - 1e-12)) + radius * np.array([0.0, 1.0, -1.0])
+    whole = [spearman_brown(each, factor) for each in np.tanh(np.clip(z, 0.0, None))]
+    return SwapsOfHalves(*map(float, swap_probability(pruned / n, np.array(whole))))
