@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from cwda.advice.agreement import Agreement, agree
-from cwda.advice.clusters import PLACED, SAME, clusters, stand_in
+from cwda.advice.clusters import NOISY, PLACED, SAME, clusters, stand_in
 from cwda.advice.costs import BASELINE, COSTS, cost_of
 from cwda.advice.images import Images, images_of
 from cwda.advice.layers import Judged, differences_of, judged, layer_advice
 from cwda.advice.result import Advice, Cluster, PairAgreement
 from cwda.advice.scales import scale_advice
-from cwda.advice.sentences import sentences
+from cwda.advice.sentences import listed, sentences
 from cwda.arguments import require_between
 from cwda.comparison import applicability
 from cwda.errors import SelectionError
@@ -49,7 +49,8 @@ def advise(
     """Say what to prune a network by, at one ratio.
 
     Criteria whose pruned sets agree by `same` or more, beyond chance and beyond the noise of the
-    images, form a cluster; the cheapest of each stands for the others. The criterion advised is
+    images, form a cluster; the cheapest of each stands for the others. A criterion that differs by
+    noise alone has no cluster of its own: more images are asked for. The criterion advised is
     the stand-in of the cheapest cluster, of several that of the largest. Layers in which no
     criterion can tell filters apart are named, and whether a global ranking needs normalising.
 
@@ -186,6 +187,10 @@ def _clusters(found: _Found, agreement: Agreement, same: float) -> list[Cluster]
     costs = [cost_of(criterion) for criterion in criteria]
     within = agreement.corrected[np.ix_(placed, placed)]
     groups = [[placed[at] for at in group] for group in clusters(within, same)]
+    for group in list(groups):
+        if near := _undecided(agreement, group, groups, same):
+            groups.remove(group)
+            reasons |= dict.fromkeys(group, _noise(found.names[at] for at in near))
     stands = {tuple(group): stand_in(group, costs, agreement.corrected) for group in groups}
     groups.sort(key=lambda group: (COSTS.index(costs[stands[tuple(group)]]), -len(group)))
     rows = [
@@ -196,6 +201,25 @@ def _clusters(found: _Found, agreement: Agreement, same: float) -> list[Cluster]
         _cluster(found, 0, [at], at, agreement, reason) for at, reason in reasons.items() if reason
     ]
     return [*rows, *left_out]
+
+
+def _undecided(
+    agreement: Agreement, group: Sequence[int], groups: Sequence[Sequence[int]], same: float
+) -> Sequence[int]:
+    """The cluster that a group would join but for noise: no pair is shown to differ; or nothing."""
+    if (agreement.reliability[group] >= NOISY).any():
+        return ()
+    for other in groups:
+        if other is not group and (agreement.corrected_high[np.ix_(group, other)] >= same).all():
+            return other
+    return ()
+
+
+def _noise(names: Iterable[str]) -> str:
+    return (
+        f"the noise of the images leaves open whether it belongs with {listed([*names])}; more "
+        "images are needed"
+    )
 
 
 def _unplaced(agreement: Agreement, at: int) -> str:

@@ -11,7 +11,7 @@ from scipy.spatial.distance import squareform
 from cwda.advice.agreement import Array
 from cwda.advice.costs import COSTS
 
-__all__ = ["PLACED", "SAME", "clusters", "stand_in"]
+__all__ = ["NOISY", "PLACED", "SAME", "clusters", "stand_in"]
 
 #: Criteria stand for one another from this kappa on: seven of eight filters are the same when half
 #: are pruned. Norms with the reliabilities that ResNets show, .77 to .91, would agree with
@@ -22,6 +22,9 @@ SAME = 0.75
 #: A criterion whose latent scores correlate less than this with those of another draw of images
 #: is too noisy to be placed: the correction would more than halve the distance to 1.
 PLACED = 0.5
+
+#: Below this reliability a criterion has a cluster of its own only where it is shown to differ.
+NOISY = 0.9
 
 # Distances closer than this are equal.
 _ROUNDING = 1e-9

@@ -103,7 +103,7 @@ def _others(clusters: Sequence[Cluster]) -> Told:
         )
     for row in clusters:
         if not row.cluster:
-            yield "left out", f"{row.stand_in} was not compared: {row.reason}."
+            yield "left out", f"{row.stand_in} was not placed: {row.reason}."
 
 
 def _open(clusters: Sequence[Cluster], pairs: Sequence[PairAgreement], same: float) -> Told:

@@ -5,10 +5,13 @@ import pytest
 import torch
 
 import cwda
+from cwda.advice.advise import _clusters, _Found
+from cwda.advice.agreement import Agreement
 from cwda.advice.costs import COSTS, cost_of
+from cwda.advice.images import Images
 from cwda.advice.result import APART, CHOOSE, RANDOM, RANK, UNJUDGED
 from cwda.layers import ConvLayer, Network, Provenance
-from cwda.scoring import Criterion, criteria, get_criterion
+from cwda.scoring import Criterion, collect, criteria, get_criterion
 
 SHAPE = (48, 24, 3, 3)
 
@@ -170,3 +173,75 @@ def test_it_is_saved_and_read(advice, tmp_path):
     assert again.clusters == advice.clusters
     assert again.sentences == advice.sentences
     assert repr(again) == repr(advice)
+
+
+def placed(low, high, value, reliability):
+    """Clusters of l1 and of a criterion from images, with this agreement."""
+
+    def square(x):
+        return np.array([[1.0, x], [x, 1.0]])
+
+    agreement = Agreement(
+        *map(square, (value, low, high)), *map(square, (value, low, high)),
+        over=square(0) > 2, reliability=np.array([1.0, reliability]), layers=np.full((2, 2), 9),
+    )  # fmt: skip
+    criteria = tuple(map(get_criterion, ("l1", "taylor_l1")))
+    images = Images(512, {}, {"taylor_l1": 0.3}, {"taylor_l1": 4000.0}, {})
+    found = _Found(network(a=0.0), criteria, (), {}, images)
+    return _clusters(found, agreement, 0.75)
+
+
+def test_a_criterion_that_differs_by_noise_alone_asks_for_images():
+    own, left_out = placed(0.4, 1.0, 0.6, 0.6)
+    assert own.members == ("l1",)
+    assert (left_out.cluster, left_out.members, left_out.images_needed) == (0, ("taylor_l1",), 4000)
+    assert "leaves open whether it belongs with l1" in left_out.reason
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "value", "reliability", "members"),
+    [
+        (0.6, 1.0, 0.8, 0.6, [("l1", "taylor_l1")]),  # like l1, as far as is known
+        (0.4, 0.7, 0.6, 0.6, [("l1",), ("taylor_l1",)]),  # shown to differ
+        (0.6, 0.8, 0.7, 0.95, [("l1",), ("taylor_l1",)]),  # not for noise
+    ],
+)
+def test_what_is_known_is_placed(low, high, value, reliability, members):
+    rows = placed(low, high, value, reliability)
+    assert [row.members for row in rows] == members
+    assert all(row.cluster for row in rows)
+
+
+def test_noise_beyond_use_is_not_placed():
+    *_, left_out = placed(0.0, 1.0, 0.9, 0.4)
+    assert "correlate by 0.40 only" in left_out.reason
+
+
+@pytest.fixture(scope="module")
+def model():
+    return cwda.load_model("resnet20-cifar10")
+
+
+def test_criteria_from_images_are_judged_by_their_noise(model):
+    images = torch.randn(48, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    options = {"data": images, "batch_size": 12, "progress": False}
+    layers = cwda.load(model).select("layer1*")
+    collected = collect(model, ["activations", "batchnorm"], data=images, batch_size=12)
+    found = cwda.advise(layers, ["l1", "bn_gamma", "apoz"], data=collected, progress=False)
+    assert found.images == 48
+    costs = {row.stand_in: row.cost for row in found.clusters}
+    assert costs == {"l1": "filter", "bn_gamma": "BatchNorm", "apoz": "activations"}
+    expected = cwda.scoring.reliability(model, "apoz", **options).table
+    expected = expected[expected["layer"].str.startswith("layer1")]
+    apoz = next(row for row in found.clusters if row.stand_in == "apoz")
+    assert apoz.changed == pytest.approx(expected["share_changed"].mean())
+    assert any("apoz" in each.text for each in found.sentences if each.topic == "images")
+
+
+def test_one_batch_says_nothing_of_noise(model):
+    images = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    collected = collect(model, "activations", data=images)
+    layers = cwda.load(model).select("layer1*")
+    found = cwda.advise(layers, ["l1", "apoz"], data=collected, progress=False)
+    assert "noise not taken off" in found.pairs[0].reason
+    assert found.pairs[0].agreement == found.pairs[0].kappa

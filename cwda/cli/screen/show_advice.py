@@ -51,7 +51,7 @@ def _clusters(result: Advice) -> Table:
             interval = f"{number(row.agreement_low)} to {number(row.agreement_high)}"
         table.add(
             f"{row.stand_in} *" if row.advised else row.stand_in,
-            row.criteria if row.cluster else "not compared",
+            row.criteria if row.cluster else "not placed",
             row.cost,
             number(row.agreement),
             interval or "–",

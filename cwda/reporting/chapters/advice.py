@@ -71,7 +71,7 @@ def _clusters(result: Advice) -> Table:
         [
             [
                 row.stand_in,
-                row.criteria if row.cluster else "not compared",
+                row.criteria if row.cluster else "not placed",
                 row.cost,
                 number(row.agreement),
                 _interval(row.agreement_low, row.agreement_high),
