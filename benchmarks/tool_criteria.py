@@ -25,7 +25,6 @@ from torch.nn import functional as F
 from torch.nn.utils import prune
 
 import cwda
-from cwda.layers import ConvLayer
 from cwda.scoring import Filters, collect, get_criterion
 
 __all__ = ["audit"]
@@ -85,7 +84,8 @@ def _coefficients(entry: Entry, cases: Iterable[Case]) -> list[float]:
 
 def _shown(coefficients: list[float]) -> str:
     least, average = min(coefficients), mean(coefficients)
-    return f"{average:.3f} (from {least:.3f})" if least < 0.9995 else "1"
+    text = f"{average:.3f} (from {least:.3f})" if least < 0.9995 else "1"
+    return text.replace("0.", ".")
 
 
 def built_in() -> Iterator[Case]:
@@ -228,9 +228,7 @@ def _fpgm() -> type:
 def _group(case: Case, model: nn.Module) -> tuple[object, nn.Conv2d]:
     import torch_pruning
 
-    graph = torch_pruning.DependencyGraph().build_dependency(
-        model, example_inputs=case.images[:1]
-    )
+    graph = torch_pruning.DependencyGraph().build_dependency(model, example_inputs=case.images[:1])
     conv = model.get_submodule(case.filters.name)
     assert isinstance(conv, nn.Conv2d)
     every = list(range(conv.out_channels))
@@ -262,9 +260,7 @@ def _obdc(case: Case) -> Tensor:
     from torch_pruning.pruner.importance import OBDCImportance
 
     model, importance = copy.deepcopy(case.model), OBDCImportance(num_classes=-1)
-    graph = torch_pruning.DependencyGraph().build_dependency(
-        model, example_inputs=case.images[:1]
-    )
+    graph = torch_pruning.DependencyGraph().build_dependency(model, example_inputs=case.images[:1])
     pruner = SimpleNamespace(
         DG=graph,
         ignored_layers=[],

@@ -14,9 +14,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from cwda.brief import brief
 from cwda.errors import CwdaError, SourceError, nearest
 
 __all__ = [
+    "BatchNorm",
     "ConvLayer",
     "Network",
     "Provenance",
@@ -27,6 +29,25 @@ __all__ = [
     "paper_kernel",
     "turn",
 ]
+
+
+@dataclass(frozen=True, eq=False)
+class BatchNorm:
+    """The BatchNorm behind a convolution.
+
+    Attributes
+    ----------
+    gamma, beta : Tensor
+        Scale and shift of each channel; float64, shape (N',).
+    name : str
+        Its path in the source.
+    """
+
+    gamma: Tensor
+    beta: Tensor
+    name: str = ""
+
+    __repr__ = brief
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +65,10 @@ class ConvLayer:
         Number of groups; each filter sees N / groups input channels.
     transposed : bool
         Whether this is a transposed convolution.
+    batchnorm : BatchNorm or None
+        The BatchNorm behind it, where the names, shapes and order of the source leave no doubt.
+    no_batchnorm : str
+        Why there is none; empty if there is.
 
     Notes
     -----
@@ -67,6 +92,8 @@ class ConvLayer:
     weight: Tensor
     groups: int = 1
     transposed: bool = False
+    batchnorm: BatchNorm | None = None
+    no_batchnorm: str = "the source says nothing of a BatchNorm"
 
     def __post_init__(self) -> None:
         if not isinstance(self.weight, Tensor):

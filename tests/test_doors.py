@@ -183,6 +183,8 @@ CALLS = {
     },
     **{name: lambda: ((cwda.load(ONE),), {}) for name in OF_A_LAYER},
     "load": lambda: ((WEIGHTS,), {}),
+    "importance": lambda: (("l2",), {}),
+    "torch_pruning.as_score": lambda: ((lambda group: None,), {}),
     "accuracy": lambda: ((nn.Identity(), (torch.eye(4), torch.arange(4))), {}),
     "compare": lambda: (similarities(), {}),
     "report": lambda: ((WEIGHTS, "report.html"), {"chapters": []}),

@@ -14,6 +14,7 @@ from cwda.loading import load
 from cwda.models.data import NORMALISATIONS, ImageData, Images, read_images
 from cwda.scoring import Collected, Criterion, collect
 from cwda.scoring.registry import resolve
+from cwda.scoring.statistics.batchnorm import BATCHNORM
 
 __all__ = [
     "Evidence",
@@ -109,15 +110,18 @@ class Evidence:
         if not self.demanding:
             return network, None
         names = " and ".join(criterion.name for criterion in self.demanding)
+        needs = frozenset[str]().union(*(criterion.needs for criterion in self.demanding))
         try:
             key = self.sources.reading.get("weights_key")
             module = self.sources.origin(network).load_model(self.arch, key)
         except CwdaError as error:
+            # gamma and beta stand in the file, whether its architecture is known or not
+            if needs == {BATCHNORM.name} and any(layer.batchnorm for layer in network):
+                return network, None
             raise SourceError(
                 f"{network.name}: to score {names}, the network itself is needed, not its weights "
                 f"alone, and {error}"
             ) from error
-        needs = frozenset[str]().union(*(criterion.needs for criterion in self.demanding))
         statistics = collect(
             module, needs, data=self.images, batch_size=self.batch_size, device=self.device
         )

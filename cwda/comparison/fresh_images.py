@@ -23,9 +23,6 @@ __all__ = ["SwapsOfHalves", "share_of_swaps", "swaps_of_halves"]
 
 Array = npt.NDArray[np.float64]
 
-# Variance of Fisher's z of a rank correlation, times n - 3 (Fieller, Hartley and Pearson 1957).
-_RANK_VARIANCE = 1.06
-
 
 class SwapsOfHalves(NamedTuple):
     """P(swap) over draws of as many images as both halves have, with its interval."""
@@ -69,8 +66,7 @@ def swaps_of_halves(halves: Array, pruned: int, factor: float, level: float) -> 
     factor : float
         How many times as many images as a half there are.
     level : float
-        Confidence level of the interval: that of Fisher's z of a rank correlation over n filters,
-        at the reliability of a half.
+        Confidence level of the interval, on Fisher's scale of the reliability of a half.
 
     References
     ----------
@@ -81,7 +77,7 @@ def swaps_of_halves(halves: Array, pruned: int, factor: float, level: float) -> 
     >>> rng = np.random.default_rng(0)
     >>> halves = rng.normal(size=256) + 0.5 * rng.normal(size=(1, 2, 256))
     >>> [round(each, 2) for each in swaps_of_halves(halves, 128, 2, 0.95)]
-    [0.07, 0.05, 0.08]
+    [0.07, 0.04, 0.1]
     """
     n = halves.shape[2]
     shares = [
@@ -90,7 +86,17 @@ def swaps_of_halves(halves: Array, pruned: int, factor: float, level: float) -> 
         for scores, fresh in ((a, b), (b, a))
     ]
     half = float(reliability_of_swaps(pruned / n, sum(shares) / len(shares)))
-    radius = float(special.ndtri((1 + level) / 2)) * math.sqrt(_RANK_VARIANCE / max(n - 3, 1))
+    variance = _variance(half, pruned / n) / max(n - 3, 1)
+    radius = float(special.ndtri((1 + level) / 2)) * math.sqrt(variance)
     z = np.arctanh(min(half, 1 - 1e-12)) + radius * np.array([0.0, 1.0, -1.0])
     whole = [spearman_brown(each, factor) for each in np.tanh(np.clip(z, 0.0, None))]
     return SwapsOfHalves(*map(float, swap_probability(pruned / n, np.array(whole))))
+
+
+def _variance(reliability: float, ratio: float) -> float:
+    """Variance of Fisher's z of a reliability that is read off one split, times n - 3.
+
+    A formula for what 250 draws of 16 to 256 normal scores show at ratios of .1 to .75 and
+    reliabilities of .2 to .95: from 1.3 to 10, where a rank correlation has 1.06.
+    """
+    return 0.75 * (1 + 3 * reliability**4) / math.sqrt(ratio * (1 - ratio))

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from cwda.arguments import require_between, require_ratios
 from cwda.comparison.global_result import CriteriaOverlap, GlobalPruning, LayerShare
 from cwda.layers import Network
-from cwda.loading.sources import Source, network_of
+from cwda.loading.sources import Source
+from cwda.models.batches import Data
 from cwda.numerics.ranking.overlap import lowest_count
 from cwda.progress import showing, steps
 from cwda.pruning import Plan, overlap
-from cwda.pruning.selection import check_request, plan_of_lowest
+from cwda.pruning.selection import check_request, plan_of_lowest, scores_by_criterion
 from cwda.scoring.catalogue import NORM_BASED
 from cwda.scoring.dispersion import measure_dispersion
+from cwda.scoring.preparation import prepare
 from cwda.scoring.registry import Criteria, resolve
 from cwda.scoring.scores import LayerScores, score_network
+from cwda.scoring.statistics.collected import Collected
 from cwda.theory.closed_form import log_score_correlation
 from cwda.theory.model import FittedLayer, fit_or_reason
 from cwda.theory.rungs import BLOCK, SCALE, Rung, Rungs, choose_rungs
@@ -71,6 +75,8 @@ def global_pruning(
     normalise: str | None = None,
     rungs: Rungs | None = (BLOCK, SCALE),
     level: float = 0.95,
+    data: Data | Collected | None = None,
+    batch_size: int = 128,
     device: Device = "auto",
     progress: bool = True,
 ) -> GlobalPruning:
@@ -79,7 +85,8 @@ def global_pruning(
     Parameters
     ----------
     source : Network, or anything that `cwda.load` takes
-        What to rank: a name, file, Module, layer or array N x k^2 x N'.
+        What to rank: a name, file, Module, layer or array N x k^2 x N'; criteria beyond the
+        weights need a name, file or Module that runs.
     criteria : str, Criterion or iterable of these
         Names in `cwda.criteria()`, or criteria; l1, l2, gm and fermat have a theory.
     ratios : float or iterable of float
@@ -91,6 +98,9 @@ def global_pruning(
         whole ladder.
     level : float
         Confidence level of the intervals of the shares.
+    data, batch_size
+        What criteria that need activations or gradients run a Module on; see
+        `cwda.similarity`.
     device : str or torch.device
         Where to compute, in float64.
     progress : bool
@@ -136,11 +146,14 @@ def global_pruning(
     check_request(ratios[0], "global", normalise)
     require_between(level, 0, 1, "level")
     ladder = choose_rungs(rungs)
-    network = network_of(source)
     resolved = resolve(criteria)
     names = [criterion.name for criterion in resolved]
     with showing(progress):
-        scored = list(score_network(network, resolved, device, {}))
+        network, collected = prepare(
+            source, resolved, data=data, batch_size=batch_size, device=device
+        )
+        scored = list(score_network(network, resolved, device, collected.layers))
+        by_criterion = scores_by_criterion(resolved, scored, collected, device)
         fits = {
             layer.name: fit_or_reason(layer, device=device)
             for layer in steps(network.layers, "fitting")
@@ -153,8 +166,8 @@ def global_pruning(
             _measured(scored),
             fits,
             {
-                (name, ratio): _selection(network, scored, place, ratio, normalise)
-                for place, name in steps([*enumerate(names)], "ranking")
+                (one.criterion, ratio): plan_of_lowest(network, one, ratio, "global", normalise)
+                for one in steps(by_criterion, "ranking")
                 for ratio in ratios
             },
         )
@@ -172,7 +185,12 @@ def global_pruning(
         for rung in ladder
     )
     return GlobalPruning(
-        tuple(rows), (network,), level=level, overlaps=tuple(overlaps), normalise=normalise
+        tuple(rows),
+        (network,),
+        level=level,
+        overlaps=tuple(overlaps),
+        normalise=normalise,
+        images=collected.images,
     )
 
 
@@ -190,16 +208,6 @@ def _measured(scored: Iterable[LayerScores]) -> dict[tuple[str, str], dict[str, 
 def _as_known(inputs: _Inputs, rung: Rung) -> dict[str, FittedLayer]:
     """The layers that can be fitted, as one rung knows them."""
     return {name: rung(fitted) for name, (fitted, _) in inputs.fits.items() if fitted}
-
-
-def _selection(
-    network: Network, scored: Sequence[LayerScores], place: int, ratio: float, normalise: str | None
-) -> Plan:
-    """What `cwda.pruning.select` takes globally, from scores that are there already."""
-    rows = {row.layer.name: row.values[place] for row in scored if not row.reasons[place]}
-    reasons = {row.layer.name: row.reasons[place] for row in scored if row.reasons[place]}
-    name = scored[0].criteria[place] if scored else ""
-    return plan_of_lowest(network, name, rows, reasons, ratio, "global", normalise)
 
 
 def _without_theory(criterion: str, normalise: str | None) -> str:
@@ -246,6 +254,8 @@ def _rows(
             if layer.name in selection.pruned:
                 cells["share_measured"] = len(selection.pruned[layer.name]) / layer.n_filters
                 cells["emptied"] = layer.name in selection.emptied
+                changed = selection.share_changed
+                cells["share_changed"] = math.nan if changed is None else changed
             else:
                 reasons.append(f"not ranked: {selection.skipped[layer.name]}")
             if predicted and layer.name in predicted.layers:

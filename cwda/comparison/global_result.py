@@ -8,6 +8,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from cwda.answers import Answer, column, common, rows_field, table_of
+from cwda.formatting import percent
+from cwda.scoring.error_bars.measure import MOST_CHANGED
 from cwda.theory.prediction import RUNG_MEANING
 from cwda.theory.shares import DANGER, between_layers
 
@@ -41,6 +43,11 @@ class LayerShare:
     share_high: float = column("upper limit of the interval", default=math.nan)
     share_measured: float = column(
         '`cwda.pruning.select(..., strategy="global")` takes this share', default=math.nan
+    )
+    share_changed: float = column(
+        "of all filters that the criterion prunes at this ratio, the share that another draw of "
+        "as many images would keep; undefined if it needs none",
+        default=math.nan,
     )
     emptied: bool | None = column("whether it takes all filters of the layer", default=None)
     emptied_predicted: float = column("probability that all filters go", default=math.nan)
@@ -76,6 +83,8 @@ class GlobalPruning(Answer[LayerShare]):
         One record per pair of criteria, rung and ratio; `.overlap_table` has them.
     normalise : str or None
         How the scores of a layer were scaled before the ranking.
+    images : int
+        Number of images on which criteria that need some were scored.
     """
 
     row: ClassVar[type] = LayerShare
@@ -83,6 +92,7 @@ class GlobalPruning(Answer[LayerShare]):
         CriteriaOverlap, "how far two criteria prune the same filters of the network"
     )
     normalise: str | None = None
+    images: int = 0
 
     @cached_property
     def overlap_table(self) -> pd.DataFrame:
@@ -93,7 +103,9 @@ class GlobalPruning(Answer[LayerShare]):
         """One row per criterion, rung and ratio, over the layers.
 
         Columns: ``layers, error`` (mean absolute error of the predicted shares), ``within``
-        (share of layers inside the interval), ``emptied, danger`` (numbers of layers), and
+        (share of layers inside the interval), ``emptied, danger`` (numbers of layers),
+        ``share_changed`` (of all filters pruned, those that another draw of images would keep),
+        and
         the share of the variance of the scores between layers, ``between_predicted``,
         ``between_measured``; ``whole_layers_first`` where the measured one exceeds 1/2. The
         last three are left out where scores were normalised, which makes the means equal.
@@ -116,9 +128,24 @@ class GlobalPruning(Answer[LayerShare]):
                 "within": inside.mean(),
                 "emptied": int(group["emptied"].sum()),
                 "danger": int(group["danger"].sum()),
+                "share_changed": group["share_changed"].max(),
             }
             rows.append(row if self.normalise else row | _between(group))
         return pd.DataFrame(rows)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """One line for each criterion whose selection depends on the draw of the images."""
+        lines = []
+        for name, group in self.table.groupby("criterion", sort=False):
+            largest = group["share_changed"].max()
+            if largest > MOST_CHANGED:
+                ratio = group.loc[group["share_changed"].idxmax(), "ratio"]
+                lines.append(
+                    f"{name} on {self.images:,} images: another draw of as many would keep "
+                    f"{percent(largest)} of the filters that are pruned at {percent(ratio)}"
+                )
+        return tuple(lines)
 
     def title(self) -> str:
         """What is ranked, and by which scores."""

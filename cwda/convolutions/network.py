@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 
@@ -16,6 +17,7 @@ from cwda.convolutions.conventions import usual_names
 from cwda.convolutions.copies.copies import kept_averages, merge_names, split_copies
 from cwda.convolutions.depthwise import groups_of_single_channels
 from cwda.convolutions.names import layer_names
+from cwda.convolutions.norms.batchnorms import batchnorms_of
 from cwda.convolutions.options import Options
 from cwda.convolutions.parametrised import combine
 from cwda.convolutions.positions import with_positions
@@ -68,9 +70,13 @@ def network_from(content: Content, name: str, provenance: Provenance, options: O
         raise UnreadableError(_nothing(content, skipped))
     guesses = groups_of_single_channels(weights, tensors)
     settled, notes = _settle(weights, names, options, guesses)
-    layers = tuple(
-        _layer(tensor, name, *kind)
-        for tensor, name, kind in zip(weights, names, settled, strict=True)
+    layers = _with_batchnorms(
+        [
+            _layer(tensor, name, *kind)
+            for tensor, name, kind in zip(weights, names, settled, strict=True)
+        ],
+        weights,
+        content.tensors,
     )
     notes += kept_averages(weights, content.format)
     assumptions = (*content.assumptions, *notes)
@@ -215,6 +221,18 @@ def _layer(tensor: NamedTensor, name: str, groups: int, transposed: bool) -> Con
     if transposed:
         weight = turn(weight, groups)
     return ConvLayer(name, weight, groups, transposed)
+
+
+def _with_batchnorms(
+    layers: list[ConvLayer], weights: list[NamedTensor], tensors: list[NamedTensor]
+) -> tuple[ConvLayer, ...]:
+    """The layers with the BatchNorms that the source leaves no doubt of."""
+    sizes = [(layer.n_filters, layer.channels * layer.groups) for layer in layers]
+    found = batchnorms_of(weights, sizes, tensors)
+    return tuple(
+        replace(layer, batchnorm=norm, no_batchnorm=reason)
+        for layer, (norm, reason) in zip(layers, found, strict=True)
+    )
 
 
 def _count(number: int, what: str) -> str:

@@ -53,6 +53,9 @@ class Plan:
         Layers that would have lost more, and were kept at the minimum.
     before, after : Cost or None
         Parameters and multiply-adds, before and after removal; None without a model.
+    share_changed : float or None
+        Share of the pruned filters that another draw of as many images would keep; None where
+        the criterion needs no images, or they came in one batch.
     """
 
     network: str
@@ -69,6 +72,7 @@ class Plan:
     flagged: tuple[str, ...] = ()
     before: Cost | None = None
     after: Cost | None = None
+    share_changed: float | None = None
 
     @property
     def shares(self) -> dict[str, float]:
@@ -192,6 +196,9 @@ class Plan:
             if names
         )
         skipped = f", {len(self.skipped)} layers skipped" if self.skipped else ""
+        changed = self.share_changed
+        if changed:
+            skipped += f", {changed:.0%} of them others with other images"
         return (
             f"Plan({self.network!r}, {self.criterion}, {self.strategy}{scaled}, "
             f"{self.achieved:.1%} of {self.ratio:.1%} asked for{of}{also}{notes}{skipped})"

@@ -41,17 +41,16 @@ def _cost(value: object) -> bool:
     return named and _mapping(_whole)(value)
 
 
+def _share(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+
+
 _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "network": (_text, "a text"),
     "criterion": (_text, "a text"),
     "strategy": (lambda value: value in get_args(Strategy), "'layerwise' or 'global'"),
     "normalise": (_text_or_none, "a text or null"),
-    "ratio": (
-        lambda value: (
-            isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
-        ),
-        "a number from 0 to 1",
-    ),
+    "ratio": (_share, "a number from 0 to 1"),
     "n_filters": (_mapping(lambda n: _whole(n) and n > 0), "a whole number for each layer"),
     "pruned": (_mapping(_indices), "a list of different indices for each layer"),
     "skipped": (_mapping(_text), "a reason for each layer"),
@@ -64,6 +63,10 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     ),
     "before": (_cost, "parameters and flops, or null"),
     "after": (_cost, "parameters and flops, or null"),
+    "share_changed": (
+        lambda value: value is None or _share(value),
+        "a number from 0 to 1, or null",
+    ),
 }
 
 

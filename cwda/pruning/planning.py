@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -22,7 +23,13 @@ from cwda.models.batches import Data
 from cwda.progress import showing
 from cwda.pruning.plan import Plan
 from cwda.pruning.ranking import COMBINE, Ranking
-from cwda.pruning.selection import check_request, criterion_scores, finite_rows
+from cwda.pruning.selection import (
+    CriterionScores,
+    check_request,
+    criterion_scores,
+    finite_rows,
+)
+from cwda.pruning.stability import share_changed, warn_of_change
 from cwda.scoring.registry import Criterion, resolve
 from cwda.scoring.statistics.collected import Collected
 from cwda.tracing.cost import Example
@@ -115,26 +122,37 @@ def make_plan(
     model = model_of(model)
     with showing(progress):
         coupling = as_coupling(model, example)
-        label, scores, reasons = _scores(
+        scored = _scores(
             model, coupling, criterion, label, data=data, batch_size=batch_size, device=device
         )
-    rows, unscaled = finite_rows(scores, normalise)
+    rows, unscaled = finite_rows(scored.rows, normalise)
     usable = _usable(coupling, rows)
-    skipped = _skipped(coupling, usable, rows, reasons | unscaled)
+    skipped = _skipped(coupling, usable, rows, {**scored.reasons, **unscaled})
     filters = {name: rows for name, rows in coupling.filters.items() if name not in skipped}
     if not filters:
         reason = next(iter(skipped.values()), "it has no convolutions")
         raise SelectionError(f"no filter of {coupling.network} can be pruned: {reason}")
     ranking = Ranking(rows, filters, coupling.n_channels, usable, combine)
     choice = ranking.choose(strategy, ratio, minimum, _share(coupling, measure))
+    pruned = ranking.filters(choice.taken)
+    taken = sum(map(len, pruned.values())) / sum(map(len, filters.values()))
+
+    def select(again: Mapping[str, Tensor]) -> Mapping[str, tuple[int, ...]]:
+        # As many filters, whatever the ratio is one of: costs would be counted anew.
+        finite = finite_rows(again, normalise)[0]
+        other = Ranking(finite, filters, coupling.n_channels, usable, combine)
+        return other.filters(other.choose(strategy, taken, minimum).taken)
+
+    changed = share_changed(scored.redraws, select, taken)
+    warn_of_change(scored.criterion, changed, scored.images)
     return Plan(
         network=coupling.network,
-        criterion=label,
+        criterion=scored.criterion,
         strategy=strategy,
         normalise=normalise,
         ratio=float(ratio),
         n_filters={name: len(channels) for name, channels in filters.items()},
-        pruned=ranking.filters(choice.taken),
+        pruned=pruned,
         skipped=skipped,
         measure=measure,
         combine=combine,
@@ -142,6 +160,7 @@ def make_plan(
         flagged=choice.spared,
         before=coupling.cost,
         after=coupling.without(ranking.mark(choice.taken)),
+        share_changed=changed,
     )
 
 
@@ -154,20 +173,24 @@ def _scores(
     data: Data | Collected | None,
     batch_size: int,
     device: Device,
-) -> tuple[str, dict[str, Tensor], dict[str, str]]:
-    """What the scores are called, the scores by layer, and why a layer has none."""
+) -> CriterionScores:
+    """The scores by layer, and why a layer has none."""
     if isinstance(criterion, Mapping):
-        return label, _given(criterion, coupling), {}
+        return CriterionScores(label, _given(criterion, coupling), {})
     if not isinstance(criterion, str | Criterion):
         raise SelectionError(
             "a criterion is a name, or scores by layer such as {'conv1': [...]}, not an object of "
             f"type {type(criterion).__name__}"
         )
     (resolved,) = resolve(criterion)
-    _, scores, reasons = criterion_scores(
-        model, resolved, data=data, batch_size=batch_size, device=device
+    _, scored = criterion_scores(model, resolved, data=data, batch_size=batch_size, device=device)
+    redraws = scored.redraws
+    if redraws is not None:
+        pairs = [(shared(model, first), shared(model, second)) for first, second in redraws.pairs]
+        redraws = replace(redraws, pairs=pairs)
+    return CriterionScores(
+        scored.criterion, shared(model, scored.rows), shared(model, scored.reasons), redraws
     )
-    return resolved.name, shared(model, scores), shared(model, reasons)
 
 
 def _skipped(

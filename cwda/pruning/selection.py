@@ -6,8 +6,8 @@ overlaps. `make_plan` plans what can be applied to a model.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import get_args
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -25,20 +25,24 @@ from cwda.numerics.ranking.ranks import ascending
 from cwda.progress import showing
 from cwda.pruning.plan import Plan
 from cwda.pruning.ranking import Ranking
+from cwda.pruning.stability import Redraws, share_changed, warn_of_change
+from cwda.scoring.error_bars.replicates import Replicates, replicates
 from cwda.scoring.filters import Filters
 from cwda.scoring.preparation import prepare
 from cwda.scoring.registry import Criterion, resolve
-from cwda.scoring.scores import score_network
+from cwda.scoring.scores import LayerScores, score_network
 from cwda.scoring.statistics.collected import Collected
 from cwda.typing import Device
 
 __all__ = [
     "NORMALISERS",
+    "CriterionScores",
     "check_request",
     "criterion_scores",
     "finite_rows",
     "plan_of_lowest",
     "pruned_indices",
+    "scores_by_criterion",
     "select",
 ]
 
@@ -111,36 +115,85 @@ def select(
         )
     (resolved,) = resolve(criterion)
     with showing(progress):
-        network, scored, reasons = criterion_scores(
+        network, scored = criterion_scores(
             source, resolved, data=data, batch_size=batch_size, device=device
         )
-    return plan_of_lowest(network, resolved.name, scored, reasons, ratio, strategy, normalise)
+    plan = plan_of_lowest(network, scored, ratio, strategy, normalise)
+    warn_of_change(plan.criterion, plan.share_changed, scored.images)
+    return plan
+
+
+class CriterionScores(NamedTuple):
+    """The scores of a network by one criterion.
+
+    Attributes
+    ----------
+    criterion : str
+        Name of the criterion.
+    rows : dict of str to Tensor
+        The scores of each layer.
+    reasons : dict of str to str
+        Why a layer has none.
+    redraws : Redraws or None
+        The scores on halves of the images; None for a criterion that needs none.
+    """
+
+    criterion: str
+    rows: Mapping[str, Tensor]
+    reasons: Mapping[str, str]
+    redraws: Redraws | None = None
+
+    @property
+    def images(self) -> int:
+        """Number of images; 0 where none are needed."""
+        return self.redraws.images if self.redraws else 0
 
 
 def plan_of_lowest(
     network: Network,
-    criterion: str,
-    scored: Mapping[str, Tensor],
-    reasons: Mapping[str, str],
+    scored: CriterionScores,
     ratio: float,
     strategy: Strategy,
     normalise: str | None,
 ) -> Plan:
-    """The selection from scores by layer, given why the other layers have none."""
-    rows, unscaled = finite_rows(scored, normalise)
-    all_reasons = {**reasons, **unscaled}
+    """The selection from scores by layer."""
+    rows, unscaled = finite_rows(scored.rows, normalise)
+    all_reasons = {**scored.reasons, **unscaled}
     skipped = {
         layer.name: all_reasons[layer.name] for layer in network if layer.name in all_reasons
     }
     n_filters = {name: len(row) for name, row in rows.items()}
-    pruned: dict[str, tuple[int, ...]] = {}
-    if rows:  # each filter is a channel of its own
-        usable = np.ones(sum(n_filters.values()), dtype=bool)
-        numbers = np.split(np.arange(len(usable)), np.cumsum([*n_filters.values()])[:-1])
-        channels = dict(zip(rows, numbers, strict=True))
-        ranking = Ranking(rows, channels, len(usable), usable)
-        pruned = ranking.filters(ranking.choose(strategy, ratio, minimum=0).taken)
-    return Plan(network.name, criterion, strategy, normalise, ratio, n_filters, pruned, skipped)
+    pruned = _lowest(rows, ratio, strategy)
+
+    def select(again: Mapping[str, Tensor]) -> Mapping[str, tuple[int, ...]]:
+        return _lowest(finite_rows(again, normalise)[0], ratio, strategy)
+
+    taken = sum(map(len, pruned.values())) / max(1, sum(n_filters.values()))
+    changed = share_changed(scored.redraws, select, taken)
+    return Plan(
+        network.name,
+        scored.criterion,
+        strategy,
+        normalise,
+        ratio,
+        n_filters,
+        pruned,
+        skipped,
+        share_changed=changed,
+    )
+
+
+def _lowest(
+    rows: Mapping[str, npt.NDArray[np.float64]], ratio: float, strategy: Strategy
+) -> dict[str, tuple[int, ...]]:
+    """The filters with the lowest scores, each a channel of its own."""
+    if not rows:
+        return {}
+    usable = np.ones(sum(map(len, rows.values())), dtype=bool)
+    ends = np.cumsum([len(row) for row in rows.values()])[:-1]
+    channels = dict(zip(rows, np.split(np.arange(len(usable)), ends), strict=True))
+    ranking = Ranking(rows, channels, len(usable), usable)
+    return ranking.filters(ranking.choose(strategy, ratio, minimum=0).taken)
 
 
 def criterion_scores(
@@ -150,18 +203,50 @@ def criterion_scores(
     data: Data | Collected | None,
     batch_size: int,
     device: Device,
-) -> tuple[Network, dict[str, Tensor], dict[str, str]]:
-    """The network, the scores of each layer by one criterion, and why a layer has none."""
-    network, statistics = prepare(
+) -> tuple[Network, CriterionScores]:
+    """The network, and the scores of its layers by one criterion."""
+    network, collected = prepare(
         source, [criterion], data=data, batch_size=batch_size, device=device
     )
-    rows, reasons = {}, {}
-    for scored in score_network(network, [criterion], device, statistics.layers):
-        if scored.reasons[0]:
-            reasons[scored.layer.name] = scored.reasons[0]
-        else:
-            rows[scored.layer.name] = scored.values[0]
-    return network, rows, reasons
+    scored = list(score_network(network, [criterion], device, collected.layers))
+    (found,) = scores_by_criterion([criterion], scored, collected, device)
+    return network, found
+
+
+def scores_by_criterion(
+    criteria: Sequence[Criterion],
+    scored: Sequence[LayerScores],
+    collected: Collected,
+    device: Device,
+) -> list[CriterionScores]:
+    """What is known of each criterion, from the scores of the layers by all."""
+    again = (
+        {row.layer.name: replicates(row, criteria, collected, device) for row in scored}
+        if any(criterion.needs_images for criterion in criteria)
+        else {}
+    )
+    return [
+        CriterionScores(
+            criterion.name,
+            {row.layer.name: row.values[at] for row in scored if not row.reasons[at]},
+            {row.layer.name: row.reasons[at] for row in scored if row.reasons[at]},
+            _redraws(again, at, collected.images) if criterion.needs_images else None,
+        )
+        for at, criterion in enumerate(criteria)
+    ]
+
+
+def _redraws(again: Mapping[str, Replicates | None], at: int, images: int) -> Redraws:
+    """The halves of each layer as halves of the network."""
+    known = {layer: one for layer, one in again.items() if one is not None}
+    if not known:
+        return Redraws([], 1.0, images)
+    first = next(iter(known.values()))
+    pairs = [
+        tuple({name: one.halves[split, side, at] for name, one in known.items()} for side in (0, 1))
+        for split in range(len(first.halves))
+    ]
+    return Redraws([(a, b) for a, b in pairs], first.factor, images)
 
 
 def check_request(ratio: float, strategy: str, normalise: str | None) -> None:

@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -27,6 +28,9 @@ from cwda.reporting.chapters.whole import answer
 from cwda.reporting.document import Document, Fact
 from cwda.reporting.subject import Subject
 from cwda.reporting.typesetting import html_bytes, pdf_bytes
+from cwda.scoring.catalogue import NORM_BASED
+from cwda.scoring.registry import Criteria, Criterion, resolve
+from cwda.scoring.statistics.collected import Collected
 from cwda.sharing import sharing
 from cwda.typing import Device
 
@@ -43,6 +47,8 @@ def report(
     detail: bool = False,
     textbook: bool = False,
     trajectory: bool = False,
+    criteria: Criteria = NORM_BASED,
+    data: Mapping[str, Collected] | None = None,
     margins: Mapping[str, float] | None = None,
     scale: Scale = "raw",
     paper: Paper = "a4",
@@ -75,6 +81,11 @@ def report(
     trajectory : bool
         The networks are checkpoints of one training run: show their effects against the
         epoch, the last number in each network's name; the chapters are about the last.
+    criteria : iterable of str or Criterion
+        Two or more criteria, which are compared and ranked by; the norms by default.
+    data : mapping of str to Collected, optional
+        What criteria need beyond the weights, by the name of the network: what
+        `cwda.scoring.collect` gives.
     margins : mapping of str to float, optional
         Same as in `cwda.check`, which has used them already if `source` is its answer.
     scale : {"raw", "unit"}
@@ -117,10 +128,12 @@ def report(
     require_writable(path, tuple(FORMATS))
     choose([paper], get_args(Paper), "paper")
     chapters = _require_chapters(chapters)
+    asked = tuple(resolve(criteria, fewest=2))
     with showing(progress), sharing():
         if not isinstance(source, CheckResult):
             source = check(source, margins=margins, scale=scale, level=level, device=device)
-        content = _content(source, device, trajectory=trajectory, detail=detail, textbook=textbook)
+        content = _content(source, device, asked, data or {}, trajectory=trajectory)
+        content = replace(content, detail=detail, textbook=textbook)
         own = [one for chapter in chapters for one in chapter.of(content)]
         with counter("writing the report", len(own) + 1) as done:
             document = Document(
@@ -152,7 +165,12 @@ def _require_chapters(
 
 
 def _content(
-    answer: CheckResult, device: Device, *, trajectory: bool, detail: bool, textbook: bool
+    answer: CheckResult,
+    device: Device,
+    criteria: tuple[Criterion, ...],
+    data: Mapping[str, Collected],
+    *,
+    trajectory: bool,
 ) -> Report:
     if not answer.rows:
         raise CwdaError("a report needs a network with a convolution")
@@ -163,10 +181,12 @@ def _content(
             [row for row in answer.rows if row.network == network.name],
             device,
             answer.level,
+            criteria,
+            data.get(network.name),
         )
         for network in answer.networks
     ]
-    return Report(subjects, epochs_of(names) if trajectory else (), detail, textbook)
+    return Report(subjects, epochs_of(names) if trajectory else ())
 
 
 def _title(report: Report) -> str:

@@ -12,13 +12,15 @@ from cwda.conditions.directions import directions_of
 from cwda.conditions.results import ConditionResult
 from cwda.conditions.whole.result import NetworkResult, network_result
 from cwda.layers import ConvLayer, Network
+from cwda.scoring.catalogue import NORM_BASED
+from cwda.scoring.registry import Criterion
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from cwda.advice import Advice
     from cwda.comparison import Applicability, Comparison, GlobalPruning
-    from cwda.scoring import SimilarityResult
+    from cwda.scoring import Collected, ReliabilityResult, SimilarityResult
     from cwda.textbook_tests import TextbookResult
     from cwda.typing import Device
 
@@ -42,12 +44,18 @@ class Subject:
         Where to compute.
     level : float
         Confidence of the intervals.
+    criteria : tuple of str or Criterion
+        The criteria that are compared and ranked by.
+    collected : Collected or None
+        What they need beyond the weights.
     """
 
     network: Network
     results: Sequence[ConditionResult]
     device: Device = "auto"
     level: float = 0.90
+    criteria: tuple[str | Criterion, ...] = NORM_BASED
+    collected: Collected | None = None
 
     @cached_property
     def whole(self) -> NetworkResult:
@@ -83,18 +91,31 @@ class Subject:
 
     @cached_property
     def similarity(self) -> SimilarityResult:
-        """Measured rank correlations of the norm-based criteria."""
+        """Measured rank correlations of the criteria."""
         from cwda.scoring import similarity
 
-        return similarity(self.network, device=self.device)
+        return similarity(self.network, self.criteria, data=self.collected, device=self.device)
+
+    @cached_property
+    def reliability(self) -> ReliabilityResult:
+        """How far the scores depend on the images."""
+        from cwda.scoring import reliability
+
+        return reliability(
+            self.network, self.criteria, ratio=RATIO, data=self.collected, device=self.device
+        )
 
     @cached_property
     def comparison(self) -> Comparison:
-        """The same compared with the predicted ones, in closed form."""
+        """Those of the norm-based criteria compared with the predicted ones, in closed form."""
         from cwda.comparison import compare
+        from cwda.scoring import similarity
         from cwda.theory import predict
 
-        return compare(self.similarity, predict(self.network, device=self.device))
+        norms = self.similarity
+        if norms.criteria != NORM_BASED:
+            norms = similarity(self.network, NORM_BASED, device=self.device)
+        return compare(norms, predict(self.network, device=self.device))
 
     @cached_property
     def applicability(self) -> Applicability:
@@ -109,7 +130,9 @@ class Subject:
         from cwda.comparison import global_pruning
         from cwda.theory import SCALE
 
-        return global_pruning(self.network, rungs=SCALE, device=self.device)
+        return global_pruning(
+            self.network, self.criteria, rungs=SCALE, data=self.collected, device=self.device
+        )
 
     @cached_property
     def advice(self) -> Advice:

@@ -76,8 +76,8 @@ class Filters:
                 f"{int(bad.sum())} of {layer.n_weights} weights are NaN or infinite, the first "
                 f"in filter {int(bad.nonzero()[0])}"
             )
-        local = statistics.to(values.device) if statistics else LayerStatistics()
-        return cls(values, layer.name, local)
+        local = (statistics or LayerStatistics()).with_batchnorm(layer)
+        return cls(values, layer.name, local.to(values.device))
 
     def guest(self) -> Filters:
         """The same for a criterion of the user's: what it changes in place is its own."""

@@ -106,7 +106,7 @@ class GroupImportance(GroupMagnitudeImportance):  # type: ignore[misc]
         return scored is not None and scored.layer.n_filters == layer.out_channels
 
     def _of_model(self, model: nn.Module) -> dict[nn.Module, LayerScores]:
-        network, statistics = prepare(
+        network, collected = prepare(
             model,
             [self.criterion],
             data=self._data,
@@ -114,7 +114,7 @@ class GroupImportance(GroupMagnitudeImportance):  # type: ignore[misc]
             device=self._device,
         )
         modules = dict(model.named_modules())
-        scored = score_network(network, [self.criterion], self._device, statistics)
+        scored = score_network(network, [self.criterion], self._device, collected.layers)
         return {modules[found.layer.name]: found for found in scored}
 
     def _unknown(self, layer: nn.Module) -> LayerScores:

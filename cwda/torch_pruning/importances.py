@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from cwda.arguments import require_type
+from cwda.arguments import choose, require_count
 from cwda.errors import CriterionError
 from cwda.models.batches import Data
+from cwda.numerics.device import resolve_device
 from cwda.scoring.registry import Criterion, resolve
 from cwda.scoring.statistics.collected import Collected
 from cwda.torch_pruning.library import require_torch_pruning
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from cwda.torch_pruning.group_importance import GroupImportance
 
 __all__ = ["importance"]
+
+#: What Torch-Pruning's own importances offer, by its names.
+_REDUCTIONS = ("mean", "sum", "max", "prod", "first")
+_NORMALIZERS = ("mean", "sum", "max", "standarization", "gaussian", "lamp")
 
 
 def importance(
@@ -50,9 +55,12 @@ def importance(
         Images per batch where `data` is not in batches already.
     device : str or torch.device
         Where to compute, in float64; "auto" is CUDA where there is one.
-    group_reduction, normalizer : str, callable or None
-        How layers are reduced and groups normalised, as in Torch-Pruning's own importances:
-        by default the mean over layers, divided by the group's mean.
+    group_reduction : str
+        How the layers of a group are reduced, as in Torch-Pruning: ``mean``, ``sum``, ``max``,
+        ``prod`` or ``first``.
+    normalizer : str, callable or None
+        How a group is normalised, as in Torch-Pruning: ``mean``, ``sum``, ``max``,
+        ``standarization`` (its spelling), ``gaussian``, ``lamp``, a function or None.
 
     Returns
     -------
@@ -67,7 +75,7 @@ def importance(
     CwdaError
         If Torch-Pruning is not installed.
     CriterionError
-        If the criterion is unknown, or not just one is given.
+        If the criterion is unknown, not just one is given, or another value is unknown.
 
     Examples
     --------
@@ -86,10 +94,16 @@ def importance(
     Conv2d(8, 8, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1), bias=False)
     """
     require_torch_pruning()
-    require_type(criterion, (str, Criterion), "one criterion or its name", CriterionError)
+    if not isinstance(criterion, str | Criterion):
+        raise CriterionError(f"one criterion or its name is needed, not {criterion!r:.60}")
+    require_count(batch_size, 1, "batch_size, the images per batch,", CriterionError)
+    resolve_device(device)
+    (reduction,) = choose([group_reduction], _REDUCTIONS, "group_reduction", CriterionError)
+    if not (normalizer is None or callable(normalizer)):
+        choose([normalizer], _NORMALIZERS, "normalizer", CriterionError)
+    (resolved,) = resolve(criterion)
     from cwda.torch_pruning.group_importance import GroupImportance
 
-    (resolved,) = resolve(criterion)
     return GroupImportance(
-        resolved, data, batch_size, device, group_reduction=group_reduction, normalizer=normalizer
+        resolved, data, batch_size, device, group_reduction=reduction, normalizer=normalizer
     )

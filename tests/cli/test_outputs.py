@@ -172,10 +172,14 @@ def test_applicability_of_bn_gamma_is_that_of_the_function():
     assert swaps.tolist() == pytest.approx(expected.loc[chosen, "cv"].tolist(), abs=1e-12)
 
 
-def test_a_global_ranking_refuses_what_it_cannot_score():
-    failed = run("global-pruning", "--criteria", "l1,bn_gamma")
-    assert failed.exit_code == 2
-    assert "only criteria of the weights alone are ranked globally, not bn_gamma" in failed.stderr
+def test_a_global_ranking_by_bn_gamma_is_that_of_the_function():
+    result = run(
+        "global-pruning", *LAYERS, "--criteria", "bn_gamma", "--ratios", ".5", "--output", "-"
+    )
+    shares = pd.read_csv(io.StringIO(result.stdout))
+    network = cwda.load("resnet20-cifar10").select(LAYERS[1])
+    expected = cwda.global_pruning(network, ["bn_gamma"], ratios=0.5).table
+    assert shares["share_measured"].tolist() == expected["share_measured"].tolist()
 
 
 @pytest.mark.parametrize(

@@ -5,14 +5,16 @@ import math
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from cwda.comparison import applicability
+from cwda.comparison.fresh_images import share_of_swaps, swaps_of_halves
 from cwda.errors import CriterionError, SelectionError
 from cwda.layers import ConvLayer
 from cwda.loading import load
-from cwda.scoring import NORM_BASED, criterion
+from cwda.scoring import NORM_BASED, criterion, scores
 from cwda.scoring.dispersion import dispersion
-from cwda.theory import BLOCK, SCALE, fit_layer, score_law
+from cwda.theory import BLOCK, SCALE, fit_layer, score_law, swap_probability
 from tests.helpers.networks import layer_of, network, random_layer
 
 
@@ -167,6 +169,70 @@ def test_criteria_without_a_theory():
     assert math.isnan(found["cv_predicted"][0])
     assert found["reason"][0] == "no theory of largest: dispersion is measured only"
     assert found["verdict"].tolist() == ["not applicable", "discriminates"]
+
+
+def some_data(images, seed=0):
+    rng = torch.Generator().manual_seed(seed)
+    return torch.randn(images, 3, 8, 8, generator=rng), torch.arange(images) % 4
+
+
+def test_fresh_images_of_criteria_from_data():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = nn.Sequential(
+            nn.Conv2d(3, 16, 3), nn.BatchNorm2d(16), nn.ReLU(), nn.Flatten(), nn.Linear(576, 4)
+        )
+        nn.init.uniform_(model[1].weight)
+    criteria = ["l2", "bn_gamma", "taylor_l1", "apoz"]
+    found, other = (
+        applicability(model, criteria, data=some_data(64, seed), batch_size=8).table.set_index(
+            "criterion"
+        )
+        for seed in (0, 1)
+    )
+    assert found["basis"].tolist() == ["fresh filters", "", "fresh images", "fresh images"]
+    assert found["swap_images"].notna().tolist() == [False, False, True, True]
+    assert found["swap_filters"].notna().tolist() == [True, False, False, False]
+    assert (found["swap_images_low"] <= found["swap_images"]).iloc[2:].all()
+    assert (found["swap_images"] <= found["swap_images_high"]).iloc[2:].all()
+    assert "one trained number for each filter" in found["reason"]["bn_gamma"]
+    assert "with fresh images" in found["statement"]["apoz"]
+    # what two draws show of one another
+    networks = [scores(model, criteria, data=some_data(64, seed), batch_size=8) for seed in (0, 1)]
+    for name in ("taylor_l1", "apoz"):
+        a, b = (each.wide("0")[name].to_numpy() for each in networks)
+        swaps = (share_of_swaps(a, b, 8) + share_of_swaps(b, a, 8)) / 2
+        mean = (found["swap_images"][name] + other["swap_images"][name]) / 2
+        assert mean == pytest.approx(swaps, abs=0.12)
+    one = applicability(model, "taylor_l1", data=some_data(64), batch_size=64).table
+    assert one["verdict"][0] == "not applicable"
+    assert "one batch" in one["reason"][0]
+
+
+def test_halves_are_stepped_up():
+    rng, n = np.random.default_rng(0), 64
+    predicted, seen = [], []
+    for _ in range(200):
+        signal = rng.normal(size=n)
+        halves = signal + rng.normal(size=(1, 2, n))
+        predicted.append(swaps_of_halves(halves, 16, 2, 0.95))
+        a, b = signal + math.sqrt(0.5) * rng.normal(size=(2, n))
+        seen.append(share_of_swaps(a, b, 16))
+    swap, low, high = np.mean(predicted, 0)
+    assert swap == pytest.approx(np.mean(seen), abs=0.012)
+    truth = float(swap_probability(0.25, 2 / 3))
+    inside = [each.low <= truth <= each.high for each in predicted]
+    assert low < swap < high
+    assert np.mean(inside) > 0.9
+
+
+def test_share_of_swaps_by_loops():
+    rng = np.random.default_rng(0)
+    a, b = rng.integers(0, 4, (2, 12)).astype(float)
+    order = sorted(range(12), key=lambda i: a[i])
+    pairs = [(b[i], b[j]) for i in order[:5] for j in order[5:]]
+    expected = np.mean([(x > y) + 0.5 * (x == y) for x, y in pairs])
+    assert share_of_swaps(a, b, 5) == pytest.approx(expected)
 
 
 def test_bad_parameters():

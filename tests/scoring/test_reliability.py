@@ -1,6 +1,7 @@
 """Error bars of criteria from data: against plain loops, formulas and simulated scores."""
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -9,7 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from cwda.comparison import global_pruning
 from cwda.errors import CriterionError, SelectionError
+from cwda.pruning import Plan, select
+from cwda.pruning.stability import warn_of_change
 from cwda.scoring import NEEDS, collect, get_criterion, reliability, scores, similarity
 from cwda.scoring.error_bars.estimate import (
     GROUPS,
@@ -343,3 +347,54 @@ def test_weights_alone_need_no_images():
     assert not get_criterion("l1").needs_images
     assert get_criterion("apoz").needs_images
     assert not get_criterion("bn_gamma").needs_images
+
+
+# ---- selections ----
+
+
+def test_plans_say_how_much_another_draw_would_change(pass_over_data):
+    model, _, _, whole = pass_over_data
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        plan = select(model, "snip", 0.3, data=whole, device="cpu")
+    shares = []
+    for one, two in whole.splits:
+        picked = []
+        for side in (one, two):
+            half = Collected(
+                {name: whole.layer_of_parts(name, side) for name in whole.layers}, whole.needs
+            )
+            alone = select(model, "snip", 0.3, data=half, device="cpu").pruned
+            picked.append({(name, i) for name in alone for i in alone[name]})
+        shares.append(1 - len(picked[0] & picked[1]) / len(picked[0]))
+    taken = sum(map(len, plan.pruned.values())) / sum(plan.n_filters.values())
+    half = math.sqrt(10 * 8)
+    assert plan.share_changed == pytest.approx(
+        another_draw(np.mean(shares), taken, 18 / half)[0], abs=0.02
+    )
+    assert len(told) == (plan.share_changed > 0.1)
+    assert Plan.from_json(plan.to_json()) == plan
+
+
+def test_plans_without_images_or_halves_say_nothing(pass_over_data):
+    model, x, y, _ = pass_over_data
+    assert select(model, "l2", 0.5, device="cpu").share_changed is None
+    assert select(model, "apoz", 0.5, data=(x, y), device="cpu").share_changed is None
+
+
+def test_global_pruning_by_a_criterion_of_data(pass_over_data):
+    model, _, _, whole = pass_over_data
+    found = global_pruning(model, ["l2", "taylor_l1"], ratios=0.5, data=whole, device="cpu")
+    by_criterion = found.table.groupby("criterion")["share_changed"].max()
+    assert math.isnan(by_criterion["l2"])
+    assert 0 <= by_criterion["taylor_l1"] <= 1
+    assert found.images == 18
+    assert len(found.warnings) == int(by_criterion["taylor_l1"] > 0.1)
+    assert found.table.loc[found.table["criterion"] == "taylor_l1", "share_measured"].notna().any()
+
+
+def test_a_selection_that_depends_on_the_images_is_told():
+    warn_of_change("snip", 0.05, 64)
+    warn_of_change("snip", None, 64)
+    with pytest.warns(RuntimeWarning, match="snip on 64 images: another draw of as many would"):
+        warn_of_change("snip", 0.31, 64)

@@ -113,7 +113,7 @@ def test_statistics_are_those_of_the_model(net, images):
 
 def test_a_group_without_scores_is_left_and_the_reason_told(net):
     gamma = cwda.importance("bn_gamma")
-    with pytest.warns(RuntimeWarning, match=r"importance\('bn_gamma'\) gives no scores.*: side.*no"):
+    with pytest.warns(RuntimeWarning, match=r"'bn_gamma'\) gives no scores.*: side.*no"):
         assert gamma(group_of(net, "side")) is None
     with pytest.warns(RuntimeWarning, match=r"hidden.*of convolutions, not of a Linear"):
         assert gamma(group_of(net, "hidden")) is None
@@ -194,6 +194,14 @@ def test_bad_criteria_are_told_in_one_line(wrong):
     with pytest.raises(CriterionError) as told:
         cwda.importance(wrong)
     assert "\n" not in str(told.value)
+
+
+def test_unknown_options_are_told_before_any_pruning():
+    for option in ("group_reduction", "normalizer"):
+        with pytest.raises(CriterionError, match=f"unknown {option} 'means'.*did you mean 'mean'"):
+            cwda.importance("l1", **{option: "means"})
+    with pytest.raises(CriterionError, match="batch_size"):
+        cwda.importance("l1", batch_size=0)
 
 
 @pytest.mark.parametrize("function", [cwda.importance, cwda.torch_pruning.as_score])

@@ -67,9 +67,7 @@ def test_gradients_that_are_there_count(model):
         as_score(taylor, model=model, example_inputs=IMAGE)
     )
     model.zero_grad()
-    result = cwda.scores(
-        model, ["snip", theirs], data=(images, labels), batch_size=4, device="cpu"
-    )
+    result = cwda.scores(model, ["snip", theirs], data=(images, labels), batch_size=4, device="cpu")
     wide = result.wide("layer2.0.conv1")
     np.testing.assert_allclose(wide["theirs"], wide["snip"], rtol=1e-4)
 

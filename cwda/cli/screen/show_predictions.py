@@ -97,7 +97,7 @@ def _draws(result: Applicability) -> str:
 
 
 def _scatter_of_layers(result: Applicability) -> Table:
-    heads = [f"{head}\n{name}" for name in result.criteria for head in ("CV", "low", "swap")]
+    heads = [f"{head}\n{name}" for name in result.criteria for head in ("low", "swap")]
     table = layer_table(list(map(Column, heads)))
     for _, group in result.table.groupby("layer", sort=False):
         rows = list(group.itertuples())
@@ -105,7 +105,6 @@ def _scatter_of_layers(result: Applicability) -> Table:
             text
             for row in rows
             for text in (
-                number(row.cv),
                 f"{number(row.lowest)}+{row.apart}" if row.apart else number(row.lowest),
                 percent(_either(row.swap_filters, row.swap_images)),
             )
@@ -117,7 +116,8 @@ def _scatter_of_layers(result: Applicability) -> Table:
 def show_global_pruning(result: GlobalPruning, screen: Screen) -> None:
     """Print the shares that layers lose, and the layers that are emptied."""
     best = result.table["rung"].iloc[-1] if len(result.table) else ""
-    heads = ("ratio", "error", "in interval", "emptied", "danger")
+    of_images = bool((result.table["share_changed"] > 0).any())
+    heads = ("ratio", "error", "in interval", "emptied", "danger", *["changed"] * of_images)
     table = Table([Column("criterion"), *map(Column, heads)], gap=2)
     for row in result.summary().itertuples():
         if row.rung == best:
@@ -128,12 +128,18 @@ def show_global_pruning(result: GlobalPruning, screen: Screen) -> None:
                 percent(row.within),
                 str(row.emptied),
                 str(row.danger),
+                *([percent(row.share_changed)] if of_images else []),
             )
     screen.table(table)
     screen.remark(
         "error: mean absolute error of the predicted shares of the layers; in interval: layers "
         "whose share lies within the predicted interval; emptied: layers that lose all filters; "
         "danger: layers that may, with a probability of .05 or more"
+        + (
+            "; changed: share of the pruned filters that another draw of as many images would keep"
+            if of_images
+            else ""
+        )
     )
     shown = result.table[result.table["rung"] == best]
     ratio = max(shown["ratio"], default=0.0)
@@ -144,7 +150,7 @@ def show_global_pruning(result: GlobalPruning, screen: Screen) -> None:
         f"share of its filters that a layer loses at a ratio of {percent(ratio)}: predicted "
         f"({best}) and measured" + (f"; {', '.join(others)}: see --output" if others else ""),
     )
-    screen.remarks(reasons(shown))
+    screen.remarks([*result.warnings, *reasons(shown)])
 
 
 def _shares_of_layers(shown: pd.DataFrame) -> Table:

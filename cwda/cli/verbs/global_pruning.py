@@ -8,7 +8,14 @@ import click
 
 from cwda.choices import Normalisation
 from cwda.cli.analysis import Steps, analysis
-from cwda.cli.options import NUMBERS, criteria_option, level_option, option
+from cwda.cli.options import (
+    NUMBERS,
+    Running,
+    criteria_option,
+    level_option,
+    option,
+    running_options,
+)
 from cwda.cli.sources import Sources
 
 if TYPE_CHECKING:
@@ -25,6 +32,7 @@ __all__ = ["global_pruning"]
         cwda global-pruning --ratios .3,.5
         cwda global-pruning mine.pth --criteria l1,l2 --normalise mean \\
             --output shares.csv
+        cwda global-pruning --criteria l2,taylor_l1 --data cifar10.npz
     """,
 )
 @criteria_option("Criteria to rank by, separated by commas.")
@@ -35,12 +43,14 @@ __all__ = ["global_pruning"]
     type=click.Choice(get_args(Normalisation)),
 )
 @level_option(0.95, "Level of the prediction intervals.")
+@running_options
 def global_pruning(
     sources: Sources,
     criteria: list[str],
     ratios: list[float],
     normalise: str | None,
     level: float,
+    running: Running,
     device: str,
 ) -> Steps:
     """Predict and measure what each layer loses when all filters are ranked together.
@@ -48,18 +58,21 @@ def global_pruning(
     Layers lie in another order under l1 than under l2, and whole layers may go first.
     """
     import cwda
-    from cwda.cli.evidence import resolve_criteria
+    from cwda.cli.evidence import Evidence, resolve_criteria
     from cwda.cli.screen.show_predictions import show_global_pruning
 
-    demanding = [criterion.name for criterion in resolve_criteria(criteria) if criterion.needs]
-    if demanding:
-        raise click.UsageError(
-            f"only criteria of the weights alone are ranked globally, not {' and '.join(demanding)}"
-        )
+    evidence = Evidence.of(resolve_criteria(criteria), sources, running, device)
 
     def measure(network: Network) -> GlobalPruning:
+        network, statistics = evidence.collect(network)
         return cwda.global_pruning(
-            network, criteria, ratios=ratios, normalise=normalise, level=level, device=device
+            network,
+            criteria,
+            ratios=ratios,
+            normalise=normalise,
+            level=level,
+            data=statistics,
+            device=device,
         )
 
     return measure, show_global_pruning

@@ -11,15 +11,19 @@ from cwda.choices import Paper, Scale
 from cwda.cli.messages import note
 from cwda.cli.options import (
     PATH,
+    Running,
     bad_usage,
+    criteria_option,
     device_option,
     margin_option,
     option,
+    running_options,
     scale_option,
     verdict_level_option,
 )
 from cwda.cli.sources import SOURCES, Sources, source_options
 from cwda.cli.verb import command_line, verb
+from cwda.errors import CwdaError
 
 __all__ = ["report"]
 
@@ -31,6 +35,7 @@ __all__ = ["report"]
         cwda report --output resnet20.pdf
         cwda report resnet18 resnet34 --output both.html --output both.pdf
         cwda report resnet18 --scale unit --output directions.pdf
+        cwda report --criteria l2,taylor_l1 --data cifar10.npz --output data.pdf
         cwda report epoch-*.pth --trajectory --output training.pdf
     """,
     about_source=SOURCES,
@@ -55,6 +60,8 @@ __all__ = ["report"]
 @option("--paper", "Size of the pages.", default="a4", type=click.Choice(get_args(Paper)))
 @option("--date", "Date to print.", show_default="today", metavar="TEXT")
 @option("--no-date", "Print no date, so that equal input gives equal bytes.", is_flag=True)
+@criteria_option("Criteria to compare and rank by; at least two.")
+@running_options
 @verdict_level_option
 @margin_option
 @scale_option
@@ -68,6 +75,8 @@ def report(
     paper: Paper,
     date: str | None,
     no_date: bool,
+    criteria: list[str],
+    running: Running,
     level: float,
     margins: tuple[tuple[str, float], ...],
     scale: Scale,
@@ -78,9 +87,11 @@ def report(
     Verdicts in words, a chapter per condition, the block structure of the covariance,
     similarity and applicability of pruning criteria, global pruning, and an appendix.
     """
+    from cwda.cli.evidence import Evidence, resolve_criteria
     from cwda.conditions import CONDITIONS, check
     from cwda.conditions.check import resolve_margins
     from cwda.files import require_writable
+    from cwda.layers import distinct
     from cwda.reporting.build import FORMATS
     from cwda.reporting.build import report as write
 
@@ -88,7 +99,20 @@ def report(
         resolve_margins(dict(margins), CONDITIONS.values())
     for output in outputs:
         require_writable(output, tuple(FORMATS))
-    result = check(sources.load(), margins=dict(margins), scale=scale, level=level, device=device)
+    evidence = Evidence.of(resolve_criteria(criteria, fewest=2), sources, running, device)
+    found = []
+    for network in sources.load():
+        try:
+            found.append(evidence.collect(network))
+        except CwdaError as error:
+            sources.fail(error)
+    networks = distinct(network for network, _ in found)
+    data = {
+        network.name: statistics
+        for network, (_, statistics) in zip(networks, found, strict=True)
+        if statistics is not None
+    }
+    result = check(networks, margins=dict(margins), scale=scale, level=level, device=device)
     for output in dict.fromkeys(outputs):
         write(
             result,
@@ -98,6 +122,8 @@ def report(
             trajectory=trajectory,
             paper=paper,
             date="" if no_date else date,
+            criteria=criteria,
+            data=data,
             command=command_line(),
             device=device,
         )

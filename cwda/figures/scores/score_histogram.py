@@ -18,8 +18,10 @@ from cwda.layers import ConvLayer
 from cwda.loading.sources import Source, layer_of
 from cwda.scoring.registry import Criteria, Criterion, resolve
 from cwda.scoring.scores import LayerScores, score_layer
+from cwda.scoring.statistics.collected import LayerStatistics
 from cwda.theory import BLOCK, CRITERIA, SCALE, Rung
-from cwda.theory.model import FittedLayer, fit_or_reason
+from cwda.theory.live_fit import fit_live
+from cwda.theory.model import FittedLayer
 from cwda.theory.score_law import ScoreLaw, score_law
 from cwda.typing import Device
 
@@ -84,12 +86,15 @@ def score_histogram(
 
 
 def score_and_fit(
-    layer: ConvLayer, criteria: Criteria, device: Device
+    layer: ConvLayer,
+    criteria: Criteria,
+    device: Device,
+    statistics: LayerStatistics | None = None,
 ) -> tuple[LayerScores, FittedLayer | str]:
-    """The scores, and the fitted model or why there is none."""
-    scored = score_layer(layer, resolve(criteria), device)
-    fitted, reason = fit_or_reason(layer, device=device)
-    return scored, fitted or reason
+    """The scores, and the model fitted to the live filters or why there is none."""
+    scored = score_layer(layer, resolve(criteria), device, statistics)
+    fit = fit_live(layer, device=device)
+    return scored, fit.fitted or fit.reason
 
 
 def draw_scores(ax: Axes, scored: LayerScores, place: int, fitted: FittedLayer | str) -> list[str]:
@@ -105,9 +110,11 @@ def draw_scores(ax: Axes, scored: LayerScores, place: int, fitted: FittedLayer |
     ax.stairs(counts, edges, fill=True, color=colour, alpha=0.55, label=f"measured, {cvs[0]}")
     ax.set_xlabel(f"{criterion} score")
     ax.set_ylabel("filters")
+    if criterion not in CRITERIA:
+        return cvs
     if isinstance(fitted, str):
         ax.plot([], [], " ", label=f"no prediction: {fitted}")
-    elif criterion in CRITERIA:
+    else:
         laws = [score_law(rung(fitted), criterion) for rung, _, _ in LAWS]
         cvs.append(f"CWDA {number(laws[0].cv)}")
         _curves(ax, laws, len(values) * (edges[1] - edges[0]), counts.max(), edges)

@@ -14,10 +14,13 @@ from cwda.figures.drawing.canvas import Margins, Panels, panel_canvas
 from cwda.figures.drawing.style import DARK, MM, SIZE, SMALL
 from cwda.figures.drawing.text import fitted
 from cwda.figures.scores.score_histogram import LAWS, draw_scores, score_and_fit
-from cwda.layers import ConvLayer
-from cwda.loading.sources import Source, network_of
+from cwda.layers import ConvLayer, Network
+from cwda.loading.sources import Source
+from cwda.models.batches import Data
+from cwda.scoring.preparation import prepare
 from cwda.scoring.registry import Criteria, resolve
 from cwda.scoring.scores import LayerScores
+from cwda.scoring.statistics.collected import Collected
 from cwda.theory import CRITERIA
 from cwda.theory.model import FittedLayer
 from cwda.typing import Device
@@ -33,10 +36,14 @@ def score_histograms(
     layers: str | int | Sequence[str | int] | None = None,
     criteria: Criteria = CRITERIA,
     *,
+    data: Data | Collected | None = None,
+    batch_size: int = 128,
     ax: npt.ArrayLike | None = None,
     device: Device = "auto",
 ) -> Panels:
     """Histograms of several layers (rows) and criteria (columns); see `score_histogram`.
+
+    The paper's figure 1 has the criteria ``["bn_gamma", "taylor_l2", "l2"]``.
 
     Parameters
     ----------
@@ -46,6 +53,9 @@ def score_histograms(
         Names or positions; six, evenly spaced in depth, by default.
     criteria : str, Criterion or sequence of these
         Names of `cwda.criteria()`.
+    data, batch_size
+        What criteria that need activations or gradients run a Module on; the same as in
+        `cwda.similarity`.
     ax : array of Axes, optional
         Where to draw: one for each layer and criterion, row by row, such as
         ``figure.subplots(rows, columns)`` gives; a new figure of 160 mm by default.
@@ -74,9 +84,13 @@ def score_histograms(
     >>> score_histograms(net, ["conv1", "layer3.2.conv2"], ["l1", "l2"]).shape
     (2, 2)
     """
-    network_layers = _layers(source, layers)
     resolved = resolve(criteria)
-    prepared = [score_and_fit(layer, resolved, device) for layer in network_layers]
+    network, statistics = prepare(source, resolved, data=data, batch_size=batch_size, device=device)
+    network_layers = _layers(network, layers)
+    prepared = [
+        score_and_fit(layer, resolved, device, statistics.layers.get(layer.name))
+        for layer in network_layers
+    ]
     rows, columns = len(network_layers), len(resolved)
     height = 36 + 8 / rows
     layout = {"height": height, "margins": Margins(10, 2, 10, 14), "gaps": (0.24, 0.62)}
@@ -84,7 +98,8 @@ def score_histograms(
         axes = flat.reshape(rows, columns).view(Panels)
         for i, (scored, model) in enumerate(prepared):
             _row(axes[i], network_layers[i], scored, model, last=i == rows - 1)
-        _legend(axes)
+        if not {criterion.name for criterion in resolved}.isdisjoint(CRITERIA):
+            _legend(axes)
         return axes
 
 
@@ -94,6 +109,8 @@ def _row(
     """The histograms of one layer, with its name above the first."""
     for j, ax in enumerate(axes):
         ax.locator_params(nbins=4)
+        ax.ticklabel_format(axis="x", scilimits=(-2, 4), useMathText=True)
+        ax.xaxis.offsetText.set_fontsize(SMALL)
         ax.set_title(
             ", ".join(draw_scores(ax, scored, j, model)), loc="right", fontsize=SMALL - 0.5
         )
@@ -129,8 +146,7 @@ def _legend(axes: Panels) -> None:
     )
 
 
-def _layers(source: Source, layers: str | int | Sequence[str | int] | None) -> list[ConvLayer]:
-    network = network_of(source)
+def _layers(network: Network, layers: str | int | Sequence[str | int] | None) -> list[ConvLayer]:
     if layers is None:
         at = np.linspace(0, len(network) - 1, min(FEW, len(network))).round().astype(int)
         layers = [int(i) for i in at]

@@ -27,16 +27,17 @@ def _blocks(report: Report) -> list[Block]:
             "filters. Norms .9, .8, .4, .01 say what to prune; norms .91, .92, .93, .92 do not. "
             "Under the assumption the norms of a layer scatter by sampling alone: relatively by "
             "1/√(2 d) for the l2 norm, 2.9 % with d = 576. What scatters more is a difference "
-            "between filters, and is what makes a criterion applicable. The smallest scores have to "
-            "be small as well: filters that lie apart below all others, such as dead ones, can be "
-            "pruned whatever the others do."
+            "between filters, and is what makes a criterion applicable. The smallest scores have "
+            "to be small as well: filters that lie apart below all others, such as dead ones, can "
+            "be pruned whatever the others do."
         ),
         *report.sections(_network, needs_weights=True),
         Note(
-            f"Lowest: the smallest score over the median. Apart: filters whose scores lie below all "
-            "that the law of the others allows. Swap: the chance that two filters on different "
-            f"sides of the threshold, at a ratio of {percent(RATIO)}, would change sides in a fresh "
-            "draw of weights with the same filter scales; 50 % means that the ranking is noise."
+            f"Lowest: the smallest score over the median. Apart: filters whose scores lie below "
+            "all that the law of the others allows. Swap: the chance that two filters on different "
+            f"sides of the threshold, at a ratio of {percent(RATIO)}, would change sides in a "
+            "fresh draw of weights with the same filter scales; 50 % means that the ranking is "
+            "noise."
         ),
     ]
 

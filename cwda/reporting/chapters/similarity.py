@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from cwda import figures
 from cwda.comparison import Comparison
 from cwda.figures.drawing.canvas import Panels, panels
@@ -9,7 +11,7 @@ from cwda.formatting import number, percent
 from cwda.reporting.blocks import Block, Column, Equation, Note, Paragraph, Table
 from cwda.reporting.chapter import Chapter, Report
 from cwda.reporting.pictures import picture
-from cwda.reporting.subject import Subject
+from cwda.reporting.subject import RATIO, Subject
 from cwda.theory import LADDER, SHAPE
 
 __all__ = ["similarity"]
@@ -73,6 +75,7 @@ def _network(subject: Subject) -> list[Block]:
             f"{number(measured['median'].max())}.",
         ),
         _measured(subject),
+        *_reliability(subject),
     ]
     if subject.comparison.table["predicted"].notna().any():
         blocks += [
@@ -97,7 +100,8 @@ def _scatter(comparison: Comparison) -> Panels:
 
 def _measured(subject: Subject) -> Table:
     columns = [Column("pair", "text"), Column("layers"), Column("median"), Column("lowest")]
-    columns += [Column("over .9"), Column("lowest in", "name")]
+    noisy = bool(subject.similarity.images)
+    columns += [Column("over .9"), *[Column("without noise")] * noisy, Column("lowest in", "name")]
     return Table(
         columns,
         [
@@ -107,12 +111,50 @@ def _measured(subject: Subject) -> Table:
                 number(row.median),
                 number(row.minimum),
                 percent(row.share_above_90),
+                *[number(row.disattenuated)] * noisy,
                 row.lowest_layer,
             ]
             for row in subject.similarity.summary().itertuples()
         ],
-        f"Measured Spearman coefficients over the layers of {subject.network.name}.",
+        f"Measured Spearman coefficients over the layers of {subject.network.name}."
+        + (
+            " Without noise: median of what they would be with images without end, which can "
+            "exceed 1."
+            if noisy
+            else ""
+        ),
     )
+
+
+def _reliability(subject: Subject) -> list[Block]:
+    """How far the scores of criteria from data depend on the images."""
+    result = subject.reliability
+    if not result.images:
+        return []
+    columns = [Column("criterion", "text"), Column("layers"), Column("reliability")]
+    columns += [Column("lowest"), Column("changed"), Column("images needed")]
+    rows = [
+        [
+            row.criterion,
+            str(row.layers),
+            number(row.median),
+            number(row.minimum),
+            percent(row.share_changed),
+            "–" if math.isinf(row.images_needed) else f"{row.images_needed:,.0f}",
+        ]
+        for row in result.summary().itertuples()
+    ]
+    return [
+        Table(
+            columns,
+            rows,
+            f"Reliability of the scores on {result.images:,} images (median of the layers): the "
+            "rank correlation to expect with another draw of as many. Changed: share of the "
+            f"filters pruned at {percent(RATIO)} that it would keep. Images needed: for a "
+            f"reliability of {number(result.target)}.",
+        ),
+        *(Note(f"{line}.") for line in result.warnings),
+    ]
 
 
 def _predicted(subject: Subject) -> Table:

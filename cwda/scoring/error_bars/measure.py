@@ -31,7 +31,7 @@ from cwda.scoring.scores import LayerScores, score_network
 from cwda.scoring.statistics.collected import Collected
 from cwda.typing import Device
 
-__all__ = ["TARGET", "problem_of", "reliability"]
+__all__ = ["MOST_CHANGED", "TARGET", "problem_of", "reliability"]
 
 #: With a reliability of .9 two draws correlate by .9, and a correlation falls by a factor of .95.
 TARGET = 0.9

@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from cwda.brief import brief
+from cwda.layers import BatchNorm
 from cwda.scoring.statistics.statistic import OfBatchNorm, register_statistic
 
-__all__ = ["BATCHNORM", "BatchNorm"]
-
-
-@dataclass(frozen=True, eq=False)
-class BatchNorm:
-    """Scale gamma and shift beta of each channel; float64, N'."""
-
-    gamma: Tensor
-    beta: Tensor
-
-    __repr__ = brief
+__all__ = ["BATCHNORM"]
 
 
 class _OfBatchNorm(OfBatchNorm[BatchNorm]):

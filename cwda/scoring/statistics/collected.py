@@ -13,9 +13,13 @@ import torch
 from torch import Tensor
 
 from cwda.brief import brief
+from cwda.layers import ConvLayer
 from cwda.scoring.statistics.statistic import NEEDS
 
 __all__ = ["PARTS", "Collected", "LayerStatistics", "Part", "parts_of"]
+
+# The statistic that files show by their names.
+_BATCHNORM = "batchnorm"
 
 #: Parts into which the batches are dealt, a power of two; each holds sums of its own.
 PARTS = 8
@@ -57,6 +61,17 @@ class LayerStatistics:
     def _each(self, change: Callable[[Tensor], Tensor]) -> LayerStatistics:
         changed = {name: _changed(value, change) for name, value in self.present.items()}
         return LayerStatistics(changed, self.missing)
+
+    def with_batchnorm(self, layer: ConvLayer) -> LayerStatistics:
+        """These, with the BatchNorm that the source of a layer shows where no graph was asked."""
+        if _BATCHNORM in self.present or _BATCHNORM in self.missing:
+            return self
+        norm, reason = layer.batchnorm, layer.no_batchnorm
+        if norm is not None and len(norm.gamma) != layer.n_filters:
+            norm, reason = None, f"its BatchNorm {norm.name} has {len(norm.gamma)} channels"
+        if norm is None:
+            return LayerStatistics(self.present, {**self.missing, _BATCHNORM: reason})
+        return LayerStatistics({**self.present, _BATCHNORM: norm}, self.missing)
 
     def why_not(self, need: str) -> str:
         """Why a statistic does not exist."""

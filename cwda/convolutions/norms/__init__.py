@@ -1,0 +1,1 @@
+"""Which BatchNorm in a file belongs to which convolution."""
