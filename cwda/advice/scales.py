@@ -12,7 +12,7 @@ from cwda.advice.result import GlobalScale
 from cwda.choices import Normalisation
 from cwda.layers import Network
 from cwda.pruning import Plan
-from cwda.pruning.selection import plan_of_lowest
+from cwda.pruning.selection import CriterionScores, plan_of_lowest
 from cwda.scoring.scores import LayerScores
 from cwda.theory.shares import between_layers
 
@@ -81,7 +81,8 @@ def _plan(
 ) -> Plan:
     rows = {row.layer.name: row.values[at] for row in scored if not row.reasons[at]}
     reasons = {row.layer.name: row.reasons[at] for row in scored if row.reasons[at]}
-    return plan_of_lowest(network, scored[0].criteria[at], rows, reasons, ratio, "global", scale)
+    scores = CriterionScores(scored[0].criteria[at], rows, reasons)
+    return plan_of_lowest(network, scores, ratio, "global", scale)
 
 
 def _rank(plans: dict[str, Plan], own: Sequence[str], advised: str) -> tuple[int, float]:

@@ -136,10 +136,12 @@ class Subject:
 
     @cached_property
     def advice(self) -> Advice:
-        """What to prune by, of the norm-based criteria."""
+        """What to prune by."""
         from cwda.advice import advise
 
-        return advise(self.network, ratio=RATIO, device=self.device)
+        return advise(
+            self.network, self.criteria, ratio=RATIO, data=self.collected, device=self.device
+        )
 
     @cached_property
     def textbook(self) -> TextbookResult:
