@@ -142,7 +142,7 @@ def _layers(layers: Sequence[LayerAdvice]) -> Told:
         yield (
             "layers",
             f"In {many(len(kinds[APART]), 'layer')} only {many(filters, 'filter')} far below the "
-            f"others can be told apart: prune these and no more there, or others at random: "
+            f"others can be told apart: prune these first, and others at random: "
             f"{_named(kinds[APART])}.",
         )
     if kinds[CHOOSE]:
