@@ -99,7 +99,7 @@ def _labels(axes):
         (lambda net, x: figures.dispersion(cwda.applicability(net, ["l2"]), x), L2),
         (lambda net, x: figures.score_histogram(net[0], x), L1),
         (lambda net, x: figures.global_shares(cwda.global_pruning(net), rung=x), theory.BLOCK),
-        (lambda net, x: figures.predicted_measured(_compared(net), rung=x), theory.SHAPE),
+        (lambda net, x: figures.predicted_measured(_compared(net), rung=x), theory.CROSS_FITTED),
         (lambda net, x: figures.predicted_measured(_compared(net), (x, "l1")), L2),
     ],
 )

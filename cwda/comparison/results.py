@@ -10,7 +10,7 @@ import numpy as np
 from cwda.answers import Answer, column, common
 from cwda.formatting import many
 from cwda.numerics.proportions import wilson_interval
-from cwda.theory.prediction import RUNG_MEANING
+from cwda.theory.prediction import BOUND_MEANING, RUNG_MEANING
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 __all__ = ["ComparedCorrelation", "Comparison"]
 
 _MODEL = ["method", "rung", "criterion_a", "criterion_b"]
+#: Method and rung of the rows of the summary that are no predictions.
+BOUND = ("measured moments", "bound")
+_PLACE = ["network", "layer", "criterion_a", "criterion_b"]
 # Two layers correlate perfectly whatever they show.
 _FEWEST_LAYERS = 3
 
@@ -38,6 +41,7 @@ class ComparedCorrelation:
     predicted: float = column("Spearman's coefficient as predicted")
     low: float = column("lower limit of the prediction interval")
     high: float = column("upper limit of the prediction interval")
+    bound: float = column(BOUND_MEANING)
     difference: float = column("predicted - measured")
     inside: bool | None = column("whether low <= measured <= high")
     z: float = column(
@@ -51,6 +55,10 @@ class ComparedCorrelation:
     departs: bool | None = column("whether `pvalue_holm` is at most 1 - level")
     n_filters: int = common("n_filters")
     dim: int = common("dim")
+    transition: bool = column(
+        "whether the layer changes the number of channels: a kernel of several positions, and "
+        "more or fewer filters than its input has channels, of which there are 5 or more"
+    )
     reason: str = column("what in the row is undefined, and why; empty otherwise")
 
 
@@ -72,10 +80,26 @@ class Comparison(Answer[ComparedCorrelation]):
         `layers` counts those with both coefficients, and `undefined` the others; `bias` is
         the mean of predicted - measured; `correlation` is Pearson's over the layers; the
         limits of `coverage` are Wilson's at the level of the comparison.
+
+        Where the rung `cross-fitted` is compared, a last row of each pair has the method
+        ``measured moments`` and the rung ``bound``: Moran's formula on the moments of the scores
+        themselves. It is no prediction, has no interval, and says how well one through plain
+        moments can do.
         """
         import pandas as pd
 
-        groups = self.table.groupby(_MODEL, sort=False)
+        table = self.table
+        bound = table.dropna(subset=["bound"]).drop_duplicates(_PLACE)
+        bound = bound.assign(
+            method=BOUND[0],
+            rung=BOUND[1],
+            difference=bound["bound"] - bound["measured"],
+            predicted=bound["bound"],
+            inside=None,
+            departs=None,
+            z=np.nan,
+        )
+        groups = pd.concat([table, bound]).groupby(_MODEL, sort=False)
         return pd.DataFrame(
             [
                 dict(zip(_MODEL, key, strict=True)) | _accuracy(rows, self.level)
@@ -98,10 +122,11 @@ class Comparison(Answer[ComparedCorrelation]):
 def _accuracy(rows: pd.DataFrame, level: float) -> dict[str, Any]:
     """One row of the summary from the layers of one model and pair."""
     defined = rows.dropna(subset=["difference"])
+    predicts = defined["inside"].notna().any()
     inside = int(defined["inside"].sum())
-    low, high = wilson_interval(inside, len(defined), level)
+    low, high = wilson_interval(inside, len(defined) if predicts else 0, level)
     correlation, reason = _correlation(defined)
-    if len(defined) and defined["z"].isna().all():
+    if predicts and defined["z"].isna().all():
         reason = "; ".join(filter(None, [reason, "no layer has a z"]))
     return {
         "layers": len(defined),
@@ -110,7 +135,7 @@ def _accuracy(rows: pd.DataFrame, level: float) -> dict[str, Any]:
         "bias": defined["difference"].mean(),
         "correlation": correlation,
         "rms_z": float(np.sqrt(defined["z"].pow(2).mean())),
-        "coverage": inside / len(defined) if len(defined) else np.nan,
+        "coverage": inside / len(defined) if predicts else np.nan,
         "coverage_low": low,
         "coverage_high": high,
         "departures": int(defined["departs"].sum()),

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any, TypeAlias, TypeVar
 
@@ -22,6 +22,7 @@ from scipy import special
 
 from cwda.answers import Answer
 from cwda.comparison.results import ComparedCorrelation, Comparison
+from cwda.comparison.transition import is_transition
 from cwda.errors import CwdaError
 from cwda.numerics.combination import holm
 from cwda.scoring.similarity import SimilarityResult, SimilarityRow
@@ -99,8 +100,14 @@ def compare(
         for rung, predictions in itertools.groupby(forecast.rows, lambda row: row.rung):
             _add(right.setdefault((forecast.method, rung), {}), predictions, "predicted")
     _require_same_networks(left, right.values())
+    transitions = {
+        (result.networks[0].name, layer.name)
+        for result in similarities
+        for layer in result.networks[0].layers
+        if is_transition(layer)
+    }
     rows = [
-        _row(about, left.get(place), by_place.get(place), model, levels[0])
+        _row(about, left.get(place), by_place.get(place), model, levels[0], transitions)
         for place, about in _places(left, *right.values()).items()
         for model, by_place in right.items()
     ]
@@ -180,6 +187,7 @@ def _row(
     predicted: PredictedCorrelation | None,
     model: Model,
     level: float,
+    transitions: Set[tuple[str, str]],
 ) -> ComparedCorrelation:
     """One row, still without what is adjusted over the layers."""
     spearman = measured.spearman if measured else math.nan
@@ -200,6 +208,7 @@ def _row(
         predicted=predicted.spearman if predicted else math.nan,
         low=low,
         high=high,
+        bound=predicted.bound if predicted else math.nan,
         difference=difference,
         inside=None if math.isnan(difference) else low <= spearman <= high,
         z=z,
@@ -208,6 +217,7 @@ def _row(
         departs=None,
         n_filters=about.n_filters,
         dim=about.dim,
+        transition=(about.network, about.layer) in transitions,
         reason=_reason(about, measured, predicted, z),
     )
 

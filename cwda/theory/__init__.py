@@ -3,9 +3,9 @@
 from cwda.filters.norm_moments import NormMoments, norm_moments
 from cwda.theory.closed_form import predict
 from cwda.theory.model import FittedLayer, fit_layer
-from cwda.theory.moments import expected_spearman
+from cwda.theory.moments import expected_spearman, spearman_with_dead
 from cwda.theory.prediction import PredictedCorrelation, PredictedSimilarity
-from cwda.theory.rungs import BLOCK, DIAGONAL, ISOTROPIC, LADDER, SCALE, SHAPE, Rung
+from cwda.theory.rungs import BLOCK, CROSS_FITTED, DIAGONAL, ISOTROPIC, LADDER, SCALE, Rung
 from cwda.theory.score_law import CRITERIA, ScoreLaw, score_law
 from cwda.theory.shares import Shares, predict_overlap, predict_shares
 from cwda.theory.simulation import simulate
@@ -14,11 +14,11 @@ from cwda.theory.swaps import swap_probability
 __all__ = [
     "BLOCK",
     "CRITERIA",
+    "CROSS_FITTED",
     "DIAGONAL",
     "ISOTROPIC",
     "LADDER",
     "SCALE",
-    "SHAPE",
     "FittedLayer",
     "NormMoments",
     "PredictedCorrelation",
@@ -34,5 +34,6 @@ __all__ = [
     "predict_shares",
     "score_law",
     "simulate",
+    "spearman_with_dead",
     "swap_probability",
 ]

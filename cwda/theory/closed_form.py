@@ -1,19 +1,18 @@
 """Closed-form prediction of the rank correlation of criteria within a layer.
 
 Log-scores are taken as jointly normal. With v1, v2 the relative variances of l1 and l2 and c
-their covariance under the fitted Sigma, t = Var(log s) is added to each of v1, v2, c, and the
-excess of w = Var(log(l1 / l2)) over its value under CWDA to v1. The filter mean and unequal
-weights enter GM and Fermat. What a rung does not know is 0. The excess is semi-empirical: w is
-measured on the scores.
+their covariance under the fitted Sigma, t = Var(log s) is added to each of v1, v2, c. What a rung
+does not know is 0. GM and Fermat order the filters by q_j - 2 f_j . m with m a weighted mean of
+all filters; in relative terms, vq = 4 (v2 + t) is the variance of q and
 
-GM and Fermat order the filters by q_j - 2 f_j . m with m a weighted mean of all filters.
-In relative terms, vq = 4 (v2 + v_m) is the variance of q, v_m that of f . mu, and
+    Var(GM) = vq + 8 v2 / n,   Cov(q, GM) = vq,
 
-    Var(GM) = vq - 8 v_m + 4 P,   Cov(q, GM) = vq - 4 v_m,   P = v_m + 2 v20 eta / n,
+the last part of the variance being the noise of m. GM and Fermat share it, so they agree;
+rho(l1, GM) is rho(l1, l2) rho(l2, GM).
 
-the last being the noise of m (v20: v2 without t; eta: `Impurity`). GM and Fermat share it,
-so their covariance is vq - 8 v_m + 4 P with the mixed eta; and rho(l1, GM) is
-rho(l1, l2) rho(l2, GM).
+A rung that keeps the scores (`cross-fitted`) takes the correlations of the log-scores as they were
+measured on other filters, applies them to the live filters, and knows its error
+(`cwda.theory.model_error`).
 """
 
 from __future__ import annotations
@@ -27,16 +26,20 @@ import numpy.typing as npt
 from cwda.loading.sources import Source
 from cwda.numerics.ranking.rank_intervals import bonett_wright_interval
 from cwda.theory.model import FittedLayer
+from cwda.theory.model_error import error_of
 from cwda.theory.moments import expected_spearman
 from cwda.theory.prediction import (
     CLOSED_FORM,
+    NAN,
     Forecast,
     Pair,
     PredictedSimilarity,
     predict_layers,
 )
 from cwda.theory.rungs import Rungs
+from cwda.theory.score_draws import bound_of, coefficient
 from cwda.theory.score_law import CRITERIA
+from cwda.theory.score_moments import ScoreMoments
 from cwda.typing import Device, Named
 
 __all__ = ["log_score_correlation", "predict"]
@@ -62,12 +65,13 @@ def predict(
     criteria : iterable of str or Criterion, optional
         Two or more of l1, l2, gm, fermat; all by default.
     rungs : str, Rung or several, optional
-        Models to predict by: isotropic, diagonal, block, scale, shape, or a `Rung` of your own;
-        the whole `LADDER` by default.
+        Models to predict by: isotropic, diagonal, block, scale, cross-fitted, or a `Rung` of
+        your own; the whole `LADDER` by default.
     level : float
-        Confidence level of the prediction intervals. They hold the scatter of n filters under
-        the model, not the uncertainty of its fitted numbers, and are approximate (coverage .86
-        to .96 at .95, docs/calibration.md); those of `simulate` keep their level.
+        Confidence level of the prediction intervals. Those of models of the filters hold the
+        scatter of n filters under the model, not the uncertainty of its fitted numbers, and are
+        approximate (coverage .86 to .96 at .95, docs/calibration.md); those of `cross-fitted`
+        hold its error on networks (docs/theory.md).
     device : str or torch.device
         Where to fit, in float64.
     progress : bool
@@ -111,6 +115,8 @@ def predict(
 
 def _forecasts(fitted: FittedLayer, pairs: Sequence[Pair], level: float) -> list[Forecast]:
     """One for each pair of criteria."""
+    if fitted.scores:
+        return [_from_moments(fitted.scores.moments, *pair, level) for pair in pairs]
     rho = log_score_correlation(fitted)
     return [
         _forecast(float(rho[CRITERIA.index(a), CRITERIA.index(b)]), fitted.n_filters, level)
@@ -123,27 +129,27 @@ def _forecast(rho: float, n: int, level: float) -> Forecast:
     return Forecast(rho, spearman, *bonett_wright_interval(spearman, n, level))
 
 
+def _from_moments(moments: ScoreMoments, a: str, b: str, level: float) -> Forecast:
+    reason = moments.reason(a, b)
+    if reason:
+        return Forecast(NAN, NAN, NAN, NAN, reason=reason)
+    i, j = CRITERIA.index(a), CRITERIA.index(b)
+    rho, n, live = float(moments.correlations[i, j]), moments.n_filters, moments.live
+    spearman = coefficient(rho, moments)
+    limits = error_of(a, b).interval(spearman, n, live, float(moments.misfit[i, j]), level)
+    return Forecast(rho, spearman, *limits, bound=bound_of(moments, a, b))
+
+
 def log_score_correlation(fitted: FittedLayer) -> Array:
     """Pearson correlations of the log-scores of a layer, 4 x 4 in the order of `CRITERIA`."""
-    moments = fitted.moments
+    if fitted.scores:
+        return fitted.scores.moments.correlations
+    moments, scale = fitted.moments, fitted.log_scale_variance
     v1, v2, c = moments.l1_relative, moments.l2_relative, moments.covariance_relative
-    v1 += fitted.shape_excess
-    noise = 2 * v2 / fitted.n_filters
-    scale, mean = fitted.log_scale_variance, fitted.mean_relative
-    q = 4 * (v2 + scale + mean)
-    between = q - 4 * mean
-
-    def of_distances(eta: float) -> float:
-        return between + 4 * noise * eta
-
-    impurity = fitted.impurity
-    covariance = np.array(
-        [
-            [q, between, between],
-            [between, of_distances(impurity.gm), of_distances(impurity.both)],
-            [between, of_distances(impurity.both), of_distances(impurity.fermat)],
-        ]
-    )
+    energy = 4 * (v2 + scale)
+    of_distances = energy + 8 * v2 / fitted.n_filters
+    covariance = np.full((3, 3), of_distances)
+    covariance[0] = covariance[:, 0] = energy
     sd = np.sqrt(covariance.diagonal())
     rho = np.eye(4)
     rho[1:, 1:] = covariance / np.outer(sd, sd)

@@ -18,13 +18,23 @@ from torch import Tensor
 from cwda.numerics.compiled.threads import in_threads
 from cwda.theory.model import FittedLayer
 
-__all__ = ["Normals", "filters_from", "sample_filters"]
+__all__ = ["Normals", "filters_from", "generator_of", "sample_filters"]
 
 #: Numbers in one chunk of draws: 4 MiB in float64 stay near the cores of a CPU, and on a GPU every
 #: call costs.
 NUMBERS, NUMBERS_ELSEWHERE = 1 << 19, 1 << 24
 # Streams of random numbers on the CPU: no more threads than that draw at the same time.
 _STREAMS = 16
+
+
+def generator_of(name: str, seed: int) -> np.random.Generator:
+    """A generator that depends on a name and the seed only."""
+    return np.random.default_rng(_sequence(name, seed))
+
+
+def _sequence(name: str, seed: int) -> np.random.SeedSequence:
+    digest = int.from_bytes(hashlib.sha256(name.encode()).digest()[:16])
+    return np.random.SeedSequence([seed, digest])
 
 
 class Normals:
@@ -44,18 +54,17 @@ class Normals:
     """
 
     def __init__(self, fitted: FittedLayer, seed: int) -> None:
-        name = int.from_bytes(hashlib.sha256(fitted.name.encode()).digest()[:16])
-        seeds = np.random.SeedSequence([seed, name]).spawn(1 + _STREAMS)
+        seeds = _sequence(fitted.name, seed).spawn(1 + _STREAMS)
         self._size = (fitted.n_filters, fitted.dim)
         self._device = fitted.sigma.blocks.device
         if self._device.type == "cpu":
-            self._of_scores, *self._of_filters = map(np.random.default_rng, seeds)
+            self._streams = [np.random.default_rng(each) for each in seeds[1:]]
         else:
             first = int(seeds[0].generate_state(1, np.uint64)[0] >> 1)
             self._generator = torch.Generator(self._device).manual_seed(first)
 
-    def chunks(self, draws: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Draws in bounded memory: numbers for the weights, m x n x d, and the scores, m x n.
+    def chunks(self, draws: int) -> Iterator[Tensor]:
+        """Draws in bounded memory, m x n x d each.
 
         Examples
         --------
@@ -63,7 +72,7 @@ class Normals:
         >>> from cwda.theory import fit_layer
         >>> layer = ConvLayer("conv", torch.arange(288.0).reshape(8, 4, 3, 3).sin())
         >>> fitted = fit_layer(layer, device="cpu")
-        >>> [weights.shape for weights, scores in Normals(fitted, seed=0).chunks(40)]
+        >>> [weights.shape for weights in Normals(fitted, seed=0).chunks(40)]
         [torch.Size([40, 8, 36])]
         """
         n, d = self._size
@@ -72,13 +81,10 @@ class Normals:
         for start in range(0, draws, size):
             length = min(size, draws - start)
             if self._device.type == "cpu":
-                scores = torch.from_numpy(self._of_scores.standard_normal((length, n)))
-                yield self._in_threads(length, start), scores
+                yield self._in_threads(length, start)
             else:
                 weights = torch.empty(length, n, d, dtype=torch.float64, device=self._device)
-                scores = torch.empty(length, n, dtype=torch.float64, device=self._device)
-                weights.normal_(generator=self._generator)
-                yield weights, scores.normal_(generator=self._generator)
+                yield weights.normal_(generator=self._generator)
 
     def _in_threads(self, length: int, start: int) -> Tensor:
         """Draw `start` and those behind it, each from the stream whose turn it is."""
@@ -87,7 +93,7 @@ class Normals:
         arrays = uniform.numpy()
 
         def fill(first: int) -> None:
-            stream = self._of_filters[(start + first) % _STREAMS]
+            stream = self._streams[(start + first) % _STREAMS]
             for array in arrays[first::_STREAMS]:
                 stream.random(out=array)
 
@@ -123,4 +129,4 @@ def filters_from(normal: Tensor, fitted: FittedLayer) -> Tensor:
 
 def sample_filters(fitted: FittedLayer, draws: int, seed: int) -> Iterator[Tensor]:
     """Chunks of draws, each m x n x d, on the device of the fitted layer."""
-    return (filters_from(normal, fitted) for normal, _ in Normals(fitted, seed).chunks(draws))
+    return (filters_from(normal, fitted) for normal in Normals(fitted, seed).chunks(draws))

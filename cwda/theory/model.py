@@ -29,6 +29,7 @@ from cwda.numerics.pairs.sums import KernelSums
 from cwda.numerics.ranking.live import live_filters
 from cwda.numerics.spread import NORMAL_IQR
 from cwda.sharing import shared
+from cwda.theory.score_moments import LogScores
 from cwda.typing import Device
 
 __all__ = [
@@ -146,6 +147,9 @@ class FittedLayer:
         the estimate of trace(Sigma^2) is not positive.
     unit : float
         Root mean square weight of the layer, by which all else is divided.
+    scores : LogScores or None
+        The log-scores of the layer, whose moments predict in place of all else; None where the
+        model is one of the filters.
     """
 
     name: str
@@ -161,6 +165,7 @@ class FittedLayer:
     impurity: Impurity
     effective_dim: float
     unit: float
+    scores: LogScores | None = None
 
     __repr__ = brief
 
@@ -271,6 +276,7 @@ def _fitted(layer: ConvLayer, device: torch.device) -> FittedLayer:
         impurity=_impurity(energy),
         effective_dim=work.effective_dim,
         unit=work.scale,
+        scores=LogScores(layer, device),
     )
 
 

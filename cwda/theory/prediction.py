@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "BOUND_MEANING",
     "CLOSED_FORM",
     "RUNG_MEANING",
     "SIMULATED",
@@ -42,6 +43,12 @@ RUNG_MEANING = "model that predicts, a rung of the ladder: " + ", ".join(
     f"`{rung.name}`" for rung in LADDER
 )
 
+#: What the column `bound` of every table holds.
+BOUND_MEANING = (
+    "Moran's formula on the moments of the log-scores as measured: not a prediction, but what one "
+    "through plain moments can reach; NaN but in rows of `cross-fitted`"
+)
+
 NAN = math.nan
 
 
@@ -57,12 +64,18 @@ class Forecast:
         Its expectation at this number of filters.
     low, high : float
         Interval for the one coefficient that a layer shows.
+    bound : float
+        What the moments of the scores themselves give; NaN where the rung has no scores.
+    reason : str
+        Why nothing is predicted; empty otherwise.
     """
 
     rho: float
     spearman: float
     low: float
     high: float
+    bound: float = NAN
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,6 +93,7 @@ class PredictedCorrelation:
     high: float = column("upper limit of the prediction interval")
     n_filters: int = common("n_filters")
     dim: int = common("dim")
+    bound: float = column(BOUND_MEANING)
     reason: str = column("why there is no prediction; empty otherwise")
 
 
@@ -168,10 +182,14 @@ def predict_layers(
                     layer.name,
                     *pair,
                     rung.name,
-                    **asdict(one),
+                    one.rho,
+                    one.spearman,
+                    one.low,
+                    one.high,
                     n_filters=layer.n_filters,
                     dim=layer.dim,
-                    reason=reason,
+                    bound=one.bound,
+                    reason=reason or one.reason,
                 )
                 for rung, of_rung in zip(ladder, forecasts, strict=True)
                 for pair, one in zip(pairs, of_rung, strict=True)

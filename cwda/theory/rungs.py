@@ -1,7 +1,8 @@
 """The ladder: each rung is the fitted layer with what its model does not know switched off.
 
 From one rung to the next one departure is added: the variances of the positions, their
-correlations, the scales of the filters, their shapes and mean. Predictions take the layer that a
+correlations, the scales of the filters. The last one is no model of the filters: it measures the
+moments of their scores, on other filters than those it predicts. Predictions take the layer that a
 rung hands back, and know nothing of rungs.
 """
 
@@ -21,11 +22,11 @@ from cwda.theory.model import FittedLayer, Impurity, Sigma
 
 __all__ = [
     "BLOCK",
+    "CROSS_FITTED",
     "DIAGONAL",
     "ISOTROPIC",
     "LADDER",
     "SCALE",
-    "SHAPE",
     "Rung",
     "Rungs",
     "Switch",
@@ -94,7 +95,7 @@ class Rung:
 
 
 def without_shape(fitted: FittedLayer) -> FittedLayer:
-    """Filters of one shape and mean 0: what l1 shows beyond l2 is sampling."""
+    """Filters of one shape and mean 0, with no scores but those that follow from it."""
     return replace(
         fitted,
         mean=torch.zeros_like(fitted.mean),
@@ -102,6 +103,7 @@ def without_shape(fitted: FittedLayer) -> FittedLayer:
         mean_energy=0.0,
         log_ratio_variance=0.0,
         impurity=Impurity(),
+        scores=None,
     )
 
 
@@ -141,10 +143,11 @@ DIAGONAL = Rung(
 #: CWDA as the paper states it.
 BLOCK = Rung("block", "the assumption in full", (without_shape, without_scale))
 SCALE = Rung("scale", "filters differ in scale", (without_shape,))
-SHAPE = Rung("shape", "also in shape and mean, semi-empirical")
+#: No model of the filters: the moments of their log-scores, measured on other filters.
+CROSS_FITTED = Rung("cross-fitted", "moments of the log-scores, measured on other filters")
 
-#: The models, each with one departure more than the one before.
-LADDER = (ISOTROPIC, DIAGONAL, BLOCK, SCALE, SHAPE)
+#: The models, each with one departure more than the one before, and the moments as measured.
+LADDER = (ISOTROPIC, DIAGONAL, BLOCK, SCALE, CROSS_FITTED)
 
 #: Rungs as public functions take them: names of the ladder, or objects.
 Rungs: TypeAlias = "str | Rung | Iterable[str | Rung]"

@@ -1,8 +1,12 @@
 """Prediction of rank correlations by drawing layers from the fitted model.
 
 The draws (`cwda.theory.draws`) see what the closed form leaves out: skewness, near-dead filters,
-the projection of a filter on its own share of the mean, and terms of higher order in 1/d. In a
-rung that knows the shapes of filters, log l1 gets the excess variance of log(l1 / l2).
+the projection of a filter on its own share of the mean, and terms of higher order in 1/d.
+
+A rung that keeps the scores (`cross-fitted`) draws normal log-scores of the live filters instead,
+with its correlations as the sample correlations of each draw: what scatters then is Spearman's
+coefficient given the moments. The interval adds the error of the model to each draw
+(`cwda.theory.model_error`), on Fisher's scale.
 """
 
 from __future__ import annotations
@@ -19,9 +23,8 @@ from cwda.arguments import require_between, require_count
 from cwda.errors import CwdaError
 from cwda.loading.sources import Source
 from cwda.numerics.device import resolve_device
-from cwda.numerics.distances.geometry import Geometry
 from cwda.numerics.ranking.ranks import ascending
-from cwda.theory.draws import Normals, filters_from
+from cwda.theory.draws import Normals, filters_from, generator_of
 from cwda.theory.model import FittedLayer
 from cwda.theory.prediction import (
     NAN,
@@ -32,10 +35,14 @@ from cwda.theory.prediction import (
     predict_layers,
 )
 from cwda.theory.rungs import Rungs
+from cwda.theory.score_draws import bound_of, drawn_scores, with_error
 from cwda.theory.score_law import CRITERIA
+from cwda.theory.score_moments import importance_scores
 from cwda.typing import Device, Named
 
-__all__ = ["importance_scores", "simulate", "spearman_of_draws"]
+__all__ = ["simulate", "spearman_of_draws"]
+
+Array = npt.NDArray[np.float64]
 
 
 def simulate(
@@ -109,10 +116,12 @@ def simulate(
         first = [CRITERIA.index(a) for a, _ in pairs]
         second = [CRITERIA.index(b) for _, b in pairs]
         samples = spearman_of_draws(models, draws, seed, advance)[:, :, first, second]
-        low, high = np.quantile(samples, tails, axis=1, method="weibull")
         return [
-            [Forecast(NAN, *map(float, limits)) for limits in zip(*of_rung, strict=True)]
-            for of_rung in zip(samples.mean(axis=1), low, high, strict=True)
+            [
+                _forecast(fitted, pair, of_pair, tails, seed)
+                for pair, of_pair in zip(pairs, of_rung.T, strict=True)
+            ]
+            for fitted, of_rung in zip(models, samples, strict=True)
         ]
 
     return predict_layers(source, criteria, rungs, level, device, progress, SIMULATED, forecast)
@@ -140,15 +149,39 @@ def spearman_of_draws(
     ndarray
         Models x draws x 4 x 4, in the order of `CRITERIA`.
     """
-    matrices: list[list[Tensor]] = [[] for _ in models]
-    for normal, noise in Normals(models[0], seed).chunks(draws):
-        for fitted, own in zip(models, matrices, strict=True):
-            scores = importance_scores(filters_from(normal, fitted))
-            if excess := math.sqrt(fitted.shape_excess):
-                scores[:, 0] *= (excess * noise).exp_()
-            own.append(_spearman(scores))
-            advance(len(normal) / (draws * len(models)))
-    return torch.stack([torch.cat(own) for own in matrices]).cpu().numpy()
+    of_filters = [fitted for fitted in models if not fitted.scores]
+    matrices: list[list[Tensor]] = [[] for _ in of_filters]
+    chunks = Normals(models[0], seed).chunks(draws) if of_filters else ()
+    for normal in chunks:
+        for fitted, own in zip(of_filters, matrices, strict=True):
+            own.append(_spearman(importance_scores(filters_from(normal, fitted))))
+            advance(len(normal) / (draws * len(of_filters)))
+    drawn = iter(matrices)
+    return np.stack(
+        [
+            drawn_scores(fitted.scores.moments, draws, generator_of(fitted.name, seed))
+            if fitted.scores
+            else torch.cat(next(drawn)).cpu().numpy()
+            for fitted in models
+        ]
+    )
+
+
+def _forecast(
+    fitted: FittedLayer, pair: Pair, samples: Array, tails: Sequence[float], seed: int
+) -> Forecast:
+    """Mean and limits of the draws of one pair of criteria."""
+    if not fitted.scores:
+        low, high = np.quantile(samples, tails, method="weibull")
+        return Forecast(NAN, float(samples.mean()), float(low), float(high))
+    moments = fitted.scores.moments
+    reason = moments.reason(*pair)
+    if reason:
+        return Forecast(NAN, NAN, NAN, NAN, reason=reason)
+    rng = generator_of("-".join((fitted.name, *pair)), seed)
+    low, high = np.quantile(with_error(samples, moments, *pair, rng), tails, method="weibull")
+    bound = bound_of(moments, *pair)
+    return Forecast(NAN, float(samples.mean()), float(low), float(high), bound)
 
 
 def _spearman(scores: Tensor) -> Tensor:
@@ -158,25 +191,3 @@ def _spearman(scores: Tensor) -> Tensor:
     centred = torch.arange(n, dtype=scores.dtype, device=scores.device) - (n - 1) / 2
     ranks = torch.empty_like(scores).scatter_(2, order, centred.expand_as(scores))
     return ranks @ ranks.mT * (12 / (n * (n * n - 1)))
-
-
-def importance_scores(filters: Tensor) -> Tensor:
-    """The four criteria of m layers at once, m x 4 x n in the order of `CRITERIA`.
-
-    GM and Fermat come from the geometry that measured scores use, batched.
-
-    Parameters
-    ----------
-    filters : Tensor
-        m x n x d, float64.
-
-    Examples
-    --------
-    >>> square = torch.tensor([[[1.0, 1], [1, -1], [-1, 1], [-1, -1]]]).double()
-    >>> importance_scores(square)[0, :, 0].round(decimals=3).tolist()
-    [2.0, 1.414, 6.828, 1.414]
-    """
-    l1 = filters.abs().sum(dim=2)
-    l2 = torch.linalg.vector_norm(filters, dim=2)
-    geometry = Geometry(filters)
-    return torch.stack([l1, l2, geometry.distances.sum(dim=2), geometry.median.distances], dim=1)

@@ -46,7 +46,7 @@ from cwda.scoring.filters import Filters
 from cwda.scoring.registry import resolve
 from cwda.scoring.statistics.collect import collect
 from cwda.theory.model import _fitted
-from cwda.theory.simulation import importance_scores
+from cwda.theory.score_moments import importance_scores
 
 N, CHANNELS, KERNEL = 24, 6, 9
 

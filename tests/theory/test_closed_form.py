@@ -56,7 +56,7 @@ def draw(rng, n=48, dim=144, scale=0.0, correlation=0.0):
         ("block", {"correlation": 0.5}),
         ("scale", {"scale": 0.15}),
         ("scale", {"scale": 0.1, "correlation": 0.4}),
-        ("shape", {"scale": 0.1}),
+        ("cross-fitted", {"scale": 0.1}),
     ],
 )
 def test_prediction_meets_simulation(rung, options):
@@ -82,7 +82,8 @@ def test_correlations_are_a_correlation_matrix(rung):
     rho = log_score_correlation(rung(fit_layer(layer(x))))
     assert (rho == rho.T).all()
     assert rho.diagonal() == pytest.approx(1, abs=1e-12)
-    assert np.linalg.eigvalsh(rho).min() > -1e-9
+    # entries of the cross-fitted one are estimated one by one
+    assert np.linalg.eigvalsh(rho).min() > (-1e-3 if rung.name == "cross-fitted" else -1e-9)
 
 
 def test_filter_scale_raises_similarity():

@@ -30,13 +30,14 @@ WIDE = Rung("wide", "scales twice as far apart", (*SCALE.switches, widened))
 def test_each_rung_adds_one_departure(fitted):
     layers = {rung.name: rung(fitted) for rung in LADDER}
     isotropic, diagonal, block = (layers[name] for name in ("isotropic", "diagonal", "block"))
-    scale, shape = layers["scale"], layers["shape"]
+    scale, measured = layers["scale"], layers["cross-fitted"]
     assert isotropic.moments.effective_dim == pytest.approx(144)
     assert 144 > diagonal.moments.effective_dim > block.moments.effective_dim
     assert (block.scales == 1).all()
     assert scale.scales.std() > 0.1
     assert scale.mean.abs().sum() == scale.mean_signal == scale.shape_excess == 0
-    assert shape is fitted
+    assert measured is fitted
+    assert all(layers[rung.name].scores is None for rung in LADDER[:-1])
     # the energy is that of the layer, whatever the filters know of each other
     for layer_of_rung in layers.values():
         assert layer_of_rung.moments.trace == pytest.approx(fitted.moments.trace, rel=1e-12)

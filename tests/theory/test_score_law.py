@@ -12,9 +12,9 @@ from cwda.numerics.spread import spread
 from cwda.scoring import get_criterion
 from cwda.theory.draws import sample_filters
 from cwda.theory.model import fit_layer
-from cwda.theory.rungs import BLOCK, ISOTROPIC, SCALE, SHAPE
+from cwda.theory.rungs import BLOCK, CROSS_FITTED, ISOTROPIC, SCALE
 from cwda.theory.score_law import CRITERIA, DistanceSumLaw, ScoreLaw, score_law
-from cwda.theory.simulation import importance_scores
+from cwda.theory.score_moments import importance_scores
 from tests.theory.exact import isotropic_moments
 from tests.theory.test_closed_form import draw, layer
 
@@ -104,7 +104,7 @@ def test_isotropic_law_has_the_exact_moments(criterion, dim):
 
 @pytest.mark.parametrize(
     ("rung", "options"),
-    [(BLOCK, {"correlation": 0.4}), (SCALE, {"scale": 0.3}), (SHAPE, {"scale": 0.15})],
+    [(BLOCK, {"correlation": 0.4}), (SCALE, {"scale": 0.3}), (CROSS_FITTED, {"scale": 0.15})],
     ids=lambda value: getattr(value, "name", ""),
 )
 def test_laws_meet_layers_drawn_from_the_model(rung, options):

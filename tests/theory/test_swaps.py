@@ -13,7 +13,7 @@ from cwda.errors import CwdaError
 from cwda.theory.model import fit_layer
 from cwda.theory.rungs import ISOTROPIC
 from cwda.theory.score_law import CRITERIA, ScoreLaw, score_law
-from cwda.theory.simulation import importance_scores
+from cwda.theory.score_moments import importance_scores
 from cwda.theory.swaps import (
     apart_below,
     discrimination,

@@ -6,18 +6,19 @@ import math
 
 from cwda import figures
 from cwda.comparison import Comparison
+from cwda.comparison.transition import compare_transitions
 from cwda.figures.drawing.canvas import Panels, panels
 from cwda.formatting import number, percent
 from cwda.reporting.blocks import Block, Column, Equation, Note, Paragraph, Table
 from cwda.reporting.chapter import Chapter, Report
 from cwda.reporting.pictures import picture
 from cwda.reporting.subject import RATIO, Subject
-from cwda.theory import LADDER, SHAPE
+from cwda.theory import CROSS_FITTED, LADDER
 
 __all__ = ["similarity"]
 
 #: The rung drawn with the measurements: CWDA in full is `block`, the best one this.
-BEST_RUNG = SHAPE
+BEST_RUNG = CROSS_FITTED
 
 #: The pairs drawn; the tables have all.
 PAIRS = (("l1", "l2"), ("l2", "gm"))
@@ -50,8 +51,12 @@ def _blocks(report: Report) -> list[Block]:
         *report.sections(_network, needs_weights=True),
         Note(
             "Coverage is the share of the layers whose measured coefficient lies within the "
-            "prediction interval. The intervals hold the scatter of the filters, not the "
-            "uncertainty of the fitted model."
+            "prediction interval. Up to the rung scale the intervals hold the scatter of the "
+            "filters, not the uncertainty of the fitted model; those of cross-fitted hold its error "
+            "on public networks. The row bound is no prediction: the correlation formula on moments "
+            "measured on the scores themselves. Cross-fitted moments come from one half of the "
+            "filters and predict the other; averaged over halves they describe the layer, and do "
+            "not say how well filters never seen would be predicted."
         ),
     ]
 
@@ -87,6 +92,7 @@ def _network(subject: Subject) -> list[Block]:
                 "Scatter of measured against predicted Spearman coefficients.",
             ),
             _predicted(subject),
+            *_transitions(subject),
         ]
     return blocks
 
@@ -175,3 +181,32 @@ def _predicted(subject: Subject) -> Table:
         ],
         "Predicted coefficients compared with measured ones, by pair and rung.",
     )
+
+
+def _transitions(subject: Subject) -> list[Block]:
+    """Whether the layers that change the number of channels differ from the others."""
+    table = subject.comparison.table
+    rows = table[table["rung"] == BEST_RUNG.name]
+    found = compare_transitions(rows).query("transitions > 0 and others > 0")
+    if found.empty:
+        return []
+    columns = [Column("pair", "text"), Column("transition layers"), Column("median")]
+    columns += [Column("others"), Column("median of others"), Column("p")]
+    return [
+        Table(
+            columns,
+            [
+                [
+                    f"{row.criterion_a} with {row.criterion_b}",
+                    str(row.transitions),
+                    number(row.median_transition),
+                    str(row.others),
+                    number(row.median_other),
+                    number(row.pvalue_within_networks),
+                ]
+                for row in found.itertuples()
+            ],
+            "Measured coefficients in transition layers, where kernels of several positions change "
+            "the number of channels, and in the others; p: permutations of the labels.",
+        )
+    ]
