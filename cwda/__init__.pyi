@@ -18,6 +18,7 @@ from .advice import advise as advise
 from .comparison import applicability as applicability
 from .comparison import compare as compare
 from .comparison import global_pruning as global_pruning
+from .comparison import validity as validity
 from .conditions import check as check
 from .conditions import condition as condition
 from .conditions import describe as describe
@@ -85,4 +86,5 @@ __all__ = [
     "textbook_tests",
     "theory",
     "torch_pruning",
+    "validity",
 ]

@@ -20,6 +20,8 @@ from cwda.models.data import ImageData
 from cwda.models.train import Recipe
 from cwda.study import RunState, Standing, StudyResult
 from tests.figures.gallery import GALLERY
+from tests.helpers.small_nets import alive, plain
+from tests.helpers.small_nets import images as labelled
 
 RNG = torch.Generator().manual_seed(0)
 WEIGHTS = {
@@ -211,6 +213,8 @@ CALLS = {
     "theory.predict_shares": lambda: (([cwda.theory.ScoreLaw(0.0, 0.0, 0.01)], [64], [32]), {}),
     "theory.score_law": lambda: ((cwda.theory.fit_layer(ONE), "l2"), {}),
     "theory.swap_probability": lambda: ((0.5, 0.5), {}),
+    "validity": lambda: ((alive(plain),), valid_options()),
+    "comparison.triangle": lambda: (answers(), {}),
     "figures.overview": lambda: ((cwda.check(WEIGHTS),), {}),
     "figures.effects": lambda: ((cwda.check(WEIGHTS), "mean"), {}),
     "figures.criteria_matrix": lambda: (similarities()[:1], {}),
@@ -224,6 +228,20 @@ CALLS = {
 
 def similarities():
     return cwda.similarity(WEIGHTS), cwda.theory.predict(WEIGHTS)
+
+
+def valid_options():
+    x, y = labelled(4)
+    return {"criteria": ["l2"], "data": (x, y), "layers": ["3"], "draws": 100, "batch_size": 2}
+
+
+def answers():
+    model, criteria = alive(plain), ["l1", "l2"]
+    return (
+        cwda.similarity(model, criteria),
+        cwda.applicability(model, criteria),
+        cwda.validity(model, **valid_options()),
+    )
 
 
 def images():

@@ -14,10 +14,11 @@ from cwda.advice.costs import BASELINE, COSTS, cost_of
 from cwda.advice.images import Images, images_of
 from cwda.advice.layers import Judged, differences_of, judged, layer_advice
 from cwda.advice.result import Advice, Cluster, PairAgreement
+from cwda.advice.right import Right, most_right, right_of
 from cwda.advice.scales import scale_advice
 from cwda.advice.sentences import listed, sentences
-from cwda.arguments import require_between
-from cwda.comparison import applicability
+from cwda.arguments import require_between, require_type
+from cwda.comparison import Validity, applicability
 from cwda.errors import SelectionError
 from cwda.formatting import many
 from cwda.layers import Network
@@ -41,6 +42,7 @@ def advise(
     ratio: float = 0.5,
     same: float = SAME,
     level: float = 0.95,
+    validity: Validity | None = None,
     data: Data | Collected | None = None,
     batch_size: int = 128,
     device: Device = "auto",
@@ -68,6 +70,10 @@ def advise(
         of eight pruned filters are the same.
     level : float
         Confidence level of the intervals.
+    validity : Validity, optional
+        What `cwda.validity` gave for this network: how far rankings agree with the loss when
+        filters are removed. The stand-in whose pooled coefficient is highest is then advised, if
+        its interval lies above the coefficient of the cheapest cluster and above 0.
     data, batch_size
         What criteria that need activations or gradients run a Module on; the same as in
         `cwda.similarity`.
@@ -110,6 +116,8 @@ def advise(
         same, 0, 1, "same, the agreement from which criteria are alike,", SelectionError
     )
     require_between(level, 0, 1, "level")
+    if validity is not None:
+        require_type(validity, Validity, "validity, an answer of cwda.validity,")
     resolved = resolve(criteria)
     with showing(progress), sharing():
         network, collected = prepare(
@@ -124,6 +132,7 @@ def advise(
             tuple(scored),
             judged(applicability(network, resolved, **asked)),
             images_of(reliability(network, looking, **asked) if looking else None),
+            right_of(validity),
         )
     return _advice(found, ratio, same, level)
 
@@ -137,6 +146,7 @@ class _Found:
     scored: tuple[LayerScores, ...]
     verdicts: Mapping[tuple[str, str], Judged]
     images: Images
+    right: Mapping[str, Right]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -193,6 +203,8 @@ def _clusters(found: _Found, agreement: Agreement, same: float) -> list[Cluster]
             reasons |= dict.fromkeys(group, _noise(found.names[at] for at in near))
     stands = {tuple(group): stand_in(group, costs, agreement.corrected) for group in groups}
     groups.sort(key=lambda group: (COSTS.index(costs[stands[tuple(group)]]), -len(group)))
+    best = most_right([found.names[stands[tuple(group)]] for group in groups], found.right)
+    groups = [*groups[best : best + 1], *groups[:best], *groups[best + 1 :]]
     rows = [
         _cluster(found, number, group, stands[tuple(group)], agreement)
         for number, group in enumerate(groups, start=1)
@@ -266,6 +278,7 @@ def _cluster(
         discriminates=sum(judged),
         layers=len(judged),
         **found.images.of(found.criteria[stand]),
+        **found.right.get(name, Right())._asdict(),
         reason=reason or ("" if pairs else "alone: no pair to agree"),
         members=names,
     )

@@ -107,6 +107,12 @@ class Cluster:
     images_needed: float = column(
         "number of images at which that share falls to .1 in the median layer; 0 without images"
     )
+    validity: float = column(
+        "pooled rank correlation of the stand-in with the loss when filters are removed, without "
+        "the noise of the images; undefined without `validity=`"
+    )
+    validity_low: float = column("lower limit of `validity`")
+    validity_high: float = column("upper limit of `validity`")
     reason: str = column("why a number is missing, or a criterion was not placed; empty otherwise")
     members: tuple[str, ...] = aside("names of its criteria")
 

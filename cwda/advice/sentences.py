@@ -26,6 +26,9 @@ _NAMED = 3
 #: The share of the filters pruned that may depend on the draw of the images.
 _SETTLED = 0.1
 
+#: What likeness cannot say.
+_UNKNOWN = "Likeness does not tell which cluster is right: compare one of each in an experiment."
+
 Told = Iterator[tuple[str, str]]
 
 
@@ -55,6 +58,7 @@ def sentences(
     told = [
         *_criterion(ratio, chosen),
         *_others(clusters),
+        *_right(clusters),
         *_open(clusters, pairs, same),
         *_layers(layers),
         *_images(clusters, images),
@@ -87,8 +91,10 @@ def _rest(cluster: Cluster) -> list[str]:
 
 
 def _others(clusters: Sequence[Cluster]) -> Told:
-    other = [row for row in clusters if row.cluster and not row.advised]
+    placed = [row for row in clusters if row.cluster]
+    other = [row for row in placed if not row.advised]
     if other:
+        judged = any(not math.isnan(row.validity) for row in placed)
         groups = "; ".join(
             f"{row.stand_in}, which also stands for {listed(rest)}"
             if (rest := _rest(row))
@@ -98,12 +104,29 @@ def _others(clusters: Sequence[Cluster]) -> Told:
         verb = "prunes" if len(other) == 1 else "prune"
         yield (
             "alternatives",
-            f"{many(len(other), 'other cluster')} of criteria {verb} different filters: {groups}. "
-            "Likeness does not tell which cluster is right: compare one of each in an experiment.",
+            f"{many(len(other), 'other cluster')} of criteria {verb} different filters: {groups}."
+            + ("" if judged else f" {_UNKNOWN}"),
         )
     for row in clusters:
         if not row.cluster:
             yield "left out", f"{row.stand_in} was not placed: {row.reason}."
+
+
+def _right(clusters: Sequence[Cluster]) -> Told:
+    """What the loss without filters says of the stand-ins."""
+    known = [row for row in clusters if row.cluster and not math.isnan(row.validity)]
+    if not known:
+        return
+    values = "; ".join(
+        f"{row.stand_in} {number(row.validity)} ({number(row.validity_low)} to "
+        f"{number(row.validity_high)})"
+        for row in known
+    )
+    start = f"Rank correlation with the loss when filters are removed: {values}"
+    if any(row.validity_low > 0 for row in known):
+        yield "validity", f"{start}; 0 is random, 1 is right."
+    else:
+        yield "validity", f"{start}; none is shown to rank better than random."
 
 
 def _open(clusters: Sequence[Cluster], pairs: Sequence[PairAgreement], same: float) -> Told:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from torch import nn
+
 from cwda.arguments import choose
 from cwda.cli.options import Running, bad_usage
 from cwda.cli.sources import Sources
@@ -109,25 +111,44 @@ class Evidence:
         """
         if not self.demanding:
             return network, None
-        names = " and ".join(criterion.name for criterion in self.demanding)
         needs = frozenset[str]().union(*(criterion.needs for criterion in self.demanding))
+        try:
+            module, selected = self.model(network)
+        except SourceError:
+            # gamma and beta stand in the file, whether its architecture is known or not
+            if needs == {BATCHNORM.name} and any(layer.batchnorm for layer in network):
+                return network, None
+            raise
+        wanted = [layer.name for layer in selected]
+        statistics = collect(
+            module,
+            needs,
+            layers=wanted,
+            data=self.images,
+            batch_size=self.batch_size,
+            device=self.device,
+        )
+        self._require(selected, statistics)
+        return selected, statistics
+
+    def model(self, network: Network) -> tuple[nn.Module, Network]:
+        """The network as a model that runs, and its layers that are wanted.
+
+        Raises
+        ------
+        CwdaError
+            If the network cannot be run.
+        """
+        names = " and ".join(criterion.name for criterion in self.demanding)
         try:
             key = self.sources.reading.get("weights_key")
             module = self.sources.origin(network).load_model(self.arch, key)
         except CwdaError as error:
-            # gamma and beta stand in the file, whether its architecture is known or not
-            if needs == {BATCHNORM.name} and any(layer.batchnorm for layer in network):
-                return network, None
             raise SourceError(
                 f"{network.name}: to score {names}, the network itself is needed, not its weights "
                 f"alone, and {error}"
             ) from error
-        statistics = collect(
-            module, needs, data=self.images, batch_size=self.batch_size, device=self.device
-        )
-        selected = self.sources.selected(load(module, name=network.name))
-        self._require(selected, statistics)
-        return selected, statistics
+        return module, self.sources.selected(load(module, name=network.name))
 
     def _require(self, network: Network, statistics: Collected) -> None:
         layers = [statistics.layers[layer.name] for layer in network]

@@ -6,6 +6,14 @@ from cwda.comparison.global_pruning import global_pruning
 from cwda.comparison.global_result import CriteriaOverlap, GlobalPruning, LayerShare
 from cwda.comparison.results import ComparedCorrelation, Comparison
 from cwda.comparison.similarity import compare
+from cwda.comparison.validation import (
+    LayerTriangle,
+    LayerValidity,
+    Triangle,
+    Validity,
+    triangle,
+    validity,
+)
 
 __all__ = [
     "Applicability",
@@ -18,8 +26,14 @@ __all__ = [
     "GlobalPruning",
     "LayerApplicability",
     "LayerShare",
+    "LayerTriangle",
+    "LayerValidity",
+    "Triangle",
+    "Validity",
     "applicability",
     "compare",
     "geometry",
     "global_pruning",
+    "triangle",
+    "validity",
 ]

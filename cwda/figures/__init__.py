@@ -12,6 +12,7 @@ from cwda.figures.pruning.global_shares import global_shares
 from cwda.figures.ranking.criteria_matrix import criteria_matrix
 from cwda.figures.ranking.predicted_measured import predicted_measured
 from cwda.figures.ranking.similarity_map import similarity_map
+from cwda.figures.ranking.triangle import triangle
 from cwda.figures.scores.dispersion import dispersion
 from cwda.figures.scores.score_histogram import score_histogram
 from cwda.figures.scores.score_histograms import score_histograms
@@ -40,4 +41,5 @@ __all__ = [
     "score_histograms",
     "similarity_map",
     "trajectory",
+    "triangle",
 ]

@@ -19,6 +19,7 @@ from cwda.scoring.statistics.batchnorm import BATCHNORM
 from cwda.scoring.statistics.gradients import GRADIENTS
 from cwda.scoring.statistics.image_gradients import IMAGE_GRADIENTS
 from cwda.scoring.statistics.map_ranks import MAP_RANKS
+from cwda.scoring.statistics.removal import REMOVAL
 
 #: Bins of the histogram of `entropy`.
 ENTROPY_BINS = 100
@@ -140,6 +141,17 @@ def taylor_image_l2(filters: Filters) -> Tensor:
     return filters.image_gradients.l2
 
 
+@criterion("oracle", formula="mean_i (loss_i without F_j - loss_i) over images i", needs=REMOVAL)
+def oracle(filters: Filters) -> Tensor:
+    """Increase of the loss when filter j is removed, by removing it (Molchanov et al. 2017).
+
+    The channel of the filter is zero behind its BatchNorm, as in `cwda.masked`; all other filters
+    stay, also those that are tied to it. What is computed before the layer is computed once for
+    all filters, but the score still takes the rest of a forward pass per filter and image.
+    """
+    return filters.removal.mean
+
+
 #: The criteria of this file, in the order of tables.
 OF_DATA = (
     taylor_l1,
@@ -154,4 +166,5 @@ OF_DATA = (
     obd,
     taylor_image_l1,
     taylor_image_l2,
+    oracle,
 )

@@ -10,6 +10,7 @@ from cwda.advice.agreement import Agreement
 from cwda.advice.costs import COSTS, cost_of
 from cwda.advice.images import Images
 from cwda.advice.result import APART, CHOOSE, RANDOM, RANK, UNJUDGED
+from cwda.comparison import LayerValidity, Validity
 from cwda.layers import ConvLayer, Network, Provenance
 from cwda.scoring import Criterion, collect, criteria, get_criterion
 
@@ -187,7 +188,7 @@ def placed(low, high, value, reliability):
     )  # fmt: skip
     criteria = tuple(map(get_criterion, ("l1", "taylor_l1")))
     images = Images(512, {}, {"taylor_l1": 0.3}, {"taylor_l1": 4000.0}, {})
-    found = _Found(network(a=0.0), criteria, (), {}, images)
+    found = _Found(network(a=0.0), criteria, (), {}, images, {})
     return _clusters(found, agreement, 0.75)
 
 
@@ -245,3 +246,35 @@ def test_one_batch_says_nothing_of_noise(model):
     found = cwda.advise(layers, ["l1", "apoz"], data=collected, progress=False)
     assert "noise not taken off" in found.pairs[0].reason
     assert found.pairs[0].agreement == found.pairs[0].kappa
+
+
+def validity_of(values, layers=6):
+    """A made answer of `cwda.validity`: these coefficients in every layer, but for a wobble."""
+    rows = [
+        LayerValidity(
+            "made", f"layer{at}", name, spearman=value + 0.02 * (-1) ** at, reliability=1.0,
+            oracle_reliability=0.9, ratio=0.5, verdict="weak", statement="", n_filters=16, dim=9,
+            images=64, method="", reason="",
+        )
+        for name, value in values.items()
+        for at in range(layers)
+    ]  # fmt: skip
+    made = Network("made", (), Provenance("", "array"))
+    return Validity(tuple(rows), (made,), level=0.95, criteria=tuple(values), ratio=0.5)
+
+
+def test_the_cluster_that_is_shown_to_be_right_is_advised(scaled):
+    backwards = Criterion("backwards", "-l2", lambda x: -x.values.norm(dim=1))
+    criteria = ["l1", "l2", backwards]
+    assert cwda.advise(scaled, criteria, progress=False).criterion == "l1"
+    known = validity_of({"l1": 0.1, "l2": 0.1, "backwards": 0.6})
+    found = cwda.advise(scaled, criteria, validity=known, progress=False)
+    assert found.criterion == "backwards"
+    assert [row.members for row in found.clusters] == [("backwards",), ("l1", "l2")]
+    assert found.clusters[0].validity == pytest.approx(0.6 / np.sqrt(0.9), abs=0.01)
+    assert any("backwards .6" in each.text for each in found.sentences if each.topic == "validity")
+    assert all("Likeness" not in each.text for each in found.sentences)
+    alike = validity_of({"l1": 0.6, "l2": 0.6, "backwards": 0.6})
+    assert cwda.advise(scaled, criteria, validity=alike, progress=False).criterion == "l1"
+    with pytest.raises(cwda.CwdaError, match=r"an answer of cwda\.validity"):
+        cwda.advise(scaled, criteria, validity=True)

@@ -1,5 +1,6 @@
 """The verbs of `cwda` but `test`: screens, files, mistakes."""
 
+import io
 import re
 import shlex
 
@@ -15,7 +16,8 @@ from cwda.cli.main import cwda as group
 from cwda.cli.main import cwda_test
 from cwda.cli.verbs import VERBS
 
-ANALYSES = [verb.name for verb in VERBS if isinstance(verb, Analysis)]
+#: Those that need no images.
+ANALYSES = [v.name for v in VERBS if isinstance(v, Analysis) and v.name != "validity"]
 
 #: What these verbs tabulate.
 FUNCTIONS = {
@@ -57,6 +59,25 @@ def test_screen_fits_80_columns(verb, checkpoint):
     assert "nan" not in words
     reason = re.search("are needed|fewer than 8 filters|1 filter|all weights are 0", words)
     assert reason or verb not in FUNCTIONS
+
+
+def test_validity_needs_images_and_fits_80_columns(tmp_path):
+    result = run("validity", "--layers", "conv1")
+    assert result.exit_code == 1
+    assert "give --data PATH" in result.stderr
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), dtype=np.uint8)
+    labels = np.arange(8)
+    path = tmp_path / "images.npz"
+    np.savez(path, x_train=pixels, y_train=labels, x_test=pixels, y_test=labels)
+    options = ("--data", path, "--layers", "conv1,layer3.2.conv2", "--criteria", "l2,bn_gamma")
+    result = run("validity", *options, "--output", "-")
+    assert result.exit_code == 0, result.output
+    table = pd.read_csv(io.StringIO(result.stdout))
+    assert list(table["criterion"]) == ["l2", "bn_gamma", "random"] * 2
+    assert set(table["network"]) == {"resnet20-cifar10"}
+    result = run("validity", *options)
+    assert max(len(line.rstrip()) for line in result.output.splitlines()) <= 80
+    assert "regret" in result.output
 
 
 @pytest.mark.parametrize("verb", FUNCTIONS)

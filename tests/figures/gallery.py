@@ -20,6 +20,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 from cwda import figures
+from cwda.comparison import LayerTriangle, Triangle
 from cwda.figures.drawing.canvas import Panels
 from cwda.layers import ConvLayer, Network, Provenance
 from cwda.scoring import similarity
@@ -183,6 +184,34 @@ def accuracies() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def joined(layers: int = 12) -> Triangle:
+    """Four norms that agree, and BN gamma; the coefficient of one is undefined."""
+    rng = np.random.default_rng(5)
+    net = Network("simulated", tuple(layer(f"stage{i // 4}.{i % 4}.conv") for i in range(layers)),
+                  Provenance("simulated", "array"))  # fmt: skip
+    words = ("discriminates", "weakly", "cannot discriminate", "not applicable")
+    criteria = ("l1", "l2", "gm", "bn_gamma", "taylor_l1")
+    rows = tuple(
+        LayerTriangle(
+            network="simulated",
+            layer=each.name,
+            criterion=criterion,
+            similar_to="",
+            similarity=float(rng.uniform(0.85, 1) if j < 3 else rng.uniform(0.2, 0.8)),
+            applicability=words[int(rng.integers(4))],
+            validity="weak",
+            spearman=0.3,
+            disattenuated=float("nan") if (i, j) == (3, 4) else float(rng.uniform(-0.2, 1.05)),
+            regret=0.2,
+            n_filters=48,
+            reason="",
+        )
+        for i, each in enumerate(net)
+        for j, criterion in enumerate(criteria)
+    )
+    return Triangle(rows, (net,), level=0.95, criteria=criteria)
+
+
 #: A figure a name; a name may go on behind that of the figure. `ax` is handed on.
 GALLERY: dict[str, Callable[..., Axes | Panels]] = {
     "accuracy_curves": lambda **on: figures.accuracy_curves(accuracies(), **on),
@@ -208,6 +237,7 @@ GALLERY: dict[str, Callable[..., Axes | Panels]] = {
     "trajectory": lambda **on: figures.trajectory(trained(), **on),
     "trajectory_condition": lambda **on: figures.trajectory(trained(), "mean", **on),
     "trajectory_layer": lambda **on: figures.trajectory(trained(), "mean", "stage0.2.conv", **on),
+    "triangle": lambda **on: figures.triangle(joined(), **on),
 }
 
 

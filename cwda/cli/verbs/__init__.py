@@ -18,6 +18,7 @@ from cwda.cli.verbs.reliability import reliability
 from cwda.cli.verbs.report import report
 from cwda.cli.verbs.similarity import similarity
 from cwda.cli.verbs.test import test
+from cwda.cli.verbs.validity import validity
 
 __all__ = ["VERBS"]
 
@@ -30,6 +31,7 @@ VERBS: tuple[Verb, ...] = (
     invariances,
     predict,
     applicability,
+    validity,
     global_pruning,
     advise,
     prune,

@@ -52,7 +52,7 @@ def advise(
     """
     import cwda
     from cwda.cli.evidence import Evidence, resolve_criteria
-    from cwda.cli.screen.show_advice import show_advice
+    from cwda.cli.screen.pruning.show_advice import show_advice
 
     evidence = Evidence.of(resolve_criteria(criteria), sources, running, device)
 

@@ -8,6 +8,7 @@ from cwda.scoring.statistics.statistic import (
     OfBatchNorm,
     OfConvolution,
     OfGradient,
+    OfRemoval,
     Statistic,
     register_statistic,
 )
@@ -19,6 +20,7 @@ __all__ = [
     "OfBatchNorm",
     "OfConvolution",
     "OfGradient",
+    "OfRemoval",
     "Statistic",
     "collect",
     "register_statistic",

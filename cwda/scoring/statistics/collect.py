@@ -1,10 +1,9 @@
-"""One pass over the data for all statistics of all layers."""
+"""One pass over the data for all statistics of all layers; what needs removal comes after it."""
 
 from __future__ import annotations
 
-import copy
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,12 +13,14 @@ from torch import fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
-from cwda.errors import DataError, TracingError
+from cwda.arguments import as_list
+from cwda.errors import CwdaError, DataError, nearest
 from cwda.loading.sources import model_of
 from cwda.models.batches import Batch, Data, as_batches, count, within_memory
 from cwda.models.memory import Chunks
 from cwda.numerics.device import Placement
 from cwda.progress import showing, steps
+from cwda.scoring.removal.increases import loss_increases
 from cwda.scoring.statistics.collected import (
     PARTS,
     Collected,
@@ -29,15 +30,16 @@ from cwda.scoring.statistics.collected import (
 )
 from cwda.scoring.statistics.followers import Followers, find_followers
 from cwda.scoring.statistics.recorder import Record, Recorder
+from cwda.scoring.statistics.replica import graph_of, replica_of
 from cwda.scoring.statistics.statistic import (
     NEEDS,
     Needs,
     OfActivation,
     OfBatchNorm,
+    OfRemoval,
     Statistic,
     needed,
 )
-from cwda.tracing.graph import trace
 from cwda.typing import Device
 
 __all__ = ["collect"]
@@ -47,12 +49,16 @@ def collect(
     model: nn.Module | str | Path,
     needs: Needs | None = None,
     *,
+    layers: Iterable[str] | None = None,
     data: Data | None = None,
     batch_size: int = 128,
     device: Device = "auto",
     progress: bool = True,
 ) -> Collected:
     """Statistics of every convolution of a model, in one pass over the data.
+
+    What asks for the loss without each filter (`removal`) runs the rest of the network once for
+    each filter and image after that: hundreds of passes, which `layers` cuts short.
 
     The pass runs on a copy of the model in evaluation mode: float32 (float64 if the model is),
     without TF32 or mixed precision, which would change ranks; sums are float64. If memory
@@ -67,9 +73,11 @@ def collect(
     model : nn.Module, str or Path
         A model that `torch.fx` can trace, or a name or file that `cwda.load_model` reads.
     needs : str, Statistic or iterable of these
-        Names in `cwda.scoring.NEEDS`, or statistics; by default all of them.
+        Names in `cwda.scoring.NEEDS`, or statistics; by default all that one pass gives.
+    layers : iterable of str, optional
+        Paths of the convolutions wanted; by default all.
     data : Images, ImageData, tensors or iterable of batches
-        See `cwda.models.batches.as_batches`. Gradients need labels.
+        See `cwda.models.batches.as_batches`. Gradients and removal need labels.
     batch_size : int
         Images per batch, where `data` is not in batches already. `Gradients.l1` and ``.l2``
         depend on it by their definition; nothing else does.
@@ -82,6 +90,8 @@ def collect(
     ------
     CriterionError
         If a statistic is unknown.
+    CwdaError
+        If the model has no convolution of a name in `layers`.
     TracingError
         If the model cannot be traced.
     DataError
@@ -98,30 +108,52 @@ def collect(
     >>> collect(cifar_resnet(20), "activations", data=images)
     Collected(19 layers, 8 images: activations)
     """
-    names = needed([*NEEDS] if needs is None else needs)
+    names = needed(_in_one_pass() if needs is None else needs)
     statistics = [NEEDS[name] for name in sorted(names)]
     original = model_of(model)
+    wanted = _wanted(original, layers)
+    if isinstance(data, Iterator) and any(isinstance(each, OfRemoval) for each in statistics):
+        data = [*data]  # they are looked at twice
     placement = Placement(within_memory(data, device), "the pass over the images")
     with showing(progress):
-        layers, totals, parts = placement.run(
-            lambda device: _collected(original, statistics, data, batch_size, device)
+        found, totals, parts = placement.run(
+            lambda device: _collected(original, wanted, statistics, data, batch_size, device)
         )
-    return Collected(layers, names, totals.images, totals.batches, parts)
+    return Collected(found, names, totals.images, totals.batches, parts)
+
+
+def _in_one_pass() -> list[str]:
+    return [name for name, statistic in NEEDS.items() if not isinstance(statistic, OfRemoval)]
+
+
+def _wanted(model: nn.Module, layers: Iterable[str] | None) -> list[str]:
+    """The paths of the convolutions asked for, in the order of the model."""
+    every = [name for name, part in model.named_modules() if isinstance(part, _ConvNd)]
+    if layers is None:
+        return every
+    names = as_list(layers, "layer")
+    for name in names:
+        if name not in every:
+            raise CwdaError(f"no convolution {name!r} in the model{nearest(name, every)}")
+    return [name for name in every if name in names]
 
 
 def _collected(
     model: nn.Module,
+    wanted: Sequence[str],
     statistics: Sequence[Statistic[Any, Any]],
     data: Data | None,
     batch_size: int,
     device: torch.device,
 ) -> tuple[dict[str, LayerStatistics], _Totals, tuple[Part, ...]]:
     """The statistics by layer, all and in parts, from one pass on one device."""
-    observing = [one for one in statistics if not isinstance(one, OfBatchNorm)]
-    replica = _replica(model, device)
-    batches = iter(as_batches(data, batch_size) if data is not None and observing else ())
+    observing = [one for one in statistics if not isinstance(one, OfBatchNorm | OfRemoval)]
+    removing = [one for one in statistics if isinstance(one, OfRemoval)]
+    replica = replica_of(model, device)
+    looking = data is not None and bool(observing or removing)
+    batches = iter(as_batches(data, batch_size) if data is not None and looking else ())
     first = list(itertools.islice(batches, 1))
-    graph = _graph(replica, first)
+    graph = graph_of(replica, first)
     followers = find_followers(graph)
     totals, dealt = _Totals(), [_Totals() for _ in range(PARTS)]
     if data is not None and observing:
@@ -129,39 +161,56 @@ def _collected(
         total = count(data, batch_size)
         recorder = Recorder(graph, followers, observing)
         _pass(recorder, steps(every, "running the network", total), totals, dealt)
+    convolutions = {
+        name: conv
+        for name, conv in replica.named_modules()
+        if name in wanted and isinstance(conv, _ConvNd)
+    }
+    if data is not None and removing:
+        every = steps(as_batches(data, batch_size), "removing filters", count(data, batch_size))
+        _remove(model, convolutions, removing, [totals, *dealt], every, device)
     layers = {
         name: _of_layer(graph, conv, followers.get(name), statistics, totals)
-        for name, conv in replica.named_modules()
-        if isinstance(conv, _ConvNd)
+        for name, conv in convolutions.items()
     }
-    parts = (_part(one, layers, followers, observing) for one in dealt)
+    parts = (_part(one, layers, followers, [*observing, *removing]) for one in dealt)
     return layers, totals, parts_of(parts)
 
 
-def _graph(replica: nn.Module, first: list[Batch]) -> fx.GraphModule:
-    """The graph of a model; where its code looks at sizes, that for the first image."""
-    try:
-        return trace(replica)
-    except TracingError:
-        if not first:
-            raise
-        weight = next(replica.parameters(), torch.empty(0))
-        return trace(replica, first[0][0][:1].to(weight), whole=True)
-
-
-def _replica(model: nn.Module, device: torch.device) -> nn.Module:
-    """A copy to run and to change: half precision becomes float32."""
-    replica = copy.deepcopy(model).to(device).eval()
-    dtypes = {p.dtype for p in replica.parameters() if p.is_floating_point()}
-    return replica.to(torch.float64 if torch.float64 in dtypes else torch.float32)
+def _remove(
+    model: nn.Module,
+    convolutions: Mapping[str, _ConvNd],
+    statistics: Iterable[OfRemoval[Any, Any]],
+    sums: Sequence[_Totals],
+    batches: Iterable[Batch],
+    device: torch.device,
+) -> None:
+    """Remove the filters of each layer one by one; the totals come first, the dealt sums then."""
+    each = {
+        name: torch.eye(conv.out_channels, dtype=torch.bool) for name, conv in convolutions.items()
+    }
+    found = loss_increases(model, each, batches, device)
+    totals, *dealt = sums
+    places = [(totals, dealt[b % len(dealt)]) for b in range(len(found.sizes))]
+    if not totals.batches:  # no other statistic has counted them
+        for size, pair in zip(found.sizes, places, strict=True):
+            for one in pair:
+                one.images, one.batches = one.images + size, one.batches + 1
+    for statistic in statistics:
+        for name, increases in found.of_layers.items():
+            for part, pair in zip(increases.split(found.sizes), places, strict=True):
+                for one in pair:
+                    one.add(statistic.name, name, statistic.observe(part))
+        totals.reasons |= {(statistic.name, name): why for name, why in found.reasons.items()}
 
 
 @dataclass
 class _Totals(Record):
-    """What the batches seen so far add up to."""
+    """What the batches seen so far add up to, and why a statistic has nothing at a place."""
 
     images: int = field(default=0, kw_only=True)
     batches: int = field(default=0, kw_only=True)
+    reasons: dict[tuple[str, str], str] = field(default_factory=dict, kw_only=True)
 
     def include(self, batch: Record, images: int) -> None:
         """Add what one batch of so many images gave."""
@@ -255,7 +304,7 @@ def _why_not(
         return "no data: give data=..."
     place = statistic.place(layer)
     if (statistic.name, place) not in totals.sums:
-        return statistic.absent
+        return totals.reasons.get((statistic.name, place), statistic.absent)
     if isinstance(statistic, OfActivation) and totals.channels[place] != conv.out_channels:
         return "its activation has another number of channels"
     return ""

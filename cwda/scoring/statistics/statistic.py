@@ -22,6 +22,7 @@ __all__ = [
     "OfBatchNorm",
     "OfConvolution",
     "OfGradient",
+    "OfRemoval",
     "Statistic",
     "as_rows",
     "needed",
@@ -35,8 +36,8 @@ Result = TypeVar("Result")
 class Statistic(ABC, Generic[Sums, Result]):
     """Something that criteria need of a layer beyond its weights.
 
-    A statistic derives from `OfBatchNorm`, `OfActivation`, `OfGradient` or `OfConvolution`, which
-    say what its `observe` sees. Sums of different images are added with ``+``.
+    A statistic derives from `OfBatchNorm`, `OfActivation`, `OfGradient`, `OfConvolution` or
+    `OfRemoval`, which say what its `observe` sees. Sums of different images are added with ``+``.
     """
 
     #: Name by which criteria need it, and under which `Filters` hands it out.
@@ -115,6 +116,20 @@ class OfConvolution(Statistic[Sums, Result]):
     @abstractmethod
     def observe(self, conv: _ConvNd, inputs: Tensor, gradients: Tensor) -> Sums:
         """Sums over the images of a part of the data, of which each has a loss of its own."""
+
+    def place(self, layer: Followers) -> str:
+        """The path of the convolution."""
+        return layer.name
+
+
+class OfRemoval(Statistic[Sums, Result]):
+    """A statistic of the loss of each image when one filter after the other is removed."""
+
+    absent = "its filters were not removed"
+
+    @abstractmethod
+    def observe(self, increases: Tensor) -> Sums:
+        """What the images leave: their increases of the loss, float64, images x filters."""
 
     def place(self, layer: Followers) -> str:
         """The path of the convolution."""

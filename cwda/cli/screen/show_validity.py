@@ -1,0 +1,61 @@
+"""What `cwda validity` shows: criteria over the layers, then layers by criteria."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cwda.cli.screen.screen import Screen
+from cwda.cli.screen.show import layer_cells, layer_table, reasons
+from cwda.cli.screen.table import Column, Table
+from cwda.formatting import number, percent
+
+if TYPE_CHECKING:
+    from cwda.comparison import Validity
+
+__all__ = ["show_validity"]
+
+_MARKS = {"valid": "v", "weak": "w", "not better than random": "=", "oracle too noisy": "?"}
+
+
+def show_validity(result: Validity, screen: Screen) -> None:
+    """Print how criteria agree with the oracle in one network."""
+    screen.table(_criteria(result))
+    screen.remark(
+        "measured: Spearman's coefficient with the loss when a filter is removed, median of the "
+        "layers; corrected: of all layers, without the noise of the images, and its "
+        f"{percent(result.level)} interval over layers; itself: the criterion with itself on other "
+        f"images; regret: loss of its selection at {percent(result.ratio)}, 0 as the oracle's, "
+        "1 as a random one"
+    )
+    screen.table(
+        _layers(result),
+        "coefficient in each layer: v valid, w weak, = not better than random, ? oracle too noisy",
+    )
+    screen.remark("oracle: its coefficient with itself on the other half of the images")
+    screen.remarks(reasons(result.table))
+
+
+def _criteria(result: Validity) -> Table:
+    heads = ("measured", "corrected", "from", "to", "itself", "regret", "valid", "weak")
+    table = Table([Column("criterion"), *map(Column, heads), Column("as random")], gap=2)
+    for row in result.summary().itertuples():
+        table.add(
+            row.criterion,
+            *map(number, (row.spearman, row.pooled, row.pooled_low, row.pooled_high)),
+            number(row.reliability),
+            number(row.regret),
+            str(row.valid),
+            str(row.weak),
+            str(row.not_better_than_random),
+        )
+    return table
+
+
+def _layers(result: Validity) -> Table:
+    names = [name for name in result.criteria if name != "random"]
+    table = layer_table([*map(Column, names), Column("oracle")])
+    for _, group in result.table.groupby("layer", sort=False):
+        rows = [row for row in group.itertuples() if row.criterion != "random"]
+        cells = [f"{number(row.spearman)} {_MARKS.get(row.verdict, ' ')}" for row in rows]
+        table.add(*layer_cells(rows[0]), *cells, number(rows[0].oracle_reliability))
+    return table
