@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -124,7 +125,7 @@ def advise(
             source, resolved, data=data, batch_size=batch_size, device=device
         )
         scored = list(score_network(network, resolved, device, collected.layers))
-        asked = {"ratio": ratio, "level": level, "data": collected, "device": device}
+        asked: dict[str, Any] = {"ratio": ratio, "level": level, "data": collected, "device": device}
         looking = [criterion for criterion in resolved if criterion.needs_images]
         found = _Found(
             network,
