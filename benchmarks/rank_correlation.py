@@ -6,8 +6,8 @@
 
 `measure` predicts every checkpoint in a folder (or the files that are named) by every rung and
 compares; `table` prints errors and coverage with bootstrap intervals over networks; `fit`
-estimates the constants of `cwda/theory/model_error.py` anew. Layers have 16 filters or more and
-several channels. A manifest has columns `network` (the file's name), `family` and `task`.
+estimates the constants of `cwda/theory/log_scores/model_error.py` anew. Layers have 16 filters or
+more and several channels. A manifest has columns `network` (the file's name), `family`, `task`.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from cwda.comparison import compare
 from cwda.errors import CwdaError
 from cwda.layers import ConvLayer, Network
 from cwda.theory import predict, simulate
+from cwda.theory.log_scores.model_error import FREEDOM
+from cwda.theory.log_scores.score_moments import log_scores, robust_correlation
 from cwda.theory.model import fit_or_reason
-from cwda.theory.model_error import FREEDOM
 from cwda.theory.moments import expected_spearman
 from cwda.theory.score_law import CRITERIA
-from cwda.theory.score_moments import log_scores, robust_correlation
 
 #: Layers with fewer filters or channels are left out, and so are networks with more weights.
 FEWEST_FILTERS, FEWEST_CHANNELS = 16, 2

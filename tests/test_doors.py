@@ -42,6 +42,7 @@ OF_A_NETWORK = {
     "global_pruning": {"criteria": ["l2"], "ratios": 0.5, "rungs": ["block"]},
     "theory.predict": {"rungs": ["block"]},
     "scores": {"criteria": ["l1", "l2"]},
+    "reliability": {"criteria": ["l1", "l2"]},
     "textbook": {},
     "similarity": {"criteria": ["l1", "l2"], "ratios": 0.5},
     "theory.simulate": {"criteria": ["l1", "l2"], "rungs": ["block"], "draws": 39},

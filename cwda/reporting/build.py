@@ -16,7 +16,7 @@ from cwda.arguments import as_path, choose
 from cwda.choices import Paper, Scale
 from cwda.conditions.check import check
 from cwda.conditions.table import CheckResult
-from cwda.errors import CwdaError
+from cwda.errors import CwdaError, DataError
 from cwda.files import require_writable, whole_file
 from cwda.formatting import many
 from cwda.loading.sources import Source
@@ -112,6 +112,8 @@ def report(
 
     Raises
     ------
+    CriterionError, DataError
+        If a criterion is unknown, or the data are no mapping of what `collect` gives.
     CwdaError
         If the path cannot be written, which is found before the work; the suffix is unknown;
         there is no network; or a chapter is not a `Chapter`.
@@ -129,10 +131,15 @@ def report(
     choose([paper], get_args(Paper), "paper")
     chapters = _require_chapters(chapters)
     asked = tuple(resolve(criteria, fewest=2))
+    data = {} if data is None else data
+    if not isinstance(data, Mapping) or not all(isinstance(x, Collected) for x in data.values()):
+        raise DataError(
+            "data of a report are what cwda.scoring.collect gives, by the name of the network"
+        )
     with showing(progress), sharing():
         if not isinstance(source, CheckResult):
             source = check(source, margins=margins, scale=scale, level=level, device=device)
-        content = _content(source, device, asked, data or {}, trajectory=trajectory)
+        content = _content(source, device, asked, data, trajectory=trajectory)
         content = replace(content, detail=detail, textbook=textbook)
         own = [one for chapter in chapters for one in chapter.of(content)]
         with counter("writing the report", len(own) + 1) as done:

@@ -12,7 +12,7 @@ rho(l1, GM) is rho(l1, l2) rho(l2, GM).
 
 A rung that keeps the scores (`cross-fitted`) takes the correlations of the log-scores as they were
 measured on other filters, applies them to the live filters, and knows its error
-(`cwda.theory.model_error`).
+(`cwda.theory.log_scores.model_error`).
 """
 
 from __future__ import annotations
@@ -25,8 +25,10 @@ import numpy.typing as npt
 
 from cwda.loading.sources import Source
 from cwda.numerics.ranking.rank_intervals import bonett_wright_interval
+from cwda.theory.log_scores.model_error import error_of
+from cwda.theory.log_scores.score_draws import bound_of, coefficient
+from cwda.theory.log_scores.score_moments import ScoreMoments
 from cwda.theory.model import FittedLayer
-from cwda.theory.model_error import error_of
 from cwda.theory.moments import expected_spearman
 from cwda.theory.prediction import (
     CLOSED_FORM,
@@ -37,9 +39,7 @@ from cwda.theory.prediction import (
     predict_layers,
 )
 from cwda.theory.rungs import Rungs
-from cwda.theory.score_draws import bound_of, coefficient
 from cwda.theory.score_law import CRITERIA
-from cwda.theory.score_moments import ScoreMoments
 from cwda.typing import Device, Named
 
 __all__ = ["log_score_correlation", "predict"]

@@ -69,35 +69,41 @@ def fit_live(layer: ConvLayer, *, device: Device = "auto") -> LiveFit:
     >>> fit.fitted.n_filters, (~fit.live).nonzero()[0].tolist()
     (62, [3, 7])
     """
-    live = np.ones(layer.n_filters, dtype=bool)
-    fitted, reason = fit_or_reason(layer, device=device)
+    live = _not_near_zero(layer)
+    fitted, reason = fit_or_reason(_part(layer, live), device=device)
     for _ in range(_ROUNDS):
-        left = live & ~_left_out(layer, fitted, live)
-        if left.sum() == live.sum() or not left.any():
+        if fitted is None:
             break
-        again, problem = fit_or_reason(_part(layer, left), device=device)
-        if again is None and fitted is not None:
-            break  # too few are left for a law of their own
-        fitted, live, reason = again, left, problem
+        left = live.copy()
+        left[live] = _stays(fitted)
+        if left.sum() == live.sum():
+            break
+        again, _ = fit_or_reason(_part(layer, left), device=device)
+        if again is None:  # too few are left for a law of their own
+            break
+        fitted, live = again, left
     if reason and not live.all():
         reason = f"of its {int(live.sum())} live filters: {reason}"
     return LiveFit(fitted, live, reason)
 
 
-def _left_out(layer: ConvLayer, fitted: FittedLayer | None, live: Mask) -> Mask:
-    """Filters that are next to zero, or apart by the law of the live ones."""
-    if fitted is None:
-        weight = layer.blocks()
-        norms = weight.flatten(1).norm(dim=1).numpy()
-        if not np.isfinite(norms).all():
-            return np.zeros_like(live)
-        out: Mask = ~live_filters(norms)
-        return out
-    out = np.zeros_like(live)
+def _not_near_zero(layer: ConvLayer) -> Mask:
+    """The live filters by their norms alone; all where there are no finite ones."""
+    weight = layer.weight.detach().flatten(1)
+    if not weight.is_floating_point():
+        return np.ones(layer.n_filters, dtype=bool)
+    norms = torch.linalg.vector_norm(weight, dim=1, dtype=torch.float64).cpu().numpy()
+    if not np.isfinite(norms).all() or not norms.any():
+        return np.ones(layer.n_filters, dtype=bool)
+    return live_filters(norms)
+
+
+def _stays(fitted: FittedLayer) -> Mask:
+    """Filters that are neither apart by the law of all nor next to zero among them."""
     log_norms = fitted.log_energies / 2
     apart = apart_below(log_norms + math.log(fitted.unit), widest_law(fitted, "l2"))
-    out[live] = apart | ~live_filters(np.exp(log_norms))
-    return out
+    stays: Mask = ~apart & live_filters(np.exp(log_norms))
+    return stays
 
 
 def widest_law(fitted: FittedLayer, criterion: str) -> ScoreLaw:
@@ -107,6 +113,9 @@ def widest_law(fitted: FittedLayer, criterion: str) -> ScoreLaw:
 
 
 def _part(layer: ConvLayer, kept: Mask) -> ConvLayer:
+    """The layer of these filters: the layer itself where these are all."""
+    if kept.all():
+        return layer
     weight = layer.weight.detach()
     index = torch.from_numpy(kept).to(weight.device)
     return ConvLayer(layer.name, weight[index], transposed=layer.transposed)

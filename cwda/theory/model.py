@@ -29,7 +29,7 @@ from cwda.numerics.pairs.sums import KernelSums
 from cwda.numerics.ranking.live import live_filters
 from cwda.numerics.spread import NORMAL_IQR
 from cwda.sharing import shared
-from cwda.theory.score_moments import LogScores
+from cwda.theory.log_scores.score_moments import LogScores
 from cwda.typing import Device
 
 __all__ = [

@@ -6,7 +6,7 @@ the projection of a filter on its own share of the mean, and terms of higher ord
 A rung that keeps the scores (`cross-fitted`) draws normal log-scores of the live filters instead,
 with its correlations as the sample correlations of each draw: what scatters then is Spearman's
 coefficient given the moments. The interval adds the error of the model to each draw
-(`cwda.theory.model_error`), on Fisher's scale.
+(`cwda.theory.log_scores.model_error`), on Fisher's scale.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from cwda.loading.sources import Source
 from cwda.numerics.device import resolve_device
 from cwda.numerics.ranking.ranks import ascending
 from cwda.theory.draws import Normals, filters_from, generator_of
+from cwda.theory.log_scores.score_draws import bound_of, drawn_scores, with_error
+from cwda.theory.log_scores.score_moments import importance_scores
 from cwda.theory.model import FittedLayer
 from cwda.theory.prediction import (
     NAN,
@@ -35,9 +37,7 @@ from cwda.theory.prediction import (
     predict_layers,
 )
 from cwda.theory.rungs import Rungs
-from cwda.theory.score_draws import bound_of, drawn_scores, with_error
 from cwda.theory.score_law import CRITERIA
-from cwda.theory.score_moments import importance_scores
 from cwda.typing import Device, Named
 
 __all__ = ["simulate", "spearman_of_draws"]

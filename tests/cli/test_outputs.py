@@ -163,6 +163,18 @@ def test_criteria_that_need_images_are_scored(images):
     assert pd.read_csv(io.StringIO(result.stdout))["spearman"].notna().all()
 
 
+def test_reliability_shows_what_the_function_measures(images):
+    given = ["--criteria", "l1,taylor_l1", "--data", images, "--samples", 12, "--batch-size", 3]
+    shown = run("reliability", *LAYERS, *given, COLUMNS="160")
+    assert shown.exit_code == 0, shown.output
+    assert "taylor_l1 has reliability" in shown.stdout
+    table = pd.read_csv(io.StringIO(run("reliability", *LAYERS, *given, "--output", "-").stdout))
+    of = table.set_index("criterion")
+    assert (of.loc["l1", "reliability"] == 1).all()
+    assert (of.loc["taylor_l1", "images"] == 12).all()
+    assert of.loc["taylor_l1", "reliability"].notna().all()
+
+
 def test_applicability_of_bn_gamma_is_that_of_the_function():
     result = run("applicability", *LAYERS, "--criteria", "bn_gamma", "--output", "-")
     assert result.exit_code == 0, result.output

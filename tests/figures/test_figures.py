@@ -74,6 +74,14 @@ def test_other_axes_than_the_panels_need_are_refused(ax):
         figures.score_histograms(network(), [0, 8], ["l1", "gm"], ax=ax)
 
 
+def test_histograms_of_batchnorm_need_no_images_and_no_legend():
+    axes = figures.score_histograms("resnet20-cifar10", ["conv1"], ["bn_gamma", "bn_beta"])
+    assert [ax.get_xlabel() for ax in axes[0]] == ["bn_gamma score", "bn_beta score"]
+    assert all(ax.get_legend() is None for ax in axes[0])
+    both = figures.score_histograms("resnet20-cifar10", ["conv1"], ["bn_gamma", "l2"])
+    assert both[0, 1].get_legend() is not None
+
+
 def test_small_multiples_keep_long_names_within_their_row():
     long = Network("n", (layer("backbone.stage4.block2." * 9),), Provenance("n", "array"))
     axes = figures.score_histograms(long, criteria=["l1", "l2"])

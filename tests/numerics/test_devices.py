@@ -45,8 +45,8 @@ from cwda.pruning.masks import Masks
 from cwda.scoring.filters import Filters
 from cwda.scoring.registry import resolve
 from cwda.scoring.statistics.collect import collect
+from cwda.theory.log_scores.score_moments import importance_scores
 from cwda.theory.model import _fitted
-from cwda.theory.score_moments import importance_scores
 
 N, CHANNELS, KERNEL = 24, 6, 9
 

@@ -11,10 +11,10 @@ from cwda.errors import CriterionError
 from cwda.numerics.spread import spread
 from cwda.scoring import get_criterion
 from cwda.theory.draws import sample_filters
+from cwda.theory.log_scores.score_moments import importance_scores
 from cwda.theory.model import fit_layer
 from cwda.theory.rungs import BLOCK, CROSS_FITTED, ISOTROPIC, SCALE
 from cwda.theory.score_law import CRITERIA, DistanceSumLaw, ScoreLaw, score_law
-from cwda.theory.score_moments import importance_scores
 from tests.theory.exact import isotropic_moments
 from tests.theory.test_closed_form import draw, layer
 

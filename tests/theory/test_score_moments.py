@@ -9,9 +9,9 @@ from scipy import stats
 
 from cwda.layers import ConvLayer
 from cwda.theory import expected_spearman, predict, simulate, spearman_with_dead
-from cwda.theory.model_error import FREEDOM, ModelError
-from cwda.theory.score_draws import drawn_scores
-from cwda.theory.score_moments import (
+from cwda.theory.log_scores.model_error import FREEDOM, ModelError
+from cwda.theory.log_scores.score_draws import drawn_scores
+from cwda.theory.log_scores.score_moments import (
     LogScores,
     ScoreMoments,
     correlation,

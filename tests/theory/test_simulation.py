@@ -11,9 +11,9 @@ from cwda.errors import CwdaError
 from cwda.layers import Network, Provenance
 from cwda.theory.closed_form import predict
 from cwda.theory.draws import Normals, sample_filters
+from cwda.theory.log_scores.score_moments import importance_scores
 from cwda.theory.model import fit_layer
 from cwda.theory.rungs import BLOCK, LADDER, SCALE
-from cwda.theory.score_moments import importance_scores
 from cwda.theory.simulation import simulate, spearman_of_draws
 from tests.theory.test_closed_form import draw, layer, scores
 

@@ -72,12 +72,12 @@ class _File:
             stem, leaf = split_leaf(tensor.name)
             parts.setdefault((tensor.container, stem), {})[leaf] = tensor
         self.places = {stem: place for place, stem in enumerate(parts)}
-        for stem, leaves in parts.items():
+        for module, leaves in parts.items():
             found = [next((leaves[x] for x in leaves if x in names), None) for names in _PARTS]
             whole = [part for part in found if part is not None]
             shapes = {part.shape for part in whole}
             if len(whole) == len(_PARTS) and len(shapes) == 1 and len(whole[0].shape) == 1:
-                self.norms[stem] = _Norm(stem, whole[0], whole[1])
+                self.norms[module] = _Norm(module, whole[0], whole[1])
         # Every library makes the scale first; the alphabet has "bias" and "beta" first.
         order = {id(tensor): place for place, tensor in enumerate(self.tensors)}
         self.sorted = all(

@@ -52,11 +52,11 @@ def _blocks(report: Report) -> list[Block]:
         Note(
             "Coverage is the share of the layers whose measured coefficient lies within the "
             "prediction interval. Up to the rung scale the intervals hold the scatter of the "
-            "filters, not the uncertainty of the fitted model; those of cross-fitted hold its error "
-            "on public networks. The row bound is no prediction: the correlation formula on moments "
-            "measured on the scores themselves. Cross-fitted moments come from one half of the "
-            "filters and predict the other; averaged over halves they describe the layer, and do "
-            "not say how well filters never seen would be predicted."
+            "filters, not the uncertainty of the fitted model; those of cross-fitted hold its "
+            "error on public networks. The row bound is no prediction: the correlation formula on "
+            "moments measured on the scores themselves. Cross-fitted moments come from one half of "
+            "the filters and predict the other; averaged over halves they describe the layer, and "
+            "do not say how well filters never seen would be predicted."
         ),
     ]
 

@@ -148,5 +148,5 @@ def _short(value: float) -> str:
 
 def _rounded(images: float) -> int:
     """Two digits, rounded up: an extrapolation has no more."""
-    step = 10 ** max(0, math.floor(math.log10(images)) - 1)
+    step: int = 10 ** max(0, math.floor(math.log10(images)) - 1)
     return math.ceil(images / step) * step

@@ -66,12 +66,13 @@ class LayerStatistics:
         """These, with the BatchNorm that the source of a layer shows where no graph was asked."""
         if _BATCHNORM in self.present or _BATCHNORM in self.missing:
             return self
-        norm, reason = layer.batchnorm, layer.no_batchnorm
-        if norm is not None and len(norm.gamma) != layer.n_filters:
-            norm, reason = None, f"its BatchNorm {norm.name} has {len(norm.gamma)} channels"
-        if norm is None:
-            return LayerStatistics(self.present, {**self.missing, _BATCHNORM: reason})
-        return LayerStatistics({**self.present, _BATCHNORM: norm}, self.missing)
+        norm = layer.batchnorm
+        if norm is not None and len(norm.gamma) == layer.n_filters:
+            return LayerStatistics({**self.present, _BATCHNORM: norm}, self.missing)
+        reason = layer.no_batchnorm
+        if norm is not None:
+            reason = f"its BatchNorm {norm.name} has {len(norm.gamma)} channels"
+        return LayerStatistics(self.present, {**self.missing, _BATCHNORM: reason})
 
     def why_not(self, need: str) -> str:
         """Why a statistic does not exist."""

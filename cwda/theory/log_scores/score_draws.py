@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from cwda.theory.model_error import FREEDOM, error_of
+from cwda.theory.log_scores.model_error import FREEDOM, error_of
+from cwda.theory.log_scores.score_moments import NAMES, ScoreMoments, correlation
 from cwda.theory.moments import expected_spearman, spearman_with_dead
-from cwda.theory.score_moments import NAMES, ScoreMoments, correlation
 
 __all__ = ["bound_of", "coefficient", "drawn_scores", "with_error"]
 
