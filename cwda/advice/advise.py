@@ -125,7 +125,12 @@ def advise(
             source, resolved, data=data, batch_size=batch_size, device=device
         )
         scored = list(score_network(network, resolved, device, collected.layers))
-        asked: dict[str, Any] = {"ratio": ratio, "level": level, "data": collected, "device": device}
+        asked: dict[str, Any] = {
+            "ratio": ratio,
+            "level": level,
+            "data": collected,
+            "device": device,
+        }
         looking = [criterion for criterion in resolved if criterion.needs_images]
         found = _Found(
             network,

@@ -110,6 +110,8 @@ def test_simulated_predictions_have_a_seed(checkpoint, tmp_path):
     [
         (["predict", "--simulate", "--draws", "3"], "39 draws or more"),
         (["applicability", "--ratio", "1.5"], "between 0 and 1"),
+        (["advise", "--ratio", "1.5"], "between 0 and 1"),
+        (["advise", "--same", "2"], "same, the agreement"),
         (["global-pruning", "--ratios", ".1,1.2"], "between 0 and 1"),
         (["describe", "--layers", "conv1,foo"], "no layer matches 'foo'"),
         (["models", "--match", "resnut*"], "no model is called 'resnut*'"),
