@@ -5,9 +5,9 @@ import pytest
 import torch
 
 import cwda
-from cwda.advice.advise import _clusters, _Found
 from cwda.advice.agreement import Agreement
 from cwda.advice.costs import COSTS, cost_of
+from cwda.advice.groups import Found, cluster_rows
 from cwda.advice.images import Images
 from cwda.advice.result import APART, CHOOSE, RANDOM, RANK, UNJUDGED
 from cwda.comparison import LayerValidity, Validity
@@ -188,8 +188,8 @@ def placed(low, high, value, reliability):
     )  # fmt: skip
     criteria = tuple(map(get_criterion, ("l1", "taylor_l1")))
     images = Images(512, {}, {"taylor_l1": 0.3}, {"taylor_l1": 4000.0}, {})
-    found = _Found(network(a=0.0), criteria, (), {}, images, {})
-    return _clusters(found, agreement, 0.75)
+    found = Found(network(a=0.0), criteria, (), {}, images, {})
+    return cluster_rows(found, agreement, 0.75)
 
 
 def test_a_criterion_that_differs_by_noise_alone_asks_for_images():
