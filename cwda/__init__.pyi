@@ -1,4 +1,5 @@
 # The public names: the one list, for the interpreter, type checkers and the reference.
+from . import advice as advice
 from . import calibration as calibration
 from . import comparison as comparison
 from . import conditions as conditions
@@ -14,6 +15,7 @@ from . import textbook_tests as textbook_tests
 from . import theory as theory
 from . import torch_pruning as torch_pruning
 from ._version import __version__ as __version__
+from .advice import advise as advise
 from .comparison import applicability as applicability
 from .comparison import compare as compare
 from .comparison import global_pruning as global_pruning
@@ -49,6 +51,8 @@ __all__ = [
     "Plan",
     "__version__",
     "accuracy",
+    "advice",
+    "advise",
     "applicability",
     "calibration",
     "check",

@@ -24,6 +24,7 @@ FLOORS = (
     {"scoring", "textbook_tests", "theory"},
     {"pruning", "torch_pruning"},
     {"comparison", "calibration", "experiment"},
+    {"advice"},
     {"figures"},
     {"study", "reporting"},
     {"reproduction"},

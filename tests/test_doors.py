@@ -32,6 +32,7 @@ ONE = {"conv.weight": WEIGHTS["0.weight"]}
 
 #: Functions that go through the layers of a network, with what else they need.
 OF_A_NETWORK = {
+    "advise": {"criteria": ["l1", "l2"]},
     "applicability": {"criteria": ["l2"]},
     **{f"conditions.{condition.name}": {} for condition in cwda.conditions.BUILT_IN},
     "check": {"conditions": ["mean", "epsilon"]},

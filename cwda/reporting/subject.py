@@ -18,6 +18,7 @@ from cwda.scoring.registry import Criterion
 if TYPE_CHECKING:
     import pandas as pd
 
+    from cwda.advice import Advice
     from cwda.comparison import Applicability, Comparison, GlobalPruning
     from cwda.scoring import Collected, ReliabilityResult, SimilarityResult
     from cwda.textbook_tests import TextbookResult
@@ -131,6 +132,15 @@ class Subject:
 
         return global_pruning(
             self.network, self.criteria, rungs=SCALE, data=self.collected, device=self.device
+        )
+
+    @cached_property
+    def advice(self) -> Advice:
+        """What to prune by."""
+        from cwda.advice import advise
+
+        return advise(
+            self.network, self.criteria, ratio=RATIO, data=self.collected, device=self.device
         )
 
     @cached_property

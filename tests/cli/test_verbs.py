@@ -28,6 +28,7 @@ FUNCTIONS = {
             cwda.similarity(net, device="cpu"), cwda.theory.predict(net, device="cpu")
         ).table
     ),
+    "advise": lambda net: cwda.advise(net, device="cpu").table,
     "applicability": lambda net: cwda.applicability(net, device="cpu").table,
     "global-pruning": lambda net: cwda.global_pruning(net, device="cpu").table,
 }
@@ -109,6 +110,8 @@ def test_simulated_predictions_have_a_seed(checkpoint, tmp_path):
     [
         (["predict", "--simulate", "--draws", "3"], "39 draws or more"),
         (["applicability", "--ratio", "1.5"], "between 0 and 1"),
+        (["advise", "--ratio", "1.5"], "between 0 and 1"),
+        (["advise", "--same", "2"], "same, the agreement"),
         (["global-pruning", "--ratios", ".1,1.2"], "between 0 and 1"),
         (["describe", "--layers", "conv1,foo"], "no layer matches 'foo'"),
         (["models", "--match", "resnut*"], "no model is called 'resnut*'"),

@@ -176,7 +176,7 @@ def test_a_saved_answer_has_a_report_of_what_it_holds(result, folder):
     saved = CheckResult.load(folder / "answer.json")
     path = cwda.report(saved, folder / "saved.pdf", detail=True, device="cpu")
     reader, text = pypdf.PdfReader(path), text_of(path)
-    assert text.count("which does not hold the weights that this needs") == 3
+    assert text.count("which does not hold the weights that this needs") == 4
     assert "could not be computed" not in text
     assert "Gaussianity of net *1*: effect with interval" in text
     assert len(reader.pages) > 10

@@ -25,7 +25,7 @@ def line(result, effects, verdicts, note=""):
         for row, effect, verdict in zip(result.rows, effects, verdicts, strict=True)
     ]
     report = Report([Subject(result.networks[0], rows)])
-    items = next(block for block in summary.blocks(report) if hasattr(block, "items"))
+    *_, items = (block for block in summary.blocks(report) if hasattr(block, "items"))
     return "".join(run if isinstance(run, str) else run.text for run in items.items[0])
 
 

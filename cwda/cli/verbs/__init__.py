@@ -1,6 +1,7 @@
 """One file per verb, and the list of them."""
 
 from cwda.cli.verb import Verb
+from cwda.cli.verbs.advise import advise
 from cwda.cli.verbs.applicability import applicability
 from cwda.cli.verbs.criteria import criteria
 from cwda.cli.verbs.describe import describe
@@ -33,6 +34,7 @@ VERBS: tuple[Verb, ...] = (
     applicability,
     validity,
     global_pruning,
+    advise,
     prune,
     report,
     models,

@@ -1,6 +1,7 @@
 """The chapters of the report, one in each file."""
 
 from cwda.reporting.chapter import Chapter, ChapterSeries
+from cwda.reporting.chapters.advice import advice
 from cwda.reporting.chapters.appendix import appendix
 from cwda.reporting.chapters.applicability import applicability
 from cwda.reporting.chapters.assumption import assumption
@@ -29,6 +30,7 @@ CHAPTERS: tuple[Chapter | ChapterSeries, ...] = (
     similarity,
     applicability,
     global_pruning,
+    advice,
     detail,
     textbook,
     appendix,

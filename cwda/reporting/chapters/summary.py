@@ -10,6 +10,7 @@ from cwda.conditions.results import ConditionResult
 from cwda.formatting import many, number, percent
 from cwda.reporting.blocks import Block, Items, Note, Paragraph, Run, Strong, Text, names
 from cwda.reporting.chapter import Chapter, Report
+from cwda.reporting.chapters.advice import what_to_do
 from cwda.reporting.chapters.whole import network_table
 from cwda.reporting.pictures import picture
 from cwda.reporting.ranking import excess, untested, worst
@@ -26,6 +27,7 @@ def _blocks(report: Report) -> list[Block]:
             lambda subject: [
                 *([network_table(subject)] if several else []),
                 Paragraph(_opening(subject)),
+                *what_to_do(subject),
                 Items(list(_findings(subject))),
                 _overview(subject),
             ]

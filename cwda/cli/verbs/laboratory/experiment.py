@@ -143,7 +143,7 @@ def experiment(
     from cwda.cli.evidence import require_normalisation, resolve_criteria
     from cwda.cli.figure_file import require_drawable
     from cwda.cli.output import require_distinct, require_table
-    from cwda.cli.screen.show_experiment import show_experiment
+    from cwda.cli.screen.pruning.show_experiment import show_experiment
     from cwda.experiment import FineTuning, run_experiment
 
     entry = one_source(entries)

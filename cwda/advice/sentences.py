@@ -1,0 +1,238 @@
+"""Advice in plain words, one sentence for each thing that a reader has to decide."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from cwda.advice.result import (
+    APART,
+    CHOOSE,
+    RANDOM,
+    UNJUDGED,
+    Cluster,
+    GlobalScale,
+    LayerAdvice,
+    PairAgreement,
+    Sentence,
+)
+from cwda.formatting import many, number, percent
+
+__all__ = ["listed", "sentences"]
+
+#: Layers and pairs that a sentence names.
+_NAMED = 3
+
+#: The share of the filters pruned that may depend on the draw of the images.
+_SETTLED = 0.1
+
+#: What likeness cannot say.
+_UNKNOWN = "Likeness does not tell which cluster is right: compare one of each in an experiment."
+
+Told = Iterator[tuple[str, str]]
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in a sentence.
+
+    Examples
+    --------
+    >>> listed(["l1"]), listed(["l1", "l2", "gm"])
+    ('l1', 'l1, l2 and gm')
+    """
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
+def sentences(
+    network: str,
+    ratio: float,
+    same: float,
+    clusters: Sequence[Cluster],
+    pairs: Sequence[PairAgreement],
+    layers: Sequence[LayerAdvice],
+    scales: Sequence[GlobalScale],
+    images: int,
+) -> list[Sentence]:
+    """The advice, the most important first."""
+    chosen = next((row for row in clusters if row.advised), None)
+    told = [
+        *_criterion(ratio, chosen),
+        *_others(clusters),
+        *_right(clusters),
+        *_open(clusters, pairs, same),
+        *_layers(layers),
+        *_images(clusters, images),
+        *(_global(chosen.stand_in, scales) if chosen else ()),
+    ]
+    return [Sentence(network, topic, text) for topic, text in told]
+
+
+def _criterion(ratio: float, chosen: Cluster | None) -> Told:
+    if chosen is None:
+        yield "criterion", "No criterion selects filters in any layer."
+        return
+    rest = _rest(chosen)
+    start = f"To prune {percent(ratio)} of the filters, rank them by {chosen.stand_in}"
+    if not rest:
+        yield "criterion", f"{start}; no other criterion given is like it."
+        return
+    interval = ""
+    if not math.isnan(chosen.agreement_low):
+        interval = f", interval {number(chosen.agreement_low)} to {number(chosen.agreement_high)}"
+    yield (
+        "criterion",
+        f"{start}, which stands for {listed(rest)}: they prune nearly the same filters (kappa at "
+        f"least {number(chosen.agreement)}{interval}; 0 is chance, 1 the same).",
+    )
+
+
+def _rest(cluster: Cluster) -> list[str]:
+    return [name for name in cluster.members if name != cluster.stand_in]
+
+
+def _others(clusters: Sequence[Cluster]) -> Told:
+    placed = [row for row in clusters if row.cluster]
+    other = [row for row in placed if not row.advised]
+    if other:
+        judged = any(not math.isnan(row.validity) for row in placed)
+        groups = "; ".join(
+            f"{row.stand_in}, which also stands for {listed(rest)}"
+            if (rest := _rest(row))
+            else row.stand_in
+            for row in other
+        )
+        verb = "prunes" if len(other) == 1 else "prune"
+        yield (
+            "alternatives",
+            f"{many(len(other), 'other cluster')} of criteria {verb} different filters: {groups}."
+            + ("" if judged else f" {_UNKNOWN}"),
+        )
+    for row in clusters:
+        if not row.cluster:
+            yield "left out", f"{row.stand_in} was not placed: {row.reason}."
+
+
+def _right(clusters: Sequence[Cluster]) -> Told:
+    """What the loss without filters says of the stand-ins."""
+    known = [row for row in clusters if row.cluster and not math.isnan(row.validity)]
+    if not known:
+        return
+    values = "; ".join(
+        f"{row.stand_in} {number(row.validity)} ({number(row.validity_low)} to "
+        f"{number(row.validity_high)})"
+        for row in known
+    )
+    start = f"Rank correlation with the loss when filters are removed: {values}"
+    if any(row.validity_low > 0 for row in known):
+        yield "validity", f"{start}; 0 is random, 1 is right."
+    else:
+        yield "validity", f"{start}; none is shown to rank better than random."
+
+
+def _open(clusters: Sequence[Cluster], pairs: Sequence[PairAgreement], same: float) -> Told:
+    placed = {name for row in clusters if row.cluster for name in row.members}
+    undecided = [
+        f"{row.criterion_a} with {row.criterion_b}"
+        for row in pairs
+        if row.same == "open" and {row.criterion_a, row.criterion_b} <= placed
+    ]
+    if undecided:
+        belong = "belongs" if len(undecided) == 1 else "belong"
+        yield (
+            "open",
+            f"Whether {_named(undecided)} {belong} in one cluster is open: the interval of the "
+            f"agreement includes {number(same)}, from which criteria stand for one another.",
+        )
+
+
+def _layers(layers: Sequence[LayerAdvice]) -> Told:
+    kinds = {
+        kind: [row.layer for row in layers if row.advice == kind]
+        for kind in (RANDOM, APART, CHOOSE, UNJUDGED)
+    }
+    judged = len(layers) - len(kinds[UNJUDGED])
+    if kinds[RANDOM]:
+        yield (
+            "layers",
+            f"In {len(kinds[RANDOM])} of {many(judged, 'layer')} no criterion can tell filters "
+            f"apart, so that a random choice should serve as well: {_named(kinds[RANDOM])}.",
+        )
+    elif judged and not kinds[APART]:
+        where = "the one layer" if judged == 1 else f"all {judged} layers"
+        yield "layers", f"Filters can be told apart in {where} that could be judged."
+    if kinds[APART]:
+        filters = sum(row.apart for row in layers if row.advice == APART)
+        yield (
+            "layers",
+            f"In {many(len(kinds[APART]), 'layer')} only {many(filters, 'filter')} far below the "
+            f"others can be told apart: prune these first, and others at random: "
+            f"{_named(kinds[APART])}.",
+        )
+    if kinds[CHOOSE]:
+        yield (
+            "layers",
+            f"In {many(len(kinds[CHOOSE]), 'layer')} the criteria of the cluster advised differ by "
+            f"more than chance, so that the choice matters: {_named(kinds[CHOOSE])}.",
+        )
+    if kinds[UNJUDGED]:
+        yield (
+            "layers",
+            f"Not judged: {many(len(kinds[UNJUDGED]), 'layer')}, {_named(kinds[UNJUDGED])}.",
+        )
+
+
+def _named(names: Sequence[str]) -> str:
+    if len(names) > _NAMED:
+        return f"{', '.join(names[:_NAMED])} and {len(names) - _NAMED} more"
+    return listed(names)
+
+
+def _images(clusters: Sequence[Cluster], images: int) -> Told:
+    for row in clusters:
+        if row.changed > _SETTLED:
+            needed = "no number of them" if math.isinf(row.images_needed) else _many(row)
+            yield (
+                "images",
+                f"Another draw of {images:,} images would exchange {percent(row.changed)} of what "
+                f"{row.stand_in} prunes; {needed} would bring that to {percent(_SETTLED)}.",
+            )
+        elif row.changed > 0:
+            yield (
+                "images",
+                f"{images:,} images are enough for {row.stand_in}: another draw would exchange "
+                f"{percent(row.changed)} of what it prunes.",
+            )
+
+
+def _many(row: Cluster) -> str:
+    """Two digits are more than an extrapolation is worth."""
+    return f"about {float(f'{row.images_needed:.2g}'):,.0f}"
+
+
+def _global(criterion: str, scales: Sequence[GlobalScale]) -> Told:
+    raw = [row for row in scales if row.normalise == "none"]
+    advised = [row for row in scales if row.advised]
+    if not advised:
+        return
+    scale = advised[0].normalise
+    if scale == "none":
+        yield (
+            "global ranking",
+            f"For one ranking over all layers use the raw scores: {_taken(raw, criterion)}.",
+        )
+        return
+    yield (
+        "global ranking",
+        f"For one ranking over all layers normalise the scores by {scale}: raw, "
+        f"{_taken(raw, criterion)}; normalised, {_taken(advised, criterion)}.",
+    )
+
+
+def _taken(rows: Sequence[GlobalScale], criterion: str) -> str:
+    """What a global ranking does on one scale: by the criterion advised, and in its cluster."""
+    own = next(row for row in rows if row.criterion == criterion)
+    group = [row.agreement for row in rows if not math.isnan(row.agreement)]
+    parts = [f"{criterion} empties {many(own.emptied, 'layer') if own.emptied else 'no layer'}"]
+    if group:
+        parts.append(f"its cluster agrees by {number(min(group))} or more")
+    return " and ".join(parts)

@@ -1,0 +1,65 @@
+"""`cwda advise`: what to prune a network by, in plain words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cwda.cli.analysis import Steps, analysis
+from cwda.cli.options import Running, criteria_option, level_option, option, running_options
+from cwda.cli.sources import Sources
+
+if TYPE_CHECKING:
+    from cwda.advice import Advice
+    from cwda.layers import Network
+
+__all__ = ["advise"]
+
+
+@analysis(
+    "advise",
+    "What to prune by: one criterion, and where none helps.",
+    examples="""
+        cwda advise
+        cwda advise mine.pth --ratio 0.3 --output layers.csv
+        cwda advise --criteria l2,bn_gamma,apoz,taylor_l1 --data cifar10.npz
+    """,
+)
+@criteria_option("Criteria to choose from, separated by commas.")
+@option("--ratio", "Share of the filters to prune.", default=0.5, metavar="SHARE")
+@option(
+    "--same",
+    "Agreement of the pruned filters from which one criterion stands for another: 0 is chance, 1 "
+    "the same filters.",
+    default=0.75,
+    metavar="KAPPA",
+)
+@level_option(0.95)
+@running_options
+def advise(
+    sources: Sources,
+    criteria: list[str],
+    ratio: float,
+    same: float,
+    level: float,
+    running: Running,
+    device: str,
+) -> Steps:
+    """Say what to prune each network by, at one ratio.
+
+    Criteria that prune nearly the same filters form a cluster, and the cheapest of each stands for
+    the others. The layers in which no criterion can tell filters apart are named, and whether one
+    ranking over all layers needs scores that are normalised.
+    """
+    import cwda
+    from cwda.cli.evidence import Evidence, resolve_criteria
+    from cwda.cli.screen.pruning.show_advice import show_advice
+
+    evidence = Evidence.of(resolve_criteria(criteria), sources, running, device)
+
+    def measure(network: Network) -> Advice:
+        network, statistics = evidence.collect(network)
+        return cwda.advise(
+            network, criteria, ratio=ratio, same=same, level=level, data=statistics, device=device
+        )
+
+    return measure, show_advice
