@@ -210,6 +210,7 @@ CALLS = {
     "study.plan": lambda: ((Recipe(), ["width"]), {}),
     "study.run_study": lambda: ((images(), ["width"]), {"folder": "study", "budget": 0.0}),
     "theory.expected_spearman": lambda: ((0.5, 64), {}),
+    "theory.spearman_with_dead": lambda: ((0.5, 16, 12, 2), {}),
     "theory.norm_moments": lambda: ((torch.eye(9).expand(4, 9, 9),), {}),
     "theory.predict_overlap": lambda: ((np.array([[0.5]]), np.array([[0.5]]), [0.0], [64]), {}),
     "theory.predict_shares": lambda: (([cwda.theory.ScoreLaw(0.0, 0.0, 0.01)], [64], [32]), {}),

@@ -73,6 +73,8 @@ def spearman_with_dead(spearman: float, n: int, live: int, zero: int = 0) -> flo
     """
     require_between(spearman, -1, 1, "spearman, a correlation,", inclusive=True)
     require_count(n, 2, "n, the number of filters,")
+    require_count(live, 0, "live, the number of live filters,")
+    require_count(zero, 0, "zero, the number of filters that are 0,")
     dead = n - live - zero
     if min(live, zero, dead) < 0 or zero == n:
         raise CwdaError(f"{n} filters cannot be {live} live and {zero} zero ones")

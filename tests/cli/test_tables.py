@@ -23,6 +23,7 @@ from cwda.cli.screen.screen import Screen
 from cwda.cli.screen.shorten import shortened
 from cwda.cli.screen.show_check import show as show_check
 from cwda.cli.screen.show_similarity import show_similarity
+from cwda.cli.screen.show_validity import show_validity
 from cwda.cli.screen.table import Column, Table
 from cwda.cli.sources import Sources
 from cwda.cli.verbs import VERBS
@@ -30,6 +31,8 @@ from cwda.cli.verbs.laboratory.calibrate import _show as show_calibration
 from cwda.experiment import Accuracy, ExperimentResult
 from cwda.formatting import number
 from cwda.layers import ConvLayer, Network, Provenance
+from tests.helpers.small_nets import alive, plain
+from tests.helpers.small_nets import images as labelled
 
 WIDTHS = (40, 60, 80, 200, None)
 
@@ -111,17 +114,30 @@ def showing(verb, net):
     return lambda screen: show(result, screen)
 
 
+def validity(net):
+    """What is said of one layer of a small network that runs, of all layers of another."""
+    one = cwda.validity(
+        alive(plain), ["l2", "bn_gamma"], data=labelled(8), layers=["3"], draws=100, batch_size=2
+    )
+    rows = [replace(row, layer=layer.name) for layer in net.layers for row in one.rows]
+    return replace(one, rows=tuple(rows), networks=(net,))
+
+
 @pytest.fixture(scope="module")
 def shown():
     """What each verb shows of one network: functions that take a screen."""
     net = network(NAMES["middle"])
     checked, one = cwda.check(net, device="cpu"), cwda.check(net, ["epsilon"], device="cpu")
+    analyses = [verb for verb in VERBS if isinstance(verb, Analysis)]
+    without_images = [verb for verb in analyses if verb.name != "validity"]
+    valid = validity(net)
     many = cwda.similarity(net, ["l1", "l2", "gm", "fermat", "random"], device="cpu")
     return {
         "test": lambda screen: show_check(checked, screen),
         "test --conditions": lambda screen: show_check(one, screen),
         "similarity --criteria": lambda screen: show_similarity(many, screen),
-        **{verb.name: showing(verb, net) for verb in VERBS if isinstance(verb, Analysis)},
+        "validity": lambda screen: show_validity(valid, screen),
+        **{verb.name: showing(verb, net) for verb in without_images},
     }
 
 

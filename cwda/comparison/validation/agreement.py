@@ -107,7 +107,9 @@ class Oracle:
 def _normalised(ranks: Array) -> Array:
     centred = ranks - ranks.mean(1, keepdims=True)
     length = np.sqrt((centred**2).sum(1, keepdims=True))
-    return np.divide(centred, length, out=np.full_like(centred, np.nan), where=length > 0)
+    normalised: Array = np.full_like(centred, np.nan)
+    np.divide(centred, length, out=normalised, where=length > 0)
+    return normalised
 
 
 @dataclass(frozen=True)

@@ -149,7 +149,8 @@ def _summary(criterion: Any, rows: pd.DataFrame, level: float) -> dict[str, Any]
     medians = ("spearman", "reliability", "oracle_reliability")
     pooled = (math.nan,) * 3
     if criterion != RANDOM:
-        pooled = disattenuated_limits(*(defined[name].to_numpy() for name in medians), level)
+        spearman, reliability, oracle = (defined[name].to_numpy() for name in medians)
+        pooled = disattenuated_limits(spearman, reliability, oracle, level)
     verdicts = rows["verdict"].value_counts()
     return {
         "criterion": criterion,

@@ -167,8 +167,8 @@ def _collected(
         if name in wanted and isinstance(conv, _ConvNd)
     }
     if data is not None and removing:
-        every = steps(as_batches(data, batch_size), "removing filters", count(data, batch_size))
-        _remove(model, convolutions, removing, [totals, *dealt], every, device)
+        again = steps(as_batches(data, batch_size), "removing filters", count(data, batch_size))
+        _remove(model, convolutions, removing, [totals, *dealt], again, device)
     layers = {
         name: _of_layer(graph, conv, followers.get(name), statistics, totals)
         for name, conv in convolutions.items()
