@@ -198,7 +198,7 @@ def main() -> None:
             new = options.to is None or not options.to.exists()
             rows.to_csv(options.to or sys.stdout, mode="a", header=new, index=False)
         return
-    rows = pd.concat([pd.read_csv(path) for path in options.sources])
+    rows = pd.concat([pd.read_csv(path, low_memory=False) for path in options.sources])
     if options.networks:
         about = pd.read_csv(options.networks)[["network", "family", "task"]]
         rows = rows.merge(about.drop_duplicates("network"), on="network", how="left")
