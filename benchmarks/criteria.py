@@ -63,7 +63,7 @@ def _score(criterion: str, weight: Tensor) -> object:
 
 def _simulate(weight: Tensor) -> object:
     layer = ConvLayer("conv", weight)
-    return cwda.theory.simulate(layer, rungs="shape", draws=200, device="cpu")
+    return cwda.theory.simulate(layer, rungs="cross-fitted", draws=200, device="cpu")
 
 
 def _cdist(weight: Tensor) -> Tensor:

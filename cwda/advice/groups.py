@@ -139,6 +139,7 @@ def _cluster(
 
 
 def pair_rows(found: Found, agreement: Agreement, same: float) -> list[PairAgreement]:
+    """How each pair of criteria agrees, and whether the two stand for one another."""
     names = found.names
     return [
         PairAgreement(

@@ -34,8 +34,8 @@ def right_of(validity: Validity | None) -> dict[str, Right]:
 def most_right(stands: Sequence[str], right: Mapping[str, Right]) -> int:
     """The place of the stand-in to be advised, of those that are in the order of their costs.
 
-    It is the first, unless the one with the highest coefficient has an interval above that of the
-    first and above 0.
+    It is the first, unless the one with the highest coefficient has an interval above the
+    coefficient of the first and above 0.
 
     Examples
     --------

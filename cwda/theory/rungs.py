@@ -143,8 +143,8 @@ DIAGONAL = Rung(
 #: CWDA as the paper states it.
 BLOCK = Rung("block", "the assumption in full", (without_shape, without_scale))
 SCALE = Rung("scale", "filters differ in scale", (without_shape,))
-#: No model of the filters: the moments of their log-scores, measured on other filters.
-CROSS_FITTED = Rung("cross-fitted", "moments of the log-scores, measured on other filters")
+#: No model of the filters: the moments of their log-scores, measured on halves of the filters.
+CROSS_FITTED = Rung("cross-fitted", "moments of the log-scores, measured on halves of the filters")
 
 #: The models, each with one departure more than the one before, and the moments as measured.
 LADDER = (ISOTROPIC, DIAGONAL, BLOCK, SCALE, CROSS_FITTED)
