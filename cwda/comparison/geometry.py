@@ -152,8 +152,8 @@ def geometry(
     source : Network, or anything that `cwda.load` takes
         What to measure: a name, file, Module, layer or array N x k^2 x N'.
     rungs : str, Rung or several, optional
-        Models to predict by: isotropic, diagonal, block, scale, cross-fitted, or a `Rung` of your own;
-        all of the ladder by default.
+        Models to predict by: isotropic, diagonal, block, scale, cross-fitted, or a `Rung` of
+        your own; all of the ladder by default.
     level : float
         Confidence level of the limits of the statements.
     device : str or torch.device
