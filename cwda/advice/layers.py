@@ -13,7 +13,7 @@ from torch import Tensor
 
 from cwda.advice.agreement import Array, Differences
 from cwda.advice.costs import BASELINE
-from cwda.advice.result import APART, CHOOSE, RANDOM, RANK, UNJUDGED, LayerAdvice
+from cwda.advice.result import APART, CHOOSE, OTHER, RANDOM, RANK, UNJUDGED, LayerAdvice
 from cwda.comparison import Applicability
 from cwda.numerics.ranking.overlap import lowest_count, lowest_overlap
 from cwda.numerics.spread import constant
@@ -143,9 +143,7 @@ def layer_advice(
         tells = [name for name, judged in known.items() if judged.tells]
         cannot = [name for name, judged in known.items() if judged.tells is False]
         own = known.get(advised, Judged())
-        ranked = CHOOSE if departs else RANK
-        unranked = APART if own.apart else RANDOM
-        advice = ranked if tells else unranked if cannot else UNJUDGED
+        advice = _advice(own, departs, bool(tells), bool(cannot))
         parts = zip(layer.values, layer.reasons, names, strict=True)
         reasons = [_why_not(x, why, name, differences.ratio) for x, why, name in parts]
         rows.append(
@@ -166,6 +164,17 @@ def layer_advice(
             )
         )
     return rows
+
+
+def _advice(own: Judged, departs: bool, tells: bool, cannot: bool) -> str:
+    """What to do in a layer: `own` of the criterion advised, the others of any criterion."""
+    if own.tells or (own.tells is None and tells):
+        return CHOOSE if departs else RANK
+    if not cannot:
+        return UNJUDGED
+    if own.apart:
+        return APART
+    return OTHER if tells else RANDOM
 
 
 def _kappas(differences: Differences, at: int) -> Array:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "APART",
     "CHOOSE",
+    "OTHER",
     "RANDOM",
     "RANK",
     "UNJUDGED",
@@ -32,7 +33,7 @@ __all__ = [
 
 #: What is said of a layer.
 RANK, CHOOSE, UNJUDGED = "rank", "criteria differ", "not judged"
-APART, RANDOM = "those apart", "no ranking"
+APART, OTHER, RANDOM = "those apart", "another criterion", "no ranking"
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ class LayerAdvice:
         f"`{RANK}` by the criterion advised; `{CHOOSE}`: criteria of one cluster prune other "
         f"filters here, by more than chance; `{RANDOM}`: no criterion can tell its filters "
         "apart, and random should serve as well; "
-        f"`{APART}`: likewise, but for filters that lie apart below all others; "
+        f"`{OTHER}`: the criterion advised cannot, those in `discriminate` can; "
+        f"`{APART}`: it tells those that lie apart below all others from the rest, and no more; "
         f"`{UNJUDGED}`: nothing is known of the criteria here"
     )
     agreement: float = column(

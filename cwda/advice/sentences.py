@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from cwda.advice.result import (
     APART,
     CHOOSE,
+    OTHER,
     RANDOM,
     UNJUDGED,
     Cluster,
@@ -148,7 +149,7 @@ def _open(clusters: Sequence[Cluster], pairs: Sequence[PairAgreement], same: flo
 def _layers(layers: Sequence[LayerAdvice]) -> Told:
     kinds = {
         kind: [row.layer for row in layers if row.advice == kind]
-        for kind in (RANDOM, APART, CHOOSE, UNJUDGED)
+        for kind in (RANDOM, APART, OTHER, CHOOSE, UNJUDGED)
     }
     judged = len(layers) - len(kinds[UNJUDGED])
     if kinds[RANDOM]:
@@ -157,7 +158,7 @@ def _layers(layers: Sequence[LayerAdvice]) -> Told:
             f"In {len(kinds[RANDOM])} of {many(judged, 'layer')} no criterion can tell filters "
             f"apart, so that a random choice should serve as well: {_named(kinds[RANDOM])}.",
         )
-    elif judged and not kinds[APART]:
+    elif judged and not kinds[APART] and not kinds[OTHER]:
         where = "the one layer" if judged == 1 else f"all {judged} layers"
         yield "layers", f"Filters can be told apart in {where} that could be judged."
     if kinds[APART]:
@@ -167,6 +168,13 @@ def _layers(layers: Sequence[LayerAdvice]) -> Told:
             f"In {many(len(kinds[APART]), 'layer')} only {many(filters, 'filter')} far below the "
             f"others can be told apart: prune these first, and others at random: "
             f"{_named(kinds[APART])}.",
+        )
+    if kinds[OTHER]:
+        able = sorted({row.discriminate for row in layers if row.advice == OTHER})
+        yield (
+            "layers",
+            f"In {many(len(kinds[OTHER]), 'layer')} the criterion advised cannot tell filters "
+            f"apart, though {_named(able)} can: {_named(kinds[OTHER])}.",
         )
     if kinds[CHOOSE]:
         yield (

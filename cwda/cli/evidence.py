@@ -175,7 +175,7 @@ def read_data(criteria: Sequence[Criterion], running: Running) -> ImageData | No
         return read_images(running.data, normalisation=running.normalisation)
     if demanding:
         raise CriterionError(
-            f"to score {' and '.join(demanding)}, images are needed; give --data PATH"
+            f"to score filters by {' and '.join(demanding)}, images are needed; give --data PATH"
         )
     return None
 

@@ -46,7 +46,7 @@ class LayerShare:
     )
     share_changed: float = column(
         "of all filters that the criterion prunes at this ratio, the share that another draw of "
-        "as many images would keep; undefined if it needs none",
+        "as many images would spare; undefined if it needs none",
         default=math.nan,
     )
     emptied: bool | None = column("whether it takes all filters of the layer", default=None)
@@ -104,7 +104,7 @@ class GlobalPruning(Answer[LayerShare]):
 
         Columns: ``layers, error`` (mean absolute error of the predicted shares), ``within``
         (share of layers inside the interval), ``emptied, danger`` (numbers of layers),
-        ``share_changed`` (of all filters pruned, those that another draw of images would keep),
+        ``share_changed`` (of all filters pruned, those that another draw of images would spare),
         and
         the share of the variance of the scores between layers, ``between_predicted``,
         ``between_measured``; ``whole_layers_first`` where the measured one exceeds 1/2. The
@@ -142,7 +142,7 @@ class GlobalPruning(Answer[LayerShare]):
             if largest > MOST_CHANGED:
                 ratio = group.loc[group["share_changed"].idxmax(), "ratio"]
                 lines.append(
-                    f"{name} on {self.images:,} images: another draw of as many would keep "
+                    f"{name} on {self.images:,} images: another draw of as many would spare "
                     f"{percent(largest)} of the filters that are pruned at {percent(ratio)}"
                 )
         return tuple(lines)

@@ -54,7 +54,7 @@ class Plan:
     before, after : Cost or None
         Parameters and multiply-adds, before and after removal; None without a model.
     share_changed : float or None
-        Share of the pruned filters that another draw of as many images would keep; None where
+        Share of the pruned filters that another draw of as many images would spare; None where
         the criterion needs no images, or they came in one batch.
     """
 

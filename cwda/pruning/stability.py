@@ -37,7 +37,7 @@ class Redraws:
 
 
 def share_changed(redraws: Redraws | None, select: Select, ratio: float) -> float | None:
-    """The share of the selected filters that another draw of as many images would keep.
+    """The share of the selected filters that another draw of as many images would spare.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def warn_of_change(criterion: str, changed: float | None, images: int) -> None:
     """Warn that another draw of the images would prune other filters."""
     if changed is not None and changed > MOST_CHANGED:
         warnings.warn(
-            f"{criterion} on {images:,} images: another draw of as many would keep "
+            f"{criterion} on {images:,} images: another draw of as many would spare "
             f"{changed:.0%} of the filters that are pruned; give more images (cwda.reliability "
             "says how many)",
             RuntimeWarning,

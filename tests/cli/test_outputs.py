@@ -22,6 +22,7 @@ from cwda.scoring import registry
 LAYERS = ("--layers", "layer3.2.*")
 
 ANALYSES = [verb for verb in VERBS if isinstance(verb, Analysis)]
+WITHOUT_DATA = [verb for verb in ANALYSES if verb.name != "validity"]
 
 
 def run(*arguments, command=group, **env):
@@ -38,7 +39,7 @@ def test_several_files_and_standard_output_hold_the_same(tmp_path):
     assert [line.split(" to ")[1] for line in result.stderr.splitlines()] == list(map(str, paths))
 
 
-@pytest.mark.parametrize("verb", [cwda_test, *ANALYSES], ids=lambda verb: verb.name)
+@pytest.mark.parametrize("verb", [cwda_test, *WITHOUT_DATA], ids=lambda verb: verb.name)
 def test_standard_output_is_csv_and_nothing_else(verb):
     result = run(verb.name, *LAYERS, "--output", "-")
     assert result.exit_code == 0, result.output

@@ -68,7 +68,10 @@ def test_load_model_takes_the_file_as_load_does(folder):
         cwda.load_model("resnet20-cifar10")
 
 
-@pytest.mark.parametrize("verb", [verb.name for verb in VERBS if isinstance(verb, Analysis)])
+@pytest.mark.parametrize(
+    "verb",  # all that need no network that runs
+    [verb.name for verb in VERBS if isinstance(verb, Analysis) and verb.name != "validity"],
+)
 def test_every_verb_takes_arguments_and_does_the_others(folder, verb):
     result = run(verb, "none.pth", "net.pth", "-", "", command=group)
     assert result.exit_code == 1

@@ -40,10 +40,10 @@ def test_scale_and_mean_explain_what_they_make():
     x = draw(np.random.default_rng(1), n=64, dim=288, scale=0.3) + 0.3
     rows = geometry(layer(x), device="cpu").table.set_index(["quantity", "rung"])
     assert rows.loc[("norm_cv", "block"), "difference"] < -0.15
-    assert abs(rows.loc[("norm_cv", "shape"), "difference"]) < 0.03
+    assert abs(rows.loc[("norm_cv", "cross-fitted"), "difference"]) < 0.03
     assert abs(rows.loc[("distance_cv", "scale"), "difference"]) < 0.03
     assert rows.loc[("cosine_mean", "scale"), "difference"] < -0.05
-    assert abs(rows.loc[("cosine_mean", "shape"), "difference"]) < 0.01
+    assert abs(rows.loc[("cosine_mean", "cross-fitted"), "difference"]) < 0.01
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def test_draws_on_axes_given(name):
     other = figure.add_axes((0.9, 0.9, 0.1, 0.1))
     before = [*figure.axes]
     drawn = GALLERY[name](ax=axes)
-    assert drawn is axes if not panels else (drawn == axes).all()
+    assert drawn is axes if not panels else (np.ravel(drawn) == np.ravel(axes)).all()
     assert figure.axes == before
     assert np.all([ax.has_data() for ax in np.ravel(axes)])
     assert not other.has_data()

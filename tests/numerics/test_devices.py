@@ -287,7 +287,7 @@ def test_a_step_of_fine_tuning_never_waits():
 def test_a_pass_over_images_asks_for_no_value(monkeypatch):
     """Of activations; for gradients, autograd needs a real CUDA device."""
     module = sys.modules["cwda.scoring.statistics.collect"]
-    monkeypatch.setattr(module, "_replica", lambda model, device: model.eval())
+    monkeypatch.setattr(module, "replica_of", lambda model, device: model.eval())
     images = Images(torch.zeros(8, 3, 32, 32, dtype=torch.uint8), torch.arange(8) % 4)
 
     def work():

@@ -136,7 +136,7 @@ def show_global_pruning(result: GlobalPruning, screen: Screen) -> None:
         "whose share lies within the predicted interval; emptied: layers that lose all filters; "
         "danger: layers that may, with a probability of .05 or more"
         + (
-            "; changed: share of the pruned filters that another draw of as many images would keep"
+            "; changed: share of the pruned filters that another draw of as many images would spare"
             if of_images
             else ""
         )

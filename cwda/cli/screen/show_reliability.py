@@ -23,7 +23,7 @@ def show_reliability(result: ReliabilityResult, screen: Screen) -> None:
     screen.remark(
         f"reliability: rank correlation to expect with another draw of as many images "
         f"({result.images:,}); changed: share of the filters pruned at {percent(ratio)} that it "
-        f"would keep; needed: images for a reliability of {number(result.target)}, and for at "
+        f"would spare; needed: images for a reliability of {number(result.target)}, and for at "
         f"most {percent(result.most)} changed, in the median layer; – undefined"
     )
     screen.table(_layers(result), "reliability by layer; – undefined")

@@ -25,8 +25,8 @@ __all__ = ["applicability"]
     examples="""
         cwda applicability --criteria l2
         cwda applicability mine.pth --ratio 0.3 --output swaps.csv
-        cwda applicability mine.th --criteria bn_gamma,taylor_l2,l2 --data cifar10.npz \\
-            --figure scores.pdf
+        cwda applicability mine.th --criteria bn_gamma,taylor_l2,l2 \\
+            --data cifar10.npz --figure scores.pdf
     """,
 )
 @criteria_option("Criteria to examine, separated by commas.")

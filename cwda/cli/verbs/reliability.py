@@ -55,7 +55,7 @@ def reliability(
 
     Halves of the images are compared, and the correlation is stepped up to all of them by
     Spearman and Brown: the rank correlation to expect with another draw of as many images, and
-    the share of the pruned filters that the other draw would keep.
+    the share of the pruned filters that the other draw would spare.
     """
     import cwda
     from cwda.cli.evidence import Evidence, resolve_criteria

@@ -57,7 +57,7 @@ def triangle(result: Triangle, *, ax: Any = None) -> Panels:
     ... )
     >>> similar, applicable = cwda.similarity(name, criteria), cwda.applicability(name, criteria)
     >>> axes = triangle(cwda.comparison.triangle(similar, applicable, valid))
-    >>> [ax.get_title() for ax in axes]
+    >>> [ax.get_title("left") for ax in axes]
     ['similar', 'applicable', 'valid']
     """
     require_type(result, Triangle, "what cwda.comparison.triangle gives")

@@ -156,7 +156,7 @@ def _reliability(subject: Subject) -> list[Block]:
             rows,
             f"Reliability of the scores on {result.images:,} images (median of the layers): the "
             "rank correlation to expect with another draw of as many. Changed: share of the "
-            f"filters pruned at {percent(RATIO)} that it would keep. Images needed: for a "
+            f"filters pruned at {percent(RATIO)} that it would spare. Images needed: for a "
             f"reliability of {number(result.target)}.",
         ),
         *(Note(f"{line}.") for line in result.warnings),

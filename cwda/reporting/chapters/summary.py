@@ -116,7 +116,7 @@ def _consequences(subject: Subject) -> Iterator[Text]:
         high = pairs.loc[pairs["median"].idxmax()]
         yield [
             Strong("Similarity"),
-            f": norm-based criteria rank the filters of a layer with a median Spearman "
+            f": the criteria rank the filters of a layer with a median Spearman "
             f"coefficient from {number(low['median'])} ({low['criterion_a']} with "
             f"{low['criterion_b']}) to {number(high['median'])} ({high['criterion_a']} with "
             f"{high['criterion_b']}). Independent Gaussian filters of one scale would give l1 "
