@@ -45,7 +45,9 @@ def cluster_rows(found: Found, agreement: Agreement, same: float) -> list[Cluste
     """Those that could be placed, the one advised first, then the others."""
     criteria = found.criteria
     reasons = {
-        at: _unplaced(agreement, at) for at, one in enumerate(criteria) if one.name != BASELINE
+        at: _unplaced(agreement, at) or _unknown(found.images, one.name)
+        for at, one in enumerate(criteria)
+        if one.name != BASELINE
     }
     placed = [at for at, reason in reasons.items() if not reason]
     costs = [cost_of(criterion) for criterion in criteria]
@@ -99,6 +101,12 @@ def _unplaced(agreement: Agreement, at: int) -> str:
             "images are needed"
         )
     return ""
+
+
+def _unknown(images: Images, name: str) -> str:
+    """Why the noise of a criterion is not known; empty if it is."""
+    reason = images.unknown.get(name, "")
+    return reason and f"how far it depends on the draw of the images is not known ({reason})"
 
 
 def _cluster(

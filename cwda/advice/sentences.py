@@ -70,7 +70,7 @@ def sentences(
 
 def _criterion(ratio: float, chosen: Cluster | None) -> Told:
     if chosen is None:
-        yield "criterion", "No criterion selects filters in any layer."
+        yield "criterion", "No criterion can be advised."
         return
     rest = _rest(chosen)
     start = f"To prune {percent(ratio)} of the filters, rank them by {chosen.stand_in}"

@@ -5,11 +5,13 @@ import pytest
 import torch
 
 import cwda
+from cwda.advice import layers
 from cwda.advice.agreement import Agreement
 from cwda.advice.costs import COSTS, cost_of
 from cwda.advice.groups import Found, cluster_rows
 from cwda.advice.images import Images
-from cwda.advice.result import APART, CHOOSE, RANDOM, RANK, UNJUDGED
+from cwda.advice.layers import Judged
+from cwda.advice.result import APART, CHOOSE, OTHER, RANDOM, RANK, UNJUDGED
 from cwda.comparison import LayerValidity, Validity
 from cwda.layers import ConvLayer, Network, Provenance
 from cwda.scoring import Criterion, collect, criteria, get_criterion
@@ -246,6 +248,25 @@ def test_one_batch_says_nothing_of_noise(model):
     found = cwda.advise(layers, ["l1", "apoz"], data=collected, progress=False)
     assert "noise not taken off" in found.pairs[0].reason
     assert found.pairs[0].agreement == found.pairs[0].kappa
+    apart = next(row for row in found.clusters if row.stand_in == "apoz")
+    assert apart.cluster == 0  # not placed
+    assert "not known (the images came in one batch" in apart.reason
+
+
+@pytest.mark.parametrize(
+    ("own", "others", "expected"),
+    [
+        (Judged(True), (True, True), RANK),
+        (Judged(False, 0.4), (True, True), OTHER),
+        (Judged(False, 0.4), (False, True), RANDOM),
+        (Judged(False, 0.4, 2), (True, True), APART),
+        (Judged(None), (True, False), RANK),
+        (Judged(None), (False, False), UNJUDGED),
+    ],
+)
+def test_a_layer_is_ranked_by_what_the_criterion_advised_can_tell(own, others, expected):
+    assert layers._advice(own, False, *others) == expected
+    assert layers._advice(own, True, *others) == (CHOOSE if expected == RANK else expected)
 
 
 def validity_of(values, layers=6):
