@@ -14,8 +14,8 @@ from cwda.reporting.chapters.applicability import applicability
 from cwda.reporting.chapters.assumption import assumption
 from cwda.reporting.chapters.condition import conditions
 from cwda.reporting.chapters.covariance import covariance
+from cwda.reporting.chapters.several.trajectory import trajectory
 from cwda.reporting.chapters.summary import summary
-from cwda.reporting.chapters.trajectory import trajectory
 from tests.reporting.conftest import weights
 
 

@@ -12,6 +12,7 @@ from cwda.cli.verbs.laboratory.experiment import experiment
 from cwda.cli.verbs.laboratory.reproduce import reproduce
 from cwda.cli.verbs.laboratory.study import study
 from cwda.cli.verbs.laboratory.train import train
+from cwda.cli.verbs.laboratory.validity import validity
 from cwda.cli.verbs.models import models
 from cwda.cli.verbs.predict import predict
 from cwda.cli.verbs.prune import prune
@@ -19,7 +20,6 @@ from cwda.cli.verbs.reliability import reliability
 from cwda.cli.verbs.report import report
 from cwda.cli.verbs.similarity import similarity
 from cwda.cli.verbs.test import test
-from cwda.cli.verbs.validity import validity
 
 __all__ = ["VERBS"]
 

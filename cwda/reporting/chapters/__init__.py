@@ -9,11 +9,11 @@ from cwda.reporting.chapters.condition import conditions
 from cwda.reporting.chapters.covariance import covariance
 from cwda.reporting.chapters.detail import detail
 from cwda.reporting.chapters.global_pruning import global_pruning
-from cwda.reporting.chapters.networks import side_by_side
+from cwda.reporting.chapters.several.networks import side_by_side
+from cwda.reporting.chapters.several.trajectory import trajectory
 from cwda.reporting.chapters.similarity import similarity
 from cwda.reporting.chapters.summary import summary
 from cwda.reporting.chapters.textbook import textbook
-from cwda.reporting.chapters.trajectory import trajectory
 from cwda.reporting.chapters.whole import whole
 
 __all__ = ["CHAPTERS"]

@@ -76,6 +76,7 @@ class Branches(fx.Interpreter):
         channels: Mapping[fx.Node, int],
     ) -> None:
         super().__init__(graph)
+        self.extra_traceback = False  # no node is added to what our own errors say
         self.reasons: dict[str, str] = {}
         self._cuts: dict[fx.Node, list[_Cut]] = {}
         nodes = [*graph.graph.nodes]

@@ -1,1 +1,1 @@
-"""Verbs that train and simulate, for hours if need be: what the findings rest on."""
+"""Verbs that train, simulate and remove filters one by one, for hours if need be."""

@@ -1,0 +1,1 @@
+"""Chapters on several networks, and on one along its training."""
