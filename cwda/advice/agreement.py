@@ -20,7 +20,6 @@ kappa(rho_ab / sqrt(rho_aa rho_bb)).
 
 from __future__ import annotations
 
-import functools
 import math
 from dataclasses import dataclass
 
@@ -28,9 +27,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from cwda.numerics.ranking.bivariate_normal import bivariate_normal_cdf
+from cwda.scoring.error_bars.pruned_sets import kappa_of_latent, latent_of_kappa
 
-__all__ = ["Agreement", "Differences", "agree", "kappa_of_latent", "latent_of_kappa"]
+__all__ = ["Agreement", "Differences", "agree"]
 
 Array = npt.NDArray[np.float64]
 
@@ -39,9 +38,6 @@ FEWEST_LAYERS = 4
 
 # A reliability below this is 0.
 _NOISE = 1e-4
-
-# Angles asin(rho) between which kappa is interpolated; the error is below 1e-6.
-_ANGLES = np.linspace(-math.pi / 2, math.pi / 2, 4097)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,38 +92,6 @@ class Agreement:
     over: npt.NDArray[np.bool_]
     reliability: Array
     layers: npt.NDArray[np.int64]
-
-
-def kappa_of_latent(rho: Array | float, ratio: float) -> Array:
-    """Agreement of two sets, the share `ratio` with the lowest of scores correlated by rho.
-
-    Examples
-    --------
-    >>> round(float(kappa_of_latent(0.5, 0.5)), 6)  # 2 asin(1/2) / pi
-    0.333333
-    """
-    threshold = float(special.ndtri(ratio))
-    both = bivariate_normal_cdf(threshold, threshold, rho)
-    kappa = (both - ratio**2) / (ratio * (1 - ratio))
-    return np.asarray(np.where(np.isnan(rho), np.nan, kappa))
-
-
-def latent_of_kappa(kappa: Array | float, ratio: float) -> Array:
-    """The correlation that gives this agreement; the inverse of `kappa_of_latent`.
-
-    Examples
-    --------
-    >>> round(float(latent_of_kappa(1 / 3, 0.5)), 6)
-    0.5
-    """
-    grid = _grid(ratio)
-    value = np.asarray(kappa, dtype=np.float64)
-    return np.asarray(np.where(np.isnan(value), np.nan, np.sin(np.interp(value, grid, _ANGLES))))
-
-
-@functools.cache
-def _grid(ratio: float) -> Array:
-    return kappa_of_latent(np.sin(_ANGLES), ratio)
 
 
 def agree(differences: Differences, level: float = 0.95) -> Agreement:

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from cwda.advice.agreement import Differences, agree, kappa_of_latent, latent_of_kappa
+from cwda.advice.agreement import Differences, agree
 from cwda.advice.clusters import clusters, stand_in
 from cwda.advice.layers import differences_of
 from cwda.layers import ConvLayer
+from cwda.scoring.error_bars.pruned_sets import kappa_of_latent, latent_of_kappa
 from cwda.scoring.scores import LayerScores
 
 RATIO = 0.5

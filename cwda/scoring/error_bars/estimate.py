@@ -9,15 +9,13 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from scipy.special import ndtri, stdtrit
 from torch import Tensor
 
-from cwda.numerics.ranking.bivariate_normal import bivariate_normal_cdf
 from cwda.numerics.ranking.overlap import lowest_count
 from cwda.numerics.ranking.ranks import ascending, spearman
+from cwda.scoring.error_bars.pruned_sets import kappa_of_latent, latent_of_kappa
 
 __all__ = [
     "Correlations",
@@ -237,14 +235,10 @@ def images_for_share(latent: float, images: int, ratio: float, most: float) -> f
 
 
 def _changed(correlation: float, ratio: float) -> float:
-    at = float(ndtri(ratio))
-    both = float(bivariate_normal_cdf(at, at, correlation))
-    return min(max(1 - both / ratio, 0.0), 1.0)
+    changed = (1 - ratio) * (1 - float(kappa_of_latent(correlation, ratio)))
+    return min(max(changed, 0.0), 1.0)
 
 
 def _latent(changed: float, ratio: float) -> float:
-    """The correlation at which a share changes; the share falls as it grows."""
-    grid: npt.NDArray[np.float64] = np.sin(np.linspace(-np.pi / 2, np.pi / 2, 4001))
-    at = float(ndtri(ratio))
-    shares = 1 - bivariate_normal_cdf(at, at, grid) / ratio
-    return float(np.interp(-changed, -shares, grid))
+    """The correlation at which a share changes."""
+    return float(latent_of_kappa(1 - changed / (1 - ratio), ratio))
