@@ -14,12 +14,12 @@ import scipy.stats
 import torch
 
 import cwda
+from cwda.comparison.transition import is_transition
 from cwda.experiment import FineTuning
 from cwda.models import ImageData
 from cwda.reproduction import PAPERS, SCHEDULES, Reproduction, Schedule, Step, reproduce
 from cwda.reproduction.finding import agreement
 from cwda.reproduction.huang2021.figure_1 import relative_range
-from cwda.reproduction.huang2021.layers import transition_layers
 from tests.experiment.conftest import data, images, model  # noqa: F401 (fixtures)
 
 TINY = Schedule(
@@ -203,7 +203,7 @@ def test_close_scores_are_told_from_the_others():
 
 
 def test_transition_layers_are_where_the_number_of_filters_changes(model):  # noqa: F811
-    names = transition_layers(cwda.load(model).layers)
+    names = {layer.name for layer in cwda.load(model) if is_transition(layer)}
     assert names == {"layer2.0.conv1", "layer3.0.conv1"}
 
 

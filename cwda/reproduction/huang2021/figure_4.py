@@ -10,6 +10,7 @@ from statistics import median
 
 import torch
 
+from cwda.comparison.transition import is_transition
 from cwda.errors import CwdaError
 from cwda.formatting import many, number, p_value, percent
 from cwda.numerics.ranking.ranks import spearman
@@ -18,7 +19,7 @@ from cwda.reporting.pictures import picture
 from cwda.reproduction.bench import Bench, LayerScoring
 from cwda.reproduction.finding import NOT_KNOWN, Finding, agreement, span
 from cwda.reproduction.huang2021.drawing import coefficients
-from cwda.reproduction.huang2021.layers import ranked_layers, transition_layers
+from cwda.reproduction.huang2021.layers import ranked_layers
 from cwda.reproduction.paper import Part, Section
 from cwda.reproduction.trained import Trained
 
@@ -115,7 +116,7 @@ def _ranked(bench: Bench, one: Trained) -> _Ranked:
         pair: {layer: value for layer, value in values.items() if layer in by_pair[pair]}
         for pair, values in (bench.without_noise(one, noisy) if noisy else {}).items()
     }
-    transitions = frozenset(transition_layers(one.network.layers))
+    transitions = frozenset(layer.name for layer in one.network if is_transition(layer))
     return _Ranked(one, by_pair, freed, whole, transitions, bench.samples(one))
 
 
@@ -175,7 +176,10 @@ def _lower(ranked: Sequence[_Ranked]) -> Finding:
     import scipy.stats
 
     pair = ("l1", "l2")
-    having = [each for each in ranked if each.values(pair, transition=True)]
+    having = [
+        each for each in ranked
+        if each.values(pair, transition=True) and each.values(pair, transition=False)
+    ]  # fmt: skip
     claim = "Sp is lower in transition layers, where the number of filters changes"
     rule = (
         "of l1 with l2; agreed: the median over the transition layers is below that over the "
@@ -185,7 +189,7 @@ def _lower(ranked: Sequence[_Ranked]) -> Finding:
     if not having:
         return Finding(
             part=_NAME, claim=claim, theirs="lower", ours="", rule=rule, verdict="not run",
-            reason="no network has a transition layer",
+            reason="no network has transition layers and others",
         )  # fmt: skip
     inside = [each.values(pair, transition=True) for each in having]
     outside = [each.values(pair, transition=False) for each in having]
