@@ -8,7 +8,7 @@ scheduler that writes its address.
 import sys
 from pathlib import Path
 
-from cwda.surveys import worker
+from cwda.surveys.workers import worker
 
 worker.COMMAND = [sys.executable, str(Path(__file__).with_name("stand_in.py"))]
 
@@ -21,7 +21,9 @@ def main(what, *arguments):
     elif what == "scheduler":
         from distributed.cli.dask_scheduler import main as run
 
-        run(["--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", *arguments])
+        run(
+            ["--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", *arguments]
+        )
     else:
         from distributed.cli.dask_worker import main as run
 
