@@ -70,7 +70,7 @@ def _answer(task: Task, scratch: Path) -> Reply:
     from cwda.errors import CwdaError, OutOfMemory, cause_of
     from cwda.surveys.workers.tasks import Reply
 
-    started = time.perf_counter()
+    started, busy = time.perf_counter(), time.process_time()
     _forget_peak()
     try:
         reply = _work(task, scratch)
@@ -83,6 +83,7 @@ def _answer(task: Task, scratch: Path) -> Reply:
         reply = Reply("out of memory" if memory else "failed", cause_of(error))
     spent: dict[str, Any] = {
         "seconds": time.perf_counter() - started,
+        "processor_seconds": time.process_time() - busy,
         "peak_memory": _peak() / 2**20,
     }
     return Reply(reply.status, reply.reason, {**reply.facts, **spent}, reply.cost, reply.parts)
