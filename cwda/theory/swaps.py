@@ -241,12 +241,12 @@ def signal_interval(fitted: FittedLayer, level: float = 0.95) -> tuple[float, fl
     """Interval of t = Var(log s), the signal of filters that differ in scale.
 
     The log of the variance by interquartile range, of n normal log-norms, is nearly normal with
-    variance 5.44 / n; the part 1 / (2 d_eff) that CWDA explains is then taken off.
+    variance 5.44 / n; the part 1 / (2 d_eff) that a draw explains is then taken off.
 
     Parameters
     ----------
     fitted : FittedLayer
-        The layer, with the scales of its filters: `SCALE(fit_layer(layer))`.
+        The layer, with the scales of its filters: `FRESH(fit_layer(layer))`.
     level : float
         Confidence level of the interval.
 
@@ -256,7 +256,7 @@ def signal_interval(fitted: FittedLayer, level: float = 0.95) -> tuple[float, fl
     joint law of sample quantiles.
     """
     radius = float(special.ndtri((1 + level) / 2)) * math.sqrt(_IQR_LOG_VARIANCE / fitted.n_filters)
-    total, noise = fitted.log_norm_variance, fitted.moments.l2_relative
+    total, noise = fitted.log_norm_variance, fitted.norm_noise
     low, high = total * math.exp(-radius), total * math.exp(radius)
     return max(low - noise, 0.0), max(high - noise, 0.0)
 

@@ -21,7 +21,7 @@ from cwda.scoring.scores import score_layer
 from cwda.scoring.statistics.collected import Collected, LayerStatistics
 from cwda.scoring.statistics.removal import REMOVAL
 
-__all__ = ["LayerScoring", "of_layer", "rows_of"]
+__all__ = ["LayerScoring", "compared", "of_layer", "rows_of"]
 
 _METHOD = (
     "oracle: loss without one filter (its channel zero behind BatchNorm), less that of the whole "
@@ -127,7 +127,7 @@ def rows_of(
                 "statement": "random rankings are the zero with which criteria are compared",
             }
         else:
-            row |= _compared(agreement(part.scores[place], part.oracle, options.level),
+            row |= compared(agreement(part.scores[place], part.oracle, options.level),
                              part.oracle, name, options.level)  # fmt: skip
         yield common | row
 
@@ -153,7 +153,7 @@ def _regret(
     }
 
 
-def _compared(found: Agreement, oracle: Oracle, criterion: str, level: float) -> dict[str, Any]:
+def compared(found: Agreement, oracle: Oracle, criterion: str, level: float) -> dict[str, Any]:
     """The numbers of a criterion and what they say."""
     row: dict[str, Any] = {
         "spearman": found.spearman,
@@ -185,7 +185,19 @@ def _compared(found: Agreement, oracle: Oracle, criterion: str, level: float) ->
             f"{told}, which {pvalue:.0%} of random rankings reach",
         )
     else:
-        valid = found.disattenuated >= VALID
-        verdict = "valid" if valid else "weak"
-        statement = f"{told}, {found.disattenuated:.2f} without noise of the images"
+        verdict = _of_interval(found.disattenuated_low, found.disattenuated_high)
+        statement = told
+        if not np.isnan(found.disattenuated):
+            statement += f", {found.disattenuated:.2f} without noise of the images"
+        if not np.isnan(found.disattenuated_low):
+            statement += f" ({found.disattenuated_low:.2f} to {found.disattenuated_high:.2f})"
+        if verdict == "inconclusive":
+            statement += f": whether that is {VALID:g} or more is open"
     return row | {"verdict": verdict, "statement": statement}
+
+
+def _of_interval(low: float, high: float) -> str:
+    """The verdict on a coefficient that is better than random, from its interval."""
+    if low >= VALID:
+        return "valid"
+    return "weak" if high < VALID else "inconclusive"
