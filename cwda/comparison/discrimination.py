@@ -103,7 +103,8 @@ def judge_layer(scored: LayerScores, frame: Frame, statistics: Collected) -> Ite
         else:
             one = _One(frame.criteria[i], scored.values[i].cpu().numpy(), fit)
             if again is not None and one.criterion.needs_images:
-                one.halves, one.factor = again.halves[:, :, i].numpy(), again.factor
+                one.halves = again.halves[:, :, i].numpy()
+                one.factor = again.factor_of(one.criterion)
             row |= _judged(row, one, frame)
         yield row
 
@@ -123,7 +124,7 @@ class _One:
     halves : ndarray or None
         Scores by two halves of the images, splits x 2 x n.
     factor : float
-        How many times as many images as a half there are.
+        How many times as many images as a half there are; 1 if they are no use.
     """
 
     criterion: Criterion
