@@ -70,7 +70,7 @@ def _moments(layer: ConvLayer) -> dict[str, object]:
     for i, a in enumerate(CRITERIA):
         for j, b in enumerate(CRITERIA[i + 1 :], i + 1):
             found[f"misfit {a}-{b}"] = float(moments.misfit[i, j])
-    logs, _ = log_scores(layer.blocks("cpu").flatten(1))
+    logs, _, _ = log_scores(layer.blocks("cpu").flatten(1))
     ratio = logs[0] - logs[1]
     found |= {"var_x": float(logs[1].var()), "var_r": float(ratio.var())}
     found["var_x_ratio"] = float(logs[1].var()) / fitted.moments.l2_relative

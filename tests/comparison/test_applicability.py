@@ -259,6 +259,21 @@ def test_halves_are_stepped_up():
     assert np.mean(inside) > 0.9
 
 
+@pytest.mark.parametrize("n", [8, 12, 16])
+@pytest.mark.parametrize("reliability", [0.5, 0.9])
+def test_intervals_of_few_filters_cover(n, reliability):
+    """One split in halves, the fewest there can be."""
+    rng, inside = np.random.default_rng(n), []
+    noise = math.sqrt((1 - reliability) / reliability)
+    truth = float(swap_probability(0.5, reliability))
+    for _ in range(200):
+        signal = rng.normal(size=n)
+        halves = signal + math.sqrt(2) * noise * rng.normal(size=(1, 2, n))
+        found = swaps_of_halves(halves, n // 2, 2, 0.95)
+        inside.append(found.low <= truth <= found.high)
+    assert np.mean(inside) > 0.9  # standard error of a share of .95 in 200: .015
+
+
 def test_share_of_swaps_by_loops():
     rng = np.random.default_rng(0)
     a, b = rng.integers(0, 4, (2, 12)).astype(float)
