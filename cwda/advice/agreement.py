@@ -77,7 +77,7 @@ class Agreement:
         Without the noise of the images.
     over : ndarray
         Whether the corrected correlation exceeded 1, and was taken as 1.
-    reliability : ndarray
+    latent_reliability : ndarray
         C: correlation of the latent scores with those of another draw; 1 without noise.
     layers : ndarray
         Number of layers of each pair.
@@ -90,7 +90,7 @@ class Agreement:
     corrected_low: Array
     corrected_high: Array
     over: npt.NDArray[np.bool_]
-    reliability: Array
+    latent_reliability: Array
     layers: npt.NDArray[np.int64]
 
 
@@ -150,7 +150,7 @@ def agree(differences: Differences, level: float = 0.95) -> Agreement:
         corrected_low=low,
         corrected_high=high,
         over=~noiseless & (whole.corrected > 1),
-        reliability=whole.reliability.diagonal().copy(),
+        latent_reliability=whole.latent_reliability.diagonal().copy(),
         layers=counts,
     )
 
@@ -162,7 +162,7 @@ class _Pooled:
     ratio: float
     chance: Array
     kappa: Array
-    reliability: Array
+    latent_reliability: Array
     corrected: Array
 
     @classmethod

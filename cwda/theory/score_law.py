@@ -63,7 +63,7 @@ class ScoreLaw:
         return self.signal + self.noise
 
     @property
-    def reliability(self) -> float:
+    def signal_share(self) -> float:
         """signal / (signal + noise): correlation of the latent with that of a fresh draw."""
         return self.signal / self.variance
 

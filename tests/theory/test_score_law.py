@@ -33,7 +33,7 @@ def test_log_normal_closed_forms():
     area, _ = integrate.quad(lambda x: expected.cdf(x) * expected.sf(x), 0, 40, epsabs=1e-13)
     assert law.gini == pytest.approx(area / expected.mean(), rel=1e-9)
     assert law.gini == pytest.approx(2 * stats.norm.cdf(math.sqrt(0.06 / 2)) - 1, rel=1e-12)
-    assert law.reliability == pytest.approx(2 / 3)
+    assert law.signal_share == pytest.approx(2 / 3)
 
 
 @pytest.mark.parametrize("signal", [0.0, 0.04, 0.36])
@@ -135,6 +135,6 @@ def test_unit_scales_the_scores_alone():
 
 def test_cwda_has_no_signal_and_scale_has():
     fitted = fit_layer(layer(draw(np.random.default_rng(3), scale=0.3)), device="cpu")
-    assert score_law(BLOCK(fitted), "l2").reliability == 0
-    assert score_law(SCALE(fitted), "l2").reliability > 0.9
+    assert score_law(BLOCK(fitted), "l2").signal_share == 0
+    assert score_law(SCALE(fitted), "l2").signal_share > 0.9
     assert score_law(fitted, "l1").signal >= score_law(SCALE(fitted), "l1").signal
