@@ -19,9 +19,10 @@ from cwda.scoring.error_bars.replicates import NO_HALVES, Replicates, replicates
 from cwda.scoring.registry import Criterion
 from cwda.scoring.scores import LayerScores
 from cwda.scoring.statistics.collected import Collected
+from cwda.theory.criteria import CRITERIA
 from cwda.theory.live_fit import LiveFit, fit_live, widest_law
 from cwda.theory.rungs import BLOCK, SCALE
-from cwda.theory.score_law import CRITERIA, DistanceSumLaw, ScoreLaw, score_law
+from cwda.theory.score_law import DistanceSumLaw, ScoreLaw, score_law
 from cwda.theory.swaps import (
     SWAP_DISCRIMINATES,
     SWAP_WEAK,

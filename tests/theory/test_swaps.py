@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 
 from cwda.errors import CwdaError
+from cwda.theory.criteria import CRITERIA
 from cwda.theory.log_scores.score_moments import importance_scores
 from cwda.theory.model import fit_layer
 from cwda.theory.rungs import ISOTROPIC
-from cwda.theory.score_law import CRITERIA, ScoreLaw, score_law
+from cwda.theory.score_law import ScoreLaw, score_law
 from cwda.theory.swaps import (
     apart_below,
     discrimination,

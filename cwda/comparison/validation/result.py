@@ -126,8 +126,8 @@ class Validity(Answer[LayerValidity]):
         Columns: ``criterion, layers, undefined``; the medians of ``spearman``,
         ``half_reliability``, ``oracle_half_reliability``, ``random_low``, ``random_high`` and
         ``regret``; ``pooled``, with ``pooled_low`` and ``pooled_high``: the disattenuated
-        coefficient of all layers together and its interval over layers (`cwda.comparison.validation.oracle`); and how many layers
-        have which verdict.
+        coefficient of all layers together and its interval over layers
+        (`cwda.comparison.validation.oracle`); and how many layers have which verdict.
         """
         import pandas as pd
 
