@@ -150,14 +150,14 @@ def fit(rows: pd.DataFrame) -> None:
 
 
 def _deviation(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Errors on Fisher's scale, and the two terms of their variance."""
+    """Errors on Fisher's scale, and the three terms of their variance."""
     most = 1 - 6 / (rows["n_filters"] ** 3 - rows["n_filters"])
     measured, predicted = (
         np.arctanh(np.minimum(np.maximum(rows[name], -most), most))
         for name in ("measured", "predicted")
     )
     sampling = (1 + rows["predicted"] ** 2 / 2) / (rows["live"] - 3)
-    terms = np.stack([sampling, rows["misfit"] ** 2])
+    terms = np.stack([sampling, np.ones(len(rows)), rows["misfit"] ** 2])
     return (measured - predicted).to_numpy(), terms
 
 
@@ -170,7 +170,7 @@ def _constants(rows: pd.DataFrame) -> np.ndarray:
         tails = (FREEDOM + 1) / 2 * np.log1p(deviation**2 / variance / FREEDOM)
         return float((weight * (np.log(variance) / 2 + tails)).sum() / weight.mean())
 
-    start = np.log([0.5, 0.3])
+    start = np.log([0.5, 0.003, 0.3])
     return np.exp(optimize.minimize(loss, start, method="Nelder-Mead").x)
 
 

@@ -140,9 +140,9 @@ def test_both_ways_to_predict_agree():
 
 
 def test_the_interval_is_students():
-    error = ModelError(0.3, 0.4)
+    error = ModelError(0.3, 0.001, 0.4)
     low, high = error.interval(0.8, 64, 60, 0.1, 0.9)
-    sd = math.sqrt(0.3 * (1 + 0.32) / 57 + 0.004)
+    sd = math.sqrt(0.3 * (1 + 0.32) / 57 + 0.001 + 0.004)
     half = stats.t(FREEDOM).ppf(0.95) * sd
     assert (low, high) == pytest.approx(np.tanh(math.atanh(0.8) + np.array([-half, half])))
     assert error.interval(0.99, 8, 8, 1.0, 0.99)[1] == 1.0
