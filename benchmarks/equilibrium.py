@@ -21,6 +21,7 @@ from scipy.stats import rankdata
 import cwda
 from cwda.numerics.ranking.live import live_filters
 from cwda.scoring import NORM_BASED, collect
+from cwda.scoring.error_bars.disattenuation import disattenuated, spearman_brown
 
 Array = npt.NDArray[np.float64]
 
@@ -125,11 +126,11 @@ class Layer:
     def reliability(self) -> float:
         """Of the ranking on all images, stepped up from the halves; NaN if these disagree."""
         half = _correlation(*(rankdata(one) for one in self.halves))
-        return 2 * half / (1 + half) if half > 0 else np.nan
+        return spearman_brown(half, 2) if half > 0 else np.nan
 
     def disattenuated(self, norm: str) -> float:
         """The coefficient without the noise of the images; may pass 1."""
-        return float(self.coefficient(norm) / np.sqrt(self.reliability))
+        return disattenuated(self.coefficient(norm), self.reliability, 1.0)
 
 
 @dataclass(frozen=True)

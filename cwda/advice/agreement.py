@@ -27,6 +27,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
+from cwda.numerics.jackknife import jackknife_variance
+from cwda.scoring.error_bars.disattenuation import disattenuated
 from cwda.scoring.error_bars.pruned_sets import kappa_of_latent, latent_of_kappa
 
 __all__ = ["Agreement", "Differences", "agree"]
@@ -171,19 +173,22 @@ class _Pooled:
             kappa = np.where(chance > 0, 1 - differing / chance, np.nan)
             own = np.where(chance > 0, 1 - noise / chance, np.nan)
             reliability = np.clip(latent_of_kappa(own, ratio), 0.0, 1.0)
-            # A criterion of noise alone agrees with nothing: 0 / 0 is the NaN that is meant.
+            # A criterion of noise alone agrees with nothing: neither with itself.
             reliability = np.where(reliability < _NOISE, 0.0, reliability)
-            root = np.sqrt(reliability * np.swapaxes(reliability, -1, -2))
-            corrected = latent_of_kappa(kappa, ratio) / root
-        return cls(ratio, chance, kappa, reliability, np.where(root > 0, corrected, np.nan))
+            other = np.swapaxes(reliability, -1, -2)
+            corrected = disattenuated(latent_of_kappa(kappa, ratio), reliability, other)
+        known = (reliability > 0) & (other > 0)
+        return cls(ratio, chance, kappa, reliability, np.where(known, corrected, np.nan))
 
 
 def _jackknife(left_out: Array, defined: npt.NDArray[np.bool_]) -> Array:
-    """Standard error from the values without each layer in turn."""
-    n = np.maximum(defined.sum(0), 1)
-    values = np.where(defined & np.isfinite(left_out), left_out, 0.0)
-    centred = np.where(defined, values - values.sum(0) / n, 0.0)
-    return np.asarray(np.sqrt((n - 1) / n * (centred**2).sum(0)))
+    """Standard error from the values without each layer in turn, of the layers of each pair."""
+    values = np.where(np.isfinite(left_out), left_out, 0.0)
+    errors = np.zeros(defined.shape[1:])
+    for pair in np.argwhere(defined.any(0)):
+        at = (slice(None), *pair)
+        errors[tuple(pair)] = math.sqrt(jackknife_variance(values[at][defined[at]]))
+    return errors
 
 
 def _scatter(differing: Array, pruned: Array, chance: Array) -> Array:

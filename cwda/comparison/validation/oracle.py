@@ -18,12 +18,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.special import stdtrit
 from torch import Tensor
 
+from cwda.numerics.jackknife import jackknife_radius, jackknife_variance
 from cwda.numerics.ranking.rank_intervals import FEWEST_FOR_INTERVAL
 from cwda.numerics.ranking.ranks import midranks, spearman, spearman_leave_one_out
 from cwda.numerics.spread import constant
+from cwda.scoring.error_bars.disattenuation import disattenuated
 
 __all__ = [
     "LEAST_RELIABILITY",
@@ -152,7 +153,7 @@ def correlation_with_oracle(criterion: Tensor, oracle: Oracle, level: float) -> 
     low, high = _limits(z, z_without, level)
     value, value_low, value_high = nan, nan, nan
     if min(own.value, oracle.half_reliability) >= LEAST_RELIABILITY:
-        value = crossed.value / np.sqrt(own.value * oracle.half_reliability)
+        value = disattenuated(crossed.value, own.value, oracle.half_reliability)
         product = np.clip(own.without * oracle.without, LEAST_RELIABILITY**2, None)
         value_low, value_high = _limits(value, crossed.without / np.sqrt(product), level)
     return OracleCorrelation(
@@ -171,8 +172,7 @@ def _limits(value: float, without: Array, level: float) -> tuple[float, float]:
     n = len(without)
     if n < FEWEST_FOR_INTERVAL or np.isnan(value) or np.isnan(without).any():
         return float("nan"), float("nan")
-    error = np.sqrt((n - 1) * without.var())
-    radius = float(stdtrit(n - 1, (1 + level) / 2)) * error
+    radius = jackknife_radius(float(jackknife_variance(without)), n, level)
     return float(value - radius), float(value + radius)
 
 
