@@ -135,7 +135,7 @@ def _blocks(bench: Bench, spreads: Sequence[_Spread], skipped: Sequence[str]) ->
             layers = _chosen(each.ranges["l2"])
             scores = bench.scores(each.one, CRITERIA)
             yield picture(
-                histograms(scores, layers, CRITERIA),
+                histograms(scores, layers, CRITERIA, relative_range),
                 f"Scores of three layers of {each.one.name} by three criteria (Taylor on "
                 f"{many(each.images, 'image')}); the relative range stands in each panel.",
                 f"Histograms of the scores of {many(len(layers), 'layer')} by BN gamma, Taylor l2 "
