@@ -38,7 +38,7 @@ def histograms(
     criteria: Sequence[str],
     range_of: Callable[[Tensor], float],
 ) -> Panels:
-    """Histograms of the scores of some layers (rows) by some criteria (columns), and their range."""
+    """Histograms of the scores of some layers (rows) by some criteria (columns), with ranges."""
     flat = panels(
         len(layers) * len(criteria), len(criteria), height=38,
         margins=Margins(12, 3, 10, 8), gaps=(0.3, 0.75),
