@@ -201,8 +201,8 @@ def swaps_of_scores(latent: Array, pruned: int, law: ScoreLaw, own: Mask | None 
 
     A fresh score of a filter with latent x is normal about its regression R x on the mean, with
     variance v (1 - R^2), v = signal + noise; that of a filter with a scale of its own about x, with
-    twice the noise (of `FEWEST_ALIKE` of them, about its regression within their own law). Hence a pair whose means have the gap g, and a sum w of variances, swaps with
-    probability Phi(-g / sqrt(w)); the mean over normal x is `swap_probability`.
+    twice the noise (of `FEWEST_ALIKE` of them, about its regression within their own law). Hence a
+    pair whose means have the gap g, and a sum w of variances, swaps with probability Phi(-g / sqrt(w)); the mean over normal x is `swap_probability`.
 
     Parameters
     ----------
@@ -211,7 +211,7 @@ def swaps_of_scores(latent: Array, pruned: int, law: ScoreLaw, own: Mask | None 
     pruned : int
         How many filters are pruned, 1 to n - 1.
     law : ScoreLaw
-        Location, reliability and variance.
+        Location, share of signal and variance.
     own : ndarray of bool, optional
         Filters with scales of their own, (n,); see `own_scales`. None by default, but for those
         whose latent is infinite.
@@ -231,12 +231,12 @@ def swaps_of_scores(latent: Array, pruned: int, law: ScoreLaw, own: Mask | None 
     order = np.argsort(latent, kind="stable")
     if not 0 < pruned < len(order):
         raise CwdaError(f"1 to {len(order) - 1} filters can be pruned and kept, not {pruned}")
-    reliability = law.reliability
+    share = law.signal_share
     # A score below the law's lowest has latent -inf; two of them do not differ.
     alone = np.isinf(latent) if own is None else own | np.isinf(latent)
     alone, x = alone[order], latent[order] - law.location
-    expected = np.where(alone, x, reliability * np.where(alone, 0.0, x))
-    variance = np.where(alone, 2 * law.noise, law.variance * (1 - reliability**2))
+    expected = np.where(alone, x, share * np.where(alone, 0.0, x))
+    variance = np.where(alone, 2 * law.noise, law.variance * (1 - share**2))
     for side in (x < 0, x > 0):
         alike = alone & side & np.isfinite(x)
         if alike.sum() >= FEWEST_ALIKE:

@@ -135,7 +135,7 @@ def test_intervals_cover_normal_layers_at_every_coefficient(n, scale, between):
         shown.append(measured)
     assert between[0] < np.median(shown) < between[1]
     # standard error of a share of .95 in 60 layers: .028
-    assert 0.88 <= np.mean(inside)
+    assert np.mean(inside) >= 0.88
 
 
 def test_both_ways_to_predict_agree():

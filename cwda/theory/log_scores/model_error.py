@@ -98,6 +98,7 @@ _ERRORS = {
     ("gm", "fermat"): ModelError(0.219, 0.407, 1.114),
 }
 
+
 def error_of(a: str, b: str) -> ModelError:
     """The error of a pair of criteria, in the order of `CRITERIA`.
 
