@@ -202,7 +202,8 @@ def swaps_of_scores(latent: Array, pruned: int, law: ScoreLaw, own: Mask | None 
     A fresh score of a filter with latent x is normal about its regression R x on the mean, with
     variance v (1 - R^2), v = signal + noise; that of a filter with a scale of its own about x, with
     twice the noise (of `FEWEST_ALIKE` of them, about its regression within their own law). Hence a
-    pair whose means have the gap g, and a sum w of variances, swaps with probability Phi(-g / sqrt(w)); the mean over normal x is `swap_probability`.
+    pair whose means have the gap g, and a sum w of variances, swaps with probability
+    Phi(-g / sqrt(w)); the mean over normal x is `swap_probability`.
 
     Parameters
     ----------
