@@ -15,8 +15,7 @@ from cwda.advice.images import Images
 from cwda.advice.layers import Judged
 from cwda.advice.result import Cluster, PairAgreement
 from cwda.advice.right import Right, most_right
-from cwda.advice.sentences import listed
-from cwda.formatting import many
+from cwda.formatting import listed, many
 from cwda.layers import Network
 from cwda.scoring import Criterion
 from cwda.scoring.scores import LayerScores
@@ -97,8 +96,8 @@ def _unplaced(agreement: Agreement, at: int) -> str:
     reliability = agreement.reliability[at]
     if reliability < PLACED:
         return (
-            f"its scores correlate by {reliability:.2f} only with those from other images; more "
-            "images are needed"
+            f"the filters it prunes have a tetrachoric correlation of {reliability:.2f} only with "
+            "those it would prune by other images; more images are needed"
         )
     return ""
 
@@ -157,8 +156,8 @@ def pair_rows(found: Found, agreement: Agreement, same: float) -> list[PairAgree
             kappa=float(agreement.kappa[a, b]),
             kappa_low=float(agreement.kappa_low[a, b]),
             kappa_high=float(agreement.kappa_high[a, b]),
-            reliability_a=float(agreement.reliability[a]),
-            reliability_b=float(agreement.reliability[b]),
+            tetrachoric_a=float(agreement.reliability[a]),
+            tetrachoric_b=float(agreement.reliability[b]),
             agreement=float(agreement.corrected[a, b]),
             agreement_low=float(agreement.corrected_low[a, b]),
             agreement_high=float(agreement.corrected_high[a, b]),

@@ -217,7 +217,7 @@ def test_what_is_known_is_placed(low, high, value, reliability, members):
 
 def test_noise_beyond_use_is_not_placed():
     *_, left_out = placed(0.0, 1.0, 0.9, 0.4)
-    assert "correlate by 0.40 only" in left_out.reason
+    assert "a tetrachoric correlation of 0.40 only" in left_out.reason
 
 
 @pytest.fixture(scope="module")
