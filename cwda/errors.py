@@ -127,7 +127,7 @@ def is_ours(function: object) -> bool:
 
 
 def close_names(name: str, known: Iterable[str], most: int = 3) -> list[str]:
-    """The names that may be meant: those that the text is the end or beginning of, then the nearest.
+    """The names that may be meant: those that begin or end so, then the nearest.
 
     Examples
     --------

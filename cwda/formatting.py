@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
-__all__ = ["MARKS", "layer_count", "many", "number", "p_value", "percent"]
+__all__ = ["MARKS", "layer_count", "listed", "many", "number", "p_value", "percent"]
 
 #: A verdict at a glance, beside its colour.
 MARKS = {"holds": "✓", "fails": "✗", "inconclusive": "?", "not applicable": "–"}

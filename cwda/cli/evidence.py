@@ -103,9 +103,8 @@ class Evidence:
             _require_readable(running)
             if running.data:
                 names = listed([criterion.name for criterion in criteria])
-                note(
-                    f"--data is not used: {names} {'need' if len(criteria) > 1 else 'needs'} no images"
-                )
+                need = "need" if len(criteria) > 1 else "needs"
+                note(f"--data is not used: {names} {need} no images")
         images = None if data is None else calibration_images(data, running)
         return cls(demanding, sources, running.arch, images, device, running.batch_size)
 

@@ -12,8 +12,8 @@ from cwda.cli.messages import note
 from cwda.cli.options import (
     COUNT,
     NAMES,
-    SHARES,
     PATH,
+    SHARES,
     WHOLE,
     arch_option,
     bad_usage,
@@ -144,8 +144,8 @@ def experiment(
     from cwda.cli.figure_file import require_drawable
     from cwda.cli.output import require_distinct, require_table
     from cwda.cli.screen.pruning.show_experiment import show_experiment
-    from cwda.files import require_folder
     from cwda.experiment import FineTuning, run_experiment
+    from cwda.files import require_folder
 
     entry = one_source(entries)
     resolve_criteria(criteria)
