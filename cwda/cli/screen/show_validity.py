@@ -27,7 +27,7 @@ def show_validity(result: Validity, screen: Screen) -> None:
         f"itself on other images; regret: loss of its selection at {percent(result.ratio)}, 0 as "
         "the oracle's, 1 as a random one"
     )
-    from cwda.comparison.validation.agreement import FEWEST_FOR_INTERVAL
+    from cwda.numerics.ranking.rank_intervals import FEWEST_FOR_INTERVAL
 
     screen.remark(
         "corrected may exceed 1, as reliabilities are estimates; regret may exceed 1, worse than "
