@@ -127,12 +127,12 @@ def is_ours(function: object) -> bool:
 
 
 def close_names(name: str, known: Iterable[str], most: int = 3) -> list[str]:
-    """The names that may be meant: those that begin or end so, then the nearest.
+    """The names that may be meant: those that begin or end so, else the nearest.
 
     Examples
     --------
     >>> close_names("resnet20", ["resnet50", "cifar_resnet20", "alexnet"])
-    ['cifar_resnet20', 'resnet50']
+    ['cifar_resnet20']
     """
     known, text = list(known), name.lower()
     within = [
@@ -141,7 +141,7 @@ def close_names(name: str, known: Iterable[str], most: int = 3) -> list[str]:
         if len(text) >= _FEWEST_LETTERS and (each.endswith(text) or each.startswith(text))
     ]
     alike = difflib.get_close_matches(text, known, n=most, cutoff=_ALIKE)
-    return list(dict.fromkeys([*within, *alike]))[:most]
+    return (within or alike)[:most]
 
 
 #: What names have in common that are alike, and letters that say something of a name.
