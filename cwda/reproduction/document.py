@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from importlib import metadata
@@ -46,7 +45,6 @@ def document(
     sections: Sequence[tuple[Part, Section]],
     bench: Bench,
     *,
-    minutes: float,
     date: str,
     command: str,
 ) -> Document:
@@ -54,7 +52,7 @@ def document(
     return Document(
         title=f"{paper.authors}, computed anew",
         subtitle="What the paper states, what was found here, and whether both agree",
-        facts=list(_facts(paper, bench, minutes, command)),
+        facts=list(_facts(paper, bench, command)),
         blocks=list(_chapters(sections)),
         date=date,
         answer=[
@@ -65,14 +63,12 @@ def document(
     )
 
 
-def _facts(paper: Paper, bench: Bench, minutes: float, command: str) -> Iterator[Fact]:
+def _facts(paper: Paper, bench: Bench, command: str) -> Iterator[Fact]:
     yield "Paper", [paper.citation, " ", Link(paper.url, paper.url)]
     yield "At hand", paper.known
     for one in bench.trained:
         yield one.name, _about(one)
     yield "Schedule", _schedule(bench.schedule)
-    if math.isfinite(minutes):
-        yield "Time limit", _time_limit(minutes)
     versions = [f"{name} {metadata.version(name)}" for name in ("torch", "numpy", "scipy")]
     python = f"Python {sys.version.split()[0]}"
     yield "Versions", ", ".join([f"cwda {__version__}", python, *versions])
@@ -97,14 +93,6 @@ def _schedule(schedule: Schedule) -> str:
         f"batches of {tuning.batch_size}, {images} test images, {schedule.samples:,} images for "
         "criteria that need data"
     )
-
-
-def _time_limit(minutes: float) -> str:
-    """What --minutes means for the document."""
-    begun = f"none was begun after {minutes:g} minutes of the last run" if minutes else (
-        "the last run began none"
-    )  # fmt: skip
-    return f"steps of the experiments were kept from earlier runs of the same command; {begun}"
 
 
 def _counts(found: Reproduction) -> str:

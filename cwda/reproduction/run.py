@@ -127,7 +127,6 @@ def reproduce(
                     found,
                     sections,
                     bench,
-                    minutes=minutes,
                     date=printed,
                     command=command,
                 )

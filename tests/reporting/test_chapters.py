@@ -104,10 +104,10 @@ def test_a_network_that_fails_loses_its_section_only(folder, monkeypatch):
 
     works = comparison.applicability
 
-    def fails_once(network, **options):
+    def fails_once(network, criteria, **options):
         if network.name == "net1":
             raise CwdaError("no memory")
-        return works(network, **options)
+        return works(network, criteria, **options)
 
     monkeypatch.setattr(comparison, "applicability", fails_once)
     nets = [cwda.load({"c.weight": weights(s, 16, 4, 3, 3)}, name=f"net{s}") for s in (1, 2)]

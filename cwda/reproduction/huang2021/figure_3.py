@@ -198,7 +198,10 @@ def _blocks(
         yield _table(experiments)
     yield Note(_limits(bench))
     if left := _left(bench, by_kind):
-        yield Paragraph("Not done when the time was over:")
+        yield Paragraph(
+            "Not begun in the time that --minutes left to the last run, which keeps what earlier "
+            "runs of the same command have done:"
+        )
         yield Items(left)
 
 
