@@ -353,13 +353,13 @@ def test_a_pair_within_a_cluster_may_be_open_too():
     assert "open" not in text["alternatives"]
 
 
-def advice_of(pairs):
+def of_pairs(pairs):
     return Advice((), (), level=0.95, sentences=(), clusters=(), pairs=pairs, scales=())
 
 
 def test_a_kappa_that_is_cut_off_is_labelled():
     rows = (pair("l1", "apoz", "yes", over=True), pair("l1", "l2", "yes"))
-    made = advice_of(rows)
+    made = of_pairs(rows)
     assert made.cut_off.startswith("kappa cut off at 1")
     assert made.cut_off.endswith(": l1 with apoz")
-    assert advice_of(rows[1:]).cut_off == ""
+    assert of_pairs(rows[1:]).cut_off == ""
