@@ -43,7 +43,7 @@ class Course:
     first_effect: float = column("Effect at the first epoch recorded.")
     last_effect: float = column("Effect at the last epoch recorded.")
     verdict: Verdict = column("Verdict at the last epoch.")
-    since: float = column("First epoch from which on the verdict was that of the last epoch.")
+    since: float = column("First epoch from which on the verdict is that of the last epoch.")
     course: str = column("The verdicts in order, each with the epochs that have it.")
 
 
@@ -82,17 +82,13 @@ class Trajectory(Answer[EpochCondition]):
         return list(dict.fromkeys(row.condition for row in self.rows))
 
     def title(self) -> str:
-        """Which conditions changed their verdict, and when."""
+        """Which conditions fail and hold at the last epoch, and since when."""
         if not self.rows:
             return "No epoch was recorded"
-        told = self.courses()
-        moved = [f"{one.condition} {one.course}" for one in told if one.since > self.epochs[0]]
-        stayed = [f"{one.condition} ({one.verdict})" for one in told if one.since <= self.epochs[0]]
-        parts = ["; ".join(moved)] if moved else []
-        if stayed:
-            parts.append(f"unchanged: {', '.join(stayed)}")
-        span = f"from {_number(self.epochs[0])} to {_number(self.epochs[-1])}"
-        return f"CWDA at {many(len(self.epochs), 'epoch')}, {span}: {'; '.join(parts)}."
+        first, last = self.epochs[0], self.epochs[-1]
+        span = f" from {_number(first)} to {_number(last)}" if first < last else ""
+        told = [_since(verdict, self.courses(), first) for verdict in _SINCE]
+        return " ".join([f"CWDA at {many(len(self.epochs), 'epoch')}{span}.", *filter(None, told)])
 
     def summary(self) -> pd.DataFrame:
         """The course of each condition: first and last effect, and when the verdict changed."""
@@ -117,6 +113,27 @@ def recorded(epoch: float, result: NetworkResult) -> list[EpochCondition]:
         )
         for row in result
     ]
+
+
+#: In the order of the title.
+_SINCE: dict[Verdict, str] = {
+    "fails": "Fails",
+    "inconclusive": "Is open",
+    "holds": "Holds",
+    "not applicable": "Is not applicable",
+}
+
+
+def _since(verdict: Verdict, courses: Sequence[Course], first: float) -> str:
+    """Since when conditions have had this verdict; empty if none has it."""
+    since: dict[float, list[str]] = {}
+    for one in courses:
+        if one.verdict == verdict:
+            since.setdefault(one.since, []).append(one.condition)
+    always = since.pop(first, [])
+    parts = [f"since epoch {_number(epoch)}: {', '.join(since[epoch])}" for epoch in sorted(since)]
+    parts += [f"throughout: {', '.join(always)}"] if always else []
+    return f"{_SINCE[verdict]} {'; '.join(parts)}." if parts else ""
 
 
 def _course(rows: Sequence[EpochCondition]) -> Course:

@@ -56,12 +56,22 @@ def test_courses_say_when_a_verdict_began(verdicts, course, since):
     assert row.last_effect == pytest.approx(0.1 * (len(verdicts) - 1))
 
 
-def test_the_title_names_what_changed_first():
-    rows = made(["holds", "fails"]) + made(["holds", "holds"], "epsilon")
-    along = Trajectory(tuple(rows), (), level=0.9)
-    assert along.title() == (
-        "CWDA at 2 epochs, from 0 to 10: mean holds at 0, fails from 10; unchanged: epsilon "
-        "(holds)."
+def test_the_title_says_since_when_a_verdict_stands():
+    courses = {
+        "epsilon": ["holds", "holds", "holds"],
+        "mean": ["holds", "inconclusive", "fails"],
+        "shape": ["fails", "holds", "fails"],
+        "variance": ["fails", "holds", "holds"],
+        "gaussianity": ["holds", "fails", "fails"],
+        "homogeneity": ["fails", "fails", "fails"],
+        "independence": ["holds", "holds", "inconclusive"],
+        "distinctness": ["not applicable"] * 3,
+    }
+    rows = [row for name, verdicts in courses.items() for row in made(verdicts, name)]
+    assert Trajectory(tuple(rows), (), level=0.9).title() == (
+        "CWDA at 3 epochs from 0 to 20. Fails since epoch 10: gaussianity; since epoch 20: mean, "
+        "shape; throughout: homogeneity. Is open since epoch 20: independence. Holds since epoch "
+        "10: variance; throughout: epsilon. Is not applicable throughout: distinctness."
     )
 
 
@@ -93,7 +103,7 @@ def test_it_is_saved_and_loaded(tmp_path):
     along = cwda.trajectory({0: weights(0), 1: weights(1)}, ["mean", "epsilon"])
     along.save(tmp_path / "along.json")
     again = Trajectory.load(tmp_path / "along.json")
-    pd.testing.assert_frame_equal(again.table, along.table)
+    pd.testing.assert_frame_equal(again.table, along.table, check_dtype=False)
     assert again.title() == along.title()
 
 
