@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from cwda.callbacks import lightning_callback, read_trajectory, trainer_callback
+from cwda.errors import CwdaError
 
 
 @pytest.fixture(autouse=True)
@@ -126,3 +127,13 @@ def test_a_library_that_is_missing_is_named(monkeypatch, callback, library, extr
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(ValueError, match=rf'pip install "cwda\[{extra}\]"'):
         callback()
+
+
+@pytest.mark.parametrize("callback", [lightning_callback, trainer_callback])
+def test_impossible_settings_are_refused_before_the_library_is_looked_for(monkeypatch, callback):
+    monkeypatch.setitem(sys.modules, "lightning.pytorch", None)
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    for options in ({"every": 0}, {"to": 3}, {"level": 2}, {"conditions": "no"}, {"model": "x"}):
+        with pytest.raises(CwdaError) as caught:
+            callback(**options)
+        assert "pip install" not in str(caught.value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,7 +23,7 @@ from cwda.figures.drawing.style import (
     message,
     series_style,
 )
-from cwda.figures.drawing.tables import choose
+from cwda.figures.drawing.tables import choose, unique
 from cwda.formatting import many
 from cwda.typing import Named
 
@@ -87,7 +86,7 @@ def trajectory(
         if defined.empty:
             return message(ax, "No layer can be tested at any epoch")
         if condition is None:
-            _all_conditions(ax, defined, source.conditions)
+            _all_conditions(ax, defined)
         else:
             _one_condition(ax, defined)
             ax.set_ylabel(f"effect: {condition}")
@@ -126,7 +125,8 @@ def _one_condition(ax: Axes, rows: pd.DataFrame) -> None:
     ax.set_ylim(bottom=min(0.0, float(low.min())))
 
 
-def _all_conditions(ax: Axes, rows: pd.DataFrame, conditions: Sequence[str]) -> None:
+def _all_conditions(ax: Axes, rows: pd.DataFrame) -> None:
+    conditions = unique(rows["condition"])
     span = float(np.ptp(rows["epoch"])) or 1.0
     for place, condition in enumerate(conditions):
         part = rows[rows["condition"] == condition]
