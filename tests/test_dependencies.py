@@ -4,6 +4,7 @@ import ast
 import re
 import sys
 import tomllib
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -23,6 +24,7 @@ def declared(requirements):
     return {modules.get(name, name.replace("-", "_")) for name in names} - {"cwda"}
 
 
+@cache
 def imported():
     """Top-level modules that the package imports, wherever the import stands."""
     found = set()
