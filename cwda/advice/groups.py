@@ -15,8 +15,7 @@ from cwda.advice.images import Images
 from cwda.advice.layers import Judged
 from cwda.advice.result import Cluster, PairAgreement
 from cwda.advice.right import Right, most_right
-from cwda.advice.sentences import listed
-from cwda.formatting import many
+from cwda.formatting import listed, many
 from cwda.layers import Network
 from cwda.scoring import Criterion
 from cwda.scoring.catalogue import RANDOM
@@ -98,8 +97,8 @@ def _unplaced(agreement: Agreement, at: int) -> str:
     reliability = agreement.latent_reliability[at]
     if reliability < PLACED:
         return (
-            f"its scores correlate by {reliability:.2f} only with those from other images; more "
-            "images are needed"
+            "its latent reliability, the correlation of what it prunes with what it would prune by "
+            f"other images, is {reliability:.2f} only; more images are needed"
         )
     return ""
 
