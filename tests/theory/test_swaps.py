@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 
 from cwda.errors import CwdaError
+from cwda.theory.criteria import CRITERIA
 from cwda.theory.log_scores.score_moments import importance_scores
 from cwda.theory.model import fit_layer
 from cwda.theory.rungs import ISOTROPIC
-from cwda.theory.score_law import CRITERIA, ScoreLaw, score_law
+from cwda.theory.score_law import ScoreLaw, score_law
 from cwda.theory.swaps import (
     apart_below,
     discrimination,
@@ -89,7 +90,7 @@ def test_normal_scores_of_one_layer(n, ratio):
         conditional.append(swaps_of_scores(x, pruned, law).mean)
     error = np.std(simulated) / math.sqrt(len(simulated))
     assert np.mean(conditional) == pytest.approx(np.mean(simulated), abs=4 * error)
-    closed = float(swap_probability(ratio, law.reliability))
+    closed = float(swap_probability(ratio, law.signal_share))
     assert closed == pytest.approx(np.mean(simulated), abs=4 * error + 0.15 / n)
 
 
@@ -106,7 +107,7 @@ def test_fresh_draws_of_a_layer(scale):
     for i, criterion in enumerate(CRITERIA):
         law = score_law(ISOTROPIC(known), criterion).with_signal(scale**2)
         simulated, error = np.mean(swaps, 0)[i], np.std(swaps, 0)[i] / math.sqrt(len(swaps))
-        closed = float(swap_probability(0.5, law.reliability))
+        closed = float(swap_probability(0.5, law.signal_share))
         assert closed == pytest.approx(simulated, abs=3 * error), criterion
         assert error < 0.005
 
@@ -140,6 +141,22 @@ def test_no_signal_is_a_coin_and_dead_filters_stay_dead():
     assert swaps_of_scores(x, 1, ScoreLaw(0.0, 0.1, 0.01)).nearest == 0.5
     with pytest.raises(CwdaError, match="1 to 3 filters"):
         swaps_of_scores(x, 4, ScoreLaw(0.0, 0.1, 0.01))
+
+
+@pytest.mark.parametrize("scale", [0.0, 0.5])
+def test_near_dead_filters_among_themselves(scale):
+    """40 of 64 near dead: below all others, and as distinct as their own scales are."""
+    rng, law = np.random.default_rng(6), ScoreLaw(0.0, 0.01, 0.01)
+    stated, seen = [], []
+    for _ in range(100):
+        theta = np.concatenate([-4 + scale * rng.normal(size=40), 0.1 * rng.normal(size=24)])
+        x, fresh = theta + 0.1 * rng.normal(size=(2, 64))
+        stated.append(swaps_of_scores(x, 32, law, own_scales(x, law)).mean)
+        seen.append(swapped(x, fresh, 32))
+    error = np.std(seen) / 10
+    # an estimated signal cannot be negative
+    assert np.mean(stated) == pytest.approx(np.mean(seen), abs=3 * error + 0.01)
+    assert (np.mean(seen) > 0.1) == (scale == 0)
 
 
 def test_apart_needs_depth_and_a_gap():

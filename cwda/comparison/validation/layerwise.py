@@ -10,18 +10,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cwda.comparison.validation.agreement import LEAST_RELIABILITY, Agreement, Oracle, agreement
 from cwda.comparison.validation.options import Options
-from cwda.comparison.validation.regret import Array, regret, selections
-from cwda.comparison.validation.result import RANDOM, RELIABLE, VALID
+from cwda.comparison.validation.oracle import (
+    LEAST_RELIABILITY,
+    Oracle,
+    OracleCorrelation,
+    correlation_with_oracle,
+)
+from cwda.comparison.validation.result import RELIABLE, VALID
+from cwda.comparison.validation.selections import Array, selection_regret, selections
 from cwda.layers import ConvLayer
 from cwda.numerics.ranking.rank_intervals import FEWEST_FOR_INTERVAL
 from cwda.numerics.spread import constant
+from cwda.scoring.catalogue import RANDOM
 from cwda.scoring.scores import score_layer
 from cwda.scoring.statistics.collected import Collected, LayerStatistics
 from cwda.scoring.statistics.removal import REMOVAL
 
-__all__ = ["LayerScoring", "of_layer", "rows_of"]
+__all__ = ["LayerScoring", "compared", "of_layer", "rows_of"]
 
 _METHOD = (
     "oracle: loss without one filter (its channel zero behind BatchNorm), less that of the whole "
@@ -113,7 +119,7 @@ def rows_of(
             part.oracle.random, [(1 - options.level) / 2, (1 + options.level) / 2]
         ).tolist()
         row |= {
-            "oracle_reliability": part.oracle.reliability,
+            "oracle_half_reliability": part.oracle.half_reliability,
             "random_low": low,
             "random_high": high,
         }
@@ -127,8 +133,8 @@ def rows_of(
                 "statement": "random rankings are the zero with which criteria are compared",
             }
         else:
-            row |= _compared(agreement(part.scores[place], part.oracle, options.level),
-                             part.oracle, name, options.level)  # fmt: skip
+            found = correlation_with_oracle(part.scores[place], part.oracle, options.level)
+            row |= compared(found, part.oracle, name, options.level)
         yield common | row
 
 
@@ -140,7 +146,7 @@ def _regret(
         return {"reason": f"{options.ratio:g} of {layer.n_filters} filters is none: no regret"}
     random = increases[:, criteria + 1 :].mean(1)
     chosen = random if place == criteria else increases[:, place]
-    found = regret(
+    found = selection_regret(
         chosen, increases[:, criteria], random, options.level, options.generator(layer.name)
     )
     return {
@@ -153,13 +159,15 @@ def _regret(
     }
 
 
-def _compared(found: Agreement, oracle: Oracle, criterion: str, level: float) -> dict[str, Any]:
+def compared(
+    found: OracleCorrelation, oracle: Oracle, criterion: str, level: float
+) -> dict[str, Any]:
     """The numbers of a criterion and what they say."""
     row: dict[str, Any] = {
         "spearman": found.spearman,
         "spearman_low": found.low,
         "spearman_high": found.high,
-        "reliability": found.reliability,
+        "half_reliability": found.half_reliability,
         "disattenuated": found.disattenuated,
         "disattenuated_low": found.disattenuated_low,
         "disattenuated_high": found.disattenuated_high,
@@ -173,11 +181,11 @@ def _compared(found: Agreement, oracle: Oracle, criterion: str, level: float) ->
     if np.isnan(found.disattenuated):
         row["reason"] = f"a reliability below {LEAST_RELIABILITY:g} says too little to correct with"
     told = f"correlation {found.spearman:.2f} with the oracle"
-    if oracle.reliability < RELIABLE:
+    if oracle.half_reliability < RELIABLE:
         verdict, statement = (
             "oracle too noisy",
-            f"two halves of the images give oracles that correlate {oracle.reliability:.2f} only; "
-            "more images are needed",
+            "two halves of the images give oracles that correlate "
+            f"{oracle.half_reliability:.2f} only; more images are needed",
         )
     elif pvalue > 1 - level:
         verdict, statement = (
@@ -185,7 +193,19 @@ def _compared(found: Agreement, oracle: Oracle, criterion: str, level: float) ->
             f"{told}, which {pvalue:.0%} of random rankings reach",
         )
     else:
-        valid = found.disattenuated >= VALID
-        verdict = "valid" if valid else "weak"
-        statement = f"{told}, {found.disattenuated:.2f} without noise of the images"
+        verdict = _of_interval(found.disattenuated_low, found.disattenuated_high)
+        statement = told
+        if not np.isnan(found.disattenuated):
+            statement += f", {found.disattenuated:.2f} without noise of the images"
+        if not np.isnan(found.disattenuated_low):
+            statement += f" ({found.disattenuated_low:.2f} to {found.disattenuated_high:.2f})"
+        if verdict == "inconclusive":
+            statement += f": whether that is {VALID:g} or more is open"
     return row | {"verdict": verdict, "statement": statement}
+
+
+def _of_interval(low: float, high: float) -> str:
+    """The verdict on a coefficient that is better than random, from its interval."""
+    if low >= VALID:
+        return "valid"
+    return "weak" if high < VALID else "inconclusive"
