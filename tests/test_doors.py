@@ -191,6 +191,8 @@ CALLS = {
     "accuracy": lambda: ((nn.Identity(), (torch.eye(4), torch.arange(4))), {}),
     "compare": lambda: (similarities(), {}),
     "report": lambda: ((WEIGHTS, "report.html"), {"chapters": []}),
+    "read_survey": lambda: (("survey",), {}),
+    "survey": lambda: (("nowhere.pth",), {"output": "survey"}),
     "calibration.calibrate": lambda: (
         (["mean"],),
         {"designs": "iid", "sizes": [cwda.calibration.Size(16, 3, 9)], "replicates": 2},

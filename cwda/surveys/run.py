@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cwda._version import __version__
-from cwda.arguments import as_path, require_between, require_count
+from cwda.arguments import as_path, require_between, require_count, require_type
 from cwda.errors import CwdaError, cause_of
 from cwda.progress import Counter, counter, showing
 from cwda.surveys.ledger import Ledger
@@ -105,6 +105,7 @@ def survey(
     require_distributed()
     level = require_between(level, 0, 1, "level")
     timeout = require_between(timeout, 0, float("inf"), "timeout, in seconds,")
+    require_type(scheduler, str, "the address of a scheduler, or 'local',")
     if workers is not None:
         require_count(workers, 1, "workers")
     if memory is not None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from cwda.arguments import as_path
 from cwda.errors import CwdaError
 
 __all__ = ["Labels", "read_labels"]
@@ -46,6 +47,7 @@ def read_labels(path: str | Path | None) -> Labels | None:
     """
     if path is None:
         return None
+    path = as_path(path)
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             table = csv.DictReader(file)

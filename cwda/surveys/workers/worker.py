@@ -325,7 +325,7 @@ def _memory_of_worker() -> int:
     if own is None or not own.memory_manager.memory_limit:
         return 0
     left = int(own.memory_manager.memory_limit) - _memory(os.getpid())
-    return max(left, 0) // max(own.state.nthreads, 1)
+    return max(left, 0) // max(int(own.state.nthreads), 1)
 
 
 def _address() -> str:
