@@ -180,7 +180,8 @@ def test_a_killed_command_goes_on(stand_in, make, tmp_path, start):
 
 def test_an_interruption_ends_all_processes(stand_in, make, tmp_path, meanwhile):
     folder = make("a.pth", "hang.pth")
-    meanwhile(measured, stand_in, then=lambda: os.kill(os.getpid(), signal.SIGINT))
+    kept = tmp_path / "out" / "networks"
+    meanwhile(lambda: [*kept.glob("*.parquet")], then=lambda: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(KeyboardInterrupt):
         cwda.survey(folder, output=tmp_path / "out", workers=2)
     assert not worker._ALL
