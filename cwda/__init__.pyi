@@ -11,6 +11,7 @@ from . import reporting as reporting
 from . import reproduction as reproduction
 from . import scoring as scoring
 from . import study as study
+from . import surveys as surveys
 from . import textbook_tests as textbook_tests
 from . import theory as theory
 from . import torch_pruning as torch_pruning
@@ -41,6 +42,7 @@ from .scoring import criterion as criterion
 from .scoring import reliability as reliability
 from .scoring import scores as scores
 from .scoring import similarity as similarity
+from .surveys import read_survey as read_survey
 from .textbook_tests import textbook as textbook
 from .torch_pruning import importance as importance
 
@@ -75,6 +77,7 @@ __all__ = [
     "masked",
     "pruning",
     "read_images",
+    "read_survey",
     "reliability",
     "remove",
     "report",
@@ -84,6 +87,7 @@ __all__ = [
     "scoring",
     "similarity",
     "study",
+    "surveys",
     "textbook",
     "textbook_tests",
     "theory",
