@@ -148,8 +148,7 @@ class Reference(Answer[ReferenceGroup]):
     def title(self) -> str:
         """What it rests on."""
         return (
-            f"effects in the layers of {many(self.surveyed, 'network')}, "
-            f"{self.families} families"
+            f"effects in the layers of {many(self.surveyed, 'network')}, {self.families} families"
         )
 
     def summary(self) -> pd.DataFrame:
@@ -223,9 +222,7 @@ def require_raw(scale: Scale) -> None:
         raise CwdaError("a reference is about filters as they are; check with scale='raw'")
 
 
-def _keys(
-    row: ConditionResult, kernel: tuple[int, ...], family: str
-) -> Iterator[tuple[str, ...]]:
+def _keys(row: ConditionResult, kernel: tuple[int, ...], family: str) -> Iterator[tuple[str, ...]]:
     """The groups to be compared with, the most specific first."""
     kind, width = kernel_kind(kernel), width_band(row.n_filters)
     for own in dict.fromkeys((family, ANY)):

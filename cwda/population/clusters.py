@@ -1,8 +1,9 @@
 """Shares, quantiles and means of layers that come in networks, and networks in families.
 
 Layers of one network resemble each other, and so do networks of one family: trained by the same
-people, on the same task, often from one another. So the families are the clusters that are sampled, and every
-interval here is one over clusters. Within a cluster nothing is assumed independent.
+people, on the same task, often from one another. So the families are the clusters that are
+sampled, and every interval here is one over clusters. Within a cluster nothing is assumed
+independent.
 
 With weights w_i of the rows, summed to 1, and G clusters c, a share or mean m has the linearised
 variance of a ratio

@@ -14,6 +14,8 @@ __all__ = ["generality"]
 #: CWDA is general among networks if it holds in more than this share of them.
 MOST = 0.5
 
+_MOST_NAMED = 4
+
 
 def generality(survey: Surveyed, *, level: float = 0.95) -> str:
     """Whether CWDA is general in these networks, in words.
@@ -43,6 +45,7 @@ def generality(survey: Surveyed, *, level: float = 0.95) -> str:
         [
             f"{_opening(together)}, {over}: every condition holds in {_share(together, 'holds')} "
             f"of the networks, and at least one fails in {_share(together, 'fails')}.",
+            _by_family(survey, level),
             f"Of their layers, networks counted alike, every condition holds in "
             f"{_share(layers, 'holds')}.",
             _listed(single),
@@ -56,6 +59,21 @@ def _opening(row: VerdictShare) -> str:
     if row.holds_high < MOST:
         return "CWDA is not general in these networks"
     return "Whether CWDA is general cannot be told from these networks"
+
+
+def _by_family(survey: Surveyed, level: float) -> str:
+    rows = [
+        row
+        for row in verdict_shares(survey, "family", level=level)
+        if row.unit == "networks" and row.condition == TOGETHER
+    ]
+    broken = sum(row.fails == 1 for row in rows)
+    held = [row.group for row in rows if row.holds > 0]
+    where = f", in {', '.join(sorted(held))}" if 0 < len(held) <= _MOST_NAMED else ""
+    return (
+        f"At least one fails in every network of {broken} of {_families(len(rows))}; every "
+        f"condition holds in some network of {len(held)}{where}."
+    )
 
 
 def _families(families: int) -> str:

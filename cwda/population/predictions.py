@@ -104,7 +104,7 @@ def _accuracy(
     measured = sample.quantile(rows["measured"], 0.5)
     mae = sample.mean(difference.abs(), positive=True)
     bias = sample.mean(difference)
-    inside = (rows["lower"] <= rows["measured"]) & (rows["measured"] <= rows["upper"])
+    inside = (rows["low"] <= rows["measured"]) & (rows["measured"] <= rows["high"])
     coverage = sample.share(inside)
     return PredictionAccuracy(
         pair=pair,

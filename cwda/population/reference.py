@@ -44,7 +44,7 @@ def make_reference(survey: Surveyed) -> Reference:
     """
     rows = judged_layers(require_survey(survey))
     rows = rows.assign(
-        width=[width_band(int(n)) for n in rows["filters"]],
+        width=[width_band(int(n)) for n in rows["n_filters"]],
         kernel=[kernel_kind(each) for each in rows["kernel"]],
     )
     return Reference(

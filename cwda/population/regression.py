@@ -24,8 +24,8 @@ import numpy as np
 from cwda.answers import Answer, column
 from cwda.arguments import require_between
 from cwda.conditions.reference import kernel_kind
-from cwda.errors import cause_of
-from cwda.formatting import many
+from cwda.errors import CwdaError, cause_of
+from cwda.formatting import many, percent
 from cwda.population.tables import Surveyed, judged_layers, require_survey
 
 if TYPE_CHECKING:
@@ -48,6 +48,13 @@ _LEVELS = ("family", "network", "slope")
 
 #: A model with fewer says nothing on variances between networks.
 _FEWEST_NETWORKS = 5
+
+#: Nor does one of an effect that is the same in more than this share of the layers.
+_MOST_ALIKE = 0.8
+
+
+class CannotModel(CwdaError):  # noqa: N818 (it says what is the case)
+    """A condition has no mixed model; the message says why, for the table."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +148,7 @@ def _terms(condition: str, rows: pd.DataFrame, level: float) -> Iterator[ModelTe
     try:
         fit = _fitted(design, kept)
     except Exception as error:  # whatever an optimiser of another library stumbles over
-        fit, reason = None, str(cause_of(error))
+        fit, reason = None, cause_of(error)
     for term, meaning in TERMS.items():
         own = replace(bare, term=term, meaning=meaning)
         if fit is None:
@@ -160,7 +167,7 @@ def _design(rows: pd.DataFrame) -> pd.DataFrame:
         {
             "y": np.arcsinh(rows["effect"].to_numpy() / rows["margin"].to_numpy()),
             "depth": rows["depth"].to_numpy(dtype=float),
-            "width": np.log2(rows["filters"].to_numpy(dtype=float)),
+            "width": np.log2(rows["n_filters"].to_numpy(dtype=float)),
             "kernel 1x1": [float(kind == "1x1") for kind in kinds],
             "kernel other": [float(kind not in ("1x1", "3x3")) for kind in kinds],
             "family": rows["family"].astype(str).to_numpy(),
@@ -174,15 +181,17 @@ def _fitted(design: pd.DataFrame, terms: list[str]) -> Any:
 
     Raises
     ------
-    ValueError
-        If it has too few networks or does not converge.
+    CannotModel
+        If there are too few networks, hardly any effect differs, or it does not converge.
     """
     from statsmodels.regression.mixed_linear_model import MixedLM, VCSpec
     from statsmodels.tools.sm_exceptions import ConvergenceWarning
 
+    if (same := (design["y"] == design["y"].median()).mean()) > _MOST_ALIKE:
+        raise CannotModel(f"the effect is the same in {percent(same)} of the layers")
     networks = design["network"].nunique()
     if networks < _FEWEST_NETWORKS:
-        raise ValueError(f"{_FEWEST_NETWORKS} networks are needed, not {networks}")
+        raise CannotModel(f"{_FEWEST_NETWORKS} networks are needed, not {networks}")
     design = design.sort_values("family", kind="stable")
     fixed = design[terms].to_numpy()
     fixed = np.column_stack([np.ones(len(design)), fixed])
@@ -206,7 +215,7 @@ def _fitted(design: pd.DataFrame, terms: list[str]) -> Any:
         fit = model.fit(reml=True, method=["lbfgs", "powell"])
     if not fit.converged:
         told = [str(each.message) for each in caught if each.category is ConvergenceWarning]
-        raise ValueError(f"the fit did not converge{': ' + told[0] if told else ''}")
+        raise CannotModel(f"the fit did not converge{': ' + told[0] if told else ''}")
     fit.terms = terms
     return fit
 

@@ -75,7 +75,9 @@ class VerdictShares(Answer[VerdictShare]):
         return self.table.drop(columns=["by", "families", "judged"])
 
 
-def verdict_shares(survey: Surveyed, by: str | None = None, *, level: float = 0.95) -> VerdictShares:
+def verdict_shares(
+    survey: Surveyed, by: str | None = None, *, level: float = 0.95
+) -> VerdictShares:
     """Shares of the layers, networks and families in which each condition holds or fails.
 
     Parameters
@@ -130,7 +132,8 @@ def _with_together(rows: pd.DataFrame, key: list[str]) -> pd.DataFrame:
 def _shares(rows: pd.DataFrame, unit: Unit, by: str, level: float) -> Iterator[VerdictShare]:
     for (condition, group), part in rows.groupby(["condition", "group"], sort=False):
         sample = sample_of(part, level, _EACH[unit])
-        shares = {verdict: sample.share(part["verdict"] == verdict) for verdict in JUDGED}
+        verdicts = part["verdict"].to_numpy(dtype=object)
+        shares = {verdict: sample.share(verdicts == verdict) for verdict in JUDGED}
         yield VerdictShare(
             condition=str(condition),
             unit=unit,

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, cast
 
+import numpy as np
+
 from cwda.arguments import choose
 from cwda.choices import JUDGED
 from cwda.errors import CwdaError
@@ -31,10 +33,13 @@ __all__ = [
 #: What is read of each table.
 _NEEDED = {
     "networks": {"hash", "name", "status", "reason", "task", "family", "n_layers", "n_weights"},
-    "layers": {"hash", "layer", "filters", "channels", "kernel", "groups", "depth"},
+    "layers": {"hash", "layer", "n_filters", "channels", "kernel", "groups", "depth"},
     "conditions": {"hash", "layer", "condition", "effect", "margin", "verdict", "reason"},
     "network_conditions": {"hash", "condition", "effect", "margin", "verdict"},
-    "similarity": {"hash", "layer", "pair", "measured", "predicted", "lower", "upper"},
+    "similarity": {
+        *("hash", "layer", "criterion_a", "criterion_b"),
+        *("measured", "predicted", "low", "high"),
+    },
 }
 
 
@@ -79,7 +84,7 @@ def require_survey(value: object) -> Surveyed:
 def analysed(survey: Surveyed) -> pd.DataFrame:
     """The networks that were analysed, each once, with family and task in words."""
     networks = survey.networks
-    done = networks[networks["hash"].isin({*survey.conditions["hash"]})]
+    done = networks[networks["hash"].isin(survey.conditions["hash"].unique())]
     done = done.drop_duplicates("hash")
     labels = {name: done[name].fillna("").replace("", "unknown") for name in ("family", "task")}
     return done.assign(**labels)
@@ -108,12 +113,13 @@ def compared_layers(survey: Surveyed) -> pd.DataFrame:
     """One row per layer and pair of criteria that was both measured and predicted."""
     rows = survey.similarity
     rows = rows.dropna(subset=["measured", "predicted"])
-    wanted = ["hash", "layer", "pair", "measured", "predicted", "lower", "upper"]
+    rows = rows.assign(pair=rows["criterion_a"] + " and " + rows["criterion_b"])
+    wanted = ["hash", "layer", "pair", "measured", "predicted", "low", "high"]
     return _placed(survey, rows[wanted])
 
 
 def _placed(survey: Surveyed, rows: pd.DataFrame) -> pd.DataFrame:
-    facts = ["filters", "channels", "kernel", "groups", "depth"]
+    facts = ["n_filters", "channels", "kernel", "groups", "depth"]
     layers = survey.layers.drop_duplicates(["hash", "layer"])[["hash", "layer", *facts]]
     networks = analysed(survey)[["hash", "name", "task", "family"]]
     key = [name for name in ("hash", "layer", "condition", "pair") if name in rows]
@@ -134,6 +140,13 @@ def sample_of(rows: pd.DataFrame, level: float, each: str | None = "hash") -> Sa
 
     Rows of one family alone are a sample of its networks.
     """
-    weights = [1.0] * len(rows) if each is None else 1 / rows.groupby(each)[each].transform("size")
-    sampled = "family" if rows["family"].nunique() > 1 else "hash"
-    return Sample.of(weights, rows[sampled].astype(str), level)
+    import pandas as pd
+
+    weights = np.ones(len(rows))
+    if each is not None:
+        alike = pd.factorize(rows[each])[0]
+        weights /= np.bincount(alike)[alike]
+    clusters, families = pd.factorize(rows["family"])
+    if len(families) == 1:
+        clusters, _ = pd.factorize(rows["hash"])
+    return Sample.of(weights, clusters, level)
