@@ -44,6 +44,7 @@ from .scoring import reliability as reliability
 from .scoring import scores as scores
 from .scoring import similarity as similarity
 from .surveys import read_survey as read_survey
+from .surveys import survey as survey
 from .textbook_tests import textbook as textbook
 from .torch_pruning import importance as importance
 
@@ -89,6 +90,7 @@ __all__ = [
     "scoring",
     "similarity",
     "study",
+    "survey",
     "surveys",
     "textbook",
     "textbook_tests",

@@ -7,6 +7,7 @@ from importlib import metadata
 from typing import Any
 
 from cwda._version import __version__
+from cwda.choices import Scale
 
 __all__ = ["CRITERIA", "LEVEL", "PREDICTED_LEVEL", "RATIO", "RUNG", "SCALE", "settings", "versions"]
 
@@ -21,7 +22,7 @@ RATIO = 0.5
 #: The prediction of a pair's rank correlation.
 RUNG = "cross-fitted"
 #: Filters as they are.
-SCALE = "raw"
+SCALE: Scale = "raw"
 
 
 def settings(level: float) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from cwda.cli.verbs.prune import prune
 from cwda.cli.verbs.reliability import reliability
 from cwda.cli.verbs.report import report
 from cwda.cli.verbs.similarity import similarity
+from cwda.cli.verbs.survey import survey
 from cwda.cli.verbs.test import test
 
 __all__ = ["VERBS"]
@@ -37,6 +38,7 @@ VERBS: tuple[Verb, ...] = (
     advise,
     prune,
     report,
+    survey,
     models,
     criteria,
     experiment,
