@@ -8,7 +8,7 @@ layers with its kernel and width, of its family if one is named; then with its k
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -30,10 +30,13 @@ if TYPE_CHECKING:
 __all__ = [
     "ANY",
     "PROBABILITIES",
+    "UNUSUAL",
+    "Placing",
     "Reference",
     "ReferenceGroup",
     "as_reference",
     "kernel_kind",
+    "placings",
     "quantile_name",
     "require_raw",
     "width_band",
@@ -44,6 +47,9 @@ ANY = "any"
 
 #: Of the quantiles that a reference keeps.
 PROBABILITIES = (0.0, 0.01, 0.025, *(round(0.05 * i, 2) for i in range(1, 20)), 0.975, 0.99, 1.0)
+
+#: An effect larger than in this share of comparable layers is unusual.
+UNUSUAL = 0.95
 
 #: The largest number of filters of each band but the last.
 _BANDS = (16, 32, 64, 128, 256)
@@ -228,6 +234,43 @@ def _keys(row: ConditionResult, kernel: tuple[int, ...], family: str) -> Iterato
     for own in dict.fromkeys((family, ANY)):
         for place in ((width, kind), (ANY, kind), (ANY, ANY)):
             yield (row.condition, own, *place)
+
+
+@dataclass(frozen=True)
+class Placing:
+    """Where the layers of a network stand in one condition, among comparable layers.
+
+    Attributes
+    ----------
+    condition : str
+        Its name.
+    layers : int
+        Number of layers with a place.
+    median : float
+        Median over them of the share of comparable layers whose effect is smaller.
+    unusual : tuple of ConditionResult
+        Rows whose effect is larger than in 95 % of comparable layers, the largest share first.
+    """
+
+    condition: str
+    layers: int
+    median: float
+    unusual: tuple[ConditionResult, ...]
+
+
+def placings(rows: Iterable[ConditionResult]) -> list[Placing]:
+    """The places of a network's layers, one for each condition that has any."""
+    by_condition: dict[str, list[ConditionResult]] = {}
+    for row in rows:
+        if not math.isnan(row.percentile):
+            by_condition.setdefault(row.condition, []).append(row)
+    found = []
+    for condition, own in by_condition.items():
+        unusual = [row for row in own if row.percentile >= UNUSUAL]
+        unusual.sort(key=lambda row: -row.percentile)
+        median = float(np.median([row.percentile for row in own]))
+        found.append(Placing(condition, len(own), median, tuple(unusual)))
+    return found
 
 
 def as_reference(value: object) -> Reference:

@@ -96,7 +96,7 @@ def survey_report(
             title=f"CWDA in {many(len(networks), 'network')}",
             subtitle="Is the Convolution Weight Distribution Assumption general, and where does "
             "it hold?",
-            facts=list(_facts(survey, command)),
+            facts=list(_facts(survey, str(command))),
             blocks=blocks,
             paper=paper,
             date=str(datetime.date.today() if date is None else date),
