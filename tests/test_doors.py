@@ -212,6 +212,7 @@ CALLS = {
             "verdict_shares",
         )
     },
+    "population.write_tables": lambda: ((survey(), "tables"), {}),
     "reporting.survey_report": lambda: ((survey(), "survey.html"), {}),
     "pruning.select": lambda: ((WEIGHTS, "l2", 0.5), {}),
     "pruning.pruned_indices": lambda: ((WEIGHTS, 0, "l2"), {}),

@@ -16,6 +16,7 @@ from cwda.population.predictions import (
 from cwda.population.reference import make_reference
 from cwda.population.regression import MixedModels, ModelTerm, mixed_models
 from cwda.population.shares import VerdictShare, VerdictShares, verdict_shares
+from cwda.population.writing import write_tables
 
 __all__ = [
     "EffectQuantiles",
@@ -35,4 +36,5 @@ __all__ = [
     "prediction_accuracy",
     "standings",
     "verdict_shares",
+    "write_tables",
 ]

@@ -43,9 +43,6 @@ TERMS: Mapping[str, str] = {
     "kernel other": "any other kernel, compared with 3x3",
 }
 
-#: The variance components, from the widest.
-_LEVELS = ("family", "network", "slope")
-
 #: A model with fewer says nothing on variances between networks.
 _FEWEST_NETWORKS = 5
 
@@ -195,7 +192,8 @@ def _fitted(design: pd.DataFrame, terms: list[str]) -> Any:
     design = design.sort_values("family", kind="stable")
     fixed = design[terms].to_numpy()
     fixed = np.column_stack([np.ones(len(design)), fixed])
-    names, matrices = ["network", "slope"], ([], [])
+    names = ["network", "slope"]
+    matrices: tuple[list[Any], list[Any]] = ([], [])
     columns: tuple[list[Any], list[Any]] = ([], [])
     for _, part in design.groupby("family", sort=False):
         own, number = np.unique(np.array(part["network"], dtype=object), return_inverse=True)
@@ -220,7 +218,7 @@ def _fitted(design: pd.DataFrame, terms: list[str]) -> Any:
     return fit
 
 
-def _numbers(fit: Any, term: str, level: float) -> dict[str, float]:
+def _numbers(fit: Any, term: str, level: float) -> dict[str, Any]:
     from scipy import special
 
     place = 1 + fit.terms.index(term)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import statsmodels.formula.api as smf
 
@@ -17,6 +18,7 @@ from cwda.population import (
     prediction_accuracy,
     standings,
     verdict_shares,
+    write_tables,
 )
 from cwda.population.shares import TOGETHER
 from tests.helpers.small_surveys import survey
@@ -174,6 +176,18 @@ def test_a_reference_has_the_quantiles_of_its_groups():
     assert narrow.below(middle) == pytest.approx(0.5)
     assert narrow.below(effects.min()) == 0
     assert narrow.below(effects.max() + 1) == 1
+
+
+def test_tables_are_written_with_all_groupings(tmp_path):
+    paths = write_tables(SURVEY, tmp_path / "new")
+    effects = pd.read_csv(tmp_path / "new" / "effects.csv")
+    assert [path.name for path in paths] == [
+        "effects.csv", "verdicts.csv", "predictions.csv", "terms.csv", "networks.csv"
+    ]  # fmt: skip
+    own = effects[effects["by"] == "all"].set_index("condition")["median"]
+    for row in effect_quantiles(SURVEY):
+        assert own[row.condition] == pytest.approx(row.median, rel=1e-5)
+    assert {*effects["by"]} == {"all", "family", "task", "depth", "width", "kernel", "groups"}
 
 
 def test_no_survey_and_an_empty_one_are_refused_in_one_line():
