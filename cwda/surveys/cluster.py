@@ -112,14 +112,16 @@ def _local(workers: int | None, memory: int) -> Iterator[Cluster]:
     usable = int(_SHARE * MEMORY_LIMIT)
     room = max(usable // (memory or _LEAST_MEMORY), 1)
     number = workers or min(CPU_COUNT, room)
-    cluster = LocalCluster(
-        n_workers=number,
-        threads_per_worker=1,
-        processes=False,
-        dashboard_address=None,
-        memory_limit=None,
-        silence_logs=logging.CRITICAL,
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a machine without a network is no matter here
+        cluster = LocalCluster(
+            n_workers=number,
+            threads_per_worker=1,
+            processes=False,
+            dashboard_address="127.0.0.1:0",  # any port: others may run a cluster too
+            memory_limit=None,
+            silence_logs=logging.CRITICAL,
+        )
     try:
         with Client(cluster) as client:
             yield Cluster(client, LOCAL, memory or math.floor(usable / number))

@@ -15,6 +15,7 @@ from cwda.comparison.transition import is_transition
 from cwda.conditions import BUILT_IN, check
 from cwda.layers import ConvLayer, Network
 from cwda.scoring import similarity
+from cwda.sharing import sharing
 from cwda.surveys.settings import CRITERIA, PREDICTED_LEVEL, RATIO, RUNG, SCALE
 from cwda.surveys.store import as_part
 from cwda.surveys.tables import MEASURED, LayerFacts
@@ -82,18 +83,17 @@ def measure(network: Network, level: float) -> tuple[dict[str, bytes], str, str]
         Confidence of the intervals of the conditions.
     """
     conditions = check(network, BUILT_IN, scale=SCALE, level=level, device="cpu", progress=False)
-    measured = similarity(network, CRITERIA, level=PREDICTED_LEVEL, device="cpu", progress=False)
-    predicted = predict(
-        network, CRITERIA, rungs=[RUNG], level=PREDICTED_LEVEL, device="cpu", progress=False
-    )
+    options: dict[str, Any] = {"level": PREDICTED_LEVEL, "device": "cpu", "progress": False}
+    with sharing():  # scores and fits serve three analyses
+        measured = similarity(network, CRITERIA, **options)
+        predicted = predict(network, CRITERIA, rungs=[RUNG], **options)
+        discriminating = applicability(network, CRITERIA, ratio=RATIO, **options)
     rows: dict[str, tuple[Any, ...]] = {
         "layers": tuple(_facts(network)),
         "conditions": conditions.rows,
         "network_conditions": conditions.network.rows,
         "similarity": compare(measured, predicted).rows,
-        "applicability": applicability(
-            network, CRITERIA, ratio=RATIO, level=PREDICTED_LEVEL, device="cpu", progress=False
-        ).rows,
+        "applicability": discriminating.rows,
     }
     digest = fingerprint(network)
     parts = {each.name: as_part(each, each.cells(rows[each.name], digest)) for each in MEASURED}

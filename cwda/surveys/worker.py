@@ -141,14 +141,18 @@ class _Child:
         self.tasks = 0
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the child)
         environment: Mapping[str, str] = {**os.environ, **ONE_THREAD, "OMP_WAIT_POLICY": "PASSIVE"}
-        self._process = subprocess.Popen(
-            [*COMMAND, _scratch()],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            env=environment,
-            start_new_session=True,  # Ctrl-C in the terminal is for the one who asks
-        )
+        try:
+            self._process = subprocess.Popen(
+                [*COMMAND, _scratch()],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                env=environment,
+                start_new_session=True,  # Ctrl-C in the terminal is for the one who asks
+            )
+        except OSError:
+            self._errors.close()
+            raise
         with _LOCK:
             _ALL.add(self)
         self._receive(Limits(_START))
