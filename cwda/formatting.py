@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
-__all__ = ["MARKS", "layer_count", "many", "number", "p_value", "percent"]
+__all__ = ["MARKS", "layer_count", "listed", "many", "number", "p_value", "percent"]
 
 #: A verdict at a glance, beside its colour.
 MARKS = {"holds": "✓", "fails": "✗", "inconclusive": "?", "not applicable": "–"}
@@ -56,3 +57,14 @@ def p_value(value: float) -> str:
 def percent(share: float) -> str:
     """A share in per cent, as "42 %"; a dash where undefined."""
     return "–" if math.isnan(share) else f"{100 * share:.0f} %"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in a sentence.
+
+    Examples
+    --------
+    >>> listed(["l1"]), listed(["l1", "l2", "gm"])
+    ('l1', 'l1, l2 and gm')
+    """
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from cwda.advice.clusters import SAME
 from cwda.answers import Answer, aside, column, common, rows_field, table_of
+from cwda.formatting import listed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 __all__ = [
     "APART",
     "CHOOSE",
+    "NO_RANKING",
     "OTHER",
-    "RANDOM",
     "RANK",
     "UNJUDGED",
     "Advice",
@@ -33,7 +34,7 @@ __all__ = [
 
 #: What is said of a layer.
 RANK, CHOOSE, UNJUDGED = "rank", "criteria differ", "not judged"
-APART, OTHER, RANDOM = "those apart", "another criterion", "no ranking"
+APART, OTHER, NO_RANKING = "those apart", "another criterion", "no ranking"
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class LayerAdvice:
     layer: str = common("layer")
     advice: str = column(
         f"`{RANK}` by the criterion advised; `{CHOOSE}`: criteria of one cluster prune other "
-        f"filters here, by more than chance; `{RANDOM}`: no criterion can tell its filters "
+        f"filters here, by more than chance; `{NO_RANKING}`: no criterion can tell its filters "
         "apart, and random should serve as well; "
         f"`{OTHER}`: the criterion advised cannot, those in `discriminate` can; "
         f"`{APART}`: it tells those that lie apart below all others from the rest, and no more; "
@@ -131,11 +132,11 @@ class PairAgreement:
     )
     kappa_low: float = column("lower limit of `kappa`")
     kappa_high: float = column("upper limit of `kappa`")
-    reliability_a: float = column(
+    latent_reliability_a: float = column(
         "correlation of the latent scores of the first criterion with those of another draw of as "
-        "many images; 1 without images"
+        "many images; 1 without images. `cwda.reliability` is about the whole ranking"
     )
-    reliability_b: float = column("the same of the second criterion")
+    latent_reliability_b: float = column("the same of the second criterion")
     agreement: float = column("`kappa` without the noise of the images, at most 1")
     agreement_low: float = column("lower limit of `agreement`")
     agreement_high: float = column("upper limit of `agreement`")
@@ -227,6 +228,16 @@ class Advice(Answer[LayerAdvice]):
     def scale_table(self) -> pd.DataFrame:
         """One row per scale and criterion."""
         return table_of(self.scales, GlobalScale)
+
+    @property
+    def cut_off(self) -> str:
+        """What is said of pairs whose kappa is 1 at most; empty where there are none."""
+        names = [f"{row.criterion_a} with {row.criterion_b}" for row in self.pairs if row.over]
+        if not names:
+            return ""
+        return (
+            f"kappa cut off at 1, which it exceeds without the noise of the images: {listed(names)}"
+        )
 
     def summary(self) -> pd.DataFrame:
         """One row per piece of advice: its topic and its sentence."""

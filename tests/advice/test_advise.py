@@ -11,7 +11,18 @@ from cwda.advice.costs import COSTS, cost_of
 from cwda.advice.groups import Found, cluster_rows
 from cwda.advice.images import Images
 from cwda.advice.layers import Judged
-from cwda.advice.result import APART, CHOOSE, OTHER, RANDOM, RANK, UNJUDGED
+from cwda.advice.result import (
+    APART,
+    CHOOSE,
+    NO_RANKING,
+    OTHER,
+    RANK,
+    UNJUDGED,
+    Advice,
+    Cluster,
+    PairAgreement,
+)
+from cwda.advice.sentences import sentences
 from cwda.comparison import LayerValidity, Validity
 from cwda.layers import ConvLayer, Network, Provenance
 from cwda.scoring import Criterion, collect, criteria, get_criterion
@@ -58,7 +69,7 @@ def test_norms_of_scaled_filters_are_one_cluster(advice):
 
 
 def test_a_layer_without_signal_has_no_ranking(advice):
-    assert advice_of(advice) == {"a": RANK, "b": RANK, "flat": RANDOM, "c": RANK, "d": RANK}
+    assert advice_of(advice) == {"a": RANK, "b": RANK, "flat": NO_RANKING, "c": RANK, "d": RANK}
     assert any("flat" in each.text for each in advice.sentences if each.topic == "layers")
     row = advice.table.set_index("layer").loc["flat"]
     assert row["discriminate"] == ""
@@ -79,7 +90,7 @@ def test_dead_filters_are_pruned_where_nothing_else_is_told_apart():
 def test_without_signal_anywhere_criteria_part(scaled):
     """Under CWDA l1 and l2 correlate by .93, which is a kappa of .76, and gm less with l1."""
     found = cwda.advise(network(**dict.fromkeys("abcdefgh", 0.0)), progress=False)
-    assert {*advice_of(found).values()} == {RANDOM}
+    assert {*advice_of(found).values()} == {NO_RANKING}
     kappa = found.pair_table["kappa"][0]
     assert kappa == pytest.approx(2 / np.pi * np.arcsin(1 / np.sqrt(np.pi - 2)), abs=0.08)
 
@@ -186,7 +197,8 @@ def placed(low, high, value, reliability):
 
     agreement = Agreement(
         *map(square, (value, low, high)), *map(square, (value, low, high)),
-        over=square(0) > 2, reliability=np.array([1.0, reliability]), layers=np.full((2, 2), 9),
+        over=square(0) > 2, latent_reliability=np.array([1.0, reliability]),
+        layers=np.full((2, 2), 9),
     )  # fmt: skip
     criteria = tuple(map(get_criterion, ("l1", "taylor_l1")))
     images = Images(512, {}, {"taylor_l1": 0.3}, {"taylor_l1": 4000.0}, {})
@@ -217,7 +229,10 @@ def test_what_is_known_is_placed(low, high, value, reliability, members):
 
 def test_noise_beyond_use_is_not_placed():
     *_, left_out = placed(0.0, 1.0, 0.9, 0.4)
-    assert "correlate by 0.40 only" in left_out.reason
+    assert (
+        "its latent reliability, the correlation of what it prunes with what it would prune"
+        in left_out.reason
+    )
 
 
 @pytest.fixture(scope="module")
@@ -258,7 +273,7 @@ def test_one_batch_says_nothing_of_noise(model):
     [
         (Judged(True), (True, True), RANK),
         (Judged(False, 0.4), (True, True), OTHER),
-        (Judged(False, 0.4), (False, True), RANDOM),
+        (Judged(False, 0.4), (False, True), NO_RANKING),
         (Judged(False, 0.4, 2), (True, True), APART),
         (Judged(None), (True, False), RANK),
         (Judged(None), (False, False), UNJUDGED),
@@ -273,9 +288,9 @@ def validity_of(values, layers=6):
     """A made answer of `cwda.validity`: these coefficients in every layer, but for a wobble."""
     rows = [
         LayerValidity(
-            "made", f"layer{at}", name, spearman=value + 0.02 * (-1) ** at, reliability=1.0,
-            oracle_reliability=0.9, ratio=0.5, verdict="weak", statement="", n_filters=16, dim=9,
-            images=64, method="", reason="",
+            "made", f"layer{at}", name, spearman=value + 0.02 * (-1) ** at, half_reliability=1.0,
+            oracle_half_reliability=0.9, ratio=0.5, verdict="weak", statement="", n_filters=16,
+            dim=9, images=64, method="", reason="",
         )
         for name, value in values.items()
         for at in range(layers)
@@ -299,3 +314,52 @@ def test_the_cluster_that_is_shown_to_be_right_is_advised(scaled):
     assert cwda.advise(scaled, criteria, validity=alike, progress=False).criterion == "l1"
     with pytest.raises(cwda.CwdaError, match=r"an answer of cwda\.validity"):
         cwda.advise(scaled, criteria, validity=True)
+
+
+def cluster(number, *members):
+    """A cluster of criteria, of which the first one is advised."""
+    nan = float("nan")
+    return Cluster(
+        "net", number, ", ".join(members), members[0], "filter", number == 1, nan, nan, nan, 1, 1,
+        0.0, 0.0, nan, nan, nan, "", members,
+    )  # fmt: skip
+
+
+def pair(a, b, same, *, over=False):
+    return PairAgreement(
+        "net", a, b, 0.7, 0.6, 0.8, 1.0, 1.0, 0.7, 0.6, 0.8, over=over, same=same, layers=9,
+        reason="",
+    )  # fmt: skip
+
+
+def said(clusters, pairs):
+    found = sentences("net", 0.5, 0.75, clusters, pairs, [], [], 0)
+    return {sentence.topic: sentence.text for sentence in found}
+
+
+def test_another_cluster_that_may_be_the_same_is_told_in_one_sentence():
+    clusters = [cluster(1, "l2", "gm"), cluster(2, "l1")]
+    pairs = [pair("l2", "gm", "yes"), pair("l1", "l2", "open"), pair("l1", "gm", "no")]
+    text = said(clusters, pairs)
+    assert "open" not in text
+    first = text["alternatives"].partition(". ")[0]
+    assert "1 other cluster of criteria prunes different filters: l1; but whether l1 with" in first
+    assert "l1 with l2 belongs together is open, as the interval" in first
+
+
+def test_a_pair_within_a_cluster_may_be_open_too():
+    text = said([cluster(1, "l2", "gm"), cluster(2, "l1")], [pair("l2", "gm", "open")])
+    assert text["open"].startswith("Whether l2 with gm belongs in one cluster is open")
+    assert "open" not in text["alternatives"]
+
+
+def of_pairs(pairs):
+    return Advice((), (), level=0.95, sentences=(), clusters=(), pairs=pairs, scales=())
+
+
+def test_a_kappa_that_is_cut_off_is_labelled():
+    rows = (pair("l1", "apoz", "yes", over=True), pair("l1", "l2", "yes"))
+    made = of_pairs(rows)
+    assert made.cut_off.startswith("kappa cut off at 1")
+    assert made.cut_off.endswith(": l1 with apoz")
+    assert of_pairs(rows[1:]).cut_off == ""

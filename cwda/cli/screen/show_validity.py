@@ -8,6 +8,7 @@ from cwda.cli.screen.screen import Screen
 from cwda.cli.screen.show import layer_cells, layer_table, reasons
 from cwda.cli.screen.table import Column, Table
 from cwda.formatting import number, percent
+from cwda.scoring.catalogue import RANDOM
 
 if TYPE_CHECKING:
     from cwda.comparison import Validity
@@ -23,9 +24,17 @@ def show_validity(result: Validity, screen: Screen) -> None:
     screen.remark(
         "measured: Spearman's coefficient with the loss when a filter is removed, median of the "
         "layers; corrected: of all layers, without the noise of the images, and its "
-        f"{percent(result.level)} interval over layers; itself: the criterion with itself on other "
-        f"images; regret: loss of its selection at {percent(result.ratio)}, 0 as the oracle's, "
-        "1 as a random one"
+        f"{percent(result.level)} interval over layers, from and to; itself: the criterion with "
+        f"itself on other images; regret: loss of its selection at {percent(result.ratio)}, 0 as "
+        "the oracle's, 1 as a random one"
+    )
+    from cwda.numerics.ranking.rank_intervals import FEWEST_FOR_INTERVAL
+
+    screen.remark(
+        "corrected may exceed 1, as reliabilities are estimates; regret may exceed 1, worse than "
+        "random, or lie below 0, better than filters chosen one by one; – undefined, such as an "
+        f"interval from fewer than {FEWEST_FOR_INTERVAL} layers; valid, weak, as random: number of "
+        "layers"
     )
     screen.table(
         _layers(result),
@@ -42,7 +51,7 @@ def _criteria(result: Validity) -> Table:
         table.add(
             row.criterion,
             *map(number, (row.spearman, row.pooled, row.pooled_low, row.pooled_high)),
-            number(row.reliability),
+            number(row.half_reliability),
             number(row.regret),
             str(row.valid),
             str(row.weak),
@@ -52,10 +61,10 @@ def _criteria(result: Validity) -> Table:
 
 
 def _layers(result: Validity) -> Table:
-    names = [name for name in result.criteria if name != "random"]
+    names = [name for name in result.criteria if name != RANDOM]
     table = layer_table([*map(Column, names), Column("oracle")])
     for _, group in result.table.groupby("layer", sort=False):
-        rows = [row for row in group.itertuples() if row.criterion != "random"]
+        rows = [row for row in group.itertuples() if row.criterion != RANDOM]
         cells = [f"{number(row.spearman)} {_MARKS.get(row.verdict, ' ')}" for row in rows]
-        table.add(*layer_cells(rows[0]), *cells, number(rows[0].oracle_reliability))
+        table.add(*layer_cells(rows[0]), *cells, number(rows[0].oracle_half_reliability))
     return table

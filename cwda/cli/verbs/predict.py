@@ -57,6 +57,9 @@ def predict(
 ) -> Steps:
     """Predict how alike pruning criteria rank the filters, and compare with the weights.
 
+    Of criteria from data there is no prediction: `cwda similarity` measures how alike they are,
+    and `cwda applicability` whether they tell filters apart, on the images of --data.
+
     The models are rungs of a ladder, from isotropic Gaussian filters over CWDA to filters that
     differ in scale and shape; for each the error, and the share of layers within the interval.
     """
@@ -86,7 +89,7 @@ def predict(
 def _require_theory(criteria: list[str]) -> None:
     """Refuse criteria that exist, but that the theory does not speak of."""
     from cwda.cli.evidence import resolve_criteria
-    from cwda.theory.score_law import CRITERIA
+    from cwda.theory.criteria import CRITERIA
 
     names = [criterion.name for criterion in resolve_criteria(criteria)]
     others = [name for name in names if name not in CRITERIA]

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from cwda.errors import CwdaError
 from cwda.formatting import many, number
-from cwda.reporting.blocks import Block, Column, Heading, Note, Paragraph, Table
+from cwda.reporting.blocks import Block, Column, Heading, Items, Note, Paragraph, Table
 from cwda.reporting.pictures import picture
 from cwda.reproduction.bench import Bench, Experiment
-from cwda.reproduction.finding import NOT_KNOWN, Finding, agreement, span
+from cwda.reproduction.finding import NOT_KNOWN, Finding, agreed, span
 from cwda.reproduction.huang2021.drawing import accuracies
 from cwda.reproduction.paper import Part, Section
 from cwda.reproduction.schedule import Step
+from cwda.scoring.catalogue import NORM_BASED, RANDOM
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["FIGURE_3"]
 
 _NAME = "Figure 3"
-_NORMS = ("l1", "l2", "gm", "fermat")
 
 #: Accuracies this close, in percentage points, nearly coincide.
 NEAR = 2.0
@@ -60,8 +60,8 @@ def _find(bench: Bench) -> Section:
     for kind, experiments in by_kind.items():
         if kind[0] != "layerwise":
             continue
-        norms = tuple(name for name in _NORMS if name in bench.schedule.criteria)
-        others = tuple(name for name in bench.schedule.criteria if name != "random")
+        norms = tuple(name for name in NORM_BASED if name in bench.schedule.criteria)
+        others = tuple(name for name in bench.schedule.criteria if name != RANDOM)
         where = _KINDS[kind]
         for stage in ("finetuned", "pruned"):
             findings += _coincide(experiments, norms, stage, f"the norms, {where}")
@@ -113,7 +113,7 @@ def _coincide(
             rule=f"a case is a network and a ratio; {', '.join(criteria)}; agreed: highest and "
             f"lowest accuracy at most {NEAR:g} percentage points apart in all cases; partly: in "
             "some",
-            verdict=agreement(near),
+            verdict=agreed(near),
             networks=len(having),
             layers=sum(map(_pruned_layers, having)),
             images=_tested(having),
@@ -139,7 +139,7 @@ def _globally(experiments: Sequence[Experiment]) -> list[Finding]:
             f"of {many(len(differ), 'case')}",
             rule=f"a case is a network and a ratio; agreed: more than {NEAR:g} percentage points "
             "apart in all cases; partly: in some",
-            verdict=agreement(differ),
+            verdict=agreed(differ),
             networks=len(having),
             layers=sum(map(_pruned_layers, having)),
             images=_tested(having),
@@ -196,7 +196,13 @@ def _blocks(
                 "ratio.",
             )
         yield _table(experiments)
-    yield Note(_limits(bench, by_kind))
+    yield Note(_limits(bench))
+    if left := _left(bench, by_kind):
+        yield Paragraph(
+            "Not begun in the time that --minutes left to the last run, which keeps what earlier "
+            "runs of the same command have done:"
+        )
+        yield Items(left)
 
 
 def _table(experiments: Sequence[Experiment]) -> Table:
@@ -230,13 +236,12 @@ def _table(experiments: Sequence[Experiment]) -> Table:
 def _row(group: pd.DataFrame, criteria: Sequence[str]) -> list[str]:
     accuracy = group.set_index("criterion")["accuracy"]
     cells = [f"{accuracy[name]:.1f}" if name in accuracy else "–" for name in criteria]
-    norms = [accuracy[name] for name in _NORMS if name in accuracy]
+    norms = [accuracy[name] for name in NORM_BASED if name in accuracy]
     return [*cells, f"{max(norms) - min(norms):.1f}" if len(norms) > 1 else "–"]
 
 
-def _limits(bench: Bench, by_kind: Mapping[tuple[str, str], Sequence[Experiment]]) -> str:
+def _limits(bench: Bench) -> str:
     """What this schedule does not show."""
-    steps = bench.schedule.steps
     parts = [
         "One seed for each case, and one test set: differences below two standard errors are "
         "noise. Where every criterion leaves chance, accuracies coincide for no reason of the "
@@ -247,15 +252,18 @@ def _limits(bench: Bench, by_kind: Mapping[tuple[str, str], Sequence[Experiment]
             "a fine-tuning this short does not reach what a long one would, and differences after "
             "a long one are likely to be smaller"
         )
-    left = [
-        f"{one.name} {_KINDS[kind]}{missing}"
+    return f"{'; '.join(parts)}."
+
+
+def _left(bench: Bench, by_kind: Mapping[tuple[str, str], Sequence[Experiment]]) -> list[str]:
+    """Steps of the schedule that were not done."""
+    steps = bench.schedule.steps
+    return [
+        f"{one.name}, {_KINDS[kind]}{missing}"
         for kind in dict.fromkeys((step.strategy, step.scope) for step in steps)
         for one in bench.runnable()
         if (missing := _missing(by_kind[kind], one.name, [s for s in steps if _kind(s) == kind]))
     ]
-    if left:
-        parts.append(f"the time was over before these were done: {', '.join(left)}")
-    return f"{'; '.join(parts)}."
 
 
 def _ratios(ratios: Sequence[float]) -> str:
