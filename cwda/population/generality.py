@@ -9,12 +9,13 @@ from cwda.formatting import many, percent
 from cwda.population.shares import TOGETHER, VerdictShare, verdict_shares
 from cwda.population.tables import Surveyed
 
-__all__ = ["generality"]
+__all__ = ["generality", "generality_sentences"]
 
 #: CWDA is general among networks if it holds in more than this share of them.
 MOST = 0.5
 
 _MOST_NAMED = 4
+_NEXT_TO = 0.015
 
 
 def generality(survey: Surveyed, *, level: float = 0.95) -> str:
@@ -35,22 +36,25 @@ def generality(survey: Surveyed, *, level: float = 0.95) -> str:
     CwdaError
         As `verdict_shares`.
     """
+    return " ".join(generality_sentences(survey, level=level))
+
+
+def generality_sentences(survey: Surveyed, *, level: float = 0.95) -> list[str]:
+    """The sentences of `generality`, the answer first."""
     shares = verdict_shares(survey, level=level)
     of_networks = [row for row in shares if row.unit == "networks"]
     together = next(row for row in of_networks if row.condition == TOGETHER)
     single = [row for row in of_networks if row.condition != TOGETHER]
     layers = next(row for row in shares if row.unit == "layers" and row.condition == TOGETHER)
     over = f"{many(together.networks, 'network')} of {_families(together.families)}"
-    return " ".join(
-        [
-            f"{_opening(together)}, {over}: every condition holds in {_share(together, 'holds')} "
-            f"of the networks, and at least one fails in {_share(together, 'fails')}.",
-            _by_family(survey, level),
-            f"Of their layers, networks counted alike, every condition holds in "
-            f"{_share(layers, 'holds')}.",
-            _listed(single),
-        ]
-    )
+    return [
+        f"{_opening(together)}, {over}: every condition holds in {_share(together, 'holds')} "
+        f"of the networks, and at least one fails in {_share(together, 'fails')}.",
+        _by_family(survey, level),
+        f"Of their layers, networks counted alike, every condition holds in "
+        f"{_share(layers, 'holds')}, and at least one fails in {_share(layers, 'fails')}.",
+        _listed(single),
+    ]
 
 
 def _opening(row: VerdictShare) -> str:
@@ -69,22 +73,28 @@ def _by_family(survey: Surveyed, level: float) -> str:
     ]
     broken = sum(row.fails == 1 for row in rows)
     held = [row.group for row in rows if row.holds > 0]
-    where = f", in {', '.join(sorted(held))}" if 0 < len(held) <= _MOST_NAMED else ""
+    where = f": {', '.join(sorted(held))}" if 0 < len(held) <= _MOST_NAMED else ""
     return (
-        f"At least one fails in every network of {broken} of {_families(len(rows))}; every "
-        f"condition holds in some network of {len(held)}{where}."
+        f"Family by family, at least one fails in every network of {broken} of "
+        f"{_families(len(rows))}, and every condition holds in some network of "
+        f"{_families(len(held))}{where}."
     )
 
 
 def _families(families: int) -> str:
-    return "one family" if families == 1 else f"{families} families"
+    return "one family" if families == 1 else f"{families or 'no'} families"
 
 
 def _share(row: VerdictShare, verdict: str) -> str:
     value, low, high = (getattr(row, f"{verdict}{end}") for end in ("", "_low", "_high"))
     if math.isnan(low):
-        return f"{percent(value)} (no interval from one network)"
-    return f"{percent(value)} ({percent(low)} to {percent(high)})"
+        return f"{_percent(value)} (no interval from one network)"
+    return f"{_percent(value)} ({_percent(low)} to {_percent(high)})"
+
+
+def _percent(share: float) -> str:
+    """In per cent, with a decimal where it is next to none or all."""
+    return f"{100 * share:.1f} %" if 0 < min(share, 1 - share) < _NEXT_TO else percent(share)
 
 
 def _listed(rows: Sequence[VerdictShare]) -> str:

@@ -21,7 +21,9 @@ def main(what, *arguments):
     elif what == "scheduler":
         from distributed.cli.dask_scheduler import main as run
 
-        run(["--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", *arguments])
+        run(
+            ["--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", *arguments]
+        )
     else:
         from distributed.cli.dask_worker import main as run
 

@@ -14,13 +14,18 @@ from cwda.population.tables import sample_of
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["ROW", "left_margin", "strips"]
+__all__ = ["height_of", "left_margin", "strips"]
 
-#: Height of a row, in mm.
-ROW = 6.0
+#: Height of a row, and of all together, in mm.
+_ROW, _HIGHEST = 6.0, 170.0
 
 #: More points than this say no more, and make a vector graphic slow.
 _MOST_POINTS = 4000
+
+
+def height_of(rows: int) -> float:
+    """Height of so many rows, in mm."""
+    return min(_ROW * rows, _HIGHEST)
 
 
 def left_margin(names: Sequence[str]) -> float:

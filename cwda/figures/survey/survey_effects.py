@@ -11,7 +11,7 @@ from cwda.arguments import name_of
 from cwda.figures.drawing.canvas import Margins, canvas
 from cwda.figures.drawing.style import DARK, TEXT_WIDTH
 from cwda.figures.drawing.tables import choose, unique
-from cwda.figures.survey.strips import ROW, left_margin, strips
+from cwda.figures.survey.strips import height_of, left_margin, strips
 from cwda.population.bands import ordered
 from cwda.population.tables import Surveyed, chosen_grouping, judged_layers, require_survey
 from cwda.typing import Named
@@ -63,7 +63,7 @@ def survey_effects(
         rows = rows.assign(row=grouping.label(rows))
         names = ordered(rows, grouping, "margins")
     margins = Margins(left=left_margin(names), bottom=11, top=4)
-    with canvas(ax, TEXT_WIDTH, ROW * len(names) + 15, margins) as ax:
+    with canvas(ax, TEXT_WIDTH, height_of(len(names)) + 15, margins) as ax:
         strips(ax, rows, "margins", "row", names)
         _asinh_axis(ax, rows["margins"])
         ax.axvline(1, color=DARK, linestyle=(0, (4, 2)), linewidth=0.8, zorder=0)

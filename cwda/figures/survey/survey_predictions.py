@@ -9,7 +9,7 @@ from cwda.errors import CwdaError
 from cwda.figures.drawing.canvas import Margins, canvas
 from cwda.figures.drawing.style import GREY, TEXT_WIDTH, message
 from cwda.figures.drawing.tables import choose
-from cwda.figures.survey.strips import ROW, left_margin, strips
+from cwda.figures.survey.strips import height_of, left_margin, strips
 from cwda.population.bands import ordered
 from cwda.population.tables import Surveyed, chosen_grouping, compared_layers, require_survey
 from cwda.typing import Named
@@ -59,7 +59,7 @@ def survey_predictions(
     rows = rows.assign(error=rows["predicted"] - rows["measured"], row=grouping.label(rows))
     groups = ordered(rows, grouping, "error")
     margins = Margins(left=left_margin(groups), bottom=11, top=4)
-    with canvas(ax, TEXT_WIDTH, ROW * len(groups) + 15, margins) as ax:
+    with canvas(ax, TEXT_WIDTH, height_of(len(groups)) + 15, margins) as ax:
         ax.axvline(0, color=GREY, linewidth=0.8, zorder=0)
         strips(ax, rows, "error", "row", groups)
         ax.set_xlabel(f"predicted - measured Spearman's ρ of {wanted}")

@@ -8,7 +8,7 @@ from cwda.choices import JUDGED
 from cwda.figures.drawing.canvas import Margins, canvas
 from cwda.figures.drawing.style import DARK, SMALL, TEXT_WIDTH, VERDICTS, legend_above
 from cwda.figures.drawing.tables import choose
-from cwda.figures.survey.strips import ROW, left_margin
+from cwda.figures.survey.strips import height_of, left_margin
 from cwda.population.shares import Unit, verdict_shares
 from cwda.population.tables import Surveyed
 
@@ -38,7 +38,7 @@ def survey_verdicts(survey: Surveyed, unit: Unit = "networks", *, ax: Axes | Non
     rows = choose(verdict_shares(survey).table, "unit", unit).reset_index(drop=True)
     names = list(rows["condition"])
     margins = Margins(left=left_margin(names), right=14, bottom=11, top=8)
-    with canvas(ax, TEXT_WIDTH, ROW * len(names) + 19, margins) as ax:
+    with canvas(ax, TEXT_WIDTH, height_of(len(names)) + 19, margins) as ax:
         left = 0 * rows["holds"]
         for verdict in ("holds", "inconclusive", "fails"):
             style, width = VERDICTS[verdict], rows[verdict]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cwda.formatting import percent
-from cwda.population.generality import generality
+from cwda.population.generality import generality_sentences
 from cwda.population.shares import verdict_shares
 from cwda.population.tables import Surveyed
-from cwda.reporting.blocks import Block, Column, Paragraph, Table
+from cwda.reporting.blocks import Block, Column, Items, Paragraph, Strong, Table
 from cwda.reporting.survey.cells import percent_interval
 
 __all__ = ["answer"]
@@ -16,7 +16,9 @@ __all__ = ["answer"]
 
 def answer(survey: Surveyed, level: float) -> Iterator[Block]:
     """The sentence, and the shares of networks and layers in which each condition holds."""
-    yield Paragraph(generality(survey, level=level))
+    first, *others = generality_sentences(survey, level=level)
+    yield Paragraph(Strong(first))
+    yield Items(others)
     rows = verdict_shares(survey, level=level)
     layers = {row.condition: row for row in rows if row.unit == "layers"}
     yield Table(

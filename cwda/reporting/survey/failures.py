@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from cwda.choices import JUDGED
 from cwda.formatting import many
 from cwda.population.tables import Surveyed
 from cwda.reporting.blocks import Block, Column, Paragraph, Table
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 __all__ = ["failures"]
 
-_MOST_ROWS = 200
+_MOST_ROWS, _MOST_REASONS = 200, 20
 
 
 def failures(survey: Surveyed, level: float) -> Iterator[Block]:
@@ -36,21 +40,28 @@ def failures(survey: Surveyed, level: float) -> Iterator[Block]:
     rows = rows[~rows["verdict"].isin(JUDGED)]
     if rows.empty:
         return
-    reasons = rows.groupby(["condition", "reason"], sort=False)
-    sizes = reasons.agg(layers=("layer", "size"), networks=("hash", "nunique")).reset_index()
-    sizes = sizes.sort_values("layers", ascending=False, kind="stable").head(_MOST_ROWS // 5)
-    yield Table(
+    yield _unjudged(rows, survey.conditions["condition"].nunique())
+
+
+def _unjudged(rows: pd.DataFrame, conditions: int) -> Table:
+    """Reasons why layers are not judged, each once for all the conditions that give it."""
+    told = []
+    for reason, part in rows.groupby("reason", sort=False):
+        names = list(dict.fromkeys(part["condition"]))
+        which = "all conditions" if len(names) == conditions else ", ".join(names)
+        layers = len(part.drop_duplicates(["hash", "layer"]))
+        told.append((layers, part["hash"].nunique(), which, str(reason)))
+    told.sort(reverse=True)
+    return Table(
         [
-            Column("condition", "text"),
-            Column("why it does not judge", "text"),
+            Column("why", "text"),
+            Column("conditions", "text"),
             Column("layers"),
             Column("networks"),
         ],
         [
-            [str(condition), str(reason), f"{layers:,}", str(nets)]
-            for condition, reason, layers, nets in sizes[
-                ["condition", "reason", "layers", "networks"]
-            ].itertuples(index=False)
+            [reason, which, f"{layers:,}", str(networks)]
+            for layers, networks, which, reason in told[:_MOST_REASONS]
         ],
-        "Layers in which a condition is not applicable, by reason, the commonest first.",
+        f"Layers in which a condition is not applicable, the {_MOST_REASONS} commonest reasons.",
     )
