@@ -24,7 +24,7 @@ from torch import Tensor
 import cwda
 from benchmarks.timing import machine
 from cwda.surveys import Survey
-from cwda.surveys.measure import cost_of
+from cwda.surveys.workers.measure import cost_of
 
 #: Median number of weights, and that of the largest of 400.
 MEDIAN, LARGEST = 0.2e6, 6e6

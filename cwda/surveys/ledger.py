@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cwda.surveys.settings import versions
-from cwda.surveys.sources import Source
+from cwda.surveys.sources.expand import Source
 from cwda.surveys.store import Store, as_part
 from cwda.surveys.tables import NETWORKS, NetworkRecord
-from cwda.surveys.tasks import Reply
+from cwda.surveys.workers.tasks import Reply
 
 __all__ = ["Ledger"]
 

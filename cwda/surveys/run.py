@@ -15,15 +15,15 @@ from cwda._version import __version__
 from cwda.arguments import as_path, require_between, require_count
 from cwda.errors import CwdaError, cause_of
 from cwda.progress import Counter, counter, showing
-from cwda.surveys import worker
-from cwda.surveys.cluster import LOCAL, Cluster, connected, require_distributed
-from cwda.surveys.labels import read_labels
 from cwda.surveys.ledger import Ledger
 from cwda.surveys.result import Survey
 from cwda.surveys.settings import LEVEL, settings
-from cwda.surveys.sources import Source, expand
+from cwda.surveys.sources.expand import Source, expand
+from cwda.surveys.sources.labels import read_labels
 from cwda.surveys.store import Store
-from cwda.surveys.tasks import Limits, Reply, Task
+from cwda.surveys.workers import worker
+from cwda.surveys.workers.cluster import LOCAL, Cluster, connected, require_distributed
+from cwda.surveys.workers.tasks import Limits, Reply, Task
 
 __all__ = ["survey"]
 

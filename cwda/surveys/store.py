@@ -25,6 +25,7 @@ SETTINGS = "survey.json"
 _VERSIONS = ("torch", "numpy", "python")
 
 _SUFFIX = ".parquet"
+_FILE = "is a file, not the folder of a survey"
 _PARTIAL = ".partial"
 
 
@@ -53,6 +54,8 @@ class Store:
             If it cannot be written, holds other things, or a survey with other settings.
         """
         require_pyarrow()
+        if self.folder.is_file():
+            raise CwdaError(f"{self.folder}: {_FILE}")
         with self._writing():
             self.folder.mkdir(parents=True, exist_ok=True)
             if not os.access(self.folder, os.W_OK):
@@ -90,10 +93,8 @@ class Store:
         """
         path = self.folder / SETTINGS
         if not self.folder.is_dir():
-            what = "is a file, not the folder of a survey" if self.folder.exists() else (
-                "no such folder; cwda survey makes one"
-            )  # fmt: skip
-            raise CwdaError(f"{self.folder}: {what}")
+            missing = "no such folder; cwda survey makes one"
+            raise CwdaError(f"{self.folder}: {_FILE if self.folder.exists() else missing}")
         try:
             settings = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from cwda.surveys import worker
 from cwda.surveys.store import as_part
 from cwda.surveys.tables import MEASURED
+from cwda.surveys.workers import worker
 
 STAND_IN = Path(__file__).with_name("stand_in.py")
 

@@ -8,7 +8,7 @@ scheduler that writes its address.
 import sys
 from pathlib import Path
 
-from cwda.surveys import worker
+from cwda.surveys.workers import worker
 
 worker.COMMAND = [sys.executable, str(Path(__file__).with_name("stand_in.py"))]
 

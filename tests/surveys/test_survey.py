@@ -12,8 +12,8 @@ import pytest
 import torch
 
 import cwda
-from cwda.surveys import cluster
 from cwda.surveys.tables import TABLES
+from cwda.surveys.workers import cluster
 
 PROCESS = Path(__file__).with_name("stand_in_process.py")
 NAMES = [f"slow-{i}.pth" for i in range(6)]

@@ -6,8 +6,8 @@ import pytest
 
 import cwda
 from cwda import __version__
-from cwda.surveys import worker
-from cwda.surveys.tasks import Limits, Task
+from cwda.surveys.workers import worker
+from cwda.surveys.workers.tasks import Limits, Task
 
 MIB = 2**20
 

@@ -1,8 +1,9 @@
 """The process that computes: one network after the other, on one thread, until it is ended.
 
-``python -m cwda.surveys.child FOLDER`` reads tasks from standard input and writes replies to
-standard output. FOLDER is for what is fetched from URLs. A worker starts it, watches it, and kills
-it where a source hangs or takes too much memory; so neither that nor a crash reaches the worker.
+``python -m cwda.surveys.workers.child FOLDER`` reads tasks from standard input and writes replies
+to standard output. FOLDER is for what is fetched from URLs. A worker starts it, watches it, and
+kills it where a source hangs or takes too much memory; so neither that nor a crash reaches the
+worker.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 if TYPE_CHECKING:
-    from cwda.surveys.tasks import Reply, Task
+    from cwda.surveys.workers.tasks import Reply, Task
 
 __all__ = ["READY", "main"]
 
@@ -58,7 +59,7 @@ def _prepare() -> None:
 
     import torch
 
-    import cwda.surveys.measure  # noqa: F401
+    import cwda.surveys.workers.measure  # noqa: F401
 
     torch.set_num_threads(1)
     torch.set_num_interop_threads(1)
@@ -67,7 +68,7 @@ def _prepare() -> None:
 
 def _answer(task: Task, scratch: Path) -> Reply:
     from cwda.errors import CwdaError, OutOfMemory, cause_of
-    from cwda.surveys.tasks import Reply
+    from cwda.surveys.workers.tasks import Reply
 
     started = time.perf_counter()
     _forget_peak()
@@ -89,9 +90,9 @@ def _answer(task: Task, scratch: Path) -> Reply:
 
 def _work(task: Task, scratch: Path) -> Reply:
     from cwda.loading import ModelName, load
-    from cwda.surveys.measure import cost_of, fingerprint, measure
-    from cwda.surveys.tasks import Reply
-    from cwda.surveys.urls import at_hand, forget, is_url
+    from cwda.surveys.sources.urls import at_hand, forget, is_url
+    from cwda.surveys.workers.measure import cost_of, fingerprint, measure
+    from cwda.surveys.workers.tasks import Reply
 
     source = task.source
     if is_url(source):

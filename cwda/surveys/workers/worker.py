@@ -1,7 +1,7 @@
 """What runs in a worker of Dask: hands a task to a child process, and watches it.
 
-Nothing heavy is imported here. The child (`cwda.surveys.child`) has torch; it is kept for the
-next task, since importing takes seconds, and killed where a task exceeds its limits.
+Nothing heavy is imported here. The child (`cwda.surveys.workers.child`) has torch; it is kept for
+the next task, since importing takes seconds, and killed where a task exceeds its limits.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import IO, Any
 
 from cwda._version import __version__
 from cwda.errors import CwdaError
-from cwda.surveys.tasks import Limits, Reply, Task
+from cwda.surveys.workers.tasks import Limits, Reply, Task
 
 __all__ = ["MixedVersions", "close", "version", "work"]
 
@@ -40,7 +40,7 @@ ONE_THREAD = dict.fromkeys(
 )
 
 #: What starts a child; the folder for what it fetches follows.
-COMMAND = [sys.executable, "-m", "cwda.surveys.child"]
+COMMAND = [sys.executable, "-m", "cwda.surveys.workers.child"]
 
 #: Seconds between two looks at the memory of a child.
 _GLANCE = 0.05
@@ -302,7 +302,8 @@ def _memory_of_worker() -> int:
     try:
         from distributed import get_worker
 
-        limit = get_worker().memory_manager.memory_limit
+        own = get_worker()
+        limit, threads = own.memory_manager.memory_limit, own.state.nthreads
     except (ImportError, ValueError, AttributeError):  # not on a worker
         return 0
-    return max(int(limit or 0) - _memory(os.getpid()), 0)
+    return max(int(limit or 0) - _memory(os.getpid()), 0) // max(threads, 1)

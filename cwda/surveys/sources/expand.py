@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cwda.errors import CwdaError, SourceError
-from cwda.surveys.labels import Labels
-from cwda.surveys.urls import is_url, matching, name_in
+from cwda.surveys.sources.labels import Labels
+from cwda.surveys.sources.urls import is_url, matching, name_in
 
 __all__ = ["Source", "expand"]
 
@@ -102,12 +102,11 @@ def _expanded(text: str, beside: Path | None = None) -> Iterator[Source]:
 
 
 def _path(text: str, beside: Path | None) -> Path:
+    """A path from here, or else from the folder of the list that names it."""
     path = Path(text).expanduser()
-    if beside is not None and not path.is_absolute():
-        there = beside / path
-        if not path.exists() and (there.exists() or glob.glob(str(there), recursive=True)):
-            return there
-    return path
+    if beside is None or glob.glob(str(path), recursive=True) or path.exists():
+        return path
+    return beside / path
 
 
 def _behind(url: str) -> Iterator[Source]:
@@ -119,7 +118,7 @@ def _behind(url: str) -> Iterator[Source]:
 
 
 def _named(text: str) -> Iterator[Source]:
-    from cwda.surveys.names import matching_names
+    from cwda.surveys.sources.names import matching_names
 
     try:
         for name in matching_names(text):
@@ -133,7 +132,7 @@ def _at_paths(path: Path, text: str) -> Iterator[Source]:
     if path.is_file():
         yield from _listed(path) if path.suffix.lower() in _LISTS else [_file(path)]
     elif _is_known(text):
-        from cwda.surveys.names import labels_of
+        from cwda.surveys.sources.names import labels_of
 
         task, family = labels_of(text)
         yield Source(text, is_name=True, task=task, family=family)

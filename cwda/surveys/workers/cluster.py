@@ -14,7 +14,7 @@ from typing import Any
 from cwda._version import __version__
 from cwda.errors import CwdaError, reason_of
 from cwda.progress import waiting
-from cwda.surveys import worker
+from cwda.surveys.workers import worker
 
 __all__ = ["LOCAL", "Cluster", "connected", "require_distributed"]
 
