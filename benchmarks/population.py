@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +23,7 @@ from scipy import special
 from cwda.population import mixed_models
 from cwda.population.clusters import Estimate, Sample
 
-Array = npt.NDArray[np.float64]
+Array = npt.NDArray[Any]
 
 LEVEL = 0.95
 FAMILIES = (5, 10, 20, 40)
