@@ -4,7 +4,7 @@
 the networks of a collection of public checkpoints are large: the median has .2 million weights,
 the largest 6 million. ``--workers 1 2 4`` repeats it with other numbers of processes, and
 ``--networks`` takes fewer. It prints a table in Markdown; times are of the machine as it is, so
-nothing else should run.
+nothing else should run; seconds of a processor depend less on that.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def _wide(weight: Tensor, width: float, rng: torch.Generator) -> Tensor:
 def report(found: Survey, seconds: float, workers: int) -> list[str]:
     """Lines of a table."""
     networks = found.networks
-    took = networks["seconds"]
+    took, busy = networks["seconds"], networks["processor_seconds"]
     overhead = (seconds * workers - took.sum()) / len(networks)
     lines = {
         "networks, weights": f"{len(networks)}, {networks['n_weights'].sum() / 1e6:.0f} M",
@@ -69,6 +69,8 @@ def report(found: Survey, seconds: float, workers: int) -> list[str]:
         f"{networks['n_weights'].max() / 1e6:.1f} M weights",
         f"whole survey, {workers} workers": f"{seconds:.0f} s",
         "measuring, median and longest network": f"{took.median():.2f} s and {took.max():.1f} s",
+        "the same, seconds of a processor": f"{busy.median():.2f} s and {busy.max():.1f} s; "
+        f"{busy.sum():.0f} s of all",
         "all else per network and worker": f"{1000 * overhead:.0f} ms",
         "memory of a worker's process, median and most": f"{networks['peak_memory'].median():.0f} "
         f"and {networks['peak_memory'].max():.0f} MiB",
@@ -83,11 +85,11 @@ def _stored(folder: Path) -> int:
 
 
 def _growth(found: Survey) -> tuple[float, float]:
-    """Milliseconds per layer and seconds per 10^9 n^2 d, by least squares."""
+    """Milliseconds of a processor per layer, seconds per 10^9 n^2 d, by least squares."""
     layers = found.layers
     work = (layers["n_filters"] ** 2 * layers["dim"] / 1e9).groupby(layers["hash"]).sum()
     count = layers.groupby("hash").size()
-    took = found.networks.set_index("hash")["seconds"].reindex(work.index)
+    took = found.networks.set_index("hash")["processor_seconds"].reindex(work.index)
     weights = 1 / took  # errors grow with the time
     design = np.column_stack([count * weights, work * weights])
     (per_layer, per_work), *_ = np.linalg.lstsq(design, (took * weights).to_numpy(), rcond=None)

@@ -20,6 +20,7 @@ from cwda.surveys.result import Survey
 from cwda.surveys.settings import LEVEL, settings
 from cwda.surveys.sources.expand import Source, expand
 from cwda.surveys.sources.labels import read_labels
+from cwda.surveys.sources.urls import is_url
 from cwda.surveys.store import Store
 from cwda.surveys.workers import worker
 from cwda.surveys.workers.cluster import LOCAL, Cluster, connected, require_distributed
@@ -157,7 +158,19 @@ class _Run:
     out: dict[Any, _Waiting] = field(default_factory=dict)
 
     def over(self, sources: list[Source]) -> None:
-        """Read and measure the sources, and keep what is found as soon as it is."""
+        """Read and measure the sources, and keep what is found as soon as it is.
+
+        Raises
+        ------
+        CwdaError
+            If the scheduler is lost, or the folder cannot be written.
+        """
+        try:
+            self._over(sources)
+        except OSError:  # of a connection: what the store says is a CwdaError
+            raise self._lost() from None
+
+    def _over(self, sources: list[Source]) -> None:
         from distributed import as_completed
 
         unread = deque(sources)
@@ -181,7 +194,8 @@ class _Run:
         while unread and len(self.out) < most:
             self._give(_Waiting(unread.popleft(), measures=False), answers, priority=1e9)
 
-    def _give(self, waiting: _Waiting, answers: Any, *, priority: float, near: Any = None) -> None:
+    def _give(self, waiting: _Waiting, answers: Any, *, priority: float, near: str = "") -> None:
+        """Give a task out; to the worker that is near, if that is free."""
         source = waiting.source
         task = Task(
             source.text,
@@ -189,11 +203,12 @@ class _Run:
             self.level if waiting.measures else None,
             self.limits,
             __version__,
+            self.cluster.survey,
         )
+        place = {"workers": [near], "allow_other_workers": True} if near else {}
         future = self.cluster.client.submit(
-            worker.work, task, pure=False, retries=_RETRIES, priority=priority, workers=near,
-            allow_other_workers=near is not None,
-        )  # fmt: skip
+            worker.work, task, pure=False, retries=_RETRIES, priority=priority, **place
+        )
         self.out[future] = waiting
         answers.add(future)
 
@@ -201,7 +216,7 @@ class _Run:
         """What a worker answered, or what became of it."""
         from distributed import KilledWorker
 
-        if future.status in ("cancelled", "lost"):
+        if future.status == "cancelled":
             raise self._lost()
         try:
             reply: Reply = future.result()
@@ -211,11 +226,10 @@ class _Run:
             return Reply("failed", "its worker was lost, again and again; see the workers' logs")
         except CwdaError:
             raise
-        except (OSError, RuntimeError) as error:
-            if self.cluster.client.status != "running":
+        except Exception as error:
+            if self.cluster.client.status != "running" or future.status == "cancelled":
                 raise self._lost() from None
-            return Reply("failed", cause_of(error))
-        except Exception as error:  # a defect of one worker must not lose the others
+            # A defect of one worker must not lose the others.
             return Reply("failed", cause_of(error))
         return reply
 
@@ -238,7 +252,8 @@ class _Run:
             self.ledger.enter(source, twin, _now())
             return True
         measuring = _Waiting(source, measures=True, cost=reply.cost)
-        self._give(measuring, answers, priority=reply.cost)
+        near = reply.worker if is_url(source.text) else ""  # which has fetched the file
+        self._give(measuring, answers, priority=reply.cost, near=near)
         return False
 
     def _explained(self, source: Source, reply: Reply) -> Reply:

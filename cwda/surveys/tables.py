@@ -66,6 +66,10 @@ class NetworkRecord:
     )
     sentence: str = column("what was found, in words", default="")
     seconds: float = column("seconds that it took, reading included", default=0.0)
+    processor_seconds: float = column(
+        "seconds of a processor that it took; fewer than `seconds` where others use it too",
+        default=0.0,
+    )
     peak_memory: float = column("largest memory of the process, in MiB", default=0.0)
     format: str = column("format of the file", default="")
     sha256: str = column("SHA-256 of the file; empty for what is no file", default="")

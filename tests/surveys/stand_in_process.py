@@ -10,10 +10,11 @@ from pathlib import Path
 
 from cwda.surveys.workers import worker
 
-worker.COMMAND = [sys.executable, str(Path(__file__).with_name("stand_in.py"))]
+STAND_IN = [sys.executable, str(Path(__file__).with_name("stand_in.py"))]
 
 
 def main(what, *arguments):
+    worker.COMMAND = STAND_IN
     if what == "cwda":
         from cwda.cli.main import cwda
 

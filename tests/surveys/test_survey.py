@@ -1,10 +1,12 @@
 """Surveys: every source is a row, nothing is done twice, and nothing is lost."""
 
 import collections
+import os
 import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import torch
 
 import cwda
 from cwda.surveys.tables import TABLES
-from cwda.surveys.workers import cluster
+from cwda.surveys.workers import cluster, worker
 
 PROCESS = Path(__file__).with_name("stand_in_process.py")
 NAMES = [f"slow-{i}.pth" for i in range(6)]
@@ -29,7 +31,7 @@ def measured(stand_in):
     return collections.Counter(log.read_text().split() if log.exists() else ())
 
 
-def wait_for(condition, seconds=60):
+def wait_for(condition, seconds=300):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited in vain"
@@ -52,6 +54,24 @@ def start():
         process.wait()
         if process.stdout:
             process.stdout.close()
+
+
+@pytest.fixture
+def meanwhile():
+    """Something that happens as soon as something else is true, while the test goes on."""
+    threads = []
+
+    def begin(condition, *arguments, then):
+        def run():
+            wait_for(lambda: condition(*arguments))
+            then()
+
+        threads.append(threading.Thread(target=run))
+        threads[-1].start()
+
+    yield begin
+    for thread in threads:
+        thread.join()
 
 
 @pytest.fixture
@@ -151,51 +171,42 @@ def test_a_killed_command_goes_on(stand_in, make, tmp_path, start):
     wait_for(lambda: len(measured(stand_in)) >= 2)
     first.kill()
     first.wait()
-    before = len(cwda.read_survey(out).networks)
-    assert before < len(NAMES)
-    second = start("cwda", "survey", folder, "--output", out, "--workers", 2)
-    assert second.wait(120) == 0
-    assert set(statuses(cwda.read_survey(out)).values()) == {"done"}
-    assert set(measured(stand_in)) == set(NAMES)
+    assert len(cwda.read_survey(out).networks) < len(NAMES)
+    found = cwda.survey(folder, output=out, workers=2)
+    assert statuses(found) == dict.fromkeys(NAMES, "done")
     assert sum(measured(stand_in).values()) <= len(NAMES) + 2  # what was on its way
     assert not list(out.rglob("*.partial"))
 
 
-def test_interruption_ends_with_its_exit_code(stand_in, make, tmp_path, start):
-    folder = make("hang.pth")
-    run = start("cwda", "survey", folder, "--output", tmp_path / "out", "--workers", 1)
-    wait_for((tmp_path / "out" / "survey.json").exists)
-    time.sleep(1)
-    run.send_signal(signal.SIGINT)
-    assert run.wait(60) == 130
+def test_an_interruption_ends_all_processes(stand_in, make, tmp_path, meanwhile):
+    folder = make("a.pth", "hang.pth")
+    meanwhile(measured, stand_in, then=lambda: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        cwda.survey(folder, output=tmp_path / "out", workers=2)
+    assert not worker._ALL
+    (folder / "hang.pth").unlink()
+    assert cwda.survey(folder, output=tmp_path / "out").statuses == {"done": 1}
+    assert measured(stand_in) == {"a.pth": 1}
 
 
-def test_a_lost_worker_loses_nothing(stand_in, make, tmp_path, start, scheduler):
+def test_a_lost_worker_loses_nothing(stand_in, make, tmp_path, start, scheduler, meanwhile):
     path, _ = scheduler
     lost, _ = start("worker", "--scheduler-file", path), start("worker", "--scheduler-file", path)
-    folder, out = make(*NAMES), tmp_path / "out"
-    run = start("cwda", "survey", folder, "--output", out, "--scheduler", path)
-    wait_for(lambda: len(measured(stand_in)) >= 2)
-    lost.kill()
-    assert run.wait(120) == 0
-    assert statuses(cwda.read_survey(out)) == dict.fromkeys(NAMES, "done")
+    meanwhile(measured, stand_in, then=lost.kill)
+    found = cwda.survey(make(*NAMES), output=tmp_path / "out", scheduler=path)
+    assert statuses(found) == dict.fromkeys(NAMES, "done")
 
 
 def test_a_lost_scheduler_is_one_line_and_the_survey_goes_on(
-    stand_in, make, tmp_path, start, scheduler
+    stand_in, make, tmp_path, start, scheduler, meanwhile, monkeypatch
 ):
+    monkeypatch.setattr(cluster, "_PATIENCE", 5)
     path, process = scheduler
     start("worker", "--scheduler-file", path)
+    meanwhile(measured, stand_in, then=process.kill)
     folder, out = make(*NAMES), tmp_path / "out"
-    command = [sys.executable, str(PROCESS), "cwda", "survey", str(folder)]
-    options = ["--output", str(out), "--scheduler", path]
-    run = subprocess.Popen(command + options, stderr=subprocess.PIPE, text=True)
-    wait_for(lambda: len(measured(stand_in)) >= 2)
-    process.kill()
-    _, errors = run.communicate(timeout=120)
-    assert run.returncode == 1
-    (line,) = (line for line in errors.splitlines() if line.startswith("error"))
-    assert "was lost; what is done is kept: run the same command to go on" in line
+    with pytest.raises(cwda.CwdaError, match=r"scheduler at .* was lost; what is done is kept"):
+        cwda.survey(folder, output=out, scheduler=path)
     found = cwda.survey(folder, output=out, workers=2)
     assert statuses(found) == dict.fromkeys(NAMES, "done")
     assert max(measured(stand_in).values()) <= 2

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import math
+import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,9 @@ LOCAL = "local"
 
 #: Seconds in which a scheduler has to answer.
 _PATIENCE = 10
+
+#: Seconds between two counts of the workers.
+_COUNTED = 5.0
 
 #: Bytes that a process needs for its libraries and a common network.
 _LEAST_MEMORY = 2**30
@@ -42,17 +46,23 @@ class Cluster:
         Of the scheduler, or "local".
     memory : int
         Bytes that one network may take; 0 if its worker knows.
+    survey : int or None
+        Number for the tasks, where workers are threads of this process.
     """
 
     client: Any
     address: str
     memory: int
+    survey: int | None = None
+    _counted: list[float] = field(default_factory=lambda: [0.0, 1.0])
 
     def size(self) -> int:
-        """How many networks are computed at once, as far as is known; 1 or more."""
-        if self.client.status != "running":
-            return 1
-        return max(int(sum(self.client.nthreads().values())), 1)
+        """How many networks are computed at once, as of some seconds ago; 1 or more."""
+        last, number = self._counted
+        if time.monotonic() > last + _COUNTED:
+            number = max(sum(self.client.nthreads().values()), 1)
+            self._counted[:] = [time.monotonic(), number]
+        return int(number)
 
 
 def require_distributed() -> None:
@@ -99,7 +109,8 @@ def connected(scheduler: str, workers: int | None, memory: float | None) -> Iter
         _require_workers(client, scheduler)
         yield Cluster(client, scheduler, limit)
     finally:
-        client.close(timeout=_PATIENCE)
+        with suppress(OSError, TimeoutError):  # a scheduler that is gone
+            client.close(timeout=_PATIENCE)
 
 
 @contextmanager
@@ -123,12 +134,17 @@ def _local(workers: int | None, memory: int) -> Iterator[Cluster]:
             silence_logs=logging.CRITICAL,
         )
     try:
-        with Client(cluster) as client:
-            yield Cluster(client, LOCAL, memory or math.floor(usable / number))
-            worker.close()
+        client = Client(cluster)
+        try:
+            share = memory or math.floor(usable / number)
+            yield Cluster(client, LOCAL, share, worker.begin())
+        finally:
+            worker.close()  # tasks that still run would be waited for
+            with suppress(TimeoutError):
+                client.close(timeout=_PATIENCE)
     finally:
-        worker.close()  # a task that is still running would be waited for
-        cluster.close(timeout=_PATIENCE)
+        with suppress(TimeoutError):
+            cluster.close(timeout=_PATIENCE)
 
 
 def _client(scheduler: str) -> Any:

@@ -44,6 +44,8 @@ class Task:
         What it may take.
     version : str
         Version of cwda that asks.
+    survey : int or None
+        Which survey of the process it belongs to, where workers are threads of that process.
     """
 
     source: str
@@ -51,6 +53,7 @@ class Task:
     level: float | None
     limits: Limits
     version: str
+    survey: int | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,8 @@ class Reply:
         Seconds that the measurement is expected to take.
     parts : mapping of str to bytes
         Parquet files by the names of their tables, if it was measured.
+    worker : str
+        Address of the worker in Dask.
     """
 
     status: Status
@@ -76,3 +81,4 @@ class Reply:
     facts: Mapping[str, str | int | float] = field(default_factory=dict)
     cost: float = 0.0
     parts: Mapping[str, bytes] = field(default_factory=dict)
+    worker: str = ""

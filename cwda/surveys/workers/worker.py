@@ -52,6 +52,9 @@ _TRIES = 2
 _LOCK = threading.Lock()
 _IDLE: list[_Child] = []
 _ALL: set[_Child] = set()
+#: How many surveys of this process are over; those of their tasks that are left start nothing.
+_SURVEYS = [0]
+_OVER = "the survey is over"
 #: Where the children of this process put what they fetch.
 _SCRATCH: list[str] = []
 
@@ -81,9 +84,11 @@ def work(task: Task) -> Reply:
     for attempt in range(1, _TRIES + 1):
         child = None
         try:
-            child = _take()
+            child = _take(task)
             reply = child.ask(task, limits)
         except _Ended as ended:
+            if _is_over(task):
+                raise CwdaError(_OVER) from None
             if child is None and attempt == _TRIES:
                 raise CwdaError(f"no process that computes can be started ({ended})") from None
             # What is left of earlier tasks may be to blame, or whoever killed the process.
@@ -92,14 +97,25 @@ def work(task: Task) -> Reply:
                 return ended.reply
         else:
             with _LOCK:
-                _IDLE.append(child)
-            return reply
+                if child in _ALL:
+                    _IDLE.append(child)
+            return replace(reply, worker=_address())
     raise AssertionError("unreachable")
+
+
+def begin() -> int:
+    """The number of the survey that begins, for its tasks; it ends with `close`."""
+    return _SURVEYS[0]
+
+
+def _is_over(task: Task) -> bool:
+    return task.survey is not None and task.survey != _SURVEYS[0]
 
 
 def close() -> None:
     """End the children of this process, whatever they are doing."""
     with _LOCK:
+        _SURVEYS[0] += 1
         children = list(_ALL)
         _IDLE.clear()
         folders = list(_SCRATCH)
@@ -137,7 +153,7 @@ class _Ended(Exception):  # noqa: N818 (it says what is the case)
 class _Child:
     """A process that computes."""
 
-    def __init__(self) -> None:
+    def __init__(self, task: Task) -> None:
         self.tasks = 0
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the child)
         environment: Mapping[str, str] = {**os.environ, **ONE_THREAD, "OMP_WAIT_POLICY": "PASSIVE"}
@@ -155,6 +171,10 @@ class _Child:
             raise
         with _LOCK:
             _ALL.add(self)
+            over = _is_over(task)
+        if over:
+            self.kill()
+            raise CwdaError(_OVER)
         self._receive(Limits(_START))
 
     def ask(self, task: Task, limits: Limits) -> Reply:
@@ -253,7 +273,7 @@ def _scratch() -> str:
         return _SCRATCH[0]
 
 
-def _take() -> _Child:
+def _take(task: Task) -> _Child:
     """An idle child, or a new one.
 
     Raises
@@ -261,13 +281,15 @@ def _take() -> _Child:
     _Ended
         If it does not live to begin.
     CwdaError
-        If none can be started.
+        If none can be started, or the survey is over.
     """
     with _LOCK:
+        if _is_over(task):
+            raise CwdaError(_OVER)
         if _IDLE:
             return _IDLE.pop()
     try:
-        return _Child()
+        return _Child(task)
     except OSError as error:
         reason = error.strerror or error
         raise CwdaError(f"no process that computes can be started ({reason})") from None
@@ -298,12 +320,24 @@ def _memory(pid: int) -> int:
 
 
 def _memory_of_worker() -> int:
-    """What Dask lets this worker have, less its own; 0 if it sets no limit."""
+    """What Dask lets a thread of this worker have, less its own; 0 if it sets no limit."""
+    own = _own_worker()
+    if own is None or not own.memory_manager.memory_limit:
+        return 0
+    left = int(own.memory_manager.memory_limit) - _memory(os.getpid())
+    return max(left, 0) // max(own.state.nthreads, 1)
+
+
+def _address() -> str:
+    own = _own_worker()
+    return "" if own is None else str(own.address)
+
+
+def _own_worker() -> Any:
+    """The worker of Dask in which this runs; None elsewhere."""
     try:
         from distributed import get_worker
 
-        own = get_worker()
-        limit, threads = own.memory_manager.memory_limit, own.state.nthreads
-    except (ImportError, ValueError, AttributeError):  # not on a worker
-        return 0
-    return max(int(limit or 0) - _memory(os.getpid()), 0) // max(threads, 1)
+        return get_worker()
+    except (ImportError, ValueError):
+        return None
