@@ -213,6 +213,7 @@ CALLS = {
         )
     },
     "population.write_tables": lambda: ((survey(), "tables"), {}),
+    "read_survey": lambda: (("surveyed",), {}),
     "reporting.survey_report": lambda: ((survey(), "survey.html"), {}),
     "pruning.select": lambda: ((WEIGHTS, "l2", 0.5), {}),
     "pruning.pruned_indices": lambda: ((WEIGHTS, 0, "l2"), {}),
@@ -323,6 +324,7 @@ NOT_CALLED = {
     "criterion": "a decorator: test_decorators_say_what_they_need",
     "experiment.run_experiment": "trains: test_experiments_and_images_say_what_they_need",
     "read_images": "needs files: test_experiments_and_images_say_what_they_need",
+    "survey": "starts processes: tests/surveys/test_survey.py",
 }
 
 
