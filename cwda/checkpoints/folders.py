@@ -25,6 +25,8 @@ _BESIDE = re.compile(
     re.IGNORECASE,
 )
 _MAX_DEPTH = 4
+#: Endings of other formats under which checkpoints are kept as well.
+_ALSO = (".t7",)
 
 
 def _ranks(names: set[str], pattern: str) -> list[str]:
@@ -79,7 +81,7 @@ def checkpoints_below(folder: Path) -> list[Path]:
     sets = {
         set_of(file.name): file
         for file in reversed(files)
-        if is_usual_name(file.name) and not _BESIDE.fullmatch(file.name)
+        if (is_usual_name(file.name) or file.suffix in _ALSO) and not _BESIDE.fullmatch(file.name)
     }
     found = sorted(sets.values())
     for child in visible:

@@ -17,6 +17,7 @@ def nets(tmp_path):
     """A folder of checkpoints, by their names, and of what lies beside them."""
     for name in (
         "one.pth",
+        "three.t7",
         "sub/two.safetensors",
         "sub/optimizer.pt",
         "sub/readme.txt",
@@ -39,6 +40,7 @@ def found(folder, *given):
 def test_a_folder_is_all_checkpoints_below(nets):
     assert found(nets, nets) == [
         "one.pth",
+        "three.t7",
         "dcp",
         "sub/big-00001-of-00002.safetensors",
         "sub/two.safetensors",
