@@ -7,6 +7,7 @@ from . import conditions as conditions
 from . import coupling as coupling
 from . import experiment as experiment
 from . import figures as figures
+from . import population as population
 from . import pruning as pruning
 from . import reporting as reporting
 from . import reproduction as reproduction
@@ -79,6 +80,7 @@ __all__ = [
     "load_model",
     "make_plan",
     "masked",
+    "population",
     "pruning",
     "read_images",
     "read_survey",

@@ -22,6 +22,7 @@ from cwda.study import RunState, Standing, StudyResult
 from tests.figures.gallery import GALLERY
 from tests.helpers.small_nets import alive, plain
 from tests.helpers.small_nets import images as labelled
+from tests.helpers.small_surveys import survey
 
 RNG = torch.Generator().manual_seed(0)
 WEIGHTS = {
@@ -201,6 +202,21 @@ CALLS = {
     "calibration.read_calibration": lambda: (("calibration.jsonl",), {}),
     "calibration.sizes_of": lambda: (("iid",), {}),
     "calibration.to_markdown": lambda: ((cwda.calibration.published(),), {}),
+    **{
+        f"population.{name}": lambda: ((survey(),), {})
+        for name in (
+            "effect_quantiles",
+            "generality",
+            "make_reference",
+            "mixed_models",
+            "prediction_accuracy",
+            "standings",
+            "verdict_shares",
+        )
+    },
+    "population.write_tables": lambda: ((survey(), "tables"), {}),
+    "read_survey": lambda: (("surveyed",), {}),
+    "reporting.survey_report": lambda: ((survey(), "survey.html"), {}),
     "pruning.select": lambda: ((WEIGHTS, "l2", 0.5), {}),
     "pruning.pruned_indices": lambda: ((WEIGHTS, 0, "l2"), {}),
     "pruning.overlap": lambda: ((cwda.pruning.select(WEIGHTS, "l2", 0.5),) * 2, {}),
@@ -310,6 +326,7 @@ NOT_CALLED = {
     "criterion": "a decorator: test_decorators_say_what_they_need",
     "experiment.run_experiment": "trains: test_experiments_and_images_say_what_they_need",
     "read_images": "needs files: test_experiments_and_images_say_what_they_need",
+    "survey": "starts processes: tests/surveys/test_survey.py",
 }
 
 

@@ -21,6 +21,7 @@ from cwda.conditions.description import (
     normality,
 )
 from cwda.conditions.directions import Directions
+from cwda.conditions.reference import Reference, ReferenceGroup
 from cwda.conditions.register import CONDITIONS
 from cwda.conditions.results import ConditionResult, Measurement
 from cwda.conditions.table import CheckResult
@@ -58,6 +59,8 @@ __all__ = [
     "NetworkCondition",
     "NetworkResult",
     "NetworkVerdict",
+    "Reference",
+    "ReferenceGroup",
     "Words",
     "Workspace",
     "block_covariance",

@@ -17,6 +17,11 @@ from cwda.figures.ranking.triangle import triangle
 from cwda.figures.scores.dispersion import dispersion
 from cwda.figures.scores.score_histogram import score_histogram
 from cwda.figures.scores.score_histograms import score_histograms
+from cwda.figures.survey.survey_effects import survey_effects
+from cwda.figures.survey.survey_map import survey_map
+from cwda.figures.survey.survey_predictions import survey_predictions
+from cwda.figures.survey.survey_terms import survey_terms
+from cwda.figures.survey.survey_verdicts import survey_verdicts
 from cwda.figures.weights.covariance import covariance
 from cwda.figures.weights.covariance_blocks import covariance_blocks
 from cwda.figures.weights.filter_image import filter_image
@@ -42,6 +47,11 @@ __all__ = [
     "score_histogram",
     "score_histograms",
     "similarity_map",
+    "survey_effects",
+    "survey_map",
+    "survey_predictions",
+    "survey_terms",
+    "survey_verdicts",
     "trajectory",
     "triangle",
 ]

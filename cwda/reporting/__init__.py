@@ -20,6 +20,7 @@ from cwda.reporting.chapter import Chapter, ChapterSeries, Report
 from cwda.reporting.chapters import CHAPTERS
 from cwda.reporting.pictures import picture
 from cwda.reporting.subject import Subject
+from cwda.reporting.survey.build import survey_report
 
 __all__ = [
     "CHAPTERS",
@@ -42,4 +43,5 @@ __all__ = [
     "Table",
     "picture",
     "report",
+    "survey_report",
 ]

@@ -190,7 +190,7 @@ MEASURED = (
         "conditions",
         "one condition in one layer, as in `cwda.check(...).table`",
         ConditionResult,
-        frozenset(_SIZES | {"method"}),
+        frozenset(_SIZES | {"method", "percentile", "comparable"}),
     ),
     Table(
         "network_conditions",

@@ -25,7 +25,9 @@ from cwda.comparison import LayerTriangle, Triangle
 from cwda.conditions.results import decide
 from cwda.figures.drawing.canvas import Panels
 from cwda.layers import ConvLayer, Network, Provenance
+from cwda.population import mixed_models
 from cwda.scoring import similarity
+from tests.helpers.small_surveys import survey
 
 #: The pictures that docs/figures.md shows.
 STORED = Path(__file__).parents[2] / "docs" / "images" / "figures"
@@ -266,6 +268,15 @@ GALLERY: dict[str, Callable[..., Axes | Panels]] = {
         network(), [0, 8], ["l1", "gm"], **on
     ),
     "similarity_map": lambda **on: figures.similarity_map(similarity(network()), **on),
+    "survey_effects": lambda **on: figures.survey_effects(survey(6, slope=1.2), **on),
+    "survey_effects_width": lambda **on: figures.survey_effects(
+        survey(6, slope=1.2), "mean", by="width", **on
+    ),
+    "survey_map": lambda **on: figures.survey_map(survey(6, slope=1.2), **on),
+    "survey_map_network": lambda **on: figures.survey_map(survey(6, slope=1.2), "network", **on),
+    "survey_predictions": lambda **on: figures.survey_predictions(survey(6, slope=1.2), **on),
+    "survey_terms": lambda **on: figures.survey_terms(mixed_models(survey(8)), **on),
+    "survey_verdicts": lambda **on: figures.survey_verdicts(survey(6, slope=1.2), **on),
     "trajectory": lambda **on: figures.trajectory(along(), **on),
     "trajectory_condition": lambda **on: figures.trajectory(along(), "homogeneity", **on),
     "triangle": lambda **on: figures.triangle(joined(), **on),

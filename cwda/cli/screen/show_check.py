@@ -9,6 +9,7 @@ from cwda.choices import Verdict
 from cwda.cli.screen.reasons import Told, by_reason
 from cwda.cli.screen.screen import Screen
 from cwda.cli.screen.show import layer_cells, layer_table, title
+from cwda.cli.screen.show_reference import compared
 from cwda.cli.screen.table import Cell, Column, Table
 from cwda.conditions.directions import FREE_SCALE
 from cwda.conditions.register import CONDITIONS
@@ -54,6 +55,7 @@ def show(result: CheckResult, screen: Screen) -> None:
         screen.remarks(
             _otherwise(rows, "fails"),
             _otherwise(rows, "inconclusive"),
+            compared(rows),
             _near_dead(rows),
             [f"assumed: {text}" for text in network.assumptions],
             _left_out(network),

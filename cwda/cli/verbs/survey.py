@@ -10,7 +10,7 @@ import click
 from cwda.cli.failure import BAD_INPUT
 from cwda.cli.messages import is_quiet, note
 from cwda.cli.options import COUNT, FILE, PATH, option, verdict_level_option
-from cwda.cli.verb import verb
+from cwda.cli.verb import command_line, verb
 
 if TYPE_CHECKING:
     from cwda.surveys import Survey
@@ -29,6 +29,7 @@ _LISTED = 20
     examples="""
         cwda survey checkpoints/ --output runs/survey
         cwda survey names.txt 'torchvision:resnet*' --output runs/survey --workers 4
+        cwda survey checkpoints/ --output runs/survey --report survey.pdf
         cwda survey 's3://bucket/nets/*.pth' --output runs/survey \\
             --scheduler tcp://10.0.0.5:8786
     """,
@@ -81,6 +82,18 @@ _LISTED = 20
     type=FILE,
     metavar="FILE",
 )
+@option(
+    "--report",
+    "Write what is said of all networks together to FILE.pdf or FILE.html.",
+    type=PATH,
+    metavar="FILE",
+)
+@option(
+    "--reference",
+    "Write the effects of comparable layers to FILE.json, for `cwda-test --reference FILE`.",
+    type=PATH,
+    metavar="FILE",
+)
 @option("--again", "Try sources again that failed before.", is_flag=True)
 @verdict_level_option
 def survey(
@@ -91,6 +104,8 @@ def survey(
     memory: float | None,
     timeout: float,
     labels: Path | None,
+    report: Path | None,
+    reference: Path | None,
     again: bool,
     level: float,
 ) -> None:
@@ -101,7 +116,14 @@ def survey(
     with the same weights are measured once.
     """
     import cwda
+    from cwda.files import require_writable
 
+    if report:
+        from cwda.reporting.build import FORMATS
+
+        require_writable(report, tuple(FORMATS))
+    if reference:
+        require_writable(reference, (".json",))
     found = cwda.survey(
         sources,
         output=folder,
@@ -116,6 +138,13 @@ def survey(
     _show(found)
     if "done" not in found.statuses:
         raise SystemExit(BAD_INPUT)
+    if report:
+        from cwda.reporting import survey_report
+
+        note(f"wrote {survey_report(found, report, command=command_line())}")
+    if reference:
+        cwda.population.make_reference(found).save(reference)
+        note(f"wrote {reference}")
 
 
 def _show(found: Survey) -> None:

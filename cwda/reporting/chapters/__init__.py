@@ -9,6 +9,7 @@ from cwda.reporting.chapters.condition import conditions
 from cwda.reporting.chapters.covariance import covariance
 from cwda.reporting.chapters.detail import detail
 from cwda.reporting.chapters.global_pruning import global_pruning
+from cwda.reporting.chapters.reference import reference
 from cwda.reporting.chapters.several.networks import side_by_side
 from cwda.reporting.chapters.several.trajectory import trajectory
 from cwda.reporting.chapters.similarity import similarity
@@ -26,6 +27,7 @@ CHAPTERS: tuple[Chapter | ChapterSeries, ...] = (
     assumption,
     whole,
     conditions,
+    reference,
     covariance,
     similarity,
     applicability,
