@@ -37,6 +37,9 @@ __all__ = [
 
 _DEFAULT_MODEL = "resnet20-cifar10"
 
+#: Formats from which no module is made that could be pruned.
+_WEIGHTS_ONLY = ("ONNX", "Keras archive", "HDF5", "npy", "npz")
+
 #: What the help of a verb says of its arguments.
 SOURCES = (
     "SOURCE is a file, a folder or the name of a model; the built-in network if there is none."
@@ -215,6 +218,14 @@ class Sources:
                     words += [name, f"{pattern}={each}"]
             elif value is not None:
                 words += [name, value]
+        return " ".join(map(shlex.quote, words))
+
+    def pruning_words(self, network: Network) -> str:
+        """The source as `cwda prune` takes it; empty where that needs more than the file tells."""
+        if network.provenance.format in _WEIGHTS_ONLY or network.name not in self._origins:
+            return ""
+        key = self.reading.get("weights_key")
+        words = [*self.origin(network).words, *(["--weights-key", key] if key else [])]
         return " ".join(map(shlex.quote, words))
 
     def selected(self, network: Network) -> Network:

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -124,6 +124,40 @@ class CheckResult(Answer[ConditionResult]):
         from cwda.conditions.whole.result import network_result
 
         return network_result(self.rows, self.networks, self.level)
+
+    def advice(self, network: str | None = None, **options: Any) -> Any:
+        """What to prune a network of this answer by: `cwda.advise`, when it is asked for.
+
+        Parameters
+        ----------
+        network : str, optional
+            The name of one of several networks.
+        **options
+            Those of `cwda.advise`, such as ``ratio=0.3`` or ``criteria=["l1", "gm"]``.
+
+        Returns
+        -------
+        Advice
+
+        Raises
+        ------
+        CwdaError
+            If there are several networks and none is named, a name is unknown, the weights are
+            not there, as in an answer from a file, or an option is impossible.
+
+        Examples
+        --------
+        >>> import cwda
+        >>> cwda.check("resnet20-cifar10", ["mean"]).advice(criteria=["l1", "l2"]).criterion
+        'l1'
+        """
+        import cwda  # the public name: what answers stands above this room
+
+        networks = {each.name: each for each in self.networks}
+        if network is None and len(networks) != 1:
+            raise CwdaError(f"there are {len(networks)} networks; name one: {', '.join(networks)}")
+        (chosen,) = networks if network is None else choose([network], networks, "network")
+        return cwda.advise(networks[chosen], **options)
 
     def __repr__(self) -> str:
         return "\n".join([*self._sentences(), super().__repr__()])

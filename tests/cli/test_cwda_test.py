@@ -116,12 +116,24 @@ def test_the_network_as_a_whole_comes_first(checkpoint, columns):
     result = CliRunner().invoke(cwda_test, arguments, env={"COLUMNS": columns})
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
-    assert max(map(len, lines)) <= int(columns)
+    assert max(map(len, lines[:-1])) <= int(columns)  # a command can be copied in one piece
     whole = cwda.check(["resnet20-cifar10:init", checkpoint]).network
     said = " ".join(result.stdout.split())
     for verdict in whole.verdicts:
         assert " ".join(verdict.sentences) in said
-    assert lines[2].startswith(whole.verdicts[0].sentences[0][:30])
+    assert lines[0] == "2 networks side by side"
+    assert lines[-1].endswith(f"cwda contrast resnet20-cifar10:init {checkpoint}")
+
+
+def test_a_single_network_begins_with_the_answer_and_ends_with_the_next_command(checkpoint):
+    lines = run(checkpoint, "--layers", "a*").stdout.splitlines()
+    [verdict] = cwda.check(cwda.load(checkpoint).select("a*")).network.verdicts
+    assert lines[2:4] == list(verdict.sentences[:2])
+    assert lines[-1] == f"next, what to prune by: cwda advise {checkpoint} --layers 'a*'"
+    head = next(at for at, line in enumerate(lines) if line.startswith("condition"))
+    table = "\n".join(lines[head:])
+    for column in lines[head].split()[1:]:
+        assert f"{column}: " in table  # every column is explained
 
 
 def test_several_models_in_one_call(checkpoint):

@@ -24,6 +24,7 @@ from cwda.conditions.whole.pooled import LayerEffects, Pooled, judged, normal_qu
 from cwda.errors import CwdaError
 from cwda.layers import distinct
 from cwda.loading.sources import Source, network_of
+from cwda.numerics.jackknife import jackknife_variance
 from cwda.typing import Device
 
 __all__ = ["contrast", "correlation_of", "difference_interval", "resolve_margins"]
@@ -282,7 +283,7 @@ def correlation_of(a: LayerEffects, b: LayerEffects, level: float) -> float:
         return 0.0
     differences = np.array(b.theta) - np.array(a.theta)
     left = (weights @ differences - weights * differences) / (1 - weights)
-    scatter = (count - 1) / count * float(((left - left.mean()) ** 2).sum())
+    scatter = float(jackknife_variance(left))
     freedom = 1 / float(weights @ weights) - 1
     student = float(special.stdtrit(max(freedom, 1.0), (1 + level) / 2))
     wide = scatter * (student / normal_quantile(level)) ** 2
