@@ -17,6 +17,7 @@ from torch import Tensor
 from cwda.arguments import as_path, choose, require_count
 from cwda.errors import DataError
 from cwda.models.labels import class_labels
+from cwda.progress import steps
 
 __all__ = [
     "CIFAR10_MEAN",
@@ -277,7 +278,8 @@ def _read_npz(path: Path) -> list[np.ndarray]:
         raise DataError(f"{path}: no such file; check the path")
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in _ARRAYS if name in archive}
+            names = [name for name in _ARRAYS if name in archive]
+            arrays = {name: archive[name] for name in steps(names, f"reading {path.name}")}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{path}: not a readable .npz file ({error})") from error
     for name in _ARRAYS:

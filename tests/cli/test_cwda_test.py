@@ -126,14 +126,20 @@ def test_the_network_as_a_whole_comes_first(checkpoint, columns):
 
 
 def test_a_single_network_begins_with_the_answer_and_ends_with_the_next_command(checkpoint):
-    lines = run(checkpoint, "--layers", "a*").stdout.splitlines()
-    [verdict] = cwda.check(cwda.load(checkpoint).select("a*")).network.verdicts
+    result = CliRunner().invoke(
+        cwda_test, [str(checkpoint), "--layers", "first,a*"], env={"COLUMNS": "400"}
+    )
+    lines = result.stdout.splitlines()
+    [verdict] = cwda.check(cwda.load(checkpoint).select("first,a*")).network.verdicts
     assert lines[2:4] == list(verdict.sentences[:2])
-    assert lines[-1] == f"next, what to prune by: cwda advise {checkpoint} --layers 'a*'"
+    assert lines[-1] == f"next, what to prune by: cwda advise {checkpoint} --layers 'first,a*'"
     head = next(at for at, line in enumerate(lines) if line.startswith("condition"))
-    table = "\n".join(lines[head:])
-    for column in lines[head].split()[1:]:
-        assert f"{column}: " in table  # every column is explained
+    legend = next(line for line in lines[head:] if line.startswith("  effect: "))
+    meanings = [part.split(": ")[0] for part in legend.strip().split("; ")]
+    assert meanings == [
+        "effect", "90 % interval", "margin", "verdict", "layers hold", "under CWDA", "fail",
+        "weights judged",
+    ]  # fmt: skip
 
 
 def test_several_models_in_one_call(checkpoint):
