@@ -56,6 +56,8 @@ class Document:
         As printed; empty to leave it out.
     answer : sequence of Block
         What stands on the first page, before the contents; no headings.
+    flowing : bool
+        Whether chapters follow one another on a page, where each would leave much of it blank.
     """
 
     title: str
@@ -65,6 +67,7 @@ class Document:
     paper: Paper = "a4"
     date: str = ""
     answer: Sequence[Block] = ()
+    flowing: bool = False
 
 
 def template_inputs(document: Document) -> dict[str, bytes]:
@@ -75,6 +78,7 @@ def template_inputs(document: Document) -> dict[str, bytes]:
         "subtitle": _printable(document.subtitle),
         "paper": document.paper,
         "date": document.date,
+        "flowing": document.flowing,
         "facts": [[label, _runs(value)] for label, value in document.facts],
         "tones": tones(),
         "answer": [_block(block, files) for block in document.answer],

@@ -59,6 +59,7 @@ def document(
             Paragraph(_counts(found)),
             _verdicts(found),
         ],
+        flowing=True,
     )
 
 

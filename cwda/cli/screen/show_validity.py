@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 
 __all__ = ["show_validity"]
 
-_MARKS = {"valid": "v", "weak": "w", "not better than random": "=", "oracle too noisy": "?"}
+_MARKS = {
+    "valid": "v",
+    "inconclusive": "i",
+    "weak": "w",
+    "not better than random": "=",
+    "oracle too noisy": "?",
+}
 
 
 def show_validity(result: Validity, screen: Screen) -> None:
@@ -24,21 +30,31 @@ def show_validity(result: Validity, screen: Screen) -> None:
     screen.remark(
         "measured: Spearman's coefficient with the loss when a filter is removed, median of the "
         "layers; corrected: of all layers, without the noise of the images, and its "
-        f"{percent(result.level)} interval over layers; itself: the criterion with itself on other "
-        f"images; regret: loss of its selection at {percent(result.ratio)}, 0 as the oracle's, "
-        "1 as a random one"
+        f"{percent(result.level)} interval over layers, from and to; itself: the criterion with "
+        f"itself on other images; regret: loss of its selection at {percent(result.ratio)}, 0 as "
+        "the oracle's, 1 as a random one"
+    )
+    from cwda.numerics.ranking.rank_intervals import FEWEST_FOR_INTERVAL
+
+    screen.remark(
+        "corrected may exceed 1, as reliabilities are estimates; regret may exceed 1, worse than "
+        "random, or lie below 0, better than filters chosen one by one; – undefined, such as an "
+        f"interval from fewer than {FEWEST_FOR_INTERVAL} layers; valid, weak, as random: number of "
+        "layers"
     )
     screen.table(
         _layers(result),
-        "coefficient in each layer: v valid, w weak, = not better than random, ? oracle too noisy",
+        "coefficient in each layer: "
+        + ", ".join(f"{mark} {verdict}" for verdict, mark in _MARKS.items()),
     )
     screen.remark("oracle: its coefficient with itself on the other half of the images")
     screen.remarks(reasons(result.table))
 
 
 def _criteria(result: Validity) -> Table:
-    heads = ("measured", "corrected", "from", "to", "itself", "regret", "valid", "weak")
-    table = Table([Column("criterion"), *map(Column, heads), Column("as random")], gap=2)
+    heads = ("measured", "corrected", "from", "to", "itself", "regret")
+    counts = ("valid", "inconclusive", "weak", "as random")
+    table = Table([Column("criterion"), *map(Column, (*heads, *counts))], gap=2)
     for row in result.summary().itertuples():
         table.add(
             row.criterion,
@@ -46,6 +62,7 @@ def _criteria(result: Validity) -> Table:
             number(row.half_reliability),
             number(row.regret),
             str(row.valid),
+            str(row.inconclusive),
             str(row.weak),
             str(row.not_better_than_random),
         )
