@@ -201,12 +201,6 @@ def _layers(layers: Sequence[LayerAdvice]) -> Told:
         )
 
 
-def _of(some: int, judged: int) -> str:
-    if some == judged > 1:
-        return f"all {judged} layers"
-    return f"{some} of {many(judged, 'layer')}"
-
-
 def _named(names: Sequence[str]) -> str:
     if len(names) > _NAMED:
         return f"{', '.join(names[:_NAMED])} and {len(names) - _NAMED} more"

@@ -67,7 +67,8 @@ class Entry:
     @property
     def words(self) -> list[str]:
         """What is typed for it."""
-        return ["--model", self.text] if self.is_name else [self.text]
+        shadowed = self.is_name and os.path.exists(self.text)
+        return ["--model", self.text] if shadowed else [self.text]
 
     @property
     def name(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import importlib
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -151,13 +152,12 @@ class CheckResult(Answer[ConditionResult]):
         >>> cwda.check("resnet20-cifar10", ["mean"]).advice(criteria=["l1", "l2"]).criterion
         'l1'
         """
-        import cwda  # the public name: what answers stands above this room
-
         networks = {each.name: each for each in self.networks}
         if network is None and len(networks) != 1:
             raise CwdaError(f"there are {len(networks)} networks; name one: {', '.join(networks)}")
         (chosen,) = networks if network is None else choose([network], networks, "network")
-        return cwda.advise(networks[chosen], **options)
+        # By its public name, when it is asked for: what answers stands above this room.
+        return importlib.import_module("cwda").advise(networks[chosen], **options)
 
     def __repr__(self) -> str:
         return "\n".join([*self._sentences(), super().__repr__()])

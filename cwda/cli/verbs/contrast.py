@@ -75,8 +75,10 @@ def contrast(
     output.require("layers")
     networks = sources.load()
     sources.finish()  # one alone cannot be compared
+    first, second = networks
     result = cwda.contrast(
-        *networks,
+        first,
+        second,
         conditions,
         margins=dict(margins),
         scale=scale,

@@ -237,9 +237,9 @@ def _row(sides: _Sides, condition: str, margin: float, level: float) -> Contrast
     )
     if not all(rows):
         return row
-    effects = [LayerEffects.of(side, level) for side in rows]
-    one, other = (pool(side, each, level) for side, each in zip(rows, effects, strict=True))
-    shared = correlation_of(*effects, level) if sides.related else 0.0
+    first_layers, second_layers = (LayerEffects.of(side, level) for side in rows)
+    one, other = pool(rows[0], first_layers, level), pool(rows[1], second_layers, level)
+    shared = correlation_of(first_layers, second_layers, level) if sides.related else 0.0
     low, high = difference_interval(one, other, shared)
     return replace(
         row,
