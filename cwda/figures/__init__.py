@@ -5,6 +5,7 @@ As the last value of a notebook's cell they show their figure;
 """
 
 from cwda.figures.conditions.effects import effects
+from cwda.figures.conditions.layer_trajectory import layer_trajectory
 from cwda.figures.conditions.overview import overview
 from cwda.figures.conditions.trajectory import trajectory
 from cwda.figures.pruning.accuracy_curves import accuracy_curves
@@ -32,6 +33,7 @@ __all__ = [
     "effects",
     "filter_image",
     "global_shares",
+    "layer_trajectory",
     "nearest_filters",
     "norm_ratios",
     "overview",

@@ -57,7 +57,7 @@ class ModelError(NamedTuple):
         """
         most = _most(n)
         room = 1 - min(spearman**2, most**2)
-        return self.sampling * room**-self.growth / (live - 6) + self.of_model(misfit)
+        return self.sampling * math.pow(room, -self.growth) / (live - 6) + self.of_model(misfit)
 
     def of_model(self, misfit: float) -> float:
         """The part of the variance that is the error of the model."""
