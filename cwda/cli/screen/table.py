@@ -83,17 +83,17 @@ class Table:
         Blanks between two columns.
     layers : bool
         Whether rows are layers.
-    shorten : bool
-        Whether names of rows may be shortened or stand on lines of their own, as those of layers.
     rows : list
         The cells, row by row.
+    shorten : bool
+        Whether names of rows may be shortened or stand on lines of their own, as those of layers.
     """
 
     columns: Sequence[Column]
     gap: int = 1
     layers: bool = False
-    shorten: bool = False
     rows: list[tuple[Cell, ...]] = field(default_factory=list)
+    shorten: bool = False
 
     def __post_init__(self) -> None:
         self.shorten |= self.layers

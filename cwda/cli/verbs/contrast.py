@@ -29,7 +29,7 @@ __all__ = ["contrast"]
     examples="""
         cwda contrast before.pth after.pth
         cwda contrast resnet20-cifar10:init resnet20-cifar10
-        cwda contrast mine.pth theirs.onnx --conditions epsilon,mean --output differences.csv
+        cwda contrast mine.pth theirs.onnx --conditions epsilon --output x.csv
     """,
     about_source=SOURCES.replace("; the built-in network if there is none", ""),
 )
