@@ -191,6 +191,7 @@ CALLS = {
     "torch_pruning.as_score": lambda: ((lambda group: None,), {}),
     "accuracy": lambda: ((nn.Identity(), (torch.eye(4), torch.arange(4))), {}),
     "compare": lambda: (similarities(), {}),
+    "contrast": lambda: ((WEIGHTS, WEIGHTS), {"conditions": ["mean", "epsilon"]}),
     "report": lambda: ((WEIGHTS, "report.html"), {"chapters": []}),
     "read_survey": lambda: (("survey",), {}),
     "survey": lambda: (("nowhere.pth",), {"output": "survey"}),
