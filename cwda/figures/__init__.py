@@ -5,6 +5,7 @@ As the last value of a notebook's cell they show their figure;
 """
 
 from cwda.figures.conditions.effects import effects
+from cwda.figures.conditions.network_effects import network_effects
 from cwda.figures.conditions.overview import overview
 from cwda.figures.conditions.trajectory import trajectory
 from cwda.figures.pruning.accuracy_curves import accuracy_curves
@@ -33,6 +34,7 @@ __all__ = [
     "filter_image",
     "global_shares",
     "nearest_filters",
+    "network_effects",
     "norm_ratios",
     "overview",
     "predicted_measured",

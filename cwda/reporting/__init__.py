@@ -1,6 +1,7 @@
 """The statistical report: one document, typeset as PDF or HTML."""
 
 from cwda.reporting.blocks import (
+    Box,
     Cell,
     Column,
     Equation,
@@ -23,6 +24,7 @@ from cwda.reporting.subject import Subject
 
 __all__ = [
     "CHAPTERS",
+    "Box",
     "Cell",
     "Chapter",
     "ChapterSeries",

@@ -8,11 +8,14 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from cwda.errors import CwdaError, cause_of
 from cwda.reporting.blocks import Block, Heading, Note, Paragraph
 from cwda.reporting.subject import Subject
+
+if TYPE_CHECKING:
+    from cwda.experiment import ExperimentResult
 
 __all__ = ["Chapter", "ChapterSeries", "Report", "attempt"]
 
@@ -38,12 +41,15 @@ class Report:
         Whether a page per layer is asked for.
     textbook : bool
         Whether a chapter on textbook tests is asked for.
+    experiments : sequence of ExperimentResult
+        What was measured when these networks were pruned.
     """
 
     all_subjects: Sequence[Subject]
     epochs: Sequence[float] = ()
     detail: bool = False
     textbook: bool = False
+    experiments: Sequence[ExperimentResult] = ()
 
     @property
     def subjects(self) -> Sequence[Subject]:

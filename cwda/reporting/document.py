@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cwda.choices import Paper
+from cwda.formatting import MARKS
 from cwda.reporting.blocks import (
     Block,
+    Box,
     Cell,
     Equation,
     Heading,
@@ -25,6 +27,9 @@ from cwda.reporting.blocks import (
     Table,
     Text,
 )
+
+if TYPE_CHECKING:
+    from cwda.figures.drawing.style import VerdictStyle
 
 __all__ = ["Document", "Fact", "template_inputs", "tones"]
 
@@ -47,15 +52,19 @@ class Document:
     title, subtitle : str
         Of the first page; the title is that of the file's metadata as well.
     facts : sequence of (str, Text)
-        Labels and values of the title block.
+        Labels and values of what was tested: after the contents, or at the end without them.
     blocks : sequence of Block
-        All that follows.
+        All that follows the contents.
     paper : {"a4", "us-letter"}
         Size of the page.
     date : str
         As printed; empty to leave it out.
     answer : sequence of Block
         What stands on the first page, before the contents; no headings.
+    contents : bool
+        Whether there is a table of contents.
+    alone : bool
+        Whether what follows the answer begins a page, without contents too.
     """
 
     title: str
@@ -65,6 +74,8 @@ class Document:
     paper: Paper = "a4"
     date: str = ""
     answer: Sequence[Block] = ()
+    contents: bool = True
+    alone: bool = True
 
 
 def template_inputs(document: Document) -> dict[str, bytes]:
@@ -77,6 +88,9 @@ def template_inputs(document: Document) -> dict[str, bytes]:
         "date": document.date,
         "facts": [[label, _runs(value)] for label, value in document.facts],
         "tones": tones(),
+        "fills": {verdict: style.fill for verdict, style in _verdicts().items()},
+        "contents": document.contents,
+        "alone": document.alone,
         "answer": [_block(block, files) for block in document.answer],
         "blocks": [_block(block, files) for block in document.blocks],
     }
@@ -85,9 +99,13 @@ def template_inputs(document: Document) -> dict[str, bytes]:
 
 def tones() -> dict[str, str]:
     """The colour of each verdict's name."""
+    return {verdict: style.word for verdict, style in _verdicts().items()}
+
+
+def _verdicts() -> dict[str, VerdictStyle]:
     from cwda.figures.drawing.style import VERDICTS
 
-    return {verdict: style.word for verdict, style in VERDICTS.items()}
+    return VERDICTS
 
 
 def _block(block: Block, files: dict[str, bytes]) -> dict[str, Any]:
@@ -98,11 +116,19 @@ def _block(block: Block, files: dict[str, bytes]) -> dict[str, Any]:
             return {"kind": "paragraph", "text": _runs(text)}
         case Note(text):
             return {"kind": "note", "text": _runs(text)}
-        case Items(items):
-            return {"kind": "items", "items": [_runs(item) for item in items]}
+        case Box(title, paragraphs, tone):
+            return {
+                "kind": "box",
+                "title": f"{MARKS[tone]} {_printable(title)}",
+                "paragraphs": [_runs(text) for text in paragraphs],
+                "tone": tone,
+            }
+        case Items(items, title):
+            listed = [_runs(item) for item in items]
+            return {"kind": "items", "items": listed, "title": _printable(title)}
         case Equation(typst, spoken):
             return {"kind": "equation", "typst": typst, "spoken": _printable(spoken)}
-        case Picture(svg, caption, alt):
+        case Picture(svg, caption, alt, high):
             file = f"picture-{len(files)}.svg"
             files[file] = svg
             return {
@@ -110,6 +136,7 @@ def _block(block: Block, files: dict[str, bytes]) -> dict[str, Any]:
                 "file": file,
                 "caption": _runs(caption),
                 "alt": _printable(alt),
+                "high": high,
             }
         case Table(columns, rows, caption):
             return {

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["picture"]
 
 
-def picture(drawn: Axes | Panels | Figure, caption: Text, alt: str) -> Picture:
+def picture(
+    drawn: Axes | Panels | Figure, caption: Text, alt: str, *, high: bool = False
+) -> Picture:
     """A figure, or the whole figure of Axes, as a block of the report.
 
     Parameters
@@ -30,6 +32,8 @@ def picture(drawn: Axes | Panels | Figure, caption: Text, alt: str) -> Picture:
         What it shows.
     alt : str
         The same for those who cannot see it, and what they would read from it.
+    high : bool
+        Whether it may take a page of its own; others take less than half of one.
 
     Raises
     ------
@@ -48,4 +52,4 @@ def picture(drawn: Axes | Panels | Figure, caption: Text, alt: str) -> Picture:
         part = part.figure  # of a part of a figure, the part that it belongs to
     buffer = io.BytesIO()
     save(part, buffer, ".svg")
-    return Picture(buffer.getvalue(), caption, alt)
+    return Picture(buffer.getvalue(), caption, alt, high)

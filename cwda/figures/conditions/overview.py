@@ -34,7 +34,7 @@ _APART = 1.0
 
 
 def overview(source: object, *, ax: Axes | None = None) -> Axes:
-    """All verdicts of a network: layers by conditions, with the effect and the verdict's mark.
+    """All verdicts: layers of a network, or networks, by conditions, with effect and mark.
 
     The colours differ in lightness: light holds, middle inconclusive, dark fails, hatched not
     applicable. Where rows are too low for numbers, a dot stands for the effect: at the left
@@ -42,15 +42,16 @@ def overview(source: object, *, ax: Axes | None = None) -> Axes:
 
     Parameters
     ----------
-    source : CheckResult or DataFrame
-        What `cwda.check` returns, or its table.
+    source : CheckResult, NetworkResult or DataFrame
+        What `cwda.check` returns, or its table: a row per layer. Its `.network`: a row per
+        network, of which there may be several.
     ax : Axes, optional
-        Where to draw; a new figure of 160 mm, as high as the layers need, by default.
+        Where to draw; a new figure of 160 mm, as high as the rows need, by default.
 
     Raises
     ------
     CwdaError
-        If it is not such a table, empty, or holds several networks.
+        If it is not such a table, empty, or holds layers of several networks.
 
     Examples
     --------
@@ -60,6 +61,10 @@ def overview(source: object, *, ax: Axes | None = None) -> Axes:
     >>> [label.get_text() for label in ax.get_xticklabels()][:2]
     ['gaussianity\\nmargin .050', 'shape\\nmargin 2.000']
     """
+    from cwda.conditions.whole.result import NetworkResult
+
+    if isinstance(source, NetworkResult):
+        source = source.table.rename(columns={"network": "layer"})
     table = conditions_table(source)
     layers, conditions = unique(table["layer"]), unique(table["condition"])
     margins = layer_margins(layers, bottom=7, top=13)

@@ -8,6 +8,7 @@ from cwda.reporting.chapters.assumption import assumption
 from cwda.reporting.chapters.condition import conditions
 from cwda.reporting.chapters.covariance import covariance
 from cwda.reporting.chapters.detail import detail
+from cwda.reporting.chapters.experiment import experiment
 from cwda.reporting.chapters.global_pruning import global_pruning
 from cwda.reporting.chapters.several.networks import side_by_side
 from cwda.reporting.chapters.several.trajectory import trajectory
@@ -31,6 +32,7 @@ CHAPTERS: tuple[Chapter | ChapterSeries, ...] = (
     applicability,
     global_pruning,
     advice,
+    experiment,
     detail,
     textbook,
     appendix,

@@ -2,14 +2,87 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import statistics
+from collections.abc import Iterator, Sequence
 
+from cwda import figures
 from cwda.conditions.results import ConditionResult
-from cwda.formatting import number
-from cwda.reporting.blocks import Block, Column, Paragraph, Table
+from cwda.conditions.whole.result import NetworkResult
+from cwda.formatting import number, percent
+from cwda.reporting.blocks import Block, Cell, Column, Items, Paragraph, Table, Text, names
 from cwda.reporting.chapter import Chapter, Report
+from cwda.reporting.pictures import picture
+from cwda.reporting.subject import RATIO, Subject
 
-__all__ = ["side_by_side"]
+__all__ = ["advised", "differences", "first_page_table", "side_by_side"]
+
+#: Networks that a sentence names, at most.
+NAMED = 5
+
+
+def differences(report: Report) -> Iterator[Block]:
+    """The effects of all networks in one picture."""
+    wholes = [subject.whole for subject in report.subjects]
+    result = NetworkResult(
+        tuple(row for whole in wholes for row in whole),
+        tuple(network for whole in wholes for network in whole.networks),
+        level=wholes[0].level,
+        verdicts=tuple(verdict for whole in wholes for verdict in whole.verdicts),
+    )
+    yield picture(
+        figures.overview(result),
+        "Each network as a whole: the effect of each condition, and the verdict on it.",
+        f"A grid of {len(wholes)} networks by {len(report.conditions)} conditions.",
+    )
+
+
+def advised(report: Report) -> list[Block]:
+    """Which criterion to prune by in which networks; nothing without weights."""
+    chosen: dict[str, list[str]] = {}
+    for subject in report.subjects:
+        if subject.has_weights:
+            chosen.setdefault(subject.advice.criterion, []).append(subject.network.name)
+    items = [_in_words(criterion, found) for criterion, found in chosen.items()]
+    return [Items(items, "What to do")] if items else []
+
+
+def _in_words(criterion: str, networks: Sequence[str]) -> Text:
+    where = ["in ", *names(networks, NAMED), "."]
+    if not criterion:
+        return ["No criterion can be advised ", *where]
+    return [f"To prune {percent(RATIO)} of the filters, rank them by {criterion} ", *where]
+
+
+def first_page_table(report: Report) -> Iterator[Block]:
+    """Verdict, size and advice of each network."""
+    columns = [Column("network", "name"), Column("CWDA", "text"), Column("layers")]
+    columns += [Column("weights"), Column("untrained?", "text"), Column("prune by", "text")]
+    columns += [Column("stands for", "text"), Column("global scores", "text")]
+    yield Table(
+        columns,
+        [_line(subject) for subject in report.subjects],
+        "Each network: verdict; convolutions and their weights; whether these can be told from "
+        "an untrained network's; the criterion advised, the criteria that it stands for, and how "
+        "to normalise scores for one ranking over all layers.",
+    )
+
+
+def _line(subject: Subject) -> list[str | Cell]:
+    network, verdict = subject.network, subject.whole.verdicts[0]
+    told = {None: "–", True: "no", False: "like one"}[verdict.distinguishable]
+    size = [str(len(network)), f"{network.n_weights:,}", told]
+    return [network.name, Cell.of_verdict(verdict.verdict), *size, *_advised(subject)]
+
+
+def _advised(subject: Subject) -> list[str]:
+    """The criterion, those it stands for, and the scale; dashes where it cannot be told."""
+    if not subject.has_weights or not subject.advice.criterion:
+        return ["–", "–", "–"]
+    advice = subject.advice
+    cluster = next(row for row in advice.clusters if row.advised)
+    rest = ", ".join(name for name in cluster.members if name != advice.criterion)
+    scale = {None: "–", "none": "raw"}.get(advice.normalise, advice.normalise)
+    return [advice.criterion, rest or "–", str(scale)]
 
 
 def _blocks(report: Report) -> list[Block]:
@@ -46,8 +119,6 @@ side_by_side = Chapter(
 
 
 def _entry(rows: Sequence[ConditionResult]) -> str:
-    import statistics
-
     judged = [row for row in rows if row.verdict != "not applicable"]
     if not judged:
         return "–"
