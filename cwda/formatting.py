@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
-__all__ = ["MARKS", "layer_count", "many", "number", "p_value", "percent"]
+__all__ = ["MARKS", "layer_count", "listed", "many", "number", "p_value", "percent"]
 
 #: A verdict at a glance, beside its colour.
 MARKS = {"holds": "✓", "fails": "✗", "inconclusive": "?", "not applicable": "–"}
@@ -13,6 +14,17 @@ MARKS = {"holds": "✓", "fails": "✗", "inconclusive": "?", "not applicable": 
 def many(n: int, noun: str) -> str:
     """A count with its noun, as "3 layers"."""
     return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in a sentence.
+
+    Examples
+    --------
+    >>> listed(["l1"]), listed(["l1", "l2", "gm"])
+    ('l1', 'l1, l2 and gm')
+    """
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
 def number(value: float) -> str:

@@ -15,8 +15,7 @@ from cwda.advice.images import Images
 from cwda.advice.layers import Judged
 from cwda.advice.result import Cluster, PairAgreement
 from cwda.advice.right import Right, most_right
-from cwda.advice.sentences import listed
-from cwda.formatting import many
+from cwda.formatting import listed, many
 from cwda.layers import Network
 from cwda.scoring import Criterion
 from cwda.scoring.scores import LayerScores

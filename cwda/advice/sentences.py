@@ -17,9 +17,9 @@ from cwda.advice.result import (
     PairAgreement,
     Sentence,
 )
-from cwda.formatting import many, number, percent
+from cwda.formatting import listed, many, number, percent
 
-__all__ = ["listed", "sentences"]
+__all__ = ["sentences"]
 
 #: Layers and pairs that a sentence names.
 _NAMED = 3
@@ -31,17 +31,6 @@ _SETTLED = 0.1
 _UNKNOWN = "Likeness does not tell which cluster is right: compare one of each in an experiment."
 
 Told = Iterator[tuple[str, str]]
-
-
-def listed(names: Sequence[str]) -> str:
-    """Names in a sentence.
-
-    Examples
-    --------
-    >>> listed(["l1"]), listed(["l1", "l2", "gm"])
-    ('l1', 'l1, l2 and gm')
-    """
-    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
 def sentences(

@@ -133,7 +133,7 @@ class CheckResult(Answer[ConditionResult]):
         return told + super()._repr_html_()
 
     def _sentences(self) -> list[str]:
-        return [verdict.sentence for verdict in self.network.verdicts]
+        return [text for verdict in self.network.verdicts for text in verdict.sentences]
 
     def summary(self) -> pd.DataFrame:
         """How many layers hold, fail or are inconclusive, per network and condition."""

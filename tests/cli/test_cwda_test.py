@@ -120,8 +120,8 @@ def test_the_network_as_a_whole_comes_first(checkpoint, columns):
     whole = cwda.check(["resnet20-cifar10:init", checkpoint]).network
     said = " ".join(result.stdout.split())
     for verdict in whole.verdicts:
-        assert " ".join(verdict.sentence.split()) in said
-    assert lines[2].startswith(whole.verdicts[0].sentence[:30])
+        assert " ".join(verdict.sentences) in said
+    assert lines[2].startswith(whole.verdicts[0].sentences[0][:30])
 
 
 def test_several_models_in_one_call(checkpoint):

@@ -39,7 +39,8 @@ def show(result: CheckResult, screen: Screen) -> None:
         rows = [row for row in result.rows if row.network == network.name]
         own = [row for row in whole if row.network == network.name]
         title(network, screen)
-        screen.line(verdict.sentence, _STYLES[verdict.verdict])
+        for at, sentence in enumerate(verdict.sentences):
+            screen.line(sentence, "" if at else _STYLES[verdict.verdict])
         screen.table(_network_table(own, result.level))
         if not screen.summary:
             screen.line()

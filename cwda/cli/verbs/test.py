@@ -148,7 +148,7 @@ def _why_unjudged(network: Network, verdict: NetworkVerdict) -> str:
     from cwda.conditions.workspace import unfit
 
     if not verdict.layers:
-        return verdict.sentence.removesuffix(".")
+        return verdict.sentences[0].removesuffix(".")
     reasons = {layer: unfit(layer) for layer in network}
     lost = [layer for layer, reason in reasons.items() if reason]
     weights = sum(layer.n_weights for layer in lost)
