@@ -40,6 +40,10 @@ LONGEST_IN_CELL, LONGEST_IN_TEXT = 24, 64
 #: A long word is broken where it has this many characters without a separator.
 LONGEST_UNBROKEN = 12
 
+#: Width of a character of a table, in points: of names, other cells and heads; of the space between
+#: columns; and of the narrower page's line. They are on the wide side.
+MONO, SERIF, BOLD, PADDING, LINE = 4.85, 4.1, 4.6, 6.0, 470.0
+
 Fact = tuple[str, Text]
 
 
@@ -141,6 +145,7 @@ def _block(block: Block, files: dict[str, bytes]) -> dict[str, Any]:
         case Table(columns, rows, caption):
             return {
                 "kind": "table",
+                "wide": _is_wide(block),
                 "columns": [{"title": column.title, "kind": column.kind} for column in columns],
                 "rows": [
                     [_cell(cell, column.kind) for cell, column in zip(row, columns, strict=True)]
@@ -150,6 +155,17 @@ def _block(block: Block, files: dict[str, bytes]) -> dict[str, Any]:
             }
         case PageBreak():
             return {"kind": "pagebreak"}
+
+
+def _is_wide(table: Table) -> bool:
+    """Whether a table fills the lines, so that its names may have to break."""
+    width = 0.0
+    for place, column in enumerate(table.columns):
+        cells = [row[place] for row in table.rows]
+        texts = [cell.text if isinstance(cell, Cell) else cell for cell in cells]
+        body = max(map(len, texts), default=0) * (MONO if column.kind == "name" else SERIF)
+        width += max(body, BOLD * len(column.title)) + PADDING
+    return width > LINE
 
 
 def _cell(cell: str | Cell, kind: str) -> dict[str, str]:

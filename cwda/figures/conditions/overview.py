@@ -29,6 +29,9 @@ __all__ = ["overview"]
 #: A page of a report has no room for more, in mm.
 HIGHEST = 240.0
 
+#: Rows lower than this, in points, have no room for dots, and show colours only.
+_DOTTED = 2.2
+
 #: Space between the heads of two columns, in mm; heads that are wider stand upright.
 _APART = 1.0
 
@@ -38,7 +41,8 @@ def overview(source: object, *, ax: Axes | None = None) -> Axes:
 
     The colours differ in lightness: light holds, middle inconclusive, dark fails, hatched not
     applicable. Where rows are too low for numbers, a dot stands for the effect: at the left
-    edge of the cell 0, in the middle the margin, at the right edge twice the margin or more.
+    edge of the cell 0, in the middle the margin, at the right edge twice the margin or more. The
+    lowest rows show the colour alone.
 
     Parameters
     ----------
@@ -120,7 +124,7 @@ def _cells(ax: Axes, table: pd.DataFrame, layers: Sequence[str], conditions: Seq
             size,
             [style.ink for style in styles],
         )
-    elif cells:
+    elif cells and size_in_points(ax)[1] / shape[0] > _DOTTED:
         ax.scatter(
             [j + 0.04 + 0.46 * np.clip(ratios[i, j], 0, 2) for i, j in cells],
             [i + 0.5 for i, _ in cells],

@@ -9,10 +9,15 @@ from cwda import figures
 from cwda.conditions.register import CONDITIONS
 from cwda.conditions.whole.result import NetworkVerdict
 from cwda.formatting import many, number
-from cwda.reporting.blocks import Block, Box, Items, Text
+from cwda.reporting.blocks import Block, Box, Items, Strong, Text, names
 from cwda.reporting.chapter import Report, attempt
 from cwda.reporting.chapters.advice import what_to_do
-from cwda.reporting.chapters.several.networks import advised, differences, first_page_table
+from cwda.reporting.chapters.several.networks import (
+    NAMED,
+    advised,
+    differences,
+    first_page_table,
+)
 from cwda.reporting.pictures import picture
 from cwda.reporting.subject import RATIO, Subject
 
@@ -42,7 +47,9 @@ def _one(report: Report) -> Iterator[Block]:
     subject = report.subjects[0]
     verdict = subject.whole.verdicts[0]
     of = f" in {subject.network.name}" if report.epochs else ""
-    yield Box(f"{_TITLES[verdict.verdict]}{of}", [verdict.sentence], verdict.verdict)
+    answer, *rest = verdict.sentences
+    told: list[Text] = [Strong(answer), " ".join(rest)]
+    yield Box(f"{_TITLES[verdict.verdict]}{of}", told[: len(verdict.sentences)], verdict.verdict)
     yield picture(
         figures.network_effects(subject.whole),
         f"Effect of each condition in {subject.network.name} with its {_level(subject)} interval, "
@@ -83,14 +90,16 @@ def _together(verdicts: Sequence[NetworkVerdict]) -> str:
 
 def _sentences(verdicts: Sequence[NetworkVerdict]) -> list[Text]:
     if len(verdicts) <= MOST_SENTENCES:
-        return [one.sentence for one in verdicts]
-    told = [_failing(verdicts)]
-    like = [one.network for one in verdicts if one.distinguishable is False]
-    if like:
-        told.append(
-            f"{many(len(like), 'network')} cannot be told from untrained ones: "
-            f"{', '.join(like[:5])}{f' and {len(like) - 5} more' if len(like) > 5 else ''}."
-        )
+        return [one.sentences[0] for one in verdicts]  # the others are in the summary
+    told: list[Text] = [_failing(verdicts)]
+    for kind in ("trained", "open", "untrained"):
+        like = [one.network for one in verdicts if one.like == kind]
+        if like and kind == "open":
+            told.append(["Whether trained or untrained is open: ", *names(like, NAMED), "."])
+        elif like:
+            told.append(
+                [f"Weights like those of {kind} networks: {len(like)} (", *names(like, NAMED), ")."]
+            )
     return told
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from cwda import figures
-from cwda.advice.sentences import listed
 from cwda.conditions.directions import FREE_SCALE
 from cwda.conditions.results import ConditionResult
 from cwda.conditions.whole.result import NetworkCondition
-from cwda.formatting import layer_count, many, number, percent
+from cwda.formatting import layer_count, listed, many, number, percent
 from cwda.reporting.blocks import (
     Block,
     Cell,
@@ -38,6 +37,7 @@ def _blocks(report: Report) -> list[Block]:
     several = len(report.subjects) > 1  # the advice on a single one is on the first page
     return report.sections(
         lambda subject: [
+            *([Paragraph(" ".join(subject.whole.verdicts[0].sentences))] if several else []),
             Paragraph(_opening(subject)),
             conditions_table(subject),
             *_kinds(subject),

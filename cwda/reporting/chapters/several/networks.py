@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Iterator, Sequence
 
 from cwda import figures
+from cwda.conditions.register import CONDITIONS
 from cwda.conditions.results import ConditionResult
 from cwda.conditions.whole.result import NetworkResult
 from cwda.formatting import number, percent
@@ -56,21 +57,20 @@ def _in_words(criterion: str, networks: Sequence[str]) -> Text:
 def first_page_table(report: Report) -> Iterator[Block]:
     """Verdict, size and advice of each network."""
     columns = [Column("network", "name"), Column("CWDA", "text"), Column("layers")]
-    columns += [Column("weights"), Column("untrained?", "text"), Column("prune by", "text")]
+    columns += [Column("weights"), Column("like", "text"), Column("prune by", "text")]
     columns += [Column("stands for", "text"), Column("global scores", "text")]
     yield Table(
         columns,
         [_line(subject) for subject in report.subjects],
-        "Each network: verdict; convolutions and their weights; whether these can be told from "
-        "an untrained network's; the criterion advised, the criteria that it stands for, and how "
+        "Each network: verdict; convolutions and their weights; whether these are like a trained "
+        "or an untrained network's; the criterion advised, the criteria that it stands for, and how "
         "to normalise scores for one ranking over all layers.",
     )
 
 
 def _line(subject: Subject) -> list[str | Cell]:
     network, verdict = subject.network, subject.whole.verdicts[0]
-    told = {None: "–", True: "no", False: "like one"}[verdict.distinguishable]
-    size = [str(len(network)), f"{network.n_weights:,}", told]
+    size = [str(len(network)), f"{network.n_weights:,}", verdict.like]
     return [network.name, Cell.of_verdict(verdict.verdict), *size, *_advised(subject)]
 
 
@@ -89,26 +89,20 @@ def _blocks(report: Report) -> list[Block]:
     """For each network and condition, in how many layers it holds, and the median effect."""
     subjects = report.all_subjects
     conditions = list(dict.fromkeys(name for subject in subjects for name in subject.conditions))
+    short = {name: CONDITIONS[name].short for name in conditions}
+    spelt = ", ".join(f"{word} for {name}" for name, word in short.items() if word != name)
     return [
         Paragraph(
             "For each condition the number of layers in which it holds, of those in which it is "
             "applicable, and the median effect."
         ),
         Table(
+            [Column("network", "name"), *(Column(short[name], "text") for name in conditions)],
             [
-                Column("network", "name"),
-                Column("layers"),
-                *(Column(name, "text") for name in conditions),
-            ],
-            [
-                [
-                    subject.network.name,
-                    str(len(subject.network)),
-                    *(_entry(subject.condition(name)) for name in conditions),
-                ]
+                [subject.network.name, *(_entry(subject.condition(name)) for name in conditions)]
                 for subject in subjects
             ],
-            "Layers that hold, and median effect in brackets.",
+            f"Layers that hold, and median effect in brackets{spelt and f'; {spelt}'}.",
         ),
     ]
 
