@@ -18,7 +18,7 @@ from cwda.figures.drawing.heat import cell_text_size, gap, undefined_background
 from cwda.figures.drawing.layers_axis import label_layers, layer_margins, tall
 from cwda.figures.drawing.style import GREY, MM, TEXT_WIDTH, VERDICTS, size_in_points
 from cwda.figures.drawing.tables import unique
-from cwda.figures.drawing.text import text_width
+from cwda.figures.drawing.text import name_network, text_width
 from cwda.formatting import number
 
 if TYPE_CHECKING:
@@ -71,14 +71,14 @@ def overview(source: object, *, ax: Axes | None = None) -> Axes:
         source = source.table.rename(columns={"network": "layer"})
     table = conditions_table(source)
     layers, conditions = unique(table["layer"]), unique(table["condition"])
-    margins = layer_margins(layers, bottom=7, top=13)
+    margins = layer_margins(layers, bottom=7, top=17)
     heads = [
         f"{name}\nmargin {margin_text(table.loc[table['condition'] == name, 'margin'])}"
         for name in conditions
     ]
     widest = text_width([line for head in heads for line in head.splitlines()])
     if widest > (TEXT_WIDTH - margins.left - margins.right) / len(heads) - _APART:
-        margins = replace(margins, top=8 + widest)
+        margins = replace(margins, top=12 + widest)
     height = min(tall(len(layers)) + margins.bottom + margins.top, HIGHEST)
     with canvas(ax, TEXT_WIDTH, height, margins) as ax:
         upright = widest > size_in_points(ax)[0] / 72 / MM / len(heads) - _APART
@@ -88,6 +88,7 @@ def overview(source: object, *, ax: Axes | None = None) -> Axes:
         ax.set_xticks(np.arange(len(heads)) + 0.5, heads, rotation=90 if upright else 0)
         ax.xaxis.tick_top()
         ax.tick_params(length=0)
+        name_network(ax, table)  # matplotlib puts it above the heads
         _verdict_legend(ax)
         return ax
 
