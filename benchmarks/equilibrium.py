@@ -20,11 +20,11 @@ from scipy.stats import rankdata
 
 import cwda
 from cwda.numerics.ranking.live import live_filters
-from cwda.scoring import collect
+from cwda.scoring import NORM_BASED, collect
+from cwda.scoring.error_bars.disattenuation import disattenuated, spearman_brown
 
 Array = npt.NDArray[np.float64]
 
-NORMS = ("l1", "l2", "gm", "fermat")
 #: The slope of log criterion on log l2 at equilibrium, and that on log(l1 / l2).
 EXPECTED = {
     "taylor_l1": (2, 1),
@@ -126,11 +126,11 @@ class Layer:
     def reliability(self) -> float:
         """Of the ranking on all images, stepped up from the halves; NaN if these disagree."""
         half = _correlation(*(rankdata(one) for one in self.halves))
-        return 2 * half / (1 + half) if half > 0 else np.nan
+        return spearman_brown(half, 2) if half > 0 else np.nan
 
     def disattenuated(self, norm: str) -> float:
         """The coefficient without the noise of the images; may pass 1."""
-        return float(self.coefficient(norm) / np.sqrt(self.reliability))
+        return disattenuated(self.coefficient(norm), self.reliability, 1.0)
 
 
 @dataclass(frozen=True)
@@ -239,8 +239,8 @@ def leave_one_out(layers: Sequence[Layer], seed: int = 0) -> dict[str, dict[str,
     disattenuated coefficients, times the root of the layer's reliability.
     """
     rng = np.random.default_rng(seed)
-    rows: dict[str, list[tuple[float, ...]]] = {norm: [] for norm in NORMS}
-    coefficients = [{norm: layer.coefficient(norm) for norm in NORMS} for layer in layers]
+    rows: dict[str, list[tuple[float, ...]]] = {norm: [] for norm in NORM_BASED}
+    coefficients = [{norm: layer.coefficient(norm) for norm in NORM_BASED} for layer in layers]
     roots = np.sqrt([layer.reliability for layer in layers])
     for network in sorted({layer.network for layer in layers}):
         others = [i for i, layer in enumerate(layers) if layer.network != network]
@@ -249,7 +249,7 @@ def leave_one_out(layers: Sequence[Layer], seed: int = 0) -> dict[str, dict[str,
             norm: np.nanquantile(
                 [coefficients[i][norm] / roots[i] for i in others], [0.5, 0.025, 0.975]
             )
-            for norm in NORMS
+            for norm in NORM_BASED
         }
         for layer, measured, root in zip(layers, coefficients, roots, strict=True):
             if layer.network != network or np.isnan(root):
@@ -280,7 +280,7 @@ def measure(checkpoint: str, images: str, normalisation: str, count: int) -> dic
     collected = collect(model, ["gradients", "image_gradients", "batchnorm"], data=data)
     if collected.halves is None:
         raise SystemExit("two batches of images or more are needed")
-    names = [*NORMS, *CRITERIA]
+    names = [*NORM_BASED, *CRITERIA]
     whole, *halves = (
         cwda.scores(model, names, data=one).table for one in (collected, *collected.halves)
     )
@@ -297,7 +297,7 @@ def measure(checkpoint: str, images: str, normalisation: str, count: int) -> dic
             live = live_filters(total["l2"].to_numpy()) & live_filters(values[2])
             live &= np.min(values, axis=0) > 0
             if live.sum() >= FEWEST:
-                norms = {norm: total[norm].to_numpy()[live] for norm in NORMS}
+                norms = {norm: total[norm].to_numpy()[live] for norm in NORM_BASED}
                 one, other, all_images = (value[live] for value in values)
                 found.append(Layer(checkpoint, name, norms, (one, other), all_images))
     return layers

@@ -33,9 +33,9 @@ from benchmarks.on_gpu_wheels import ROOT, Target, bootstrap, download_command
 #: The steps with their titles and the most seconds that each may take; the last takes what is left.
 STEPS = {
     "environment": ("Machine", 40),
-    "tests": ("Tests", 120),
-    "comparison": ("CPU and GPU compared", 100),
-    "stages": ("Time per stage", 110),
+    "tests": ("Tests", 300),
+    "comparison": ("CPU and GPU compared", 200),
+    "stages": ("Time per stage", 180),
     "finetuning": ("Fine-tuning", 600),
     "reproduction": ("A paper, computed anew", 86_400),
 }
@@ -84,7 +84,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="where results are written; $OUT by default",
     )
     add("--device", default="cuda", help="cuda, cuda:1, ...")
-    add("--minutes", type=float, default=8.0, help="time for all steps")
+    add("--minutes", type=float, default=15.0, help="time for all steps")
     short = ",".join(step for step in STEPS if step != _LONG)
     add("--steps", default=short, help=f"which steps, separated by commas; {_LONG} takes hours")
     add("--resume", type=Path, help="finetuning.tar or reproduction.tar of an earlier run")

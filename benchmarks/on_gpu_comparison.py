@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -120,26 +121,24 @@ def _name(table: pd.DataFrame, row: int) -> str:
 
 
 def compare_networks(weights: Sequence[Path], device: torch.device) -> None:
-    """Print one row per network and answer, and each difference below."""
+    """Print a table per network and each difference below it: a run cut off loses little."""
     print(
         "Verdicts, selections and words are equal and numbers agree to 1e-8 (p-values 1e-6, those"
     )
     print("of float32 passes over images 1e-5 of the largest score of their layer), or are listed.")
-    print()
-    print("| network | answer | rows | largest difference | cells that differ |")
-    print("|---|---|---:|---:|---:|")
-    found = []
-    for name, answer, comparison in _comparisons(weights, device):
-        count = len(comparison.differences)
-        print(
-            f"| {name} | {answer} | {comparison.rows} | {comparison.largest:.1e} | {count} |",
-            flush=True,
-        )
-        found += [f"{name}, {answer}: {line}" for line in comparison.differences[:_SHOWN]]
-        if count > _SHOWN:
-            found.append(f"{name}, {answer}: {count - _SHOWN} more")
-    print()
-    print("\n".join(f"- {line}" for line in found) or "No cell differs.")
+    for source, comparisons in itertools.groupby(_comparisons(weights, device), lambda one: one[0]):
+        print(f"\n{source}:\n\n| answer | rows | largest difference | cells that differ |")
+        print("|---|---:|---:|---:|", flush=True)
+        found = []
+        for _, answer, comparison in comparisons:
+            count = len(comparison.differences)
+            print(
+                f"| {answer} | {comparison.rows} | {comparison.largest:.1e} | {count} |", flush=True
+            )
+            found += [f"- {answer}: {line}" for line in comparison.differences[:_SHOWN]]
+            if count > _SHOWN:
+                found.append(f"- {answer}: {count - _SHOWN} more")
+        print("\n" + ("\n".join(found) or "No cell differs."), flush=True)
 
 
 def _comparisons(

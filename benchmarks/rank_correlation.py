@@ -25,11 +25,11 @@ from cwda.comparison import compare
 from cwda.errors import CwdaError
 from cwda.layers import ConvLayer, Network
 from cwda.theory import predict, simulate
+from cwda.theory.criteria import CRITERIA
 from cwda.theory.log_scores.model_error import FREEDOM
 from cwda.theory.log_scores.score_moments import log_scores, robust_correlation
 from cwda.theory.model import fit_or_reason
 from cwda.theory.moments import expected_spearman
-from cwda.theory.score_law import CRITERIA
 
 #: Layers with fewer filters or channels are left out, and so are networks with more weights.
 FEWEST_FILTERS, FEWEST_CHANNELS = 16, 2

@@ -22,6 +22,7 @@ from .comparison import global_pruning as global_pruning
 from .comparison import validity as validity
 from .conditions import check as check
 from .conditions import condition as condition
+from .conditions import contrast as contrast
 from .conditions import describe as describe
 from .errors import CwdaError as CwdaError
 from .layers import ConvLayer as ConvLayer
@@ -60,6 +61,7 @@ __all__ = [
     "comparison",
     "condition",
     "conditions",
+    "contrast",
     "coupling",
     "criteria",
     "criterion",

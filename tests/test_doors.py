@@ -190,6 +190,7 @@ CALLS = {
     "torch_pruning.as_score": lambda: ((lambda group: None,), {}),
     "accuracy": lambda: ((nn.Identity(), (torch.eye(4), torch.arange(4))), {}),
     "compare": lambda: (similarities(), {}),
+    "contrast": lambda: ((WEIGHTS, WEIGHTS), {"conditions": ["mean", "epsilon"]}),
     "report": lambda: ((WEIGHTS, "report.html"), {"chapters": []}),
     "calibration.calibrate": lambda: (
         (["mean"],),

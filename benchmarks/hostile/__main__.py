@@ -1,6 +1,6 @@
 """Run the corpus and write what came of it.
 
-    python -m benchmarks.hostile --cases 10000 --seed 1 --markdown docs/reliability.md
+    python -m benchmarks.hostile --cases 10000 --seed 1 --markdown docs/hostile-files.md
 
 Each case runs in a warm worker process, which is replaced when it dies or takes too long.
 """

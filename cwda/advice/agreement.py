@@ -27,6 +27,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
+from cwda.numerics.jackknife import jackknife_variance
+from cwda.scoring.error_bars.disattenuation import disattenuated
 from cwda.scoring.error_bars.pruned_sets import kappa_of_latent, latent_of_kappa
 
 __all__ = ["Agreement", "Differences", "agree"]
@@ -77,7 +79,7 @@ class Agreement:
         Without the noise of the images.
     over : ndarray
         Whether the corrected correlation exceeded 1, and was taken as 1.
-    reliability : ndarray
+    latent_reliability : ndarray
         C: correlation of the latent scores with those of another draw; 1 without noise.
     layers : ndarray
         Number of layers of each pair.
@@ -90,7 +92,7 @@ class Agreement:
     corrected_low: Array
     corrected_high: Array
     over: npt.NDArray[np.bool_]
-    reliability: Array
+    latent_reliability: Array
     layers: npt.NDArray[np.int64]
 
 
@@ -150,7 +152,7 @@ def agree(differences: Differences, level: float = 0.95) -> Agreement:
         corrected_low=low,
         corrected_high=high,
         over=~noiseless & (whole.corrected > 1),
-        reliability=whole.reliability.diagonal().copy(),
+        latent_reliability=whole.latent_reliability.diagonal().copy(),
         layers=counts,
     )
 
@@ -162,7 +164,7 @@ class _Pooled:
     ratio: float
     chance: Array
     kappa: Array
-    reliability: Array
+    latent_reliability: Array
     corrected: Array
 
     @classmethod
@@ -171,19 +173,22 @@ class _Pooled:
             kappa = np.where(chance > 0, 1 - differing / chance, np.nan)
             own = np.where(chance > 0, 1 - noise / chance, np.nan)
             reliability = np.clip(latent_of_kappa(own, ratio), 0.0, 1.0)
-            # A criterion of noise alone agrees with nothing: 0 / 0 is the NaN that is meant.
+            # A criterion of noise alone agrees with nothing: neither with itself.
             reliability = np.where(reliability < _NOISE, 0.0, reliability)
-            root = np.sqrt(reliability * np.swapaxes(reliability, -1, -2))
-            corrected = latent_of_kappa(kappa, ratio) / root
-        return cls(ratio, chance, kappa, reliability, np.where(root > 0, corrected, np.nan))
+            other = np.swapaxes(reliability, -1, -2)
+            corrected = disattenuated(latent_of_kappa(kappa, ratio), reliability, other)
+        known = (reliability > 0) & (other > 0)
+        return cls(ratio, chance, kappa, reliability, np.where(known, corrected, np.nan))
 
 
 def _jackknife(left_out: Array, defined: npt.NDArray[np.bool_]) -> Array:
-    """Standard error from the values without each layer in turn."""
-    n = np.maximum(defined.sum(0), 1)
-    values = np.where(defined & np.isfinite(left_out), left_out, 0.0)
-    centred = np.where(defined, values - values.sum(0) / n, 0.0)
-    return np.asarray(np.sqrt((n - 1) / n * (centred**2).sum(0)))
+    """Standard error from the values without each layer in turn, of the layers of each pair."""
+    values = np.where(np.isfinite(left_out), left_out, 0.0)
+    errors = np.zeros(defined.shape[1:])
+    for pair in np.argwhere(defined.any(0)):
+        at = (slice(None), *pair)
+        errors[tuple(pair)] = math.sqrt(jackknife_variance(values[at][defined[at]]))
+    return errors
 
 
 def _scatter(differing: Array, pruned: Array, chance: Array) -> Array:

@@ -7,13 +7,9 @@ import torch
 from cwda.errors import CwdaError
 from cwda.layers import ConvLayer
 from cwda.scoring import NEEDS, Criterion, Filters
-from cwda.scoring.norms import random
 from cwda.scoring.statistics import OfActivation, OfBatchNorm, OfConvolution, OfGradient
 
-__all__ = ["BASELINE", "COSTS", "cost_of"]
-
-#: The criterion that ranks nothing: the zero of all others, and not advised.
-BASELINE = random.name
+__all__ = ["COSTS", "cost_of"]
 
 #: From cheap to dear: the weights of each filter alone; the weights of the layer, as distances
 #: between filters; a BatchNorm of the checkpoint; images that run through the network once;

@@ -10,7 +10,7 @@ import numpy as np
 
 from cwda.advice.agreement import Agreement
 from cwda.advice.clusters import NOISY, PLACED, clusters, stand_in
-from cwda.advice.costs import BASELINE, COSTS, cost_of
+from cwda.advice.costs import COSTS, cost_of
 from cwda.advice.images import Images
 from cwda.advice.layers import Judged
 from cwda.advice.result import Cluster, PairAgreement
@@ -18,6 +18,7 @@ from cwda.advice.right import Right, most_right
 from cwda.formatting import listed, many
 from cwda.layers import Network
 from cwda.scoring import Criterion
+from cwda.scoring.catalogue import RANDOM
 from cwda.scoring.scores import LayerScores
 
 __all__ = ["Found", "cluster_rows", "pair_rows"]
@@ -46,7 +47,7 @@ def cluster_rows(found: Found, agreement: Agreement, same: float) -> list[Cluste
     reasons = {
         at: _unplaced(agreement, at) or _unknown(found.images, one.name)
         for at, one in enumerate(criteria)
-        if one.name != BASELINE
+        if one.name != RANDOM
     }
     placed = [at for at, reason in reasons.items() if not reason]
     costs = [cost_of(criterion) for criterion in criteria]
@@ -74,7 +75,7 @@ def _undecided(
     agreement: Agreement, group: Sequence[int], groups: Sequence[Sequence[int]], same: float
 ) -> Sequence[int]:
     """The cluster that a group would join but for noise: no pair is shown to differ; or nothing."""
-    if (agreement.reliability[group] >= NOISY).any():
+    if (agreement.latent_reliability[group] >= NOISY).any():
         return ()
     for other in groups:
         if other is not group and (agreement.corrected_high[np.ix_(group, other)] >= same).all():
@@ -93,7 +94,7 @@ def _unplaced(agreement: Agreement, at: int) -> str:
     """Why a criterion belongs to no cluster; empty if it does."""
     if not agreement.layers[at, at]:
         return "it selects filters in no layer"
-    reliability = agreement.reliability[at]
+    reliability = agreement.latent_reliability[at]
     if reliability < PLACED:
         return (
             f"its scores correlate by {reliability:.2f} only with those from other images; more "
@@ -156,8 +157,8 @@ def pair_rows(found: Found, agreement: Agreement, same: float) -> list[PairAgree
             kappa=float(agreement.kappa[a, b]),
             kappa_low=float(agreement.kappa_low[a, b]),
             kappa_high=float(agreement.kappa_high[a, b]),
-            reliability_a=float(agreement.reliability[a]),
-            reliability_b=float(agreement.reliability[b]),
+            latent_reliability_a=float(agreement.latent_reliability[a]),
+            latent_reliability_b=float(agreement.latent_reliability[b]),
             agreement=float(agreement.corrected[a, b]),
             agreement_low=float(agreement.corrected_low[a, b]),
             agreement_high=float(agreement.corrected_high[a, b]),

@@ -12,11 +12,11 @@ from scipy import stats
 from torch import Tensor
 
 from cwda.advice.agreement import Array, Differences
-from cwda.advice.costs import BASELINE
-from cwda.advice.result import APART, CHOOSE, OTHER, RANDOM, RANK, UNJUDGED, LayerAdvice
+from cwda.advice.result import APART, CHOOSE, NO_RANKING, OTHER, RANK, UNJUDGED, LayerAdvice
 from cwda.comparison import Applicability
 from cwda.numerics.ranking.overlap import lowest_count, lowest_overlap
 from cwda.numerics.spread import constant
+from cwda.scoring.catalogue import RANDOM
 from cwda.scoring.scores import LayerScores
 
 __all__ = ["Judged", "differences_of", "judged", "layer_advice"]
@@ -134,10 +134,10 @@ def layer_advice(
         known = {
             name: verdicts.get((layer.layer.name, name), Judged())
             for name in names
-            if name != BASELINE
+            if name != RANDOM
         }
         kappa = _kappas(differences, at)
-        everyone = [i for i, name in enumerate(names) if name != BASELINE]
+        everyone = [i for i, name in enumerate(names) if name != RANDOM]
         cells = _within(kappa, cluster, names)
         departs = _departs(differences, at, cluster, same, len(scored))
         tells = [name for name, judged in known.items() if judged.tells]
@@ -174,7 +174,7 @@ def _advice(own: Judged, departs: bool, tells: bool, cannot: bool) -> str:
         return UNJUDGED
     if own.apart:
         return APART
-    return OTHER if tells else RANDOM
+    return OTHER if tells else NO_RANKING
 
 
 def _kappas(differences: Differences, at: int) -> Array:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from cwda.advice.costs import BASELINE
 from cwda.advice.result import Advice
 from cwda.answers import Answer, column, common
 from cwda.arguments import require_type
 from cwda.errors import CwdaError
 from cwda.experiment.result import Accuracy, ExperimentResult
+from cwda.scoring.catalogue import RANDOM
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -149,7 +149,7 @@ class _Measured:
 def _row(advice: Advice, rows: Sequence[Accuracy]) -> RegretRow:
     measured = _Measured.of(rows)
     first, advised = rows[0], advice.criterion
-    criteria = [name for name in measured.accuracy if name != BASELINE]
+    criteria = [name for name in measured.accuracy if name != RANDOM]
     cells: dict[str, Any] = {}
     reasons = []
     stands = [row.stand_in for row in advice.clusters if row.stand_in in criteria and row.cluster]
@@ -165,11 +165,11 @@ def _row(advice: Advice, rows: Sequence[Accuracy]) -> RegretRow:
             "regret_tried": min(measured.difference(best, name)[0] for name in stands),
             "typical": float(typical),
         }
-        if BASELINE in measured.accuracy:
-            gain, gain_se = measured.difference(advised, BASELINE)
+        if RANDOM in measured.accuracy:
+            gain, gain_se = measured.difference(advised, RANDOM)
             cells |= {"gain": gain, "gain_se": gain_se}
         else:
-            reasons.append(f"the experiment has no criterion {BASELINE}")
+            reasons.append(f"the experiment has no criterion {RANDOM}")
     else:
         reasons.append(f"no accuracy of {advised} with every seed")
     within, between = _by_cluster(advice, measured, criteria)

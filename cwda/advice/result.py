@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 __all__ = [
     "APART",
     "CHOOSE",
+    "NO_RANKING",
     "OTHER",
-    "RANDOM",
     "RANK",
     "UNJUDGED",
     "Advice",
@@ -33,7 +33,7 @@ __all__ = [
 
 #: What is said of a layer.
 RANK, CHOOSE, UNJUDGED = "rank", "criteria differ", "not judged"
-APART, OTHER, RANDOM = "those apart", "another criterion", "no ranking"
+APART, OTHER, NO_RANKING = "those apart", "another criterion", "no ranking"
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class LayerAdvice:
     layer: str = common("layer")
     advice: str = column(
         f"`{RANK}` by the criterion advised; `{CHOOSE}`: criteria of one cluster prune other "
-        f"filters here, by more than chance; `{RANDOM}`: no criterion can tell its filters "
+        f"filters here, by more than chance; `{NO_RANKING}`: no criterion can tell its filters "
         "apart, and random should serve as well; "
         f"`{OTHER}`: the criterion advised cannot, those in `discriminate` can; "
         f"`{APART}`: it tells those that lie apart below all others from the rest, and no more; "
@@ -131,11 +131,11 @@ class PairAgreement:
     )
     kappa_low: float = column("lower limit of `kappa`")
     kappa_high: float = column("upper limit of `kappa`")
-    reliability_a: float = column(
+    latent_reliability_a: float = column(
         "correlation of the latent scores of the first criterion with those of another draw of as "
         "many images; 1 without images"
     )
-    reliability_b: float = column("the same of the second criterion")
+    latent_reliability_b: float = column("the same of the second criterion")
     agreement: float = column("`kappa` without the noise of the images, at most 1")
     agreement_low: float = column("lower limit of `agreement`")
     agreement_high: float = column("upper limit of `agreement`")

@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from cwda.advice.costs import BASELINE
 from cwda.comparison import Validity
+from cwda.scoring.catalogue import RANDOM
 
 __all__ = ["Right", "most_right", "right_of"]
 
@@ -27,7 +27,7 @@ def right_of(validity: Validity | None) -> dict[str, Right]:
     return {
         row.criterion: Right(float(row.pooled), float(row.pooled_low), float(row.pooled_high))
         for row in validity.summary().itertuples()
-        if row.criterion != BASELINE
+        if row.criterion != RANDOM
     }
 
 

@@ -7,12 +7,12 @@ import math
 from collections.abc import Sequence
 from typing import get_args
 
-from cwda.advice.costs import BASELINE
 from cwda.advice.result import GlobalScale
 from cwda.choices import Normalisation
 from cwda.layers import Network
 from cwda.pruning import Plan
 from cwda.pruning.selection import CriterionScores, plan_of_lowest
+from cwda.scoring.catalogue import RANDOM
 from cwda.scoring.scores import LayerScores
 from cwda.theory.shares import between_layers
 
@@ -49,7 +49,7 @@ def scale_advice(
         scale: {
             name: _plan(network, scored, at, ratio, scale)
             for at, name in enumerate(names)
-            if name != BASELINE
+            if name != RANDOM
         }
         for scale in SCALES
     }

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from cwda.advice.result import (
     APART,
     CHOOSE,
+    NO_RANKING,
     OTHER,
-    RANDOM,
     UNJUDGED,
     Cluster,
     GlobalScale,
@@ -138,14 +138,14 @@ def _open(clusters: Sequence[Cluster], pairs: Sequence[PairAgreement], same: flo
 def _layers(layers: Sequence[LayerAdvice]) -> Told:
     kinds = {
         kind: [row.layer for row in layers if row.advice == kind]
-        for kind in (RANDOM, APART, OTHER, CHOOSE, UNJUDGED)
+        for kind in (NO_RANKING, APART, OTHER, CHOOSE, UNJUDGED)
     }
     judged = len(layers) - len(kinds[UNJUDGED])
-    if kinds[RANDOM]:
+    if kinds[NO_RANKING]:
         yield (
             "layers",
-            f"In {len(kinds[RANDOM])} of {many(judged, 'layer')} no criterion can tell filters "
-            f"apart, so that a random choice should serve as well: {_named(kinds[RANDOM])}.",
+            f"In {len(kinds[NO_RANKING])} of {many(judged, 'layer')} no criterion can tell filters "
+            f"apart, so that a random choice should serve as well: {_named(kinds[NO_RANKING])}.",
         )
     elif judged and not kinds[APART] and not kinds[OTHER]:
         where = "the one layer" if judged == 1 else f"all {judged} layers"

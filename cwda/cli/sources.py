@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import re
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,6 +64,11 @@ class Entry:
 
     text: str
     is_name: bool
+
+    @property
+    def words(self) -> list[str]:
+        """What is typed for it."""
+        return ["--model", self.text] if self.is_name else [self.text]
 
     @property
     def name(self) -> str:
@@ -188,6 +194,28 @@ class Sources:
     def origin(self, network: Network) -> Entry:
         """What on the command line a loaded network stems from."""
         return self._origins[network.name]
+
+    def typed(self, most: int | None = None) -> str:
+        """The sources, and the options about them, as they are typed after another verb.
+
+        Parameters
+        ----------
+        most : int, optional
+            So many sources at most.
+        """
+        entries = (self.entries or [Entry(_DEFAULT_MODEL, False)])[:most]
+        words = [word for entry in entries for word in entry.words]
+        options = {"--layers": self.layers} | {
+            f"--{name.replace('_', '-')}": self.reading.get(name)
+            for name in ("groups", "transposed", "layout", "weights_key")
+        }
+        for name, value in options.items():
+            if isinstance(value, dict):
+                for pattern, each in value.items():
+                    words += [name, f"{pattern}={each}"]
+            elif value is not None:
+                words += [name, value]
+        return " ".join(map(shlex.quote, words))
 
     def selected(self, network: Network) -> Network:
         """The layers wanted.

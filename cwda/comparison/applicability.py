@@ -50,11 +50,11 @@ class LayerApplicability:
     cv_ratio: float = column("`cv / cv_predicted`", default=math.nan)
     q90_q10_predicted: float = column("ratio of quantiles under CWDA", default=math.nan)
     gini_predicted: float = column("Gini coefficient under CWDA", default=math.nan)
-    reliability: float = column(
+    signal_share: float = column(
         "share of the variance of the latent score that is signal", default=math.nan
     )
-    reliability_low: float = column("lower limit of the reliability", default=math.nan)
-    reliability_high: float = column("upper limit of the reliability", default=math.nan)
+    signal_share_low: float = column("lower limit of `signal_share`", default=math.nan)
+    signal_share_high: float = column("upper limit of `signal_share`", default=math.nan)
     ratio: float = column("share of the filters pruned", kw_only=True)
     swap_filters: float = column(
         "probability that a pruned and a kept filter swap if the filters are drawn afresh with "
@@ -110,7 +110,7 @@ class LayerApplicability:
 class Applicability(Answer[LayerApplicability]):
     """Dispersion and discrimination of criteria, one row per layer and criterion.
 
-    `level` is that of the intervals of reliability and swap.
+    `level` is that of the intervals of `signal_share` and the swaps.
 
     Attributes
     ----------

@@ -19,9 +19,10 @@ from cwda.scoring.error_bars.replicates import NO_HALVES, Replicates, replicates
 from cwda.scoring.registry import Criterion
 from cwda.scoring.scores import LayerScores
 from cwda.scoring.statistics.collected import Collected
+from cwda.theory.criteria import CRITERIA
 from cwda.theory.live_fit import LiveFit, fit_live, widest_law
 from cwda.theory.rungs import BLOCK, SCALE
-from cwda.theory.score_law import CRITERIA, DistanceSumLaw, ScoreLaw, score_law
+from cwda.theory.score_law import DistanceSumLaw, ScoreLaw, score_law
 from cwda.theory.swaps import (
     SWAP_DISCRIMINATES,
     SWAP_WEAK,
@@ -207,9 +208,9 @@ def _fresh_filters(name: str, scores: Array, fit: LiveFit, pruned: int, level: f
         "cv_scale": law.cv,
         "q90_q10_predicted": block.q90_q10,
         "gini_predicted": block.gini,
-        "reliability": law.reliability,
-        "reliability_low": low.reliability,
-        "reliability_high": high.reliability,
+        "signal_share": law.signal_share,
+        "signal_share_low": low.signal_share,
+        "signal_share_high": high.signal_share,
         "apart": apart,
         **_smallest_of(int(fit.live.sum()), law, level),
     }
@@ -223,7 +224,7 @@ def _fresh_filters(name: str, scores: Array, fit: LiveFit, pruned: int, level: f
             "swap_filters": swaps.mean,
             "swap_filters_low": limits[0],
             "swap_filters_high": limits[1],
-            "swap_normal": float(swap_probability(pruned / len(scores), law.reliability)),
+            "swap_normal": float(swap_probability(pruned / len(scores), law.signal_share)),
             "swap_nearest": swaps.nearest,
         }
     return cells

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from cwda.scoring.error_bars.estimate import spearman_brown
+from cwda.scoring.error_bars.disattenuation import spearman_brown
 from cwda.theory.swaps import reliability_of_swaps, swap_probability
 
 __all__ = ["SwapsOfHalves", "share_of_swaps", "swaps_of_halves"]

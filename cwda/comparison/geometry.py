@@ -21,8 +21,7 @@ from cwda.numerics.ranking.concentration import Concentration, concentration
 from cwda.progress import showing, steps
 from cwda.theory.geometry import concentration_limits, predict_concentration
 from cwda.theory.model import FittedLayer, fit_or_reason
-from cwda.theory.prediction import RUNG_MEANING
-from cwda.theory.rungs import BLOCK, Rung, Rungs, choose_rungs
+from cwda.theory.rungs import BLOCK, GEOMETRY_LADDER, Rung, Rungs, choose_rungs, rung_meaning
 from cwda.typing import Device
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ class GeometryQuantity:
     network: str = common("network")
     layer: str = common("layer")
     quantity: str = column("; ".join(f"`{name}`: {words}" for name, words in QUANTITIES.items()))
-    rung: str = column(RUNG_MEANING)
+    rung: str = column(rung_meaning(GEOMETRY_LADDER))
     measured: float = column("value that the filters show")
     predicted: float = column("value that the rung predicts")
     difference: float = column("predicted - measured")
@@ -152,7 +151,7 @@ def geometry(
     source : Network, or anything that `cwda.load` takes
         What to measure: a name, file, Module, layer or array N x k^2 x N'.
     rungs : str, Rung or several, optional
-        Models to predict by: isotropic, diagonal, block, scale, cross-fitted, or a `Rung` of
+        Models to predict by: isotropic, diagonal, block, scale, mean, or a `Rung` of
         your own; all of the ladder by default.
     level : float
         Confidence level of the limits of the statements.
@@ -182,7 +181,7 @@ def geometry(
     [0.082, 0.083]
     """
     require_between(level, 0, 1, "level")
-    ladder = choose_rungs(rungs)
+    ladder = choose_rungs(rungs, GEOMETRY_LADDER)
     resolve_device(device)
     network = network_of(source)
     rows: list[GeometryQuantity] = []

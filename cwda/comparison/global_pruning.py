@@ -23,9 +23,10 @@ from cwda.scoring.registry import Criteria, resolve
 from cwda.scoring.scores import LayerScores, score_network
 from cwda.scoring.statistics.collected import Collected
 from cwda.theory.closed_form import log_score_correlation
+from cwda.theory.criteria import CRITERIA
 from cwda.theory.model import FittedLayer, fit_or_reason
-from cwda.theory.rungs import BLOCK, SCALE, Rung, Rungs, choose_rungs
-from cwda.theory.score_law import CRITERIA, ScoreLaw, score_law
+from cwda.theory.rungs import BLOCK, FILTER_LADDER, SCALE, Rung, Rungs, choose_rungs, without_scores
+from cwda.theory.score_law import ScoreLaw, score_law
 from cwda.theory.shares import DANGER, NORMALISATIONS, Shares, predict_overlap, predict_shares
 from cwda.typing import Device
 
@@ -94,8 +95,8 @@ def global_pruning(
     normalise : {None, "mean", "zscore"}
         Scale of the scores of a layer before the one ranking; see `cwda.pruning.select`.
     rungs : str, Rung or several
-        Models to predict by: block is CWDA, scale adds filters of different scale. None is the
-        whole ladder.
+        Models to predict by: block is CWDA, scale adds filters of different scale. None is all
+        models of the filters: isotropic, diagonal, block, scale.
     level : float
         Confidence level of the intervals of the shares.
     data, batch_size
@@ -145,7 +146,7 @@ def global_pruning(
     ratios = require_ratios(ratios)
     check_request(ratios[0], "global", normalise)
     require_between(level, 0, 1, "level")
-    ladder = choose_rungs(rungs)
+    ladder = choose_rungs(rungs, FILTER_LADDER)
     resolved = resolve(criteria)
     names = [criterion.name for criterion in resolved]
     with showing(progress):
@@ -207,7 +208,9 @@ def _measured(scored: Iterable[LayerScores]) -> dict[tuple[str, str], dict[str, 
 
 def _as_known(inputs: _Inputs, rung: Rung) -> dict[str, FittedLayer]:
     """The layers that can be fitted, as one rung knows them."""
-    return {name: rung(fitted) for name, (fitted, _) in inputs.fits.items() if fitted}
+    return {
+        name: without_scores(rung(fitted)) for name, (fitted, _) in inputs.fits.items() if fitted
+    }
 
 
 def _without_theory(criterion: str, normalise: str | None) -> str:

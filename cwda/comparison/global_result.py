@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from cwda.answers import Answer, column, common, rows_field, table_of
 from cwda.formatting import percent
 from cwda.scoring.error_bars.measure import MOST_CHANGED
-from cwda.theory.prediction import RUNG_MEANING
+from cwda.theory.rungs import FILTER_LADDER, rung_meaning
 from cwda.theory.shares import DANGER, between_layers
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class LayerShare:
     network: str = common("network")
     layer: str = common("layer")
     criterion: str = common("criterion")
-    rung: str = column(RUNG_MEANING)
+    rung: str = column(rung_meaning(FILTER_LADDER))
     ratio: float = column("share of all filters pruned")
     mean: float = column(
         "mean of the scores as predicted, before any normalisation", default=math.nan
@@ -64,7 +64,7 @@ class CriteriaOverlap:
     network: str = common("network")
     criterion_a: str = common("criterion_a")
     criterion_b: str = common("criterion_b")
-    rung: str = column(RUNG_MEANING)
+    rung: str = column(rung_meaning(FILTER_LADDER))
     ratio: float = column("share of all filters pruned")
     overlap_predicted: float = column("Jaccard index of the two sets, as predicted")
     overlap_measured: float = column("Jaccard index of the two sets; NaN where none is pruned")

@@ -10,7 +10,8 @@ import numpy as np
 from cwda.answers import Answer, column, common
 from cwda.formatting import many
 from cwda.numerics.proportions import wilson_interval
-from cwda.theory.prediction import BOUND_MEANING, RUNG_MEANING
+from cwda.theory.prediction import BOUND_MEANING
+from cwda.theory.rungs import LADDER, rung_meaning
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +35,7 @@ class ComparedCorrelation:
     criterion_a: str = common("criterion_a")
     criterion_b: str = common("criterion_b")
     method: str = column("how it is predicted: `closed form` or `simulated`")
-    rung: str = column(RUNG_MEANING)
+    rung: str = column(rung_meaning(LADDER))
     measured: float = column("Spearman's coefficient of the scores")
     measured_low: float = column("lower limit of its confidence interval")
     measured_high: float = column("upper limit of its confidence interval")

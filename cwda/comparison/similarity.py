@@ -26,8 +26,8 @@ from cwda.comparison.transition import is_transition
 from cwda.errors import CwdaError
 from cwda.numerics.combination import holm
 from cwda.scoring.similarity import SimilarityResult, SimilarityRow
+from cwda.theory.criteria import CRITERIA
 from cwda.theory.prediction import PredictedCorrelation, PredictedSimilarity
-from cwda.theory.score_law import CRITERIA
 
 __all__ = ["compare"]
 

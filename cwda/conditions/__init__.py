@@ -24,6 +24,8 @@ from cwda.conditions.directions import Directions
 from cwda.conditions.register import CONDITIONS
 from cwda.conditions.results import ConditionResult, Measurement
 from cwda.conditions.table import CheckResult
+from cwda.conditions.whole.contrast import contrast
+from cwda.conditions.whole.contrast_result import Contrast, ContrastRow, LayerPair
 from cwda.conditions.whole.result import NetworkCondition, NetworkResult, NetworkVerdict
 from cwda.conditions.workspace import NEEDS, Workspace
 
@@ -49,11 +51,14 @@ __all__ = [
     "CheckResult",
     "Condition",
     "ConditionResult",
+    "Contrast",
+    "ContrastRow",
     "Description",
     "Directions",
     "Figure",
     "Formula",
     "LayerDescription",
+    "LayerPair",
     "Measurement",
     "NetworkCondition",
     "NetworkResult",
@@ -63,6 +68,7 @@ __all__ = [
     "block_covariance",
     "check",
     "condition",
+    "contrast",
     "describe",
     "distinctness",
     "epsilon",

@@ -20,6 +20,7 @@ from cwda.experiment.trials import Scores
 from cwda.models.data import ImageData, Images
 from cwda.models.evaluate import accuracy, evaluation_mode
 from cwda.models.loop import Precision, autocast
+from cwda.scoring.catalogue import RANDOM
 from cwda.scoring.preparation import prepare
 from cwda.scoring.registry import resolve
 from cwda.scoring.scores import score_network
@@ -104,7 +105,7 @@ class Specimen:
                 if reason:
                     reasons[name][layer] = reason
                 else:
-                    row = _random(layer, len(values), seed) if name == "random" else values
+                    row = _random(layer, len(values), seed) if name == RANDOM else values
                     scores[name][layer] = tuple(row.tolist())
         return {name: Scores(scores[name], reasons[name]) for name in criteria}
 

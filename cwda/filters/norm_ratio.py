@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
+from cwda.numerics.jackknife import jackknife_variance
+
 __all__ = ["NormRatio", "norm_ratio"]
 
 Array = npt.NDArray[np.float64]
@@ -86,7 +88,7 @@ def norm_ratio(energy: Array, rows: Array, squares: Array, dim: int, alpha: floa
     if (without <= 0).any():
         return NormRatio(value, value, value)
     changes = np.log(without) - np.log(expected_without)
-    spread = (n - 1) / n * float(((changes - changes.mean()) ** 2).sum())
+    spread = float(jackknife_variance(changes))
     freedom = min(n - 1.0, 2 / spread) if spread else n - 1.0
     low, high = special.chdtri(freedom, alpha), special.chdtri(freedom, 1 - alpha)
     return NormRatio(

@@ -11,6 +11,7 @@ from torch import Tensor
 from cwda.errors import WeightsError
 from cwda.filters.norm_moments import NormMoments, norm_moments
 from cwda.filters.ratio import Ratio
+from cwda.numerics.jackknife import jackknife_variance
 
 __all__ = ["expected_log_ratio_variance", "norm_shape"]
 
@@ -93,8 +94,7 @@ def norm_shape(l1: Tensor, blocks: Tensor) -> Ratio:
     value = max(variance / expected, SMALLEST) if expected > 0 else math.nan
     spread = 2 / (n - 1)
     if (without > 0).all():
-        changes = torch.from_numpy(without).log()
-        spread = max(spread, (n - 1) / n * float((changes - changes.mean()).square().sum()))
+        spread = max(spread, float(jackknife_variance(torch.from_numpy(without).log())))
     freedom = 2 / spread
     pvalue = float(special.chdtrc(freedom, freedom * value))
     return Ratio(value, math.sqrt(spread), freedom, math.inf, pvalue, variance)

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from cwda.filters.norm_shape import SMALLEST
 from cwda.filters.ratio import Ratio
+from cwda.numerics.jackknife import jackknife_variance
 from cwda.numerics.ranking.live import live_filters
 
 __all__ = ["FEWEST_PLACES", "profile_ratio"]
@@ -90,8 +91,7 @@ def profile_ratio(energy: Tensor, shared: Tensor | None = None) -> Ratio | None:
     if value > 0 and (squared_without > 0).all():
         changes = squared_without.log() - 2 * trace_without.log()
         # The Gram matrices stay centred with all filters, which takes (n - 3) / (n - 1) off.
-        jackknife = (n - 1) ** 2 / (n * (n - 3)) * float(((changes - changes.mean()) ** 2).sum())
-        spread = max(jackknife, spread)
+        spread = max((n - 1) / (n - 3) * float(jackknife_variance(changes)), spread)
     ratio = max(ratio, SMALLEST)
     pvalue = _pvalue(ratio, n, 1 / level)
     return Ratio(ratio, math.sqrt(spread), math.inf, n - 1, pvalue, ratio * level)

@@ -9,12 +9,12 @@ from typing import Literal, get_args
 from cwda.answers import column
 from cwda.formatting import number
 
-__all__ = ["NOT_KNOWN", "VERDICTS", "Agreement", "Finding", "agreement", "span"]
+__all__ = ["NOT_KNOWN", "VERDICTS", "Agreed", "Finding", "agreed", "span"]
 
 #: What is said of a statement of the paper.
-Agreement = Literal["agreed", "partly", "not agreed", "not run"]
+Agreed = Literal["agreed", "partly", "not agreed", "not run"]
 
-VERDICTS: tuple[Agreement, ...] = get_args(Agreement)
+VERDICTS: tuple[Agreed, ...] = get_args(Agreed)
 
 #: In place of a value of the paper that is not at hand.
 NOT_KNOWN = "not known here"
@@ -48,12 +48,12 @@ class Finding:
         )
 
 
-def agreement(cases: Sequence[bool]) -> Agreement:
+def agreed(cases: Sequence[bool]) -> Agreed:
     """Agreed in all cases, in none, or partly.
 
     Examples
     --------
-    >>> agreement([True, True]), agreement([True, False]), agreement([False]), agreement([])
+    >>> agreed([True, True]), agreed([True, False]), agreed([False]), agreed([])
     ('agreed', 'partly', 'not agreed', 'not run')
     """
     if not cases:

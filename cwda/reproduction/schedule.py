@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 from cwda.choices import Scope, Strategy
 from cwda.experiment import FineTuning
+from cwda.scoring.catalogue import NORM_BASED, RANDOM
 
 __all__ = ["SCHEDULES", "Schedule", "Step"]
-
-_NORMS = ("l1", "l2", "gm", "fermat")
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ SCHEDULES: dict[str, Schedule] = {
             Step("free", "layerwise", (0.5,), (0.5,)),
             Step("free", "global", (0.3,)),
         ),
-        (*_NORMS, "random"),
+        (*NORM_BASED, RANDOM),
         FineTuning(epochs=1, learning_rate=0.02, batch_size=64),
         500,
         512,
@@ -89,7 +88,7 @@ SCHEDULES: dict[str, Schedule] = {
             Step("free", "layerwise", _SHORT, _SHORT),
             Step("all", "layerwise", (0.5,), (0.5,)),
         ),
-        (*_NORMS, "bn_gamma", "taylor_l1", "random"),
+        (*NORM_BASED, "bn_gamma", "taylor_l1", RANDOM),
         FineTuning(epochs=1, learning_rate=0.02, batch_size=64),
         5_000,
         4_096,
@@ -105,7 +104,7 @@ SCHEDULES: dict[str, Schedule] = {
             Step("all", "layerwise", _LONG, _LONG),
             Step("all", "global", _LONG, _LONG),
         ),
-        (*_NORMS, "bn_gamma", "taylor_l1", "taylor_l2", "apoz", "random"),
+        (*NORM_BASED, "bn_gamma", "taylor_l1", "taylor_l2", "apoz", RANDOM),
         FineTuning(epochs=40, learning_rate=0.05, batch_size=128),
         None,
         8_192,

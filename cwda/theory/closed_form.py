@@ -25,6 +25,7 @@ import numpy.typing as npt
 
 from cwda.loading.sources import Source
 from cwda.numerics.ranking.rank_intervals import bonett_wright_interval
+from cwda.theory.criteria import CRITERIA
 from cwda.theory.log_scores.model_error import error_of
 from cwda.theory.log_scores.score_draws import bound_of, coefficient
 from cwda.theory.log_scores.score_moments import ScoreMoments
@@ -39,7 +40,6 @@ from cwda.theory.prediction import (
     predict_layers,
 )
 from cwda.theory.rungs import Rungs
-from cwda.theory.score_law import CRITERIA
 from cwda.typing import Device, Named
 
 __all__ = ["log_score_correlation", "predict"]

@@ -26,7 +26,6 @@ from cwda.layers import ConvLayer
 from cwda.loading.sources import Source, layer_of
 from cwda.numerics.device import Placement, resolve_device
 from cwda.numerics.pairs.sums import KernelSums
-from cwda.numerics.ranking.live import live_filters
 from cwda.numerics.spread import NORMAL_IQR
 from cwda.sharing import shared
 from cwda.theory.log_scores.score_moments import LogScores
@@ -34,7 +33,6 @@ from cwda.typing import Device
 
 __all__ = [
     "FittedLayer",
-    "Impurity",
     "Sigma",
     "fit_layer",
     "fit_or_reason",
@@ -49,28 +47,6 @@ WIDEST = 20.0
 #: Squared norms below this part of the median count as this part, so that filters of zeros have
 #: a logarithm. A norm a million times smaller than the median is zero to every criterion.
 FLOOR = 1e-12
-
-
-@dataclass(frozen=True)
-class Impurity:
-    """How unequally GM and the Fermat point weigh the filters, eta = 1 for equal weights.
-
-    GM's gradient and the Fermat point are means of the filters weighted by w. The projection
-    of a filter on such a mean is noise of variance proportional to
-
-        eta(w, w') = mean(q w w') / (mean(w) mean(w') mean(q)),
-
-    with w_k = (median q + q_k)^(-1/2) for GM and q_k^(-1/2) for Fermat.
-
-    Attributes
-    ----------
-    gm, fermat, both : float
-        eta of GM, of Fermat, and of one with the other.
-    """
-
-    gm: float = 1.0
-    fermat: float = 1.0
-    both: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,11 +113,6 @@ class FittedLayer:
         2 / d_eff of it that CWDA explains; not below 0.
     log_energies : ndarray
         log q_j of the filters, q = |f|^2, (n,).
-    log_ratio_variance : float
-        w = Var(log(l1 / l2)) over the live filters (`live_filters`); this one is measured on the
-        scores. A dead filter with one surviving weight would make it many times larger.
-    impurity : Impurity
-        Weights of the filters in GM and in the Fermat point.
     effective_dim : float
         d_eff of the whole Sigma by U-statistics, with what lies outside the blocks; NaN where
         the estimate of trace(Sigma^2) is not positive.
@@ -161,8 +132,6 @@ class FittedLayer:
     mean_energy: float
     log_scale_variance: float
     log_energies: npt.NDArray[np.float64]
-    log_ratio_variance: float
-    impurity: Impurity
     effective_dim: float
     unit: float
     scores: LogScores | None = None
@@ -178,16 +147,6 @@ class FittedLayer:
     def log_norm_variance(self) -> float:
         """Variance of log l2 over the filters: that of the normal law with their IQR."""
         return _robust_variance(self.log_energies / 2)
-
-    @property
-    def mean_relative(self) -> float:
-        """v_m = mu' Sigma mu / trace(Sigma)^2."""
-        return self.mean_signal / self.moments.trace**2
-
-    @property
-    def shape_excess(self) -> float:
-        """Variance of log(l1 / l2) beyond v1 + v2 - 2 c, its value under CWDA; not below 0."""
-        return max(self.log_ratio_variance - self.moments.log_ratio_variance, 0.0)
 
     @cached_property
     def scales(self) -> npt.NDArray[np.float64]:
@@ -245,11 +204,10 @@ def _fitted(layer: ConvLayer, device: torch.device) -> FittedLayer:
     needs = ("covariance kernel",)
     work = Workspace(layer, device, needs=needs, tests=False)
     filters = work.blocks.double() / work.scale
-    energy, l1 = filters.square().sum(dim=(1, 2)), filters.abs().sum(dim=(1, 2))
+    energy = filters.square().sum(dim=(1, 2))
     alive = energy > 0
     if 2 * int(alive.sum()) <= len(energy):
         raise CannotFit(layer.name, "half of its filters or more are zero")
-    log_ratio_variance = _log_ratio_variance(l1, energy)
     energy = energy.clamp(min=FLOOR * float(energy[alive].median()))
     average = filters.mean(dim=0)
     sigma = Sigma(_covariances(filters - average, work))
@@ -272,8 +230,6 @@ def _fitted(layer: ConvLayer, device: torch.device) -> FittedLayer:
         mean_energy=max(total / (layer.n_filters * (layer.n_filters - 1)), 0.0),
         log_scale_variance=log_scale_variance,
         log_energies=log_energies,
-        log_ratio_variance=log_ratio_variance,
-        impurity=_impurity(energy),
         effective_dim=work.effective_dim,
         unit=work.scale,
         scores=LogScores(layer, device),
@@ -345,13 +301,6 @@ def mean_signal(products: KernelSums) -> float:
     return paths / triples - disjoint / (triples * (n - 3))
 
 
-def _log_ratio_variance(l1: Tensor, energy: Tensor) -> float:
-    """Var(log(l1 / l2)) over the live filters; 0 if there is one only."""
-    alive = torch.from_numpy(live_filters(energy.sqrt().cpu().numpy())).to(energy.device)
-    ratios = l1[alive].log() - energy[alive].log() / 2
-    return float(ratios.var(correction=1)) if len(ratios) > 1 else 0.0
-
-
 def _shrunk_mean(average: Tensor, blocks: Tensor, signal: float) -> Tensor:
     sample = float((average[:, None] @ blocks @ average[:, :, None]).sum())
     return average * (math.sqrt(min(signal / sample, 1.0)) if sample > 0 else 0.0)
@@ -361,13 +310,3 @@ def _robust_variance(x: npt.NDArray[np.float64]) -> float:
     """Variance of the normal law with the sample's interquartile range."""
     low, high = np.percentile(x, [25, 75])
     return float(((high - low) / NORMAL_IQR) ** 2)
-
-
-def _impurity(energy: Tensor) -> Impurity:
-    q = energy.cpu().numpy()
-    gm, fermat = (np.median(q) + q) ** -0.5, q**-0.5
-
-    def eta(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> float:
-        return float((q * one * other).mean() / (one.mean() * other.mean() * q.mean()))
-
-    return Impurity(eta(gm, gm), eta(fermat, fermat), eta(gm, fermat))

@@ -16,9 +16,9 @@ from cwda.formatting import many
 from cwda.loading.sources import Source, network_of
 from cwda.numerics.device import as_out_of_memory
 from cwda.progress import Counter, counter, showing
+from cwda.theory.criteria import CRITERIA
 from cwda.theory.model import FittedLayer, fit_or_reason
-from cwda.theory.rungs import LADDER, Rungs, choose_rungs
-from cwda.theory.score_law import CRITERIA
+from cwda.theory.rungs import LADDER, Rungs, choose_rungs, rung_meaning
 from cwda.typing import Device, Named
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 __all__ = [
     "BOUND_MEANING",
     "CLOSED_FORM",
-    "RUNG_MEANING",
     "SIMULATED",
     "Forecast",
     "PredictedCorrelation",
@@ -37,11 +36,6 @@ __all__ = [
 
 #: The two ways to predict, `PredictedSimilarity.method`.
 CLOSED_FORM, SIMULATED = "closed form", "simulated"
-
-#: What the column `rung` of every table holds.
-RUNG_MEANING = "model that predicts, a rung of the ladder: " + ", ".join(
-    f"`{rung.name}`" for rung in LADDER
-)
 
 #: What the column `bound` of every table holds.
 BOUND_MEANING = (
@@ -86,7 +80,7 @@ class PredictedCorrelation:
     layer: str = common("layer")
     criterion_a: str = column("first criterion of the pair, in the order l1, l2, gm, fermat")
     criterion_b: str = common("criterion_b")
-    rung: str = column(RUNG_MEANING)
+    rung: str = column(rung_meaning(LADDER))
     rho: float = column("Pearson correlation of the log-scores; NaN where simulated")
     spearman: float = column("expected Spearman coefficient at this number of filters")
     low: float = column("lower limit of the prediction interval for the coefficient of the layer")

@@ -1,15 +1,16 @@
 """The ladder: each rung is the fitted layer with what its model does not know switched off.
 
 From one rung to the next one departure is added: the variances of the positions, their
-correlations, the scales of the filters. The last one is no model of the filters: it measures the
-moments of their scores, on other filters than those it predicts. Predictions take the layer that a
-rung hands back, and know nothing of rungs.
+correlations, the scales of the filters. The last one depends on what is predicted. Rank
+correlations have `CROSS_FITTED`, which is no model of the filters: it measures the moments of
+their scores, on other filters than those it predicts. Norms, distances and angles have `MEAN`.
+Predictions take the layer that a rung hands back, and know nothing of rungs.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
@@ -18,22 +19,27 @@ import torch
 
 from cwda.arguments import choose
 from cwda.errors import CwdaError, is_ours, reason_of
-from cwda.theory.model import FittedLayer, Impurity, Sigma
+from cwda.theory.model import FittedLayer, Sigma
 
 __all__ = [
     "BLOCK",
     "CROSS_FITTED",
     "DIAGONAL",
+    "FILTER_LADDER",
+    "GEOMETRY_LADDER",
     "ISOTROPIC",
     "LADDER",
+    "MEAN",
     "SCALE",
     "Rung",
     "Rungs",
     "Switch",
     "choose_rungs",
+    "rung_meaning",
     "without_correlations",
+    "without_mean",
     "without_scale",
-    "without_shape",
+    "without_scores",
     "without_variances",
 ]
 
@@ -53,6 +59,8 @@ class Rung:
         What it says of the filters.
     switches : tuple of callable
         Functions FittedLayer -> FittedLayer, applied in this order.
+    only : str
+        All that it predicts; empty if that is everything.
 
     Examples
     --------
@@ -60,7 +68,7 @@ class Rung:
 
     >>> from cwda.layers import ConvLayer
     >>> from cwda.theory import fit_layer
-    >>> rung = Rung("round", "of different scale, isotropic", (without_shape, without_variances))
+    >>> rung = Rung("round", "of different scale, isotropic", (without_mean, without_variances))
     >>> weight = torch.randn(64, 16, 3, 3, generator=torch.Generator().manual_seed(0))
     >>> round(rung(fit_layer(ConvLayer("conv", weight))).moments.effective_dim)
     144
@@ -69,6 +77,7 @@ class Rung:
     name: str
     words: str
     switches: tuple[Switch, ...] = field(default=(), repr=False)
+    only: str = field(default="", kw_only=True, repr=False)
 
     def __call__(self, fitted: FittedLayer) -> FittedLayer:
         """The layer as this model knows it.
@@ -94,16 +103,18 @@ class Rung:
         return fitted
 
 
-def without_shape(fitted: FittedLayer) -> FittedLayer:
-    """Filters of one shape and mean 0, with no scores but those that follow from it."""
+def without_scores(fitted: FittedLayer) -> FittedLayer:
+    """The filters with no moments of scores but those that follow from their model."""
+    return replace(fitted, scores=None)
+
+
+def without_mean(fitted: FittedLayer) -> FittedLayer:
+    """Filters of mean 0, and no measured scores: theirs have the mean in them."""
     return replace(
-        fitted,
+        without_scores(fitted),
         mean=torch.zeros_like(fitted.mean),
         mean_signal=0.0,
         mean_energy=0.0,
-        log_ratio_variance=0.0,
-        impurity=Impurity(),
-        scores=None,
     )
 
 
@@ -133,44 +144,88 @@ def without_scale(fitted: FittedLayer) -> FittedLayer:
 ISOTROPIC = Rung(
     "isotropic",
     "one variance for all weights",
-    (without_shape, without_variances, without_scale),
+    (without_mean, without_variances, without_scale),
 )
 DIAGONAL = Rung(
     "diagonal",
     "unequal variances",
-    (without_shape, without_correlations, without_scale),
+    (without_mean, without_correlations, without_scale),
 )
 #: CWDA as the paper states it.
-BLOCK = Rung("block", "the assumption in full", (without_shape, without_scale))
-SCALE = Rung("scale", "filters differ in scale", (without_shape,))
+BLOCK = Rung("block", "the assumption in full", (without_mean, without_scale))
+SCALE = Rung("scale", "filters differ in scale", (without_mean,))
 #: No model of the filters: the moments of their log-scores, measured on halves of the filters.
-CROSS_FITTED = Rung("cross-fitted", "moments of the log-scores, measured on halves of the filters")
+CROSS_FITTED = Rung(
+    "cross-fitted",
+    "moments of the log-scores, measured on halves of the filters",
+    only="rank correlations",
+)
+MEAN = Rung(
+    "mean",
+    "filters differ in scale and share a mean",
+    (without_scores,),
+    only="norms, distances and angles",
+)
 
-#: The models, each with one departure more than the one before, and the moments as measured.
+#: Models of the filters, each with one departure more than the one before.
+FILTER_LADDER = (ISOTROPIC, DIAGONAL, BLOCK, SCALE)
+
+#: What predicts rank correlations: these models, and the moments as measured.
 LADDER = (ISOTROPIC, DIAGONAL, BLOCK, SCALE, CROSS_FITTED)
+
+#: What predicts norms, distances and angles.
+GEOMETRY_LADDER = (*FILTER_LADDER, MEAN)
+
+_BUILT_IN = (*LADDER, MEAN)
 
 #: Rungs as public functions take them: names of the ladder, or objects.
 Rungs: TypeAlias = "str | Rung | Iterable[str | Rung]"
 
 
-def choose_rungs(rungs: Rungs | None) -> tuple[Rung, ...]:
+def rung_meaning(ladder: Sequence[Rung]) -> str:
+    """What the column `rung` of a table holds.
+
+    Examples
+    --------
+    >>> rung_meaning(LADDER[:2])
+    'model that predicts, a rung of the ladder: `isotropic`, `diagonal`'
+    """
+    return "model that predicts, a rung of the ladder: " + ", ".join(
+        f"`{rung.name}`" for rung in ladder
+    )
+
+
+def choose_rungs(rungs: Rungs | None, ladder: Sequence[Rung] = LADDER) -> tuple[Rung, ...]:
     """The rungs asked for: the whole ladder by default, in its order, and others after it.
 
     Raises
     ------
     CwdaError
-        If a name is unknown (the message names the nearest), or two rungs share one.
+        If a name is unknown (the message names the nearest), two rungs share one, or a rung
+        predicts something else only.
 
     Examples
     --------
     >>> [rung.name for rung in choose_rungs(["scale", "block"])]
     ['block', 'scale']
     """
-    by_name = {rung.name: rung for rung in LADDER}
-    asked: object = [rungs] if isinstance(rungs, Rung) else rungs
-    if isinstance(asked, Iterable) and not isinstance(asked, str):
+    by_name = {rung.name: rung for rung in ladder}
+    asked: object = [rungs] if isinstance(rungs, str | Rung) else rungs
+    if isinstance(asked, Iterable):
+        asked = list(asked)
+        _require_of(ladder, [rung for rung in asked if isinstance(rung, str | Rung)])
         asked = [_name(rung, by_name) for rung in asked]
     return tuple(by_name[name] for name in choose(asked, by_name, "rung"))
+
+
+def _require_of(ladder: Sequence[Rung], asked: Sequence[str | Rung]) -> None:
+    """Refuse the built-in rungs that predict something else than this ladder does."""
+    for rung in _BUILT_IN:
+        if rung not in ladder and (rung in asked or rung.name in asked):
+            raise CwdaError(
+                f"rung {rung.name!r} predicts {rung.only} and nothing else; choose from "
+                + ", ".join(each.name for each in ladder)
+            )
 
 
 def _name(rung: object, by_name: dict[str, Rung]) -> object:

@@ -33,7 +33,7 @@ from cwda.errors import CriterionError
 from cwda.theory.model import FittedLayer
 from cwda.typing import Named
 
-__all__ = ["CRITERIA", "LAWS", "DistanceSumLaw", "ScoreLaw", "score_law"]
+__all__ = ["LAWS", "DistanceSumLaw", "ScoreLaw", "score_law"]
 
 Array = npt.NDArray[np.float64]
 
@@ -63,7 +63,7 @@ class ScoreLaw:
         return self.signal + self.noise
 
     @property
-    def reliability(self) -> float:
+    def signal_share(self) -> float:
         """signal / (signal + noise): correlation of the latent with that of a fresh draw."""
         return self.signal / self.variance
 
@@ -203,24 +203,23 @@ def _l1(fitted: FittedLayer) -> ScoreLaw:
     # E l1 and the root of E l2^2 of one filter; their logs lie half a variance higher.
     ratio = math.log(moments.l1_mean / math.sqrt(moments.trace))
     location = _log_l2(fitted) + moments.l2_relative + ratio - noise / 2
-    return ScoreLaw(location, fitted.log_scale_variance + fitted.shape_excess, noise)
+    return ScoreLaw(location, fitted.log_scale_variance, noise)
 
 
 def _l2(fitted: FittedLayer) -> ScoreLaw:
-    noise = fitted.moments.l2_relative + fitted.mean_relative
-    return ScoreLaw(_log_l2(fitted), fitted.log_scale_variance, noise)
+    return ScoreLaw(_log_l2(fitted), fitted.log_scale_variance, fitted.moments.l2_relative)
 
 
 def _gm(fitted: FittedLayer) -> ScoreLaw:
     n, v2 = fitted.n_filters, fitted.moments.l2_relative
     signal = fitted.log_scale_variance
-    noise = v2 * (n + 2) / (n - 1) + 2 * v2 * (fitted.impurity.gm - 1) / n
+    noise = v2 * (n + 2) / (n - 1)
     return DistanceSumLaw(_log_l2(fitted), signal, noise, (n - 1) * (1 - v2 / 4), signal + v2)
 
 
 def _fermat(fitted: FittedLayer) -> ScoreLaw:
     n, v2 = fitted.n_filters, fitted.moments.l2_relative
-    noise = v2 * (1 + 2 / n) + 2 * v2 * (fitted.impurity.fermat - 1) / n
+    noise = v2 * (1 + 2 / n)
     location = _log_l2(fitted) + math.log1p(-1 / n) / 2
     return ScoreLaw(location, fitted.log_scale_variance, noise)
 
@@ -233,17 +232,14 @@ LAWS: dict[str, Callable[[FittedLayer], ScoreLaw]] = {
     "fermat": _fermat,
 }
 
-#: Their names, in the order of tables.
-CRITERIA = tuple(LAWS)
-
 
 def score_law(fitted: FittedLayer, criterion: str | Named) -> ScoreLaw:
     """Law of a criterion's scores in a layer, as a rung of the ladder knows it.
 
     log s is normal with variance t about the median of log l2: the measured one, or without
-    filter scales that of the mean energy of the filters, n d unit^2 in all. l1 has the excess
-    variance of log(l1 / l2) as a further signal (it is what filters differ in beyond their draw),
-    l2 the projection on the mean filter as noise, and GM and Fermat their unequal weights.
+    filter scales that of the mean energy of the filters, n d unit^2 in all. The law is that of
+    filters of one shape and mean 0: what they differ in beyond their draw and their scale, and a
+    mean that they share, do not enter.
 
     Parameters
     ----------

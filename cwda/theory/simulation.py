@@ -24,6 +24,7 @@ from cwda.errors import CwdaError
 from cwda.loading.sources import Source
 from cwda.numerics.device import resolve_device
 from cwda.numerics.ranking.ranks import ascending
+from cwda.theory.criteria import CRITERIA
 from cwda.theory.draws import Normals, filters_from, generator_of
 from cwda.theory.log_scores.score_draws import bound_of, drawn_scores, with_error
 from cwda.theory.log_scores.score_moments import importance_scores
@@ -37,7 +38,6 @@ from cwda.theory.prediction import (
     predict_layers,
 )
 from cwda.theory.rungs import Rungs
-from cwda.theory.score_law import CRITERIA
 from cwda.typing import Device, Named
 
 __all__ = ["simulate", "spearman_of_draws"]

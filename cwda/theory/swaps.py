@@ -205,7 +205,7 @@ def swaps_of_scores(latent: Array, pruned: int, law: ScoreLaw, own: Mask | None 
     pruned : int
         How many filters are pruned, 1 to n - 1.
     law : ScoreLaw
-        Location, reliability and variance.
+        Location, share of signal and variance.
     own : ndarray of bool, optional
         Filters with scales of their own, (n,); see `own_scales`. None by default, but for those
         whose latent is infinite.
@@ -225,12 +225,12 @@ def swaps_of_scores(latent: Array, pruned: int, law: ScoreLaw, own: Mask | None 
     order = np.argsort(latent, kind="stable")
     if not 0 < pruned < len(order):
         raise CwdaError(f"1 to {len(order) - 1} filters can be pruned and kept, not {pruned}")
-    reliability = law.reliability
+    share = law.signal_share
     # A score below the law's lowest has latent -inf; two of them do not differ.
     alone = np.isinf(latent) if own is None else own | np.isinf(latent)
     alone, x = alone[order], latent[order] - law.location
-    expected = np.where(alone, x, reliability * np.where(alone, 0.0, x))
-    variance = np.where(alone, 2 * law.noise, law.variance * (1 - reliability**2))
+    expected = np.where(alone, x, share * np.where(alone, 0.0, x))
+    variance = np.where(alone, 2 * law.noise, law.variance * (1 - share**2))
     with np.errstate(invalid="ignore"):
         gaps = np.nan_to_num(expected[pruned:] - expected[:pruned, None], nan=0.0, posinf=np.inf)
     chance = special.ndtr(-gaps / np.sqrt(variance[pruned:] + variance[:pruned, None]))

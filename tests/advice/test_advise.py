@@ -11,7 +11,7 @@ from cwda.advice.costs import COSTS, cost_of
 from cwda.advice.groups import Found, cluster_rows
 from cwda.advice.images import Images
 from cwda.advice.layers import Judged
-from cwda.advice.result import APART, CHOOSE, OTHER, RANDOM, RANK, UNJUDGED
+from cwda.advice.result import APART, CHOOSE, NO_RANKING, OTHER, RANK, UNJUDGED
 from cwda.comparison import LayerValidity, Validity
 from cwda.layers import ConvLayer, Network, Provenance
 from cwda.scoring import Criterion, collect, criteria, get_criterion
@@ -58,7 +58,7 @@ def test_norms_of_scaled_filters_are_one_cluster(advice):
 
 
 def test_a_layer_without_signal_has_no_ranking(advice):
-    assert advice_of(advice) == {"a": RANK, "b": RANK, "flat": RANDOM, "c": RANK, "d": RANK}
+    assert advice_of(advice) == {"a": RANK, "b": RANK, "flat": NO_RANKING, "c": RANK, "d": RANK}
     assert any("flat" in each.text for each in advice.sentences if each.topic == "layers")
     row = advice.table.set_index("layer").loc["flat"]
     assert row["discriminate"] == ""
@@ -79,7 +79,7 @@ def test_dead_filters_are_pruned_where_nothing_else_is_told_apart():
 def test_without_signal_anywhere_criteria_part(scaled):
     """Under CWDA l1 and l2 correlate by .93, which is a kappa of .76, and gm less with l1."""
     found = cwda.advise(network(**dict.fromkeys("abcdefgh", 0.0)), progress=False)
-    assert {*advice_of(found).values()} == {RANDOM}
+    assert {*advice_of(found).values()} == {NO_RANKING}
     kappa = found.pair_table["kappa"][0]
     assert kappa == pytest.approx(2 / np.pi * np.arcsin(1 / np.sqrt(np.pi - 2)), abs=0.08)
 
@@ -186,7 +186,8 @@ def placed(low, high, value, reliability):
 
     agreement = Agreement(
         *map(square, (value, low, high)), *map(square, (value, low, high)),
-        over=square(0) > 2, reliability=np.array([1.0, reliability]), layers=np.full((2, 2), 9),
+        over=square(0) > 2, latent_reliability=np.array([1.0, reliability]),
+        layers=np.full((2, 2), 9),
     )  # fmt: skip
     criteria = tuple(map(get_criterion, ("l1", "taylor_l1")))
     images = Images(512, {}, {"taylor_l1": 0.3}, {"taylor_l1": 4000.0}, {})
@@ -258,7 +259,7 @@ def test_one_batch_says_nothing_of_noise(model):
     [
         (Judged(True), (True, True), RANK),
         (Judged(False, 0.4), (True, True), OTHER),
-        (Judged(False, 0.4), (False, True), RANDOM),
+        (Judged(False, 0.4), (False, True), NO_RANKING),
         (Judged(False, 0.4, 2), (True, True), APART),
         (Judged(None), (True, False), RANK),
         (Judged(None), (False, False), UNJUDGED),
@@ -273,9 +274,9 @@ def validity_of(values, layers=6):
     """A made answer of `cwda.validity`: these coefficients in every layer, but for a wobble."""
     rows = [
         LayerValidity(
-            "made", f"layer{at}", name, spearman=value + 0.02 * (-1) ** at, reliability=1.0,
-            oracle_reliability=0.9, ratio=0.5, verdict="weak", statement="", n_filters=16, dim=9,
-            images=64, method="", reason="",
+            "made", f"layer{at}", name, spearman=value + 0.02 * (-1) ** at, half_reliability=1.0,
+            oracle_half_reliability=0.9, ratio=0.5, verdict="weak", statement="", n_filters=16,
+            dim=9, images=64, method="", reason="",
         )
         for name, value in values.items()
         for at in range(layers)

@@ -133,7 +133,7 @@ def test_noise_is_taken_off(rho, ratio):
     without = float(kappa_of_latent(rho, ratio))
     assert found.corrected[0, 1] == pytest.approx(without, abs=0.025)
     assert found.kappa[0, 1] < without - 0.06
-    assert found.reliability == pytest.approx([1, 0.7], abs=0.03)
+    assert found.latent_reliability == pytest.approx([1, 0.7], abs=0.03)
     assert found.corrected_low[0, 1] < without < found.corrected_high[0, 1]
 
 
@@ -169,7 +169,7 @@ def test_noise_alone_agrees_with_nothing():
     redrawn = np.tile([0.0, 8.0], (5, 1))
     found = agree(Differences(0.5, differing, np.full(5, 16.0), np.full(5, 8.0), redrawn))
     assert np.isnan(found.corrected[0, 1])
-    assert found.reliability[1] == pytest.approx(0)
+    assert found.latent_reliability[1] == pytest.approx(0)
     assert clusters(found.corrected) == [[0], [1]]
 
 

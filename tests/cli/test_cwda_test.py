@@ -166,7 +166,10 @@ def odd(tmp_path, **weights):
 @pytest.mark.parametrize(
     ("weights", "why"),
     [
-        ({"few": (4, 3, 3, 3)}, "odd: no condition can be judged in any layer"),
+        (
+            {"few": (4, 3, 3, 3)},
+            "odd: no condition can be judged in any layer (in 1 layer: 4 filters; 8 are needed)",
+        ),
         (
             {"small": (16, 3, 1, 1), "lost": torch.full((16, 8, 3, 3), torch.nan)},
             "odd: 96 % of the weights lie in layers that no condition can judge, such as lost: "

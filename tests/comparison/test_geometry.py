@@ -10,7 +10,7 @@ from cwda.errors import CwdaError
 from cwda.layers import ConvLayer
 from cwda.numerics.ranking.concentration import concentration
 from cwda.theory.model import fit_layer
-from cwda.theory.rungs import LADDER
+from cwda.theory.rungs import GEOMETRY_LADDER
 from tests.comparison.test_similarity import network
 from tests.theory.test_closed_form import draw, layer
 
@@ -20,7 +20,7 @@ WORDS = ["equal_norms", "equidistant", "orthogonal"]
 def test_a_row_per_layer_quantity_and_rung():
     x = draw(np.random.default_rng(0), scale=0.2, correlation=0.3) + 0.1
     found = geometry(network(layer(x), layer(1e-30 * x, "tiny")), device="cpu")
-    assert len(found.table) == 2 * len(QUANTITIES) * len(LADDER)
+    assert len(found.table) == 2 * len(QUANTITIES) * len(GEOMETRY_LADDER)
     rows = found.table.set_index(["layer", "quantity", "rung"])
     expected = concentration(torch.from_numpy(x))
     for quantity in list(QUANTITIES)[:-1]:
@@ -40,10 +40,10 @@ def test_scale_and_mean_explain_what_they_make():
     x = draw(np.random.default_rng(1), n=64, dim=288, scale=0.3) + 0.3
     rows = geometry(layer(x), device="cpu").table.set_index(["quantity", "rung"])
     assert rows.loc[("norm_cv", "block"), "difference"] < -0.15
-    assert abs(rows.loc[("norm_cv", "cross-fitted"), "difference"]) < 0.03
+    assert abs(rows.loc[("norm_cv", "mean"), "difference"]) < 0.03
     assert abs(rows.loc[("distance_cv", "scale"), "difference"]) < 0.03
     assert rows.loc[("cosine_mean", "scale"), "difference"] < -0.05
-    assert abs(rows.loc[("cosine_mean", "cross-fitted"), "difference"]) < 0.01
+    assert abs(rows.loc[("cosine_mean", "mean"), "difference"]) < 0.01
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_layers_that_cannot_be_measured_keep_their_rows():
     x[:2] = 0
     found = geometry(network(dead, layer(x, "holes")), device="cpu")
     rows = found.table[found.table["layer"] == "dead"]
-    assert len(rows) == len(QUANTITIES) * len(LADDER)
+    assert len(rows) == len(QUANTITIES) * len(GEOMETRY_LADDER)
     assert set(rows["reason"]) == {"all weights are 0"}
     assert rows[["measured", "predicted"]].isna().all(axis=None)
     said = found.statement_table.set_index("layer")

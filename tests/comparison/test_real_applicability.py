@@ -37,7 +37,7 @@ def test_scale_explains_the_dispersion(networks):
     found = pd.concat([applicability(net).table.assign(net=name) for name, net in networks.items()])
     assert (found["reason"] == "").all()
     columns = ["cv", "robust_cv", "cv_predicted", "cv_scale", "cv_ratio", "gini", "gini_predicted"]
-    columns += ["q90_q10", "q90_q10_predicted", "reliability", "swap_filters", "swap_normal"]
+    columns += ["q90_q10", "q90_q10_predicted", "signal_share", "swap_filters", "swap_normal"]
     grouped = found.groupby(["net", "criterion"], sort=False)
     medians = grouped[columns].median()
     show("medians over layers", medians)
@@ -75,7 +75,7 @@ def test_reliability_agrees_with_split_halves(networks):
     """Log norms over even and odd channels share the scale alone: R = 2 rho / (1 + rho)."""
     rows = []
     for name, net in networks.items():
-        reliability = applicability(net, ["l2"]).table.set_index("layer")["reliability"]
+        reliability = applicability(net, ["l2"]).table.set_index("layer")["signal_share"]
         for layer in net:
             if layer.channels < 16:
                 continue

@@ -95,7 +95,5 @@ def test_geometry_of_the_networks(shared_data):
         ("distance_cv", 0.02),
         ("distance_ratio", 0.005),
     ):
-        assert size.loc[quantity, "cross-fitted"] == pytest.approx(
-            measured[quantity], abs=tolerance
-        )
+        assert size.loc[quantity, "mean"] == pytest.approx(measured[quantity], abs=tolerance)
     assert size.loc["cosine_sd", "isotropic"] < measured["cosine_sd"]

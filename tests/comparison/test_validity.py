@@ -10,8 +10,8 @@ from scipy import stats
 
 import cwda
 from cwda.comparison import triangle
-from cwda.comparison.validation.agreement import Oracle, agreement, disattenuated_limits
-from cwda.comparison.validation.regret import regret, selections
+from cwda.comparison.validation.oracle import Oracle, correlation_with_oracle, disattenuated_limits
+from cwda.comparison.validation.selections import selection_regret, selections
 from cwda.errors import CwdaError, DataError, SelectionError
 from cwda.scoring import criterion
 from cwda.scoring.registry import Criterion
@@ -31,13 +31,13 @@ def test_halves_are_crossed_and_noise_is_divided_out():
     scores = torch.from_numpy(truth + 0.3 * rng.normal(size=(2, 12)))
     oracle = Oracle(*increases, draws=200, generator=RNG(1))
     first, second = (each.mean(0).numpy() for each in increases)
-    found = agreement(scores, oracle, 0.95)
+    found = correlation_with_oracle(scores, oracle, 0.95)
 
     a, b = scores.numpy()
     crossed = (spearman(a, second) + spearman(b, first)) / 2
     assert found.spearman == pytest.approx(crossed, abs=1e-12)
-    assert found.reliability == pytest.approx(spearman(a, b), abs=1e-12)
-    expected = crossed / np.sqrt(spearman(a, b) * oracle.reliability)
+    assert found.half_reliability == pytest.approx(spearman(a, b), abs=1e-12)
+    expected = crossed / np.sqrt(spearman(a, b) * oracle.half_reliability)
     assert found.disattenuated == pytest.approx(expected, abs=1e-12)
 
     every, rng = np.concatenate([each.numpy() for each in increases]), RNG(1)
@@ -45,7 +45,7 @@ def test_halves_are_crossed_and_noise_is_divided_out():
     for _ in range(19):
         order = rng.permutation(40)
         halves.append(spearman(every[order[:20]].mean(0), every[order[20:]].mean(0)))
-    assert oracle.reliability == pytest.approx(np.mean(halves), abs=1e-12)
+    assert oracle.half_reliability == pytest.approx(np.mean(halves), abs=1e-12)
 
     # jackknife on Fisher's scale, by leaving each filter out
     left_out = []
@@ -90,8 +90,8 @@ def test_the_pooled_coefficient_is_what_noise_hides(rho):
         loss = [torch.from_numpy(truth + 4 * rng.normal(size=(16, 24))) for _ in range(2)]
         scores = torch.from_numpy(own + rng.normal(size=(2, 24)))
         oracle = Oracle(*loss, draws=100, generator=rng)
-        found = agreement(scores, oracle, 0.95)
-        layers.append([found.spearman, found.reliability, oracle.reliability])
+        found = correlation_with_oracle(scores, oracle, 0.95)
+        layers.append([found.spearman, found.half_reliability, oracle.half_reliability])
     value, low, high = disattenuated_limits(*np.array(layers).T, 0.95)
     expected = 6 / np.pi * np.arcsin(rho / 2)
     assert low < expected < high
@@ -110,11 +110,11 @@ def test_selections_are_the_lowest_and_random_ones():
 def test_regret_is_between_the_oracle_and_random():
     rng = RNG(0)
     oracle, random = rng.normal(size=200), 2 + rng.normal(size=200)
-    found = regret(oracle + 0.5, oracle, random, 0.95, rng)
+    found = selection_regret(oracle + 0.5, oracle, random, 0.95, rng)
     gap = random.mean() - oracle.mean()
     assert found.value == pytest.approx(0.5 / gap)
     assert found.low < found.value < found.high
-    assert np.isnan(regret(oracle, random, oracle, 0.95, rng).value)
+    assert np.isnan(selection_regret(oracle, random, oracle, 0.95, rng).value)
 
 
 DATA = images(12)
@@ -147,7 +147,7 @@ def test_a_network_by_plain_loops(measured):
         (spearman(l2, oracle[0]) + spearman(l2, oracle[1])) / 2, abs=1e-9
     )
     assert rows.loc["oracle", "spearman"] == pytest.approx(spearman(*oracle), abs=1e-9)
-    assert rows.loc["l2", "reliability"] == 1
+    assert rows.loc["l2", "half_reliability"] == 1
 
     lowest = np.argsort(l2)[:2]
     both = np.concatenate([removed(lowest, half) for half in halves])

@@ -18,7 +18,7 @@ from cwda.comparison.transition import is_transition
 from cwda.experiment import FineTuning
 from cwda.models import ImageData
 from cwda.reproduction import PAPERS, SCHEDULES, Reproduction, Schedule, Step, reproduce
-from cwda.reproduction.finding import agreement
+from cwda.reproduction.finding import agreed
 from cwda.reproduction.huang2021.figure_1 import relative_range
 from tests.experiment.conftest import data, images, model  # noqa: F401 (fixtures)
 
@@ -82,7 +82,7 @@ def test_verdicts_on_accuracies_follow_their_rule(found, folder, model, data):  
         ranges = part.groupby("ratio")["accuracy"].agg(lambda values: values.max() - values.min())
         near = [value <= 2 for value in ranges]
         [row] = rows(found, "Figure 3", f"{words}: the norms, layer-wise, free")
-        assert row.verdict == agreement(near)
+        assert row.verdict == agreed(near)
         assert f"in {sum(near)} of {len(near)} case" in row.ours
         assert f"widest {ranges.max():.1f} points" in row.ours
         assert (row.networks, row.layers, row.images) == (1, 3, 40)

@@ -12,18 +12,18 @@ from scipy import stats
 
 from cwda.comparison import global_pruning
 from cwda.errors import CriterionError, SelectionError
+from cwda.numerics.jackknife import grouped_jackknife_variance
 from cwda.pruning import Plan, select
 from cwda.pruning.stability import warn_of_change
 from cwda.scoring import NEEDS, collect, get_criterion, reliability, scores, similarity
+from cwda.scoring.error_bars.disattenuation import spearman_brown
 from cwda.scoring.error_bars.estimate import (
     GROUPS,
     another_draw,
     crossed,
-    disattenuated,
+    disattenuated_interval,
     images_for_share,
     images_needed,
-    jackknife_variance,
-    spearman_brown,
     split_changes,
     stepped_up,
 )
@@ -199,14 +199,14 @@ def test_the_jackknife_of_a_mean_is_its_squared_standard_error():
     x = torch.randn(40, generator=_rng(0), dtype=torch.float64)
     alone = torch.stack([torch.cat([x[:i], x[i + 1 :]]).mean() for i in range(40)])
     sizes = torch.full((40,), 1 / 40, dtype=torch.float64)
-    assert float(jackknife_variance(x.mean(), alone, sizes)) == pytest.approx(
+    assert float(grouped_jackknife_variance(x.mean(), alone, sizes)) == pytest.approx(
         float(x.var()) / 40, rel=1e-12
     )
     # groups of one and of two
     groups = torch.arange(40) % 25
     without = torch.stack([x[groups != g].mean() for g in range(25)])
     shares = torch.bincount(groups).double() / 40
-    assert float(jackknife_variance(x.mean(), without, shares)) == pytest.approx(
+    assert float(grouped_jackknife_variance(x.mean(), without, shares)) == pytest.approx(
         float(x.var()) / 40, rel=0.35
     )
 
@@ -246,7 +246,7 @@ def test_disattenuation_removes_the_noise_and_is_never_clipped():
     for seed in range(60):
         values, _ = _simulated(48, 0.6, 0.95, seed)
         raw.append(stats.spearmanr(*values.mean(0)).statistic)
-        clean.append(disattenuated(crossed(_halves(values)), 0, 1, 0.0, 0.95)[0])
+        clean.append(disattenuated_interval(crossed(_halves(values)), 0, 1, 0.0, 0.95)[0])
     assert np.mean(raw) < expected - 0.25
     assert np.mean(clean) == pytest.approx(expected, abs=0.03)
     assert max(clean) > 1
@@ -257,7 +257,7 @@ def test_noise_of_shared_images_is_not_taken_for_agreement():
     for seed in range(40):
         values, truth = _simulated(48, 0.7, 0.5, seed)
         values[:, 1] = truth[1] + values[:, 0] - truth[0]  # the images add the same to both
-        clean.append(disattenuated(crossed(_halves(values)), 0, 1, 0.0, 0.95)[0])
+        clean.append(disattenuated_interval(crossed(_halves(values)), 0, 1, 0.0, 0.95)[0])
     assert np.mean(clean) == pytest.approx(6 / math.pi * math.asin(0.25), abs=0.12)
 
 

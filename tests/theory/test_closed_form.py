@@ -13,9 +13,9 @@ from cwda.errors import CwdaError
 from cwda.layers import ConvLayer, Network, Provenance
 from cwda.numerics.ranking.rank_intervals import bonett_wright_interval
 from cwda.theory.closed_form import log_score_correlation, predict
+from cwda.theory.criteria import CRITERIA
 from cwda.theory.model import fit_layer
 from cwda.theory.rungs import ISOTROPIC, LADDER
-from cwda.theory.score_law import CRITERIA
 
 PAIRS = list(itertools.combinations(CRITERIA, 2))
 

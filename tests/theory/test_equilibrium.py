@@ -7,7 +7,6 @@ import pytest
 
 from benchmarks.equilibrium import (
     EXPECTED,
-    NORMS,
     Layer,
     fit,
     leave_one_out,
@@ -15,6 +14,7 @@ from benchmarks.equilibrium import (
     rule,
     toy,
 )
+from cwda.scoring import NORM_BASED
 
 
 def _layers(networks: int, *, seed: int = 0, residual: float = 0.1) -> list[Layer]:
@@ -55,7 +55,7 @@ def test_the_rule_finds_the_slopes_that_made_the_scores() -> None:
 
 def test_the_rule_beats_the_median_where_the_spread_of_the_norms_decides() -> None:
     for norm, errors in leave_one_out(_layers(6)).items():
-        assert norm in NORMS
+        assert norm in NORM_BASED
         assert errors["layers"] == 48
         assert errors["rule mae"] < 0.8 * errors["median mae"]
         assert 0.85 <= errors["rule coverage"] <= 1
@@ -77,5 +77,5 @@ def test_scale_of_criterion_and_norms_changes_nothing() -> None:
 
 def test_norms_are_the_root_of_gamma_where_nothing_else_varies() -> None:
     gamma = np.linspace(0.5, 2, 16)
-    norms = dict.fromkeys(NORMS, 3 * gamma**0.5)
+    norms = dict.fromkeys(NORM_BASED, 3 * gamma**0.5)
     assert norm_slope(Layer("net", "conv", norms, (gamma, gamma), gamma)) == pytest.approx(0.5)

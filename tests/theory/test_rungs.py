@@ -8,7 +8,7 @@ import pytest
 from cwda.comparison import compare, geometry, global_pruning
 from cwda.errors import CwdaError
 from cwda.scoring import similarity
-from cwda.theory import BLOCK, LADDER, SCALE, Rung, fit_layer, predict, simulate
+from cwda.theory import BLOCK, CROSS_FITTED, LADDER, MEAN, SCALE, Rung, fit_layer, predict, simulate
 from cwda.theory.rungs import choose_rungs
 from tests.theory.test_closed_form import draw, layer
 
@@ -35,7 +35,7 @@ def test_each_rung_adds_one_departure(fitted):
     assert 144 > diagonal.moments.effective_dim > block.moments.effective_dim
     assert (block.scales == 1).all()
     assert scale.scales.std() > 0.1
-    assert scale.mean.abs().sum() == scale.mean_signal == scale.shape_excess == 0
+    assert scale.mean.abs().sum() == scale.mean_signal == scale.mean_energy == 0
     assert measured is fitted
     assert all(layers[rung.name].scores is None for rung in LADDER[:-1])
     # the energy is that of the layer, whatever the filters know of each other
@@ -88,6 +88,35 @@ def test_rungs_are_chosen_once_in_the_order_of_the_ladder():
 def test_rungs_that_cannot_be_chosen(rungs, message):
     with pytest.raises(CwdaError, match=message):
         choose_rungs(rungs)
+
+
+@pytest.mark.parametrize(
+    ("call", "rung", "message"),
+    [
+        (geometry, CROSS_FITTED, "'cross-fitted' predicts rank correlations and nothing else"),
+        (geometry, "cross-fitted", "choose from isotropic, diagonal, block, scale, mean$"),
+        (global_pruning, [BLOCK, CROSS_FITTED], "choose from isotropic, diagonal, block, scale$"),
+        (global_pruning, "mean", "'mean' predicts norms, distances and angles and nothing else"),
+        (predict, MEAN, "choose from isotropic, diagonal, block, scale, cross-fitted$"),
+        (simulate, ["block", "mean"], "'mean' predicts norms, distances and angles"),
+    ],
+)
+def test_rungs_that_predict_something_else(call, rung, message):
+    with pytest.raises(CwdaError, match=message):
+        call(layer(draw(np.random.default_rng(0), n=16)), rungs=rung)
+
+
+def test_global_pruning_knows_nothing_of_measured_scores():
+    source = layer(draw(np.random.default_rng(2), n=24, scale=0.2) + 0.1)
+    plain = global_pruning(source, ["l1", "l2"], ratios=0.5, rungs=SCALE)
+    bare = Rung("bare", "all that is fitted")
+    own = global_pruning(source, ["l1", "l2"], ratios=0.5, rungs=bare)
+    assert own.table.drop(columns="rung").equals(plain.table.drop(columns="rung"))
+    predicted = [each.overlap_table["overlap_predicted"][0] for each in (plain, own)]
+    assert predicted[0] == predicted[1]
+    assert [row.rung for row in global_pruning(source, ["l2"], ratios=0.5, rungs=None)] == [
+        *("isotropic", "diagonal", "block", "scale"),
+    ]
 
 
 @pytest.mark.parametrize(

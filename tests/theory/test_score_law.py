@@ -9,12 +9,13 @@ from scipy import integrate, stats
 
 from cwda.errors import CriterionError
 from cwda.numerics.spread import spread
-from cwda.scoring import get_criterion
+from cwda.scoring import NORM_BASED, get_criterion
+from cwda.theory.criteria import CRITERIA
 from cwda.theory.draws import sample_filters
 from cwda.theory.log_scores.score_moments import importance_scores
 from cwda.theory.model import fit_layer
-from cwda.theory.rungs import BLOCK, CROSS_FITTED, ISOTROPIC, SCALE
-from cwda.theory.score_law import CRITERIA, DistanceSumLaw, ScoreLaw, score_law
+from cwda.theory.rungs import BLOCK, ISOTROPIC, SCALE
+from cwda.theory.score_law import LAWS, DistanceSumLaw, ScoreLaw, score_law
 from tests.theory.exact import isotropic_moments
 from tests.theory.test_closed_form import draw, layer
 
@@ -33,7 +34,7 @@ def test_log_normal_closed_forms():
     area, _ = integrate.quad(lambda x: expected.cdf(x) * expected.sf(x), 0, 40, epsabs=1e-13)
     assert law.gini == pytest.approx(area / expected.mean(), rel=1e-9)
     assert law.gini == pytest.approx(2 * stats.norm.cdf(math.sqrt(0.06 / 2)) - 1, rel=1e-12)
-    assert law.reliability == pytest.approx(2 / 3)
+    assert law.signal_share == pytest.approx(2 / 3)
 
 
 @pytest.mark.parametrize("signal", [0.0, 0.04, 0.36])
@@ -104,7 +105,7 @@ def test_isotropic_law_has_the_exact_moments(criterion, dim):
 
 @pytest.mark.parametrize(
     ("rung", "options"),
-    [(BLOCK, {"correlation": 0.4}), (SCALE, {"scale": 0.3}), (CROSS_FITTED, {"scale": 0.15})],
+    [(BLOCK, {"correlation": 0.4}), (SCALE, {"scale": 0.3})],
     ids=lambda value: getattr(value, "name", ""),
 )
 def test_laws_meet_layers_drawn_from_the_model(rung, options):
@@ -135,6 +136,10 @@ def test_unit_scales_the_scores_alone():
 
 def test_cwda_has_no_signal_and_scale_has():
     fitted = fit_layer(layer(draw(np.random.default_rng(3), scale=0.3)), device="cpu")
-    assert score_law(BLOCK(fitted), "l2").reliability == 0
-    assert score_law(SCALE(fitted), "l2").reliability > 0.9
+    assert score_law(BLOCK(fitted), "l2").signal_share == 0
+    assert score_law(SCALE(fitted), "l2").signal_share > 0.9
     assert score_law(fitted, "l1").signal >= score_law(SCALE(fitted), "l1").signal
+
+
+def test_each_criterion_of_the_theory_is_a_norm_and_has_a_law():
+    assert tuple(LAWS) == CRITERIA == NORM_BASED

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 
 from cwda.errors import CwdaError
+from cwda.theory.criteria import CRITERIA
 from cwda.theory.log_scores.score_moments import importance_scores
 from cwda.theory.model import fit_layer
 from cwda.theory.rungs import ISOTROPIC
-from cwda.theory.score_law import CRITERIA, ScoreLaw, score_law
+from cwda.theory.score_law import ScoreLaw, score_law
 from cwda.theory.swaps import (
     apart_below,
     discrimination,
@@ -89,7 +90,7 @@ def test_normal_scores_of_one_layer(n, ratio):
         conditional.append(swaps_of_scores(x, pruned, law).mean)
     error = np.std(simulated) / math.sqrt(len(simulated))
     assert np.mean(conditional) == pytest.approx(np.mean(simulated), abs=4 * error)
-    closed = float(swap_probability(ratio, law.reliability))
+    closed = float(swap_probability(ratio, law.signal_share))
     assert closed == pytest.approx(np.mean(simulated), abs=4 * error + 0.15 / n)
 
 
@@ -106,7 +107,7 @@ def test_fresh_draws_of_a_layer(scale):
     for i, criterion in enumerate(CRITERIA):
         law = score_law(ISOTROPIC(known), criterion).with_signal(scale**2)
         simulated, error = np.mean(swaps, 0)[i], np.std(swaps, 0)[i] / math.sqrt(len(swaps))
-        closed = float(swap_probability(0.5, law.reliability))
+        closed = float(swap_probability(0.5, law.signal_share))
         assert closed == pytest.approx(simulated, abs=3 * error), criterion
         assert error < 0.005
 

@@ -8,6 +8,7 @@ from cwda.cli.screen.screen import Screen
 from cwda.cli.screen.show import layer_cells, layer_table, reasons
 from cwda.cli.screen.table import Column, Table
 from cwda.formatting import number, percent
+from cwda.scoring.catalogue import RANDOM
 
 if TYPE_CHECKING:
     from cwda.comparison import Validity
@@ -42,7 +43,7 @@ def _criteria(result: Validity) -> Table:
         table.add(
             row.criterion,
             *map(number, (row.spearman, row.pooled, row.pooled_low, row.pooled_high)),
-            number(row.reliability),
+            number(row.half_reliability),
             number(row.regret),
             str(row.valid),
             str(row.weak),
@@ -52,10 +53,10 @@ def _criteria(result: Validity) -> Table:
 
 
 def _layers(result: Validity) -> Table:
-    names = [name for name in result.criteria if name != "random"]
+    names = [name for name in result.criteria if name != RANDOM]
     table = layer_table([*map(Column, names), Column("oracle")])
     for _, group in result.table.groupby("layer", sort=False):
-        rows = [row for row in group.itertuples() if row.criterion != "random"]
+        rows = [row for row in group.itertuples() if row.criterion != RANDOM]
         cells = [f"{number(row.spearman)} {_MARKS.get(row.verdict, ' ')}" for row in rows]
-        table.add(*layer_cells(rows[0]), *cells, number(rows[0].oracle_reliability))
+        table.add(*layer_cells(rows[0]), *cells, number(rows[0].oracle_half_reliability))
     return table

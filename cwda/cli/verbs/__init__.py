@@ -3,6 +3,7 @@
 from cwda.cli.verb import Verb
 from cwda.cli.verbs.advise import advise
 from cwda.cli.verbs.applicability import applicability
+from cwda.cli.verbs.contrast import contrast
 from cwda.cli.verbs.criteria import criteria
 from cwda.cli.verbs.describe import describe
 from cwda.cli.verbs.global_pruning import global_pruning
@@ -26,6 +27,7 @@ __all__ = ["VERBS"]
 #: In the order of `cwda --help`.
 VERBS: tuple[Verb, ...] = (
     test,
+    contrast,
     describe,
     similarity,
     reliability,

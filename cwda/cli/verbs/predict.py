@@ -86,7 +86,7 @@ def predict(
 def _require_theory(criteria: list[str]) -> None:
     """Refuse criteria that exist, but that the theory does not speak of."""
     from cwda.cli.evidence import resolve_criteria
-    from cwda.theory.score_law import CRITERIA
+    from cwda.theory.criteria import CRITERIA
 
     names = [criterion.name for criterion in resolve_criteria(criteria)]
     others = [name for name in names if name not in CRITERIA]

@@ -115,7 +115,8 @@ def test(
         level=level,
         device=device,
     )
-    show(result, output.screen(summary))
+    screen = output.screen(summary)
+    show(result, screen)
     output.write(one.table for one in [result])
     output.write_beside(lambda: result.network.table, "network")
     if textbook:
@@ -125,9 +126,19 @@ def test(
 
         write(result, report, textbook=textbook, command=command_line(), device=device)
         note(f"wrote {report}")
+    screen.command(*_where_next(result, sources))
     sources.finish()
     if strict:
         _require_pass(result)
+
+
+def _where_next(result: CheckResult, sources: Sources) -> tuple[str, str]:
+    """What can be looked at next, and the command that shows it."""
+    if len(result.networks) > 1:
+        return "next, what differs beyond noise", f"cwda contrast {sources.typed(2)}"
+    if result.network.verdicts[0].verdict == "not applicable":
+        return "next, what the layers look like", f"cwda describe {sources.typed()}"
+    return "next, what to prune by", f"cwda advise {sources.typed()}"
 
 
 def _require_pass(result: CheckResult) -> None:

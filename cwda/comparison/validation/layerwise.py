@@ -10,13 +10,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cwda.comparison.validation.agreement import LEAST_RELIABILITY, Agreement, Oracle, agreement
 from cwda.comparison.validation.options import Options
-from cwda.comparison.validation.regret import Array, regret, selections
-from cwda.comparison.validation.result import RANDOM, RELIABLE, VALID
+from cwda.comparison.validation.oracle import (
+    LEAST_RELIABILITY,
+    Oracle,
+    OracleCorrelation,
+    correlation_with_oracle,
+)
+from cwda.comparison.validation.result import RELIABLE, VALID
+from cwda.comparison.validation.selections import Array, selection_regret, selections
 from cwda.layers import ConvLayer
 from cwda.numerics.ranking.rank_intervals import FEWEST_FOR_INTERVAL
 from cwda.numerics.spread import constant
+from cwda.scoring.catalogue import RANDOM
 from cwda.scoring.scores import score_layer
 from cwda.scoring.statistics.collected import Collected, LayerStatistics
 from cwda.scoring.statistics.removal import REMOVAL
@@ -113,7 +119,7 @@ def rows_of(
             part.oracle.random, [(1 - options.level) / 2, (1 + options.level) / 2]
         ).tolist()
         row |= {
-            "oracle_reliability": part.oracle.reliability,
+            "oracle_half_reliability": part.oracle.half_reliability,
             "random_low": low,
             "random_high": high,
         }
@@ -127,8 +133,8 @@ def rows_of(
                 "statement": "random rankings are the zero with which criteria are compared",
             }
         else:
-            row |= _compared(agreement(part.scores[place], part.oracle, options.level),
-                             part.oracle, name, options.level)  # fmt: skip
+            found = correlation_with_oracle(part.scores[place], part.oracle, options.level)
+            row |= _compared(found, part.oracle, name, options.level)
         yield common | row
 
 
@@ -140,7 +146,7 @@ def _regret(
         return {"reason": f"{options.ratio:g} of {layer.n_filters} filters is none: no regret"}
     random = increases[:, criteria + 1 :].mean(1)
     chosen = random if place == criteria else increases[:, place]
-    found = regret(
+    found = selection_regret(
         chosen, increases[:, criteria], random, options.level, options.generator(layer.name)
     )
     return {
@@ -153,13 +159,15 @@ def _regret(
     }
 
 
-def _compared(found: Agreement, oracle: Oracle, criterion: str, level: float) -> dict[str, Any]:
+def _compared(
+    found: OracleCorrelation, oracle: Oracle, criterion: str, level: float
+) -> dict[str, Any]:
     """The numbers of a criterion and what they say."""
     row: dict[str, Any] = {
         "spearman": found.spearman,
         "spearman_low": found.low,
         "spearman_high": found.high,
-        "reliability": found.reliability,
+        "half_reliability": found.half_reliability,
         "disattenuated": found.disattenuated,
         "disattenuated_low": found.disattenuated_low,
         "disattenuated_high": found.disattenuated_high,
@@ -173,11 +181,11 @@ def _compared(found: Agreement, oracle: Oracle, criterion: str, level: float) ->
     if np.isnan(found.disattenuated):
         row["reason"] = f"a reliability below {LEAST_RELIABILITY:g} says too little to correct with"
     told = f"correlation {found.spearman:.2f} with the oracle"
-    if oracle.reliability < RELIABLE:
+    if oracle.half_reliability < RELIABLE:
         verdict, statement = (
             "oracle too noisy",
-            f"two halves of the images give oracles that correlate {oracle.reliability:.2f} only; "
-            "more images are needed",
+            "two halves of the images give oracles that correlate "
+            f"{oracle.half_reliability:.2f} only; more images are needed",
         )
     elif pvalue > 1 - level:
         verdict, statement = (

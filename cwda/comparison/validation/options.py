@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from cwda.arguments import require_between, require_count
-from cwda.comparison.validation.result import RANDOM
 from cwda.errors import SelectionError
+from cwda.scoring.catalogue import RANDOM
 from cwda.scoring.registry import Criterion
 from cwda.typing import Device
 

@@ -7,16 +7,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from cwda.answers import Answer, column, common
-from cwda.comparison.validation.agreement import disattenuated_limits
+from cwda.comparison.validation.oracle import disattenuated_limits
 from cwda.formatting import many
+from cwda.scoring.catalogue import RANDOM
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["RANDOM", "RELIABLE", "VALID", "VERDICTS", "LayerValidity", "Validity"]
+__all__ = ["RELIABLE", "VALID", "VERDICTS", "LayerValidity", "Validity"]
 
-#: What random rankings are called among the criteria.
-RANDOM = "random"
 #: From here on a criterion is called valid: it shares half of the variance of the ranks.
 VALID = 0.7
 #: Below it, the oracle ranks the filters by noise more than by their loss.
@@ -45,19 +44,19 @@ class LayerValidity:
     spearman_high: float = column(
         "upper limit of its interval over filters; of `random` as `random_high`", default=math.nan
     )
-    reliability: float = column(
+    half_reliability: float = column(
         "Spearman's coefficient of the criterion with itself on the other half of the images; 1 "
         "if it needs none",
         default=math.nan,
     )
-    oracle_reliability: float = column(
+    oracle_half_reliability: float = column(
         "Spearman's coefficient of the oracle with itself on the other half of the images, mean "
         "of 20 random halves",
         default=math.nan,
     )
     disattenuated: float = column(
-        "`spearman / sqrt(reliability * oracle_reliability)`: what would be left without noise of "
-        "the images; it may exceed 1",
+        "`spearman / sqrt(half_reliability * oracle_half_reliability)`: what would be left "
+        "without noise of the images; it may exceed 1",
         default=math.nan,
     )
     disattenuated_low: float = column(
@@ -124,11 +123,11 @@ class Validity(Answer[LayerValidity]):
     def summary(self) -> pd.DataFrame:
         """One row per criterion, over the layers in which its coefficient is defined.
 
-        Columns: ``criterion, layers, undefined``; the medians of ``spearman``, ``reliability``,
-        ``oracle_reliability``, ``random_low``, ``random_high`` and ``regret``; ``pooled``, with
-        ``pooled_low`` and ``pooled_high``: the disattenuated coefficient of all layers together
-        and its interval over layers (`cwda.comparison.validation.agreement`); and how many layers
-        have which verdict.
+        Columns: ``criterion, layers, undefined``; the medians of ``spearman``,
+        ``half_reliability``, ``oracle_half_reliability``, ``random_low``, ``random_high`` and
+        ``regret``; ``pooled``, with ``pooled_low`` and ``pooled_high``: the disattenuated
+        coefficient of all layers together and its interval over layers
+        (`cwda.comparison.validation.oracle`); and how many layers have which verdict.
         """
         import pandas as pd
 
@@ -146,7 +145,7 @@ class Validity(Answer[LayerValidity]):
 
 def _summary(criterion: Any, rows: pd.DataFrame, level: float) -> dict[str, Any]:
     defined = rows.dropna(subset=["spearman"])
-    medians = ("spearman", "reliability", "oracle_reliability")
+    medians = ("spearman", "half_reliability", "oracle_half_reliability")
     pooled = (math.nan,) * 3
     if criterion != RANDOM:
         spearman, reliability, oracle = (defined[name].to_numpy() for name in medians)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from cwda.answers import Answer, column, common
 from cwda.arguments import require_type
 from cwda.comparison.applicability import Applicability, LayerApplicability
-from cwda.comparison.validation.result import RANDOM, LayerValidity, Validity
+from cwda.comparison.validation.result import LayerValidity, Validity
 from cwda.errors import CwdaError
+from cwda.scoring.catalogue import RANDOM
 from cwda.scoring.similarity import SimilarityResult
 
 if TYPE_CHECKING:

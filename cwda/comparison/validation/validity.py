@@ -11,14 +11,14 @@ from torch import nn
 from cwda.arguments import as_list
 from cwda.comparison.validation.layerwise import of_layer, rows_of
 from cwda.comparison.validation.options import Options
-from cwda.comparison.validation.regret import increases_of_selections
-from cwda.comparison.validation.result import RANDOM, LayerValidity, Validity
+from cwda.comparison.validation.result import LayerValidity, Validity
+from cwda.comparison.validation.selections import increases_of_selections
 from cwda.errors import CwdaError, DataError, nearest
 from cwda.layers import Network
 from cwda.loading.sources import model_and_network_of
 from cwda.models.batches import Batch, Data, as_batches
 from cwda.progress import showing
-from cwda.scoring.catalogue import PAPER
+from cwda.scoring.catalogue import PAPER, RANDOM
 from cwda.scoring.registry import Criteria, resolve
 from cwda.scoring.statistics.collect import collect
 from cwda.scoring.statistics.removal import REMOVAL
@@ -114,7 +114,7 @@ def validity(
     >>> result = cwda.validity(
     ...     "resnet20-cifar10", ["l1"], data=(images, labels), layers="layer3.2.conv2", batch_size=4
     ... )
-    >>> result.table[["layer", "criterion", "reliability"]].values.tolist()
+    >>> result.table[["layer", "criterion", "half_reliability"]].values.tolist()
     [['layer3.2.conv2', 'l1', 1.0], ['layer3.2.conv2', 'random', nan]]
     """
     options = Options(resolve(criteria), ratio, level, draws, seed, batch_size, device)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from scipy import special
 
+from cwda.numerics.jackknife import jackknife_variance
 from cwda.numerics.pairs.moments import Estimate
 from cwda.numerics.pairs.sums import Array, KernelSums
 from cwda.numerics.pairs.tails import log_chi_square_tail, log_normal_tail
@@ -142,7 +143,7 @@ def infer(
     statistic = estimate.value / spread
     theta = scale * estimate.value / denominator.value
     without = scale * estimate.without / denominator.without
-    jackknife = (n - 1) / n * float(((without - without.mean()) ** 2).sum())
+    jackknife = float(jackknife_variance(without))
     at_zero = (scale * spread / denominator.value) ** 2
     variance = max(jackknife, at_zero)
     low, high = _wilson(theta, at_zero, variance, n, alpha)

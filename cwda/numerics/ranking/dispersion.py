@@ -10,6 +10,7 @@ import numpy.typing as npt
 from scipy import special
 
 from cwda.brief import brief
+from cwda.numerics.jackknife import jackknife_variance
 
 __all__ = ["Overlap", "ScaleDispersion", "overlap_of_halves", "scale_dispersion", "tau_squared"]
 
@@ -170,7 +171,7 @@ def scale_dispersion(even: Array, odd: Array, overlap: Overlap, alpha: float) ->
     shared_without = slope_without * other_without * overlap.without
     estimate = covariance / 4 - shared
     most = min(covariance / 4 - overlap.value, estimate)
-    noise = max(_jackknife(overlap.without), overlap.null_variance)
+    noise = max(float(jackknife_variance(overlap.without)), overlap.null_variance)
 
     t = float(special.stdtrit(n - 1, 1 - alpha))
     plus, minus = _LogVariance((a + b) / 2), _LogVariance((a - b) / 2)
@@ -189,19 +190,13 @@ def scale_dispersion(even: Array, odd: Array, overlap: Overlap, alpha: float) ->
     statistic = most / deviation if deviation else 0.0
     return ScaleDispersion(
         estimate,
-        math.sqrt(_jackknife(covariance_without / 4 - shared_without)),
+        math.sqrt(jackknife_variance(covariance_without / 4 - shared_without)),
         most - math.hypot(below, t * math.sqrt(noise)),
-        max(estimate, 0.0) + math.hypot(above, t * math.sqrt(_jackknife(shared_without))),
+        max(estimate, 0.0) + math.hypot(above, t * math.sqrt(jackknife_variance(shared_without))),
         statistic,
         float(special.stdtr(n - 2, -statistic)),
         _log10_tail(n - 2, statistic),
     )
-
-
-def _jackknife(without: Array) -> float:
-    """Variance of an estimate, from its values without each filter in turn."""
-    n = len(without)
-    return (n - 1) / n * float(((without - without.mean()) ** 2).sum())
 
 
 def _covariances(x: Array, y: Array) -> tuple[float, Array]:
@@ -242,7 +237,7 @@ class _LogVariance:
         self.value, without = _covariances(x, x)
         self.log_variance = 2 / (len(x) - 1)
         if (without > 0).all():
-            self.log_variance = max(_jackknife(np.log(without)), self.log_variance)
+            self.log_variance = max(float(jackknife_variance(np.log(without))), self.log_variance)
 
     def limits(self, t: float) -> tuple[float, float]:
         factor = math.exp(min(t * math.sqrt(self.log_variance), 700.0))

@@ -8,6 +8,7 @@ import torch
 from scipy.special import ndtri, stdtrit
 from torch import Tensor
 
+from cwda.numerics.jackknife import jackknife_variance
 from cwda.numerics.ranking.ranks import kendall, spearman, spearman_leave_one_out
 
 __all__ = ["FEWEST_FOR_INTERVAL", "bonett_wright_interval", "spearman_interval"]
@@ -80,7 +81,7 @@ def spearman_interval(scores: Tensor, level: float = 0.95) -> tuple[Tensor, Tens
         return torch.full_like(rho, torch.nan), torch.full_like(rho, torch.nan)
     z, tail = _fisher(rho, n), (1 + level) / 2
     left_out = _fisher(spearman_leave_one_out(scores), n)
-    spread = ((n - 1) * left_out.var(-1, correction=0)).sqrt()
+    spread = jackknife_variance(left_out.movedim(-1, 0)).sqrt()
     agreed = float(ndtri(tail)) * ((1 + rho**2 / 2) / (n - 3)).sqrt()
     width = torch.where(spread == 0, agreed, float(stdtrit(n - 1, tail)) * spread)
     unbiased = ((n + 1) * rho - 3 * kendall(scores)) / (n - 2)

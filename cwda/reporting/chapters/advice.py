@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from cwda.advice import Advice
-from cwda.advice.result import APART, RANDOM, RANK
+from cwda.advice.result import APART, NO_RANKING, RANK
 from cwda.formatting import number, percent
 from cwda.reporting.blocks import Block, Cell, Column, Items, Note, Paragraph, Table
 from cwda.reporting.chapter import Chapter, Report, attempt
@@ -14,7 +14,7 @@ from cwda.reporting.subject import RATIO, Subject
 __all__ = ["advice", "what_to_do"]
 
 #: The colours of the verdicts on conditions, for what is said of layers.
-TONES = {RANK: "holds", RANDOM: "fails", APART: "fails"}
+TONES = {RANK: "holds", NO_RANKING: "fails", APART: "fails"}
 
 
 def what_to_do(subject: Subject) -> list[Block]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from torch import Tensor
 
 from cwda.experiment import ExperimentResult
 from cwda.figures import accuracy_curves
@@ -31,10 +32,13 @@ _TICKS = (-0.5, 0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99)
 
 
 @styled()
-def histograms(scores: LayerScoring, layers: Sequence[str], criteria: Sequence[str]) -> Panels:
-    """Histograms of the scores of some layers (rows) by some criteria (columns)."""
-    from cwda.reproduction.huang2021.figure_1 import relative_range
-
+def histograms(
+    scores: LayerScoring,
+    layers: Sequence[str],
+    criteria: Sequence[str],
+    range_of: Callable[[Tensor], float],
+) -> Panels:
+    """Histograms of the scores of some layers (rows) by some criteria (columns), with ranges."""
     flat = panels(
         len(layers) * len(criteria), len(criteria), height=38,
         margins=Margins(12, 3, 10, 8), gaps=(0.3, 0.75),
@@ -48,7 +52,7 @@ def histograms(scores: LayerScoring, layers: Sequence[str], criteria: Sequence[s
             ax.set_xlim(left=min(0.0, float(values.min())))
             ax.locator_params(nbins=4)
             ax.text(
-                0.03, 0.98, f"range {number(relative_range(values))}", va="top", fontsize=SMALL,
+                0.03, 0.98, f"range {number(range_of(values))}", va="top", fontsize=SMALL,
                 transform=ax.transAxes,
             )  # fmt: skip
             ax.margins(y=0.3)

@@ -14,7 +14,7 @@ from cwda.formatting import many, number, percent
 from cwda.reporting.blocks import Block, Column, Note, Paragraph, Table
 from cwda.reporting.pictures import picture
 from cwda.reproduction.bench import Bench
-from cwda.reproduction.finding import NOT_KNOWN, Finding, agreement
+from cwda.reproduction.finding import NOT_KNOWN, Finding, agreed
 from cwda.reproduction.huang2021.drawing import histograms
 from cwda.reproduction.huang2021.layers import ranked_layers
 from cwda.reproduction.paper import Part, Section
@@ -113,7 +113,7 @@ def _finding(criterion: str, spreads: Sequence[_Spread]) -> Finding:
         ours=f"{sum(close.values())} of {many(layers, 'layer')}, in "
         f"{sum(count > 0 for count in close.values())} of {many(len(close), 'network')}",
         rule=_RULE,
-        verdict=agreement([count > 0 for count in close.values()]),
+        verdict=agreed([count > 0 for count in close.values()]),
         networks=len(having),
         layers=layers,
         images=max(each.images for each in having) if criterion.startswith("taylor") else 0,
@@ -135,7 +135,7 @@ def _blocks(bench: Bench, spreads: Sequence[_Spread], skipped: Sequence[str]) ->
             layers = _chosen(each.ranges["l2"])
             scores = bench.scores(each.one, CRITERIA)
             yield picture(
-                histograms(scores, layers, CRITERIA),
+                histograms(scores, layers, CRITERIA, relative_range),
                 f"Scores of three layers of {each.one.name} by three criteria (Taylor on "
                 f"{many(each.images, 'image')}); the relative range stands in each panel.",
                 f"Histograms of the scores of {many(len(layers), 'layer')} by BN gamma, Taylor l2 "

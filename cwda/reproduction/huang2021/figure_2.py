@@ -13,7 +13,7 @@ from cwda.layers import ConvLayer, Network
 from cwda.reporting.blocks import Block, Cell, Column, Note, Paragraph, Table
 from cwda.reporting.pictures import picture
 from cwda.reproduction.bench import Bench
-from cwda.reproduction.finding import Finding, agreement, span
+from cwda.reproduction.finding import Finding, agreed, span
 from cwda.reproduction.huang2021.layers import ranked_layers
 from cwda.reproduction.paper import Part, Section
 
@@ -69,7 +69,7 @@ def _finding(name: str, rows: Sequence[NetworkCondition]) -> Finding:
         )  # fmt: skip
     held = [row.verdict == "holds" for row in judged]
     undecided = any(row.verdict == "inconclusive" for row in judged)
-    verdict = agreement(held)
+    verdict = agreed(held)
     effects = [row.effect for row in judged]
     return Finding(
         part=_NAME,

@@ -11,10 +11,11 @@ from cwda.formatting import many, number
 from cwda.reporting.blocks import Block, Column, Heading, Note, Paragraph, Table
 from cwda.reporting.pictures import picture
 from cwda.reproduction.bench import Bench, Experiment
-from cwda.reproduction.finding import NOT_KNOWN, Finding, agreement, span
+from cwda.reproduction.finding import NOT_KNOWN, Finding, agreed, span
 from cwda.reproduction.huang2021.drawing import accuracies
 from cwda.reproduction.paper import Part, Section
 from cwda.reproduction.schedule import Step
+from cwda.scoring.catalogue import NORM_BASED, RANDOM
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["FIGURE_3"]
 
 _NAME = "Figure 3"
-_NORMS = ("l1", "l2", "gm", "fermat")
 
 #: Accuracies this close, in percentage points, nearly coincide.
 NEAR = 2.0
@@ -60,8 +60,8 @@ def _find(bench: Bench) -> Section:
     for kind, experiments in by_kind.items():
         if kind[0] != "layerwise":
             continue
-        norms = tuple(name for name in _NORMS if name in bench.schedule.criteria)
-        others = tuple(name for name in bench.schedule.criteria if name != "random")
+        norms = tuple(name for name in NORM_BASED if name in bench.schedule.criteria)
+        others = tuple(name for name in bench.schedule.criteria if name != RANDOM)
         where = _KINDS[kind]
         for stage in ("finetuned", "pruned"):
             findings += _coincide(experiments, norms, stage, f"the norms, {where}")
@@ -113,7 +113,7 @@ def _coincide(
             rule=f"a case is a network and a ratio; {', '.join(criteria)}; agreed: highest and "
             f"lowest accuracy at most {NEAR:g} percentage points apart in all cases; partly: in "
             "some",
-            verdict=agreement(near),
+            verdict=agreed(near),
             networks=len(having),
             layers=sum(map(_pruned_layers, having)),
             images=_tested(having),
@@ -139,7 +139,7 @@ def _globally(experiments: Sequence[Experiment]) -> list[Finding]:
             f"of {many(len(differ), 'case')}",
             rule=f"a case is a network and a ratio; agreed: more than {NEAR:g} percentage points "
             "apart in all cases; partly: in some",
-            verdict=agreement(differ),
+            verdict=agreed(differ),
             networks=len(having),
             layers=sum(map(_pruned_layers, having)),
             images=_tested(having),
@@ -230,7 +230,7 @@ def _table(experiments: Sequence[Experiment]) -> Table:
 def _row(group: pd.DataFrame, criteria: Sequence[str]) -> list[str]:
     accuracy = group.set_index("criterion")["accuracy"]
     cells = [f"{accuracy[name]:.1f}" if name in accuracy else "–" for name in criteria]
-    norms = [accuracy[name] for name in _NORMS if name in accuracy]
+    norms = [accuracy[name] for name in NORM_BASED if name in accuracy]
     return [*cells, f"{max(norms) - min(norms):.1f}" if len(norms) > 1 else "–"]
 
 

@@ -17,22 +17,22 @@ from cwda.numerics.ranking.ranks import spearman
 from cwda.reporting.blocks import Block, Column, Heading, Note, Paragraph, Table
 from cwda.reporting.pictures import picture
 from cwda.reproduction.bench import Bench, LayerScoring
-from cwda.reproduction.finding import NOT_KNOWN, Finding, agreement, span
+from cwda.reproduction.finding import NOT_KNOWN, Finding, agreed, span
 from cwda.reproduction.huang2021.drawing import coefficients
 from cwda.reproduction.huang2021.layers import ranked_layers
 from cwda.reproduction.paper import Part, Section
 from cwda.reproduction.trained import Trained
+from cwda.scoring.catalogue import NORM_BASED
 
 __all__ = ["FIGURE_4"]
 
 _NAME = "Figure 4"
-NORMS = ("l1", "l2", "gm", "fermat")
 BEYOND = ("bn_gamma", "taylor_l1", "taylor_l2")
 
 #: The coefficient above which the paper calls criteria alike.
 ALIKE = 0.9
 
-_PAIRS = tuple(itertools.combinations(NORMS, 2))
+_PAIRS = tuple(itertools.combinations(NORM_BASED, 2))
 _PAIRS_BEYOND = tuple(("l2", name) for name in BEYOND)
 _NOISY = tuple(("l2", name) for name in BEYOND if name.startswith("taylor"))
 
@@ -101,7 +101,7 @@ FIGURE_4 = Part(
 
 
 def _ranked(bench: Bench, one: Trained) -> _Ranked:
-    criteria = (*NORMS, *(BEYOND if one.data else BEYOND[:1] if one.model else ()))
+    criteria = (*NORM_BASED, *(BEYOND if one.data else BEYOND[:1] if one.model else ()))
     scores = bench.scores(one, criteria)
     layers = ranked_layers(one.network)
     by_pair = {
@@ -164,7 +164,7 @@ def _alike(ranked: Sequence[_Ranked], pairs: Sequence[tuple[str, str]], claim: s
         ours=f"in {sum(most)} of {len(most)} cases (pair and network); lowest {percent(lowest)} "
         f"of the layers, {'-'.join(pair)} in {network}",
         rule=_MOST,
-        verdict=agreement(most),
+        verdict=agreed(most),
         networks=len(having),
         layers=layers,
         images=0 if pairs is _PAIRS else max(each.samples for each in having),
@@ -205,7 +205,7 @@ def _lower(ranked: Sequence[_Ranked]) -> Finding:
         f"{number(median(second))} in {len(second)} others; lower in {sum(lower)} of "
         f"{many(len(lower), 'network')}, p = {p_value(p)}",
         rule=rule,
-        verdict=agreement([significant, *lower]),
+        verdict=agreed([significant, *lower]),
         networks=len(having),
         layers=len(first) + len(second),
     )
@@ -222,7 +222,7 @@ def _global(ranked: Sequence[_Ranked]) -> Finding:
         f"below .9 in {sum(differ)} of {many(len(differ), 'network')}",
         rule="agreed: Sp of l1 with l2 over all filters of a network is below .9 in every "
         "network; partly: in some",
-        verdict=agreement(differ),
+        verdict=agreed(differ),
         networks=len(ranked),
         layers=sum(len(each.one.network) for each in ranked),
     )

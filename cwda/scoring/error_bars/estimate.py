@@ -10,20 +10,21 @@ import math
 from typing import NamedTuple
 
 import torch
-from scipy.special import ndtri, stdtrit
+from scipy.special import ndtri
 from torch import Tensor
 
+from cwda.numerics.jackknife import grouped_jackknife_variance, jackknife_radius
 from cwda.numerics.ranking.overlap import lowest_count
 from cwda.numerics.ranking.ranks import ascending, spearman
+from cwda.scoring.error_bars.disattenuation import disattenuated, spearman_brown
 from cwda.scoring.error_bars.pruned_sets import kappa_of_latent, latent_of_kappa
 
 __all__ = [
     "Correlations",
     "another_draw",
     "crossed",
-    "disattenuated",
+    "disattenuated_interval",
     "images_needed",
-    "spearman_brown",
     "split_changes",
     "stepped_up",
 ]
@@ -32,18 +33,6 @@ __all__ = [
 GROUPS = 64
 
 _NUMBERS_AT_A_TIME = 1 << 21
-
-
-def spearman_brown(reliability: float, factor: float) -> float:
-    """The reliability with `factor` times as many images: f R / (1 + (f - 1) R).
-
-    Examples
-    --------
-    >>> spearman_brown(0.5, 2), spearman_brown(-0.2, 2)
-    (0.6666666666666666, -0.5)
-    """
-    below = 1 + (factor - 1) * reliability
-    return factor * reliability / below if below > 0 else -math.inf
 
 
 def images_needed(reliability: float, images: int, target: float) -> float:
@@ -112,19 +101,6 @@ def _crossed(halves: Tensor) -> Tensor:
     return ((between + between.mT) / 2).mean(-3)
 
 
-def jackknife_variance(value: Tensor, left_out: Tensor, sizes: Tensor) -> Tensor:
-    """The variance of an estimate from those without one group each, groups of any sizes.
-
-    References
-    ----------
-    Busing, Meijer and van der Leeden (1999), Delete-m jackknife for unequal m, Statistics and
-    Computing 9, 3-8.
-    """
-    h = (1 / sizes).view(-1, *[1] * value.ndim)
-    pseudo = h * value - (h - 1) * left_out
-    return ((pseudo - pseudo.mean(0)) ** 2 / (h - 1)).mean(0)
-
-
 def stepped_up(
     correlations: Correlations, criterion: int, n: int, factor: float, level: float
 ) -> tuple[float, float, float]:
@@ -141,15 +117,15 @@ def stepped_up(
     estimate = spearman_brown(float(half), factor)
     if n < 4:
         return estimate, math.nan, math.nan
-    variance = float(jackknife_variance(z, others, correlations.sizes))
-    width = float(stdtrit(len(others) - 1, (1 + level) / 2)) * math.sqrt(variance)
+    variance = float(grouped_jackknife_variance(z, others, correlations.sizes))
+    width = jackknife_radius(variance, len(others), level)
     if variance < 1e-20:
         width = float(ndtri((1 + level) / 2)) * math.sqrt((1 + float(half) ** 2 / 2) / (n - 3))
     low, high = (spearman_brown(math.tanh(float(z) + side), factor) for side in (-width, width))
     return estimate, min(low, estimate), max(high, estimate)
 
 
-def disattenuated(
+def disattenuated_interval(
     correlations: Correlations, a: int, b: int, spread: float, level: float
 ) -> tuple[float, float, float]:
     """The correlation of two criteria without the noise of the images, and its interval.
@@ -169,19 +145,16 @@ def disattenuated(
         Confidence level of the interval, in which the variances over images and over filters
         add up.
     """
-    values = _ratio(correlations.values, a, b)
-    variance = jackknife_variance(values, _ratio(correlations.left_out, a, b), correlations.sizes)
+    whole, left_out = (
+        disattenuated(each[..., a, b], each[..., a, a], each[..., b, b])
+        for each in (correlations.values, correlations.left_out)
+    )
+    of_filters = float(grouped_jackknife_variance(whole, left_out, correlations.sizes))
     reliable = correlations.values[a, a] * correlations.values[b, b]
     noise = spread / float(reliable.sqrt())
-    quantile = float(stdtrit(len(correlations.sizes) - 1, (1 + level) / 2))
-    width = quantile * math.sqrt(float(variance) + noise**2)
-    value = float(values)
+    width = jackknife_radius(of_filters + noise**2, len(correlations.sizes), level)
+    value = float(whole)
     return value, value - width, value + width
-
-
-def _ratio(correlations: Tensor, a: int, b: int) -> Tensor:
-    product = correlations[..., a, a] * correlations[..., b, b]
-    return correlations[..., a, b] / product.sqrt()
 
 
 def split_changes(halves: Tensor, ratio: float) -> Tensor:

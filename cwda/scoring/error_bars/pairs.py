@@ -7,16 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import torch
-from scipy.special import stdtrit
 from torch import Tensor
 
+from cwda.numerics.jackknife import jackknife_radius, jackknife_variance
 from cwda.numerics.ranking.ranks import spearman
 from cwda.scoring.error_bars.estimate import (
     Correlations,
     crossed,
-    disattenuated,
-    jackknife_variance,
+    disattenuated_interval,
     stepped_up,
 )
 from cwda.scoring.error_bars.replicates import NO_HALVES, replicates
@@ -79,13 +77,13 @@ class ErrorBars:
             return PairBars(math.nan, math.nan, *known), NO_HALVES
         spread = float(self.spreads[a, b])
         z = math.atanh(max(-1 + 1e-12, min(1 - 1e-12, rho)))
-        width = float(stdtrit(self.parts - 1, (1 + self.level) / 2)) * spread
+        width = jackknife_radius(spread**2, self.parts, self.level)
         limits = min(math.tanh(z - width), rho), max(math.tanh(z + width), rho)
         reliable = self.reliabilities[a], self.reliabilities[b]
         if not min(reliable) > 0:
             return PairBars(*limits, *reliable), "a reliability that is not above 0 divides nothing"
         noise = spread * (1 - rho**2)
-        without_noise = disattenuated(self.correlations, a, b, noise, self.level)
+        without_noise = disattenuated_interval(self.correlations, a, b, noise, self.level)
         lacks = "" if math.isfinite(without_noise[1]) else "no interval: a reliability is near 0"
         return PairBars(*limits, *reliable, *without_noise), lacks
 
@@ -110,5 +108,5 @@ def error_bars(
     ]
     bound = 1 - 6 / max(n**3 - n, 7)
     z = spearman(again.without).clamp(-bound, bound).atanh()
-    variance = jackknife_variance(z.mean(0), z, torch.full((parts,), 1 / parts).double())
-    return ErrorBars(of_images, level, reliabilities, correlations, variance.sqrt(), parts)
+    spreads = jackknife_variance(z).sqrt()
+    return ErrorBars(of_images, level, reliabilities, correlations, spreads, parts)

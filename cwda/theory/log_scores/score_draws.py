@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from cwda.theory.criteria import CRITERIA
 from cwda.theory.log_scores.model_error import FREEDOM, error_of
-from cwda.theory.log_scores.score_moments import NAMES, ScoreMoments, correlation
+from cwda.theory.log_scores.score_moments import ScoreMoments, correlation
 from cwda.theory.moments import expected_spearman, spearman_with_dead
 
 __all__ = ["bound_of", "coefficient", "drawn_scores", "with_error"]
@@ -22,7 +23,7 @@ def coefficient(rho: float, moments: ScoreMoments) -> float:
 
 def bound_of(moments: ScoreMoments, a: str, b: str) -> float:
     """What the moments of the scores themselves give: no prediction."""
-    return coefficient(float(moments.measured[NAMES.index(a), NAMES.index(b)]), moments)
+    return coefficient(float(moments.measured[CRITERIA.index(a), CRITERIA.index(b)]), moments)
 
 
 def drawn_scores(moments: ScoreMoments, draws: int, rng: np.random.Generator) -> Array:
@@ -60,7 +61,7 @@ def with_error(
     """Coefficients with the error of the model added on Fisher's scale."""
     n = moments.n_filters
     most = 1 - 6 / max(n**3 - n, 12)
-    own = float(moments.misfit[NAMES.index(a), NAMES.index(b)])
+    own = float(moments.misfit[CRITERIA.index(a), CRITERIA.index(b)])
     noise = rng.standard_t(FREEDOM, len(samples)) * error_of(a, b).of_model(own) ** 0.5
     moved = np.tanh(np.arctanh(np.clip(samples, -most, most)) + noise)
     return np.asarray(np.where(moved >= most, 1.0, np.where(moved <= -most, -1.0, moved)))

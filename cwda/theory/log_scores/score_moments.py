@@ -28,6 +28,7 @@ from cwda.formatting import many
 from cwda.layers import ConvLayer
 from cwda.numerics.distances.geometry import Geometry
 from cwda.numerics.ranking.live import live_filters
+from cwda.theory.criteria import CRITERIA
 
 __all__ = [
     "CUT",
@@ -40,9 +41,6 @@ __all__ = [
 ]
 
 Array = npt.NDArray[np.float64]
-
-#: The scores, in the order of rows.
-NAMES = ("l1", "l2", "gm", "fermat")
 
 #: Log-scores farther from their median than so many robust standard deviations count as so far.
 CUT = 2.0
@@ -104,7 +102,7 @@ class ScoreMoments:
         """Why two criteria have no correlation; empty if they have one."""
         if self.live < FEWEST_LIVE:
             return f"{many(self.live, 'live filter')}; {FEWEST_LIVE} are needed"
-        i, j = NAMES.index(a), NAMES.index(b)
+        i, j = CRITERIA.index(a), CRITERIA.index(b)
         if np.isnan(self.correlations[i, j]) or np.isnan(self.measured[i, j]):
             return f"the live filters have equal scores by {a} or {b}"
         return ""

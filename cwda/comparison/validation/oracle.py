@@ -18,14 +18,21 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.special import stdtrit
 from torch import Tensor
 
+from cwda.numerics.jackknife import jackknife_radius, jackknife_variance
 from cwda.numerics.ranking.rank_intervals import FEWEST_FOR_INTERVAL
 from cwda.numerics.ranking.ranks import midranks, spearman, spearman_leave_one_out
 from cwda.numerics.spread import constant
+from cwda.scoring.error_bars.disattenuation import disattenuated
 
-__all__ = ["LEAST_RELIABILITY", "Agreement", "Oracle", "agreement", "disattenuated_limits"]
+__all__ = [
+    "LEAST_RELIABILITY",
+    "Oracle",
+    "OracleCorrelation",
+    "correlation_with_oracle",
+    "disattenuated_limits",
+]
 
 #: Below it, a coefficient is not divided by the root of a reliability.
 LEAST_RELIABILITY = 0.1
@@ -66,7 +73,7 @@ class Oracle:
     ----------
     halves : Tensor
         Means over the images of each half, 2 x n.
-    reliability : float
+    half_reliability : float
         Mean Spearman coefficient of two random halves of all images.
     random : array
         The coefficients of random rankings, sorted.
@@ -81,14 +88,14 @@ class Oracle:
         for _ in range(_SPLITS - 1):
             order = torch.from_numpy(generator.permutation(len(every)))
             splits.append(torch.stack([every[order[:half]].mean(0), every[order[half:]].mean(0)]))
-        self._reliability = _Coefficient.of(splits)
-        self.reliability = self._reliability.value
+        self._halves = _Coefficient.of(splits)
+        self.half_reliability = self._halves.value
         self.random = np.sort(self._random(draws, generator))
 
     @property
     def without(self) -> Array:
-        """The reliability without each filter in turn."""
-        return self._reliability.without
+        """`half_reliability` without each filter in turn."""
+        return self._halves.without
 
     def _random(self, draws: int, generator: np.random.Generator) -> Array:
         """The coefficients of rankings drawn without looking at anything."""
@@ -113,27 +120,27 @@ def _normalised(ranks: Array) -> Array:
 
 
 @dataclass(frozen=True)
-class Agreement:
-    """How a criterion agrees with the oracle in one layer; NaN where undefined."""
+class OracleCorrelation:
+    """How a criterion correlates with the oracle in one layer; NaN where undefined."""
 
     spearman: float
     low: float
     high: float
-    reliability: float
+    half_reliability: float
     disattenuated: float
     disattenuated_low: float
     disattenuated_high: float
 
 
-def agreement(criterion: Tensor, oracle: Oracle, level: float) -> Agreement:
-    """The agreement of the scores of both halves, 2 x n, with the oracle of the other half.
+def correlation_with_oracle(criterion: Tensor, oracle: Oracle, level: float) -> OracleCorrelation:
+    """The correlation of the scores of both halves, 2 x n, with the oracle of the other half.
 
     The intervals are jackknives over the filters: of `spearman` on Fisher's scale, of
     `disattenuated` as it is, with the reliabilities left to vary.
     """
     nan = float("nan")
     if any(map(bool, constant(criterion))):
-        return Agreement(nan, nan, nan, nan, nan, nan, nan)
+        return OracleCorrelation(nan, nan, nan, nan, nan, nan, nan)
     crossed = _Coefficient.of(
         [torch.stack([criterion[side], oracle.halves[1 - side]]) for side in (0, 1)]
     )
@@ -145,11 +152,11 @@ def agreement(criterion: Tensor, oracle: Oracle, level: float) -> Agreement:
     )
     low, high = _limits(z, z_without, level)
     value, value_low, value_high = nan, nan, nan
-    if min(own.value, oracle.reliability) >= LEAST_RELIABILITY:
-        value = crossed.value / np.sqrt(own.value * oracle.reliability)
+    if min(own.value, oracle.half_reliability) >= LEAST_RELIABILITY:
+        value = disattenuated(crossed.value, own.value, oracle.half_reliability)
         product = np.clip(own.without * oracle.without, LEAST_RELIABILITY**2, None)
         value_low, value_high = _limits(value, crossed.without / np.sqrt(product), level)
-    return Agreement(
+    return OracleCorrelation(
         crossed.value,
         float(np.tanh(low)),
         float(np.tanh(high)),
@@ -165,8 +172,7 @@ def _limits(value: float, without: Array, level: float) -> tuple[float, float]:
     n = len(without)
     if n < FEWEST_FOR_INTERVAL or np.isnan(value) or np.isnan(without).any():
         return float("nan"), float("nan")
-    error = np.sqrt((n - 1) * without.var())
-    radius = float(stdtrit(n - 1, (1 + level) / 2)) * error
+    radius = jackknife_radius(float(jackknife_variance(without)), n, level)
     return float(value - radius), float(value + radius)
 
 

@@ -18,7 +18,7 @@ from cwda.progress import steps
 from cwda.scoring.removal.increases import loss_increases
 from cwda.typing import Device
 
-__all__ = ["Regret", "increases_of_selections", "regret", "selections"]
+__all__ = ["SelectionRegret", "increases_of_selections", "selection_regret", "selections"]
 
 #: Random selections for each half of the images.
 _RANDOM = 10
@@ -65,7 +65,7 @@ def increases_of_selections(
 
 
 @dataclass(frozen=True)
-class Regret:
+class SelectionRegret:
     """Mean increases of the loss, and where a criterion's lies between the oracle's and random."""
 
     increase: float
@@ -76,9 +76,9 @@ class Regret:
     high: float
 
 
-def regret(
+def selection_regret(
     chosen: Array, oracle: Array, random: Array, level: float, generator: np.random.Generator
-) -> Regret:
+) -> SelectionRegret:
     """The regret of a selection, from the increases of each image.
 
     (chosen - oracle) / (random - oracle), each a mean over the images; NaN where random
@@ -106,4 +106,4 @@ def regret(
         low, high = np.quantile((drawn[:, 0] - drawn[:, 1]) / gaps, tails)
     gap = means[2] - means[1]
     value = (means[0] - means[1]) / gap if gap > 0 else np.nan
-    return Regret(*(float(x) for x in (*means, value, low, high)))
+    return SelectionRegret(*(float(x) for x in (*means, value, low, high)))

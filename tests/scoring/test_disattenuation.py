@@ -1,0 +1,23 @@
+"""Correlations without noise: exact on made-up variances, over 1 where they are."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from cwda.scoring.error_bars.disattenuation import disattenuated
+
+
+def test_the_noise_that_was_added_is_taken_off():
+    """cov = .5 of unit variances; noise of variance .25 and 1 leaves reliabilities .8 and .5."""
+    shown = 0.5 / math.sqrt(1.25 * 2)
+    assert disattenuated(shown, 0.8, 0.5) == pytest.approx(0.5, rel=1e-12)
+    assert disattenuated(0.5, 0.4, 0.4) == pytest.approx(1.25)  # never clipped
+
+
+@pytest.mark.parametrize("of", [np.array, lambda x: torch.tensor(x, dtype=torch.float64)])
+def test_arrays_and_tensors_are_taken_and_a_negative_product_is_undefined(of):
+    found = disattenuated(of([0.3, 0.3]), of([0.9, -0.1]), of([0.4, 0.5]))
+    assert np.asarray(found) == pytest.approx([0.5, math.nan], nan_ok=True)
+    assert isinstance(found, type(of([0.0])))
