@@ -32,6 +32,9 @@ __all__ = [
 
 T = TypeVar("T")
 
+#: From here on, a number that should lie between 0 and 1 was probably meant in per cent.
+_LEAST_PERCENT = 5
+
 
 def as_indices(
     values: object, count: int, what: str, owner: str, error: type[CwdaError] = CwdaError
@@ -206,8 +209,14 @@ def require_between(
     number = _number(value)
     inside = low <= number <= high if inclusive else low < number < high
     if not inside:
-        place = f"between {low:g} and {high:g}" if math.isfinite(high) else f"above {low:g}"
-        raise error(f"{what} lies {place}, not {_shown(value)}")
+        place = f"above {low:g}"
+        if math.isfinite(high):
+            limits = "inclusive" if inclusive else "exclusive"
+            place = f"between {low:g} and {high:g} ({limits})"
+        percent = (low, high) == (0, 1) and _LEAST_PERCENT <= number < 100
+        hint = f"; {number:g} % is {number / 100:g}" if percent else ""
+        shown = f"{number:g}" if math.isfinite(number) else _shown(value)
+        raise error(f"{what} lies {place}, not {shown}{hint}")
     return number
 
 

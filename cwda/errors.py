@@ -21,6 +21,7 @@ __all__ = [
     "UnreadableError",
     "WeightsError",
     "cause_of",
+    "close_names",
     "is_ours",
     "nearest",
     "reason_of",
@@ -125,6 +126,27 @@ def is_ours(function: object) -> bool:
     return str(getattr(function, "__module__", "")).startswith("cwda.")
 
 
+def close_names(name: str, known: Iterable[str], most: int = 3) -> list[str]:
+    """The names that may be meant: those that begin or end so, else the nearest.
+
+    Examples
+    --------
+    >>> close_names("resnet20", ["resnet50", "cifar_resnet20", "alexnet"])
+    ['cifar_resnet20']
+    """
+    known, text = list(known), name.lower()
+    within = [
+        each
+        for each in known
+        if len(text) >= _FEWEST_LETTERS and (each.endswith(text) or each.startswith(text))
+    ]
+    alike = difflib.get_close_matches(text, known, n=most, cutoff=_ALIKE)
+    return (within or alike)[:most]
+
+
+#: What names have in common that are alike, and letters that say something of a name.
+_ALIKE, _FEWEST_LETTERS = 0.5, 4
+
 #: Most known names in one message.
 _SHOWN = 20
 
@@ -139,7 +161,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     "; did you mean 'l1'?"
     """
     known = list(known)
-    close = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5)
+    close = close_names(name, known, most=1)
     if close:
         return f"; did you mean {close[0]!r}?"
     more = ", ..." if len(known) > _SHOWN else ""

@@ -10,25 +10,55 @@ from pathlib import Path
 
 from cwda.errors import CwdaError
 
-__all__ = ["replacement", "require_writable", "whole_file"]
+__all__ = ["replacement", "require_folder", "require_writable", "whole_file"]
 
 
-def require_writable(path: Path, formats: Sequence[str]) -> None:
+def require_writable(path: Path, formats: Sequence[str] = ()) -> None:
     """Raise unless a file can be written to `path`; called before any long work.
 
     Raises
     ------
     CwdaError
-        If the suffix is none of `formats`, or the folder is missing or may not be written.
+        If the suffix is none of `formats` (any will do where there are none), or no file can be
+        made in the folder.
     """
-    if path.suffix not in formats:
+    if formats and path.suffix not in formats:
         raise CwdaError(f"{path}: unknown format; end the name with {', '.join(formats)}")
     if not path.parent.is_dir():
         raise CwdaError(f"{path}: the folder {path.parent} does not exist")
     if path.is_dir():
         raise CwdaError(f"{path}: is a folder")
-    if not os.access(path.parent, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
+    if path.exists() and not os.access(path, os.W_OK):
         raise CwdaError(f"{path}: no permission to write there")
+    _require_room(path, path.parent)
+
+
+def require_folder(path: Path) -> None:
+    """Raise unless files can be written to the folder `path`, which is made where it is missing.
+
+    Raises
+    ------
+    CwdaError
+        If it is a file, or no file can be made in it or in the nearest folder above it.
+    """
+    place = next(each for each in (path, *path.absolute().parents) if each.exists())
+    if not place.is_dir():
+        raise CwdaError(f"{path}: {place} is a file, not a folder")
+    _require_room(path, place)
+
+
+def _require_room(path: Path, folder: Path) -> None:
+    """Raise unless the system makes a file in a folder: permissions do not tell of all that may be.
+
+    A disk may be read-only, or full.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except PermissionError:
+        raise CwdaError(f"{path}: no permission to write there") from None
+    except OSError as error:
+        raise CwdaError(f"{path}: cannot be written ({error.strerror or error})") from error
 
 
 @contextlib.contextmanager

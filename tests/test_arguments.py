@@ -8,9 +8,9 @@ import torch
 
 import cwda
 from cwda import figures, scoring, theory
-from cwda.arguments import as_list, choose, name_of
+from cwda.arguments import as_list, choose, name_of, require_between
 from cwda.conditions import BUILT_IN
-from cwda.errors import CwdaError, SelectionError
+from cwda.errors import CwdaError, SelectionError, close_names
 
 L1, L2 = map(scoring.get_criterion, ("l1", "l2"))
 MEAN = next(condition for condition in BUILT_IN if condition.name == "mean")
@@ -116,3 +116,31 @@ def _compared(net):
 def test_a_pair_is_two_criteria(net):
     with pytest.raises(CwdaError, match="a pair is two criteria, not 1"):
         figures.predicted_measured(_compared(net), ("l1", L1))
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "close"),
+    [
+        ("resnet20", ["resnet50", "cifar_resnet20"], ["cifar_resnet20"]),
+        ("cifar_resnet", ["cifar_resnet20", "alexnet"], ["cifar_resnet20"]),
+        ("l2", ["il2", "l1"], ["il2", "l1"]),
+        ("nothing", ["abc"], []),
+    ],
+)
+def test_close_names_begin_or_end_alike_before_they_look_alike(name, known, close):
+    assert close_names(name, known) == close
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (50, "(exclusive), not 50; 50 % is 0.5"),
+        (1.5, "(exclusive), not 1.5"),
+        (0, "(exclusive), not 0"),
+        ("x", "(exclusive), not 'x'"),
+    ],
+)
+def test_a_share_that_is_none_says_what_is_meant(value, words):
+    with pytest.raises(CwdaError) as found:
+        require_between(value, 0, 1, "a pruning ratio")
+    assert str(found.value) == f"a pruning ratio lies between 0 and 1 {words}"

@@ -97,8 +97,8 @@ def _unplaced(agreement: Agreement, at: int) -> str:
     reliability = agreement.latent_reliability[at]
     if reliability < PLACED:
         return (
-            f"its scores correlate by {reliability:.2f} only with those from other images; more "
-            "images are needed"
+            "its latent reliability, the correlation of what it prunes with what it would prune by "
+            f"other images, is {reliability:.2f} only; more images are needed"
         )
     return ""
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from cwda.advice.clusters import SAME
 from cwda.answers import Answer, aside, column, common, rows_field, table_of
+from cwda.formatting import listed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -133,7 +134,7 @@ class PairAgreement:
     kappa_high: float = column("upper limit of `kappa`")
     latent_reliability_a: float = column(
         "correlation of the latent scores of the first criterion with those of another draw of as "
-        "many images; 1 without images"
+        "many images; 1 without images. `cwda.reliability` is about the whole ranking"
     )
     latent_reliability_b: float = column("the same of the second criterion")
     agreement: float = column("`kappa` without the noise of the images, at most 1")
@@ -227,6 +228,16 @@ class Advice(Answer[LayerAdvice]):
     def scale_table(self) -> pd.DataFrame:
         """One row per scale and criterion."""
         return table_of(self.scales, GlobalScale)
+
+    @property
+    def cut_off(self) -> str:
+        """What is said of pairs whose kappa is 1 at most; empty where there are none."""
+        names = [f"{row.criterion_a} with {row.criterion_b}" for row in self.pairs if row.over]
+        if not names:
+            return ""
+        return (
+            f"kappa cut off at 1, which it exceeds without the noise of the images: {listed(names)}"
+        )
 
     def summary(self) -> pd.DataFrame:
         """One row per piece of advice: its topic and its sentence."""

@@ -47,7 +47,7 @@ def sentences(
     chosen = next((row for row in clusters if row.advised), None)
     told = [
         *_criterion(ratio, chosen),
-        *_others(clusters),
+        *_others(clusters, pairs, same),
         *_right(clusters),
         *_open(clusters, pairs, same),
         *_layers(layers),
@@ -64,7 +64,7 @@ def _criterion(ratio: float, chosen: Cluster | None) -> Told:
     rest = _rest(chosen)
     start = f"To prune {percent(ratio)} of the filters, rank them by {chosen.stand_in}"
     if not rest:
-        yield "criterion", f"{start}; no other criterion given is like it."
+        yield "criterion", f"{start}; no other criterion given is shown to be like it."
         return
     interval = ""
     if not math.isnan(chosen.agreement_low):
@@ -80,7 +80,7 @@ def _rest(cluster: Cluster) -> list[str]:
     return [name for name in cluster.members if name != cluster.stand_in]
 
 
-def _others(clusters: Sequence[Cluster]) -> Told:
+def _others(clusters: Sequence[Cluster], pairs: Sequence[PairAgreement], same: float) -> Told:
     placed = [row for row in clusters if row.cluster]
     other = [row for row in placed if not row.advised]
     if other:
@@ -94,8 +94,9 @@ def _others(clusters: Sequence[Cluster]) -> Told:
         verb = "prunes" if len(other) == 1 else "prune"
         yield (
             "alternatives",
-            f"{many(len(other), 'other cluster')} of criteria {verb} different filters: {groups}."
-            + ("" if judged else f" {_UNKNOWN}"),
+            f"{many(len(other), 'other cluster')} of criteria {verb} different filters: {groups}"
+            + _but_open(_undecided(placed, pairs, together=False), same)
+            + ("." if judged else f". {_UNKNOWN}"),
         )
     for row in clusters:
         if not row.cluster:
@@ -119,19 +120,41 @@ def _right(clusters: Sequence[Cluster]) -> Told:
         yield "validity", f"{start}; none is shown to rank better than random."
 
 
-def _open(clusters: Sequence[Cluster], pairs: Sequence[PairAgreement], same: float) -> Told:
-    placed = {name for row in clusters if row.cluster for name in row.members}
-    undecided = [
+def _undecided(
+    clusters: Sequence[Cluster], pairs: Sequence[PairAgreement], *, together: bool
+) -> list[str]:
+    """Pairs that may belong in one cluster or not, of those that were put together, or apart."""
+    cluster_of = {name: row.cluster for row in clusters if row.cluster for name in row.members}
+    return [
         f"{row.criterion_a} with {row.criterion_b}"
         for row in pairs
-        if row.same == "open" and {row.criterion_a, row.criterion_b} <= placed
+        if row.same == "open"
+        and {row.criterion_a, row.criterion_b} <= cluster_of.keys()
+        and (cluster_of[row.criterion_a] == cluster_of[row.criterion_b]) == together
     ]
+
+
+def _but_open(undecided: Sequence[str], same: float) -> str:
+    if not undecided:
+        return ""
+    belong = "belongs" if len(undecided) == 1 else "belong"
+    return f"; but whether {_named(undecided)} {belong} together is open, as {_why_open(same)}"
+
+
+def _why_open(same: float) -> str:
+    return (
+        f"the interval of the agreement includes {number(same)}, from which criteria stand for one "
+        "another"
+    )
+
+
+def _open(clusters: Sequence[Cluster], pairs: Sequence[PairAgreement], same: float) -> Told:
+    undecided = _undecided(clusters, pairs, together=True)
     if undecided:
         belong = "belongs" if len(undecided) == 1 else "belong"
         yield (
             "open",
-            f"Whether {_named(undecided)} {belong} in one cluster is open: the interval of the "
-            f"agreement includes {number(same)}, from which criteria stand for one another.",
+            f"Whether {_named(undecided)} {belong} in one cluster is open: {_why_open(same)}.",
         )
 
 

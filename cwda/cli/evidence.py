@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from torch import nn
 
 from cwda.arguments import choose
+from cwda.cli.messages import note
 from cwda.cli.options import Running, bad_usage
 from cwda.cli.sources import Sources
 from cwda.errors import CriterionError, CwdaError, SourceError
+from cwda.formatting import listed, many
 from cwda.layers import Network
 from cwda.loading import load
-from cwda.models.data import NORMALISATIONS, ImageData, Images, read_images
+from cwda.models.data import NORMALISATIONS, ImageData, Images, read_images, require_images
 from cwda.scoring import Collected, Criterion, collect
 from cwda.scoring.registry import resolve
 from cwda.scoring.statistics.batchnorm import BATCHNORM
@@ -76,7 +78,7 @@ class Evidence:
     arch: str | None
     images: Images | None
     device: str
-    batch_size: int = 128
+    batch_size: int
 
     @classmethod
     def of(
@@ -85,7 +87,6 @@ class Evidence:
         sources: Sources,
         running: Running,
         device: str,
-        batch_size: int = 128,
     ) -> Evidence:
         """The evidence that criteria need, with the images read if they need any.
 
@@ -98,8 +99,31 @@ class Evidence:
         data = None
         if any(criterion.needs_images for criterion in criteria):
             data = read_data(criteria, running)
+        else:
+            _require_readable(running)
+            if running.data:
+                names = listed([criterion.name for criterion in criteria])
+                need = "need" if len(criteria) > 1 else "needs"
+                note(f"--data is not used: {names} {need} no images")
         images = None if data is None else calibration_images(data, running)
-        return cls(demanding, sources, running.arch, images, device, batch_size)
+        return cls(demanding, sources, running.arch, images, device, running.batch_size)
+
+    def require_halves(self) -> None:
+        """Refuse images that come in one batch, for a verb that compares halves of them.
+
+        Raises
+        ------
+        CwdaError
+            If they do.
+        """
+        if self.images is None or len(self.images) > self.batch_size:
+            return
+        n = len(self.images)
+        smaller = f", or --batch-size {max(1, n // 8)}" if n > 1 else ""
+        raise CwdaError(
+            f"{many(n, 'image')} in batches of {self.batch_size} {'are' if n > 1 else 'is'} one "
+            f"batch, which has no halves to compare; give more images{smaller}"
+        )
 
     def collect(self, network: Network) -> tuple[Network, Collected | None]:
         """The network and its statistics; None if the criteria need nothing but weights.
@@ -115,10 +139,12 @@ class Evidence:
         try:
             module, selected = self.model(network)
         except SourceError:
+            if needs != {BATCHNORM.name} or self.arch is not None:
+                raise
             # gamma and beta stand in the file, whether its architecture is known or not
-            if needs == {BATCHNORM.name} and any(layer.batchnorm for layer in network):
+            if any(layer.batchnorm for layer in network):
                 return network, None
-            raise
+            raise CriterionError(self._without_batchnorm(network)) from None
         wanted = [layer.name for layer in selected]
         statistics = collect(
             module,
@@ -150,6 +176,13 @@ class Evidence:
             ) from error
         return module, self.sources.selected(load(module, name=network.name))
 
+    def _without_batchnorm(self, network: Network) -> str:
+        names = listed([criterion.name for criterion in self.demanding])
+        return (
+            f"{network.name}: no BatchNorm was found behind its convolutions, whose parameters "
+            f"{names} would read; if it has one under another name, give --arch NAME"
+        )
+
     def _require(self, network: Network, statistics: Collected) -> None:
         layers = [statistics.layers[layer.name] for layer in network]
         for criterion in self.demanding:
@@ -178,6 +211,13 @@ def read_data(criteria: Sequence[Criterion], running: Running) -> ImageData | No
             f"to score filters by {' and '.join(demanding)}, images are needed; give --data PATH"
         )
     return None
+
+
+def _require_readable(running: Running) -> None:
+    """Refuse values of --data and --normalisation that are wrong, whether they are used or not."""
+    require_normalisation(running.normalisation)
+    if running.data:
+        require_images(running.data)
 
 
 def calibration_images(images: ImageData, running: Running) -> Images:

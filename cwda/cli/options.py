@@ -12,17 +12,22 @@ from typing import Any, get_args
 import click
 from click.shell_completion import CompletionItem
 
+from cwda.arguments import require_between
 from cwda.choices import Scale, Scope
 from cwda.cli.completion import complete_models, criteria, last_of
+from cwda.cli.messages import in_options
 from cwda.errors import CwdaError
 
 __all__ = [
     "COUNT",
     "FILE",
+    "KAPPA",
     "NAMES",
-    "NUMBERS",
     "PATH",
+    "RELIABILITY",
     "SHAPE",
+    "SHARE",
+    "SHARES",
     "WHOLE",
     "Assignment",
     "Decorator",
@@ -63,7 +68,7 @@ def bad_usage() -> Iterator[None]:
     try:
         yield
     except CwdaError as error:
-        raise click.UsageError(str(error)) from error
+        raise click.UsageError(in_options(str(error))) from error
 
 
 class _Names(click.ParamType[list[str]]):
@@ -74,27 +79,46 @@ class _Names(click.ParamType[list[str]]):
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> list[str]:
-        """The names, without blanks."""
+        """The names, without blanks, each once."""
         if isinstance(value, list):
             return value
-        return [name.strip() for name in str(value).split(",") if name.strip()]
+        names = (name.strip() for name in str(value).split(","))
+        return list(dict.fromkeys(filter(None, names)))
 
 
-class _Numbers(click.ParamType[list[float]]):
-    """Numbers separated by commas."""
+class _Fraction(click.ParamType[float]):
+    """A number between 0 and 1, which are excluded."""
 
-    name = "numbers"
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """The number."""
+        try:
+            number = float(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is not a number, such as .5", param, ctx)
+        try:
+            return require_between(number, 0, 1, f"a {self.name}")
+        except CwdaError as error:
+            self.fail(str(error), param, ctx)
+
+
+class _Shares(click.ParamType[list[float]]):
+    """Shares separated by commas."""
+
+    name = "shares"
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> list[float]:
-        """The numbers."""
+        """The shares, each once."""
         if isinstance(value, list):
             return value
-        try:
-            return [float(number) for number in str(value).split(",") if number.strip()]
-        except ValueError:
-            self.fail(f"{value!r} is not a list of numbers, such as .1,.3", param, ctx)
+        parts = filter(None, map(str.strip, str(value).split(",")))
+        return list(dict.fromkeys(SHARE.convert(part, param, ctx) for part in parts))
 
 
 class _Shape(click.ParamType[tuple[int, ...]]):
@@ -137,11 +161,11 @@ class _Whole(click.IntRange):
     name = "n"
 
 
-class _Level(click.FloatRange):
-    name = "level"
+NAMES, SHAPE = _Names(), _Shape()
 
-
-NAMES, NUMBERS, SHAPE = _Names(), _Numbers(), _Shape()
+#: Numbers between 0 and 1: one share, several of them, and others that are called otherwise.
+SHARE, SHARES = _Fraction("share"), _Shares()
+LEVEL, KAPPA, RELIABILITY = _Fraction("level"), _Fraction("kappa"), _Fraction("reliability")
 
 #: Whole numbers from 1 and from 0.
 COUNT, WHOLE = _Whole(min=1), _Whole(min=0)
@@ -215,8 +239,7 @@ def criteria_option(help: str) -> Decorator:
 
 def level_option(default: float, help: str = "Confidence level of the intervals.") -> Decorator:
     """--level: the confidence level of the intervals that a verb shows."""
-    between = _Level(0, 1, min_open=True, max_open=True)
-    return option("--level", help, default=default, type=between)
+    return option("--level", help, default=default, type=LEVEL)
 
 
 verdict_level_option = level_option(
@@ -335,12 +358,15 @@ class Running:
         Of the images.
     samples : int
         Largest number of images.
+    batch_size : int
+        Images per batch.
     """
 
     arch: str | None
     data: str | None
     normalisation: str | None
     samples: int
+    batch_size: int
 
 
 def running_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -348,6 +374,13 @@ def running_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @arch_option
     @data_options(required=False)
+    @option(
+        "--batch-size",
+        "Images per batch. Whole batches make the halves of the images that are compared to tell "
+        "how far scores depend on them.",
+        default=128,
+        type=COUNT,
+    )
     @functools.wraps(command)
     def with_running(
         *args: Any,
@@ -355,8 +388,10 @@ def running_options(command: Callable[..., Any]) -> Callable[..., Any]:
         data: str | None,
         normalisation: str | None,
         samples: int,
+        batch_size: int,
         **kwargs: Any,
     ) -> Any:
-        return command(*args, running=Running(arch, data, normalisation, samples), **kwargs)
+        running = Running(arch, data, normalisation, samples, batch_size)
+        return command(*args, running=running, **kwargs)
 
     return with_running

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import re
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -45,9 +44,6 @@ ONE_SOURCE = (
     "SOURCE is a file or the name of a model. Its architecture must be known: it is recognised by "
     "the keys of a checkpoint, or named by --arch."
 )
-
-#: How the library asks for an architecture, and whether a name follows.
-_ARCH = re.compile(r"\barch=(\w?)")
 
 
 @dataclass(frozen=True)
@@ -98,12 +94,7 @@ class Entry:
         """
         from cwda.loading import load_model
 
-        source = self.source()
-        try:
-            return load_model(source, arch=arch, weights_key=weights_key)
-        except CwdaError as error:
-            text = _ARCH.sub(lambda match: f"--arch {match[1]}".strip(), str(error))
-            raise type(error)(text) from error
+        return load_model(self.source(), arch=arch, weights_key=weights_key)
 
     def source(self) -> str:
         """What `cwda.load` takes for it.

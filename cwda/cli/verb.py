@@ -16,8 +16,10 @@ from typing import Any, TextIO
 
 import click
 
+from cwda.cli.completion import models
 from cwda.cli.failure import flush_output, one_line_errors
-from cwda.cli.messages import QUIET
+from cwda.cli.messages import QUIET, in_options
+from cwda.errors import nearest
 from cwda.progress import line, showing
 
 __all__ = ["Group", "Verb", "command_line", "verb"]
@@ -63,6 +65,24 @@ class Group(_Ending, click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names of the verbs."""
         return list(self.commands)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The verb of the first word; a network in its place is a frequent slip."""
+        word = args[0]
+        if ctx.resilient_parsing or word in self.commands or word.startswith("-"):
+            return super().resolve_command(ctx, args)
+        if _is_source(word):
+            typed = f"{ctx.command_path} {shlex.join([next(iter(self.commands)), *args])}"
+            raise click.UsageError(f"{word!r} is a network, not a verb; try `{typed}`", ctx)
+        raise click.UsageError(f"no verb {word!r}{nearest(word, self.commands)}", ctx)
+
+
+def _is_source(word: str) -> bool:
+    """Whether a word looks like a file or the name of a network."""
+    path = Path(word)
+    return path.exists() or path.name != word or bool(path.suffix) or word.split(":")[0] in models()
 
 
 class Verb(_Ending, click.Command):
@@ -180,7 +200,8 @@ class _Lines(logging.Handler):
     """Records as lines on standard error, above the bars that stand there."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        line(f"{record.levelname.lower()}: {' '.join(record.getMessage().split())}")
+        message = in_options(" ".join(record.getMessage().split()))
+        line(f"{record.levelname.lower()}: {message}")
 
 
 def _log_warning(

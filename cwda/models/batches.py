@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sized
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from cwda.arguments import require_count
@@ -14,7 +15,7 @@ from cwda.models.labels import class_labels
 from cwda.numerics.device import resolve_device
 from cwda.typing import Device
 
-__all__ = ["Batch", "Data", "as_batches", "count", "within_memory"]
+__all__ = ["Batch", "Data", "as_batches", "count", "labels_of", "within_memory"]
 
 #: Images ready for a model, and their labels where there are some.
 Batch = tuple[Tensor, Tensor | None]
@@ -80,6 +81,29 @@ def count(data: Data, batch_size: int) -> int | None:
     if isinstance(data, Images | Tensor):
         return -(-len(data) // batch_size)
     return len(data) if isinstance(data, Sized) else None
+
+
+def labels_of(data: Data) -> Tensor | None:
+    """All labels of data; None where there are none, or where only a pass would tell.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from cwda.models.batches import labels_of
+    >>> labels_of((torch.zeros(2, 3, 8, 8), torch.tensor([3, 1])))
+    tensor([3, 1])
+    """
+    if isinstance(data, ImageData):
+        data = data.train
+    if isinstance(data, Images):
+        return data.labels
+    if not isinstance(data, tuple | list) or not data:
+        return None
+    if len(data) == 2 and all(map(_is_tensor, data)):
+        return data[1]
+    labels = [batch[1] for batch in data if isinstance(batch, tuple | list) and len(batch) == 2]
+    known = len(labels) == len(data) and all(map(_is_tensor, labels))
+    return torch.cat([*labels]) if known else None
 
 
 def within_memory(data: Data | None, device: Device) -> Device:

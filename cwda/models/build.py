@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from cwda.errors import SourceError
+from cwda.errors import SourceError, close_names
 from cwda.models.resnet import DEPTHS, FOUR_STAGES, Shortcut, cifar_resnet, cifar_resnet_4
 from cwda.models.torchvision_models import builder_options, torchvision_names
 from cwda.models.vgg import CONFIGURATIONS, cifar_vgg
@@ -78,7 +77,7 @@ def _torchvision(name: str, options: dict[str, Any]) -> nn.Module:
 
     others = torchvision_names()
     if name not in others:
-        close = difflib.get_close_matches(name, [*ARCHITECTURES, *others], n=2, cutoff=0.6)
+        close = close_names(name, [*ARCHITECTURES, *others], most=2)
         hint = f"did you mean {' or '.join(close or list(ARCHITECTURES)[:3])}?"
         raise SourceError(f"no architecture {name!r}; {hint}")
     if options and name.startswith("raft_"):

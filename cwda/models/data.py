@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from cwda.arguments import as_path, choose, require_count
 from cwda.errors import DataError
+from cwda.models.image_files.arrays import read_arrays, require_arrays, require_pixels
 from cwda.models.labels import class_labels
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "augment",
     "normalise",
     "read_images",
+    "require_images",
 ]
 
 Channels = tuple[float, ...]
@@ -40,7 +41,6 @@ NORMALISATIONS: dict[str, tuple[Channels, Channels]] = {
 }
 CIFAR10_MEAN, CIFAR10_STD = NORMALISATIONS["cifar10"]
 
-_ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 _DATASETS = ("cifar10", "cifar100")
 
 
@@ -230,27 +230,47 @@ def read_images(
             require_count(value, 1, what, DataError)
     require_count(seed, 0, "seed", DataError)
     if path.suffix != ".npz" and (path / "train").is_dir():
-        from cwda.models.folders import read_folders
+        from cwda.models.image_files.folders import read_folders
 
         mean, std = _normalisation(normalisation or "imagenet")
         return ImageData(*read_folders(path, size, samples, seed), mean, std)
     mean, std = _normalisation(normalisation or dataset)
     if path.suffix == ".npz":
-        arrays = _read_npz(path)
-    elif path.is_dir() or download:
-        arrays = _read_torchvision(path, download, dataset)
-    elif path.exists():
-        raise DataError(f"{path}: neither a .npz file nor a folder of images; give one of them")
+        arrays = read_arrays(path)
     else:
-        raise DataError(f"{path}: no such file or folder; give a .npz file or a folder of images")
+        if not download:
+            require_images(path)
+        arrays = _read_torchvision(path, download, dataset)
     x_train, y_train, x_test, y_test = arrays
     for name, images in (("x_train", x_train), ("x_test", x_test)):
-        _require_images(path, name, images)
+        require_pixels(path, name, images)
+    if x_train.shape[1:] != x_test.shape[1:]:
+        raise DataError(
+            f"{path}: training images of shape {x_train.shape[1:]}, but test images of shape "
+            f"{x_test.shape[1:]}; both must have one size"
+        )
     train = Images(_channels_first(x_train), _labels(path, "y_train", y_train, len(x_train)))
     if samples is not None:
         train = train.sample(samples, seed)
     test_labels = _labels(path, "y_test", y_test, len(x_test))
     return ImageData(train.pixels, train.labels, _channels_first(x_test), test_labels, mean, std)
+
+
+def require_images(source: str | Path) -> None:
+    """Raise unless there is a file or folder that may hold images; they are not read.
+
+    Raises
+    ------
+    DataError
+        If it is missing, neither a folder nor a ``.npz`` file, or lacks an array.
+    """
+    path = as_path(source)
+    if path.suffix == ".npz":
+        require_arrays(path)
+    elif not path.exists():
+        raise DataError(f"{path}: no such file or folder; give a .npz file or a folder of images")
+    elif not path.is_dir():
+        raise DataError(f"{path}: neither a .npz file nor a folder of images; give one of them")
 
 
 def _normalisation(
@@ -272,20 +292,6 @@ def _normalisation(
     return mean, std
 
 
-def _read_npz(path: Path) -> list[np.ndarray]:
-    if not path.exists():
-        raise DataError(f"{path}: no such file; check the path")
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in _ARRAYS if name in archive}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path}: not a readable .npz file ({error})") from error
-    for name in _ARRAYS:
-        if name not in arrays:
-            raise DataError(f"{path}: the array {name} is missing")
-    return list(arrays.values())
-
-
 def _read_torchvision(path: Path, download: bool, dataset: str) -> list[np.ndarray]:
     from torchvision.datasets import CIFAR10, CIFAR100
 
@@ -299,14 +305,6 @@ def _read_torchvision(path: Path, download: bool, dataset: str) -> list[np.ndarr
             f"{path}: no readable {name} ({error}), and no folder train/ with images"
         ) from error
     return [train.data, np.asarray(train.targets), test.data, np.asarray(test.targets)]
-
-
-def _require_images(path: Path, name: str, images: np.ndarray) -> None:
-    if images.ndim != 4 or images.dtype != np.uint8 or len(images) == 0:
-        raise DataError(
-            f"{path}: {name}: images must be uint8, n x height x width x channels, "
-            f"not {images.dtype} of shape {images.shape}"
-        )
 
 
 def _channels_first(images: np.ndarray) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from cwda.errors import DataError, reason_of
 from cwda.models.batches import Data, as_batches, count, within_memory
+from cwda.models.classes import compare_classes, require_labels
 from cwda.models.memory import Chunks
 from cwda.numerics.device import Placement, is_out_of_memory
 from cwda.progress import showing, steps
@@ -109,6 +110,8 @@ def _accuracy(model: nn.Module, data: Data, batch_size: int, device: torch.devic
             x, y = images.to(like), labels.to(like.device)
             if x.ndim == 4:
                 x = x.contiguous(memory_format=torch.channels_last)
+            if not total:
+                compare_classes(model, data, (x, labels), needs_labels=True)
             correct += chunks.run(len(x), functools.partial(_correct, model, x, y, span))
             total += len(x)
     if total == 0:
@@ -132,10 +135,6 @@ def _correct(
             raise DataError(f"the model does not take images of {shape} ({reason})") from error
         if not isinstance(outputs, Tensor) or outputs.ndim != 2:
             raise DataError("the model does not give a row of class scores for each image")
-        if not 0 <= span[0] <= span[1] < outputs.shape[1]:
-            raise DataError(
-                f"labels run from {span[0]} to {span[1]}, but the model has "
-                f"{outputs.shape[1]} classes"
-            )
+        require_labels(*span, outputs.shape[1])
         correct += (outputs.argmax(1) == y).sum()
     return correct

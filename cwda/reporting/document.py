@@ -92,7 +92,6 @@ def template_inputs(document: Document) -> dict[str, bytes]:
         "date": document.date,
         "facts": [[label, _runs(value)] for label, value in document.facts],
         "tones": tones(),
-        "fills": {verdict: style.fill for verdict, style in _verdicts().items()},
         "contents": document.contents,
         "alone": document.alone,
         "answer": [_block(block, files) for block in document.answer],

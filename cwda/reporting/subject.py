@@ -122,7 +122,9 @@ class Subject:
         """Dispersion of the scores, measured and predicted."""
         from cwda.comparison import applicability
 
-        return applicability(self.network, ratio=RATIO, device=self.device)
+        return applicability(
+            self.network, self.criteria, ratio=RATIO, data=self.collected, device=self.device
+        )
 
     @cached_property
     def global_pruning(self) -> GlobalPruning:

@@ -123,7 +123,12 @@ def reproduce(
             printed = str(datetime.date.today() if date is None else date)
             with waiting("writing the document"):
                 content = document(
-                    PAPERS[paper], found, sections, bench, date=printed, command=command
+                    PAPERS[paper],
+                    found,
+                    sections,
+                    bench,
+                    date=printed,
+                    command=command,
                 )
                 for path in outputs:
                     with whole_file(path) as unfinished:

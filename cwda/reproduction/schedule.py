@@ -65,7 +65,7 @@ class Schedule:
 _SHORT = (0.3, 0.5, 0.7)
 _LONG = (0.1, 0.3, 0.5, 0.7)
 
-#: By name. `short` takes an hour or two on one processor core, `quick` a few minutes, `full` a GPU.
+#: By name. `short` takes some hours on one processor core, `quick` a few minutes, `full` a GPU.
 SCHEDULES: dict[str, Schedule] = {
     "quick": Schedule(
         "a first look: one ratio, 500 images, 8 steps of fine-tuning",
@@ -79,18 +79,18 @@ SCHEDULES: dict[str, Schedule] = {
         512,
     ),
     "short": Schedule(
-        "two processor cores: one epoch of fine-tuning on 5,000 images",
+        "two processor cores: one epoch of fine-tuning on 10,000 images",
         (
             Step("free", "layerwise", (0.5,), (0.5,)),
-            Step("free", "global", (0.3,)),
+            Step("free", "global", (0.3,), (0.3,)),
             Step("free", "layerwise", _SHORT, (0.5,)),
             Step("free", "layerwise", _SHORT, (0.3, 0.5)),
             Step("free", "layerwise", _SHORT, _SHORT),
             Step("all", "layerwise", (0.5,), (0.5,)),
         ),
-        (*NORM_BASED, "bn_gamma", "taylor_l1", RANDOM),
+        (*NORM_BASED, "bn_gamma", "taylor_l1", "apoz", RANDOM),
         FineTuning(epochs=1, learning_rate=0.02, batch_size=64),
-        5_000,
+        10_000,
         4_096,
     ),
     "full": Schedule(

@@ -250,5 +250,6 @@ def resolve(criteria: Criteria, fewest: int = 1) -> list[Criterion]:
         if by_name.setdefault(criterion.name, criterion) is not criterion:
             raise CriterionError(f"two criteria are called {criterion.name!r}; rename yours")
     if len(by_name) < fewest:
-        raise CriterionError(f"{fewest} criteria or more are needed, not {len(by_name)}")
+        given = f" ({', '.join(by_name)})" if by_name else ""
+        raise CriterionError(f"{fewest} criteria or more are needed, not {len(by_name)}{given}")
     return list(by_name.values())

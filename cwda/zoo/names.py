@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from cwda.brief import brief
-from cwda.errors import SourceError
+from cwda.errors import SourceError, close_names
 from cwda.models.torchvision_models import (
     as_trained,
     builder_options,
@@ -133,7 +133,7 @@ def find(text: str) -> Found | None:
 def unknown(text: str) -> SourceError:
     """The error for a name that nobody knows, with the nearest ones."""
     names = [BUILT_IN, f"{BUILT_IN}:init", *torchvision_names()]
-    near = difflib.get_close_matches(text, names, n=3, cutoff=0.5)
+    near = close_names(text, names)
     hint = f"did you mean {' or '.join(near)}?" if near else f"built in is {BUILT_IN};"
     return SourceError(
         f"{text!r} is neither a known model nor a file; {hint} `cwda models` lists the names"

@@ -11,7 +11,18 @@ from cwda.advice.costs import COSTS, cost_of
 from cwda.advice.groups import Found, cluster_rows
 from cwda.advice.images import Images
 from cwda.advice.layers import Judged
-from cwda.advice.result import APART, CHOOSE, NO_RANKING, OTHER, RANK, UNJUDGED
+from cwda.advice.result import (
+    APART,
+    CHOOSE,
+    NO_RANKING,
+    OTHER,
+    RANK,
+    UNJUDGED,
+    Advice,
+    Cluster,
+    PairAgreement,
+)
+from cwda.advice.sentences import sentences
 from cwda.comparison import LayerValidity, Validity
 from cwda.layers import ConvLayer, Network, Provenance
 from cwda.scoring import Criterion, collect, criteria, get_criterion
@@ -218,7 +229,10 @@ def test_what_is_known_is_placed(low, high, value, reliability, members):
 
 def test_noise_beyond_use_is_not_placed():
     *_, left_out = placed(0.0, 1.0, 0.9, 0.4)
-    assert "correlate by 0.40 only" in left_out.reason
+    assert (
+        "its latent reliability, the correlation of what it prunes with what it would prune"
+        in left_out.reason
+    )
 
 
 @pytest.fixture(scope="module")
@@ -300,3 +314,52 @@ def test_the_cluster_that_is_shown_to_be_right_is_advised(scaled):
     assert cwda.advise(scaled, criteria, validity=alike, progress=False).criterion == "l1"
     with pytest.raises(cwda.CwdaError, match=r"an answer of cwda\.validity"):
         cwda.advise(scaled, criteria, validity=True)
+
+
+def cluster(number, *members):
+    """A cluster of criteria, of which the first one is advised."""
+    nan = float("nan")
+    return Cluster(
+        "net", number, ", ".join(members), members[0], "filter", number == 1, nan, nan, nan, 1, 1,
+        0.0, 0.0, nan, nan, nan, "", members,
+    )  # fmt: skip
+
+
+def pair(a, b, same, *, over=False):
+    return PairAgreement(
+        "net", a, b, 0.7, 0.6, 0.8, 1.0, 1.0, 0.7, 0.6, 0.8, over=over, same=same, layers=9,
+        reason="",
+    )  # fmt: skip
+
+
+def said(clusters, pairs):
+    found = sentences("net", 0.5, 0.75, clusters, pairs, [], [], 0)
+    return {sentence.topic: sentence.text for sentence in found}
+
+
+def test_another_cluster_that_may_be_the_same_is_told_in_one_sentence():
+    clusters = [cluster(1, "l2", "gm"), cluster(2, "l1")]
+    pairs = [pair("l2", "gm", "yes"), pair("l1", "l2", "open"), pair("l1", "gm", "no")]
+    text = said(clusters, pairs)
+    assert "open" not in text
+    first = text["alternatives"].partition(". ")[0]
+    assert "1 other cluster of criteria prunes different filters: l1; but whether l1 with" in first
+    assert "l1 with l2 belongs together is open, as the interval" in first
+
+
+def test_a_pair_within_a_cluster_may_be_open_too():
+    text = said([cluster(1, "l2", "gm"), cluster(2, "l1")], [pair("l2", "gm", "open")])
+    assert text["open"].startswith("Whether l2 with gm belongs in one cluster is open")
+    assert "open" not in text["alternatives"]
+
+
+def of_pairs(pairs):
+    return Advice((), (), level=0.95, sentences=(), clusters=(), pairs=pairs, scales=())
+
+
+def test_a_kappa_that_is_cut_off_is_labelled():
+    rows = (pair("l1", "apoz", "yes", over=True), pair("l1", "l2", "yes"))
+    made = of_pairs(rows)
+    assert made.cut_off.startswith("kappa cut off at 1")
+    assert made.cut_off.endswith(": l1 with apoz")
+    assert of_pairs(rows[1:]).cut_off == ""

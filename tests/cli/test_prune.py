@@ -127,7 +127,7 @@ def test_quiet_leaves_the_file_only(checkpoint, tmp_path):
         (["--from-plan", "p.json", "--ratio", ".5"], 2, "leave out --ratio"),
         (["--from-plan", "p.json", "--scope", "all"], 2, "leave out --scope"),
         (["--ratio", ".5", "--input-shape", "3x32"], 2, "is not a shape, such as 3,224,224"),
-        (["--ratio", "1.5"], 1, "between 0 and 1"),
+        (["--ratio", "1.5"], 2, "between 0 and 1"),
         (["--ratio", ".5", "--criterion", "l3"], 2, "no criterion 'l3'"),
         (["--ratio", ".5", "--criterion", "apoz"], 1, "images are needed; give --data PATH"),
         (["--ratio", ".5", "--device", "abacus"], 1, "abacus"),

@@ -83,7 +83,7 @@ def test_every_verb_takes_arguments_and_does_the_others(folder, verb):
 
 
 def test_an_error_of_all_networks_is_told_once(folder):
-    result = run("applicability", "net.pth", "plain", "--ratio", "2", command=group)
+    result = run("predict", "net.pth", "plain", "--simulate", "--draws", "3", command=group)
     assert result.exit_code == 1
     assert result.stderr.count("\n") == 1
 

@@ -9,7 +9,7 @@ from torchvision.transforms import v2
 from cwda.errors import DataError, OutOfMemory
 from cwda.models import Images, read_images
 from cwda.models.batches import as_batches
-from cwda.models.data import NORMALISATIONS, augment, normalise
+from cwda.models.data import NORMALISATIONS, augment, normalise, require_images
 from cwda.models.evaluate import accuracy
 from cwda.models.memory import Chunks
 
@@ -187,3 +187,51 @@ def test_accuracy_counts_what_fits_and_leaves_the_model_as_it_was():
     ]:
         with pytest.raises(DataError, match=message):
             accuracy(model, data)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"x_train": np.zeros((0, 8, 8, 3), np.uint8)}, "x_train.*holds no pixels"),
+        ({"x_test": np.full((4, 8, 8, 3), 0.5)}, r"x_test.*save \(255 \* x\)\.round\(\)"),
+        ({"x_train": np.full((4, 8, 8, 3), 200.0)}, r"from 200 to 200: save x\.round\(\)"),
+        ({"x_train": np.full((4, 8, 8, 3), -2.5)}, "-2.5: save them as they were before"),
+        ({"x_train": np.full((4, 8, 8, 3), np.nan)}, "save them as they were before"),
+        ({"x_train": np.zeros((4, 3, 8, 8), np.uint8)}, r"transpose\(0, 2, 3, 1\)"),
+        ({"x_train": np.zeros((4, 8, 8), np.uint8)}, r"save x\[\.\.\., None\]"),
+        ({"x_train": np.zeros((4, 192), np.uint8)}, "with four axes"),
+        ({"x_test": np.zeros((4, 9, 9, 3), np.uint8)}, "both must have one size"),
+        ({"x_train": np.array([{}] * 4, object)}, "Python objects, which are never read"),
+    ],
+)
+def test_arrays_that_are_no_images_say_how_to_save_them(tmp_path, changed, words):
+    pixels, labels = np.zeros((4, 8, 8, 3), np.uint8), np.arange(4)
+    arrays = {"x_train": pixels, "y_train": labels, "x_test": pixels, "y_test": labels}
+    np.savez(tmp_path / "images.npz", **arrays | changed)
+    with pytest.raises(DataError, match=words) as found:
+        read_images(tmp_path / "images.npz")
+    assert "allow_pickle" not in str(found.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "not a readable .npz file"),
+        (b"x_train, y_train\n" * 9, "not a readable .npz file"),
+        (b"\x93NUMPY\x01\x00", "not a readable .npz file"),
+        (b"PK\x05\x06" + bytes(18), "x_train is missing; it is empty"),
+    ],
+)
+def test_files_that_are_no_archives_of_arrays(tmp_path, content, words):
+    path = tmp_path / "junk.npz"
+    path.write_bytes(content)
+    for read in (read_images, require_images):
+        with pytest.raises(DataError, match=words) as found:
+            read(path)
+        assert "pickle" not in str(found.value)
+
+
+def test_what_an_archive_has_instead_is_listed(tmp_path):
+    np.savez(tmp_path / "mine.npz", images=np.zeros(3), labels=np.zeros(3))
+    with pytest.raises(DataError, match="x_train is missing; it has images, labels, not x_train"):
+        read_images(tmp_path / "mine.npz")

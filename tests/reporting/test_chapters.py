@@ -104,10 +104,10 @@ def test_a_network_that_fails_loses_its_section_only(folder, monkeypatch):
 
     works = comparison.applicability
 
-    def fails_once(network, **options):
+    def fails_once(network, criteria, **options):
         if network.name == "net1":
             raise CwdaError("no memory")
-        return works(network, **options)
+        return works(network, criteria, **options)
 
     monkeypatch.setattr(comparison, "applicability", fails_once)
     nets = [cwda.load({"c.weight": weights(s, 16, 4, 3, 3)}, name=f"net{s}") for s in (1, 2)]
@@ -196,3 +196,17 @@ def test_any_figure_can_be_a_picture():
     for other in (None, [], "a.png"):
         with pytest.raises(CwdaError, match="Axes or a Figure"):
             picture(other, "caption", "alt")
+
+
+def test_applicability_is_about_the_criteria_and_images_that_were_given():
+    model = cwda.load_model("resnet20-cifar10")
+    network = cwda.load(model).select("layer3.2.*")
+    images = torch.randn(24, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    names = [layer.name for layer in network]
+    data = cwda.scoring.collect(model, "activations", layers=names, data=images, batch_size=6)
+    subject = Subject(network, (), device="cpu", criteria=("apoz", "l1"), collected=data)
+    blocks = applicability.write(Report([subject]))
+    [table] = [block for block in blocks if isinstance(block, Table)]
+    assert [row[1] for row in table.rows] == ["apoz", "l1"] * 2
+    assert all(row[7].endswith("%") for row in table.rows)
+    assert any("of the l1 scores" in str(getattr(block, "caption", "")) for block in blocks)

@@ -122,7 +122,7 @@ def test_what_comes_before_a_layer_is_computed_once(monkeypatch):
 
 
 def test_a_generator_is_taken_and_other_statistics_come_along():
-    batches = ((x[None].repeat(2, 1, 1, 1), torch.tensor([0, 1])) for x in images()[0])
+    batches = ((x[None].repeat(2, 1, 1, 1), torch.tensor([0, CLASSES - 1])) for x in images()[0])
     found = collect(alive(plain), ["removal", "activations"], data=batches, device="cpu")
     assert found.images == 18
     assert len(found.layers["0"].removal.of_images) == found.layers["0"].activations.images
@@ -163,7 +163,7 @@ def test_removal_asks_for_labels_and_known_layers():
     with pytest.raises(DataError, match="needs labels"):
         collect(model, "removal", data=x, device="cpu")
     with pytest.raises(
-        DataError, match=r"labels run from \d+ to \d+, but the model has \d+ classes, 0 to \d+$"
+        DataError, match=r"labels run from \d+ to \d+, but the model has \d+ classes, 0 to \d+;"
     ):
         collect(model, "removal", data=(x, y + CLASSES), device="cpu")
     with pytest.raises(CwdaError, match="no convolution 'conv9'"):

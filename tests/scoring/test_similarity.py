@@ -108,7 +108,7 @@ def test_bad_questions_are_refused():
         similarity(layer, ["l1"])
     with pytest.raises(CriterionError, match="2 criteria"):
         similarity(layer, "l1")
-    with pytest.raises(SelectionError, match=r"between 0 and 1, not 1\.5"):
+    with pytest.raises(SelectionError, match=r"between 0 and 1 \(exclusive\), not 1\.5$"):
         similarity(layer, ratios=[1.5])
     with pytest.raises(SelectionError, match="confidence level lies between 0 and 1"):
         similarity(layer, level=1)

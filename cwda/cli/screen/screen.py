@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.text import Text
 
+from cwda.cli.messages import in_options
 from cwda.cli.screen.characters import encodable
 from cwda.cli.screen.table import Table
 
@@ -66,7 +67,7 @@ class Screen:
 
     def remark(self, text: str, style: str = "", first: str = "  ", rest: str = "    ") -> None:
         """Print a text, folded, with these indents."""
-        text = encodable(text, self.encoding)
+        text = encodable(in_options(text), self.encoding)
         folded = [first + text]
         if self.width and len(folded[0]) > self.width:
             folded = textwrap.wrap(

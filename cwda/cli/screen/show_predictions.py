@@ -53,6 +53,8 @@ def _rungs(result: Comparison) -> list[Rung]:
 
 def show_applicability(result: Applicability, screen: Screen) -> None:
     """Print how far the scores scatter, and how often other draws would swap filters."""
+    from cwda.theory.swaps import SWAP_DISCRIMINATES, SWAP_WEAK
+
     heads = ("CV", "predicted", "ratio", "swap", "discriminates", "weakly", "not", "apart")
     table = Table([Column("criterion"), *map(Column, heads)], gap=2)
     for row in result.summary().itertuples():
@@ -70,9 +72,12 @@ def show_applicability(result: Applicability, screen: Screen) -> None:
     screen.table(table)
     screen.table(_scatter_of_layers(result))
     screen.remark(
-        "CV: coefficient of variation of the scores; predicted: under CWDA; low: smallest score "
-        "over the median; + filters that lie apart below the others"
+        "CV: coefficient of variation of the scores, median of the layers; predicted: under CWDA; "
+        "ratio: measured over predicted; discriminates, weakly, not: number of layers with a swap "
+        f"of {percent(SWAP_DISCRIMINATES)} at most, of {percent(SWAP_WEAK)} at most, and of more; "
+        "apart: layers with filters that lie apart below the others"
     )
+    screen.remark("low: smallest score over the median, + number of filters apart; – undefined")
     screen.remark(
         "swap: chance that a fresh draw swaps a pruned and a kept filter at a ratio of "
         f"{percent(result.ratio)} (50 % is a coin); a draw of {_draws(result)}"

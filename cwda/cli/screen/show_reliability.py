@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cwda.cli.screen.screen import Screen
 from cwda.cli.screen.show import reasons
 from cwda.cli.screen.table import Column, Table
-from cwda.formatting import number, percent
+from cwda.formatting import listed, number, percent
 
 if TYPE_CHECKING:
     from cwda.scoring import ReliabilityResult
@@ -26,6 +26,11 @@ def show_reliability(result: ReliabilityResult, screen: Screen) -> None:
         f"would spare; needed: images for a reliability of {number(result.target)}, and for at "
         f"most {percent(result.most)} changed, in the median layer; – undefined"
     )
+    if not result.images:
+        screen.remark(
+            f"{listed(result.criteria)} read only weights, which are the same on all images; "
+            "--criteria taylor_l1,apoz --data PATH asks of criteria from images"
+        )
     screen.table(_layers(result), "reliability by layer; – undefined")
     screen.remarks([*result.warnings, *reasons(result.table)])
 

@@ -24,9 +24,17 @@ def show_validity(result: Validity, screen: Screen) -> None:
     screen.remark(
         "measured: Spearman's coefficient with the loss when a filter is removed, median of the "
         "layers; corrected: of all layers, without the noise of the images, and its "
-        f"{percent(result.level)} interval over layers; itself: the criterion with itself on other "
-        f"images; regret: loss of its selection at {percent(result.ratio)}, 0 as the oracle's, "
-        "1 as a random one"
+        f"{percent(result.level)} interval over layers, from and to; itself: the criterion with "
+        f"itself on other images; regret: loss of its selection at {percent(result.ratio)}, 0 as "
+        "the oracle's, 1 as a random one"
+    )
+    from cwda.numerics.ranking.rank_intervals import FEWEST_FOR_INTERVAL
+
+    screen.remark(
+        "corrected may exceed 1, as reliabilities are estimates; regret may exceed 1, worse than "
+        "random, or lie below 0, better than filters chosen one by one; – undefined, such as an "
+        f"interval from fewer than {FEWEST_FOR_INTERVAL} layers; valid, weak, as random: number of "
+        "layers"
     )
     screen.table(
         _layers(result),

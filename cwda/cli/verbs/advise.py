@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cwda.cli.analysis import Steps, analysis
-from cwda.cli.options import Running, criteria_option, level_option, option, running_options
+from cwda.cli.options import (
+    KAPPA,
+    SHARE,
+    Running,
+    criteria_option,
+    level_option,
+    option,
+    running_options,
+)
 from cwda.cli.sources import Sources
 
 if TYPE_CHECKING:
@@ -25,13 +33,13 @@ __all__ = ["advise"]
     """,
 )
 @criteria_option("Criteria to choose from, separated by commas.")
-@option("--ratio", "Share of the filters to prune.", default=0.5, metavar="SHARE")
+@option("--ratio", "Share of the filters to prune.", default=0.5, type=SHARE)
 @option(
     "--same",
     "Agreement of the pruned filters from which one criterion stands for another: 0 is chance, 1 "
     "the same filters.",
     default=0.75,
-    metavar="KAPPA",
+    type=KAPPA,
 )
 @level_option(0.95)
 @running_options

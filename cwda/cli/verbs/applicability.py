@@ -6,7 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cwda.cli.analysis import Steps, analysis
-from cwda.cli.options import FILE, Running, criteria_option, level_option, option, running_options
+from cwda.cli.options import (
+    FILE,
+    SHARE,
+    Running,
+    criteria_option,
+    level_option,
+    option,
+    running_options,
+)
 from cwda.cli.sources import Sources
 
 if TYPE_CHECKING:
@@ -30,7 +38,7 @@ __all__ = ["applicability"]
     """,
 )
 @criteria_option("Criteria to examine, separated by commas.")
-@option("--ratio", "Share of the filters pruned.", default=0.5, metavar="SHARE")
+@option("--ratio", "Share of the filters pruned.", default=0.5, type=SHARE)
 @level_option(0.95)
 @option(
     "--figure",

@@ -9,7 +9,7 @@ import click
 from cwda.choices import Normalisation
 from cwda.cli.analysis import Steps, analysis
 from cwda.cli.options import (
-    NUMBERS,
+    SHARES,
     Running,
     criteria_option,
     level_option,
@@ -36,7 +36,7 @@ __all__ = ["global_pruning"]
     """,
 )
 @criteria_option("Criteria to rank by, separated by commas.")
-@option("--ratios", "Shares of all filters to prune.", default=".1,.3,.5,.7", type=NUMBERS)
+@option("--ratios", "Shares of all filters to prune.", default=".1,.3,.5,.7", type=SHARES)
 @option(
     "--normalise",
     "How to scale the scores of each layer before all are ranked together.",

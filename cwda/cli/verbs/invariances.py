@@ -69,7 +69,14 @@ def invariances(
     def measure(network: Network) -> InvarianceResult:
         key = sources.reading.get("weights_key")
         module = sources.origin(network).load_model(running.arch, key)
-        result = cwda.scoring.invariances(module, resolved, data=images, seed=seed, device=device)
+        result = cwda.scoring.invariances(
+            module,
+            resolved,
+            data=images,
+            batch_size=running.batch_size,
+            seed=seed,
+            device=device,
+        )
         rows = tuple(replace(row, network=network.name) for row in result)
         return replace(result, rows=rows, networks=(network,))
 

@@ -57,6 +57,9 @@ def predict(
 ) -> Steps:
     """Predict how alike pruning criteria rank the filters, and compare with the weights.
 
+    Of criteria from data there is no prediction: `cwda similarity` measures how alike they are,
+    and `cwda applicability` whether they tell filters apart, on the images of --data.
+
     The models are rungs of a ladder, from isotropic Gaussian filters over CWDA to filters that
     differ in scale and shape; for each the error, and the share of layers within the interval.
     """

@@ -17,6 +17,7 @@ from cwda.cli.options import (
     FILE,
     PATH,
     SHAPE,
+    SHARE,
     WHOLE,
     Running,
     device_option,
@@ -67,7 +68,7 @@ _OF_THE_PLAN = ("criterion", "ratio", "measure", "strategy", "scope", "normalise
     metavar="NAME",
     shell_complete=complete_criterion,
 )
-@option("--ratio", "Share of the network to prune, between 0 and 1.", type=float, metavar="SHARE")
+@option("--ratio", "Share of the network to prune, between 0 and 1.", type=SHARE)
 @option(
     "--measure",
     "Quantity that the ratio refers to.",
@@ -167,6 +168,7 @@ def prune(
             minimum=minimum,
             device=device,
             data=None if images is None else calibration_images(images, running),
+            batch_size=running.batch_size,
         )
     removal = cwda.remove(model, plan, coupling)
     accuracies.append(_accuracy(removal.model, images, device))

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from cwda.cli.analysis import Steps, analysis
 from cwda.cli.options import (
-    COUNT,
+    RELIABILITY,
+    SHARE,
     Running,
     criteria_option,
     level_option,
@@ -31,14 +32,8 @@ __all__ = ["reliability"]
     """,
 )
 @criteria_option("Criteria to examine, separated by commas.")
-@option("--ratio", "Share of the filters of each layer pruned.", default=0.5, metavar="SHARE")
-@option("--target", "Reliability for which images are counted.", default=0.9, metavar="RELIABILITY")
-@option(
-    "--batch-size",
-    "Images per batch; whole batches make the halves that are compared.",
-    default=128,
-    type=COUNT,
-)
+@option("--ratio", "Share of the filters of each layer pruned.", default=0.5, type=SHARE)
+@option("--target", "Reliability for which images are counted.", default=0.9, type=RELIABILITY)
 @level_option(0.95)
 @running_options
 def reliability(
@@ -46,7 +41,6 @@ def reliability(
     criteria: list[str],
     ratio: float,
     target: float,
-    batch_size: int,
     level: float,
     running: Running,
     device: str,
@@ -61,7 +55,8 @@ def reliability(
     from cwda.cli.evidence import Evidence, resolve_criteria
     from cwda.cli.screen.show_reliability import show_reliability
 
-    evidence = Evidence.of(resolve_criteria(criteria), sources, running, device, batch_size)
+    evidence = Evidence.of(resolve_criteria(criteria), sources, running, device)
+    evidence.require_halves()
 
     def measure(network: Network) -> ReliabilityResult:
         network, statistics = evidence.collect(network)

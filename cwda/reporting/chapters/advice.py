@@ -95,8 +95,13 @@ def _pairs(result: Advice) -> Table:
             ]
             for row in result.pairs
         ],
-        "Agreement of each pair over the layers; open: the interval includes the threshold.",
+        "Agreement of each pair over the layers, without the noise of the images; open: the "
+        f"interval includes the threshold.{_cut_off(result)}",
     )
+
+
+def _cut_off(result: Advice) -> str:
+    return f" {result.cut_off[0].upper()}{result.cut_off[1:]}." if result.cut_off else ""
 
 
 def _scales(result: Advice) -> Table:

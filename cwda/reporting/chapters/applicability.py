@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from cwda import figures
 from cwda.comparison.applicability import VERDICTS
 from cwda.formatting import number, percent
@@ -12,7 +14,7 @@ from cwda.reporting.subject import RATIO, Subject
 
 __all__ = ["applicability"]
 
-#: The criterion whose dispersion is drawn; the table has all.
+#: The criterion whose dispersion is drawn, if it is among those given; the table has all.
 DRAWN = "l2"
 
 #: The colours of the verdicts on conditions, in the sense of these.
@@ -36,8 +38,9 @@ def _blocks(report: Report) -> list[Block]:
             f"Lowest: the smallest score over the median. Apart: filters whose scores lie below "
             "all that the law of the others allows. Swap: the chance that two filters on different "
             f"sides of the threshold, at a ratio of {percent(RATIO)}, would change sides in a "
-            "fresh draw of weights with the same filter scales; 50 % means that the ranking is "
-            "noise."
+            "fresh draw: of weights with the same filter scales for l1, l2, gm and fermat, of as "
+            "many images for criteria from data; 50 % means that the ranking is noise. A dash "
+            "stands where nothing is predicted or drawn afresh."
         ),
     ]
 
@@ -48,11 +51,13 @@ applicability = Chapter("Applicability", _blocks)
 def _network(subject: Subject) -> list[Block]:
     table = subject.applicability.table
     blocks: list[Block] = []
-    if table["cv_ratio"].notna().any():
+    predicted = table.loc[table["cv_ratio"].notna(), "criterion"].unique()
+    if len(predicted):
+        drawn = DRAWN if DRAWN in predicted else predicted[0]
         blocks.append(
             picture(
-                figures.dispersion(subject.applicability, DRAWN),
-                f"Coefficient of variation of the {DRAWN} norms in each layer of "
+                figures.dispersion(subject.applicability, drawn),
+                f"Coefficient of variation of the {drawn} scores in each layer of "
                 f"{subject.network.name}: measured against predicted under the assumption.",
                 "Scatter of measured against predicted dispersion, a point per layer.",
             )
@@ -70,7 +75,7 @@ def _network(subject: Subject) -> list[Block]:
             number(row.cv_ratio),
             number(row.lowest),
             str(row.apart),
-            percent(row.swap_filters),
+            percent(float(np.fmax(row.swap_filters, row.swap_images))),
             Cell(row.verdict, TONES.get(row.verdict, "not applicable")),
         ]
         for row in table.itertuples()

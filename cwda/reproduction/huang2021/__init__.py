@@ -15,7 +15,8 @@ HUANG2021 = Paper(
     citation="Z. Huang, W. Shao, X. Wang, L. Lin, P. Luo (2021). Rethinking the Pruning Criteria "
     "for Convolutional Neural Network. NeurIPS.",
     url="https://arxiv.org/abs/2004.11627",
-    known="Only the first four pages of the paper: statements are in our words, and of values that "
-    "do not stand there it says: not known here. The rules of the verdicts are ours.",
+    known="Only the first four pages of the paper. Its statements are given in our words; where a "
+    'value is not on these pages, the tables say "not known here". The rules by which both are '
+    "said to agree are ours.",
     parts=(TABLE_1, FIGURE_1, FIGURE_2, FIGURE_3, FIGURE_4),
 )

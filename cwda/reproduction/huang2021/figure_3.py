@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cwda.errors import CwdaError
 from cwda.formatting import many, number
-from cwda.reporting.blocks import Block, Column, Heading, Note, Paragraph, Table
+from cwda.reporting.blocks import Block, Column, Heading, Items, Note, Paragraph, Table
 from cwda.reporting.pictures import picture
 from cwda.reproduction.bench import Bench, Experiment
 from cwda.reproduction.finding import NOT_KNOWN, Finding, agreed, span
@@ -196,7 +196,13 @@ def _blocks(
                 "ratio.",
             )
         yield _table(experiments)
-    yield Note(_limits(bench, by_kind))
+    yield Note(_limits(bench))
+    if left := _left(bench, by_kind):
+        yield Paragraph(
+            "Not begun in the time that --minutes left to the last run, which keeps what earlier "
+            "runs of the same command have done:"
+        )
+        yield Items(left)
 
 
 def _table(experiments: Sequence[Experiment]) -> Table:
@@ -234,9 +240,8 @@ def _row(group: pd.DataFrame, criteria: Sequence[str]) -> list[str]:
     return [*cells, f"{max(norms) - min(norms):.1f}" if len(norms) > 1 else "–"]
 
 
-def _limits(bench: Bench, by_kind: Mapping[tuple[str, str], Sequence[Experiment]]) -> str:
+def _limits(bench: Bench) -> str:
     """What this schedule does not show."""
-    steps = bench.schedule.steps
     parts = [
         "One seed for each case, and one test set: differences below two standard errors are "
         "noise. Where every criterion leaves chance, accuracies coincide for no reason of the "
@@ -247,15 +252,18 @@ def _limits(bench: Bench, by_kind: Mapping[tuple[str, str], Sequence[Experiment]
             "a fine-tuning this short does not reach what a long one would, and differences after "
             "a long one are likely to be smaller"
         )
-    left = [
-        f"{one.name} {_KINDS[kind]}{missing}"
+    return f"{'; '.join(parts)}."
+
+
+def _left(bench: Bench, by_kind: Mapping[tuple[str, str], Sequence[Experiment]]) -> list[str]:
+    """Steps of the schedule that were not done."""
+    steps = bench.schedule.steps
+    return [
+        f"{one.name}, {_KINDS[kind]}{missing}"
         for kind in dict.fromkeys((step.strategy, step.scope) for step in steps)
         for one in bench.runnable()
         if (missing := _missing(by_kind[kind], one.name, [s for s in steps if _kind(s) == kind]))
     ]
-    if left:
-        parts.append(f"the time was over before these were done: {', '.join(left)}")
-    return f"{'; '.join(parts)}."
 
 
 def _ratios(ratios: Sequence[float]) -> str:

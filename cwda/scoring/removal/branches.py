@@ -16,6 +16,7 @@ from torch import Tensor, fx, nn
 from torch.utils._pytree import tree_map
 
 from cwda.errors import DataError, reason_of
+from cwda.models.classes import require_labels
 from cwda.numerics.device import is_out_of_memory
 from cwda.scoring.removal.channels import Offsets, carriers, last_alone
 
@@ -227,11 +228,7 @@ def image_losses(outputs: Any, labels: Tensor) -> Tensor:
     """
     if not isinstance(outputs, Tensor) or outputs.ndim != 2:
         raise DataError("losses need a model that gives images x classes logits")
-    if not 0 <= int(labels.min()) <= int(labels.max()) < outputs.shape[1]:
-        raise DataError(
-            f"labels run from {int(labels.min())} to {int(labels.max())}, but the model has "
-            f"{outputs.shape[1]} classes, 0 to {outputs.shape[1] - 1}"
-        )
+    require_labels(int(labels.min()), int(labels.max()), outputs.shape[1])
     return nn.functional.cross_entropy(outputs.double(), labels, reduction="none")
 
 

@@ -17,6 +17,7 @@ from cwda.arguments import as_list
 from cwda.errors import CwdaError, DataError, nearest
 from cwda.loading.sources import model_of
 from cwda.models.batches import Batch, Data, as_batches, count, within_memory
+from cwda.models.classes import compare_classes
 from cwda.models.memory import Chunks
 from cwda.numerics.device import Placement
 from cwda.progress import showing, steps
@@ -36,6 +37,8 @@ from cwda.scoring.statistics.statistic import (
     Needs,
     OfActivation,
     OfBatchNorm,
+    OfConvolution,
+    OfGradient,
     OfRemoval,
     Statistic,
     needed,
@@ -154,6 +157,11 @@ def _collected(
     batches = iter(as_batches(data, batch_size) if data is not None and looking else ())
     first = list(itertools.islice(batches, 1))
     graph = graph_of(replica, first)
+    if data is not None and first:
+        needs_labels = any(isinstance(one, OfGradient | OfConvolution) for one in observing)
+        images, labels = first[0]
+        batch = images.to(next(graph.parameters(), images)), labels
+        compare_classes(graph, data, batch, needs_labels=needs_labels or bool(removing))
     followers = find_followers(graph)
     totals, dealt = _Totals(), [_Totals() for _ in range(PARTS)]
     if data is not None and observing:

@@ -11,6 +11,7 @@ from torch import Tensor, fx, nn
 from torch.nn.modules.conv import _ConvNd
 
 from cwda.errors import CwdaError, DataError, reason_of
+from cwda.models.classes import require_labels
 from cwda.numerics.device import is_out_of_memory
 from cwda.scoring.statistics.followers import Followers
 from cwda.scoring.statistics.statistic import (
@@ -150,11 +151,7 @@ def _loss(outputs: Any, labels: Tensor | None) -> Tensor:
         raise DataError("gradients need a model that gives images x classes logits")
     if labels is None:
         raise DataError("gradients need labels: give data as pairs (images, labels)")
-    if not 0 <= int(labels.min()) <= int(labels.max()) < outputs.shape[1]:
-        raise DataError(
-            f"labels run from {int(labels.min())} to {int(labels.max())}, but the model has "
-            f"{outputs.shape[1]} classes, 0 to {outputs.shape[1] - 1}"
-        )
+    require_labels(int(labels.min()), int(labels.max()), outputs.shape[1])
     loss = nn.functional.cross_entropy(outputs, labels, reduction="sum")
     if not bool(loss.isfinite()):
         raise DataError("the loss is not finite; check the weights and the scale of the images")

@@ -20,13 +20,14 @@ def show_advice(result: Advice, screen: Screen) -> None:
     for sentence in result.sentences:
         screen.remark(sentence.text, first="- ", rest="  ")
     screen.line()
-    screen.table(_clusters(result))
-    screen.remark(
+    screen.table(
+        _clusters(result),
         f"cluster: criteria whose pruned filters agree by {number(result.same)} or more; kappa: "
-        "the lowest agreement in the cluster, where 0 is chance and 1 the same filters; needs: "
-        "what the stand-in is computed from; tells apart: layers in which it can tell filters "
-        "apart; *: advised"
+        "the lowest agreement in the cluster, where 0 is chance and 1 the same filters; *: "
+        "advised; – a criterion alone agrees with none",
     )
+    if result.cut_off:
+        screen.remark(result.cut_off)
     if result.scales:
         screen.table(_scales(result))
         screen.remark(
@@ -43,7 +44,14 @@ def show_advice(result: Advice, screen: Screen) -> None:
 
 
 def _clusters(result: Advice) -> Table:
-    heads = [Column("needs", right=False), *map(Column, ("kappa", "interval", "tells apart"))]
+    heads = [
+        Column(
+            "needs", right=False, spare=True, meaning="what the stand-in is computed from, at most"
+        ),
+        Column("kappa"),
+        Column("interval", spare=True, meaning=f"{percent(result.level)} interval of kappa"),
+        Column("tells apart", meaning="layers in which the stand-in can tell filters apart"),
+    ]
     table = Table([Column("stand-in"), Column("cluster", right=False), *heads], gap=2)
     for row in result.clusters:
         interval = ""

@@ -76,16 +76,14 @@ def calibrate(
     from cwda.calibration.run import cases_of
     from cwda.cli.output import require_distinct
     from cwda.cli.screen.screen import Screen
-    from cwda.errors import CwdaError
-    from cwda.files import whole_file
+    from cwda.files import require_writable, whole_file
 
     with bad_usage():
         cases_of(conditions or None, designs)
     if markdown:
         require_distinct([(output, "the study"), (markdown, "the page of --markdown")])
-    for path in (output, markdown):
-        if path and not path.parent.is_dir():
-            raise CwdaError(f"{path}: the folder {path.parent} does not exist")
+    for path in filter(None, (output, markdown)):
+        require_writable(path)
     result = run(
         conditions or None,
         designs=designs,

@@ -12,8 +12,8 @@ from cwda.cli.messages import note
 from cwda.cli.options import (
     COUNT,
     NAMES,
-    NUMBERS,
     PATH,
+    SHARES,
     WHOLE,
     arch_option,
     bad_usage,
@@ -49,7 +49,7 @@ __all__ = ["experiment"]
 @arch_option
 @data_options(required=True)
 @criteria_option("Criteria to prune by, separated by commas.")
-@option("--ratios", "Shares of filters to prune.", default=".1,.3,.5,.7", type=NUMBERS)
+@option("--ratios", "Shares of filters to prune.", default=".1,.3,.5,.7", type=SHARES)
 @option(
     "--strategy",
     "One ranking per layer (layerwise), one for all layers (global), or both.",
@@ -59,7 +59,7 @@ __all__ = ["experiment"]
 )
 @scope_option("free")
 @option("--finetune", "Number of epochs of fine-tuning.", into="epochs", default=0, type=WHOLE)
-@option("--finetune-at", "Ratios at which to fine-tune.", show_default="all", type=NUMBERS)
+@option("--finetune-at", "Ratios at which to fine-tune.", show_default="all", type=SHARES)
 @option("--learning-rate", "Learning rate for fine-tuning.", default=0.01)
 @option(
     "--batch-size",
@@ -145,6 +145,7 @@ def experiment(
     from cwda.cli.output import require_distinct, require_table
     from cwda.cli.screen.pruning.show_experiment import show_experiment
     from cwda.experiment import FineTuning, run_experiment
+    from cwda.files import require_folder
 
     entry = one_source(entries)
     resolve_criteria(criteria)
@@ -159,6 +160,7 @@ def experiment(
         require_drawable(figure)
     name = entry.name
     folder = folder or Path(f"experiment-{name.replace('/', '-').replace(':', '-')}")
+    require_folder(folder)
     finetuning = None
     if epochs:
         finetuning = FineTuning(

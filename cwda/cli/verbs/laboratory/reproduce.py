@@ -111,7 +111,7 @@ def reproduce(
     --output has tables, figures and rules. Rerun the same command to resume.
     """
     from cwda.arguments import choose
-    from cwda.files import require_writable
+    from cwda.files import require_folder, require_writable
     from cwda.reporting.build import FORMATS
     from cwda.reproduction import PAPERS
     from cwda.reproduction import reproduce as run
@@ -120,8 +120,9 @@ def reproduce(
         choose([paper], PAPERS, "paper")
     for output in outputs:
         require_writable(output, tuple(FORMATS))
-    data = _images(images, normalisations)
     folder = folder or Path(f"reproduce-{paper}")
+    require_folder(folder)
+    data = _images(images, normalisations)
     try:
         found = run(
             paper,

@@ -74,6 +74,7 @@ def study(
     from dataclasses import replace
 
     import cwda
+    from cwda.files import require_folder
     from cwda.study import BASE_RECIPE, plan, run_study
     from cwda.study.report import write_report
 
@@ -85,6 +86,7 @@ def study(
     )
     with bad_usage():  # before networks are loaded
         plan(base, factors, seeds=seeds)
+    require_folder(folder)
     sources = Sources(entries)
     networks = sources.load() if entries else []
     result = run_study(

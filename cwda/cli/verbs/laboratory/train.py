@@ -65,6 +65,7 @@ def train(
 
     The default options are the recipe of the built-in weights.
     """
+    from cwda.files import require_folder
     from cwda.models.data import read_images
     from cwda.models.train import Recipe, run_epochs, write_weights
 
@@ -80,6 +81,7 @@ def train(
         augment=augment,
         seed=seed,
     )
+    require_folder(folder)
     images = read_images(data, download=download)
     for epoch in run_epochs(recipe, images, folder=folder):
         if epoch.loss == epoch.loss:  # NaN for the state from which training starts

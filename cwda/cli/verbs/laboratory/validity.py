@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from cwda.cli.analysis import Steps, analysis
 from cwda.cli.options import (
+    SHARE,
     Running,
     criteria_option,
     level_option,
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["validity"]
 
-#: Images per batch; fewer where there are few images, which come in two halves.
-_BATCH = 128
-
 
 @analysis(
     "validity",
@@ -34,7 +32,7 @@ _BATCH = 128
     """,
 )
 @criteria_option("Criteria to examine, separated by commas.")
-@option("--ratio", "Share of the filters removed together.", default=0.5, metavar="SHARE")
+@option("--ratio", "Share of the filters removed together.", default=0.5, type=SHARE)
 @level_option(0.95)
 @seed_option
 @running_options
@@ -62,7 +60,7 @@ def validity(
     evidence = Evidence.of([get_criterion("oracle"), *resolved], sources, running, device)
     assert evidence.images is not None  # the oracle needs them
     images = evidence.images
-    batch_size = max(1, min(_BATCH, len(images) // 2))
+    batch_size = max(1, min(running.batch_size, len(images) // 2))  # two halves at least
     options = Options(resolved, ratio, level, 1000, seed, batch_size, device)
 
     def measure(network: Network) -> Validity:

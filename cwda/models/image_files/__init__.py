@@ -1,0 +1,1 @@
+"""Files of labelled images: arrays, and folders of pictures."""
