@@ -220,6 +220,8 @@ CALLS = {
     "validity": lambda: ((alive(plain),), valid_options()),
     "comparison.triangle": lambda: (answers(), {}),
     "figures.overview": lambda: ((cwda.check(WEIGHTS),), {}),
+    "figures.network_effects": lambda: ((cwda.check(WEIGHTS),), {}),
+    "figures.save": lambda: ((figures.overview(cwda.check(WEIGHTS)), "figure.svg"), {}),
     "figures.effects": lambda: ((cwda.check(WEIGHTS), "mean"), {}),
     "figures.criteria_matrix": lambda: (similarities()[:1], {}),
     "figures.similarity_map": lambda: (similarities()[:1], {}),

@@ -160,6 +160,7 @@ def report(
         content = _content(source, device, asked, data, trajectory=trajectory)
         content = replace(content, detail=detail, textbook=textbook, experiments=measured)
         chosen = _brief(chapters, content) if brief else chapters
+        alone = len(content.subjects) == 1
         own = [one for chapter in chosen for one in chapter.of(content)]
         with counter("writing the report", len(own) + 1) as done, rows_within(ROWS):
             document = Document(
@@ -171,8 +172,8 @@ def report(
                 paper=paper,
                 date=str(datetime.date.today() if date is None else date),
                 answer=front_page(content),
-                contents=not brief,
-                alone=len(content.subjects) == 1,
+                contents=0 if brief else 2 if alone else 1,
+                alone=alone,
             )
             done.update(len(own), len(own) + 1, "typesetting the report")
             with whole_file(path) as unfinished:

@@ -65,10 +65,10 @@ class Document:
         As printed; empty to leave it out.
     answer : sequence of Block
         What stands on the first page, before the contents; no headings.
-    contents : bool
-        Whether there is a table of contents.
+    contents : int
+        Levels of headings in the table of contents; 0 for none.
     alone : bool
-        Whether what follows the answer begins a page, without contents too.
+        Whether the answer has its page even if there are no contents, and these have theirs.
     """
 
     title: str
@@ -78,7 +78,7 @@ class Document:
     paper: Paper = "a4"
     date: str = ""
     answer: Sequence[Block] = ()
-    contents: bool = True
+    contents: int = 2
     alone: bool = True
 
 

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from cwda.errors import CwdaError
 from cwda.reporting.blocks import Picture, Text
 
 if TYPE_CHECKING:
@@ -40,16 +37,8 @@ def picture(
     CwdaError
         If it is neither.
     """
-    from matplotlib.artist import Artist
-    from matplotlib.figure import Figure
+    from cwda.figures.drawing.saving import figure_of, write
 
-    from cwda.figures.drawing.saving import save
-
-    part: Any = next(iter(np.ravel(np.array(drawn, dtype=object))), None)
-    if not isinstance(part, Artist):
-        raise CwdaError(f"a picture is made of Axes or a Figure, not of {type(part).__name__}")
-    while not isinstance(part, Figure):
-        part = part.figure  # of a part of a figure, the part that it belongs to
     buffer = io.BytesIO()
-    save(part, buffer, ".svg")
+    write(figure_of(drawn), buffer, ".svg")
     return Picture(buffer.getvalue(), caption, alt, high)

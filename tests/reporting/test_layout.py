@@ -102,7 +102,7 @@ def test_no_page_is_half_empty_with_few_or_many_layers(printed, layers):
 def test_a_high_picture_has_a_page_and_leaves_the_one_before_full():
     high = picture(Figure((6, 9)), "High.", "nothing", high=True)
     blocks = [Paragraph("before"), high, *[Paragraph("after " * 40)] * 20]
-    report = Printed(Document("title", "subtitle", [], blocks, contents=False, alone=False))
+    report = Printed(Document("title", "subtitle", [], blocks, contents=0, alone=False))
     assert report.pages[0].count("after") > 400
     assert "High." in report.pages[1]
 
@@ -113,7 +113,7 @@ def test_a_caption_stays_with_its_table(lines):
 
     table = Table([Column("layer", "name"), Column("headed")], rows, "A long table.")
     blocks = [Paragraph("words")] * lines + [table]
-    report = Printed(Document("title", "subtitle", [], blocks, contents=False))
+    report = Printed(Document("title", "subtitle", [], blocks, contents=0))
     page = next(page for page in report.pages if "A long table." in page)
     assert page.index("A long table.") < page.index("headed") < page.index("row2.")
 

@@ -21,9 +21,9 @@ __all__ = ["CHAPTERS"]
 
 #: The chapters of a report, in their order; each knows whether a report has it.
 CHAPTERS: tuple[Chapter | ChapterSeries, ...] = (
-    summary,
     trajectory,
     side_by_side,
+    summary,
     assumption,
     whole,
     conditions,

@@ -15,6 +15,7 @@ from cwda.reporting.chapters.advice import what_to_do
 from cwda.reporting.chapters.several.networks import (
     NAMED,
     advised,
+    contrasted,
     differences,
     first_page_table,
 )
@@ -32,7 +33,7 @@ _WORST = ("fails", "inconclusive", "holds", "not applicable")
 _TITLES = {
     "fails": "CWDA fails",
     "inconclusive": "Whether CWDA holds is open",
-    "holds": "CWDA holds, within the margins",
+    "holds": "CWDA holds within the margins",
     "not applicable": "CWDA cannot be judged",
 }
 
@@ -66,6 +67,7 @@ def _several(report: Report) -> Iterator[Block]:
     worst = min((one.verdict for one in verdicts), key=_WORST.index)
     yield Box(_together(verdicts), _sentences(verdicts), worst)
     yield from differences(report)
+    yield from attempt(partial(contrasted, report), "what differs between the networks")
     yield from advised(report)
     yield from first_page_table(report)
     yield from _rests_on(report)
@@ -80,7 +82,7 @@ def _together(verdicts: Sequence[NetworkVerdict]) -> str:
     words = {
         "fails": "CWDA fails in",
         "inconclusive": "is open in",
-        "holds": "holds, within the margins, in",
+        "holds": "holds in",
         "not applicable": "cannot be judged in",
     }
     parts = [f"{words[kind]} {count}" for kind, count in found.items()]

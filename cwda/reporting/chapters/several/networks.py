@@ -8,17 +8,26 @@ from collections.abc import Iterator, Sequence
 from cwda import figures
 from cwda.conditions.register import CONDITIONS
 from cwda.conditions.results import ConditionResult
+from cwda.conditions.whole.contrast_result import Contrast
 from cwda.conditions.whole.result import NetworkResult
 from cwda.formatting import number, percent
-from cwda.reporting.blocks import Block, Cell, Column, Items, Paragraph, Table, Text, names
+from cwda.reporting.blocks import Block, Cell, Column, Items, Name, Paragraph, Table, Text, names
 from cwda.reporting.chapter import Chapter, Report
 from cwda.reporting.pictures import picture
 from cwda.reporting.subject import RATIO, Subject
 
-__all__ = ["advised", "differences", "first_page_table", "side_by_side"]
+__all__ = ["advised", "contrasted", "differences", "first_page_table", "side_by_side"]
 
 #: Networks that a sentence names, at most.
 NAMED = 5
+
+#: The colours of the verdicts on conditions, for what is said of differences.
+CONTRASTED = {
+    "differs": "fails",
+    "same": "holds",
+    "unsettled": "inconclusive",
+    "not applicable": "not applicable",
+}
 
 
 def differences(report: Report) -> Iterator[Block]:
@@ -34,6 +43,45 @@ def differences(report: Report) -> Iterator[Block]:
         figures.overview(result),
         "Each network as a whole: the effect of each condition, and the verdict on it.",
         f"A grid of {len(wholes)} networks by {len(report.conditions)} conditions.",
+    )
+
+
+def contrasted(report: Report) -> list[Block]:
+    """What differs between the networks beyond noise, where they are few."""
+    found = report.contrasts
+    if not found:
+        return []
+    told = found[0].sentences if len(found) == 1 else [one.sentences[0] for one in found]
+    return [Items(list(told), "What differs beyond noise")]
+
+
+def _contrast(found: Contrast) -> Table:
+    a, b = (network.name for network in found.networks)
+    columns = [Column("condition", "text"), Column("first"), Column("second")]
+    columns += [Column("difference"), Column("interval"), Column("margin")]
+    columns.append(Column("verdict", "text"))
+    return Table(
+        columns,
+        [
+            [
+                row.condition,
+                number(row.effect_a),
+                number(row.effect_b),
+                number(row.difference),
+                f"{number(row.difference_low)} to {number(row.difference_high)}",
+                number(row.margin),
+                Cell(row.verdict, CONTRASTED[row.verdict]),
+            ]
+            for row in found
+        ],
+        [
+            "Effects in ",
+            Name(a),
+            " (first) and ",
+            Name(b),
+            f" (second), and their difference. The intervals hold together with "
+            f"{100 * found.level:g} %; the margin is the difference that counts as negligible.",
+        ],
     )
 
 
@@ -104,6 +152,7 @@ def _blocks(report: Report) -> list[Block]:
             ],
             f"Layers that hold, and median effect in brackets{spelt and f'; {spelt}'}.",
         ),
+        *map(_contrast, report.contrasts),
     ]
 
 
