@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -297,7 +298,7 @@ def page() -> str:
     lines = [HEAD]
     for name in GALLERY:
         says = (inspect.getdoc(getattr(figures, figure_of(name))) or "").partition("\n")[0]
-        lines += [f"**[{figure_of(name)}](figures.md)**: {says}", ""]
+        lines += [f"## {name.replace('_', ' ')}", "", *textwrap.wrap(says, 98), ""]
         lines += [f"![{says}](images/figures/{name}.png)", ""]
     return "\n".join(lines).rstrip() + "\n"
 

@@ -162,13 +162,20 @@ def experiment(result):
     common |= dict(filters_pruned=40, filters=80, parameters=1, flops=1, epochs=1, loss=1.0)
     common |= dict(seconds=1.0, reason="")
     rows = [
-        Accuracy(strategy="none", criterion="none", seed=0, stage="unpruned", accuracy=93, **common)
+        Accuracy(
+            strategy="none",
+            criterion="none",
+            seed=0,
+            stage="unpruned",
+            accuracy=93,
+            **(common | {"ratio": 0.0}),
+        )
     ]
     for criterion, accuracy in (("l1", 80), ("l2", 82.5), ("random", 60)):
         for seed in range(3):
             cell = {"strategy": "layerwise", "criterion": criterion, "seed": seed, **common}
             rows.append(Accuracy(stage="pruned", accuracy=accuracy + seed, **cell))
-    return ExperimentResult(tuple(rows), result.networks, pair_rows=())
+    return ExperimentResult(tuple(rows), result.networks, level=0.95, pair_rows=())
 
 
 def test_an_experiment_has_its_chapter(result, experiment, folder):
