@@ -254,7 +254,9 @@ def _judged(scored: LayerScores, frame: Frame, statistics: Collected) -> list[di
     if statistics.layers:
         return list(judge_layer(scored, frame, statistics))
     asked = (*frame.criteria, frame.ratio, frame.level, frame.device)
-    return shared((judge_layer, scored, *asked), lambda: list(judge_layer(scored, frame, statistics)))
+    return shared(
+        (judge_layer, scored, *asked), lambda: list(judge_layer(scored, frame, statistics))
+    )
 
 
 def _method(level: float) -> str:

@@ -242,9 +242,7 @@ def _title(report: Report) -> str:
     return f"CWDA of {subjects[0].network.name}"
 
 
-def _facts(
-    report: Report, result: CheckResult, command: str, *, brief: bool
-) -> Iterable[Fact]:
+def _facts(report: Report, result: CheckResult, command: str, *, brief: bool) -> Iterable[Fact]:
     few = len(report.all_subjects) <= MOST_IN_BRIEF
     for subject in report.all_subjects if few or not brief else ():
         network = subject.network

@@ -79,9 +79,7 @@ class Report:
         first, *others = self.subjects
         scale = first.results[0].scale
         return [
-            contrast(
-                first.network, one.network, self.conditions, scale=scale, device=first.device
-            )
+            contrast(first.network, one.network, self.conditions, scale=scale, device=first.device)
             for one in others
         ]
 

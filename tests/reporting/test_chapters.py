@@ -158,9 +158,9 @@ def test_the_help_of_a_report_names_its_chapters_in_short():
 @pytest.fixture(scope="module")
 def experiment(result):
     """One network, pruned by two criteria at the ratio that is advised on."""
-    common = dict(network=result.networks[0].name, ratio=0.5, accuracy_se=0.3, images=1000)
-    common |= dict(filters_pruned=40, filters=80, parameters=1, flops=1, epochs=1, loss=1.0)
-    common |= dict(seconds=1.0, reason="")
+    common = {"network": result.networks[0].name, "ratio": 0.5, "accuracy_se": 0.3, "images": 1000}
+    common |= {"filters_pruned": 40, "filters": 80, "parameters": 1, "flops": 1, "epochs": 1}
+    common |= {"loss": 1.0, "seconds": 1.0, "reason": ""}
     rows = [
         Accuracy(
             strategy="none",

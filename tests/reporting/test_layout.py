@@ -14,6 +14,7 @@ import cwda
 from cwda.reporting import Column, Paragraph, Table, build, picture
 from cwda.reporting.chapters.condition import conditions
 from cwda.reporting.chapters.covariance import covariance
+from cwda.reporting.chapters.whole import whole as whole_network
 from cwda.reporting.document import Document
 from cwda.reporting.typesetting import pdf_bytes, png_pages
 from tests.reporting.conftest import weights
@@ -95,8 +96,9 @@ def test_no_page_is_half_empty(whole, paper):
 @pytest.mark.parametrize("layers", [1, 40])
 def test_no_page_is_half_empty_with_few_or_many_layers(printed, layers):
     checked = cwda.check(net("one", layers), ["variance", "mean", "homogeneity"], device="cpu")
-    report = printed(checked, chapters=[conditions, covariance])
+    report = printed(checked, chapters=[whole_network, conditions, covariance])
     assert half_empty(report) == {}
+    assert any("All layers of" in page for page in report.pages) == (layers > 20)
 
 
 def test_a_high_picture_has_a_page_and_leaves_the_one_before_full():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+
+from cwda import figures
 from cwda.figures.drawing.layers_axis import HIGHEST, rows_within
 from cwda.formatting import layer_count, number, percent
 from cwda.reporting.blocks import Block, Column, Equation, Note, Paragraph, Table

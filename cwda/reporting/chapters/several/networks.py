@@ -111,8 +111,8 @@ def first_page_table(report: Report) -> Iterator[Block]:
         columns,
         [_line(subject) for subject in report.subjects],
         "Each network: verdict; convolutions and their weights; whether these are like a trained "
-        "or an untrained network's; the criterion advised, the criteria that it stands for, and how "
-        "to normalise scores for one ranking over all layers.",
+        "or an untrained network's; the criterion advised, the criteria that it stands for, and "
+        "how to normalise scores for one ranking over all layers.",
     )
 
 
