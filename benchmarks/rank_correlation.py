@@ -1,13 +1,15 @@
-"""Predicted against measured rank correlation over many networks, by family and task.
+r"""Predicted against measured rank correlation over many networks, by family and task.
 
     python -m benchmarks.rank_correlation measure FOLDER --to ROWS.csv
-    python -m benchmarks.rank_correlation table ROWS.csv [--networks MANIFEST.csv]
+    python -m benchmarks.rank_correlation table ROWS.csv [--networks MANIFEST.csv] \
+        [--development ROWS.csv]
     python -m benchmarks.rank_correlation fit ROWS.csv
 
 `measure` predicts every checkpoint in a folder (or the files that are named) by every rung and
-compares; `table` prints errors and coverage with bootstrap intervals over networks; `fit`
-estimates the constants of `cwda/theory/log_scores/model_error.py` anew. Layers have 16 filters or
-more and several channels. A manifest has columns `network` (the file's name), `family`, `task`.
+compares; `table` prints errors, those of a constant among them, and coverage with bootstrap
+intervals over families and their networks; `fit` estimates the constants of
+`cwda/theory/log_scores/model_error.py` anew. Layers have 16 filters or more and several channels. A
+manifest has columns `network` (the file's name), `family`, `task`.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ from cwda.theory.moments import expected_spearman
 #: Layers with fewer filters or channels are left out, and so are networks with more weights.
 FEWEST_FILTERS, FEWEST_CHANNELS = 16, 2
 
-#: Bootstrap samples of networks.
+#: Bootstrap samples of families and networks.
 RESAMPLES = 2_000
 
 KEYS = ["network", "layer", "criterion_a", "criterion_b"]
@@ -68,7 +70,7 @@ def _moments(layer: ConvLayer) -> dict[str, object]:
     for i, a in enumerate(CRITERIA):
         for j, b in enumerate(CRITERIA[i + 1 :], i + 1):
             found[f"misfit {a}-{b}"] = float(moments.misfit[i, j])
-    logs, _ = log_scores(layer.blocks("cpu").flatten(1))
+    logs, _, _ = log_scores(layer.blocks("cpu").flatten(1))
     ratio = logs[0] - logs[1]
     found |= {"var_x": float(logs[1].var()), "var_r": float(ratio.var())}
     found["var_x_ratio"] = float(logs[1].var()) / fitted.moments.l2_relative
@@ -87,20 +89,41 @@ def _moments(layer: ConvLayer) -> dict[str, object]:
 
 
 def errors(rows: pd.DataFrame, seed: int = 0) -> dict[str, object]:
-    """Errors over layers; limits of the coverage from a bootstrap over networks."""
+    """Errors over layers; limits of the coverage from a bootstrap of families and networks."""
     rows = rows.dropna(subset=["difference"])
-    size = rows.groupby("network")["difference"].size()
-    found: dict[str, object] = {"networks": len(size), "layers": len(rows)}
+    if "family" not in rows:
+        rows = rows.assign(family=rows["network"])
+    found: dict[str, object] = {
+        "families": rows["family"].nunique(),
+        "networks": rows["network"].nunique(),
+        "layers": len(rows),
+    }
     found["mae"] = rows["difference"].abs().mean()
     found["median"] = rows["difference"].abs().median()
     found["bias"] = rows["difference"].mean()
-    if rows["inside"].notna().any() and len(size):
-        inside = rows.assign(inside=rows["inside"].astype(float)).groupby("network")["inside"].sum()
-        found["coverage"] = inside.sum() / size.sum()
-        drawn = np.random.default_rng(seed).integers(len(size), size=(RESAMPLES, len(size)))
-        ratios = inside.to_numpy()[drawn].sum(axis=1) / size.to_numpy()[drawn].sum(axis=1)
-        found["low"], found["high"] = np.quantile(ratios, [0.025, 0.975])
+    if rows["inside"].notna().any() and len(rows):
+        found["coverage"] = rows["inside"].astype(float).mean()
+        found["low"], found["high"] = coverage_limits(rows, np.random.default_rng(seed))
     return found
+
+
+def coverage_limits(rows: pd.DataFrame, rng: np.random.Generator) -> tuple[float, float]:
+    """95 % limits of the share inside: families are drawn, and networks within each of them.
+
+    Networks of one family are not independent of one another. Of a single family the networks are
+    drawn alone.
+    """
+    inside = rows.assign(inside=rows["inside"].astype(float))
+    networks = inside.groupby(["family", "network"])["inside"].agg(["sum", "size"])
+    sums = np.zeros((RESAMPLES, 2))
+    families = [group.to_numpy() for _, group in networks.groupby(level="family")]
+    times = rng.multinomial(len(families), [1 / len(families)] * len(families), RESAMPLES)
+    for family, drawn in zip(families, times.T, strict=True):
+        for copy in range(int(drawn.max())):
+            members = rng.integers(len(family), size=(RESAMPLES, len(family)))
+            sums += family[members].sum(axis=1) * (drawn > copy)[:, None]
+    low, high = np.quantile(sums[:, 0] / sums[:, 1], [0.025, 0.975])
+    return float(low), float(high)
 
 
 def bound_rows(rows: pd.DataFrame) -> pd.DataFrame:
@@ -108,9 +131,29 @@ def bound_rows(rows: pd.DataFrame) -> pd.DataFrame:
     return bound.assign(difference=bound["bound"] - bound["measured"], inside=None, rung="bound")
 
 
-def tables(rows: pd.DataFrame) -> None:
+def constant_rows(rows: pd.DataFrame, development: pd.DataFrame | None) -> pd.DataFrame:
+    """What constants would err: of l1 with l2 the value of many isotropic filters, .930.
+
+    And for each pair the median that the layers of development networks show.
+    """
+    predicted = (rows["rung"] == "cross-fitted") & (rows["method"] == "closed form")
+    each = rows[predicted].dropna(subset=["difference"]).assign(inside=None)
+    isotropic = 6 / np.pi * np.arcsin(1 / np.sqrt(np.pi - 2) / 2)
+    of_norms = each[(each["criterion_a"] == "l1") & (each["criterion_b"] == "l2")]
+    found = [of_norms.assign(predicted=isotropic, rung=f"constant {isotropic:.3f}")]
+    if development is not None:
+        shown = development.drop_duplicates(KEYS).groupby(KEYS[2:])["measured"].median()
+        known = pd.MultiIndex.from_frame(each[KEYS[2:]])
+        median = shown.reindex(known).to_numpy()
+        found.append(each.assign(predicted=median, rung="constant, median of development"))
+    constant = pd.concat(found)
+    return constant.assign(difference=constant["predicted"] - constant["measured"])
+
+
+def tables(rows: pd.DataFrame, development: pd.DataFrame | None = None) -> None:
     rows = rows.assign(pair=rows["criterion_a"] + "-" + rows["criterion_b"])
-    closed = pd.concat([rows[rows["method"] == "closed form"], bound_rows(rows)])
+    constant = constant_rows(rows, development)
+    closed = pd.concat([rows[rows["method"] == "closed form"], bound_rows(rows), constant])
     _print("Rungs and pairs, closed form", closed, ["pair", "rung"])
     best = rows[rows["rung"] == "cross-fitted"]
     _print("cross-fitted, closed form and simulated", best, ["pair", "method"])
@@ -136,48 +179,68 @@ def _print(title: str, rows: pd.DataFrame, by: list[str]) -> None:
     print(f"\n{title}\n{pd.DataFrame(found).round(4).to_string(index=False)}")
 
 
+#: Coefficients between which `fit` says the coverage.
+EDGES = (-1.0, 0.8, 0.9, 0.94, 0.96, 0.98, 0.99, 1.0)
+
+
 def fit(rows: pd.DataFrame) -> None:
-    """Constants of each pair by Student's likelihood, and coverage with a fifth left out."""
+    """Constants of each pair by Student's likelihood, and coverage with a fifth left out.
+
+    The coverage stands for all layers, and by the coefficient predicted.
+    """
     rows = rows[(rows["rung"] == "cross-fitted") & (rows["method"] == "closed form")]
     for (a, b), group in rows.dropna(subset=["difference"]).groupby(["criterion_a", "criterion_b"]):
         group = group.assign(misfit=group[f"misfit {a}-{b}"])
         fold = pd.factorize(group["network"])[0] % 5
-        inside = np.concatenate(
-            [_inside(group[fold == k], _constants(group[fold != k])) for k in range(5)]
-        )
+        inside = pd.Series(0.0, index=group.index)
+        for k in range(5):
+            left_out = _inside(group[fold == k], _constants(group[fold != k]))
+            inside.loc[fold == k] = left_out.astype(float)
         constants = ", ".join(f"{x:.3f}" for x in _constants(group))
         print(f"{a}-{b}: {constants}; coverage {inside.mean():.3f} of {len(group)} layers")
+        by_size = inside.groupby(pd.cut(group["predicted"], EDGES), observed=True)
+        print(by_size.agg(["size", "mean"]).round(3).T.to_string())
 
 
-def _deviation(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Errors on Fisher's scale, and the three terms of their variance."""
-    most = 1 - 6 / (rows["n_filters"] ** 3 - rows["n_filters"])
+def _deviation(rows: pd.DataFrame) -> np.ndarray:
+    """Errors on Fisher's scale."""
+    most = _most(rows)
     measured, predicted = (
         np.arctanh(np.minimum(np.maximum(rows[name], -most), most))
         for name in ("measured", "predicted")
     )
-    sampling = (1 + rows["predicted"] ** 2 / 2) / (rows["live"] - 3)
-    terms = np.stack([sampling, np.ones(len(rows)), rows["misfit"] ** 2])
-    return (measured - predicted).to_numpy(), terms
+    return (measured - predicted).to_numpy()
+
+
+def _most(rows: pd.DataFrame) -> pd.Series:
+    """Half a step of Spearman's coefficient below 1."""
+    return 1 - 6 / (rows["n_filters"] ** 3 - rows["n_filters"])
+
+
+def _sd(rows: pd.DataFrame, constants: np.ndarray) -> np.ndarray:
+    """The root of the variance of `ModelError`, of many layers."""
+    sampling, growth, misfit = constants
+    room = 1 - np.minimum(rows["predicted"] ** 2, _most(rows) ** 2)
+    variance = sampling * room**-growth / (rows["live"] - 6) + misfit * rows["misfit"] ** 2
+    return np.sqrt(variance.to_numpy())
 
 
 def _constants(rows: pd.DataFrame) -> np.ndarray:
-    deviation, terms = _deviation(rows)
+    deviation = _deviation(rows)
     weight = rows.groupby("network")["network"].transform("size").to_numpy() ** -0.5
 
-    def loss(log_constants: np.ndarray) -> float:
-        variance = np.exp(log_constants) @ terms
-        tails = (FREEDOM + 1) / 2 * np.log1p(deviation**2 / variance / FREEDOM)
-        return float((weight * (np.log(variance) / 2 + tails)).sum() / weight.mean())
+    def loss(logs: np.ndarray) -> float:
+        sd = _sd(rows, np.exp(logs))
+        density = stats.t.logpdf(deviation / sd, FREEDOM) - np.log(sd)
+        return -float((weight * density).sum() / weight.mean())
 
-    start = np.log([0.5, 0.003, 0.3])
+    start = np.log([0.06, 0.6, 0.3])
     return np.exp(optimize.minimize(loss, start, method="Nelder-Mead").x)
 
 
 def _inside(rows: pd.DataFrame, constants: np.ndarray) -> np.ndarray:
-    deviation, terms = _deviation(rows)
-    radius = float(special.stdtrit(FREEDOM, 0.975)) * np.sqrt(constants @ terms)
-    return np.abs(deviation) <= radius
+    radius = float(special.stdtrit(FREEDOM, 0.975)) * _sd(rows, constants)
+    return np.abs(_deviation(rows)) <= radius
 
 
 def main() -> None:
@@ -186,6 +249,7 @@ def main() -> None:
     parser.add_argument("sources", nargs="+", type=Path)
     parser.add_argument("--to", type=Path, help="where `measure` writes its rows")
     parser.add_argument("--networks", type=Path, help="families and tasks of the networks")
+    parser.add_argument("--development", type=Path, help="rows whose medians are the constants")
     options = parser.parse_args()
     if options.do == "measure":
         files = [file for path in options.sources for file in _files(path)]
@@ -202,7 +266,11 @@ def main() -> None:
     if options.networks:
         about = pd.read_csv(options.networks)[["network", "family", "task"]]
         rows = rows.merge(about.drop_duplicates("network"), on="network", how="left")
-    {"table": tables, "fit": fit}[options.do](rows)
+    if options.do == "fit":
+        fit(rows)
+        return
+    development = options.development and pd.read_csv(options.development, low_memory=False)
+    tables(rows, development)
 
 
 def _files(path: Path) -> list[Path]:

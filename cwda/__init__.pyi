@@ -1,6 +1,7 @@
 # The public names: the one list, for the interpreter, type checkers and the reference.
 from . import advice as advice
 from . import calibration as calibration
+from . import callbacks as callbacks
 from . import comparison as comparison
 from . import conditions as conditions
 from . import coupling as coupling
@@ -16,6 +17,7 @@ from . import theory as theory
 from . import torch_pruning as torch_pruning
 from ._version import __version__ as __version__
 from .advice import advise as advise
+from .callbacks import trajectory as trajectory
 from .comparison import applicability as applicability
 from .comparison import compare as compare
 from .comparison import global_pruning as global_pruning
@@ -56,6 +58,7 @@ __all__ = [
     "advise",
     "applicability",
     "calibration",
+    "callbacks",
     "check",
     "compare",
     "comparison",
@@ -90,5 +93,6 @@ __all__ = [
     "textbook_tests",
     "theory",
     "torch_pruning",
+    "trajectory",
     "validity",
 ]

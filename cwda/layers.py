@@ -41,11 +41,14 @@ class BatchNorm:
         Scale and shift of each channel; float64, shape (N',).
     name : str
         Its path in the source.
+    stored : torch.dtype
+        In which the source has them.
     """
 
     gamma: Tensor
     beta: Tensor
     name: str = ""
+    stored: torch.dtype = torch.float64
 
     __repr__ = brief
 

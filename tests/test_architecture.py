@@ -21,7 +21,7 @@ FLOORS = (
     {"checkpoints", "convolutions"},
     {"loading"},
     {"conditions", "coupling"},
-    {"scoring", "textbook_tests", "theory"},
+    {"callbacks", "scoring", "textbook_tests", "theory"},
     {"pruning", "torch_pruning"},
     {"comparison", "calibration", "experiment"},
     {"advice"},

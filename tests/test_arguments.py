@@ -95,7 +95,7 @@ def _labels(axes):
     ("draw", "thing"),
     [
         (lambda net, x: figures.effects(cwda.check(net, ["mean"]), x), MEAN),
-        (lambda net, x: figures.trajectory({0: cwda.check(net, ["mean"])}, x), MEAN),
+        (lambda net, x: figures.layer_trajectory({0: cwda.check(net, ["mean"])}, x), MEAN),
         (lambda net, x: figures.dispersion(cwda.applicability(net, ["l2"]), x), L2),
         (lambda net, x: figures.score_histogram(net[0], x), L1),
         (lambda net, x: figures.global_shares(cwda.global_pruning(net), rung=x), theory.BLOCK),

@@ -4,6 +4,7 @@ import ast
 import re
 import sys
 import tomllib
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -13,8 +14,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 #: networks. To be taken off when it is imported.
 DUE = {"seaborn"}
 
-#: Imported by torch when it exports to ONNX.
-BY_TORCH = {"onnx", "onnxscript"}
+#: Imported by others: by torch when it exports to ONNX, by the Trainer of transformers.
+BY_OTHERS = {"onnx", "onnxscript", "accelerate"}
 
 
 def declared(requirements):
@@ -23,6 +24,7 @@ def declared(requirements):
     return {modules.get(name, name.replace("-", "_")) for name in names} - {"cwda"}
 
 
+@cache
 def imported():
     """Top-level modules that the package imports, wherever the import stands."""
     found = set()
@@ -52,5 +54,5 @@ def test_every_import_is_declared():
 
 
 def test_every_extra_is_of_use():
-    unused = {name: libraries - imported() - BY_TORCH for name, libraries in OPTIONAL.items()}
+    unused = {name: libraries - imported() - BY_OTHERS for name, libraries in OPTIONAL.items()}
     assert {name: libraries for name, libraries in unused.items() if libraries} == {}

@@ -218,6 +218,10 @@ CALLS = {
     "theory.score_law": lambda: ((cwda.theory.fit_layer(ONE), "l2"), {}),
     "theory.swap_probability": lambda: ((0.5, 0.5), {}),
     "validity": lambda: ((alive(plain),), valid_options()),
+    "trajectory": lambda: (({0: ONE}, ["mean"]), {}),
+    "callbacks.read_trajectory": lambda: (("effects.csv",), {}),
+    "figures.trajectory": lambda: ((cwda.trajectory({0: WEIGHTS}, ["mean"]), "mean"), {}),
+    "figures.layer_trajectory": lambda: (({0: cwda.check(WEIGHTS)}, "mean", "0"), {}),
     "comparison.triangle": lambda: (answers(), {}),
     "figures.overview": lambda: ((cwda.check(WEIGHTS),), {}),
     "figures.network_effects": lambda: ((cwda.check(WEIGHTS),), {}),
@@ -301,6 +305,8 @@ OF_A_MODEL = {
 
 #: Public functions that are not called in the two tests below, and why.
 NOT_CALLED = {
+    "callbacks.lightning_callback": "imports its framework: tests/callbacks/test_frameworks.py",
+    "callbacks.trainer_callback": "imports its framework: tests/callbacks/test_frameworks.py",
     "condition": "a decorator: test_decorators_say_what_they_need",
     "criterion": "a decorator: test_decorators_say_what_they_need",
     "experiment.run_experiment": "trains: test_experiments_and_images_say_what_they_need",

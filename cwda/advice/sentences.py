@@ -210,7 +210,7 @@ def _named(names: Sequence[str]) -> str:
 def _images(clusters: Sequence[Cluster], images: int) -> Told:
     for row in clusters:
         if row.changed > _SETTLED:
-            needed = "no number of them" if math.isinf(row.images_needed) else _many(row)
+            needed = _many(row) if math.isfinite(row.images_needed) else "no number of them"
             yield (
                 "images",
                 f"Another draw of {images:,} images would exchange {percent(row.changed)} of what "

@@ -21,7 +21,7 @@ from cwda.scoring.scores import LayerScores
 from cwda.scoring.statistics.collected import Collected
 from cwda.theory.criteria import CRITERIA
 from cwda.theory.live_fit import LiveFit, fit_live, widest_law
-from cwda.theory.rungs import BLOCK, SCALE
+from cwda.theory.rungs import BLOCK, FRESH, SCALE
 from cwda.theory.score_law import DistanceSumLaw, ScoreLaw, score_law
 from cwda.theory.swaps import (
     SWAP_DISCRIMINATES,
@@ -104,7 +104,8 @@ def judge_layer(scored: LayerScores, frame: Frame, statistics: Collected) -> Ite
         else:
             one = _One(frame.criteria[i], scored.values[i].cpu().numpy(), fit)
             if again is not None and one.criterion.needs_images:
-                one.halves, one.factor = again.halves[:, :, i].numpy(), again.factor
+                one.halves = again.halves[:, :, i].numpy()
+                one.factor = again.factor_of(one.criterion)
             row |= _judged(row, one, frame)
         yield row
 
@@ -124,7 +125,7 @@ class _One:
     halves : ndarray or None
         Scores by two halves of the images, splits x 2 x n.
     factor : float
-        How many times as many images as a half there are.
+        How many times as many images as a half there are; 1 if they are no use.
     """
 
     criterion: Criterion
@@ -191,11 +192,14 @@ def _fresh_filters(name: str, scores: Array, fit: LiveFit, pruned: int, level: f
     """Dispersion and swaps over fresh filters, by the law of the live ones."""
     if fit.fitted is None:
         return _of_zeros(scores, int((~fit.live).sum()), pruned)
-    scale = SCALE(fit.fitted)
-    block, law = score_law(BLOCK(fit.fitted), name), score_law(scale, name)
-    if isinstance(law, DistanceSumLaw):
-        law = replace(law, dead=1 - float(fit.live.mean()))
-    low, high = (law.with_signal(signal) for signal in signal_interval(scale, level))
+    fresh = FRESH(fit.fitted)
+    block, scale, law = (
+        score_law(model, name) for model in (BLOCK(fit.fitted), SCALE(fit.fitted), fresh)
+    )
+    if isinstance(law, DistanceSumLaw) and isinstance(scale, DistanceSumLaw):
+        dead = 1 - float(fit.live.mean())
+        law, scale = replace(law, dead=dead), replace(scale, dead=dead)
+    low, high = (law.with_signal(signal) for signal in signal_interval(fresh, level))
     # Medians are matched: what counts is the filters' distance, not the level of the layer.
     median = float(np.median(scores[fit.live]))
     latent = law.latent(scores * (float(law.quantile(np.array(0.5))) / median))
@@ -205,14 +209,14 @@ def _fresh_filters(name: str, scores: Array, fit: LiveFit, pruned: int, level: f
     own = own_scales(latent, widest)
     cells: Cells = {
         "cv_predicted": block.cv,
-        "cv_scale": law.cv,
+        "cv_scale": scale.cv,
         "q90_q10_predicted": block.q90_q10,
         "gini_predicted": block.gini,
         "signal_share": law.signal_share,
         "signal_share_low": low.signal_share,
         "signal_share_high": high.signal_share,
         "apart": apart,
-        **_smallest_of(int(fit.live.sum()), law, level),
+        **_smallest_of(int(fit.live.sum()), scale, level),
     }
     if 0 < apart < len(scores):
         cells["swap_apart"] = swaps_of_scores(latent, apart, law, own).mean

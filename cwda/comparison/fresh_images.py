@@ -85,12 +85,17 @@ def swaps_of_halves(halves: Array, pruned: int, factor: float, level: float) -> 
         for a, b in halves
         for scores, fresh in ((a, b), (b, a))
     ]
-    half = float(reliability_of_swaps(pruned / n, sum(shares) / len(shares)))
+    share = sum(shares) / len(shares)
+    # Of few pairs none may have swapped by luck: for the interval it is half a pair at least.
+    seen = np.array([share, max(share, 0.5 / (pruned * (n - pruned)))])
+    estimate, half = map(float, reliability_of_swaps(pruned / n, seen))
     variance = _variance(half, pruned / n) / max(n - 3, 1)
     radius = float(special.ndtri((1 + level) / 2)) * math.sqrt(variance)
-    z = np.arctanh(min(half, 1 - 1e-12)) + radius * np.array([0.0, 1.0, -1.0])
-    whole = [spearman_brown(each, factor) for each in np.tanh(np.clip(z, 0.0, None))]
-    return SwapsOfHalves(*map(float, swap_probability(pruned / n, np.array(whole))))
+    z = np.arctanh(min(half, 1 - 1e-12)) + radius * np.array([1.0, -1.0])
+    halves_show = [estimate, *np.tanh(np.clip(z, 0.0, None))]
+    whole = np.array([spearman_brown(each, factor) for each in halves_show])
+    swap, low, high = map(float, swap_probability(pruned / n, whole))
+    return SwapsOfHalves(swap, min(low, swap), high)
 
 
 def _variance(reliability: float, ratio: float) -> float:

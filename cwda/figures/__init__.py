@@ -4,6 +4,7 @@ As the last value of a notebook's cell they show their figure; `save` writes it 
 """
 
 from cwda.figures.conditions.effects import effects
+from cwda.figures.conditions.layer_trajectory import layer_trajectory
 from cwda.figures.conditions.network_effects import network_effects
 from cwda.figures.conditions.overview import overview
 from cwda.figures.conditions.trajectory import trajectory
@@ -33,6 +34,7 @@ __all__ = [
     "effects",
     "filter_image",
     "global_shares",
+    "layer_trajectory",
     "nearest_filters",
     "network_effects",
     "norm_ratios",

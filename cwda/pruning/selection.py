@@ -230,13 +230,15 @@ def scores_by_criterion(
             criterion.name,
             {row.layer.name: row.values[at] for row in scored if not row.reasons[at]},
             {row.layer.name: row.reasons[at] for row in scored if row.reasons[at]},
-            _redraws(again, at, collected.images) if criterion.needs_images else None,
+            _redraws(again, at, criterion, collected.images) if criterion.needs_images else None,
         )
         for at, criterion in enumerate(criteria)
     ]
 
 
-def _redraws(again: Mapping[str, Replicates | None], at: int, images: int) -> Redraws:
+def _redraws(
+    again: Mapping[str, Replicates | None], at: int, criterion: Criterion, images: int
+) -> Redraws:
     """The halves of each layer as halves of the network."""
     known = {layer: one for layer, one in again.items() if one is not None}
     if not known:
@@ -246,7 +248,7 @@ def _redraws(again: Mapping[str, Replicates | None], at: int, images: int) -> Re
         tuple({name: one.halves[split, side, at] for name, one in known.items()} for side in (0, 1))
         for split in range(len(first.halves))
     ]
-    return Redraws([(a, b) for a, b in pairs], first.factor, images)
+    return Redraws([(a, b) for a, b in pairs], first.factor_of(criterion), images)
 
 
 def check_request(ratio: float, strategy: str, normalise: str | None) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import os
-import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -13,6 +12,7 @@ from typing import get_args
 
 from cwda._version import __version__
 from cwda.arguments import as_path, choose
+from cwda.callbacks.reading import epochs_of
 from cwda.choices import Paper, Scale
 from cwda.conditions.check import check
 from cwda.conditions.table import CheckResult
@@ -38,7 +38,7 @@ from cwda.scoring.statistics.collected import Collected
 from cwda.sharing import sharing
 from cwda.typing import Device
 
-__all__ = ["FORMATS", "epochs_of", "report"]
+__all__ = ["FORMATS", "report"]
 
 #: Height of the rows of a figure of layers, in mm, that leaves room for another half a page.
 ROWS = 74.0
@@ -272,27 +272,3 @@ def _blocks(report: Report, chapters: Sequence[Chapter], done: Counter) -> Itera
     for place, chapter in enumerate(chapters):
         done.update(place, len(chapters) + 1, f"writing {chapter.title!r}")
         yield from chapter.write(report)
-
-
-def epochs_of(names: Sequence[str]) -> list[float]:
-    """The epoch of each checkpoint: the last number in its name.
-
-    Raises
-    ------
-    CwdaError
-        If a name has none, or two have the same.
-
-    Examples
-    --------
-    >>> epochs_of(["net-epoch-0", "net-epoch-10"])
-    [0.0, 10.0]
-    """
-    epochs = []
-    for name in names:
-        numbers = re.findall(r"\d+", name)
-        if not numbers:
-            raise CwdaError(f"no epoch in the name {name!r}; end it with a number, such as net-10")
-        epochs.append(float(numbers[-1]))
-    if len(set(epochs)) < len(epochs):
-        raise CwdaError(f"checkpoints of the same epoch: {', '.join(names)}")
-    return epochs

@@ -108,7 +108,12 @@ def hrank(filters: Filters) -> Tensor:
     return filters.map_ranks
 
 
-@criterion("snip", formula="||g F_j||_1, g of the mean loss of all images", needs=GRADIENTS)
+@criterion(
+    "snip",
+    formula="||g F_j||_1, g of the mean loss of all images",
+    needs=GRADIENTS,
+    unsteady="it is the size of a mean gradient, which in a trained network is near 0 and noise",
+)
 def snip(filters: Filters) -> Tensor:
     """Connection sensitivity summed over the filter (Lee et al. 2019).
 

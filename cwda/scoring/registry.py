@@ -26,6 +26,7 @@ __all__ = [
     "registered",
     "resolve",
     "style_of",
+    "unsteady",
 ]
 
 Score = Callable[[Filters], Tensor]
@@ -56,6 +57,9 @@ class Criterion:
         Whether it is one of the ten criteria that the paper compares.
     style : Style or None
         How figures draw it; None leaves the choice to them.
+    unsteady : str
+        Why its scores do not become the more repeatable the more images there are, so that
+        Spearman and Brown's formula says nothing of it; empty if it does.
     """
 
     name: str
@@ -64,6 +68,7 @@ class Criterion:
     needs: frozenset[str] = frozenset()
     paper: bool = False
     style: Style | None = None
+    unsteady: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "__doc__", self.score.__doc__)
@@ -134,6 +139,7 @@ def criterion(
     needs: Needs = (),
     paper: bool = False,
     style: Style | None = None,
+    unsteady: str = "",
 ) -> Callable[[Score], Criterion]:
     """Make a criterion of a function from `Filters` to scores, and register it; a decorator.
 
@@ -150,6 +156,8 @@ def criterion(
         Whether it is one of the ten criteria that the paper compares.
     style : Style or None
         The colour and the marker that figures draw it with.
+    unsteady : str
+        Why more images do not make its scores more repeatable; empty if they do.
 
     Raises
     ------
@@ -180,7 +188,7 @@ def criterion(
         # A cell of a notebook that runs again defines the same function anew.
         if present is not None and _origin(present.score) != _origin(score):
             raise CriterionError(f"there is a criterion {name!r} already; choose another name")
-        _REGISTER[name] = Criterion(name, str(formula), score, names, paper, style)
+        _REGISTER[name] = Criterion(name, str(formula), score, names, paper, style, unsteady)
         return _REGISTER[name]
 
     return register
@@ -217,6 +225,11 @@ def criteria() -> dict[str, str]:
 def style_of(name: str) -> Style | None:
     """How figures draw a criterion; None for those without a style, and for unknown names."""
     return _REGISTER[name].style if name in _REGISTER else None
+
+
+def unsteady(name: str) -> str:
+    """Why more images do not make a criterion more repeatable; empty if they do, or unknown."""
+    return _REGISTER[name].unsteady if name in _REGISTER else ""
 
 
 def get_criterion(name: str) -> Criterion:

@@ -23,6 +23,7 @@ from cwda.scoring.filters import Filters
 from cwda.scoring.preparation import prepare
 from cwda.scoring.registry import Criteria, Criterion, resolve
 from cwda.scoring.statistics.collected import Collected, LayerStatistics
+from cwda.scoring.ties import resolution, tied
 from cwda.sharing import shared
 from cwda.typing import Device
 
@@ -83,7 +84,8 @@ def _score_layer(
         if device not in spaces:
             spaces.clear()  # its memory is wanted
             spaces[device] = Filters.of(layer, device, statistics)
-        return criterion(spaces[device])
+        filters = spaces[device]
+        return tied(criterion(filters), resolution(criterion, filters, layer.weight.dtype))
 
     rows: list[Tensor | None] = []
     reasons = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -26,7 +27,7 @@ from cwda.scoring.error_bars.measure import TARGET, problem_of
 from cwda.scoring.error_bars.pairs import ErrorBars, PairBars, error_bars
 from cwda.scoring.error_bars.result import warning_of
 from cwda.scoring.preparation import prepare
-from cwda.scoring.registry import Criteria, resolve
+from cwda.scoring.registry import Criteria, resolve, unsteady
 from cwda.scoring.scores import LayerScores, score_network
 from cwda.scoring.statistics.collected import Collected
 from cwda.typing import Device
@@ -193,10 +194,10 @@ class SimilarityResult(Answer[SimilarityRow]):
     @property
     def warnings(self) -> tuple[str, ...]:
         """One line for each criterion that these images leave unreliable."""
-        lines = (
-            warning_of(name, value, self.images, images_needed(value, self.images, TARGET), TARGET)
-            for name, value in self.reliabilities.items()
-        )
+        lines = []
+        for name, value in self.reliabilities.items():
+            needed = math.nan if unsteady(name) else images_needed(value, self.images, TARGET)
+            lines.append(warning_of(name, value, self.images, needed, TARGET))
         return tuple(filter(None, lines))
 
     def title(self) -> str:

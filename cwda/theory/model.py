@@ -118,6 +118,9 @@ class FittedLayer:
         the estimate of trace(Sigma^2) is not positive.
     unit : float
         Root mean square weight of the layer, by which all else is divided.
+    channel_noise : float
+        Relative variance of l2 that covariance between channels adds to the filters' scatter; 0
+        where the model has none.
     scores : LogScores or None
         The log-scores of the layer, whose moments predict in place of all else; None where the
         model is one of the filters.
@@ -134,6 +137,7 @@ class FittedLayer:
     log_energies: npt.NDArray[np.float64]
     effective_dim: float
     unit: float
+    channel_noise: float = 0.0
     scores: LogScores | None = None
 
     __repr__ = brief
@@ -142,6 +146,11 @@ class FittedLayer:
     def moments(self) -> NormMoments:
         """Moments of l1 and l2^2 of a filter N(0, Sigma)."""
         return self.sigma.moments
+
+    @property
+    def norm_noise(self) -> float:
+        """Variance of log l2 of a filter N(0, Sigma): 1 / (2 d_eff)."""
+        return self.moments.l2_relative + self.channel_noise
 
     @property
     def log_norm_variance(self) -> float:

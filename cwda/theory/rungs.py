@@ -26,6 +26,7 @@ __all__ = [
     "CROSS_FITTED",
     "DIAGONAL",
     "FILTER_LADDER",
+    "FRESH",
     "GEOMETRY_LADDER",
     "ISOTROPIC",
     "LADDER",
@@ -36,6 +37,7 @@ __all__ = [
     "Switch",
     "choose_rungs",
     "rung_meaning",
+    "with_channels",
     "without_correlations",
     "without_mean",
     "without_scale",
@@ -141,6 +143,19 @@ def without_scale(fitted: FittedLayer) -> FittedLayer:
     )
 
 
+def with_channels(fitted: FittedLayer) -> FittedLayer:
+    """Norms that scatter as the whole of Sigma lets them, with covariance between the channels.
+
+    In place of 1 / (2 d_eff) of the blocks stands that of all dimensions, where it is larger. What
+    it takes from the variance of the log-norms is no difference in scale.
+    """
+    blocks = fitted.moments.l2_relative
+    whole = 1 / (2 * fitted.effective_dim)
+    added = max(whole - blocks, 0.0) if math.isfinite(whole) else 0.0
+    scale = max(fitted.log_norm_variance - blocks - added, 0.0)
+    return replace(fitted, channel_noise=added, log_scale_variance=scale)
+
+
 ISOTROPIC = Rung(
     "isotropic",
     "one variance for all weights",
@@ -154,6 +169,11 @@ DIAGONAL = Rung(
 #: CWDA as the paper states it.
 BLOCK = Rung("block", "the assumption in full", (without_mean, without_scale))
 SCALE = Rung("scale", "filters differ in scale", (without_mean,))
+#: What filters of these scales would show in a fresh draw; channels need not be independent.
+#: Moments and draws know Sigma by its blocks alone, so this is not on the ladder.
+FRESH = Rung(
+    "fresh", "filters differ in scale, channels are correlated", (without_mean, with_channels)
+)
 #: No model of the filters: the moments of their log-scores, measured on halves of the filters.
 CROSS_FITTED = Rung(
     "cross-fitted",

@@ -12,6 +12,9 @@ the logarithm. Its variance has two parts,
     gm          v2 (n + 2) / (n - 1), on the scale of log l2
     fermat      v2 (1 + 2/n)
 
+v1 and v2 are those of the blocks of Sigma, plus what covariance between channels adds where the
+model has it (`cwda.theory.rungs.FRESH`).
+
 Under CWDA all filters have one scale: there is no signal, every spread is noise. GM is the sum
 of sqrt(q_j + q_k) over the other filters k: near one scale it moves half as much as l2, and
 a tiny filter keeps its distance to all others.
@@ -199,26 +202,27 @@ def _log_l2(fitted: FittedLayer) -> float:
 
 def _l1(fitted: FittedLayer) -> ScoreLaw:
     moments = fitted.moments
-    noise = math.log1p(moments.l1_relative)
+    # The squares of correlations, which add to both, are weighted alike by l1 and l2.
+    noise = math.log1p(moments.l1_relative + fitted.channel_noise)
     # E l1 and the root of E l2^2 of one filter; their logs lie half a variance higher.
     ratio = math.log(moments.l1_mean / math.sqrt(moments.trace))
-    location = _log_l2(fitted) + moments.l2_relative + ratio - noise / 2
+    location = _log_l2(fitted) + fitted.norm_noise + ratio - noise / 2
     return ScoreLaw(location, fitted.log_scale_variance, noise)
 
 
 def _l2(fitted: FittedLayer) -> ScoreLaw:
-    return ScoreLaw(_log_l2(fitted), fitted.log_scale_variance, fitted.moments.l2_relative)
+    return ScoreLaw(_log_l2(fitted), fitted.log_scale_variance, fitted.norm_noise)
 
 
 def _gm(fitted: FittedLayer) -> ScoreLaw:
-    n, v2 = fitted.n_filters, fitted.moments.l2_relative
+    n, v2 = fitted.n_filters, fitted.norm_noise
     signal = fitted.log_scale_variance
     noise = v2 * (n + 2) / (n - 1)
     return DistanceSumLaw(_log_l2(fitted), signal, noise, (n - 1) * (1 - v2 / 4), signal + v2)
 
 
 def _fermat(fitted: FittedLayer) -> ScoreLaw:
-    n, v2 = fitted.n_filters, fitted.moments.l2_relative
+    n, v2 = fitted.n_filters, fitted.norm_noise
     noise = v2 * (1 + 2 / n)
     location = _log_l2(fitted) + math.log1p(-1 / n) / 2
     return ScoreLaw(location, fitted.log_scale_variance, noise)

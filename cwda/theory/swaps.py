@@ -16,7 +16,9 @@ bivariate normal density at (c, 0) with correlation q, whose integral is Owen's 
 
 Filters that lie *apart* (`own_scales`) are no draw of that normal law: dead filters below the
 others, a few very large ones above them. Their signal is their own, x' is N(x, 2 noise), and no
-lack of signal among the others makes a coin of them.
+lack of signal among the others makes a coin of them. Where `FEWEST_ALIKE` or more lie on one side,
+the spread of their own latents says how much of it is signal: near-dead filters of one scale are
+below all others, and among themselves a coin.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from scipy import special
 
 from cwda.arguments import as_numbers
 from cwda.errors import CwdaError
+from cwda.numerics.spread import NORMAL_IQR
 from cwda.theory.model import FittedLayer
 from cwda.theory.score_law import ScoreLaw
 
@@ -65,6 +68,9 @@ _IQR_LOG_VARIANCE = 5.442
 
 #: How often the smallest of n filters that follow one law may look as if it did not.
 FALSE_APART = 0.01
+
+#: So many filters apart on one side have a normal law of their own.
+FEWEST_ALIKE = 8
 
 #: Standard deviations of the others' law that are empty above filters apart.
 GAP = 2.5
@@ -195,8 +201,9 @@ def swaps_of_scores(latent: Array, pruned: int, law: ScoreLaw, own: Mask | None 
 
     A fresh score of a filter with latent x is normal about its regression R x on the mean, with
     variance v (1 - R^2), v = signal + noise; that of a filter with a scale of its own about x, with
-    twice the noise. Hence a pair whose means have the gap g, and a sum w of variances, swaps with
-    probability Phi(-g / sqrt(w)); the mean over normal x is `swap_probability`.
+    twice the noise (of `FEWEST_ALIKE` of them, about its regression within their own law). Hence a
+    pair whose means have the gap g, and a sum w of variances, swaps with probability
+    Phi(-g / sqrt(w)); the mean over normal x is `swap_probability`.
 
     Parameters
     ----------
@@ -231,22 +238,34 @@ def swaps_of_scores(latent: Array, pruned: int, law: ScoreLaw, own: Mask | None 
     alone, x = alone[order], latent[order] - law.location
     expected = np.where(alone, x, share * np.where(alone, 0.0, x))
     variance = np.where(alone, 2 * law.noise, law.variance * (1 - share**2))
+    for side in (x < 0, x > 0):
+        alike = alone & side & np.isfinite(x)
+        if alike.sum() >= FEWEST_ALIKE:
+            expected[alike], variance[alike] = _among_themselves(x[alike], law.noise)
     with np.errstate(invalid="ignore"):
         gaps = np.nan_to_num(expected[pruned:] - expected[:pruned, None], nan=0.0, posinf=np.inf)
     chance = special.ndtr(-gaps / np.sqrt(variance[pruned:] + variance[:pruned, None]))
     return Swaps(float(chance.mean()), float(chance[-1, 0]))
 
 
+def _among_themselves(x: Array, noise: float) -> tuple[Array, float]:
+    """Means and variance of the fresh latents of filters that follow a law of their own."""
+    low, middle, high = np.percentile(x, [25, 50, 75])
+    total = max(float((high - low) / NORMAL_IQR) ** 2, noise)
+    reliability = 1 - noise / total
+    return middle + reliability * (x - middle), total * (1 - reliability**2)
+
+
 def signal_interval(fitted: FittedLayer, level: float = 0.95) -> tuple[float, float]:
     """Interval of t = Var(log s), the signal of filters that differ in scale.
 
     The log of the variance by interquartile range, of n normal log-norms, is nearly normal with
-    variance 5.44 / n; the part 1 / (2 d_eff) that CWDA explains is then taken off.
+    variance 5.44 / n; the part 1 / (2 d_eff) that a draw explains is then taken off.
 
     Parameters
     ----------
     fitted : FittedLayer
-        The layer, with the scales of its filters: `SCALE(fit_layer(layer))`.
+        The layer, with the scales of its filters: `FRESH(fit_layer(layer))`.
     level : float
         Confidence level of the interval.
 
@@ -256,7 +275,7 @@ def signal_interval(fitted: FittedLayer, level: float = 0.95) -> tuple[float, fl
     joint law of sample quantiles.
     """
     radius = float(special.ndtri((1 + level) / 2)) * math.sqrt(_IQR_LOG_VARIANCE / fitted.n_filters)
-    total, noise = fitted.log_norm_variance, fitted.moments.l2_relative
+    total, noise = fitted.log_norm_variance, fitted.norm_noise
     low, high = total * math.exp(-radius), total * math.exp(radius)
     return max(low - noise, 0.0), max(high - noise, 0.0)
 

@@ -15,6 +15,7 @@ from cwda.loading import load
 from cwda.scoring import NORM_BASED, criterion, scores
 from cwda.scoring.dispersion import dispersion
 from cwda.theory import BLOCK, SCALE, fit_layer, score_law, swap_probability
+from cwda.theory.log_scores.score_moments import importance_scores
 from tests.helpers.networks import layer_of, network, random_layer
 
 
@@ -56,6 +57,38 @@ def test_verdicts_follow_the_scale_of_the_filters(sd, verdict):
     found = applicability(scaled_layer("a", sd), ["l2"]).table.iloc[0]
     assert found["verdict"] == verdict
     assert f"{found['swap_filters']:.0%} of the pairs" in found["statement"]
+
+
+@pytest.mark.parametrize("rank", [None, 8])
+@pytest.mark.parametrize("sd", [0.0, 0.1])
+def test_the_stated_chance_is_what_fresh_filters_show(sd, rank):
+    """24 layers, drawn twice with the same scales; channels independent, or of a few directions."""
+    rng, n, channels, layers = np.random.default_rng(3), 64, 32, 24
+    drawn = []
+    for _ in range(layers):
+        scales = np.exp(sd * rng.normal(size=(1, n, 1, 1)))
+        if rank is None:
+            drawn.append(scales * rng.normal(size=(2, n, channels, 9)))
+        else:
+            mixing = rng.normal(size=(channels, rank))
+            drawn.append(scales * (mixing @ rng.normal(size=(2, n, rank, 9))))
+    net = network(
+        *[
+            ConvLayer(f"{i}", torch.from_numpy(once.reshape(n, channels, 3, 3)))
+            for i, (once, _) in enumerate(drawn)
+        ]
+    )
+    found = applicability(net).table
+    for i, name in enumerate(NORM_BASED):
+        swaps = []
+        for pair in drawn:
+            once, again = importance_scores(torch.from_numpy(pair).flatten(2))[:, i].numpy()
+            swaps.append(share_of_swaps(once, again, n // 2))
+        error = np.std(swaps) / math.sqrt(layers)
+        stated = found.loc[found["criterion"] == name, "swap_filters"]
+        # an estimated signal cannot be negative, so a coin is stated a little too low
+        assert stated.mean() == pytest.approx(np.mean(swaps), abs=3 * error + 0.03), name
+        assert error < 0.02
 
 
 @pytest.mark.parametrize("depth", [0.0, 1e-9, 0.02, 0.2])
@@ -224,6 +257,21 @@ def test_halves_are_stepped_up():
     inside = [each.low <= truth <= each.high for each in predicted]
     assert low < swap < high
     assert np.mean(inside) > 0.9
+
+
+@pytest.mark.parametrize("n", [8, 12, 16])
+@pytest.mark.parametrize("reliability", [0.5, 0.9])
+def test_intervals_of_few_filters_cover(n, reliability):
+    """One split in halves, the fewest there can be."""
+    rng, inside = np.random.default_rng(n), []
+    noise = math.sqrt((1 - reliability) / reliability)
+    truth = float(swap_probability(0.5, reliability))
+    for _ in range(200):
+        signal = rng.normal(size=n)
+        halves = signal + math.sqrt(2) * noise * rng.normal(size=(1, 2, n))
+        found = swaps_of_halves(halves, n // 2, 2, 0.95)
+        inside.append(found.low <= truth <= found.high)
+    assert np.mean(inside) > 0.9  # standard error of a share of .95 in 200: .015
 
 
 def test_share_of_swaps_by_loops():

@@ -10,6 +10,7 @@ from scipy import stats
 
 import cwda
 from cwda.comparison import triangle
+from cwda.comparison.validation.layerwise import compared
 from cwda.comparison.validation.oracle import Oracle, correlation_with_oracle, disattenuated_limits
 from cwda.comparison.validation.selections import selection_regret, selections
 from cwda.errors import CwdaError, DataError, SelectionError
@@ -97,6 +98,48 @@ def test_the_pooled_coefficient_is_what_noise_hides(rho):
     assert low < expected < high
     assert value == pytest.approx(expected, abs=0.12)
     assert abs(np.median(np.array(layers)[:, 0])) < max(expected - 0.1, 0.1)
+
+
+def drawn_layer(rng, rho, n, noise):
+    """Oracle and scores of a layer with reliabilities near .5 and 1 / (1 + noise^2)."""
+    truth, own = rng.multivariate_normal([0, 0], [[1, rho], [rho, 1]], n).T
+    loss = [torch.from_numpy(truth + 3 * rng.normal(size=(16, n))) for _ in range(2)]
+    scores = torch.from_numpy(own + noise * rng.normal(size=(2, n)))
+    return scores, Oracle(*loss, draws=100, generator=rng)
+
+
+@pytest.mark.parametrize("rho", [0.4, 0.0])
+def test_few_noisy_filters_are_not_called_valid(rho):
+    """By the estimate alone half of such layers that beat random rankings were valid."""
+    rng, verdicts = RNG(4), []
+    for _ in range(80):
+        scores, oracle = drawn_layer(rng, rho, 24, 1.2)
+        row = compared(correlation_with_oracle(scores, oracle, 0.95), oracle, "c", 0.95)
+        verdicts.append(row["verdict"])
+        low, high = row["disattenuated_low"], row["disattenuated_high"]
+        if row["verdict"] == "inconclusive":
+            assert np.isnan(row["disattenuated"]) or low < 0.7 <= high
+    # standard error of a share of .025 in 80 layers: .017
+    assert verdicts.count("valid") <= 5
+    assert verdicts.count("inconclusive") > 0
+
+
+def test_a_good_ranking_of_many_filters_is_valid_and_a_poor_one_weak():
+    rng = RNG(5)
+    for rho, noise, expected in ((0.97, 0.1, "valid"), (0.3, 0.1, "weak")):
+        scores, oracle = drawn_layer(rng, rho, 400, noise)
+        row = compared(correlation_with_oracle(scores, oracle, 0.95), oracle, "c", 0.95)
+        assert row["verdict"] == expected
+        assert f"({row['disattenuated_low']:.2f} to " in row["statement"]
+
+
+def test_the_pooled_coefficient_has_the_floor_of_layers():
+    spearman, high = np.array([0.2, 0.3, 0.1, 0.2, 0.3, 0.1]), np.full(6, 0.5)
+    low = np.array([0.1, 0.0, 0.15, 0.1, 0.0, 0.15])
+    assert np.isnan(disattenuated_limits(spearman, low, high, 0.95)).all()
+    assert np.isnan(disattenuated_limits(spearman, high, low, 0.95)).all()
+    assert np.isnan(disattenuated_limits(*np.zeros((3, 0)), 0.95)).all()
+    assert not np.isnan(disattenuated_limits(spearman, low + 0.05, high, 0.95)).any()
 
 
 def test_selections_are_the_lowest_and_random_ones():

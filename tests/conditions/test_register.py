@@ -154,7 +154,7 @@ def test_it_is_drawn_and_has_a_chapter_of_the_report(add, net, tmp_path):
     heads = [label.get_text() for label in figures.overview(result).get_xticklabels()]
     assert heads[-1] == "skewness\nmargin .200"
     assert "skewness" in figures.effects(result, "skewness").get_xlabel()
-    ax = figures.trajectory({0: result, 1: result})
+    ax = figures.trajectory(cwda.trajectory({0: result, 1: result}))
     ax.figure.canvas.draw()
     assert ax.get_legend().get_window_extent().y1 <= ax.figure.bbox.height
     lines = [line for line in ax.lines if line.get_label() in CONDITIONS]

@@ -22,7 +22,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 from cwda import figures
+from cwda.callbacks import EpochCondition, Trajectory
 from cwda.comparison import LayerTriangle, Triangle
+from cwda.conditions.results import decide
 from cwda.figures.drawing.canvas import Panels
 from cwda.layers import ConvLayer, Network, Provenance
 from cwda.scoring import similarity
@@ -193,6 +195,32 @@ def trained() -> dict[float, pd.DataFrame]:
     return found
 
 
+def along() -> Trajectory:
+    """Eight conditions in a network: some begin to fail, one to hold, one cannot be tested."""
+    rng = np.random.default_rng(5)
+    rows = []
+    for epoch in (0, 10, 20, 40, 60, 90):
+        for place, (name, margin) in enumerate(CONDITIONS.items()):
+            slope = (place - 3) / 300
+            effect = margin * (0.6 + slope * epoch + rng.normal(0, 0.02))
+            reach = margin * (0.12 + 0.02 * place)
+            tested = place < 7
+            nan = float("nan")
+            rows.append(
+                EpochCondition(
+                    epoch=epoch, level=0.9, network="simulated", condition=name,
+                    layers=20 * tested, weights=1.0, margin=margin,
+                    effect=effect if tested else nan,
+                    effect_low=effect - reach if tested else nan,
+                    effect_high=effect + reach if tested else nan,
+                    verdict=decide(effect - reach, effect + reach, margin)
+                    if tested else "not applicable",
+                    holds=0, fails=0, inconclusive=0, not_applicable=20 * (not tested),
+                )
+            )  # fmt: skip
+    return Trajectory(tuple(rows), (), level=0.9)
+
+
 def accuracies() -> pd.DataFrame:
     """A table as an experiment has it: two criteria, two seeds, fine-tuned at two ratios."""
     rng = np.random.default_rng(4)
@@ -251,6 +279,10 @@ GALLERY: dict[str, Callable[..., Axes | Panels]] = {
     "effects": lambda **on: figures.effects(checked(24), "epsilon", **on),
     "filter_image": lambda **on: figures.filter_image(layer(), 3, **on),
     "global_shares": lambda **on: figures.global_shares(pruned(), **on),
+    "layer_trajectory": lambda **on: figures.layer_trajectory(trained(), "mean", **on),
+    "layer_trajectory_one": lambda **on: figures.layer_trajectory(
+        trained(), "mean", "stage0.2.conv", **on
+    ),
     "nearest_filters": lambda **on: figures.nearest_filters(copied(), **on),
     "network_effects": lambda **on: figures.network_effects(whole(), **on),
     "norm_ratios": lambda **on: figures.norm_ratios(layer(), **on),
@@ -267,9 +299,8 @@ GALLERY: dict[str, Callable[..., Axes | Panels]] = {
         network(), [0, 8], ["l1", "gm"], **on
     ),
     "similarity_map": lambda **on: figures.similarity_map(similarity(network()), **on),
-    "trajectory": lambda **on: figures.trajectory(trained(), **on),
-    "trajectory_condition": lambda **on: figures.trajectory(trained(), "mean", **on),
-    "trajectory_layer": lambda **on: figures.trajectory(trained(), "mean", "stage0.2.conv", **on),
+    "trajectory": lambda **on: figures.trajectory(along(), **on),
+    "trajectory_condition": lambda **on: figures.trajectory(along(), "homogeneity", **on),
     "triangle": lambda **on: figures.triangle(joined(), **on),
 }
 

@@ -16,12 +16,14 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from cwda import figures
+from cwda.callbacks import Trajectory
 from cwda.comparison import compare
 from cwda.errors import CwdaError, WeightsError
 from cwda.figures.drawing.layers_axis import elide
 from cwda.figures.drawing.style import VERDICTS
 from cwda.figures.weights.covariance import cell_size
 from cwda.figures.weights.qq import drawn_ranks
+from cwda.formatting import MARKS
 from cwda.layers import ConvLayer, Network, Provenance
 from cwda.numerics.normality.normal_band import normal_band
 from cwda.scoring import scores, similarity
@@ -29,6 +31,7 @@ from cwda.theory import predict
 from tests.figures.gallery import (
     GALLERY,
     accuracies,
+    along,
     applicability,
     checked,
     compared,
@@ -299,9 +302,32 @@ def test_accuracy_curves_have_means_and_ranges():
     assert ax.lines[0].get_ydata()[0] == 93
 
 
-def test_trajectory_has_one_layer():
+def test_trajectory_has_effects_intervals_and_verdicts():
+    simulated = along()
+    ax = figures.trajectory(simulated, "independence")
+    rows = simulated.table[simulated.table["condition"] == "independence"]
+    np.testing.assert_array_equal(ax.lines[0].get_xdata(), rows["epoch"])
+    np.testing.assert_array_equal(ax.lines[0].get_ydata(), rows["effect"])
+    marked = {line.get_label(): list(line.get_xdata()) for line in ax.lines[1:]}
+    assert marked.pop("margin .700") == rows["epoch"].tolist()
+    expected = {f"{MARKS[v]} {v}": part["epoch"].tolist() for v, part in rows.groupby("verdict")}
+    assert marked == expected
+    assert len(expected) > 1
+    ends = np.array([each.vertices[:, 1] for each in ax.collections[1].get_paths()])
+    np.testing.assert_allclose(ends, rows[["effect_low", "effect_high"]])
+
+
+def test_trajectory_of_all_conditions_is_in_units_of_the_margin():
+    simulated = along()
+    ax = figures.trajectory(simulated)
+    for name, rows in simulated.table.dropna(subset=["effect"]).groupby("condition"):
+        (line,) = [line for line in ax.lines if line.get_label() == name]
+        np.testing.assert_allclose(line.get_ydata(), rows["effect"] / rows["margin"])
+
+
+def test_layer_trajectory_has_one_layer():
     results = trained()
-    ax = figures.trajectory(results, "mean", "stage0.2.conv")
+    ax = figures.layer_trajectory(results, "mean", "stage0.2.conv")
     expected = [
         t[(t["layer"] == "stage0.2.conv") & (t["condition"] == "mean")]["effect"].item()
         for t in results.values()
@@ -384,8 +410,15 @@ BROKEN = ConvLayer("broken", torch.full((16, 4, 3, 3), float("nan")))
             CwdaError,
             "scale",
         ),
-        (lambda: figures.trajectory({}), CwdaError, "by epoch"),
-        (lambda: figures.trajectory(trained(), layer="conv"), CwdaError, "needs a condition"),
+        (lambda: figures.layer_trajectory({}, "mean"), CwdaError, "by epoch"),
+        (lambda: figures.layer_trajectory(trained(), "mean", "no"), CwdaError, "no layer 'no'"),
+        (lambda: figures.trajectory(trained()), CwdaError, "cwda.trajectory"),
+        (lambda: figures.trajectory(along(), "no"), CwdaError, "no condition 'no'"),
+        (
+            lambda: figures.trajectory(Trajectory((), (), level=0.9)),
+            CwdaError,
+            "no epoch was recorded",
+        ),
         (lambda: figures.similarity_map(checked(3)), CwdaError, "cwda.similarity"),
         (
             lambda: figures.similarity_map(similarity(network()), "pearson"),
@@ -425,7 +458,8 @@ def untestable():
     ("draw", "words"),
     [
         (lambda: figures.effects(untestable(), "mean"), "3 filters; 8 are needed"),
-        (lambda: figures.trajectory({0: untestable()}), "3 filters; 8 are needed"),
+        (lambda: figures.layer_trajectory({0: untestable()}, "mean"), "3 filters; 8 are needed"),
+        (lambda: figures.trajectory(along(), "distinctness"), "No layer can be tested"),
         (
             lambda: figures.predicted_measured(compared().assign(measured=np.nan, reason="why")),
             "why",

@@ -27,7 +27,9 @@ from cwda.scoring.error_bars.estimate import (
     split_changes,
     stepped_up,
 )
+from cwda.scoring.error_bars.replicates import replicates
 from cwda.scoring.error_bars.result import warning_of
+from cwda.scoring.scores import score_layer
 from cwda.scoring.statistics.collected import Collected, Part
 from tests.helpers.modules import images, mixed
 from tests.helpers.networks import network, random_layer
@@ -281,6 +283,44 @@ def test_rows_and_summary(pass_over_data):
     assert len(found.warnings) == (found.summary()["median"] < 0.9).sum()
 
 
+def test_the_size_of_a_mean_that_is_noise_is_not_stepped_up():
+    """As in `snip`: gradients without a mean, of a size that differs from filter to filter."""
+    rng, halves_agree, stepped, draws = np.random.default_rng(2), [], [], []
+    for _ in range(60):
+        size = np.exp(0.12 * rng.normal(size=(1, 40, 1)))
+        # two draws of two halves: the mean over half of the images, filters x weights
+        first, second = size * rng.normal(size=(2, 2, 40, 27))
+
+        def agree(a, b):
+            return float(stats.spearmanr(abs(a).sum(1), abs(b).sum(1)).statistic)
+
+        halves_agree.append(agree(*first))
+        stepped.append(spearman_brown(halves_agree[-1], 2))
+        draws.append(agree(first.mean(0), second.mean(0)))
+    error = np.std(draws) / math.sqrt(60)
+    assert np.mean(halves_agree) == pytest.approx(np.mean(draws), abs=3 * error)
+    assert np.mean(stepped) > np.mean(draws) + 6 * error
+
+
+def test_no_number_of_images_is_given_where_more_do_not_help(pass_over_data):
+    model, _, _, whole = pass_over_data
+    found = reliability(model, ["snip", "taylor_l1"], data=whole, device="cpu")
+    table = found.table.dropna(subset=["reliability"])
+    snip = table[table["criterion"] == "snip"]
+    assert snip[["images_needed", "images_for_share"]].isna().all(axis=None)
+    assert snip["reason"].str.startswith("no number of images follows: it is the size").all()
+    assert table.loc[table["criterion"] == "taylor_l1", "images_needed"].notna().all()
+    # what the halves show, not stepped up
+    snip_alone = [get_criterion("snip")]
+    layer = next(each for each in found.networks[0] if each.name == snip["layer"].iloc[0])
+    scored = score_layer(layer, snip_alone, "cpu", whole.layers[layer.name])
+    again = replicates(scored, snip_alone, whole, "cpu")
+    assert snip["reliability"].iloc[0] == pytest.approx(float(crossed(again.halves).values[0, 0]))
+    assert warning_of("snip", 0.3, 512, math.nan, 0.9).endswith(
+        "no number of images can be said to be enough"
+    )
+
+
 def test_one_batch_and_no_data_have_their_reasons():
     model, data = mixed(), images()
     table = reliability(model, ["apoz", "l1"], data=data, device="cpu").table
@@ -352,11 +392,12 @@ def test_weights_alone_need_no_images():
 # ---- selections ----
 
 
-def test_plans_say_how_much_another_draw_would_change(pass_over_data):
+@pytest.mark.parametrize("name", ["taylor_l1", "snip"])
+def test_plans_say_how_much_another_draw_would_change(pass_over_data, name):
     model, _, _, whole = pass_over_data
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
-        plan = select(model, "snip", 0.3, data=whole, device="cpu")
+        plan = select(model, name, 0.3, data=whole, device="cpu")
     shares = []
     for one, two in whole.splits:
         picked = []
@@ -364,13 +405,13 @@ def test_plans_say_how_much_another_draw_would_change(pass_over_data):
             half = Collected(
                 {name: whole.layer_of_parts(name, side) for name in whole.layers}, whole.needs
             )
-            alone = select(model, "snip", 0.3, data=half, device="cpu").pruned
+            alone = select(model, name, 0.3, data=half, device="cpu").pruned
             picked.append({(name, i) for name in alone for i in alone[name]})
         shares.append(1 - len(picked[0] & picked[1]) / len(picked[0]))
     taken = sum(map(len, plan.pruned.values())) / sum(plan.n_filters.values())
-    half = math.sqrt(10 * 8)
+    factor = 18 / math.sqrt(10 * 8) if name == "taylor_l1" else 1.0
     assert plan.share_changed == pytest.approx(
-        another_draw(np.mean(shares), taken, 18 / half)[0], abs=0.02
+        another_draw(np.mean(shares), taken, factor)[0], abs=0.02
     )
     assert len(told) == (plan.share_changed > 0.1)
     assert Plan.from_json(plan.to_json()) == plan

@@ -143,6 +143,22 @@ def test_no_signal_is_a_coin_and_dead_filters_stay_dead():
         swaps_of_scores(x, 4, ScoreLaw(0.0, 0.1, 0.01))
 
 
+@pytest.mark.parametrize("scale", [0.0, 0.5])
+def test_near_dead_filters_among_themselves(scale):
+    """40 of 64 near dead: below all others, and as distinct as their own scales are."""
+    rng, law = np.random.default_rng(6), ScoreLaw(0.0, 0.01, 0.01)
+    stated, seen = [], []
+    for _ in range(100):
+        theta = np.concatenate([-4 + scale * rng.normal(size=40), 0.1 * rng.normal(size=24)])
+        x, fresh = theta + 0.1 * rng.normal(size=(2, 64))
+        stated.append(swaps_of_scores(x, 32, law, own_scales(x, law)).mean)
+        seen.append(swapped(x, fresh, 32))
+    error = np.std(seen) / 10
+    # an estimated signal cannot be negative
+    assert np.mean(stated) == pytest.approx(np.mean(seen), abs=3 * error + 0.01)
+    assert (np.mean(seen) > 0.1) == (scale == 0)
+
+
 def test_apart_needs_depth_and_a_gap():
     law, live = ScoreLaw(0.0, 0.0, 0.01), np.linspace(-0.2, 0.2, 20)
     assert not apart_below(live, law).any()

@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 
 __all__ = ["show_validity"]
 
-_MARKS = {"valid": "v", "weak": "w", "not better than random": "=", "oracle too noisy": "?"}
+_MARKS = {
+    "valid": "v",
+    "inconclusive": "i",
+    "weak": "w",
+    "not better than random": "=",
+    "oracle too noisy": "?",
+}
 
 
 def show_validity(result: Validity, screen: Screen) -> None:
@@ -38,15 +44,17 @@ def show_validity(result: Validity, screen: Screen) -> None:
     )
     screen.table(
         _layers(result),
-        "coefficient in each layer: v valid, w weak, = not better than random, ? oracle too noisy",
+        "coefficient in each layer: "
+        + ", ".join(f"{mark} {verdict}" for verdict, mark in _MARKS.items()),
     )
     screen.remark("oracle: its coefficient with itself on the other half of the images")
     screen.remarks(reasons(result.table))
 
 
 def _criteria(result: Validity) -> Table:
-    heads = ("measured", "corrected", "from", "to", "itself", "regret", "valid", "weak")
-    table = Table([Column("criterion"), *map(Column, heads), Column("as random")], gap=2)
+    heads = ("measured", "corrected", "from", "to", "itself", "regret")
+    counts = ("valid", "inconclusive", "weak", "as random")
+    table = Table([Column("criterion"), *map(Column, (*heads, *counts))], gap=2)
     for row in result.summary().itertuples():
         table.add(
             row.criterion,
@@ -54,6 +62,7 @@ def _criteria(result: Validity) -> Table:
             number(row.half_reliability),
             number(row.regret),
             str(row.valid),
+            str(row.inconclusive),
             str(row.weak),
             str(row.not_better_than_random),
         )

@@ -19,6 +19,7 @@ from cwda.cli.verbs.predict import predict
 from cwda.cli.verbs.prune import prune
 from cwda.cli.verbs.reliability import reliability
 from cwda.cli.verbs.report import report
+from cwda.cli.verbs.several.trajectory import trajectory
 from cwda.cli.verbs.similarity import similarity
 from cwda.cli.verbs.test import test
 
@@ -38,6 +39,7 @@ VERBS: tuple[Verb, ...] = (
     global_pruning,
     advise,
     prune,
+    trajectory,
     report,
     models,
     criteria,

@@ -27,7 +27,7 @@ from cwda.scoring.scores import score_layer
 from cwda.scoring.statistics.collected import Collected, LayerStatistics
 from cwda.scoring.statistics.removal import REMOVAL
 
-__all__ = ["LayerScoring", "of_layer", "rows_of"]
+__all__ = ["LayerScoring", "compared", "of_layer", "rows_of"]
 
 _METHOD = (
     "oracle: loss without one filter (its channel zero behind BatchNorm), less that of the whole "
@@ -134,7 +134,7 @@ def rows_of(
             }
         else:
             found = correlation_with_oracle(part.scores[place], part.oracle, options.level)
-            row |= _compared(found, part.oracle, name, options.level)
+            row |= compared(found, part.oracle, name, options.level)
         yield common | row
 
 
@@ -159,7 +159,7 @@ def _regret(
     }
 
 
-def _compared(
+def compared(
     found: OracleCorrelation, oracle: Oracle, criterion: str, level: float
 ) -> dict[str, Any]:
     """The numbers of a criterion and what they say."""
@@ -193,7 +193,19 @@ def _compared(
             f"{told}, which {pvalue:.0%} of random rankings reach",
         )
     else:
-        valid = found.disattenuated >= VALID
-        verdict = "valid" if valid else "weak"
-        statement = f"{told}, {found.disattenuated:.2f} without noise of the images"
+        verdict = _of_interval(found.disattenuated_low, found.disattenuated_high)
+        statement = told
+        if not np.isnan(found.disattenuated):
+            statement += f", {found.disattenuated:.2f} without noise of the images"
+        if not np.isnan(found.disattenuated_low):
+            statement += f" ({found.disattenuated_low:.2f} to {found.disattenuated_high:.2f})"
+        if verdict == "inconclusive":
+            statement += f": whether that is {VALID:g} or more is open"
     return row | {"verdict": verdict, "statement": statement}
+
+
+def _of_interval(low: float, high: float) -> str:
+    """The verdict on a coefficient that is better than random, from its interval."""
+    if low >= VALID:
+        return "valid"
+    return "weak" if high < VALID else "inconclusive"

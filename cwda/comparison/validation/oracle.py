@@ -34,7 +34,7 @@ __all__ = [
     "disattenuated_limits",
 ]
 
-#: Below it, a coefficient is not divided by the root of a reliability.
+#: Below it, a coefficient is not divided by the root of a reliability, nor the sum over layers.
 LEAST_RELIABILITY = 0.1
 
 Array = npt.NDArray[np.float64]
@@ -182,7 +182,8 @@ def disattenuated_limits(
     """The disattenuated coefficient of several layers, with its interval over the layers.
 
     The sum of the coefficients by the sum of what noise leaves of 1, sqrt(r_c r_o), each layer
-    counting the same; jackknife over the layers.
+    counting the same; jackknife over the layers. NaN where the mean of either reliability over the
+    layers is below `LEAST_RELIABILITY`, as in one layer.
 
     Examples
     --------
@@ -191,6 +192,8 @@ def disattenuated_limits(
     >>> disattenuated_limits(np.array([0.2, 0.3, 0.2, 0.3]), half, half, 0.95)
     (0.5, 0.316..., 0.683...)
     """
+    if not len(spearman) or min(reliability.mean(), oracle.mean()) < LEAST_RELIABILITY:
+        return float("nan"), float("nan"), float("nan")
     kept = np.sqrt(np.clip(reliability, 0, None) * np.clip(oracle, 0, None))
     total, left = spearman.sum(), kept.sum()
     if not left > 0:

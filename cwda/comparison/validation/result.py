@@ -16,13 +16,20 @@ if TYPE_CHECKING:
 
 __all__ = ["RELIABLE", "VALID", "VERDICTS", "LayerValidity", "Validity"]
 
-#: From here on a criterion is called valid: it shares half of the variance of the ranks.
+#: A criterion is called valid if its interval lies above: half of the variance of the ranks.
 VALID = 0.7
 #: Below it, the oracle ranks the filters by noise more than by their loss.
 RELIABLE = 0.5
 
 #: What is said of a criterion in a layer.
-VERDICTS = ("valid", "weak", "not better than random", "oracle too noisy", "not applicable")
+VERDICTS = (
+    "valid",
+    "inconclusive",
+    "weak",
+    "not better than random",
+    "oracle too noisy",
+    "not applicable",
+)
 
 
 @dataclass(frozen=True)

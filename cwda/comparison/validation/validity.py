@@ -50,8 +50,10 @@ def validity(
 
     - *oracle too noisy* where two halves of the images give oracles that correlate below .5;
     - *not better than random* where random rankings reach the coefficient too easily;
-    - *valid* from a disattenuated coefficient of .7 on, which is half of the variance of the ranks;
-    - *weak* between the two.
+    - *valid* where the interval of the disattenuated coefficient lies at .7 or above, which is half
+      of the variance of the ranks;
+    - *weak* where it lies below;
+    - *inconclusive* where it holds .7, or where there is none.
 
     `regret` says what the order is worth: the increase of the loss when all filters below
     `ratio` are removed at once, 0 if it is that of the oracle's choice and 1 if it is that of

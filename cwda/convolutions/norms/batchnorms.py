@@ -54,7 +54,8 @@ class _Norm:
 
     def read(self) -> BatchNorm:
         """Its values."""
-        return BatchNorm(self.scale.read().double(), self.shift.read().double(), self.name)
+        scale, shift = self.scale.read(), self.shift.read()
+        return BatchNorm(scale.double(), shift.double(), self.name, scale.dtype)
 
 
 @dataclass

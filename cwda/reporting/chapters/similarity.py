@@ -146,7 +146,7 @@ def _reliability(subject: Subject) -> list[Block]:
             number(row.median),
             number(row.minimum),
             percent(row.share_changed),
-            "–" if math.isinf(row.images_needed) else f"{row.images_needed:,.0f}",
+            f"{row.images_needed:,.0f}" if math.isfinite(row.images_needed) else "–",
         ]
         for row in result.summary().itertuples()
     ]

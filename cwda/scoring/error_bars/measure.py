@@ -60,7 +60,9 @@ def reliability(
 
     From one pass: the mean Spearman correlation $r$ of the scores of disjoint halves of the
     images, over several splits, stepped up to all images by Spearman and Brown's
-    $R = f r / (1 + (f - 1) r)$, $f$ the number of images over that of a half (2).
+    $R = f r / (1 + (f - 1) r)$, $f$ the number of images over that of a half (2). A criterion
+    that more images do not make more repeatable, `snip`, keeps $r$, and no number of images is
+    given for it.
 
     Parameters
     ----------
@@ -186,7 +188,7 @@ def _rows(
         elif not reason:
             assert again is not None
             assert correlations is not None
-            cells, reason = _measured(again, correlations, at, collected.images, asked)
+            cells, reason = _measured(again, correlations, at, criterion, collected.images, asked)
         yield ReliabilityRow(
             network=network,
             layer=scored.layer.name,
@@ -216,17 +218,26 @@ def _without_images(n: int, ratio: float) -> dict[str, float]:
 
 
 def _measured(
-    again: Replicates, correlations: Correlations, at: int, images: int, asked: _Asked
+    again: Replicates,
+    correlations: Correlations,
+    at: int,
+    criterion: Criterion,
+    images: int,
+    asked: _Asked,
 ) -> tuple[dict[str, float], str]:
     """The numbers of one criterion that needs images, and what is missing of them."""
     n = again.halves.shape[-1]
-    estimate = stepped_up(correlations, at, n, again.factor, asked.level)
+    factor = again.factor_of(criterion)
+    estimate = stepped_up(correlations, at, n, factor, asked.level)
     cells = dict(zip(_NUMBERS, estimate, strict=False))
     if math.isnan(estimate[0]):
         return cells, "all scores are equal on a half of the images"
     share = float(split_changes(again.halves, asked.ratio)[at])
     exact = lowest_count(n, asked.ratio) / n
-    cells["share_changed"], latent = another_draw(share, exact, again.factor)
+    cells["share_changed"], latent = another_draw(share, exact, factor)
+    if criterion.unsteady:
+        unsteady = f"no number of images follows: {criterion.unsteady}"
+        return cells | dict.fromkeys(("images_needed", "images_for_share"), math.nan), unsteady
     cells["images_needed"] = images_needed(estimate[0], images, asked.target)
     cells["images_for_share"] = images_for_share(latent, images, exact, asked.most)
     if estimate[0] <= 0:

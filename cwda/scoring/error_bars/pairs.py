@@ -103,8 +103,10 @@ def error_bars(
     correlations = crossed(again.halves)
     n, parts = again.halves.shape[-1], len(again.without)
     reliabilities = [
-        stepped_up(correlations, i, n, again.factor, level)[0] if of_images[i] else 1.0
-        for i in range(len(criteria))
+        stepped_up(correlations, i, n, again.factor_of(criterion), level)[0]
+        if of_images[i]
+        else 1.0
+        for i, criterion in enumerate(criteria)
     ]
     bound = 1 - 6 / max(n**3 - n, 7)
     z = spearman(again.without).clamp(-bound, bound).atanh()

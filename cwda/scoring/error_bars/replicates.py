@@ -43,6 +43,10 @@ class Replicates:
 
     __repr__ = brief
 
+    def factor_of(self, criterion: Criterion) -> float:
+        """By how many times the images its scores are stepped up: 1 if that is no use."""
+        return 1.0 if criterion.unsteady else self.factor
+
 
 def replicates(
     scored: LayerScores, criteria: Sequence[Criterion], collected: Collected, device: Device

@@ -35,7 +35,7 @@ class ReliabilityRow:
     )
     images_needed: float = column(
         "number of images at which `reliability` reaches the target, by Spearman and Brown; "
-        "infinite where it is 0 or negative"
+        "infinite where it is 0 or negative, NaN where that formula does not hold"
     )
     images_for_share: float = column(
         "number of images at which `share_changed` falls to the largest share accepted"
@@ -137,7 +137,7 @@ def warning_of(
     if math.isnan(reliability) or reliability >= target:
         return ""
     says = f"{criterion} has reliability {_short(reliability)} with {images:,} images"
-    if math.isinf(needed):
+    if not math.isfinite(needed):
         return f"{says}: no number of images can be said to be enough"
     return f"{says}: {_rounded(needed):,} are needed for {_short(target)}"
 

@@ -16,7 +16,8 @@ class _OfBatchNorm(OfBatchNorm[BatchNorm]):
 
     def observe(self, batchnorm: _BatchNorm) -> BatchNorm:
         """Both as they are."""
-        return BatchNorm(batchnorm.weight.detach().double(), batchnorm.bias.detach().double())
+        weight, bias = batchnorm.weight.detach(), batchnorm.bias.detach()
+        return BatchNorm(weight.double(), bias.double(), stored=weight.dtype)
 
 
 BATCHNORM = register_statistic(_OfBatchNorm())

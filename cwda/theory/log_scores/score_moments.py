@@ -58,6 +58,9 @@ FEWEST_LIVE = 8
 #: median has distance 0 from it.
 DEEPEST = 8.0
 
+#: Share of the live filters that may lie below the dead ones where these count as the lowest.
+MOST_BELOW = 0.05
+
 #: Nodes of the table of winsorised correlations, and log-norms at which sums of distances are
 #: tabulated.
 _NODES, _NORMS = 401, 256
@@ -87,6 +90,9 @@ class ScoreMoments:
         Pearson's, of all live filters: measured on the scores that it would predict, 4 x 4.
     n_filters, live, zero : int
         All filters, those that are alive (`live_filters`), and those with weights of 0 only.
+    lowest : tuple of bool
+        Whether the dead filters have the lowest scores, of each criterion. Far from a strong mean
+        filter they have the highest under GM and Fermat.
     """
 
     correlations: Array
@@ -95,6 +101,7 @@ class ScoreMoments:
     n_filters: int
     live: int
     zero: int
+    lowest: tuple[bool, ...] = (True,) * len(CRITERIA)
 
     __repr__ = brief
 
@@ -105,6 +112,9 @@ class ScoreMoments:
         i, j = CRITERIA.index(a), CRITERIA.index(b)
         if np.isnan(self.correlations[i, j]) or np.isnan(self.measured[i, j]):
             return f"the live filters have equal scores by {a} or {b}"
+        for name in (a, b):
+            if not self.lowest[CRITERIA.index(name)]:
+                return f"the dead filters are not the lowest by {name}: the mean filter is strong"
         return ""
 
 
@@ -139,16 +149,16 @@ class LogScores:
         """
         filters = self.layer.blocks(self.device).flatten(1)
         filters = filters / filters.abs().max()
-        logs, zero = log_scores(filters)
+        logs, zero, lowest = log_scores(filters)
         n, live = len(filters), logs.shape[1]
         if live < FEWEST_LIVE:
             nothing = np.full((4, 4), np.nan)
-            return ScoreMoments(nothing, nothing, nothing, n, live, zero)
+            return ScoreMoments(nothing, nothing, nothing, n, live, zero, lowest)
         halves = _halves(logs)
         cross, tight, wide = _averaged(halves, (CUT, TIGHT, WIDE))
         np.fill_diagonal(cross, np.where(np.isnan(cross.diagonal()), np.nan, 1.0))
         misfit = np.minimum(np.abs(_fisher(tight) - _fisher(wide)), 1.0)
-        return ScoreMoments(cross, misfit, correlation(logs), n, live, zero)
+        return ScoreMoments(cross, misfit, correlation(logs), n, live, zero, lowest)
 
 
 def importance_scores(filters: Tensor) -> Tensor:
@@ -173,8 +183,8 @@ def importance_scores(filters: Tensor) -> Tensor:
     return torch.stack([l1, l2, geometry.distances.sum(dim=2), geometry.median.distances], dim=1)
 
 
-def log_scores(filters: Tensor) -> tuple[Array, int]:
-    """Log-scores of the live filters, 4 x m, and the number of filters that are 0.
+def log_scores(filters: Tensor) -> tuple[Array, int, tuple[bool, ...]]:
+    """Log-scores of the live filters, 4 x m, the number of filters that are 0, and `lowest`.
 
     GM is taken to the scale of log l2: the log of the distance from the mean at which a filter
     would have its sum of distances if it stood at right angles to all others.
@@ -192,7 +202,16 @@ def log_scores(filters: Tensor) -> tuple[Array, int]:
         logs = np.log(scores[:, alive])
     if logs.size:
         logs = np.maximum(logs, np.median(logs, axis=1, keepdims=True) - DEEPEST)
-    return np.nan_to_num(logs, neginf=0.0), int((scores[1] == 0).sum())
+    lowest = tuple(_dead_are_lowest(row, alive) for row in scores)
+    return np.nan_to_num(logs, neginf=0.0), int((scores[1] == 0).sum()), lowest
+
+
+def _dead_are_lowest(scores: Array, alive: npt.NDArray[np.bool_]) -> bool:
+    """Whether hardly a live filter lies below the middle one of the dead."""
+    if alive.all() or not alive.any():
+        return True
+    below = float((scores[alive] < np.median(scores[~alive])).mean())
+    return below <= MOST_BELOW
 
 
 def _equivalent_norm(sums: Array, squares: Array) -> Array:

@@ -1,0 +1,178 @@
+"""`Trajectory`: the conditions in a network as a whole, epoch by epoch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from itertools import groupby
+from typing import TYPE_CHECKING, ClassVar
+
+from cwda.answers import Answer, column, table_of
+from cwda.choices import Verdict
+from cwda.conditions.whole.result import NetworkCondition, NetworkResult
+from cwda.formatting import many
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Course", "EpochCondition", "Trajectory", "level_of", "recorded"]
+
+NAN = math.nan
+
+
+@dataclass(frozen=True, kw_only=True)
+class _When:
+    """The columns that come first."""
+
+    epoch: float = column("Epochs done; 0 before the first step.")
+    level: float = column("Confidence of the interval.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochCondition(NetworkCondition, _When):
+    """One condition in a network at one epoch: a row of the table of `Trajectory`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """The course of one condition: a row of `Trajectory.summary`."""
+
+    condition: str = column("Name of the condition.")
+    margin: float = column("Largest effect that counts as negligible.")
+    first_effect: float = column("Effect at the first epoch recorded.")
+    last_effect: float = column("Effect at the last epoch recorded.")
+    verdict: Verdict = column("Verdict at the last epoch.")
+    since: float = column("First epoch from which on the verdict is that of the last epoch.")
+    course: str = column("The verdicts in order, each with the epochs that have it.")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Trajectory(Answer[EpochCondition]):
+    """The conditions in a network as a whole, along its training.
+
+    Attributes
+    ----------
+    rows : tuple of EpochCondition
+        One row per epoch and condition, by epoch.
+    networks : tuple of Network
+        The checkpoints; none where the weights have changed since.
+    level : float
+        Confidence of the intervals; NaN if epochs differ in it.
+
+    Examples
+    --------
+    >>> import cwda
+    >>> net = cwda.load("resnet20-cifar10")
+    >>> along = cwda.trajectory({0: net.select("layer1.*"), 10: net}, ["epsilon"])
+    >>> along.summary()["course"].item()
+    'is open at 0, fails from 10'
+    """
+
+    row: ClassVar[type] = EpochCondition
+
+    @property
+    def epochs(self) -> list[float]:
+        """The epochs recorded, in order."""
+        return list(dict.fromkeys(row.epoch for row in self.rows))
+
+    @property
+    def conditions(self) -> list[str]:
+        """The conditions recorded."""
+        return list(dict.fromkeys(row.condition for row in self.rows))
+
+    def title(self) -> str:
+        """Which conditions fail and hold at the last epoch, and since when."""
+        if not self.rows:
+            return "No epoch was recorded"
+        first, last = self.epochs[0], self.epochs[-1]
+        span = f" from {_number(first)} to {_number(last)}" if first < last else ""
+        told = [_since(verdict, self.courses(), first) for verdict in _SINCE]
+        return " ".join([f"CWDA at {many(len(self.epochs), 'epoch')}{span}.", *filter(None, told)])
+
+    def summary(self) -> pd.DataFrame:
+        """The course of each condition: first and last effect, and when the verdict changed."""
+        return table_of(tuple(self.courses()), Course)
+
+    def courses(self) -> list[Course]:
+        """The rows of `summary`."""
+        return [
+            _course([row for row in self.rows if row.condition == condition])
+            for condition in self.conditions
+        ]
+
+
+def recorded(epoch: float, result: NetworkResult) -> list[EpochCondition]:
+    """The rows of one network, with their epoch."""
+    names = [each.name for each in fields(NetworkCondition)]
+    return [
+        EpochCondition(
+            epoch=float(epoch),
+            level=result.level,
+            **{name: getattr(row, name) for name in names},
+        )
+        for row in result
+    ]
+
+
+#: In the order of the title.
+_SINCE: dict[Verdict, str] = {
+    "fails": "Fails",
+    "inconclusive": "Is open",
+    "holds": "Holds",
+    "not applicable": "Is not applicable",
+}
+
+
+def _since(verdict: Verdict, courses: Sequence[Course], first: float) -> str:
+    """Since when conditions have had this verdict; empty if none has it."""
+    since: dict[float, list[str]] = {}
+    for one in courses:
+        if one.verdict == verdict:
+            since.setdefault(one.since, []).append(one.condition)
+    always = since.pop(first, [])
+    parts = [f"since epoch {_number(epoch)}: {', '.join(since[epoch])}" for epoch in sorted(since)]
+    parts += [f"throughout: {', '.join(always)}"] if always else []
+    return f"{_SINCE[verdict]} {'; '.join(parts)}." if parts else ""
+
+
+def _course(rows: Sequence[EpochCondition]) -> Course:
+    runs = [(verdict, list(run)) for verdict, run in groupby(rows, lambda row: row.verdict)]
+    told = [f"{_VERBS[verdict]} {_span(run)}" for verdict, run in runs]
+    last, run = runs[-1]
+    if len(runs) > 1:
+        told[-1] = f"{_VERBS[last]} from {_number(run[0].epoch)}"
+    return Course(
+        condition=rows[0].condition,
+        margin=rows[-1].margin,
+        first_effect=rows[0].effect,
+        last_effect=rows[-1].effect,
+        verdict=last,
+        since=run[0].epoch,
+        course=", ".join(told),
+    )
+
+
+_VERBS: dict[Verdict, str] = {
+    "holds": "holds",
+    "fails": "fails",
+    "inconclusive": "is open",
+    "not applicable": "is not applicable",
+}
+
+
+def _span(rows: Sequence[EpochCondition]) -> str:
+    first, last = _number(rows[0].epoch), _number(rows[-1].epoch)
+    if len(rows) == 1:
+        return f"at {first}"
+    return f"at {first} and {last}" if len(rows) == 2 else f"from {first} to {last}"
+
+
+def _number(epoch: float) -> str:
+    return f"{epoch:g}"
+
+
+def level_of(rows: Iterable[EpochCondition]) -> float:
+    """The level that all rows have; NaN if they differ."""
+    levels = {row.level for row in rows}
+    return levels.pop() if len(levels) == 1 else NAN

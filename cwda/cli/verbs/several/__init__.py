@@ -1,0 +1,1 @@
+"""Verbs on several networks, or on one along its training."""
