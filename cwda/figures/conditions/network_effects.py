@@ -125,8 +125,8 @@ def _draw(ax: Axes, table: pd.DataFrame) -> None:
 
 def _columns(ax: Axes, table: pd.DataFrame) -> None:
     """Verdict, effect and margin, and layers, right of the Axes, in points from its edge."""
-    heads = (("", 6, "left"), ("effect", 86, "right"), ("margin", 116, "right"))
-    heads += (("layers that hold", 178, "right"),)
+    heads = [("", 6, "left"), ("effect", 86, "right"), ("margin", 116, "right")]
+    heads.append(("layers that hold", 178, "right"))
     rows = [
         (
             f"{VERDICTS[row.verdict].mark} {row.verdict}",
