@@ -235,9 +235,9 @@ def _fresh_filters(name: str, scores: Array, fit: LiveFit, pruned: int, level: f
 
 
 def _of_zeros(scores: Array, zeros: int, pruned: int) -> Cells:
-    """Swaps where the live filters have no law, but all that is pruned is zero.
+    """Swaps where the live filters have no law, but all that is pruned has one score, the lowest.
 
-    Filters of zeros stay zero and tie with one another, whatever the others do.
+    These are dead filters, which tie with one another, whatever the others do.
     """
     lowest = np.sort(scores)
     if not 0 < pruned <= zeros or lowest[zeros - 1] > lowest[0]:
