@@ -242,6 +242,8 @@ CALLS = {
     "figures.layer_trajectory": lambda: (({0: cwda.check(WEIGHTS)}, "mean", "0"), {}),
     "comparison.triangle": lambda: (answers(), {}),
     "figures.overview": lambda: ((cwda.check(WEIGHTS),), {}),
+    "figures.network_effects": lambda: ((cwda.check(WEIGHTS),), {}),
+    "figures.save": lambda: ((figures.overview(cwda.check(WEIGHTS)), "figure.svg"), {}),
     "figures.effects": lambda: ((cwda.check(WEIGHTS), "mean"), {}),
     "figures.criteria_matrix": lambda: (similarities()[:1], {}),
     "figures.similarity_map": lambda: (similarities()[:1], {}),

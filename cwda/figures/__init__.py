@@ -1,13 +1,14 @@
 """Figures: one function each, which draws on `ax=` or on a new figure and returns its Axes.
 
-As the last value of a notebook's cell they show their figure;
-``ax.figure.savefig("name.svg")`` saves it.
+As the last value of a notebook's cell they show their figure; `save` writes it to a file.
 """
 
 from cwda.figures.conditions.effects import effects
 from cwda.figures.conditions.layer_trajectory import layer_trajectory
+from cwda.figures.conditions.network_effects import network_effects
 from cwda.figures.conditions.overview import overview
 from cwda.figures.conditions.trajectory import trajectory
+from cwda.figures.drawing.saving import save
 from cwda.figures.pruning.accuracy_curves import accuracy_curves
 from cwda.figures.pruning.global_shares import global_shares
 from cwda.figures.ranking.criteria_matrix import criteria_matrix
@@ -40,10 +41,12 @@ __all__ = [
     "global_shares",
     "layer_trajectory",
     "nearest_filters",
+    "network_effects",
     "norm_ratios",
     "overview",
     "predicted_measured",
     "qq",
+    "save",
     "score_histogram",
     "score_histograms",
     "similarity_map",

@@ -1,6 +1,7 @@
 """The statistical report: one document, typeset as PDF or HTML."""
 
 from cwda.reporting.blocks import (
+    Box,
     Cell,
     Column,
     Equation,
@@ -24,6 +25,7 @@ from cwda.reporting.survey.build import survey_report
 
 __all__ = [
     "CHAPTERS",
+    "Box",
     "Cell",
     "Chapter",
     "ChapterSeries",

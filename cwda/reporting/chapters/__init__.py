@@ -8,6 +8,7 @@ from cwda.reporting.chapters.assumption import assumption
 from cwda.reporting.chapters.condition import conditions
 from cwda.reporting.chapters.covariance import covariance
 from cwda.reporting.chapters.detail import detail
+from cwda.reporting.chapters.experiment import experiment
 from cwda.reporting.chapters.global_pruning import global_pruning
 from cwda.reporting.chapters.reference import reference
 from cwda.reporting.chapters.several.networks import side_by_side
@@ -21,9 +22,9 @@ __all__ = ["CHAPTERS"]
 
 #: The chapters of a report, in their order; each knows whether a report has it.
 CHAPTERS: tuple[Chapter | ChapterSeries, ...] = (
-    summary,
     trajectory,
     side_by_side,
+    summary,
     assumption,
     whole,
     conditions,
@@ -33,6 +34,7 @@ CHAPTERS: tuple[Chapter | ChapterSeries, ...] = (
     applicability,
     global_pruning,
     advice,
+    experiment,
     detail,
     textbook,
     appendix,
