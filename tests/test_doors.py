@@ -216,7 +216,6 @@ CALLS = {
         )
     },
     "population.write_tables": lambda: ((survey(), "tables"), {}),
-    "read_survey": lambda: (("surveyed",), {}),
     "reporting.survey_report": lambda: ((survey(), "survey.html"), {}),
     "pruning.select": lambda: ((WEIGHTS, "l2", 0.5), {}),
     "pruning.pruned_indices": lambda: ((WEIGHTS, 0, "l2"), {}),
