@@ -10,7 +10,6 @@ from cwda.advice.groups import Found, cluster_rows, pair_rows
 from cwda.advice.images import images_of
 from cwda.advice.layers import differences_of, judged, layer_advice
 from cwda.advice.result import Advice
-from cwda.advice.right import right_of
 from cwda.advice.scales import scale_advice
 from cwda.advice.sentences import sentences
 from cwda.arguments import require_between, require_type
@@ -131,7 +130,7 @@ def advise(
             tuple(scored),
             judged(applicability(network, resolved, **asked)),
             images_of(reliability(network, looking, **asked) if looking else None),
-            right_of(validity),
+            validity,
         )
     return _advice(found, ratio, same, level)
 

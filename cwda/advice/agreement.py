@@ -29,7 +29,11 @@ from scipy import special
 
 from cwda.numerics.jackknife import jackknife_variance
 from cwda.scoring.error_bars.disattenuation import disattenuated
-from cwda.scoring.error_bars.pruned_sets import kappa_of_latent, latent_of_kappa
+from cwda.scoring.error_bars.pruned_sets import (
+    kappa_of_latent,
+    latent_of_kappa,
+    slope_of_latent,
+)
 
 __all__ = ["Agreement", "Differences", "agree"]
 
@@ -100,9 +104,10 @@ def agree(differences: Differences, level: float = 0.95) -> Agreement:
     """Kappa of all pairs over the layers, with jackknife intervals over the layers.
 
     The interval of what was measured lies on Fisher's scale, z = atanh(kappa); that of the
-    corrected value on the scale of the latent correlation. The first is no narrower than the
-    scatter of the filters, in one layer of this size, would make it; where none differs in any
-    layer, its lower limit is that of a Poisson count of 0. From fewer than 4 layers there is none.
+    corrected value on the scale of the latent correlation, about 1 where the estimate exceeds it.
+    Neither is narrower than the scatter of the filters, in one layer of this size, would make it;
+    where none differs in any layer, the lower limit is that of a Poisson count of 0. From fewer
+    than 4 layers there is none.
 
     Parameters
     ----------
@@ -135,8 +140,12 @@ def agree(differences: Differences, level: float = 0.95) -> Agreement:
     )
     quantile = special.stdtrit(np.maximum(counts - 1, 1), (1 + level) / 2)
     pruned = np.where(defined, differences.pruned[:, None, None], 0.0).sum(0)
-    raw = _fisher_interval(whole, without, defined, quantile, pruned, level)
-    corrected = _latent_interval(whole, without, defined, quantile, differences.ratio)
+    scatter = _scatter((1 - whole.kappa) * whole.chance, pruned, whole.chance)
+    # Where none differs: of a Poisson count of 0.
+    with np.errstate(divide="ignore"):
+        none = np.maximum(1 + math.log((1 - level) / 2) / whole.chance, -1.0)
+    raw = _fisher_interval(whole, without, defined, quantile, scatter, none)
+    corrected = _latent_interval(whole, without, defined, quantile, scatter, none)
     noiseless = noise.sum(0) + noise.sum(0).T == 0
     few = counts < FEWEST_LAYERS
     low, high = (
@@ -192,14 +201,15 @@ def _jackknife(left_out: Array, defined: npt.NDArray[np.bool_]) -> Array:
 
 
 def _scatter(differing: Array, pruned: Array, chance: Array) -> Array:
-    """Standard error of the number that differs among all filters, given how many are pruned.
+    """Standard error of kappa among all filters, given how many are pruned.
 
     The cells of the table pruned by a x pruned by b are k - D, D, D and n - k - D; with its
     margins fixed, Var D = 1 / (1/(k - D) + 2/D + 1/(n - k - D)), nearly.
     """
-    n = pruned**2 / (pruned - chance)
-    cells = pruned - differing, differing, differing, n - pruned - differing
-    return np.asarray(sum(1 / cell for cell in cells) ** -0.5)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        n = pruned**2 / (pruned - chance)
+        cells = pruned - differing, differing, differing, n - pruned - differing
+        return np.asarray(sum(1 / cell for cell in cells) ** -0.5 / chance)
 
 
 def _fisher_interval(
@@ -207,22 +217,19 @@ def _fisher_interval(
     without: _Pooled,
     defined: npt.NDArray[np.bool_],
     quantile: Array,
-    pruned: Array,
-    level: float,
+    scatter: Array,
+    none: Array,
 ) -> tuple[Array, Array]:
     """Limits of kappa as measured."""
     # Half a filter keeps z finite.
     with np.errstate(divide="ignore", invalid="ignore"):
         bound = np.clip(1 - 0.5 / np.where(whole.chance > 0, whole.chance, np.nan), 0.0, 1.0)
         z, each = (np.arctanh(np.clip(x.kappa, -bound, bound)) for x in (whole, without))
-        scatter = _scatter((1 - whole.kappa) * whole.chance, pruned, whole.chance)
-        scatter /= whole.chance * (1 - whole.kappa**2)
-        radius = quantile * np.fmax(_jackknife(each, defined), scatter)
+        radius = quantile * np.fmax(_jackknife(each, defined), scatter / (1 - whole.kappa**2))
         low, high = np.tanh(z - radius), np.tanh(z + radius)
-        none = 1 + math.log((1 - level) / 2) / whole.chance
     same = whole.kappa == 1
     return (
-        np.where(same, np.maximum(none, -1.0), np.minimum(low, whole.kappa)),
+        np.where(same, none, np.minimum(low, whole.kappa)),
         np.where(same, 1.0, np.maximum(high, whole.kappa)),
     )
 
@@ -232,12 +239,20 @@ def _latent_interval(
     without: _Pooled,
     defined: npt.NDArray[np.bool_],
     quantile: Array,
-    ratio: float,
+    scatter: Array,
+    none: Array,
 ) -> tuple[Array, Array]:
     """Limits of the corrected kappa."""
-    radius = quantile * _jackknife(without.corrected, defined)
+    ratio, own = whole.ratio, whole.latent_reliability
+    other = np.swapaxes(own, -1, -2)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        slope = slope_of_latent(latent_of_kappa(whole.kappa, ratio), ratio)
+        floor = scatter / slope / np.sqrt(own * other)
+        least = disattenuated(latent_of_kappa(none, ratio), own, other)
+    radius = quantile * np.fmax(_jackknife(without.corrected, defined), floor)
+    middle = np.clip(whole.corrected, -1.0, 1.0)
+    lowest = np.where(whole.kappa == 1, np.fmin(middle - radius, least), middle - radius)
     low, high = (
-        kappa_of_latent(np.clip(whole.corrected + side * radius, -1.0, 1.0), ratio)
-        for side in (-1, 1)
+        kappa_of_latent(np.clip(each, -1.0, 1.0), ratio) for each in (lowest, middle + radius)
     )
     return low, high

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -14,7 +15,8 @@ from cwda.advice.costs import COSTS, cost_of
 from cwda.advice.images import Images
 from cwda.advice.layers import Judged
 from cwda.advice.result import Cluster, PairAgreement
-from cwda.advice.right import Right, most_right
+from cwda.advice.right import Right, most_right, right_of
+from cwda.comparison import Validity
 from cwda.formatting import listed, many
 from cwda.layers import Network
 from cwda.scoring import Criterion
@@ -33,7 +35,12 @@ class Found:
     scored: tuple[LayerScores, ...]
     verdicts: Mapping[tuple[str, str], Judged]
     images: Images
-    right: Mapping[str, Right]
+    validity: Validity | None
+
+    @cached_property
+    def right(self) -> dict[str, Right]:
+        """How the criteria correlate with the loss; empty where it was not measured."""
+        return right_of(self.validity)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -59,7 +66,7 @@ def cluster_rows(found: Found, agreement: Agreement, same: float) -> list[Cluste
             reasons |= dict.fromkeys(group, _noise(found.names[at] for at in near))
     stands = {tuple(group): stand_in(group, costs, agreement.corrected) for group in groups}
     groups.sort(key=lambda group: (COSTS.index(costs[stands[tuple(group)]]), -len(group)))
-    best = most_right([found.names[stands[tuple(group)]] for group in groups], found.right)
+    best = most_right([found.names[stands[tuple(group)]] for group in groups], found.validity)
     groups = [*groups[best : best + 1], *groups[:best], *groups[best + 1 :]]
     rows = [
         _cluster(found, number, group, stands[tuple(group)], agreement)
@@ -74,11 +81,14 @@ def cluster_rows(found: Found, agreement: Agreement, same: float) -> list[Cluste
 def _undecided(
     agreement: Agreement, group: Sequence[int], groups: Sequence[Sequence[int]], same: float
 ) -> Sequence[int]:
-    """The cluster that a group would join but for noise: no pair is shown to differ; or nothing."""
+    """The cluster that a group would join but for noise: no pair is shown to differ; or nothing.
+
+    A pair without an interval, for want of layers, is not shown to differ.
+    """
     if (agreement.latent_reliability[group] >= NOISY).any():
         return ()
     for other in groups:
-        if other is not group and (agreement.corrected_high[np.ix_(group, other)] >= same).all():
+        if other is not group and not (agreement.corrected_high[np.ix_(group, other)] < same).any():
             return other
     return ()
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from cwda.comparison import Validity
+from cwda.comparison.validation.oracle import disattenuated_difference
 from cwda.scoring.catalogue import RANDOM
 
 __all__ = ["Right", "most_right", "right_of"]
@@ -31,23 +32,31 @@ def right_of(validity: Validity | None) -> dict[str, Right]:
     }
 
 
-def most_right(stands: Sequence[str], right: Mapping[str, Right]) -> int:
+def most_right(stands: Sequence[str], validity: Validity | None) -> int:
     """The place of the stand-in to be advised, of those that are in the order of their costs.
 
-    It is the first, unless the one with the highest coefficient has an interval above the
-    coefficient of the first and above 0.
-
-    Examples
-    --------
-    >>> known = {"l2": Right(0.2, 0.1, 0.3), "apoz": Right(0.6, 0.4, 0.8)}
-    >>> most_right(["l2", "apoz"], known), most_right(["l2", "apoz"], {})
-    (1, 0)
+    It is the first, unless the one with the highest coefficient has an interval above 0, and so
+    has its difference from the first over the layers that both rank.
     """
+    right = right_of(validity)
     values = [right.get(name, Right()) for name in stands]
-    if not values or math.isnan(values[0].validity):
+    if validity is None or not values or math.isnan(values[0].validity):
         return 0
     best = max(range(len(values)), key=lambda at: _or_least(values[at].validity))
-    return best if values[best].validity_low > max(values[0].validity, 0.0) else 0
+    if best == 0 or not values[best].validity_low > 0:
+        return 0
+    _, low, _ = _difference(validity, stands[best], stands[0])
+    return best if low > 0 else 0
+
+
+def _difference(validity: Validity, first: str, second: str) -> tuple[float, float, float]:
+    """Of the pooled coefficients of two criteria, with limits."""
+    columns = ["spearman", "half_reliability", "oracle_half_reliability"]
+    table = validity.table.dropna(subset=columns).set_index("layer")
+    one, other = (table.loc[table["criterion"] == name, columns] for name in (first, second))
+    layers = one.index.intersection(other.index)
+    (a, b, c), (d, e, f) = (each.loc[layers].to_numpy().T for each in (one, other))
+    return disattenuated_difference((a, b, c), (d, e, f), validity.level)
 
 
 def _or_least(value: float) -> float:

@@ -145,7 +145,9 @@ def _judged(row: Cells, one: _One, frame: Frame) -> Cells:
         problem = f"no prediction: {one.fit.reason}"
         found |= _fresh_filters(name, one.scores, one.fit, pruned, frame.level)
         found["cv_ratio"] = row["cv"] / found.get("cv_predicted", math.nan)
-    if one.halves is not None and np.isfinite(one.halves).all() and 0 < pruned < n:
+    if one.halves is not None and not np.isfinite(one.halves).all():
+        problem = "scores of a half of the images are not finite"
+    elif one.halves is not None and 0 < pruned < n:
         swaps = swaps_of_halves(one.halves, pruned, one.factor, frame.level)
         names = ("swap_images", "swap_images_low", "swap_images_high")
         found |= dict(zip(names, swaps, strict=True))
@@ -191,7 +193,7 @@ def _why_no_draw(criterion: Criterion) -> str:
 def _fresh_filters(name: str, scores: Array, fit: LiveFit, pruned: int, level: float) -> Cells:
     """Dispersion and swaps over fresh filters, by the law of the live ones."""
     if fit.fitted is None:
-        return _of_zeros(scores, int((~fit.live).sum()), pruned)
+        return _of_zeros(scores, fit, pruned)
     fresh = FRESH(fit.fitted)
     block, scale, law = (
         score_law(model, name) for model in (BLOCK(fit.fitted), SCALE(fit.fitted), fresh)
@@ -234,13 +236,14 @@ def _fresh_filters(name: str, scores: Array, fit: LiveFit, pruned: int, level: f
     return cells
 
 
-def _of_zeros(scores: Array, zeros: int, pruned: int) -> Cells:
-    """Swaps where the live filters have no law, but all that is pruned has one score, the lowest.
+def _of_zeros(scores: Array, fit: LiveFit, pruned: int) -> Cells:
+    """Swaps where the live filters have no law, but all that is pruned is zero.
 
-    These are dead filters, which tie with one another, whatever the others do.
+    Filters of zeros stay zero and tie with one another, whatever the others do. Filters that are
+    equal and not zero would part in a fresh draw.
     """
-    lowest = np.sort(scores)
-    if not 0 < pruned <= zeros or lowest[zeros - 1] > lowest[0]:
+    lowest, zeros = np.sort(scores), fit.zeros
+    if not 0 < pruned <= zeros == (~fit.live).sum() or lowest[zeros - 1] > lowest[0]:
         return {}
     swap = (zeros - pruned) / (len(scores) - pruned) / 2
     cells = {f"swap_filters{limit}": swap for limit in ("", "_low", "_high")}

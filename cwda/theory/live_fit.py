@@ -11,6 +11,7 @@ the two steps repeat.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +22,7 @@ from cwda.layers import ConvLayer
 from cwda.numerics.ranking.live import live_filters
 from cwda.sharing import shared
 from cwda.theory.model import FittedLayer, fit_or_reason
-from cwda.theory.rungs import SCALE
+from cwda.theory.rungs import FRESH, SCALE
 from cwda.theory.score_law import ScoreLaw, score_law
 from cwda.theory.swaps import apart_below, signal_interval
 from cwda.typing import Device
@@ -43,12 +44,15 @@ class LiveFit(NamedTuple):
         What `fit_layer` finds in them, with all departures.
     live : ndarray of bool
         Which filters they are, (n,).
+    zeros : int
+        Number of filters whose weights are all exactly 0.
     reason : str
         Why there is no model; empty if there is one.
     """
 
     fitted: FittedLayer | None
     live: Mask
+    zeros: int
     reason: str
 
 
@@ -89,7 +93,8 @@ def _fit_live(layer: ConvLayer, device: Device) -> LiveFit:
         fitted, live = again, left
     if reason and not live.all():
         reason = f"of its {int(live.sum())} live filters: {reason}"
-    return LiveFit(fitted, live, reason)
+    zeros = int((~layer.weight.detach().flatten(1).any(1)).sum())
+    return LiveFit(fitted, live, zeros, reason)
 
 
 def _not_near_zero(layer: ConvLayer) -> Mask:
@@ -112,9 +117,13 @@ def _stays(fitted: FittedLayer) -> Mask:
 
 
 def widest_law(fitted: FittedLayer, criterion: str) -> ScoreLaw:
-    """The law of a score at the upper limit of the 95 % interval of the signal."""
-    law = score_law(SCALE(fitted), criterion)
-    return law.with_signal(signal_interval(fitted)[1])
+    """The law of a score at the upper limit of the 95 % interval of the signal.
+
+    It lies where that of fresh filters does, with which latents are compared: the noise that
+    covariance between channels adds moves the log of l1.
+    """
+    law, fresh = (score_law(rung(fitted), criterion) for rung in (SCALE, FRESH))
+    return replace(law.with_signal(signal_interval(fitted)[1]), location=fresh.location)
 
 
 def _part(layer: ConvLayer, kept: Mask) -> ConvLayer:

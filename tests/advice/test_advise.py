@@ -1,5 +1,8 @@
 """Advice on networks that are made so that the answer is known."""
 
+import math
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -22,6 +25,7 @@ from cwda.advice.result import (
     Cluster,
     PairAgreement,
 )
+from cwda.advice.right import most_right
 from cwda.advice.sentences import sentences
 from cwda.comparison import LayerValidity, Validity
 from cwda.layers import ConvLayer, Network, Provenance
@@ -202,7 +206,7 @@ def placed(low, high, value, reliability):
     )  # fmt: skip
     criteria = tuple(map(get_criterion, ("l1", "taylor_l1")))
     images = Images(512, {}, {"taylor_l1": 0.3}, {"taylor_l1": 4000.0}, {})
-    found = Found(network(a=0.0), criteria, (), {}, images, {})
+    found = Found(network(a=0.0), criteria, (), {}, images, None)
     return cluster_rows(found, agreement, 0.75)
 
 
@@ -211,6 +215,14 @@ def test_a_criterion_that_differs_by_noise_alone_asks_for_images():
     assert own.members == ("l1",)
     assert (left_out.cluster, left_out.members, left_out.images_needed) == (0, ("taylor_l1",), 4000)
     assert "leaves open whether it belongs with l1" in left_out.reason
+
+
+def test_without_an_interval_noise_is_not_shown_to_make_no_difference():
+    """Fewer than four layers have none."""
+    own, left_out = placed(np.nan, np.nan, 0.6, 0.6)
+    assert (own.members, left_out.cluster) == (("l1",), 0)
+    assert "leaves open whether it belongs with l1" in left_out.reason
+    assert all(row.cluster for row in placed(np.nan, np.nan, 0.6, 0.95))
 
 
 @pytest.mark.parametrize(
@@ -314,6 +326,28 @@ def test_the_cluster_that_is_shown_to_be_right_is_advised(scaled):
     assert cwda.advise(scaled, criteria, validity=alike, progress=False).criterion == "l1"
     with pytest.raises(cwda.CwdaError, match=r"an answer of cwda\.validity"):
         cwda.advise(scaled, criteria, validity=True)
+
+
+def validity_by_layer(values):
+    """The same with a coefficient for each layer; NaN where there is none."""
+    rows = [
+        replace(row, spearman=values[row.criterion][int(row.layer.removeprefix("layer"))])
+        for row in validity_of(dict.fromkeys(values, 0.0))
+    ]
+    return replace(validity_of(dict.fromkeys(values, 0.0)), rows=tuple(rows))
+
+
+def test_a_difference_is_held_against_its_own_scatter():
+    # The cheapest scatters over the layers, from .2 to .8; the best stays at .55 to .65.
+    scattered, steady = [0.8, 0.2, 0.8, 0.2, 0.8, 0.2], [0.6, 0.55, 0.65, 0.6, 0.55, 0.65]
+    assert most_right(["l2", "apoz"], validity_by_layer({"l2": scattered, "apoz": steady})) == 0
+    # Both scatter, but in the same layers.
+    above = [each + 0.1 + 0.01 * at for at, each in enumerate(scattered)]
+    assert most_right(["l2", "apoz"], validity_by_layer({"l2": scattered, "apoz": above})) == 1
+    # It is only compared in layers that both rank: in three of them there is no interval.
+    gaps = [*scattered[:3], *[math.nan] * 3]
+    assert most_right(["l2", "apoz"], validity_by_layer({"l2": gaps, "apoz": above})) == 0
+    assert most_right(["l2", "apoz"], None) == most_right([], None) == 0
 
 
 def cluster(number, *members):

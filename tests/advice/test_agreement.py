@@ -11,7 +11,7 @@ from cwda.advice.agreement import Differences, agree
 from cwda.advice.clusters import clusters, stand_in
 from cwda.advice.layers import differences_of
 from cwda.layers import ConvLayer
-from cwda.scoring.error_bars.pruned_sets import kappa_of_latent, latent_of_kappa
+from cwda.scoring.error_bars.pruned_sets import kappa_of_latent, latent_of_kappa, slope_of_latent
 from cwda.scoring.scores import LayerScores
 
 RATIO = 0.5
@@ -162,6 +162,42 @@ def test_a_correction_beyond_one_is_told():
     found = agree(differences(scores, RATIO, redrawn))
     assert found.over[0, 1]
     assert found.corrected[0, 1] == 1
+
+
+@pytest.mark.parametrize(
+    ("apart", "share"), [([2] * 6, 0.005), ([1, 2, 3, 2, 2, 1], 0.25), ([0] * 6, 0.005)]
+)
+def test_taking_off_noise_does_not_take_off_the_scatter_of_filters(apart, share):
+    """Six layers of 32 filters: however alike the layers, few filters differ."""
+    differing = np.array([[[0.0, d], [d, 0.0]] for d in apart])
+    sizes = np.full(6, 16.0), np.full(6, 8.0)
+    redrawn = np.tile([0.0, 16 * share], (6, 1))
+    found = agree(Differences(0.5, differing, *sizes, redrawn))
+    low, high = found.corrected_low[0, 1], found.corrected_high[0, 1]
+    assert low <= found.corrected[0, 1] <= high
+    # the interval as measured is as wide as the filters make it, the upper half is cut off at 1
+    measured = found.kappa_high[0, 1] - found.kappa_low[0, 1]
+    assert high - low > 0.4 * measured
+    assert low < 0.93
+
+
+def test_the_scatter_is_carried_to_the_corrected_scale():
+    """12 of 96 differ, 1 - 12 / 48 = .75; half of the filters of six layers of 32 are pruned."""
+    differing = np.tile([[0.0, 2.0], [2.0, 0.0]], (6, 1, 1))
+    redrawn = np.tile([0.0, 1.0], (6, 1))
+    found = agree(Differences(0.5, differing, np.full(6, 16.0), np.full(6, 8.0), redrawn))
+    # kappa = 2 asin(rho) / pi; SE of D sqrt(1 / (2/84 + 2/12)) = 2.29; t(5) at .975 is 2.570582 (R)
+    rho, own = (math.sin(math.pi / 2 * (1 - d / 48)) for d in (12, 6))
+    error = (2 / 84 + 2 / 12) ** -0.5 / 48 * math.pi / 2 * math.sqrt(1 - rho**2) / math.sqrt(own)
+    low = 2 / math.pi * math.asin(rho / math.sqrt(own) - 2.570582 * error)
+    assert found.corrected_low[0, 1] == pytest.approx(low, rel=1e-4)
+
+
+def test_the_slope_is_the_derivative():
+    rho = np.linspace(-0.9, 0.95, 9)
+    for ratio in (0.2, 0.5):
+        rise = kappa_of_latent(rho + 1e-4, ratio) - kappa_of_latent(rho - 1e-4, ratio)
+        assert slope_of_latent(rho, ratio) == pytest.approx(rise / 2e-4, rel=1e-4)
 
 
 def test_noise_alone_agrees_with_nothing():

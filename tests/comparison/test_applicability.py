@@ -12,7 +12,7 @@ from cwda.comparison.fresh_images import share_of_swaps, swaps_of_halves
 from cwda.errors import CriterionError, SelectionError
 from cwda.layers import ConvLayer
 from cwda.loading import load
-from cwda.scoring import NORM_BASED, criterion, scores
+from cwda.scoring import NORM_BASED, Criterion, criterion, get_criterion, scores
 from cwda.scoring.dispersion import dispersion
 from cwda.theory import BLOCK, SCALE, fit_layer, score_law, swap_probability
 from cwda.theory.log_scores.score_moments import importance_scores
@@ -142,6 +142,15 @@ def test_all_but_one_are_dead():
     assert applicability(layer, ["l2"], ratio=63 / 64).table["swap_filters"][0] == 0
 
 
+def test_filters_that_are_equal_but_not_zero_may_swap():
+    """Seven live filters have no law; the others are one small filter again and again."""
+    layer = scaled_layer("a", 0.0, filters=16)
+    layer.weight[7:] = 1e-3 * layer.weight[7]
+    assert applicability(layer, ["l1", "l2", "gm"]).table["swap_filters"].isna().all()
+    layer.weight[7:] = 0
+    assert applicability(layer, ["l1", "l2"]).table["swap_filters"].notna().all()
+
+
 def test_a_few_large_filters_change_nothing_among_the_others():
     layer = scaled_layer("a", 0.0)
     layer.weight[:3] *= 5
@@ -240,6 +249,25 @@ def test_fresh_images_of_criteria_from_data():
     one = applicability(model, "taylor_l1", data=some_data(64), batch_size=64).table
     assert one["verdict"][0] == "not applicable"
     assert "one batch" in one["reason"][0]
+
+
+def test_scores_of_halves_that_are_not_finite_are_told():
+    calls = []
+
+    def once(filters):
+        """Finite scores of all images, which come first."""
+        calls.append(filters.name)
+        return filters.values.norm(dim=1) / (1 if len(calls) == 1 else 0)
+
+    with torch.random.fork_rng():
+        model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU())
+    found = applicability(
+        model,
+        Criterion("once", "", once, needs=get_criterion("apoz").needs),
+        data=some_data(8),
+        batch_size=4,
+    ).table
+    assert found["reason"][0] == "scores of a half of the images are not finite"
 
 
 def test_halves_are_stepped_up():

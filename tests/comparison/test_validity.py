@@ -235,6 +235,12 @@ def test_what_cannot_be_ranked_says_why():
     at = found.set_index(["layer", "criterion"])
     assert at.loc[("conv1", "same"), "verdict"] == "not applicable"
     assert at.loc[("conv1", "same"), "reason"] == "all scores of same are equal"
+    half = cwda.validity(alive(Residual), [same, "l2"], ratio=0.5, **OPTIONS).table
+    half = half.set_index(["criterion", "layer"]).loc[:, ["increase_random", "increase", "regret"]]
+    # equal scores choose nothing: what the order of the file costs is not theirs
+    assert half.loc["same", ["increase", "regret"]].isna().all(axis=None)
+    assert half.loc["same", "increase_random"].notna().all()
+    assert half.loc["l2", "increase"].notna().all()
     assert "no BatchNorm" in at.loc[("short", "bn_gamma"), "reason"]
     assert "no regret" in at.loc[("conv1", "bn_gamma"), "reason"]
 

@@ -17,7 +17,9 @@ def test_the_noise_that_was_added_is_taken_off():
 
 
 @pytest.mark.parametrize("of", [np.array, lambda x: torch.tensor(x, dtype=torch.float64)])
-def test_arrays_and_tensors_are_taken_and_a_negative_product_is_undefined(of):
-    found = disattenuated(of([0.3, 0.3]), of([0.9, -0.1]), of([0.4, 0.5]))
-    assert np.asarray(found) == pytest.approx([0.5, math.nan], nan_ok=True)
+def test_arrays_and_tensors_are_taken_and_a_reliability_not_above_zero_is_undefined(of):
+    first, second = [0.9, -0.1, -0.1, 0.4, 0.0], [0.4, 0.5, -0.5, -0.2, 0.3]
+    found = disattenuated(of([0.3] * 5), of(first), of(second))
+    assert np.asarray(found) == pytest.approx([0.5, *[math.nan] * 4], nan_ok=True)
     assert isinstance(found, type(of([0.0])))
+    assert math.isnan(disattenuated(0.3, -0.1, -0.5))

@@ -9,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+from torch import nn
 
 from cwda.comparison import global_pruning
 from cwda.errors import CriterionError, SelectionError
@@ -367,6 +368,27 @@ def test_similarity_has_error_bars(pass_over_data):
     known = dict(zip(single["layer"], single["reliability"], strict=True))
     for row in data.itertuples():
         assert row.reliability_b == pytest.approx(known[row.layer], abs=1e-12)
+
+
+@pytest.mark.parametrize("filters", [1, 2, 3])
+def test_similarity_of_a_few_filters_has_no_error_bars(filters):
+    rng = torch.Generator().manual_seed(0)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = nn.Sequential(
+            nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, filters, 3), nn.Flatten(),
+            nn.Linear(16 * filters, 4),
+        )  # fmt: skip
+    table = similarity(
+        model,
+        ["l1", "taylor_l1"],
+        data=(torch.randn(16, 3, 8, 8, generator=rng), torch.arange(16) % 4),
+        batch_size=4,
+        device="cpu",
+    ).table
+    assert table["n_filters"].tolist() == [8, filters]
+    assert math.isfinite(table["spearman_low"][0])
+    assert math.isnan(table["spearman_low"][1])
 
 
 def test_similarity_without_halves_has_the_coefficients_still():

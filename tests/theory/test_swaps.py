@@ -10,11 +10,13 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 
 from cwda.errors import CwdaError
+from cwda.layers import ConvLayer
 from cwda.theory.criteria import CRITERIA
+from cwda.theory.live_fit import widest_law
 from cwda.theory.log_scores.score_moments import importance_scores
 from cwda.theory.model import fit_layer
-from cwda.theory.rungs import ISOTROPIC
-from cwda.theory.score_law import ScoreLaw, score_law
+from cwda.theory.rungs import FRESH, ISOTROPIC
+from cwda.theory.score_law import LAWS, ScoreLaw, score_law
 from cwda.theory.swaps import (
     apart_below,
     discrimination,
@@ -183,3 +185,16 @@ def test_verdicts_at_their_limits():
     assert discrimination(0.10) == "discriminates"
     assert discrimination(0.1001) == discrimination(0.25) == "weakly"
     assert discrimination(0.2501) == "cannot discriminate"
+
+
+def test_filters_apart_are_sought_about_the_law_of_fresh_ones():
+    """Directions that channels share scatter the log of l1; its median is matched to FRESH."""
+    rng = torch.Generator().manual_seed(0)
+    weight = torch.randn(64, 16, 3, 3, generator=rng)
+    weight += 2 * torch.randn(64, 1, 1, 1, generator=rng) * torch.randn(16, 3, 3, generator=rng)
+    fitted = fit_layer(ConvLayer("conv", weight))
+    assert fitted.effective_dim < 20
+    for name in LAWS:
+        fresh = score_law(FRESH(fitted), name)
+        median = float(fresh.latent(fresh.quantile(np.array(0.5))))
+        assert widest_law(fitted, name).location == pytest.approx(median, abs=1e-6)

@@ -135,6 +135,8 @@ def rows_of(
         else:
             found = correlation_with_oracle(part.scores[place], part.oracle, options.level)
             row |= compared(found, part.oracle, name, options.level)
+            if np.isnan(found.spearman):  # what is lowest among equals is the order of the file
+                row |= dict.fromkeys(("increase", "regret", "regret_low", "regret_high"), np.nan)
         yield common | row
 
 

@@ -31,6 +31,7 @@ __all__ = [
     "Oracle",
     "OracleCorrelation",
     "correlation_with_oracle",
+    "disattenuated_difference",
     "disattenuated_limits",
 ]
 
@@ -192,13 +193,48 @@ def disattenuated_limits(
     >>> disattenuated_limits(np.array([0.2, 0.3, 0.2, 0.3]), half, half, 0.95)
     (0.5, 0.316..., 0.683...)
     """
+    value, without = _pooled(spearman, reliability, oracle)
+    return value, *_limits(value, without, level)
+
+
+def disattenuated_difference(
+    first: tuple[Array, Array, Array], second: tuple[Array, Array, Array], level: float
+) -> tuple[float, float, float]:
+    """By how much the pooled coefficient of one criterion exceeds that of another, and limits.
+
+    Both are those of `disattenuated_limits`, and each layer is left out of both at once: what
+    layers have in common, as the noise of their oracle, is in neither limit.
+
+    Parameters
+    ----------
+    first, second : tuple of arrays
+        `spearman`, `reliability` and `oracle` of each criterion in the same layers.
+    level : float
+        Confidence level.
+
+    Examples
+    --------
+    The second is lower by .1 in every layer, however these differ:
+
+    >>> import numpy as np
+    >>> one, high = np.ones(4), np.array([0.2, 0.9, 0.3, 0.6])
+    >>> found = disattenuated_difference((high, one, one), (high - 0.1, one, one), 0.95)
+    >>> [round(each, 6) for each in found]
+    [0.1, 0.1, 0.1]
+    """
+    (one, one_without), (other, other_without) = (_pooled(*each) for each in (first, second))
+    return one - other, *_limits(one - other, one_without - other_without, level)
+
+
+def _pooled(spearman: Array, reliability: Array, oracle: Array) -> tuple[float, Array]:
+    """The disattenuated coefficient of all layers, and without each; NaN where undefined."""
+    nothing = np.full(len(spearman), np.nan)
     if not len(spearman) or min(reliability.mean(), oracle.mean()) < LEAST_RELIABILITY:
-        return float("nan"), float("nan"), float("nan")
+        return float("nan"), nothing
     kept = np.sqrt(np.clip(reliability, 0, None) * np.clip(oracle, 0, None))
     total, left = spearman.sum(), kept.sum()
     if not left > 0:
-        return float("nan"), float("nan"), float("nan")
+        return float("nan"), nothing
     rest = left - kept
-    if not (rest > 0).all():
-        return float(total / left), float("nan"), float("nan")
-    return float(total / left), *_limits(total / left, (total - spearman) / rest, level)
+    np.divide(total - spearman, rest, out=nothing, where=rest > 0)
+    return float(total / left), nothing

@@ -28,7 +28,7 @@ def disattenuated(correlation: Values, first: Values, second: Values) -> Values:
     correlation : float, ndarray or Tensor
         r, of scores with noise of their own.
     first, second : float, ndarray or Tensor
-        Their reliabilities; NaN comes out where the product is negative.
+        Their reliabilities; NaN comes out where either is not above 0.
 
     References
     ----------
@@ -42,9 +42,9 @@ def disattenuated(correlation: Values, first: Values, second: Values) -> Values:
     """
     product = first * second
     if isinstance(product, Tensor):
-        return correlation / product.sqrt()
-    with np.errstate(invalid="ignore", divide="ignore"):
-        ratio = correlation / np.sqrt(product)
+        return correlation / product.where((first > 0) & (second > 0), math.nan).sqrt()
+    defined = np.where(np.greater(first, 0) & np.greater(second, 0), product, np.nan)
+    ratio = correlation / np.sqrt(defined)
     return float(ratio) if isinstance(correlation, float) else ratio
 
 

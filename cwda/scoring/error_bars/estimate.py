@@ -112,7 +112,7 @@ def stepped_up(
     """
     at = criterion, criterion
     half, left_out = correlations.values[at], correlations.left_out[:, *at]
-    bound = 1 - 6 / (n**3 - n)
+    bound = 1 - 6 / max(n**3 - n, 7)
     z, others = (x.clamp(-bound, bound).atanh() for x in (half, left_out))
     estimate = spearman_brown(float(half), factor)
     if n < 4:

@@ -18,7 +18,7 @@ from scipy import special
 
 from cwda.numerics.ranking.bivariate_normal import bivariate_normal_cdf
 
-__all__ = ["kappa_of_latent", "latent_of_kappa"]
+__all__ = ["kappa_of_latent", "latent_of_kappa", "slope_of_latent"]
 
 Array = npt.NDArray[np.float64]
 
@@ -51,6 +51,20 @@ def latent_of_kappa(kappa: Array | float, ratio: float) -> Array:
     grid = _grid(ratio)
     value = np.asarray(kappa, dtype=np.float64)
     return np.asarray(np.where(np.isnan(value), np.nan, np.sin(np.interp(value, grid, _ANGLES))))
+
+
+def slope_of_latent(rho: Array | float, ratio: float) -> Array:
+    """The derivative of `kappa_of_latent`, phi_2(c, c; rho) / (r (1 - r)); infinite at 1.
+
+    Examples
+    --------
+    >>> round(float(slope_of_latent(0.0, 0.5)), 6)  # 2 / pi
+    0.63662
+    """
+    squared = float(special.ndtri(ratio)) ** 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        density = np.exp(-squared / (1 + rho)) / (2 * math.pi * np.sqrt(1 - np.square(rho)))
+    return np.asarray(density / (ratio * (1 - ratio)))
 
 
 @functools.cache
