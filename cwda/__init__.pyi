@@ -7,11 +7,13 @@ from . import conditions as conditions
 from . import coupling as coupling
 from . import experiment as experiment
 from . import figures as figures
+from . import population as population
 from . import pruning as pruning
 from . import reporting as reporting
 from . import reproduction as reproduction
 from . import scoring as scoring
 from . import study as study
+from . import surveys as surveys
 from . import textbook_tests as textbook_tests
 from . import theory as theory
 from . import torch_pruning as torch_pruning
@@ -24,6 +26,7 @@ from .comparison import global_pruning as global_pruning
 from .comparison import validity as validity
 from .conditions import check as check
 from .conditions import condition as condition
+from .conditions import contrast as contrast
 from .conditions import describe as describe
 from .errors import CwdaError as CwdaError
 from .layers import ConvLayer as ConvLayer
@@ -43,6 +46,8 @@ from .scoring import criterion as criterion
 from .scoring import reliability as reliability
 from .scoring import scores as scores
 from .scoring import similarity as similarity
+from .surveys import read_survey as read_survey
+from .surveys import survey as survey
 from .textbook_tests import textbook as textbook
 from .torch_pruning import importance as importance
 
@@ -63,6 +68,7 @@ __all__ = [
     "comparison",
     "condition",
     "conditions",
+    "contrast",
     "coupling",
     "criteria",
     "criterion",
@@ -76,8 +82,10 @@ __all__ = [
     "load_model",
     "make_plan",
     "masked",
+    "population",
     "pruning",
     "read_images",
+    "read_survey",
     "reliability",
     "remove",
     "report",
@@ -87,6 +95,8 @@ __all__ = [
     "scoring",
     "similarity",
     "study",
+    "survey",
+    "surveys",
     "textbook",
     "textbook_tests",
     "theory",

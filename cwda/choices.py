@@ -6,6 +6,8 @@ from typing import Literal, get_args
 
 __all__ = [
     "JUDGED",
+    "Contrasted",
+    "Like",
     "Measure",
     "Normalisation",
     "Paper",
@@ -35,6 +37,12 @@ Scale = Literal["raw", "unit"]
 
 #: What is said of a condition in a layer.
 Verdict = Literal["holds", "fails", "inconclusive", "not applicable"]
+
+#: Which networks the weights of a network are like.
+Like = Literal["trained", "untrained", "open", "not applicable"]
+
+#: Whether the effects of two networks differ.
+Contrasted = Literal["differs", "same", "unsettled", "not applicable"]
 
 #: The verdicts of layers that were tested.
 JUDGED: tuple[Verdict, ...] = get_args(Verdict)[:3]

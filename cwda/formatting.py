@@ -16,6 +16,17 @@ def many(n: int, noun: str) -> str:
     return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
+def listed(names: Sequence[str]) -> str:
+    """Names in a sentence.
+
+    Examples
+    --------
+    >>> listed(["l1"]), listed(["l1", "l2", "gm"])
+    ('l1', 'l1, l2 and gm')
+    """
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
 def number(value: float) -> str:
     """Three decimals without the leading zero; a dash where undefined.
 
@@ -57,14 +68,3 @@ def p_value(value: float) -> str:
 def percent(share: float) -> str:
     """A share in per cent, as "42 %"; a dash where undefined."""
     return "–" if math.isnan(share) else f"{100 * share:.0f} %"
-
-
-def listed(names: Sequence[str]) -> str:
-    """Names in a sentence.
-
-    Examples
-    --------
-    >>> listed(["l1"]), listed(["l1", "l2", "gm"])
-    ('l1', 'l1, l2 and gm')
-    """
-    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))

@@ -6,18 +6,22 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
+from types import FrameType
 from typing import Any, TypeVar
 
-__all__ = ["Counter", "counter", "line", "showing", "steps", "waiting"]
+__all__ = ["Counter", "counter", "importing", "line", "showing", "steps", "waiting"]
 
 T = TypeVar("T")
 
 #: Seconds before a bar appears: short work stays silent.
 _DELAY = 0.5
+
+#: Seconds that libraries may take to load before this is said.
+_PATIENCE = 2.0
 
 _SHOWN: ContextVar[bool] = ContextVar("cwda_progress", default=True)
 
@@ -97,13 +101,48 @@ def waiting(what: str) -> Iterator[None]:
     if not (_SHOWN.get() and _is_watched() and _has_room()):
         yield
         return
-    timer = threading.Timer(_DELAY, line, [f"{what} ..."])
+    with _later(_DELAY, lambda: line(f"{what} ...")):
+        yield
+
+
+@contextmanager
+def importing() -> Iterator[None]:
+    """Say that libraries are loaded, if the program still waits for them after a while.
+
+    That takes a second or two, but many on a machine that reads them for the first time.
+    """
+    if not (_SHOWN.get() and _is_watched()):
+        yield
+        return
+    thread = threading.get_ident()
+
+    def tell() -> None:
+        if _imports(sys._current_frames().get(thread)):
+            line("loading libraries ...")
+
+    with _later(_PATIENCE, tell):
+        yield
+
+
+@contextmanager
+def _later(seconds: float, what: Callable[[], None]) -> Iterator[None]:
+    """Do something after a while, unless the work is done by then."""
+    timer = threading.Timer(seconds, what)
     timer.daemon = True
     timer.start()
     try:
         yield
     finally:
         timer.cancel()
+
+
+def _imports(frame: FrameType | None) -> bool:
+    """Whether a thread that stands at this frame is within an import."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def line(text: str) -> None:

@@ -16,7 +16,13 @@ _KEPT: ContextVar[dict[Hashable, Any] | None] = ContextVar("cwda_shared", defaul
 
 @contextmanager
 def sharing() -> Iterator[None]:
-    """Keep what is `shared` within, until its end; outside nothing is kept."""
+    """Keep what is `shared` within, until its end; one within another is a part of that.
+
+    Outside nothing is kept.
+    """
+    if _KEPT.get() is not None:
+        yield
+        return
     token = _KEPT.set({})
     try:
         yield

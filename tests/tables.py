@@ -17,9 +17,11 @@ from pathlib import Path
 import cwda
 from cwda.answers import Answer, columns_of
 from cwda.conditions import BUILT_IN
+from cwda.surveys import TABLES
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "tables.md"
 REGION = re.compile(r"(<!-- columns of (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+SURVEY = re.compile(r"(<!-- tables of a survey -->\n).*?(<!-- end -->)", re.DOTALL)
 CONDITIONS = re.compile(r"(<!-- numbers of each condition -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -59,6 +61,16 @@ def numbers_of_conditions() -> str:
     return "\n".join(["| condition | column | meaning |", "|---|---|---|", *lines, ""])
 
 
+def tables_of_a_survey() -> str:
+    """The columns of all tables of a survey."""
+    parts = []
+    for table in TABLES.values():
+        lines = [f"| `{name}` | {_sentence(meaning)} |" for name, meaning in table.columns.items()]
+        title = textwrap.fill(f"`.{table.name}`: one row for {table.about}.", 100)
+        parts += [title, "", "| column | meaning |", "|---|---|", *lines, ""]
+    return "\n".join(parts)
+
+
 def _table(row: type) -> str:
     several = {part.name for part in fields(row) if part.metadata.get("spread")}
     lines = [
@@ -77,6 +89,7 @@ def written(text: str) -> str:
     """The page with its tables made anew."""
     kinds = answers()
     text = REGION.sub(lambda found: f"{found[1]}\n{tables(kinds[found[2]])}\n{found[3]}", text)
+    text = SURVEY.sub(lambda found: f"{found[1]}\n{tables_of_a_survey()}\n{found[2]}", text)
     return CONDITIONS.sub(lambda found: f"{found[1]}\n{numbers_of_conditions()}\n{found[2]}", text)
 
 

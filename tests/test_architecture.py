@@ -24,7 +24,7 @@ FLOORS = (
     {"callbacks", "scoring", "textbook_tests", "theory"},
     {"pruning", "torch_pruning"},
     {"comparison", "calibration", "experiment"},
-    {"advice"},
+    {"advice", "population", "surveys"},
     {"figures"},
     {"study", "reporting"},
     {"reproduction"},

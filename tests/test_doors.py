@@ -22,6 +22,7 @@ from cwda.study import RunState, Standing, StudyResult
 from tests.figures.gallery import GALLERY
 from tests.helpers.small_nets import alive, plain
 from tests.helpers.small_nets import images as labelled
+from tests.helpers.small_surveys import survey
 
 RNG = torch.Generator().manual_seed(0)
 WEIGHTS = {
@@ -190,7 +191,10 @@ CALLS = {
     "torch_pruning.as_score": lambda: ((lambda group: None,), {}),
     "accuracy": lambda: ((nn.Identity(), (torch.eye(4), torch.arange(4))), {}),
     "compare": lambda: (similarities(), {}),
+    "contrast": lambda: ((WEIGHTS, WEIGHTS), {"conditions": ["mean", "epsilon"]}),
     "report": lambda: ((WEIGHTS, "report.html"), {"chapters": []}),
+    "read_survey": lambda: (("survey",), {}),
+    "survey": lambda: (("nowhere.pth",), {"output": "survey"}),
     "calibration.calibrate": lambda: (
         (["mean"],),
         {"designs": "iid", "sizes": [cwda.calibration.Size(16, 3, 9)], "replicates": 2},
@@ -199,6 +203,20 @@ CALLS = {
     "calibration.read_calibration": lambda: (("calibration.jsonl",), {}),
     "calibration.sizes_of": lambda: (("iid",), {}),
     "calibration.to_markdown": lambda: ((cwda.calibration.published(),), {}),
+    **{
+        f"population.{name}": lambda: ((survey(),), {})
+        for name in (
+            "effect_quantiles",
+            "generality",
+            "make_reference",
+            "mixed_models",
+            "prediction_accuracy",
+            "standings",
+            "verdict_shares",
+        )
+    },
+    "population.write_tables": lambda: ((survey(), "tables"), {}),
+    "reporting.survey_report": lambda: ((survey(), "survey.html"), {}),
     "pruning.select": lambda: ((WEIGHTS, "l2", 0.5), {}),
     "pruning.pruned_indices": lambda: ((WEIGHTS, 0, "l2"), {}),
     "pruning.overlap": lambda: ((cwda.pruning.select(WEIGHTS, "l2", 0.5),) * 2, {}),
@@ -223,6 +241,8 @@ CALLS = {
     "figures.layer_trajectory": lambda: (({0: cwda.check(WEIGHTS)}, "mean", "0"), {}),
     "comparison.triangle": lambda: (answers(), {}),
     "figures.overview": lambda: ((cwda.check(WEIGHTS),), {}),
+    "figures.network_effects": lambda: ((cwda.check(WEIGHTS),), {}),
+    "figures.save": lambda: ((figures.overview(cwda.check(WEIGHTS)), "figure.svg"), {}),
     "figures.effects": lambda: ((cwda.check(WEIGHTS), "mean"), {}),
     "figures.criteria_matrix": lambda: (similarities()[:1], {}),
     "figures.similarity_map": lambda: (similarities()[:1], {}),
@@ -308,6 +328,7 @@ NOT_CALLED = {
     "criterion": "a decorator: test_decorators_say_what_they_need",
     "experiment.run_experiment": "trains: test_experiments_and_images_say_what_they_need",
     "read_images": "needs files: test_experiments_and_images_say_what_they_need",
+    "survey": "starts processes: tests/surveys/test_survey.py",
 }
 
 

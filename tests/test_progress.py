@@ -229,3 +229,26 @@ def test_what_reads_files_opens_a_bar(opened, tmp_path):
         Image.new("RGB", (8, 8)).save(folder / "cat.png")
     cwda.read_images(tmp_path / "images")
     assert opened == [("reading images", 1)] * 2
+
+
+#: A library that takes long to load.
+SLOW_IMPORT = """
+import sys, time
+from cwda import progress
+progress._PATIENCE = .1
+open("slow_library.py", "w").write("import time; time.sleep(.5)")
+sys.path.insert(0, ".")
+with progress.showing(sys.argv[1] != "quiet"), progress.importing():
+    if sys.argv[1] == "computing":
+        time.sleep(.5)
+    else:
+        import slow_library
+"""
+
+
+@pytest.mark.parametrize("case", ["loading", "quiet", "computing"])
+def test_a_long_wait_for_libraries_is_said(case, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", os.getcwd())
+    monkeypatch.chdir(tmp_path)
+    said = on_terminal(case, code=SLOW_IMPORT)
+    assert ("loading libraries ..." in str(said)) == (case == "loading")

@@ -15,7 +15,7 @@ from cwda.torch_files.distributed import METADATA
 from cwda.torch_files.unzipped import is_unzipped
 from cwda.zoo.download import HF_FILES
 
-__all__ = ["checkpoint_in"]
+__all__ = ["checkpoint_in", "checkpoints_below"]
 
 #: Files that lie next to a checkpoint and hold no weights.
 _BESIDE = re.compile(
@@ -25,6 +25,8 @@ _BESIDE = re.compile(
     re.IGNORECASE,
 )
 _MAX_DEPTH = 4
+#: Endings of other formats under which checkpoints are kept as well.
+_ALSO = (".t7",)
 
 
 def _ranks(names: set[str], pattern: str) -> list[str]:
@@ -59,6 +61,33 @@ def checkpoint_in(folder: Path, depth: int = 0) -> Path:
     if below is not None and depth < _MAX_DEPTH:
         return checkpoint_in(below, depth + 1)
     raise SourceError("a folder without a checkpoint; give the file itself" + _hint(children))
+
+
+def checkpoints_below(folder: Path) -> list[Path]:
+    """All checkpoints in a folder and the folders in it, by the endings of their names.
+
+    Of several shards there is the first alone, and of a folder that is one checkpoint itself the
+    folder. Hidden files and folders are left out, and files that lie next to a checkpoint, such
+    as an optimiser's.
+    """
+    try:
+        children = sorted(folder.iterdir())
+    except OSError:  # not ours to read
+        return []
+    visible = [child for child in children if not child.name.startswith(".")]
+    files = [child for child in visible if child.is_file()]
+    if any(child.name == METADATA for child in children) or is_unzipped(folder):
+        return [folder]
+    sets = {
+        set_of(file.name): file
+        for file in reversed(files)
+        if (is_usual_name(file.name) or file.suffix in _ALSO) and not _BESIDE.fullmatch(file.name)
+    }
+    found = sorted(sets.values())
+    for child in visible:
+        if child.is_dir() and not child.is_symlink():
+            found += checkpoints_below(child)
+    return found
 
 
 def _candidates(files: set[str]) -> list[str]:

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from cwda.cli.messages import note
-from cwda.files import require_writable, whole_file
+from cwda.cli.verb import command_line
+from cwda.files import require_writable
 
 __all__ = ["require_drawable", "write_figure"]
 
@@ -25,9 +26,8 @@ def require_drawable(path: Path) -> None:
 
 
 def write_figure(figure: Any, path: Path) -> None:
-    """Write a figure, and say so; an SVG keeps its text as text."""
-    from cwda.figures.drawing.saving import save
+    """Write a figure with the command that made it, and say so."""
+    from cwda.figures import save
 
-    with whole_file(path) as partial:
-        save(figure, partial, path.suffix, dpi=200)
+    save(figure, path, description=command_line())
     note(f"drew {path}")

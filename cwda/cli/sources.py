@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +36,9 @@ __all__ = [
 
 _DEFAULT_MODEL = "resnet20-cifar10"
 
+#: Formats from which no module is made that could be pruned.
+_WEIGHTS_ONLY = ("ONNX", "Keras archive", "HDF5", "npy", "npz")
+
 #: What the help of a verb says of its arguments.
 SOURCES = (
     "SOURCE is a file, a folder or the name of a model; the built-in network if there is none."
@@ -59,6 +63,12 @@ class Entry:
 
     text: str
     is_name: bool
+
+    @property
+    def words(self) -> list[str]:
+        """What is typed for it."""
+        shadowed = self.is_name and os.path.exists(self.text)
+        return ["--model", self.text] if shadowed else [self.text]
 
     @property
     def name(self) -> str:
@@ -179,6 +189,36 @@ class Sources:
     def origin(self, network: Network) -> Entry:
         """What on the command line a loaded network stems from."""
         return self._origins[network.name]
+
+    def typed(self, most: int | None = None) -> str:
+        """The sources, and the options about them, as they are typed after another verb.
+
+        Parameters
+        ----------
+        most : int, optional
+            So many sources at most.
+        """
+        entries = (self.entries or [Entry(_DEFAULT_MODEL, False)])[:most]
+        words = [word for entry in entries for word in entry.words]
+        options = {"--layers": self.layers} | {
+            f"--{name.replace('_', '-')}": self.reading.get(name)
+            for name in ("groups", "transposed", "layout", "weights_key")
+        }
+        for name, value in options.items():
+            if isinstance(value, dict):
+                for pattern, each in value.items():
+                    words += [name, f"{pattern}={each}"]
+            elif value is not None:
+                words += [name, value]
+        return " ".join(map(shlex.quote, words))
+
+    def pruning_words(self, network: Network) -> str:
+        """The source as `cwda prune` takes it; empty where that needs more than the file tells."""
+        if network.provenance.format in _WEIGHTS_ONLY or network.name not in self._origins:
+            return ""
+        key = self.reading.get("weights_key")
+        words = [*self.origin(network).words, *(["--weights-key", key] if key else [])]
+        return " ".join(map(shlex.quote, words))
 
     def selected(self, network: Network) -> Network:
         """The layers wanted.

@@ -20,7 +20,7 @@ from cwda.cli.completion import models
 from cwda.cli.failure import flush_output, one_line_errors
 from cwda.cli.messages import QUIET, in_options
 from cwda.errors import nearest
-from cwda.progress import line, showing
+from cwda.progress import importing, line, showing
 
 __all__ = ["Group", "Verb", "command_line", "verb"]
 
@@ -133,7 +133,8 @@ class Verb(_Ending, click.Command):
         """Run the verb, and end as its help says."""
         debug, verbose, quiet = (ctx.params.pop(name) for name in ("debug", "verbose", "quiet"))
         ctx.meta[QUIET] = quiet
-        with one_line_errors(debug), _logging(quiet, verbose), showing(not quiet):
+        told = _logging(quiet, verbose)
+        with one_line_errors(debug), told, showing(not quiet), importing():
             return super().invoke(ctx)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

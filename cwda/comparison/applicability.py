@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
 from cwda.answers import Answer, column, common
 from cwda.arguments import require_between
@@ -16,8 +16,9 @@ from cwda.progress import showing
 from cwda.scoring.catalogue import NORM_BASED
 from cwda.scoring.preparation import prepare
 from cwda.scoring.registry import Criteria, resolve
-from cwda.scoring.scores import score_network
+from cwda.scoring.scores import LayerScores, score_network
 from cwda.scoring.statistics.collected import Collected
+from cwda.sharing import shared
 from cwda.theory.swaps import Discrimination
 from cwda.typing import Device
 
@@ -242,10 +243,20 @@ def applicability(
         rows = [
             LayerApplicability(network=network.name, ratio=ratio, method=_method(level), **cells)
             for scored in score_network(network, resolved, device, statistics.layers)
-            for cells in judge_layer(scored, frame, statistics)
+            for cells in _judged(scored, frame, statistics)
         ]
     names = tuple(criterion.name for criterion in resolved)
     return Applicability(tuple(rows), (network,), level=level, criteria=names, ratio=ratio)
+
+
+def _judged(scored: LayerScores, frame: Frame, statistics: Collected) -> list[dict[str, Any]]:
+    """The cells of a layer's rows; once for several analyses, where they rest on weights."""
+    if statistics.layers:
+        return list(judge_layer(scored, frame, statistics))
+    asked = (*frame.criteria, frame.ratio, frame.level, frame.device)
+    return shared(
+        (judge_layer, scored, *asked), lambda: list(judge_layer(scored, frame, statistics))
+    )
 
 
 def _method(level: float) -> str:

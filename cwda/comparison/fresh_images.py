@@ -102,6 +102,6 @@ def _variance(reliability: float, ratio: float) -> float:
     """Variance of Fisher's z of a reliability that is read off one split, times n - 3.
 
     A formula for what 250 draws of 16 to 256 normal scores show at ratios of .1 to .75 and
-    reliabilities of .2 to .95: from 1.3 to 10, where a rank correlation has 1.06.
+    reliabilities of .2 to .95. It runs from 1.5 to 10, where a rank correlation has 1.06.
     """
     return 0.75 * (1 + 3 * reliability**4) / math.sqrt(ratio * (1 - ratio))

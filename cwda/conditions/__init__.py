@@ -21,9 +21,12 @@ from cwda.conditions.description import (
     normality,
 )
 from cwda.conditions.directions import Directions
+from cwda.conditions.reference import Reference, ReferenceGroup
 from cwda.conditions.register import CONDITIONS
 from cwda.conditions.results import ConditionResult, Measurement
 from cwda.conditions.table import CheckResult
+from cwda.conditions.whole.contrast import contrast
+from cwda.conditions.whole.contrast_result import Contrast, ContrastRow, LayerPair
 from cwda.conditions.whole.result import NetworkCondition, NetworkResult, NetworkVerdict
 from cwda.conditions.workspace import NEEDS, Workspace
 
@@ -49,20 +52,26 @@ __all__ = [
     "CheckResult",
     "Condition",
     "ConditionResult",
+    "Contrast",
+    "ContrastRow",
     "Description",
     "Directions",
     "Figure",
     "Formula",
     "LayerDescription",
+    "LayerPair",
     "Measurement",
     "NetworkCondition",
     "NetworkResult",
     "NetworkVerdict",
+    "Reference",
+    "ReferenceGroup",
     "Words",
     "Workspace",
     "block_covariance",
     "check",
     "condition",
+    "contrast",
     "describe",
     "distinctness",
     "epsilon",

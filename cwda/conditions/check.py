@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from cwda.arguments import choose
 from cwda.choices import Scale
 from cwda.conditions.condition import Condition, require_scale
 from cwda.conditions.layerwise import check_networks, require_level, require_margin
+from cwda.conditions.reference import Reference, as_reference, require_raw
 from cwda.conditions.register import CONDITIONS
 from cwda.conditions.table import CheckResult
 from cwda.errors import CwdaError
@@ -25,6 +27,7 @@ def check(
     margins: Mapping[str, float] | Mapping[str | Condition, float] | None = None,
     scale: Scale = "raw",
     level: float = 0.90,
+    reference: Reference | str | Path | None = None,
     device: Device = "auto",
     progress: bool = True,
 ) -> CheckResult:
@@ -52,6 +55,10 @@ def check(
     level : float
         Confidence of the intervals. A verdict errs with a probability of about (1 - level) / 2
         at most.
+    reference : Reference or path, optional
+        Effects of many networks, such as ``cwda survey --reference FILE`` writes: each row then
+        says in what share of comparable layers the effect is smaller. `Reference.placed` can
+        compare with one family.
     device : str or torch.device
         "auto" (CUDA if there is one), "cpu", "cuda", ...
     progress : bool
@@ -66,7 +73,8 @@ def check(
     ------
     CwdaError
         If a source cannot be read, a condition is unknown, a margin belongs to a condition that
-        is not tested, or a margin, the scale, the level or the device is impossible.
+        is not tested, a margin, the scale, the level or the device is impossible, or the
+        reference cannot be read or is asked for on unit directions.
 
     References
     ----------
@@ -84,8 +92,12 @@ def check(
     allowed = resolve_margins(margins, wanted)
     require_level(level)
     require_scale(scale)
+    others = None if reference is None else as_reference(reference)
+    if others:
+        require_raw(scale)
     with showing(progress):
-        return check_networks(networks_of(source), wanted, allowed, level, device, scale)
+        found = check_networks(networks_of(source), wanted, allowed, level, device, scale)
+    return others.placed(found) if others else found
 
 
 def resolve_margins(

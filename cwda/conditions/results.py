@@ -164,6 +164,16 @@ class ConditionResult:
         "What kind of departure it is where the condition fails and knows several; else empty.",
         default="",
     )
+    percentile: float = column(
+        "Share of the comparable layers of a reference whose effect is smaller, networks counted "
+        "alike; NaN without a reference.",
+        default=NAN,
+    )
+    comparable: str = column(
+        "Which layers those are, such as `3x3, 33 to 64 filters, 41 networks`; empty without a "
+        "reference.",
+        default="",
+    )
     n_filters: int = common("n_filters")
     dim: int = common("dim")
     n_weights: int = common("n_weights")

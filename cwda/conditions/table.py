@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import html
+import importlib
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -125,6 +126,39 @@ class CheckResult(Answer[ConditionResult]):
 
         return network_result(self.rows, self.networks, self.level)
 
+    def advice(self, network: str | None = None, **options: Any) -> Any:
+        """What to prune a network of this answer by: `cwda.advise`, when it is asked for.
+
+        Parameters
+        ----------
+        network : str, optional
+            The name of one of several networks.
+        **options
+            Those of `cwda.advise`, such as ``ratio=0.3`` or ``criteria=["l1", "gm"]``.
+
+        Returns
+        -------
+        Advice
+
+        Raises
+        ------
+        CwdaError
+            If there are several networks and none is named, a name is unknown, the weights are
+            not there, as in an answer from a file, or an option is impossible.
+
+        Examples
+        --------
+        >>> import cwda
+        >>> cwda.check("resnet20-cifar10", ["mean"]).advice(criteria=["l1", "l2"]).criterion
+        'l1'
+        """
+        networks = {each.name: each for each in self.networks}
+        if network is None and len(networks) != 1:
+            raise CwdaError(f"there are {len(networks)} networks; name one: {', '.join(networks)}")
+        (chosen,) = networks if network is None else choose([network], networks, "network")
+        # By its public name, when it is asked for: what answers stands above this room.
+        return importlib.import_module("cwda").advise(networks[chosen], **options)
+
     def __repr__(self) -> str:
         return "\n".join([*self._sentences(), super().__repr__()])
 
@@ -133,7 +167,7 @@ class CheckResult(Answer[ConditionResult]):
         return told + super()._repr_html_()
 
     def _sentences(self) -> list[str]:
-        return [verdict.sentence for verdict in self.network.verdicts]
+        return [text for verdict in self.network.verdicts for text in verdict.sentences]
 
     def summary(self) -> pd.DataFrame:
         """How many layers hold, fail or are inconclusive, per network and condition."""

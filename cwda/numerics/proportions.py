@@ -58,7 +58,8 @@ def clopper_pearson_interval(successes: Array, trials: Array, level: float) -> t
     Parameters
     ----------
     successes, trials : ndarray
-        Counts, 0 <= successes <= trials, trials at least 1.
+        Counts, 0 <= successes <= trials, trials at least 1; an effective number of trials need
+        not be whole.
     level : float
         Coverage, which it has at least.
 
@@ -74,8 +75,8 @@ def clopper_pearson_interval(successes: Array, trials: Array, level: float) -> t
     ([0.751], [0.999])
     """
     failures, tail = trials - successes, (1 - level) / 2
-    low = special.betaincinv(np.maximum(successes, 1), failures + 1, tail)
-    high = special.betaincinv(successes + 1, np.maximum(failures, 1), 1 - tail)
+    low = special.betaincinv(np.where(successes > 0, successes, 1), failures + 1, tail)
+    high = special.betaincinv(successes + 1, np.where(failures > 0, failures, 1), 1 - tail)
     return np.where(successes > 0, low, 0.0), np.where(failures > 0, high, 1.0)
 
 

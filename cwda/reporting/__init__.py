@@ -1,6 +1,7 @@
 """The statistical report: one document, typeset as PDF or HTML."""
 
 from cwda.reporting.blocks import (
+    Box,
     Cell,
     Column,
     Equation,
@@ -20,9 +21,11 @@ from cwda.reporting.chapter import Chapter, ChapterSeries, Report
 from cwda.reporting.chapters import CHAPTERS
 from cwda.reporting.pictures import picture
 from cwda.reporting.subject import Subject
+from cwda.reporting.survey.build import survey_report
 
 __all__ = [
     "CHAPTERS",
+    "Box",
     "Cell",
     "Chapter",
     "ChapterSeries",
@@ -42,4 +45,5 @@ __all__ = [
     "Table",
     "picture",
     "report",
+    "survey_report",
 ]

@@ -15,6 +15,7 @@ from cwda.formatting import MARKS
 
 __all__ = [
     "Block",
+    "Box",
     "Cell",
     "Column",
     "Equation",
@@ -98,7 +99,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Heading:
-    """A heading of level 1 (a chapter, on a page of its own) to 3."""
+    """A heading of level 1 (a chapter) to 3."""
 
     text: Text
     level: int = 1
@@ -119,10 +120,30 @@ class Note:
 
 
 @dataclass(frozen=True)
+class Box:
+    """An answer in a frame, in the colour of a verdict.
+
+    Attributes
+    ----------
+    title : str
+        The answer in a few words.
+    paragraphs : sequence of Text
+        The same in sentences.
+    tone : str
+        The verdict whose colour and mark it has.
+    """
+
+    title: str
+    paragraphs: Sequence[Text]
+    tone: str
+
+
+@dataclass(frozen=True)
 class Items:
-    """A list."""
+    """A list, under a title that stays with it."""
 
     items: Sequence[Text]
+    title: str = ""
 
 
 @dataclass(frozen=True)
@@ -143,7 +164,7 @@ class Equation:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure.
+    """A figure; with its caption it takes less than half a page, or a page of its own.
 
     Attributes
     ----------
@@ -153,16 +174,19 @@ class Picture:
         What it shows.
     alt : str
         The same for those who cannot see it, and what they would read from it.
+    high : bool
+        Whether it may take a page of its own; what follows goes on before that.
     """
 
     svg: bytes
     caption: Text
     alt: str
+    high: bool = False
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table that may run over pages; its head is repeated."""
+    """A table; one that is longer than half a page may run over pages, with its head repeated."""
 
     columns: Sequence[Column]
     rows: Sequence[Sequence[str | Cell]]
@@ -181,7 +205,7 @@ class PageBreak:
     """What follows begins a page."""
 
 
-Block = Heading | Paragraph | Note | Items | Equation | Picture | Table | PageBreak
+Block = Heading | Paragraph | Note | Box | Items | Equation | Picture | Table | PageBreak
 
 
 def names(layers: Sequence[str], most: int = 5) -> list[Run]:

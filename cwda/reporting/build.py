@@ -17,6 +17,8 @@ from cwda.choices import Paper, Scale
 from cwda.conditions.check import check
 from cwda.conditions.table import CheckResult
 from cwda.errors import CwdaError, DataError
+from cwda.experiment.result import ExperimentResult
+from cwda.figures.drawing.layers_axis import rows_within
 from cwda.files import require_writable, whole_file
 from cwda.formatting import many
 from cwda.loading.sources import Source
@@ -24,7 +26,9 @@ from cwda.progress import Counter, counter, showing
 from cwda.reporting.blocks import Block, Name
 from cwda.reporting.chapter import Chapter, ChapterSeries, Report
 from cwda.reporting.chapters import CHAPTERS
-from cwda.reporting.chapters.whole import answer
+from cwda.reporting.chapters.front import front_page
+from cwda.reporting.chapters.several.networks import side_by_side
+from cwda.reporting.chapters.summary import summary
 from cwda.reporting.document import Document, Fact
 from cwda.reporting.subject import Subject
 from cwda.reporting.typesetting import html_bytes, pdf_bytes
@@ -36,6 +40,12 @@ from cwda.typing import Device
 
 __all__ = ["FORMATS", "report"]
 
+#: Height of the rows of a figure of layers, in mm, that leaves room for another half a page.
+ROWS = 74.0
+
+#: Of more networks a brief report does not list where each comes from.
+MOST_IN_BRIEF = 3
+
 FORMATS = {".pdf": pdf_bytes, ".html": html_bytes}
 
 
@@ -44,11 +54,13 @@ def report(
     path: str | os.PathLike[str],
     *,
     chapters: Iterable[Chapter | ChapterSeries] = CHAPTERS,
+    brief: bool = False,
     detail: bool = False,
     textbook: bool = False,
     trajectory: bool = False,
     criteria: Criteria = NORM_BASED,
     data: Mapping[str, Collected] | None = None,
+    experiments: Iterable[ExperimentResult] = (),
     margins: Mapping[str, float] | None = None,
     scale: Scale = "raw",
     paper: Paper = "a4",
@@ -74,6 +86,9 @@ def report(
     chapters : iterable of Chapter
         What the report consists of; `cwda.reporting.CHAPTERS` by default, to which chapters of
         your own can be added.
+    brief : bool
+        One or two pages: the first page, and the summary of a single network, or the table of
+        several; with it chapters of your own, if `chapters` has any.
     detail : bool
         Add a page per layer.
     textbook : bool
@@ -86,6 +101,8 @@ def report(
     data : mapping of str to Collected, optional
         What criteria need beyond the weights, by the name of the network: what
         `cwda.scoring.collect` gives.
+    experiments : iterable of ExperimentResult
+        What was measured when these networks were pruned: a chapter shows it.
     margins : mapping of str to float, optional
         Same as in `cwda.check`, which has used them already if `source` is its answer.
     scale : {"raw", "unit"}
@@ -130,6 +147,7 @@ def report(
     require_writable(path, tuple(FORMATS))
     choose([paper], get_args(Paper), "paper")
     chapters = _require_chapters(chapters)
+    measured = _require_experiments(experiments)
     asked = tuple(resolve(criteria, fewest=2))
     data = {} if data is None else data
     if not isinstance(data, Mapping) or not all(isinstance(x, Collected) for x in data.values()):
@@ -140,18 +158,22 @@ def report(
         if not isinstance(source, CheckResult):
             source = check(source, margins=margins, scale=scale, level=level, device=device)
         content = _content(source, device, asked, data, trajectory=trajectory)
-        content = replace(content, detail=detail, textbook=textbook)
-        own = [one for chapter in chapters for one in chapter.of(content)]
-        with counter("writing the report", len(own) + 1) as done:
+        content = replace(content, detail=detail, textbook=textbook, experiments=measured)
+        chosen = _brief(chapters, content) if brief else chapters
+        alone = len(content.subjects) == 1
+        own = [one for chapter in chosen for one in chapter.of(content)]
+        with counter("writing the report", len(own) + 1) as done, rows_within(ROWS):
             document = Document(
                 title=_title(content),
                 subtitle="Do its convolution weights follow the Convolution Weight Distribution "
                 "Assumption, and what does that imply for pruning?",
-                facts=list(_facts(content, source, str(command))),
+                facts=list(_facts(content, source, str(command), brief=brief)),
                 blocks=list(_blocks(content, own, done)),
                 paper=paper,
                 date=str(datetime.date.today() if date is None else date),
-                answer=answer(content),
+                answer=front_page(content),
+                contents=0 if brief else 2 if alone else 1,
+                alone=alone,
             )
             done.update(len(own), len(own) + 1, "typesetting the report")
             with whole_file(path) as unfinished:
@@ -169,6 +191,21 @@ def _require_chapters(
                 f"chapters are cwda.reporting.Chapter objects, not {type(chapter).__name__}"
             )
     return listed
+
+
+def _require_experiments(experiments: Iterable[ExperimentResult]) -> tuple[ExperimentResult, ...]:
+    listed = tuple(experiments) if isinstance(experiments, Iterable) else (experiments,)
+    if not all(isinstance(one, ExperimentResult) for one in listed):
+        raise DataError("experiments of a report are what cwda.experiment.run_experiment gives")
+    return listed
+
+
+def _brief(
+    chapters: Sequence[Chapter | ChapterSeries], report: Report
+) -> list[Chapter | ChapterSeries]:
+    """What a brief report has of these chapters: one on the results, and the user's own."""
+    kept = summary if len(report.subjects) == 1 else side_by_side
+    return [each for each in chapters if each is kept or each not in CHAPTERS]
 
 
 def _content(
@@ -205,8 +242,9 @@ def _title(report: Report) -> str:
     return f"CWDA of {subjects[0].network.name}"
 
 
-def _facts(report: Report, result: CheckResult, command: str) -> Iterable[Fact]:
-    for subject in report.all_subjects:
+def _facts(report: Report, result: CheckResult, command: str, *, brief: bool) -> Iterable[Fact]:
+    few = len(report.all_subjects) <= MOST_IN_BRIEF
+    for subject in report.all_subjects if few or not brief else ():
         network = subject.network
         size = f"{many(len(network), 'convolution')}, {many(network.n_weights, 'weight')}"
         source = network.provenance

@@ -7,16 +7,23 @@ import logging
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import get_args
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, get_args
 
 from cwda.errors import CwdaError, cause_of
 from cwda.reporting.blocks import Block, Heading, Note, Paragraph
 from cwda.reporting.subject import Subject
 
+if TYPE_CHECKING:
+    from cwda.conditions.whole.contrast_result import Contrast
+    from cwda.experiment import ExperimentResult
+
 __all__ = ["Chapter", "ChapterSeries", "Report", "attempt"]
 
 _LOG = logging.getLogger(__name__)
+
+#: Each of so many networks is compared with the first; it is tested again at another level.
+MOST_CONTRASTED = 3
 
 _NO_WEIGHTS = (
     "{} comes from a saved answer, which does not hold the weights that this needs; make the "
@@ -38,12 +45,15 @@ class Report:
         Whether a page per layer is asked for.
     textbook : bool
         Whether a chapter on textbook tests is asked for.
+    experiments : sequence of ExperimentResult
+        What was measured when these networks were pruned.
     """
 
     all_subjects: Sequence[Subject]
     epochs: Sequence[float] = ()
     detail: bool = False
     textbook: bool = False
+    experiments: Sequence[ExperimentResult] = ()
 
     @property
     def subjects(self) -> Sequence[Subject]:
@@ -56,6 +66,22 @@ class Report:
     def conditions(self) -> list[str]:
         """Names of the conditions that were tested in these networks."""
         return list(dict.fromkeys(name for one in self.subjects for name in one.conditions))
+
+    @cached_property
+    def contrasts(self) -> list[Contrast]:
+        """What differs between the first network and each other; of few networks with weights."""
+        from cwda.conditions.whole.contrast import contrast
+
+        if not 1 < len(self.subjects) <= MOST_CONTRASTED:
+            return []
+        if not all(subject.has_weights for subject in self.subjects):
+            return []
+        first, *others = self.subjects
+        scale = first.results[0].scale
+        return [
+            contrast(first.network, one.network, self.conditions, scale=scale, device=first.device)
+            for one in others
+        ]
 
     def sections(
         self, blocks: Callable[[Subject], Iterable[Block]], *, needs_weights: bool = False

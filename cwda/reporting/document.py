@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cwda.choices import Paper
+from cwda.formatting import MARKS
 from cwda.reporting.blocks import (
     Block,
+    Box,
     Cell,
     Equation,
     Heading,
@@ -26,6 +28,9 @@ from cwda.reporting.blocks import (
     Text,
 )
 
+if TYPE_CHECKING:
+    from cwda.figures.drawing.style import VerdictStyle
+
 __all__ = ["Document", "Fact", "template_inputs", "tones"]
 
 #: Words longer than this, in a cell and in running text, get places where a line may end; in
@@ -34,6 +39,10 @@ LONGEST_IN_CELL, LONGEST_IN_TEXT = 24, 64
 
 #: A long word is broken where it has this many characters without a separator.
 LONGEST_UNBROKEN = 12
+
+#: Width of a character of a table, in points: of names, other cells and heads; of the space between
+#: columns; and of the narrower page's line. They are on the wide side.
+MONO, SERIF, BOLD, PADDING, LINE = 4.85, 4.1, 4.6, 6.0, 470.0
 
 Fact = tuple[str, Text]
 
@@ -47,17 +56,19 @@ class Document:
     title, subtitle : str
         Of the first page; the title is that of the file's metadata as well.
     facts : sequence of (str, Text)
-        Labels and values of the title block.
+        Labels and values of what was tested: after the contents, or at the end without them.
     blocks : sequence of Block
-        All that follows.
+        All that follows the contents.
     paper : {"a4", "us-letter"}
         Size of the page.
     date : str
         As printed; empty to leave it out.
     answer : sequence of Block
         What stands on the first page, before the contents; no headings.
-    flowing : bool
-        Whether chapters follow one another on a page, where each would leave much of it blank.
+    contents : int
+        Levels of headings in the table of contents; 0 for none.
+    alone : bool
+        Whether the answer has its page even if there are no contents, and these have theirs.
     """
 
     title: str
@@ -67,7 +78,8 @@ class Document:
     paper: Paper = "a4"
     date: str = ""
     answer: Sequence[Block] = ()
-    flowing: bool = False
+    contents: int = 2
+    alone: bool = True
 
 
 def template_inputs(document: Document) -> dict[str, bytes]:
@@ -78,9 +90,10 @@ def template_inputs(document: Document) -> dict[str, bytes]:
         "subtitle": _printable(document.subtitle),
         "paper": document.paper,
         "date": document.date,
-        "flowing": document.flowing,
         "facts": [[label, _runs(value)] for label, value in document.facts],
         "tones": tones(),
+        "contents": document.contents,
+        "alone": document.alone,
         "answer": [_block(block, files) for block in document.answer],
         "blocks": [_block(block, files) for block in document.blocks],
     }
@@ -89,9 +102,13 @@ def template_inputs(document: Document) -> dict[str, bytes]:
 
 def tones() -> dict[str, str]:
     """The colour of each verdict's name."""
+    return {verdict: style.word for verdict, style in _verdicts().items()}
+
+
+def _verdicts() -> dict[str, VerdictStyle]:
     from cwda.figures.drawing.style import VERDICTS
 
-    return {verdict: style.word for verdict, style in VERDICTS.items()}
+    return VERDICTS
 
 
 def _block(block: Block, files: dict[str, bytes]) -> dict[str, Any]:
@@ -102,11 +119,19 @@ def _block(block: Block, files: dict[str, bytes]) -> dict[str, Any]:
             return {"kind": "paragraph", "text": _runs(text)}
         case Note(text):
             return {"kind": "note", "text": _runs(text)}
-        case Items(items):
-            return {"kind": "items", "items": [_runs(item) for item in items]}
+        case Box(title, paragraphs, tone):
+            return {
+                "kind": "box",
+                "title": f"{MARKS[tone]} {_printable(title)}",
+                "paragraphs": [_runs(text) for text in paragraphs],
+                "tone": tone,
+            }
+        case Items(items, title):
+            listed = [_runs(item) for item in items]
+            return {"kind": "items", "items": listed, "title": _printable(title)}
         case Equation(typst, spoken):
             return {"kind": "equation", "typst": typst, "spoken": _printable(spoken)}
-        case Picture(svg, caption, alt):
+        case Picture(svg, caption, alt, high):
             file = f"picture-{len(files)}.svg"
             files[file] = svg
             return {
@@ -114,10 +139,12 @@ def _block(block: Block, files: dict[str, bytes]) -> dict[str, Any]:
                 "file": file,
                 "caption": _runs(caption),
                 "alt": _printable(alt),
+                "high": high,
             }
         case Table(columns, rows, caption):
             return {
                 "kind": "table",
+                "wide": _is_wide(block),
                 "columns": [{"title": column.title, "kind": column.kind} for column in columns],
                 "rows": [
                     [_cell(cell, column.kind) for cell, column in zip(row, columns, strict=True)]
@@ -127,6 +154,17 @@ def _block(block: Block, files: dict[str, bytes]) -> dict[str, Any]:
             }
         case PageBreak():
             return {"kind": "pagebreak"}
+
+
+def _is_wide(table: Table) -> bool:
+    """Whether a table fills the lines, so that its names may have to break."""
+    width = 0.0
+    for place, column in enumerate(table.columns):
+        cells = [row[place] for row in table.rows]
+        texts = [cell.text if isinstance(cell, Cell) else cell for cell in cells]
+        body = max(map(len, texts), default=0) * (MONO if column.kind == "name" else SERIF)
+        width += max(body, BOLD * len(column.title)) + PADDING
+    return width > LINE
 
 
 def _cell(cell: str | Cell, kind: str) -> dict[str, str]:

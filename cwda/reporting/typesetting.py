@@ -13,7 +13,7 @@ from cwda.errors import CwdaError
 from cwda.reporting.blocks import Equation, Heading, Picture
 from cwda.reporting.document import Document, template_inputs, tones
 
-__all__ = ["html_bytes", "pdf_bytes"]
+__all__ = ["html_bytes", "pdf_bytes", "png_pages"]
 
 #: PDF/UA-1: tagged, with a title, a language and alternative texts, for every reader.
 STANDARD = "ua-1"
@@ -27,6 +27,12 @@ ACCENTS = {"\u0302": "^", "\u0304": "¯"}
 def pdf_bytes(document: Document) -> bytes:
     """The document as PDF/UA-1; equal documents give equal bytes."""
     return _compile(document, format="pdf", pdf_standards=[STANDARD], timestamp=0)
+
+
+def png_pages(document: Document, *, ppi: float = 96.0) -> list[bytes]:
+    """The pages of the PDF as pictures of so many pixels per inch."""
+    pages = _compiled(document, format="png", ppi=ppi)
+    return [pages] if isinstance(pages, bytes) else list(pages)
 
 
 def html_bytes(document: Document) -> bytes:
@@ -44,12 +50,13 @@ def _compile(document: Document, **options: Any) -> bytes:
     import typst
 
     try:
-        return _compiled(document, **options)
+        compiled: bytes = _compiled(document, **options)
     except typst.TypstError as error:  # an equation or a picture of the user's own
         first = next(iter(str(error).splitlines()), "")
         raise CwdaError(
             f"the report cannot be typeset: {first}; check {_suspect(document, **options)}"
         ) from error
+    return compiled
 
 
 def _suspect(document: Document, **options: Any) -> str:
@@ -68,7 +75,7 @@ def _suspect(document: Document, **options: Any) -> str:
     return "your own equations and pictures"
 
 
-def _compiled(document: Document, **options: Any) -> bytes:
+def _compiled(document: Document, **options: Any) -> Any:
     import matplotlib as mpl
     import typst
 
@@ -78,10 +85,9 @@ def _compiled(document: Document, **options: Any) -> bytes:
     }
     fonts = str(Path(mpl.get_data_path()) / "fonts" / "ttf")  # of the text in pictures
     inputs = {"format": options["format"]}
-    compiled: bytes = typst.compile(
+    return typst.compile(
         files, ignore_system_fonts=True, font_paths=[fonts], sys_inputs=inputs, **options
     )
-    return compiled
 
 
 def _font() -> str:

@@ -59,7 +59,6 @@ def document(
             Paragraph(_counts(found)),
             _verdicts(found),
         ],
-        flowing=True,
     )
 
 

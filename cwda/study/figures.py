@@ -1,4 +1,4 @@
-"""Figures of a study, each of one condition: along training, by factor, of trained networks.
+"""Figures of a study, each of one condition: along training, by factor.
 
 One function per figure, which draws on `ax=` or on a new figure and returns its Axes, as in
 `cwda.figures`. `panels` draws one of them for every condition.
@@ -35,10 +35,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from cwda.conditions.table import CheckResult
     from cwda.study.result import StudyResult
 
-__all__ = ["distance", "factor_levels", "factor_verdicts", "network_verdicts", "panels", "training"]
+__all__ = ["distance", "factor_levels", "factor_verdicts", "panels", "training"]
 
 _COLOURS = (DARK, *CYCLE)
 _SHOWN = tuple(verdict for verdict in VERDICTS if verdict in JUDGED)
@@ -174,35 +173,9 @@ def distance(result: StudyResult, condition: str | Named, *, ax: Axes | None = N
         return _titled(panel, condition, ax is None)
 
 
-def network_verdicts(
-    result: CheckResult, condition: str | Named, *, ax: Axes | None = None
-) -> Axes:
-    """Verdicts (bars) and median effects (numbers) of trained networks.
-
-    Parameters
-    ----------
-    result : CheckResult
-        What `cwda.check` returns for these networks.
-    condition : str
-        The condition to draw.
-    ax : Axes, optional
-        Where to draw; a new figure by default.
-    """
-    condition = name_of(condition)
-    rows = choose(result.summary(), "condition", condition)
-    tested = rows[list(_SHOWN)].sum(axis=1)
-    names = list(rows["network"])
-    with _list_of(names, ax) as panel:
-        _stack(panel, rows[list(_SHOWN)].div(tested, axis=0))
-        for place, effect in enumerate(rows["median_effect"]):
-            panel.text(1.03, place, f"{effect:.3f}", va="center", fontsize=SMALL)
-        _rows_of_names(panel, names)
-        return _titled(panel, condition, ax is None)
-
-
 def panels(
     draw: Callable[..., Axes],
-    result: StudyResult | CheckResult,
+    result: StudyResult,
     *,
     columns: int,
     height: float,
@@ -214,7 +187,7 @@ def panels(
     ----------
     draw : callable
         One of the functions of this module.
-    result : StudyResult or CheckResult
+    result : StudyResult
         What it draws.
     columns : int
         Panels in a row; the panels of a row have one axis of names.

@@ -11,7 +11,6 @@ from cwda.study.figures import (
     distance,
     factor_levels,
     factor_verdicts,
-    network_verdicts,
     panels,
     training,
 )
@@ -19,16 +18,13 @@ from cwda.study.figures import (
 if TYPE_CHECKING:
     import pandas as pd
 
-    from cwda.conditions.table import CheckResult
     from cwda.study.result import StudyResult
 
 __all__ = ["write_report"]
 
 
-def write_report(
-    result: StudyResult, folder: Path, evidence: CheckResult | None = None
-) -> list[Path]:
-    """Write effects.csv, evidence.csv and the figures; return what was written.
+def write_report(result: StudyResult, folder: Path) -> list[Path]:
+    """Write effects.csv and the figures; return what was written.
 
     Parameters
     ----------
@@ -36,8 +32,6 @@ def write_report(
         What `run_study` returns.
     folder : Path
         An existing folder.
-    evidence : CheckResult, optional
-        What `cwda.check` returns for trained networks, to show next to the study.
     """
     conditions = len(set(result.table["condition"]))
     drawn = {"training": partial(panels, training, result, columns=3, height=57.5, ncols=3)}
@@ -51,13 +45,6 @@ def write_report(
         drawn["distance"] = partial(panels, distance, result, columns=3, height=60, ncols=6)
         drawn["verdicts"] = partial(
             panels, factor_verdicts, result, columns=conditions, height=height + 30, ncols=3
-        )
-    if evidence is not None:
-        tables["evidence"] = evidence.summary()
-        height = 6.0 * len(evidence.networks) + 30
-        columns = len(set(tables["evidence"]["condition"]))
-        drawn["networks"] = partial(
-            panels, network_verdicts, evidence, columns=columns, height=height, ncols=3
         )
     written = []
     for name, table in tables.items():

@@ -11,7 +11,7 @@ the last part of the variance being the noise of m. GM and Fermat share it, so t
 rho(l1, GM) is rho(l1, l2) rho(l2, GM).
 
 A rung that keeps the scores (`cross-fitted`) takes the correlations of the log-scores as they were
-measured on other filters, applies them to the live filters, and knows its error
+measured on halves of the filters, applies them to the live filters, and knows its error
 (`cwda.theory.log_scores.model_error`).
 """
 

@@ -20,6 +20,7 @@ import torch
 
 from cwda.layers import ConvLayer
 from cwda.numerics.ranking.live import live_filters
+from cwda.sharing import shared
 from cwda.theory.model import FittedLayer, fit_or_reason
 from cwda.theory.rungs import FRESH, SCALE
 from cwda.theory.score_law import ScoreLaw, score_law
@@ -73,6 +74,10 @@ def fit_live(layer: ConvLayer, *, device: Device = "auto") -> LiveFit:
     >>> fit.fitted.n_filters, (~fit.live).nonzero()[0].tolist()
     (62, [3, 7])
     """
+    return shared((fit_live, layer, device), lambda: _fit_live(layer, device))
+
+
+def _fit_live(layer: ConvLayer, device: Device) -> LiveFit:
     live = _not_near_zero(layer)
     fitted, reason = fit_or_reason(_part(layer, live), device=device)
     for _ in range(_ROUNDS):

@@ -2,9 +2,9 @@
 
 From one rung to the next one departure is added: the variances of the positions, their
 correlations, the scales of the filters. The last one depends on what is predicted. Rank
-correlations have `CROSS_FITTED`, which is no model of the filters: it measures the moments of
-their scores, on other filters than those it predicts. Norms, distances and angles have `MEAN`.
-Predictions take the layer that a rung hands back, and know nothing of rungs.
+correlations have `CROSS_FITTED`, which is no model of the filters: it has the moments of their
+log-scores, measured on halves of the filters and averaged over them. Norms, distances and angles
+have `MEAN`. Predictions take the layer that a rung hands back, and know nothing of rungs.
 """
 
 from __future__ import annotations

@@ -35,7 +35,8 @@ def figures(page: str) -> str:
     """For each figure that the page leaves out: its call, the text of its docstring, pictures."""
     from cwda import figures
 
-    missing = [name for name in figures.__all__ if f"`{name}(" not in page]
+    drawing = [name for name in figures.__all__ if name != "save"]
+    missing = [name for name in drawing if f"`{name}(" not in page]
     return "\n\n".join(_figure(name, getattr(figures, name)) for name in missing)
 
 

@@ -397,3 +397,19 @@ def test_a_kappa_that_is_cut_off_is_labelled():
     assert made.cut_off.startswith("kappa cut off at 1")
     assert made.cut_off.endswith(": l1 with apoz")
     assert of_pairs(rows[1:]).cut_off == ""
+
+
+def test_a_check_gives_the_advice_of_its_networks(tmp_path):
+    net = cwda.load("resnet20-cifar10").select("layer3.*")
+    other = cwda.load("resnet20-cifar10:init").select("layer3.*")
+    res = cwda.check([net, other], ["mean"])
+    advice = res.advice("resnet20-cifar10:init", criteria=["l1", "l2"], ratio=0.25)
+    assert [each.name for each in advice.networks] == [other.name]
+    assert advice.sentences == cwda.advise(other, ["l1", "l2"], ratio=0.25).sentences
+    with pytest.raises(cwda.CwdaError, match="there are 2 networks; name one"):
+        res.advice()
+    with pytest.raises(cwda.CwdaError, match="resnet20-cifar10"):
+        res.advice("resnet20")
+    res.save(tmp_path / "res.json")
+    with pytest.raises(cwda.CwdaError, match="again"):
+        cwda.conditions.CheckResult.load(tmp_path / "res.json").advice(net.name)

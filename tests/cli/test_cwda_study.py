@@ -45,7 +45,6 @@ def test_a_study_leaves_tables_and_figures(images_file, tmp_path):
             ("--images", 16, "--pooling", 3),
             "error: images of 16 x 16 pixels cannot be averaged by 3",
         ),
-        (("none.pth",), "none.pth"),
         (("--budget", 0), "nothing measured yet; give a larger --budget"),
     ],
 )

@@ -116,12 +116,30 @@ def test_the_network_as_a_whole_comes_first(checkpoint, columns):
     result = CliRunner().invoke(cwda_test, arguments, env={"COLUMNS": columns})
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
-    assert max(map(len, lines)) <= int(columns)
+    assert max(map(len, lines[:-1])) <= int(columns)  # a command can be copied in one piece
     whole = cwda.check(["resnet20-cifar10:init", checkpoint]).network
     said = " ".join(result.stdout.split())
     for verdict in whole.verdicts:
-        assert " ".join(verdict.sentence.split()) in said
-    assert lines[2].startswith(whole.verdicts[0].sentence[:30])
+        assert " ".join(verdict.sentences) in said
+    assert lines[0] == "2 networks side by side"
+    assert lines[-1].endswith(f"cwda contrast resnet20-cifar10:init {checkpoint}")
+
+
+def test_a_single_network_begins_with_the_answer_and_ends_with_the_next_command(checkpoint):
+    result = CliRunner().invoke(
+        cwda_test, [str(checkpoint), "--layers", "first,a*"], env={"COLUMNS": "400"}
+    )
+    lines = result.stdout.splitlines()
+    [verdict] = cwda.check(cwda.load(checkpoint).select("first,a*")).network.verdicts
+    assert lines[2:4] == list(verdict.sentences[:2])
+    assert lines[-1] == f"next, what to prune by: cwda advise {checkpoint} --layers 'first,a*'"
+    head = next(at for at, line in enumerate(lines) if line.startswith("condition"))
+    legend = next(line for line in lines[head:] if line.startswith("  effect: "))
+    meanings = [part.split(": ")[0] for part in legend.strip().split("; ")]
+    assert meanings == [
+        "effect", "90 % interval", "margin", "verdict", "layers hold", "under CWDA", "fail",
+        "weights judged",
+    ]  # fmt: skip
 
 
 def test_several_models_in_one_call(checkpoint):
@@ -166,7 +184,10 @@ def odd(tmp_path, **weights):
 @pytest.mark.parametrize(
     ("weights", "why"),
     [
-        ({"few": (4, 3, 3, 3)}, "odd: no condition can be judged in any layer"),
+        (
+            {"few": (4, 3, 3, 3)},
+            "odd: no condition can be judged in any layer (in 1 layer: 4 filters; 8 are needed)",
+        ),
         (
             {"small": (16, 3, 1, 1), "lost": torch.full((16, 8, 3, 3), torch.nan)},
             "odd: 96 % of the weights lie in layers that no condition can judge, such as lost: "

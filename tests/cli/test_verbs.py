@@ -53,12 +53,28 @@ def checkpoint(tmp_path):
 def test_screen_fits_80_columns(verb, checkpoint):
     result = run(verb, checkpoint)
     assert result.exit_code == 0, result.output
-    assert max(len(line.rstrip()) for line in result.output.splitlines()) <= 80
+    lines = [line.rstrip() for line in result.output.splitlines()]
+    folded = [line for line in lines if not line.startswith("cwda ")]  # commands stay whole
+    assert max(map(len, folded)) <= 80
     words = " ".join(result.output.split())
     assert "4 convolutions" in words
     assert "nan" not in words
     reason = re.search("are needed|fewer than 8 filters|1 filter|all weights are 0", words)
     assert reason or verb not in FUNCTIONS
+
+
+def test_advice_begins_with_the_conditions_and_ends_with_the_command_that_prunes(checkpoint):
+    result = run("advise", checkpoint, "--ratio", "0.25")
+    heads = ["Conditions", "Similarity", "Applicability", "Global pruning"]
+    lines = result.output.splitlines()
+    places = [lines.index(head) for head in heads if head in lines]
+    assert places == sorted(places)
+    assert len(places) >= 3
+    words = " ".join(result.output.split())
+    for sentence in cwda.check(checkpoint).network.verdicts[0].sentences:
+        assert " ".join(sentence.split()) in words
+    assert lines[-2].startswith(f"cwda prune {checkpoint} --criterion ")
+    assert "--ratio 0.25 --output pruned.safetensors" in lines[-2]
 
 
 def test_validity_needs_images_and_fits_80_columns(tmp_path):

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -16,8 +17,9 @@ from cwda.conditions.averaging import DISTANCES, LOGARITHMS, SHARES, SIGNED_SQUA
 from cwda.conditions.results import ConditionResult
 from cwda.conditions.whole.expected import _tables, expected_counts
 from cwda.conditions.whole.heterogeneity import between_layers, inconsistency, random_effects
+from cwda.conditions.whole.likeness import DIVIDE, Likeness, likeness
 from cwda.conditions.whole.pooled import LayerEffects, pool
-from cwda.conditions.whole.sentence import Extent, sentence
+from cwda.conditions.whole.sentences import Extent, sentences
 from cwda.conditions.whole.untrained import untrained_pvalue
 
 from . import simulated
@@ -165,15 +167,16 @@ def test_the_table_and_its_sentences(checked, tmp_path):
     flat = table.loc["flat"]
     assert (flat["layers"] == 0).all()
     assert (flat["verdict"] == "not applicable").all()
-    assert whole.verdicts[1].sentence == "flat: no condition can be judged in any layer."
+    [flat_sentence] = whole.verdicts[1].sentences
+    assert flat_sentence.startswith("flat: no condition can be judged in any layer (in 1 layer: ")
     assert whole.verdicts[1].distinguishable is None
     for row_ in whole:
         parts = (row_.holds, row_.fails, row_.inconclusive, row_.not_applicable)
         expected = (row_.expected_holds, row_.expected_fails, row_.expected_inconclusive)
         assert sum(parts[:3]) == row_.layers
         assert math.isnan(expected[0]) or sum(expected) == pytest.approx(row_.layers)
-    assert repr(checked).startswith(whole.verdicts[0].sentence)
-    assert whole.verdicts[1].sentence in checked._repr_html_()
+    assert repr(checked).startswith("\n".join(whole.verdicts[0].sentences))
+    assert flat_sentence in checked._repr_html_()
     whole.save(tmp_path / "whole.json")
     back = NetworkResult.load(tmp_path / "whole.json")
     pd.testing.assert_frame_equal(back.table, whole.table)
@@ -201,7 +204,7 @@ def test_a_condition_of_ones_own_averages_its_effects():
         assert found.effect_low == pytest.approx(found.effect - reach)
         assert found.verdict == "holds"
         assert math.isnan(found.expected_holds)
-        assert "What was tested of CWDA holds" in result.network.verdicts[0].sentence
+        assert result.network.verdicts[0].sentences[0].startswith("Share holds for")
     finally:
         CONDITIONS.forget("share")
     again = replace(result)  # as if loaded where the condition is not known
@@ -240,11 +243,13 @@ def test_the_sentence_names_what_breaks_it_worst_first():
     [told] = result.network.verdicts
     assert told.verdict == "fails"
     assert told.distinguishable
-    assert "over its 267,696 weights in 19 layers" in told.sentence
+    assert len(told.sentences) == 3
+    assert "Judged over all 267,696 weights in 19 layers" in told.sentences[1]
+    assert "like a trained network's" in told.sentences[2]
     broken = [one for one in result.network if one.verdict == "fails"]
     worst = max(broken, key=lambda one: one.effect / one.margin).condition
     assert told.conditions.startswith(worst)
-    places = [told.sentence.index(name) for name in told.conditions.split(", ")]
+    places = [told.sentences[0].index(name) for name in told.conditions.split(", ")]
     assert places == sorted(places)
 
 
@@ -257,10 +262,10 @@ def test_the_sentence_tells_what_was_not_judged():
         name="net",
     )
     [told] = cwda.check(net, ["mean", "epsilon"], progress=False).network.verdicts
-    assert "over 4,608 of its 6,912 weights, in 1 of 2 layers" in told.sentence
+    assert "over 4,608 of 6,912 weights, in 1 of 2 layers" in told.sentences[1]
     whole = cwda.check(net["a"], ["mean", "homogeneity"], scale="unit", progress=False).network
-    assert "over its 4,608 weights in 1 layer" in whole.verdicts[0].sentence
-    assert "; not judged: homogeneity." in whole.verdicts[0].sentence
+    said = whole.verdicts[0].sentences[1]
+    assert said == "Judged over all 4,608 weights in 1 layer; not judged: homogeneity."
 
 
 @pytest.mark.parametrize("verdict", ["holds", "fails", "inconclusive"])
@@ -268,12 +273,11 @@ def test_the_sentence_names_conditions_that_judge_fewer_weights(checked, verdict
     rows = [replace(one, verdict=verdict, weights=0.9) for one in checked.network.rows[:8]]
     rows[4] = replace(rows[4], weights=0.45)
     rows[6] = replace(rows[6], weights=0.0, verdict="not applicable")
-    told = sentence("net", rows, Extent(900, 3), Extent(1000, 4), math.nan)
-    assert "over 900 of its 1,000 weights, in 3 of 4 layers" in told
-    end = "; judged over fewer weights: epsilon (45 %); not judged: homogeneity."
-    assert told.endswith(end)
+    told = sentences("net", rows, Extent(900, 3), Extent(1000, 4), UNKNOWN, math.nan)
+    assert "over 900 of 1,000 weights, in 3 of 4 layers" in told[1]
+    assert told[1].endswith("; over fewer: epsilon 45 %; not judged: homogeneity.")
     if verdict == "holds":
-        assert told.startswith("What was tested of CWDA holds for net")
+        assert told[0].startswith("What was tested of CWDA holds for net")
 
 
 def test_what_fails_within_its_margin_is_told_by_its_note_alone():
@@ -281,4 +285,66 @@ def test_what_fails_within_its_margin_is_told_by_its_note_alone():
     filters = torch.linalg.qr(torch.randn(144, 64, generator=generator)).Q.T.reshape(64, 16, 3, 3)
     whole = cwda.check(cwda.load({"a.weight": filters}, name="net"), ["homogeneity"]).network
     assert whole.rows[0].verdict == "fails"
-    assert "homogeneity (norms less variable than CWDA allows)." in whole.verdicts[0].sentence
+    said = whole.verdicts[0].sentences[0]
+    assert said.endswith("homogeneity (norms less variable than CWDA allows).")
+
+
+#: Of a network whose weights were not compared.
+UNKNOWN = Likeness("not applicable", math.nan, math.nan, math.nan, ())
+
+
+def effect(condition, theta, theta_se=0.0, margin=0.5, layers=3):
+    return SimpleNamespace(
+        condition=condition, theta=theta, theta_se=theta_se, margin=margin, layers=layers
+    )
+
+
+def test_likeness_is_the_root_mean_square_of_effects_over_margins():
+    two = [effect("mean", 0.04, 0.003, margin=0.1), effect("epsilon", -0.01, 0.02)]
+    found = likeness([*two, effect("homogeneity", 9.0), effect("variance", 9.0, layers=0)], 0.90)
+    square = (0.04 / 0.01 - 0.01 / 0.25) / 2
+    reach = 1.6448536 * math.sqrt((0.003 / 0.01) ** 2 + (0.02 / 0.25) ** 2) / 2
+    assert found.structure == pytest.approx(math.sqrt(square))
+    assert (found.low, found.high) == pytest.approx(
+        (math.sqrt(square - reach), math.sqrt(square + reach))
+    )
+    assert (found.like, found.conditions) == ("trained", ("mean", "epsilon"))
+    assert likeness(two[:1], 0.90).like == "not applicable"
+    none = [effect(name, -0.5) for name in ("mean", "epsilon")]
+    assert (likeness(none, 0.90).like, likeness(none, 0.90).structure) == ("untrained", 0.0)
+    noisy = [effect(name, 0.0, 0.5 * DIVIDE) for name in ("mean", "epsilon")]
+    assert likeness(noisy, 0.90).like == "open"
+
+
+@pytest.mark.parametrize("law", ["normal", "uniform", "orthogonal"])
+def test_initialised_weights_are_like_an_untrained_network(law):
+    generator = torch.Generator().manual_seed(0)
+    weights = {f"{at}.weight": torch.empty(64, 32, 3, 3) for at in range(4)}
+    for weight in weights.values():
+        {
+            "normal": torch.nn.init.normal_,
+            "uniform": torch.nn.init.kaiming_uniform_,
+            "orthogonal": torch.nn.init.orthogonal_,
+        }[law](weight, generator=generator)
+    [told] = cwda.check(weights, progress=False).network.verdicts
+    assert told.like == "untrained"
+    assert "like an untrained network's" in told.sentences[-1]
+    assert told.structure_low <= told.structure <= told.structure_high <= DIVIDE
+    blurred = {
+        name: weight + 2 * weight.mean((2, 3), keepdim=True) for name, weight in weights.items()
+    }
+    [told] = cwda.check(blurred, ["epsilon", "variance"], progress=False).network.verdicts
+    assert told.like == "trained"
+
+
+def test_the_answer_says_what_is_open_and_by_how_much():
+    [told] = cwda.check(
+        simulated.network(simulated.layer(n=12, channels=4)), progress=False
+    ).network.verdicts
+    assert told.verdict == "inconclusive"
+    assert "is open: no condition fails, but the intervals of" in told.sentences[0]
+    whole = cwda.check(simulated.network(simulated.layer(n=256, channels=32)), progress=False)
+    [told] = whole.network.verdicts
+    assert told.verdict == "holds"
+    assert "all 8 conditions do" in told.sentences[0]
+    assert "margin" in told.sentences[0]

@@ -7,7 +7,9 @@ draws the stored pictures anew, all or those named; look at each before it is co
 
 from __future__ import annotations
 
+import inspect
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -25,11 +27,21 @@ from cwda.comparison import LayerTriangle, Triangle
 from cwda.conditions.results import decide
 from cwda.figures.drawing.canvas import Panels
 from cwda.layers import ConvLayer, Network, Provenance
+from cwda.population import mixed_models
 from cwda.scoring import similarity
+from tests.helpers.small_surveys import survey
 
 #: The pictures that docs/figures.md shows.
 STORED = Path(__file__).parents[2] / "docs" / "images" / "figures"
 DPI = 130
+
+#: The page that shows them all, and how it begins.
+PAGE = STORED.parents[1] / "gallery.md"
+HEAD = """# Gallery
+
+Every figure, drawn from fixed numbers by `python -m tests.figures.gallery`, with which the tests
+compare what is drawn. [Figures](figures.md) says how to read each.
+"""
 
 CONDITIONS = {
     "gaussianity": 0.05,
@@ -90,6 +102,22 @@ def checked(layers: int, seed: int = 0) -> pd.DataFrame:
                 row |= dict.fromkeys(("effect", "effect_low", "effect_high"), np.nan)
                 row |= {"verdict": "not applicable", "reason": "1x1 kernels have no blocks"}
             rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def whole(networks: int = 1) -> pd.DataFrame:
+    """A table as `CheckResult.network` has it."""
+    rng = np.random.default_rng(7)
+    rows = []
+    for i in range(networks):
+        for j, (condition, margin) in enumerate(CONDITIONS.items()):
+            effect = margin * (0.3 * (j + 1) if i == 0 else rng.uniform(0.05, 2))
+            low, high = effect - 0.1 * margin, effect + 0.15 * margin
+            verdict = "holds" if high <= margin else "fails" if low > margin else "inconclusive"
+            row = {"network": f"simulated-{i}" if networks > 1 else "simulated"}
+            row |= {"condition": condition, "effect": effect, "effect_low": low}
+            row |= {"effect_high": high, "margin": margin, "verdict": verdict}
+            rows.append(row | {"layers": 20, "holds": 20 - 2 * j})
     return pd.DataFrame(rows)
 
 
@@ -240,6 +268,9 @@ def joined(layers: int = 12) -> Triangle:
     return Triangle(rows, (net,), level=0.95, criteria=criteria)
 
 
+#: The functions that draw.
+FIGURES = [name for name in figures.__all__ if name != "save"]
+
 #: A figure a name; a name may go on behind that of the figure. `ax` is handed on.
 GALLERY: dict[str, Callable[..., Axes | Panels]] = {
     "accuracy_curves": lambda **on: figures.accuracy_curves(accuracies(), **on),
@@ -255,9 +286,13 @@ GALLERY: dict[str, Callable[..., Axes | Panels]] = {
         trained(), "mean", "stage0.2.conv", **on
     ),
     "nearest_filters": lambda **on: figures.nearest_filters(copied(), **on),
+    "network_effects": lambda **on: figures.network_effects(whole(), **on),
     "norm_ratios": lambda **on: figures.norm_ratios(layer(), **on),
     "overview": lambda **on: figures.overview(checked(24), **on),
     "overview_dense": lambda **on: figures.overview(checked(200), **on),
+    "overview_networks": lambda **on: figures.overview(
+        whole(6).rename(columns={"network": "layer"}), **on
+    ),
     "predicted_measured": lambda **on: figures.predicted_measured(compared(), **on),
     "qq": lambda **on: figures.qq(layer(), **on),
     "qq_filters": lambda **on: figures.qq(layer(), [0, 5], **on),
@@ -266,6 +301,15 @@ GALLERY: dict[str, Callable[..., Axes | Panels]] = {
         network(), [0, 8], ["l1", "gm"], **on
     ),
     "similarity_map": lambda **on: figures.similarity_map(similarity(network()), **on),
+    "survey_effects": lambda **on: figures.survey_effects(survey(6, slope=1.2), **on),
+    "survey_effects_width": lambda **on: figures.survey_effects(
+        survey(6, slope=1.2), "mean", by="width", **on
+    ),
+    "survey_map": lambda **on: figures.survey_map(survey(6, slope=1.2), **on),
+    "survey_map_network": lambda **on: figures.survey_map(survey(6, slope=1.2), "network", **on),
+    "survey_predictions": lambda **on: figures.survey_predictions(survey(6, slope=1.2), **on),
+    "survey_terms": lambda **on: figures.survey_terms(mixed_models(survey(8)), **on),
+    "survey_verdicts": lambda **on: figures.survey_verdicts(survey(6, slope=1.2), **on),
     "trajectory": lambda **on: figures.trajectory(along(), **on),
     "trajectory_condition": lambda **on: figures.trajectory(along(), "homogeneity", **on),
     "triangle": lambda **on: figures.triangle(joined(), **on),
@@ -274,7 +318,7 @@ GALLERY: dict[str, Callable[..., Axes | Panels]] = {
 
 def figure_of(name: str) -> str:
     """The figure that a picture of the gallery shows."""
-    return max((each for each in figures.__all__ if name.startswith(each)), key=len)
+    return max((each for each in FIGURES if name.startswith(each)), key=len)
 
 
 def drawn(ax: Axes | Panels) -> np.ndarray:
@@ -291,10 +335,21 @@ def store(pixels: np.ndarray, path: Path) -> None:
     Image.fromarray(pixels).quantize(128).save(path, optimize=True)
 
 
+def page() -> str:
+    """Every picture on one page, each with the first sentence of what its figure says."""
+    lines = [HEAD]
+    for name in GALLERY:
+        says = (inspect.getdoc(getattr(figures, figure_of(name))) or "").partition("\n")[0]
+        lines += [f"## {name.replace('_', ' ')}", "", *textwrap.wrap(says, 98), ""]
+        lines += [f"![{says}](images/figures/{name}.png)", ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
 def main(names: Sequence[str]) -> None:
     for name in names or GALLERY:
         store(drawn(GALLERY[name]()), STORED / f"{name}.png")
         print(name)
+    PAGE.write_text(page())
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Chapters are objects in a list: users add theirs, and one that fails loses itself only."""
 
 import inspect
+import re
 
 import pypdf
 import pytest
@@ -10,6 +11,7 @@ from matplotlib.figure import Figure
 import cwda
 from cwda.conditions import CheckResult
 from cwda.errors import CwdaError
+from cwda.experiment import Accuracy, ExperimentResult
 from cwda.reporting import (
     CHAPTERS,
     Chapter,
@@ -60,7 +62,7 @@ def test_a_user_adds_a_chapter(result, folder, suffix):
     cwda.report(result, path, chapters=[assumption, mine, never], device="cpu")
     text = text_of(path)
     assert "has 88 filters." in text
-    assert "Figure 1: Filters of each layer." in text
+    assert "Figure 2: Filters of each layer." in text
     assert text.index("The assumption") < text.index("Sizes")
     assert "Never" not in text
 
@@ -153,11 +155,45 @@ def test_the_help_of_a_report_names_its_chapters_in_short():
     assert "<function" not in str(inspect.signature(cwda.report))
 
 
+@pytest.fixture(scope="module")
+def experiment(result):
+    """One network, pruned by two criteria at the ratio that is advised on."""
+    common = {"network": result.networks[0].name, "ratio": 0.5, "accuracy_se": 0.3, "images": 1000}
+    common |= {"filters_pruned": 40, "filters": 80, "parameters": 1, "flops": 1, "epochs": 1}
+    common |= {"loss": 1.0, "seconds": 1.0, "reason": ""}
+    rows = [
+        Accuracy(
+            strategy="none",
+            criterion="none",
+            seed=0,
+            stage="unpruned",
+            accuracy=93,
+            **(common | {"ratio": 0.0}),
+        )
+    ]
+    for criterion, accuracy in (("l1", 80), ("l2", 82.5), ("random", 60)):
+        for seed in range(3):
+            cell = {"strategy": "layerwise", "criterion": criterion, "seed": seed, **common}
+            rows.append(Accuracy(stage="pruned", accuracy=accuracy + seed, **cell))
+    return ExperimentResult(tuple(rows), result.networks, level=0.95, pair_rows=())
+
+
+def test_an_experiment_has_its_chapter(result, experiment, folder):
+    path = folder / "experiment.html"
+    chapters = [each for each in CHAPTERS if each.title == "Experiment"]
+    cwda.report(result, path, chapters=chapters, experiments=[experiment], device="cpu")
+    text = re.sub(r"<[^>]*>", " ", text_of(path))
+    assert "83.50 82.50 to 84.50 3" in " ".join(text.split())
+    assert "What following the advice cost" in text
+    with pytest.raises(CwdaError, match="run_experiment"):
+        cwda.report(result, path, experiments=[3])
+
+
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.title)
-def test_every_chapter_can_be_written(result, chapter):
+def test_every_chapter_can_be_written(result, experiment, chapter):
     first = Subject(result.networks[0], result.rows)
     second = Subject(result.networks[0].select("*"), result.rows)
-    side = Report([first, second], detail=True, textbook=True)
+    side = Report([first, second], detail=True, textbook=True, experiments=[experiment])
     training = Report(side.all_subjects, epochs=(0, 1), textbook=True)
     written = [one.write(each) for each in (side, training) for one in chapter.of(each)]
     assert written

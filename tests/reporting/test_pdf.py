@@ -92,13 +92,6 @@ def test_the_title_block_says_what_was_tested(text, network, result):
         assert words in text
 
 
-def test_the_first_page_has_the_answer(reader, result):
-    first = squeezed(reader.pages[0].extract_text())
-    sentence, contents = squeezed(result.network.verdicts[0].sentence), first.index("Contents")
-    assert first.index(sentence) < first.index("net*1*asawhole:meaneffect") < contents
-    assert "Appendix" in first
-
-
 def test_several_networks_have_their_sentences_on_the_first_page(folder):
     nets = [cwda.load({"c.weight": weights(s, 16, 4, 3, 3)}, name=f"net{s}") for s in (1, 2)]
     path = cwda.report(nets, folder / "sentences.pdf", chapters=[summary], device="cpu")
@@ -134,8 +127,8 @@ def test_each_reason_has_its_layers(folder):
     net = cwda.load({**layers, "c.weight": torch.zeros(16, 4, 3, 3)}, name="none")
     path = cwda.report(net, folder / "none.pdf", chapters=[summary], device="cpu")
     text = " ".join(" ".join(page.extract_text() for page in pypdf.PdfReader(path).pages).split())
-    reasons = "in 2 layers: all weights are 0; in 1 layer: 4 filters; 8 are needed."
-    assert f"Mean: not applicable {reasons}" in text
+    assert "mean, " in text.split("Not applicable: ")[1]
+    assert "in 3 layers (all weights are 0 and 1 other reason)" in text
 
 
 def test_a_report_of_unit_directions_says_so(folder):
@@ -143,7 +136,7 @@ def test_a_report_of_unit_directions_says_so(folder):
     path = cwda.report(net, folder / "unit.pdf", chapters=[summary], scale="unit", device="cpu")
     text = " ".join(" ".join(page.extract_text() for page in pypdf.PdfReader(path).pages).split())
     assert "Scale unit: each filter is divided by its root mean square" in text
-    assert "Homogeneity: not applicable in 1 layer: all filters have the same scale" in text
+    assert "homogeneity in 1 layer (all filters have the same scale" in text
 
 
 @pytest.mark.parametrize(("rows", "shared"), [(24, False), (60, True)])

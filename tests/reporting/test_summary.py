@@ -3,9 +3,11 @@
 import dataclasses
 
 import pytest
+import torch
 
 import cwda
-from cwda.reporting import Report, Subject
+from cwda.reporting import Report, Subject, Table
+from cwda.reporting.chapters.front import front_page
 from cwda.reporting.chapters.summary import summary
 from tests.reporting.conftest import weights
 
@@ -16,7 +18,7 @@ def one():
     return cwda.check(net, ["homogeneity"], device="cpu")
 
 
-def line(result, effects, verdicts, note=""):
+def blocks(result, effects, verdicts, note=""):
     """What is said of rows with these effects, over the margin, and verdicts."""
     rows = [
         dataclasses.replace(
@@ -24,29 +26,49 @@ def line(result, effects, verdicts, note=""):
         )
         for row, effect, verdict in zip(result.rows, effects, verdicts, strict=True)
     ]
-    report = Report([Subject(result.networks[0], rows)])
-    *_, items = (block for block in summary.blocks(report) if hasattr(block, "items"))
-    return "".join(run if isinstance(run, str) else run.text for run in items.items[0])
+    return summary.blocks(Report([Subject(result.networks[0], rows)]))
+
+
+def line(result, *args):
+    """The end of the table's line: layers that hold, expected, open, fail; the largest effect."""
+    table = next(block for block in blocks(result, *args) if isinstance(block, Table))
+    return table.rows[0][-6:]
 
 
 def test_the_largest_departure_is_in_a_layer_that_fails(one):
-    text = line(one, [5, 2, 3, 0.1], ["inconclusive", "fails", "fails", "holds"])
-    assert text == (
-        "Homogeneity: 1 of 4 layers holds, 1 is inconclusive, 2 fail; the largest departure is in "
-        "c2 (effect .375, 3.0 times the margin)."
-    )
+    hold, _, *rest = line(one, [5, 2, 3, 0.1], ["inconclusive", "fails", "fails", "holds"])
+    assert [hold, *rest] == ["1 of 4", "1", "2", "c2", "3.0 ×"]
 
 
 def test_a_departure_of_another_kind_is_named(one):
-    text = line(one, [5, -2, 1, 0], ["inconclusive", "fails", "holds", "holds"], "less variable")
-    assert "2 of 4 layers hold, 1 is inconclusive, 1 fails; the largest departure is in c1" in text
-    assert "(less variable; effect -.250, -2.0 times the margin)" in text
+    found = blocks(one, [5, -2, 1, 0], ["inconclusive", "fails", "holds", "holds"], "less variable")
+    table = next(block for block in found if isinstance(block, Table))
+    assert table.rows[0][-2:] == ["c1", "-2.0 ×"]
+    kinds = found[found.index(table) + 1].text
+    words = "".join(run if isinstance(run, str) else run.text for run in kinds)
+    assert words == "Kind of the largest departure: homogeneity in c1: less variable."
 
 
-def test_where_none_fails_that_is_said(one):
-    text = line(one, [2, 3, 0, 0], ["inconclusive"] * 2 + ["holds"] * 2)
-    assert text.endswith(
-        "2 are inconclusive, none fails; the largest effect is in c1 (effect .375, 3.0 times the "
-        "margin)."
-    )
-    assert line(one, [0, 0, 0, 0], ["holds"] * 4) == "Homogeneity: 4 of 4 layers hold, none fails."
+def test_where_none_fails_the_largest_effect_is_named(one):
+    found = line(one, [2, 3, 0, 0], ["inconclusive"] * 2 + ["holds"] * 2)
+    assert found[-3:] == ["0", "c1", "3.0 ×"]
+    assert line(one, [0, 0, 0, 0], ["holds"] * 4)[-2:] == ["–", "–"]
+
+
+def test_the_box_has_the_verdict_of_the_network(one):
+    box, *_ = front_page(Report([Subject(one.networks[0], one.rows)]))
+    verdict = one.network.verdicts[0]
+    assert box.tone == verdict.verdict == "holds"
+    assert box.title == "CWDA holds within the margins"
+    assert box.paragraphs[0].text == verdict.sentences[0]
+
+
+def test_the_worst_network_colours_the_box_of_several(one):
+    scales = torch.linspace(0.2, 3, 64, dtype=torch.float64).reshape(-1, 1, 1, 1)
+    unequal = cwda.load({"c.weight": scales * weights(9, 64, 4, 3, 3)}, name="unequal")
+    found = cwda.check(unequal, ["homogeneity"], device="cpu")
+    subjects = [Subject(each.networks[0], each.rows) for each in (one, found)]
+    assert [each.whole.verdicts[0].verdict for each in subjects] == ["holds", "fails"]
+    box, *_ = front_page(Report(subjects))
+    assert box.tone == "fails"
+    assert box.title == "CWDA fails in 1, holds in 1 of 2 networks"

@@ -58,6 +58,7 @@ class Screen:
         self.patient, self.summary = patient, summary
         self.width = terminal_width()
         self.encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+        self._legends: set[str] = set()
         self._console = _Unbroken(highlight=False, markup=False, emoji=False)
 
     def line(self, text: str = "", style: str = "") -> None:
@@ -92,7 +93,7 @@ class Screen:
             self.remark(f"{hidden} more remarks are shown in a pipe")
 
     def table(self, table: Table, legend: str = "") -> None:
-        """Print a table, what of it had no room, and what its columns mean."""
+        """Print a table, what of it had no room, and, once, what its columns mean."""
         if table.layers and self.summary:
             return
         printed = table.printed(self.width, self.encoding)
@@ -101,8 +102,19 @@ class Screen:
             places = ["a wider terminal", "a pipe", *[self.elsewhere] * table.layers]
             shown = f"{', '.join(places[:-1])} or {places[-1]}"
             self.remark(f"no room for {', '.join(printed.left_out)}: use {shown}", "dim")
-        if legend := "; ".join(filter(None, (printed.meanings, legend))):
+        legend = "; ".join(filter(None, (printed.meanings, legend)))
+        if legend and legend not in self._legends:
             self.remark(legend)
+        self._legends.add(legend)
+
+    def command(self, what: str, command: str) -> None:
+        """Print a command line unbroken, so that it can be copied, after what it is for."""
+        command = encodable(command, self.encoding)
+        if self.width and len(f"{what}: {command}") > self.width:
+            self.line(f"{what}:")
+            self._print(Text(command))
+        else:
+            self._print(Text(f"{what}: {command}"))
 
     def _print(self, *lines: Text) -> None:
         if self.silent:

@@ -1,4 +1,4 @@
-"""What `cwda-test` shows: the network as a whole, then its layers."""
+"""What `cwda-test` shows: networks side by side, each as a whole, then its layers."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from cwda.choices import Verdict
 from cwda.cli.screen.reasons import Told, by_reason
 from cwda.cli.screen.screen import Screen
 from cwda.cli.screen.show import layer_cells, layer_table, title
+from cwda.cli.screen.show_reference import compared
 from cwda.cli.screen.table import Cell, Column, Table
 from cwda.conditions.directions import FREE_SCALE
 from cwda.conditions.register import CONDITIONS
 from cwda.conditions.results import ConditionResult, decide
 from cwda.conditions.table import CheckResult
 from cwda.conditions.whole.expected import LEVEL
-from cwda.conditions.whole.result import NetworkCondition
+from cwda.conditions.whole.result import NetworkCondition, NetworkResult, NetworkVerdict
 from cwda.formatting import MARKS, layer_count, many, number, p_value, percent
 from cwda.layers import Network
 
-__all__ = ["show"]
+__all__ = ["show", "show_answer"]
 
 _STYLES: dict[Verdict, str] = {
     "holds": "green",
@@ -31,15 +32,22 @@ _STYLES: dict[Verdict, str] = {
 #: Layers with near-dead filters that are named.
 _DEAD = 3
 
+_LIKE = "whether the weights are like a trained or an untrained network's"
+
 
 def show(result: CheckResult, screen: Screen) -> None:
-    """Print the result of each network: as a whole, its layers, then what was left out."""
+    """Print networks side by side, then each: the answer, the whole, its layers, what is left."""
     whole = result.network
+    if len(result.networks) > 1:
+        screen.line(f"{len(result.networks)} networks side by side", "bold")
+        screen.table(_side_by_side(whole), _legend(result.level))
+        screen.line()
     for network, verdict in zip(result.networks, whole.verdicts, strict=True):
         rows = [row for row in result.rows if row.network == network.name]
         own = [row for row in whole if row.network == network.name]
         title(network, screen)
-        screen.line(verdict.sentence, _STYLES[verdict.verdict])
+        show_answer(verdict, screen)
+        screen.line()
         screen.table(_network_table(own, result.level))
         if not screen.summary:
             screen.line()
@@ -54,6 +62,7 @@ def show(result: CheckResult, screen: Screen) -> None:
         screen.remarks(
             _otherwise(rows, "fails"),
             _otherwise(rows, "inconclusive"),
+            compared(rows),
             _near_dead(rows),
             [f"assumed: {text}" for text in network.assumptions],
             _left_out(network),
@@ -62,18 +71,49 @@ def show(result: CheckResult, screen: Screen) -> None:
         screen.line()
 
 
+def show_answer(verdict: NetworkVerdict, screen: Screen, first: str = "") -> None:
+    """Print the sentences on a network, each on a line of its own."""
+    for at, sentence in enumerate(verdict.sentences):
+        style = "" if at else _STYLES[verdict.verdict]
+        screen.remark(sentence, style, first=first, rest="  ")
+
+
+def _side_by_side(whole: NetworkResult) -> Table:
+    """One row per network, one column per condition."""
+    conditions = list(dict.fromkeys(row.condition for row in whole))
+    heads = [Column(CONDITIONS[name].short) for name in conditions]
+    verdict = Column("verdict", right=False, spare=True, meaning="of all conditions together")
+    like = Column("weights\nlike", right=False, spare=True, meaning=_LIKE)
+    table = Table([Column("network"), *heads, verdict, like], shorten=True)
+    cells = {(row.network, row.condition): row for row in whole}
+    for found in whole.verdicts:
+        own = [cells[found.network, name] for name in conditions]
+        table.add(
+            found.network,
+            *(_cell(row, f"{row.effect:.2f}") for row in own),
+            (found.verdict, _STYLES[found.verdict]),
+            found.like,
+        )
+    return table
+
+
 def _network_table(conditions: Sequence[NetworkCondition], level: float) -> Table:
     table = Table(
         [
             Column("condition"),
             Column("effect", meaning="mean over the weights of the layers"),
-            Column(f"{100 * level:g} %\ninterval"),
+            Column(f"{100 * level:g} %\ninterval", meaning="of the effect"),
             Column("margin", meaning="largest effect that counts as negligible"),
-            Column("verdict", right=False),
+            Column(
+                "verdict",
+                right=False,
+                meaning="holds if the interval lies within the margin, fails beyond it, else "
+                "inconclusive",
+            ),
             Column("layers\nhold", meaning="of those that can be judged"),
             Column("under\nCWDA", meaning=_under_cwda(conditions, level)),
-            Column("fail", spare=True),
-            Column("weights\njudged", spare=True),
+            Column("fail", spare=True, meaning="layers in which it fails"),
+            Column("weights\njudged", spare=True, meaning="share of the network's weights"),
         ],
         gap=2,
     )
@@ -101,14 +141,15 @@ def _all_conditions(
     width = len(conditions)
     for start in range(0, len(rows), width):
         cells = rows[start : start + width]
-        table.add(*layer_cells(cells[0]), *map(_cell, cells))
+        table.add(*layer_cells(cells[0]), *(_cell(cell) for cell in cells))
     return table
 
 
-def _cell(row: ConditionResult) -> Cell:
+def _cell(row: ConditionResult | NetworkCondition, size: str = "") -> Cell:
+    """The effect and the mark of its verdict; `size` is the effect as it is shown."""
     if row.verdict == "not applicable":
         return MARKS[row.verdict], _STYLES[row.verdict]
-    return f"{number(row.effect)} {MARKS[row.verdict]}", _STYLES[row.verdict]
+    return f"{size or number(row.effect)} {MARKS[row.verdict]}", _STYLES[row.verdict]
 
 
 def _one_condition(rows: Sequence[ConditionResult], level: float) -> Table:

@@ -82,15 +82,21 @@ class Table:
     gap : int
         Blanks between two columns.
     layers : bool
-        Whether rows are layers, whose names may be shortened or stand on lines of their own.
+        Whether rows are layers.
     rows : list
         The cells, row by row.
+    shorten : bool
+        Whether names of rows may be shortened or stand on lines of their own, as those of layers.
     """
 
     columns: Sequence[Column]
     gap: int = 1
     layers: bool = False
     rows: list[tuple[Cell, ...]] = field(default_factory=list)
+    shorten: bool = False
+
+    def __post_init__(self) -> None:
+        self.shorten |= self.layers
 
     def add(self, *cells: Cell) -> None:
         """Append a row."""
@@ -137,7 +143,7 @@ class _Layout:
             room = width - self._room(kept)
             if room >= _NARROWEST and (short := self._short(names, room)):
                 yield self._beside(kept, short)
-            if kept is full and self.table.layers:
+            if kept is full and self.table.shorten:
                 yield from self._below_all(spared, width)
         yield from self._below_all(choices, width)
         yield self._below([], width)
@@ -164,7 +170,7 @@ class _Layout:
         if self.widths[0] <= room:
             return names
         head = max(map(cell_len, self.heads[0]))
-        return shortened(names, room, self.cut) if self.table.layers and head <= room else None
+        return shortened(names, room, self.cut) if self.table.shorten and head <= room else None
 
     def _beside(self, kept: list[int], names: list[str]) -> Printed:
         room = max(map(cell_len, (*self.heads[0], *names)), default=0)

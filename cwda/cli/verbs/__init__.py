@@ -3,6 +3,7 @@
 from cwda.cli.verb import Verb
 from cwda.cli.verbs.advise import advise
 from cwda.cli.verbs.applicability import applicability
+from cwda.cli.verbs.contrast import contrast
 from cwda.cli.verbs.criteria import criteria
 from cwda.cli.verbs.describe import describe
 from cwda.cli.verbs.global_pruning import global_pruning
@@ -20,6 +21,7 @@ from cwda.cli.verbs.reliability import reliability
 from cwda.cli.verbs.report import report
 from cwda.cli.verbs.several.trajectory import trajectory
 from cwda.cli.verbs.similarity import similarity
+from cwda.cli.verbs.survey import survey
 from cwda.cli.verbs.test import test
 
 __all__ = ["VERBS"]
@@ -27,6 +29,7 @@ __all__ = ["VERBS"]
 #: In the order of `cwda --help`.
 VERBS: tuple[Verb, ...] = (
     test,
+    contrast,
     describe,
     similarity,
     reliability,
@@ -39,6 +42,7 @@ VERBS: tuple[Verb, ...] = (
     prune,
     trajectory,
     report,
+    survey,
     models,
     criteria,
     experiment,

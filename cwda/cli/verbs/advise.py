@@ -1,4 +1,4 @@
-"""`cwda advise`: what to prune a network by, in plain words."""
+"""`cwda advise`: whether CWDA holds and what to prune a network by, in plain words."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cwda.cli.options import (
 from cwda.cli.sources import Sources
 
 if TYPE_CHECKING:
-    from cwda.advice import Advice
+    from cwda.cli.screen.pruning.show_advice import Decision
     from cwda.layers import Network
 
 __all__ = ["advise"]
@@ -25,7 +25,7 @@ __all__ = ["advise"]
 
 @analysis(
     "advise",
-    "What to prune by: one criterion, and where none helps.",
+    "Does CWDA hold, and what to prune by?",
     examples="""
         cwda advise
         cwda advise mine.pth --ratio 0.3 --output layers.csv
@@ -52,22 +52,25 @@ def advise(
     running: Running,
     device: str,
 ) -> Steps:
-    """Say what to prune each network by, at one ratio.
+    """Say whether CWDA holds for each network, and what to prune it by at one ratio.
 
     Criteria that prune nearly the same filters form a cluster, and the cheapest of each stands for
     the others. The layers in which no criterion can tell filters apart are named, and whether one
-    ranking over all layers needs scores that are normalised.
+    ranking over all layers needs scores that are normalised. With --data, criteria that need
+    images can take part, and how many images they need is said.
     """
     import cwda
     from cwda.cli.evidence import Evidence, resolve_criteria
-    from cwda.cli.screen.pruning.show_advice import show_advice
+    from cwda.cli.screen.pruning.show_advice import Decision, show_decision
 
     evidence = Evidence.of(resolve_criteria(criteria), sources, running, device)
 
-    def measure(network: Network) -> Advice:
+    def measure(network: Network) -> Decision:
+        checked = cwda.check(network, device=device)
         network, statistics = evidence.collect(network)
-        return cwda.advise(
+        advice = cwda.advise(
             network, criteria, ratio=ratio, same=same, level=level, data=statistics, device=device
         )
+        return Decision(checked, advice, sources.pruning_words(network))
 
-    return measure, show_advice
+    return measure, show_decision

@@ -34,6 +34,7 @@ __all__ = ["report"]
     examples="""
         cwda report --output resnet20.pdf
         cwda report resnet18 resnet34 --output both.html --output both.pdf
+        cwda report resnet18 --brief --output answer.pdf
         cwda report resnet18 --scale unit --output directions.pdf
         cwda report --criteria l2,taylor_l1 --data cifar10.npz --output data.pdf
         cwda report epoch-*.pth --trajectory --output training.pdf
@@ -49,6 +50,11 @@ __all__ = ["report"]
     multiple=True,
     type=PATH,
     metavar="FILE",
+)
+@option(
+    "--brief",
+    "Write one or two pages: the answer, the advice and the summary.",
+    is_flag=True,
 )
 @option("--detail", "Add one page per layer.", is_flag=True)
 @option("--textbook", "Add a chapter on textbook tests.", is_flag=True)
@@ -69,6 +75,7 @@ __all__ = ["report"]
 def report(
     sources: Sources,
     outputs: tuple[Path, ...],
+    brief: bool,
     detail: bool,
     textbook: bool,
     trajectory: bool,
@@ -84,8 +91,9 @@ def report(
 ) -> None:
     """Write the statistical report of one or several networks.
 
-    Verdicts in words, a chapter per condition, the block structure of the covariance,
-    similarity and applicability of pruning criteria, global pruning, and an appendix.
+    The first page has the answer, the advice, and what both rest on. Then come a summary, a
+    chapter per condition, the block structure of the covariance, similarity and applicability
+    of pruning criteria, global pruning, and an appendix.
     """
     from cwda.cli.evidence import Evidence, resolve_criteria
     from cwda.conditions import CONDITIONS, check
@@ -117,6 +125,7 @@ def report(
         write(
             result,
             output,
+            brief=brief,
             detail=detail,
             textbook=textbook,
             trajectory=trajectory,

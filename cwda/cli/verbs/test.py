@@ -13,6 +13,7 @@ from cwda.cli.completion import conditions as all_conditions
 from cwda.cli.failure import CONDITION_FAILS
 from cwda.cli.messages import note, say
 from cwda.cli.options import (
+    FILE,
     PATH,
     bad_usage,
     device_option,
@@ -45,6 +46,7 @@ __all__ = ["test"]
         cwda-test resnet18 --output resnet18.csv --report resnet18.pdf
         cwda-test --conditions epsilon --layers 'layer3.*' --margin epsilon=0.25
         cwda-test resnet18 --textbook --output resnet18.csv
+        cwda-test mine.pth --reference reference.json
         cwda-test mine.pth --output - | head
     """,
     about_source=SOURCES,
@@ -55,6 +57,12 @@ __all__ = ["test"]
 @verdict_level_option
 @margin_option
 @scale_option
+@option(
+    "--reference",
+    "Say how unusual each layer is: a file of `cwda survey --reference FILE`.",
+    type=FILE,
+    metavar="FILE",
+)
 @device_option()
 @output_option
 @option(
@@ -82,6 +90,7 @@ def test(
     level: float,
     margins: tuple[tuple[str, float], ...],
     scale: Scale,
+    reference: Path | None,
     device: str,
     output: Outputs,
     report: Path | None,
@@ -97,6 +106,7 @@ def test(
     """
     from cwda.cli.screen.show_check import show
     from cwda.conditions.check import check, choose_conditions, resolve_margins
+    from cwda.conditions.reference import as_reference
     from cwda.files import require_writable
 
     with bad_usage():
@@ -107,15 +117,18 @@ def test(
 
         require_writable(report, tuple(FORMATS))
 
+    others = None if reference is None else as_reference(reference)
     result = check(
         sources.load(),
         conditions,
         margins=dict(margins),
         scale=scale,
         level=level,
+        reference=others,
         device=device,
     )
-    show(result, output.screen(summary))
+    screen = output.screen(summary)
+    show(result, screen)
     output.write(one.table for one in [result])
     output.write_beside(lambda: result.network.table, "network")
     if textbook:
@@ -125,9 +138,19 @@ def test(
 
         write(result, report, textbook=textbook, command=command_line(), device=device)
         note(f"wrote {report}")
+    screen.command(*_where_next(result, sources))
     sources.finish()
     if strict:
         _require_pass(result)
+
+
+def _where_next(result: CheckResult, sources: Sources) -> tuple[str, str]:
+    """What can be looked at next, and the command that shows it."""
+    if len(result.networks) > 1:
+        return "next, what differs beyond noise", f"cwda contrast {sources.typed(2)}"
+    if result.network.verdicts[0].verdict == "not applicable":
+        return "next, what the layers look like", f"cwda describe {sources.typed()}"
+    return "next, what to prune by", f"cwda advise {sources.typed()}"
 
 
 def _require_pass(result: CheckResult) -> None:
@@ -148,7 +171,7 @@ def _why_unjudged(network: Network, verdict: NetworkVerdict) -> str:
     from cwda.conditions.workspace import unfit
 
     if not verdict.layers:
-        return verdict.sentence.removesuffix(".")
+        return verdict.sentences[0].removesuffix(".")
     reasons = {layer: unfit(layer) for layer in network}
     lost = [layer for layer, reason in reasons.items() if reason]
     weights = sum(layer.n_weights for layer in lost)

@@ -1,4 +1,4 @@
-"""`NetworkResult`: one row per network and condition, and one sentence per network."""
+"""`NetworkResult`: one row per network and condition, and sentences on each network."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from cwda.answers import Answer, aside, column, common, rows_field, table_of
-from cwda.choices import Scale, Verdict
+from cwda.choices import Like, Scale, Verdict
 from cwda.conditions.averaging import EFFECTS
 from cwda.conditions.register import CONDITIONS
 from cwda.conditions.results import ConditionResult, worse
@@ -21,9 +21,11 @@ from cwda.conditions.whole.heterogeneity import (
     inconsistency,
     random_effects,
 )
+from cwda.conditions.whole.likeness import likeness
 from cwda.conditions.whole.pooled import LayerEffects, judged, pool
-from cwda.conditions.whole.sentence import SIZE, Extent, sentence
+from cwda.conditions.whole.sentences import SIZE, Extent, sentences
 from cwda.conditions.whole.untrained import untrained_pvalue
+from cwda.formatting import many
 from cwda.layers import Network
 
 if TYPE_CHECKING:
@@ -124,7 +126,20 @@ class NetworkVerdict:
     distinguishable: bool | None = column(
         "Whether that is at most .05; undefined where there is no p-value."
     )
-    sentence: str = column("What was found, in words.")
+    like: Like = column(
+        "Whether the weights are like a `trained` or an `untrained` network's: the interval of "
+        "`structure` lies above .3, or at most there; `open` otherwise, `not applicable` where "
+        "fewer than two of its conditions can be judged."
+    )
+    structure: float = column(
+        "Root mean square of effect over margin, over variance, mean, epsilon and independence, "
+        "which are 0 in independent weights of any law."
+    )
+    structure_low: float = column("Lower limit of its interval.")
+    structure_high: float = column("Upper limit of its interval.")
+    sentences: tuple[str, ...] = column(
+        "What was found, in words: the answer, what else, and what the weights are like."
+    )
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -157,7 +172,7 @@ class NetworkResult(Answer[NetworkCondition]):
 
     def title(self) -> str:
         """What was found in each network, in words."""
-        return " ".join(verdict.sentence for verdict in self.verdicts)
+        return " ".join(text for verdict in self.verdicts for text in verdict.sentences)
 
     def summary(self) -> pd.DataFrame:
         """Effect, interval and verdict of each condition, and how many layers hold."""
@@ -191,7 +206,7 @@ def network_result(
         conditions = by_network[network.name]
         own = [_row(network, parts, level) for parts in conditions.values()]
         found += own
-        verdicts.append(_verdict(network, own, list(conditions.values())))
+        verdicts.append(_verdict(network, own, list(conditions.values()), level))
     return NetworkResult(tuple(found), tuple(networks), level=level, verdicts=tuple(verdicts))
 
 
@@ -253,9 +268,10 @@ def _verdict(
     network: Network,
     findings: Sequence[NetworkCondition],
     conditions: Sequence[Sequence[ConditionResult]],
+    level: float,
 ) -> NetworkVerdict:
     found, all_ = _extent(map(judged, conditions)), _extent(conditions)
-    pvalue = untrained_pvalue(conditions)
+    pvalue, alike = untrained_pvalue(conditions), likeness(findings, level)
     told = [one.verdict for one in findings if one.layers]
     failing = [one for one in findings if one.verdict == "fails"]
     failing.sort(key=lambda one: one.effect / one.margin, reverse=True)
@@ -267,8 +283,27 @@ def _verdict(
         n_weights=found.weights,
         untrained_pvalue=pvalue,
         distinguishable=None if math.isnan(pvalue) else pvalue <= SIZE,
-        sentence=sentence(network.name, findings, found, all_, pvalue),
+        like=alike.like,
+        structure=alike.structure,
+        structure_low=alike.low,
+        structure_high=alike.high,
+        sentences=sentences(
+            network.name, findings, found, all_, alike, pvalue, _reason(conditions)
+        ),
     )
+
+
+def _reason(conditions: Sequence[Sequence[ConditionResult]]) -> str:
+    """The reason that keeps most layers from being judged, and in how many."""
+    reasons: dict[str, set[str]] = {}
+    for rows in conditions:
+        for row in rows:
+            if row.verdict == "not applicable":
+                reasons.setdefault(row.reason, set()).add(row.layer)
+    if not reasons:
+        return ""
+    most = max(reasons, key=lambda reason: len(reasons[reason]))
+    return f"in {many(len(reasons[most]), 'layer')}: {most}"
 
 
 def _extent(conditions: Iterable[Sequence[ConditionResult]]) -> Extent:

@@ -11,6 +11,7 @@ from cwda.figures.drawing.conditions_table import conditions_table, margin_text
 from cwda.figures.drawing.layers_axis import label_layers, layer_margins, tall
 from cwda.figures.drawing.style import DARK, TEXT_WIDTH, VERDICTS, legend_above, message
 from cwda.figures.drawing.tables import choose, unique
+from cwda.figures.drawing.text import name_network
 from cwda.typing import Named
 
 __all__ = ["effects"]
@@ -47,7 +48,7 @@ def effects(source: object, condition: str | Named, *, ax: Axes | None = None) -
     condition = name_of(condition)
     rows = choose(conditions_table(source, "reason"), "condition", condition)
     names = list(rows["layer"])
-    margins = layer_margins(names, top=9)
+    margins = layer_margins(names, top=13)
     with canvas(ax, TEXT_WIDTH, tall(len(names)) + margins.bottom + margins.top, margins) as ax:
         if not rows["effect"].notna().any():
             return message(ax, f"No layer can be tested: {rows['reason'].iloc[0]}")
@@ -78,5 +79,5 @@ def effects(source: object, condition: str | Named, *, ax: Axes | None = None) -
         low, high = rows["effect_low"].min(), rows["effect_high"].max()
         ax.set_xlim(left=min(0.0, float(low)) - 0.01 * float(high))
         ax.set_xlabel(f"effect: {condition}; margin {margin_text(rows['margin'])} (dashed)")
-        legend_above(ax, len(VERDICTS))
+        name_network(ax, rows, condition, lines=legend_above(ax, len(VERDICTS)))
         return ax

@@ -18,7 +18,7 @@ from cwda.figures.drawing.heat import cell_text_size, gap, undefined_background
 from cwda.figures.drawing.layers_axis import label_layers, layer_margins, tall
 from cwda.figures.drawing.style import GREY, MM, TEXT_WIDTH, VERDICTS, size_in_points
 from cwda.figures.drawing.tables import unique
-from cwda.figures.drawing.text import text_width
+from cwda.figures.drawing.text import name_network, text_width
 from cwda.formatting import number
 
 if TYPE_CHECKING:
@@ -29,28 +29,33 @@ __all__ = ["overview"]
 #: A page of a report has no room for more, in mm.
 HIGHEST = 240.0
 
+#: Rows lower than this, in points, have no room for dots, and show colours only.
+_DOTTED = 2.2
+
 #: Space between the heads of two columns, in mm; heads that are wider stand upright.
 _APART = 1.0
 
 
 def overview(source: object, *, ax: Axes | None = None) -> Axes:
-    """All verdicts of a network: layers by conditions, with the effect and the verdict's mark.
+    """All verdicts: layers of a network, or networks, by conditions, with effect and mark.
 
     The colours differ in lightness: light holds, middle inconclusive, dark fails, hatched not
     applicable. Where rows are too low for numbers, a dot stands for the effect: at the left
-    edge of the cell 0, in the middle the margin, at the right edge twice the margin or more.
+    edge of the cell 0, in the middle the margin, at the right edge twice the margin or more. The
+    lowest rows show the colour alone.
 
     Parameters
     ----------
-    source : CheckResult or DataFrame
-        What `cwda.check` returns, or its table.
+    source : CheckResult, NetworkResult or DataFrame
+        What `cwda.check` returns, or its table: a row per layer. Its `.network`: a row per
+        network, of which there may be several.
     ax : Axes, optional
-        Where to draw; a new figure of 160 mm, as high as the layers need, by default.
+        Where to draw; a new figure of 160 mm, as high as the rows need, by default.
 
     Raises
     ------
     CwdaError
-        If it is not such a table, empty, or holds several networks.
+        If it is not such a table, empty, or holds layers of several networks.
 
     Examples
     --------
@@ -60,16 +65,20 @@ def overview(source: object, *, ax: Axes | None = None) -> Axes:
     >>> [label.get_text() for label in ax.get_xticklabels()][:2]
     ['gaussianity\\nmargin .050', 'shape\\nmargin 2.000']
     """
+    from cwda.conditions.whole.result import NetworkResult
+
+    if isinstance(source, NetworkResult):
+        source = source.table.rename(columns={"network": "layer"})
     table = conditions_table(source)
     layers, conditions = unique(table["layer"]), unique(table["condition"])
-    margins = layer_margins(layers, bottom=7, top=13)
+    margins = layer_margins(layers, bottom=7, top=17)
     heads = [
         f"{name}\nmargin {margin_text(table.loc[table['condition'] == name, 'margin'])}"
         for name in conditions
     ]
     widest = text_width([line for head in heads for line in head.splitlines()])
     if widest > (TEXT_WIDTH - margins.left - margins.right) / len(heads) - _APART:
-        margins = replace(margins, top=8 + widest)
+        margins = replace(margins, top=12 + widest)
     height = min(tall(len(layers)) + margins.bottom + margins.top, HIGHEST)
     with canvas(ax, TEXT_WIDTH, height, margins) as ax:
         upright = widest > size_in_points(ax)[0] / 72 / MM / len(heads) - _APART
@@ -79,6 +88,7 @@ def overview(source: object, *, ax: Axes | None = None) -> Axes:
         ax.set_xticks(np.arange(len(heads)) + 0.5, heads, rotation=90 if upright else 0)
         ax.xaxis.tick_top()
         ax.tick_params(length=0)
+        name_network(ax, table)  # matplotlib puts it above the heads
         _verdict_legend(ax)
         return ax
 
@@ -115,7 +125,7 @@ def _cells(ax: Axes, table: pd.DataFrame, layers: Sequence[str], conditions: Seq
             size,
             [style.ink for style in styles],
         )
-    elif cells:
+    elif cells and size_in_points(ax)[1] / shape[0] > _DOTTED:
         ax.scatter(
             [j + 0.04 + 0.46 * np.clip(ratios[i, j], 0, 2) for i, j in cells],
             [i + 0.5 for i, _ in cells],

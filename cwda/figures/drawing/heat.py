@@ -19,6 +19,9 @@ __all__ = ["cell_text_size", "colour_bar", "gap", "heat", "undefined_background"
 
 _SMALLEST = 5.0
 
+#: Rows of fewer points have no lines between them.
+_LINED = 2.2
+
 
 def heat(
     ax: Axes, values: npt.NDArray[Any], norm: Normalize, cmap: str, text: Callable[[float], str]
@@ -60,8 +63,12 @@ def undefined_background(ax: Axes) -> None:
 
 
 def gap(ax: Axes, rows: int) -> float:
-    """Width of the white lines between cells, in points: a tenth of a low row at most."""
-    return min(0.5, 0.1 * size_in_points(ax)[1] / rows)
+    """Width of the white lines between cells, in points: a tenth of a low row at most.
+
+    Between rows that a screen cannot tell apart there is none: it would be all that is seen.
+    """
+    height = size_in_points(ax)[1] / rows
+    return min(0.5, 0.1 * height) if height > _LINED else 0.0
 
 
 def cell_text_size(ax: Axes, rows: int, columns: int, characters: int) -> float:

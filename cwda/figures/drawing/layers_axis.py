@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 from matplotlib.axes import Axes
 
@@ -11,10 +13,12 @@ from cwda.figures.drawing.canvas import Margins
 from cwda.figures.drawing.style import FONT, SMALL, size_in_points
 from cwda.figures.drawing.text import as_label, printable, text_width
 
-__all__ = ["HIGHEST", "elide", "label_layers", "layer_margins", "tall"]
+__all__ = ["HIGHEST", "elide", "label_layers", "layer_margins", "rows_within", "tall"]
 
 #: Height of the rows together, in mm, that fits a page.
 HIGHEST = 215.0
+
+_highest: ContextVar[float] = ContextVar("highest", default=HIGHEST)
 
 _ROW = 3.8
 
@@ -25,7 +29,17 @@ _HEADS = (10, 16, 22)
 
 def tall(rows: int) -> float:
     """Height of so many rows, in mm: full rows as long as they fit a page."""
-    return min(max(rows * _ROW, 12.0), HIGHEST)
+    return min(max(rows * _ROW, 12.0), _highest.get())
+
+
+@contextmanager
+def rows_within(height: float) -> Iterator[None]:
+    """Figures drawn inside have rows of so many mm together at most, such as half a page."""
+    token = _highest.set(height)
+    try:
+        yield
+    finally:
+        _highest.reset(token)
 
 
 def layer_margins(

@@ -157,11 +157,12 @@ def message(ax: Axes, sentence: str) -> Axes:
     return ax
 
 
-def legend_above(ax: Axes, ncols: int) -> None:
-    """A legend in one line or more above the Axes, where it covers nothing."""
+def legend_above(ax: Axes, ncols: int) -> int:
+    """A legend in one line or more above the Axes, where it covers nothing; its lines."""
     if size_in_points(ax)[0] < _NARROW:
         ncols = 1
     legend(ax, loc="lower left", bbox_to_anchor=(0, 1), ncols=ncols, columnspacing=1.4)
+    return -(-len(ax.get_legend_handles_labels()[1]) // ncols)
 
 
 def legend(ax: Axes, **options: Any) -> None:

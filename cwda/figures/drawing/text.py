@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from typing import TYPE_CHECKING
 
 from matplotlib.axes import Axes
 from matplotlib.font_manager import FontProperties, findfont
@@ -12,9 +13,13 @@ from matplotlib.textpath import text_to_path
 
 from cwda.figures.drawing.style import FONT, MM, SMALL, size_in_points
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 __all__ = [
     "as_label",
     "fitted",
+    "name_network",
     "printable",
     "set_title",
     "text_width",
@@ -22,6 +27,9 @@ __all__ = [
 
 #: A title may be so much wider than its Axes, in mm; a name in it keeps so many characters.
 _BESIDE, _SHORTEST = 6.0, 12
+
+#: Space below a title and height of a legend's line, in points.
+_PAD, _LINE = 4.0, 10.5
 
 
 def printable(text: str, font: str = FONT) -> str:
@@ -41,10 +49,18 @@ def as_label(text: str) -> str:
     return printable(text).replace("$", r"\$")
 
 
-def set_title(ax: Axes, name: str, rest: str) -> None:
-    """A name and what is said about it, as wide as the Axes allow."""
+def set_title(ax: Axes, name: str, rest: str, *, lines: int = 0) -> None:
+    """A name and what is said about it, as wide as the Axes allow, above a legend of some lines."""
     size = float(ax.set_title("").get_fontsize())
-    ax.set_title(fitted(name, rest, size_in_points(ax)[0] / 72 / MM + _BESIDE, size))
+    title = fitted(name, rest, size_in_points(ax)[0] / 72 / MM + _BESIDE, size)
+    ax.set_title(title, pad=_PAD + lines * _LINE)
+
+
+def name_network(ax: Axes, table: pd.DataFrame, rest: str = "", *, lines: int = 0) -> None:
+    """The network of a table as a title above a legend of some lines; none if it has no name."""
+    name = str(table["network"].iloc[0]) if "network" in table.columns else ""
+    if name or rest:
+        set_title(ax, name, f": {rest}" if name and rest else rest, lines=lines)
 
 
 def fitted(name: str, rest: str, room: float, size: float) -> str:

@@ -11,6 +11,7 @@ from cwda.errors import CwdaError
 from cwda.figures.drawing.canvas import Margins, canvas
 from cwda.figures.drawing.style import DARK, GREY, SMALL, TEXT_WIDTH, criterion_style, message
 from cwda.figures.drawing.tables import choose, tidy, unique
+from cwda.figures.drawing.text import name_network
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,7 +80,7 @@ def accuracy_curves(source: object, strategy: str | None = None, *, ax: Axes | N
                 _curve(ax, rows, str(stage), *criterion_style(criterion, place))
         ax.set_xlabel("filters pruned, in %")
         ax.set_ylabel("accuracy, in %")
-        ax.set_title(strategy or (strategies[0] if strategies else ""))
+        name_network(ax, table, strategy or (strategies[0] if strategies else ""))
         _legend(ax, criteria, unique(cells["stage"]), bool(len(before)))
         return ax
 

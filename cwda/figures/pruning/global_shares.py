@@ -7,25 +7,42 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.transforms import ScaledTranslation
 
 from cwda.arguments import name_of
 from cwda.figures.drawing.canvas import canvas
 from cwda.figures.drawing.layers_axis import label_layers, layer_margins, tall
 from cwda.figures.drawing.style import (
+    DARK,
+    FONT,
     GREY,
+    LINES,
     SMALL,
     TEXT_WIDTH,
     criterion_style,
-    legend_above,
     message,
+    size_in_points,
 )
 from cwda.figures.drawing.tables import choose, tidy, unique
+from cwda.figures.drawing.text import as_label, name_network
 from cwda.typing import Named
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["global_shares"]
+
+Array = npt.NDArray[np.float64]
+
+_SHARES = ("share_predicted", "share_low", "share_high", "share_measured")
+
+#: Width of a lane's scale, of 1 from one lane to the next.
+_WIDTH = 0.84
+
+#: Points between the 100 of one lane and the 0 of the next.
+_APART = 10.0
 
 
 def global_shares(
@@ -37,9 +54,10 @@ def global_shares(
 ) -> Axes:
     """Share of each layer's filters that one global ranking prunes, predicted and measured.
 
-    Lines with bands are predictions with their intervals, points are measurements, one colour per
-    criterion. A grey line marks the ratio, where every layer would lose the same; layers in
-    danger of being emptied have a triangle at the right edge.
+    Each criterion has a lane from 0 to 100 %. Its bars are the shares measured, its lines the
+    predictions with their intervals. A grey line marks the ratio, where every layer would lose
+    the same; a layer that is predicted to be in danger of being emptied has a triangle at the
+    right edge of the lane.
 
     Parameters
     ----------
@@ -68,57 +86,84 @@ def global_shares(
     >>> global_shares(pd.DataFrame([row])).get_xlabel()
     'filters pruned at a global ratio of 50 %, in % of the layer'
     """
-    shares = ("share_predicted", "share_low", "share_high", "share_measured")
-    columns = ("layer", "criterion", "ratio", *shares, "danger", "reason")
+    columns = ("layer", "criterion", "ratio", *_SHARES, "danger", "reason")
     table = tidy(source, columns, "global pruning")
     if "rung" in table.columns:
         rung = unique(table["rung"])[-1] if rung is None else name_of(rung)
         table = choose(table, "rung", rung)
     ratio = min(unique(table["ratio"]), key=lambda r: abs(r - 0.5)) if ratio is None else ratio
     rows = choose(table, "ratio", ratio)
-    predicted = f" predicted, rung {rung}" if rung else " predicted"
+    predicted = f"predicted with interval, rung {rung}" if rung else "predicted with interval"
     names, criteria = unique(rows["layer"]), unique(rows["criterion"])
-    margins = layer_margins(names, right=13, top=12)
+    margins = layer_margins(names, right=5, top=17)
     with canvas(ax, TEXT_WIDTH, tall(len(names)) + margins.bottom + margins.top, margins) as ax:
         if not rows[["share_predicted", "share_measured"]].notna().any(axis=None):
             return message(ax, f"No layer has scores: {rows['reason'].iloc[0]}")
-        ax.axvline(100 * ratio, color=GREY, linewidth=0.6)
         place = {name: i + 0.5 for i, name in enumerate(names)}
-        offsets = np.linspace(-0.2, 0.2, len(criteria)) if len(criteria) > 1 else [0.0]
-        for j, criterion in enumerate(criteria):
+        for lane, criterion in enumerate(criteria):
             part = rows[rows["criterion"] == criterion]
-            colour, marker = criterion_style(criterion, j)
             y = part["layer"].map(place).to_numpy(dtype=np.float64)
-            percent = 100 * part[list(shares)].to_numpy(dtype=np.float64)
-            ax.fill_betweenx(y, percent[:, 1], percent[:, 2], color=colour, alpha=0.15, linewidth=0)
-            ax.plot(percent[:, 0], y, color=colour, linewidth=1, label=f"{criterion}{predicted}")
-            ax.plot(
-                percent[:, 3],
-                y + offsets[j],
-                marker,
-                color=colour,
-                markersize=3.5,
-                markeredgecolor="white",
-                markeredgewidth=0.3,
-                label="measured",
-            )
-            danger = y[_true(part["danger"])] + offsets[j]
-            ax.plot(
-                np.full(len(danger), 1.02),
-                danger,
-                "<",
-                color=colour,
-                markersize=3.5,
-                clip_on=False,
-                transform=ax.get_yaxis_transform(),
-            )
-        if _true(rows["danger"]).any():
-            ax.text(1.02, 1, "danger", va="bottom", fontsize=SMALL, transform=ax.transAxes)
+            _lane(ax, lane, criterion, y, part)
+            ax.axvline(lane + _WIDTH * ratio, color=GREY, linewidth=0.6)
         label_layers(ax, names)
-        ax.set_xlim(-1, 101)
+        _lane_ticks(ax, len(criteria))
         ax.set_xlabel(f"filters pruned at a global ratio of {100 * ratio:g} %, in % of the layer")
-        legend_above(ax, len(criteria))
+        _legend(ax, predicted, danger=bool(_true(rows["danger"]).any()))
+        name_network(ax, rows, lines=2)
         return ax
+
+
+def _lane(ax: Axes, lane: int, criterion: str, y: Array, part: pd.DataFrame) -> None:
+    """The bars, lines and triangles of one criterion, and its name above them."""
+    colour, _ = criterion_style(criterion, lane)
+    shares = part[list(_SHARES)].to_numpy(dtype=np.float64)
+    predicted, low, high, measured = (lane + _WIDTH * shares).T
+    ax.barh(y, measured - lane, 0.76, left=lane, color=colour, alpha=0.5, linewidth=0)
+    ax.hlines(y, low, high, color=DARK, linewidth=0.8)
+    ax.plot(predicted, y, "|", color=DARK, markersize=4, markeredgewidth=0.8)
+    danger = y[_true(part["danger"])]
+    ax.plot(np.full(len(danger), lane + _WIDTH + 0.03), danger, "<", color=DARK, markersize=3)
+    ax.axvline(lane, color=LINES, linewidth=0.6)
+    ax.annotate(
+        as_label(criterion),
+        (lane, 1),
+        (0, 2),
+        xycoords=("data", "axes fraction"),
+        textcoords="offset points",
+        fontweight="bold",
+        color=colour,
+        fontsize=SMALL,
+    )
+
+
+def _lane_ticks(ax: Axes, lanes: int) -> None:
+    """0, 50 and 100 % of each lane; the last where it does not run into the next lane's 0."""
+    ax.set_xlim(0, lanes)
+    room = size_in_points(ax)[0] / lanes * (1 - _WIDTH)
+    shown = [0, 50, 100] if room > _APART else [0, 50]
+    at = [lane + _WIDTH * tick / 100 for lane in range(lanes) for tick in shown]
+    ax.set_xticks(at, [str(tick) for tick in shown] * lanes, fontfamily=FONT)
+
+
+def _legend(ax: Axes, predicted: str, *, danger: bool) -> None:
+    handles = [
+        Patch(facecolor=GREY, alpha=0.5, label="measured"),
+        Line2D([], [], color=DARK, linewidth=0.8, marker="|", markersize=4, label=predicted),
+    ]
+    if danger:
+        marker = Line2D([], [], color=DARK, marker="<", markersize=3, linewidth=0)
+        marker.set_label("danger: may lose all")
+        handles.append(marker)
+    ax.legend(
+        handles=handles,
+        loc="lower left",
+        bbox_to_anchor=(0, 1),
+        bbox_transform=ax.transAxes + ScaledTranslation(0, 10 / 72, ax.figure.dpi_scale_trans),
+        ncols=3,
+        borderaxespad=0.2,
+        handlelength=1.4,
+        columnspacing=1.4,
+    )
 
 
 def _true(column: pd.Series) -> npt.NDArray[np.bool_]:

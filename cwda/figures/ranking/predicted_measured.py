@@ -16,6 +16,7 @@ from cwda.figures.drawing.coefficients import MOST, fisher, unfisher
 from cwda.figures.drawing.point_names import NAMED, name_points
 from cwda.figures.drawing.style import CYCLE, LINES, SMALL, legend_above, message, size_in_points
 from cwda.figures.drawing.tables import choose, tidy, unique
+from cwda.figures.drawing.text import name_network
 from cwda.theory.rungs import SCALE
 from cwda.typing import Named
 
@@ -89,7 +90,7 @@ def predicted_measured(
     defined = rows.dropna(subset=["measured", "predicted"]).copy()
     numbers = ["measured", *_PREDICTED]
     defined[numbers] = defined[numbers].clip(-MOST, MOST)
-    with canvas(ax, 100, 86, Margins(left=16)) as ax:
+    with canvas(ax, 100, 90, Margins(left=16, top=11)) as ax:
         if defined.empty:
             return message(ax, f"No layer can be compared: {rows['reason'].iloc[0]}")
         _fisher_axes(ax, defined)
@@ -117,7 +118,7 @@ def predicted_measured(
         name_points(ax, worst["measured"], worst["predicted"], worst["layer"], points)
         ax.set_xlabel(f"measured Spearman's ρ of {names[0]} and {names[1]}")
         ax.set_ylabel(f"predicted with interval, rung {rung}")
-        legend_above(ax, 2)
+        name_network(ax, rows, lines=legend_above(ax, 2))
         return ax
 
 

@@ -14,7 +14,7 @@ from cwda.figures.drawing.canvas import Margins, canvas
 from cwda.figures.drawing.point_names import NAMED, name_points
 from cwda.figures.drawing.style import GREY, LINES, SMALL, criterion_style, legend_above, message
 from cwda.figures.drawing.tables import choose, tidy
-from cwda.figures.drawing.text import text_width
+from cwda.figures.drawing.text import name_network, text_width
 from cwda.typing import Named
 
 if TYPE_CHECKING:
@@ -60,8 +60,8 @@ def dispersion(source: object, criterion: str | Named = "l2", *, ax: Axes | None
     criterion = name_of(criterion)
     rows = choose(tidy(source, columns, "a table of applicability"), "criterion", criterion)
     defined = rows[(rows["cv"] > 0) & (rows["cv_predicted"] > 0)]
-    margins = Margins(right=3 + text_width(["× 10"]))
-    with canvas(ax, 100, 86, margins) as ax:
+    margins = Margins(right=3 + text_width(["× 10"]), top=11)
+    with canvas(ax, 100, 90, margins) as ax:
         if defined.empty:
             return message(ax, f"No layer has a dispersion: {rows['reason'].iloc[0]}")
         colour, marker = criterion_style(criterion)
@@ -95,7 +95,7 @@ def dispersion(source: object, criterion: str | Named = "l2", *, ax: Axes | None
         name_points(ax, worst["cv"], worst["cv_predicted"], worst["layer"], points)
         ax.set_xlabel(f"measured CV of the {criterion} score")
         ax.set_ylabel("predicted CV")
-        legend_above(ax, 2)
+        name_network(ax, rows, lines=legend_above(ax, 2))
         return ax
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cwda.errors import DataError
+from cwda.progress import steps
 
 __all__ = ["ARRAYS", "read_arrays", "require_arrays", "require_pixels"]
 
@@ -56,7 +57,7 @@ def read_arrays(path: Path) -> list[npt.NDArray[Any]]:
     require_arrays(path)
     arrays = []
     with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-        for name in ARRAYS:
+        for name in steps(ARRAYS, f"reading {path.name}"):
             try:
                 arrays.append(archive[name])
             except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:

@@ -8,7 +8,9 @@ from cwda.reporting.chapters.assumption import assumption
 from cwda.reporting.chapters.condition import conditions
 from cwda.reporting.chapters.covariance import covariance
 from cwda.reporting.chapters.detail import detail
+from cwda.reporting.chapters.experiment import experiment
 from cwda.reporting.chapters.global_pruning import global_pruning
+from cwda.reporting.chapters.reference import reference
 from cwda.reporting.chapters.several.networks import side_by_side
 from cwda.reporting.chapters.several.trajectory import trajectory
 from cwda.reporting.chapters.similarity import similarity
@@ -20,17 +22,19 @@ __all__ = ["CHAPTERS"]
 
 #: The chapters of a report, in their order; each knows whether a report has it.
 CHAPTERS: tuple[Chapter | ChapterSeries, ...] = (
-    summary,
     trajectory,
     side_by_side,
+    summary,
     assumption,
     whole,
     conditions,
+    reference,
     covariance,
     similarity,
     applicability,
     global_pruning,
     advice,
+    experiment,
     detail,
     textbook,
     appendix,

@@ -7,7 +7,7 @@ from functools import partial
 from cwda.advice import Advice
 from cwda.advice.result import APART, NO_RANKING, RANK
 from cwda.formatting import number, percent
-from cwda.reporting.blocks import Block, Cell, Column, Items, Note, Paragraph, Strong, Table
+from cwda.reporting.blocks import Block, Cell, Column, Items, Note, Paragraph, Table
 from cwda.reporting.chapter import Chapter, Report, attempt
 from cwda.reporting.subject import RATIO, Subject
 
@@ -25,10 +25,7 @@ def what_to_do(subject: Subject) -> list[Block]:
 
 
 def _sentences(subject: Subject) -> list[Block]:
-    return [
-        Paragraph(Strong("What to do")),
-        Items([each.text for each in subject.advice.sentences]),
-    ]
+    return [Items([each.text for each in subject.advice.sentences], "What to do")]
 
 
 def _blocks(report: Report) -> list[Block]:

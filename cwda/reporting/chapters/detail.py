@@ -15,6 +15,7 @@ from cwda.reporting.blocks import (
     Name,
     PageBreak,
     Paragraph,
+    Picture,
     Table,
 )
 from cwda.reporting.chapter import Chapter, Report
@@ -29,8 +30,8 @@ def _blocks(report: Report) -> list[Block]:
     blocks: list[Block] = []
     subjects = report.subjects
     for subject in subjects:
-        for i, layer in enumerate(subject.network):
-            if i or subject is not subjects[0]:
+        for layer in subject.network:
+            if blocks and isinstance(blocks[-1], Picture):  # a layer without goes on here
                 blocks.append(PageBreak())
             blocks += _layer(subject, layer, named=len(subjects) > 1)
     return blocks

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from cwda import figures
-from cwda.formatting import number, percent
+from cwda.formatting import many, number, percent
 from cwda.reporting.blocks import Block, Column, Paragraph, Run, Table, names
 from cwda.reporting.chapter import Chapter, Report
 from cwda.reporting.pictures import picture
 from cwda.reporting.subject import RATIO, Subject
 
-__all__ = ["global_pruning"]
+__all__ = ["emptied", "global_pruning"]
 
 
 def _blocks(report: Report) -> list[Block]:
@@ -35,22 +35,36 @@ def _network(subject: Subject) -> list[Block]:
     here = table[(table["ratio"] == RATIO) & table["share_measured"].notna()]
     if here.empty:
         return [Paragraph("No layer of this network can be ranked.")]
-    emptied = list(dict.fromkeys(here.loc[here["share_measured"] == 1, "layer"]))
-    text: list[Run] = [f"At a global ratio of {percent(RATIO)}, "]
-    if emptied:
-        text += ["these layers lose all their filters under some criterion: ", *names(emptied)]
-        text.append(". Prune them with a minimum of filters, or normalise the scores by layer.")
-    else:
-        text.append("no layer loses all its filters under any criterion.")
+    layers = list(dict.fromkeys(here.loc[here["share_measured"] == 1, "layer"]))
+    text = emptied(subject)
+    text[0] = f"{str(text[0])[0].upper()}{str(text[0])[1:]}"
+    if layers:
+        text += [" Layers emptied by at least one criterion: ", *names(layers), "."]
+        text.append(" Prune them with a minimum of filters, or normalise the scores by layer.")
     return [
         Paragraph(text),
         picture(
             figures.global_shares(table, RATIO),
             f"Share of the filters that each layer of {subject.network.name} loses at a global "
             f"ratio of {percent(RATIO)}, by criterion: predicted and measured.",
-            f"Shares lost by layer and criterion; {len(emptied)} layers are emptied.",
+            f"Shares lost by layer and criterion; {len(layers)} layers are emptied.",
         ),
         _overlap(subject),
+    ]
+
+
+def emptied(subject: Subject) -> list[Run]:
+    """How many layers lose all filters under each criterion, on its raw scores."""
+    table = subject.global_pruning.table
+    here = table[(table["ratio"] == RATIO) & table["share_measured"].notna()]
+    if here.empty:
+        return []
+    here = here.drop_duplicates(["criterion", "layer"])
+    lost = here.groupby("criterion", sort=False)["share_measured"]
+    counts = [f"{name} {int((shares == 1).sum())}" for name, shares in lost]
+    return [
+        f"one ranking of raw scores over all layers, at a ratio of {percent(RATIO)}, empties of "
+        f"{many(here['layer'].nunique(), 'layer')}: {', '.join(counts)}."
     ]
 
 

@@ -1,4 +1,4 @@
-"""The first page of text: what was found, in words, and one picture."""
+"""One page on each network: what was found of each condition, and what that implies."""
 
 from __future__ import annotations
 
@@ -7,38 +7,46 @@ from collections.abc import Iterator, Sequence
 from cwda import figures
 from cwda.conditions.directions import FREE_SCALE
 from cwda.conditions.results import ConditionResult
-from cwda.formatting import many, number, percent
-from cwda.reporting.blocks import Block, Items, Note, Paragraph, Run, Strong, Text, names
-from cwda.reporting.chapter import Chapter, Report
+from cwda.conditions.whole.result import NetworkCondition
+from cwda.formatting import layer_count, listed, many, number, percent
+from cwda.reporting.blocks import (
+    Block,
+    Cell,
+    Column,
+    Items,
+    Name,
+    Paragraph,
+    Run,
+    Strong,
+    Table,
+    Text,
+    names,
+)
+from cwda.reporting.chapter import Chapter, Report, attempt
 from cwda.reporting.chapters.advice import what_to_do
-from cwda.reporting.chapters.whole import network_table
+from cwda.reporting.chapters.global_pruning import emptied
 from cwda.reporting.pictures import picture
 from cwda.reporting.ranking import excess, untested, worst
 from cwda.reporting.subject import RATIO, Subject
 
-__all__ = ["summary"]
+__all__ = ["conditions_table", "summary"]
 
 
 def _blocks(report: Report) -> list[Block]:
-    """What the verdicts on layers say, where they depart most, and what that implies."""
-    several = len(report.subjects) > 1  # the table of a single one is on the first page
-    return [
-        *report.sections(
-            lambda subject: [
-                *([network_table(subject)] if several else []),
-                Paragraph(_opening(subject)),
-                *what_to_do(subject),
-                Items(list(_findings(subject))),
-                _overview(subject),
-            ]
-        ),
-        Note(
-            "A condition holds where the whole interval of its effect lies within the margin, "
-            "fails where it lies beyond it, and is inconclusive where the layer has too few "
-            "filters to tell. With millions of weights every exact hypothesis is rejected; the "
-            "verdicts are about size."
-        ),
-    ]
+    """What is found of each condition, in which layer most, and what that implies for pruning."""
+    several = len(report.subjects) > 1  # the advice on a single one is on the first page
+    return report.sections(
+        lambda subject: [
+            *([Paragraph(" ".join(subject.whole.verdicts[0].sentences))] if several else []),
+            Paragraph(_opening(subject)),
+            conditions_table(subject),
+            *_kinds(subject),
+            *_untested(subject),
+            *(what_to_do(subject) if several else []),
+            *_implied(subject),
+            _overview(subject),
+        ]
+    )
 
 
 summary = Chapter("Summary", _blocks)
@@ -71,40 +79,84 @@ def _opening(subject: Subject) -> Text:
     return opening
 
 
-def _findings(subject: Subject) -> Iterator[Text]:
-    for name in subject.conditions:
-        yield _finding(name, subject.condition(name))
-    if subject.has_weights:
-        yield from _consequences(subject)
+def conditions_table(subject: Subject) -> Table:
+    """Effect, interval and verdict of each condition, its layers, and the largest effect."""
+    columns = [Column("condition", "text"), Column("effect"), Column("interval")]
+    columns += [Column("margin"), Column("verdict", "text"), Column("hold"), Column("expected")]
+    columns += [Column("open"), Column("fail"), Column("largest in", "name"), Column("there")]
+    return Table(
+        columns,
+        [[*_cells(row), *_largest(subject.condition(row.condition))] for row in subject.whole],
+        f"{subject.network.name} as a whole: mean effect over the weights with its "
+        f"{100 * subject.level:g} % interval; layers in which the condition holds (expected under "
+        "CWDA), is open and fails; the layer with the largest effect, of those that fail if any "
+        "does, and this effect over the margin.",
+    )
 
 
-def _finding(name: str, rows: Sequence[ConditionResult]) -> Text:
-    judged = [row for row in rows if row.verdict != "not applicable"]
-    title = Strong(name.capitalize())
-    if not judged:
-        return [title, f": not applicable in {'; in '.join(untested(rows))}."]
-    holds = sum(row.verdict == "holds" for row in judged)
-    failing = [row for row in judged if row.verdict == "fails"]
-    n_open = len(judged) - holds - len(failing)
-    hold = "holds" if holds == 1 else "hold"
-    parts = [f"{holds} of {many(len(judged), 'layer')} {hold}"]
-    if n_open:
-        parts.append(f"{n_open} {'is' if n_open == 1 else 'are'} inconclusive")
-    parts.append(f"{len(failing) or 'none'} {'fail' if len(failing) > 1 else 'fails'}")
-    return [title, f": {', '.join(parts)}", *_largest(failing or judged, bool(failing)), "."]
-
-
-def _largest(rows: Sequence[ConditionResult], fail: bool) -> list[Run]:
-    """Where the largest effect is, of the layers that fail if any does."""
-    first = next((row for row in worst(rows) if fail or row.effect > 0), None)
-    if first is None:
-        return []
-    note = f"{first.note}; " if fail and first.note else ""
+def _cells(row: NetworkCondition) -> list[str | Cell]:
+    verdict = Cell.of_verdict(row.verdict)
+    if not row.layers:
+        return [row.condition, "–", "–", number(row.margin), verdict, "–", "–", "–", "–"]
     return [
-        "; the largest departure is in " if fail else "; the largest effect is in ",
-        *names([first.layer], 1),
-        f" ({note}effect {number(first.effect)}, {excess(first):.1f} times the margin)",
+        row.condition,
+        number(row.effect),
+        f"{number(row.effect_low)} to {number(row.effect_high)}",
+        number(row.margin),
+        verdict,
+        f"{row.holds} of {row.layers}",
+        layer_count(row.expected_holds),
+        str(row.inconclusive),
+        str(row.fails),
     ]
+
+
+def _largest(rows: Sequence[ConditionResult]) -> list[str]:
+    """Where the largest effect is, and its size."""
+    first = _first(rows)
+    return [first.layer, f"{excess(first):.1f} ×"] if first else ["–", "–"]
+
+
+def _first(rows: Sequence[ConditionResult]) -> ConditionResult | None:
+    """The layer with the largest effect, of those that fail if any does."""
+    fail = any(row.verdict == "fails" for row in rows)
+    judged = [row for row in rows if row.verdict == "fails" or not fail]
+    return next((row for row in worst(judged) if fail or row.effect > 0), None)
+
+
+def _kinds(subject: Subject) -> list[Block]:
+    """What kind of departure the largest one is, of conditions that know several."""
+    text: list[Run] = []
+    for name in subject.conditions:
+        first = _first(subject.condition(name))
+        if first and first.verdict == "fails" and first.note:
+            text += ["; " if text else "", f"{name} in ", Name(first.layer), f": {first.note}"]
+    return [Paragraph(["Kind of the largest departure: ", *text, "."])] if text else []
+
+
+def _untested(subject: Subject) -> list[Block]:
+    """In how many layers conditions are not applicable, and the commonest reason of each."""
+    parts = []
+    for name in subject.conditions:
+        rows = subject.condition(name)
+        if reasons := untested(rows):
+            lost = sum(row.verdict == "not applicable" for row in rows)
+            first = reasons[0].partition(": ")[2]
+            other = f" and {many(len(reasons) - 1, 'other reason')}" if len(reasons) > 1 else ""
+            parts.append((f"{many(lost, 'layer')} ({first}{other})", name))
+    told = {why: [name for each, name in parts if each == why] for why, _ in parts}
+    text = "; ".join(f"{listed(names)} in {why}" for why, names in told.items())
+    return [Paragraph(f"Not applicable: {text}.")] if text else []
+
+
+def _implied(subject: Subject) -> list[Block]:
+    """What it means for pruning, in sentences; nothing without weights."""
+    if not subject.has_weights:
+        return []
+    return attempt(
+        lambda: [Items(list(_consequences(subject)))],
+        f"the consequences for {subject.network.name}",
+    )
 
 
 def _consequences(subject: Subject) -> Iterator[Text]:
@@ -130,11 +182,15 @@ def _consequences(subject: Subject) -> Iterator[Text]:
             Strong("Applicability"),
             f": the l2 norms of a layer scatter {median:.1f} times as much as the assumption "
             f"predicts (median). At a ratio of {percent(RATIO)}, the chance that sampling noise "
-            f"swaps a pruned and a kept filter is {percent(table['swap_filters'].median())} in the "
-            f"median layer and {percent(table['swap_filters'].max())} in ",
+            f"swaps a filter pruned by l2 and a kept one is "
+            f"{percent(table['swap_filters'].median())} in the median layer and "
+            f"{percent(table['swap_filters'].max())} in ",
             *names([table.loc[table["swap_filters"].idxmax(), "layer"]], 1),
             ".",
         ]
+    text = emptied(subject)
+    if text:
+        yield [Strong("Global pruning"), ": ", *text]
 
 
 def _overview(subject: Subject) -> Block:

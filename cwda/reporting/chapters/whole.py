@@ -3,63 +3,19 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 
-from cwda.conditions.whole.result import NetworkCondition
+from cwda import figures
+from cwda.figures.drawing.layers_axis import HIGHEST, rows_within
 from cwda.formatting import layer_count, number, percent
-from cwda.reporting.blocks import Block, Cell, Column, Equation, Note, Paragraph, Strong, Table
-from cwda.reporting.chapter import Chapter, Report, attempt
+from cwda.reporting.blocks import Block, Column, Equation, Note, Paragraph, Table
+from cwda.reporting.chapter import Chapter, Report
+from cwda.reporting.pictures import picture
 from cwda.reporting.subject import Subject
 
-__all__ = ["answer", "network_table", "whole"]
+__all__ = ["whole"]
 
-
-def answer(report: Report) -> list[Block]:
-    """What was found, for the first page: a sentence per network, and the table of a single one."""
-    blocks: list[Block] = []
-    for subject in report.subjects:
-        blocks += attempt(partial(_answer, subject, len(report.subjects) == 1), "the first page")
-    return blocks
-
-
-def _answer(subject: Subject, alone: bool) -> list[Block]:
-    sentence = Paragraph(Strong(subject.whole.title()))
-    return [sentence, network_table(subject)] if alone else [sentence]
-
-
-def network_table(subject: Subject) -> Table:
-    """Effect, interval and verdict of each condition, and how many layers hold."""
-    level = f"{100 * subject.level:g} %"
-    return Table(
-        [
-            Column("condition", "text"),
-            Column("effect"),
-            Column("interval"),
-            Column("margin"),
-            Column("verdict", "text"),
-            Column("hold"),
-            Column("under CWDA"),
-        ],
-        [_cells(row) for row in subject.whole],
-        f"{subject.network.name} as a whole: mean effect over the weights with its {level} "
-        "interval; in how many layers the condition holds, of those that can be judged; how many "
-        "would hold under CWDA, were every effect 0.",
-    )
-
-
-def _cells(row: NetworkCondition) -> list[str | Cell]:
-    verdict = Cell.of_verdict(row.verdict)
-    if not row.layers:
-        return [row.condition, "–", "–", number(row.margin), verdict, "–", "–"]
-    return [
-        row.condition,
-        number(row.effect),
-        f"{number(row.effect_low)} to {number(row.effect_high)}",
-        number(row.margin),
-        verdict,
-        f"{row.holds} of {row.layers}",
-        layer_count(row.expected_holds),
-    ]
+#: So many layers have numbers in the overview of the summary.
+SMALL = 20
 
 
 def _blocks(report: Report) -> list[Block]:
@@ -88,11 +44,31 @@ def _blocks(report: Report) -> list[Block]:
             "effect 0. They come from simulated layers, and are there for the default margins "
             "and level only."
         ),
-        *report.sections(lambda subject: [_layers(subject), _further(subject)]),
+        *report.sections(
+            lambda subject: [_layers(subject), _further(subject), *_every_layer(subject)]
+        ),
     ]
 
 
 whole = Chapter("The network as a whole", _blocks)
+
+
+def _every_layer(subject: Subject) -> list[Block]:
+    """The overview on a page of its own, where that of the summary has no room for numbers."""
+    if len(subject.network) <= SMALL:
+        return []
+    with rows_within(HIGHEST):
+        drawn = figures.overview(subject.table)
+    return [
+        picture(
+            drawn,
+            f"All layers of {subject.network.name}: the effect of each condition, and the verdict "
+            "on it.",
+            f"A grid of {len(subject.network)} layers by {len(subject.conditions)} conditions; "
+            "the tables of the conditions have its numbers.",
+            high=True,
+        )
+    ]
 
 
 def _layers(subject: Subject) -> Block:

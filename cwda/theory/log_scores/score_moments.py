@@ -1,8 +1,9 @@
-"""Moments of the log-scores of a layer, measured on other filters than those they predict.
+"""Moments of the log-scores of a layer, measured on halves of the filters and averaged over them.
 
 The live filters are divided at random into two halves, `SPLITS` times. Each half gives a
-correlation matrix of the log-scores, which predicts the coefficient of the other half; the layer's
-is the mean over all halves on Fisher's scale. Each log-score is winsorised at `CUT` robust standard
+correlation matrix of the log-scores; the layer's is the mean over all halves on Fisher's scale. It
+describes the layer, as every filter enters the mean: filters never seen are predicted worse, as one
+half predicts the other (docs/theory.md). Each log-score is winsorised at `CUT` robust standard
 deviations from its median, so that single filters do not decide. Winsorised normal variables x, y
 of correlation rho have, by Price's theorem,
 

@@ -1,25 +1,75 @@
-"""What `cwda advise` shows: the sentences, then clusters of criteria, scales and layers."""
+"""What `cwda advise` shows: conditions and advice in words, then clusters, scales and layers."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cwda.cli.screen.screen import Screen
 from cwda.cli.screen.show import layer_cells, layer_table, reasons
+from cwda.cli.screen.show_check import show_answer
 from cwda.cli.screen.table import Column, Table
 from cwda.formatting import number, percent
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from cwda.advice import Advice
+    from cwda.conditions.table import CheckResult
 
-__all__ = ["show_advice"]
+__all__ = ["Decision", "show_decision"]
+
+#: Under what the sentences of the advice stand, by their topics; others come first.
+_HEADS = {"layers": "Applicability", "global ranking": "Global pruning"}
 
 
-def show_advice(result: Advice, screen: Screen) -> None:
-    """Print the advice, and what it rests on."""
-    for sentence in result.sentences:
-        screen.remark(sentence.text, first="- ", rest="  ")
+@dataclass(frozen=True)
+class Decision:
+    """What is known of a network for a decision on pruning.
+
+    Attributes
+    ----------
+    checked : CheckResult
+        The conditions in the network.
+    advice : Advice
+        What to prune it by.
+    source : str
+        How `cwda prune` names the network; empty where it cannot prune it.
+    """
+
+    checked: CheckResult
+    advice: Advice
+    source: str
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row per layer."""
+        return self.advice.table
+
+
+def show_decision(result: Decision, screen: Screen) -> None:
+    """Print the conditions and the advice in words, and what it rests on."""
+    screen.line("Conditions", "bold")
+    for verdict in result.checked.network.verdicts:
+        show_answer(verdict, screen, first="- ")
+    advice = result.advice
+    for head in ("Similarity", *_HEADS.values()):
+        own = [each for each in advice.sentences if _HEADS.get(each.topic, "Similarity") == head]
+        if own:
+            screen.line(head, "bold")
+        for each in own:
+            screen.remark(each.text, first="- ", rest="  ")
     screen.line()
+    _show_tables(advice, screen)
+    if result.source and advice.criterion:
+        screen.command(
+            "next, prune",
+            f"cwda prune {result.source} --criterion {advice.criterion} --ratio {advice.ratio:g} "
+            "--output pruned.safetensors",
+        )
+
+
+def _show_tables(result: Advice, screen: Screen) -> None:
     screen.table(
         _clusters(result),
         f"cluster: criteria whose pruned filters agree by {number(result.same)} or more; kappa: "
@@ -29,10 +79,10 @@ def show_advice(result: Advice, screen: Screen) -> None:
     if result.cut_off:
         screen.remark(result.cut_off)
     if result.scales:
-        screen.table(_scales(result))
-        screen.remark(
+        screen.table(
+            _scales(result),
             "one ranking over all layers, with scores normalised or not: layers that it empties, "
-            "and the lowest agreement of the criterion with another of the cluster advised"
+            "and the lowest agreement of the criterion with another of the cluster advised",
         )
     screen.table(
         _layers(result),

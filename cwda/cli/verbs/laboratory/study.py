@@ -9,7 +9,6 @@ import click
 from cwda.cli.completion import factors as all_factors
 from cwda.cli.messages import note
 from cwda.cli.options import COUNT, PATH, bad_usage, cifar_option, names_option, option
-from cwda.cli.sources import Entry, Sources, source_arguments
 from cwda.cli.verb import verb
 
 __all__ = ["study"]
@@ -22,10 +21,9 @@ __all__ = ["study"]
         cwda study --data cifar10.npz --output runs/study --seeds 2 --budget 60
         cwda study --data cifar10.npz --output runs/study --seeds 2 --budget 0
     """,
-    about_source="SOURCE is a trained network to compare with the study: a file or a name. With "
-    "--budget 0 nothing is trained, and what earlier runs have done is tabulated.",
+    about_source="With --budget 0 nothing is trained, and what earlier runs have done is "
+    "tabulated. For networks that are trained already see `cwda survey`.",
 )
-@source_arguments()
 @cifar_option
 @option(
     "--output",
@@ -56,7 +54,6 @@ __all__ = ["study"]
     metavar="MINUTES",
 )
 def study(
-    entries: list[Entry],
     data: str,
     folder: Path,
     factors: list[str] | None,
@@ -84,11 +81,9 @@ def study(
         training_images=images or BASE_RECIPE.training_images,
         pooling=pooling or BASE_RECIPE.pooling,
     )
-    with bad_usage():  # before networks are loaded
+    with bad_usage():
         plan(base, factors, seeds=seeds)
     require_folder(folder)
-    sources = Sources(entries)
-    networks = sources.load() if entries else []
     result = run_study(
         cwda.read_images(data), factors, folder=folder, base=base, seeds=seeds, budget=60 * budget
     )
@@ -98,7 +93,5 @@ def study(
     left = sum(run.status in ("cut off", "not begun") for run in result.run_rows)
     if left:
         note(f"{left} of {len(result.run_rows)} runs are left; rerun the same command to resume")
-    evidence = cwda.check(networks) if networks else None
-    for path in write_report(result, folder, evidence):
+    for path in write_report(result, folder):
         click.echo(str(path))
-    sources.finish()

@@ -1,0 +1,152 @@
+"""How often the intervals over many networks cover: simulated populations with known truth.
+
+    python -m benchmarks.population [--replicates 400]
+
+Families of a geometric number of networks (mean 2.9), networks of a log-normal number of layers
+(median 21). Shares: each layer holds with a probability that varies between families (intraclass
+correlation .3) and between networks of a family. Values: log-normal, with standard deviations of
+.7 between families, .5 between networks and .7 between layers. Slopes: the mixed model of
+`cwda.population.mixed_models`, whose networks differ in slope by .5.
+"""
+
+from __future__ import annotations
+
+import argparse
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy import special
+
+from cwda.population import mixed_models
+from cwda.population.clusters import Estimate, Sample
+
+Array = npt.NDArray[Any]
+
+LEVEL = 0.95
+FAMILIES = (5, 10, 20, 40)
+SHARES = (0.5, 0.2, 0.05, 0.01)
+_WITHIN, _NETWORKS, _RESAMPLES = 0.3, 0.35, 500
+_SPREADS = (0.7, 0.5, 0.7)
+
+
+def places(families: int, rng: np.random.Generator) -> tuple[Array, Array, Array]:
+    """Family of each network, network of each layer, and weights that count networks alike."""
+    family = np.repeat(np.arange(families), rng.geometric(_NETWORKS, families))
+    layers = rng.lognormal(3, 0.7, len(family)).astype(int) + 1
+    network = np.repeat(np.arange(len(family)), layers)
+    return family, network, 1.0 / layers[network]
+
+
+def holding(share: float, family: Array, network: Array, rng: np.random.Generator) -> Array:
+    """Which layers hold, of a population in which this share does."""
+    scale = (1 - _WITHIN) / _WITHIN
+    of_family = rng.beta(share * scale, (1 - share) * scale, int(family.max()) + 1)
+    mean = np.clip(of_family[family], 1e-6, 1 - 1e-6)
+    of_network = rng.beta(4 * mean, 4 * (1 - mean))
+    return (rng.random(len(network)) < of_network[network]).astype(float)
+
+
+def bootstrap(hits: Array, weights: Array, clusters: Array, rng: np.random.Generator) -> Estimate:
+    """The percentile interval over resampled clusters, for comparison."""
+    parts, sums = np.bincount(clusters, weights * hits), np.bincount(clusters, weights)
+    draws = rng.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), _RESAMPLES)
+    low, high = np.quantile((draws @ parts) / (draws @ sums), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Estimate(float(parts.sum() / sums.sum()), float(low), float(high))
+
+
+def shares(replicates: int) -> pd.DataFrame:
+    """Coverage of a share, by this package's interval and by the bootstrap."""
+    rows = []
+    for share in SHARES:
+        for families in FAMILIES:
+            rng, covered = np.random.default_rng(0), np.zeros(2)
+            for _ in range(replicates):
+                family, network, weights = places(families, rng)
+                hits, clusters = holding(share, family, network, rng), family[network]
+                found = Sample.of(weights, clusters, LEVEL).share(hits)
+                other = bootstrap(hits, weights, clusters, rng)
+                covered += [one.low <= share <= one.high for one in (found, other)]
+            rows.append([share, families, *(covered / replicates)])
+    return pd.DataFrame(rows, columns=["share", "families", "covered", "bootstrap"])
+
+
+def values(replicates: int) -> pd.DataFrame:
+    """Coverage of quantiles and means of log-normal values."""
+    total = float(np.sqrt(np.square(_SPREADS).sum()))
+    upper = float(np.exp(special.ndtri(0.95) * total))
+    rows = []
+    for families in FAMILIES:
+        rng, covered = np.random.default_rng(0), np.zeros(4)
+        for _ in range(replicates):
+            family, network, weights = places(families, rng)
+            logs = rng.normal(0, _SPREADS[0], families)[family]
+            logs = (logs + rng.normal(0, _SPREADS[1], len(family)))[network]
+            logs = logs + rng.normal(0, _SPREADS[2], len(network))
+            sample = Sample.of(weights, family[network], LEVEL)
+            found = (
+                (sample.quantile(np.exp(logs), 0.5), 1.0),
+                (sample.quantile(np.exp(logs), 0.95), upper),
+                (sample.mean(logs), 0.0),
+                (sample.mean(np.exp(logs), positive=True), float(np.exp(total**2 / 2))),
+            )
+            covered += [one.low <= truth <= one.high for one, truth in found]
+        rows.append([families, *(covered / replicates)])
+    names = ["families", "median", "95 % quantile", "mean", "positive mean"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def slopes(replicates: int, families: int = 15) -> pd.DataFrame:
+    """Coverage of the slope along depth, which is 0 on average, and of that of width, 0."""
+    rng, covered, fitted = np.random.default_rng(0), np.zeros(2), 0
+    for _ in range(replicates):
+        family, network, _ = places(families, rng)
+        position = np.arange(len(network)) - np.searchsorted(network, network)
+        depth = position / np.maximum(np.bincount(network) - 1, 1)[network]
+        y = rng.normal(0, 0.3, families)[family] + rng.normal(0, 0.2, len(family))
+        y = y[network] + rng.normal(0, 0.5, len(family))[network] * depth
+        y = y + rng.normal(0.5, 0.4, len(network))
+        found = mixed_models(_survey(family, network, position, depth, y, rng), level=LEVEL)
+        terms = {row.term: row for row in found if not row.reason}
+        if "depth" in terms:
+            fitted += 1
+            covered += [terms[name].low <= 0 <= terms[name].high for name in ("depth", "width")]
+    columns = ["families", "fitted", "depth", "width"]
+    return pd.DataFrame([[families, fitted, *(covered / max(fitted, 1))]], columns=columns)
+
+
+def _survey(
+    family: Array, network: Array, position: Array, depth: Array, y: Array, rng: np.random.Generator
+) -> SimpleNamespace:
+    """The tables that a mixed model reads, with effects whose asinh is y margins."""
+    key, layer = [f"net{each}" for each in network], [f"conv{each}" for each in position]
+    names = pd.unique(np.array(key, dtype=object))
+    layers = pd.DataFrame({"hash": key, "layer": layer, "depth": depth})
+    layers = layers.assign(channels=16, groups=1, kernel="3x3")
+    layers["n_filters"] = 2 ** rng.integers(4, 9, len(key))
+    conditions = pd.DataFrame({"hash": key, "layer": layer, "effect": np.sinh(y)})
+    conditions = conditions.assign(condition="mean", margin=1.0, verdict="holds", reason="")
+    networks = pd.DataFrame({"hash": names, "name": names, "family": family.astype(str)})
+    networks = networks.assign(status="done", reason="", task="", n_layers=1, n_weights=1)
+    whole = conditions.drop_duplicates("hash").drop(columns=["layer", "reason"])
+    columns = ["hash", "layer", "criterion_a", "criterion_b", "measured", "predicted", "low"]
+    pairs = pd.DataFrame(columns=[*columns, "high"])
+    return SimpleNamespace(
+        networks=networks, layers=layers, conditions=conditions, network_conditions=whole,
+        similarity=pairs,
+    )  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--replicates", type=int, default=400)
+    replicates = parser.parse_args().replicates
+    for table in (shares(replicates), values(replicates), slopes(replicates // 4)):
+        print(table.to_string(index=False, float_format=lambda value: f"{value:.3g}"))
+        print()
+
+
+if __name__ == "__main__":
+    main()

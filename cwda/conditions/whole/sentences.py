@@ -1,0 +1,214 @@
+"""Sentences on a network: does CWDA hold and by how much, what else, and what its weights are like.
+
+The terminal, the report and notebooks begin with them; they are made nowhere else.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from cwda.conditions.register import CONDITIONS
+from cwda.conditions.whole.likeness import DIVIDE, Likeness
+from cwda.formatting import listed, many, number, p_value, percent
+
+__all__ = ["SIZE", "Extent", "Finding", "sentences"]
+
+#: Of the test whether weights can be told from independent ones of one law.
+SIZE = 0.05
+
+#: A condition that judges less than this share of the judged weights is said to.
+_MOST = 0.9
+
+#: Conditions whose effects a sentence states.
+_STATED = 3
+
+
+class Finding(Protocol):
+    """What the sentences say of one condition."""
+
+    @property
+    def condition(self) -> str: ...
+    @property
+    def weights(self) -> float: ...
+    @property
+    def effect(self) -> float: ...
+    @property
+    def effect_low(self) -> float: ...
+    @property
+    def effect_high(self) -> float: ...
+    @property
+    def margin(self) -> float: ...
+    @property
+    def verdict(self) -> str: ...
+    @property
+    def note(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How many weights in how many layers."""
+
+    weights: int
+    layers: int
+
+
+def sentences(
+    network: str,
+    findings: Sequence[Finding],
+    judged: Extent,
+    all_: Extent,
+    likeness: Likeness,
+    untrained: float,
+    reason: str = "",
+) -> tuple[str, ...]:
+    """What is found in a network, in plain words: the answer, the rest, and the likeness.
+
+    Parameters
+    ----------
+    network : str
+        Its name.
+    findings : sequence of Finding
+        One for each condition.
+    judged : Extent
+        The layers that at least one condition judges.
+    all_ : Extent
+        All layers of the network.
+    likeness : Likeness
+        Whether the weights are like a trained or an untrained network's.
+    untrained : float
+        P-value that the weights are independent, of one law in each layer.
+    reason : str
+        Why nothing can be judged, where that is so.
+    """
+    told = [one for one in findings if one.verdict != "not applicable"]
+    if not told:
+        return (f"{network}: no condition can be judged in any layer{reason and f' ({reason})'}.",)
+    rest = " ".join(_rest(findings, judged, all_))
+    return tuple(filter(None, (_answer(network, told), rest, _likeness(likeness, untrained))))
+
+
+def _answer(network: str, told: Sequence[Finding]) -> str:
+    """Whether CWDA holds, and by how much."""
+    if failing := sorted(_of(told, "fails"), key=_ratio, reverse=True):
+        times = [one for one in failing if not _by_note(one)]
+        stated = [_by_note(one) or _excess(one, one is times[0]) for one in failing[:_STATED]]
+        return f"CWDA fails for {network}: {listed([*stated, *_others(failing)])}."
+    if open_ := sorted(_of(told, "inconclusive"), key=_high_ratio, reverse=True):
+        stated = [f"{one.condition} ({_interval(one)})" for one in open_[:_STATED]]
+        reach = "interval of" if len(open_) == 1 else "intervals of"
+        return (
+            f"Whether CWDA holds for {network} is open: no condition fails, but the {reach} "
+            f"{listed([*stated, *_others(open_)])} reach{'es' * (len(open_) == 1)} beyond the "
+            "margin."
+        )
+    nearest = max(told, key=_high_ratio)
+    room = f"{nearest.condition} ({_interval(nearest)})"
+    if {one.condition for one in told} >= set(CONDITIONS):
+        return f"CWDA holds for {network}: all {len(told)} conditions do, {room} by the least."
+    if len(told) == 1:
+        return f"{nearest.condition.capitalize()} holds for {network}: {_interval(nearest)}."
+    return f"What was tested of CWDA holds for {network}: {_names(told)}; {room} by the least."
+
+
+def _others(findings: Sequence[Finding]) -> list[str]:
+    """The conditions of which there is no room to state numbers."""
+    rest = findings[_STATED:]
+    return [f"{len(rest)} more ({_names(rest)})"] if rest else []
+
+
+def _by_note(finding: Finding) -> str:
+    """The measure of its own by which a condition fails, where its effect is within the margin."""
+    within = finding.verdict == "fails" and finding.effect <= finding.margin
+    return f"{finding.condition} ({finding.note})" if within and finding.note else ""
+
+
+def _excess(finding: Finding, first: bool) -> str:
+    note = f"; {finding.note}" if finding.note else ""
+    numbers = f"{number(finding.effect)} against {number(finding.margin)}{note}"
+    times = (
+        f"is {_ratio(finding):.3g} times its margin" if first else f"{_ratio(finding):.3g} times"
+    )
+    return f"{finding.condition} {times} ({numbers})"
+
+
+def _interval(finding: Finding) -> str:
+    return (
+        f"{number(finding.effect)}, interval {number(finding.effect_low)} to "
+        f"{number(finding.effect_high)}, margin {number(finding.margin)}"
+    )
+
+
+def _rest(findings: Sequence[Finding], judged: Extent, all_: Extent) -> Iterator[str]:
+    """The conditions that the answer does not name, and over how many weights all that is."""
+    failing, open_, holding = (_of(findings, each) for each in ("fails", "inconclusive", "holds"))
+    if failing and open_:
+        yield f"Open: {listed([f'{one.condition} ({_interval(one)})' for one in open_])}."
+    if holding and (failing or open_):
+        yield f"Within the margin: {_names(holding)}."
+    parts = [f"Judged over {_over(judged, all_)}"]
+    partly = [one for one in findings if 0 < one.weights * all_.weights < _MOST * judged.weights]
+    if partly:
+        shares = ", ".join(f"{one.condition} {percent(one.weights)}" for one in partly)
+        parts.append(f"over fewer: {shares}")
+    if silent := _of(findings, "not applicable"):
+        parts.append(f"not judged: {_names(silent)}")
+    yield f"{'; '.join(parts)}."
+
+
+def _over(judged: Extent, all_: Extent) -> str:
+    if judged == all_:
+        whole = "all " if judged.weights > 1 else ""
+        return f"{whole}{many(judged.weights, 'weight')} in {many(judged.layers, 'layer')}"
+    weights = f"{judged.weights:,} of {many(all_.weights, 'weight')}"
+    return f"{weights}, in {judged.layers:,} of {many(all_.layers, 'layer')}"
+
+
+def _likeness(found: Likeness, untrained: float) -> str:
+    """Trained or untrained, and whether independent weights of one law are ruled out."""
+    told = "" if math.isnan(untrained) else _by_test(untrained)
+    if found.like == "not applicable":
+        return f"Its weights {told}." if told else ""
+    size = f"{listed(found.conditions)} are at {number(found.structure)} of their margins"
+    interval = f"root mean square, interval {number(found.low)} to {number(found.high)}"
+    divide = number(DIVIDE)
+    if found.like == "trained":
+        return (
+            f"Its weights are like a trained network's: {size} ({interval}; untrained networks "
+            f"are below {divide})."
+        )
+    if told:
+        told = f"; {'but' if untrained <= SIZE else 'and'} they {told}"
+    if found.like == "untrained":
+        return (
+            f"Its weights are like an untrained network's: {size} ({interval}; trained networks "
+            f"are above {divide}){told}."
+        )
+    return (
+        "Whether its weights are like a trained or an untrained network's is open: "
+        f"{size} ({interval}; {divide} divides the two){told}."
+    )
+
+
+def _by_test(untrained: float) -> str:
+    shown = f"p = {p_value(untrained)}" if untrained >= 1e-300 else "p < 1e-300"
+    able = "can" if untrained <= SIZE else "cannot"
+    return f"{able} be told from independent normal or uniform weights ({shown})"
+
+
+def _of(findings: Sequence[Finding], verdict: str) -> list[Finding]:
+    return [one for one in findings if one.verdict == verdict]
+
+
+def _ratio(finding: Finding) -> float:
+    return finding.effect / finding.margin
+
+
+def _high_ratio(finding: Finding) -> float:
+    return finding.effect_high / finding.margin
+
+
+def _names(findings: Sequence[Finding]) -> str:
+    return listed([one.condition for one in findings])

@@ -1,0 +1,1 @@
+"""The report on a survey: many networks, from the answer to what failed."""

@@ -1,0 +1,53 @@
+"""Which conditions hold where: networks and layers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cwda.formatting import percent
+from cwda.population.bands import GROUPINGS
+from cwda.population.shares import TOGETHER, verdict_shares
+from cwda.population.tables import Surveyed
+from cwda.reporting.blocks import Block, Heading, Note, Paragraph
+from cwda.reporting.pictures import picture
+from cwda.reporting.survey.cells import cross_table
+
+__all__ = ["where"]
+
+
+def where(survey: Surveyed, level: float) -> Iterator[Block]:
+    """Shares of networks and layers in which conditions hold or fail, also by group."""
+    from cwda.figures.survey.survey_verdicts import survey_verdicts
+
+    yield Paragraph(
+        "A condition holds where the whole interval of its effect lies within the margin, fails "
+        "where it lies beyond, and is inconclusive otherwise. Narrow layers are inconclusive more "
+        "often: they have few filters."
+    )
+    for unit, of in (
+        ("networks", "networks, each judged as a whole"),
+        ("layers", "layers, networks counted alike"),
+    ):
+        yield picture(
+            survey_verdicts(survey, unit),  # type: ignore[arg-type]
+            f"Share of the {of}. The line is the 95 % interval of the share that holds.",
+            f"One bar per condition, divided into {unit} that hold, are open, and fail.",
+        )
+    for grouping in GROUPINGS.values():
+        if grouping.name == "all":
+            continue
+        table = verdict_shares(survey, grouping.name, level=level).table
+        table = table[table["unit"] == "layers"]
+        conditions = [name for name in dict.fromkeys(table["condition"]) if name != TOGETHER]
+        groups = [name for name in grouping.order if name in set(table["group"])]
+        yield Heading(f"By {grouping.name}: {grouping.words}", 2)
+        yield cross_table(
+            table,
+            "fails",
+            grouping.name,
+            groups or sorted(set(table["group"])),
+            [*conditions, TOGETHER],
+            percent,
+            f"Share of the layers in which each condition fails, by {grouping.name}.",
+        )
+    yield Note("A dash stands where no layer of the group can be judged.")

@@ -1,0 +1,1 @@
+"""What a survey is given becomes one source per network."""

@@ -1,0 +1,1 @@
+"""The workers of a survey, and the processes in which they have networks measured."""
