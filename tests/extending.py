@@ -27,7 +27,7 @@ FILES = {
     "condition": (23, 5),
     "criterion": (6, 3),
     "reader": (9, 4),
-    "figure": (7, 4),
+    "figure": (7, 5),  # two of them, picture and gallery, are made by the tests
     "chapter": (6, 3),
     "verb": (6, 3),
 }

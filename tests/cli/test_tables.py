@@ -18,10 +18,10 @@ import cwda
 from cwda.calibration import Size
 from cwda.calibration import calibrate as run_calibration
 from cwda.cli.analysis import Analysis
+from cwda.cli.screen.conditions.show_check import show as show_check
 from cwda.cli.screen.pruning.show_experiment import show_experiment
 from cwda.cli.screen.screen import Screen
 from cwda.cli.screen.shorten import shortened
-from cwda.cli.screen.show_check import show as show_check
 from cwda.cli.screen.show_similarity import show_similarity
 from cwda.cli.screen.show_validity import show_validity
 from cwda.cli.screen.table import Column, Table

@@ -12,9 +12,9 @@ from PIL import Image
 
 import cwda
 from cwda.reporting import Column, Paragraph, Table, build, picture
-from cwda.reporting.chapters.condition import conditions
-from cwda.reporting.chapters.covariance import covariance
-from cwda.reporting.chapters.whole import whole as whole_network
+from cwda.reporting.chapters.conditions.condition import conditions
+from cwda.reporting.chapters.conditions.covariance import covariance
+from cwda.reporting.chapters.conditions.whole import whole as whole_network
 from cwda.reporting.document import Document
 from cwda.reporting.typesetting import pdf_bytes, png_pages
 from tests.reporting.conftest import weights

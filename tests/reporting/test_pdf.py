@@ -12,8 +12,8 @@ from cwda.formatting import number
 from cwda.reporting import CHAPTERS, Chapter, Column, Paragraph, Report, Subject, Table
 from cwda.reporting.chapters.applicability import applicability
 from cwda.reporting.chapters.assumption import assumption
-from cwda.reporting.chapters.condition import conditions
-from cwda.reporting.chapters.covariance import covariance
+from cwda.reporting.chapters.conditions.condition import conditions
+from cwda.reporting.chapters.conditions.covariance import covariance
 from cwda.reporting.chapters.several.trajectory import trajectory
 from cwda.reporting.chapters.summary import summary
 from tests.reporting.conftest import weights

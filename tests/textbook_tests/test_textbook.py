@@ -19,8 +19,8 @@ from statsmodels.stats.multitest import multipletests
 
 import cwda
 from cwda.cli.main import cwda_test
+from cwda.cli.screen.conditions.show_textbook import show_textbook
 from cwda.cli.screen.screen import Screen
-from cwda.cli.screen.show_textbook import show_textbook
 from cwda.textbook_tests import MOST_SAMPLES, TESTS, TextbookResult
 from cwda.textbook_tests.result import count_passes
 from cwda.textbook_tests.weights import evenly_spaced

@@ -3,7 +3,6 @@
 from cwda.cli.verb import Verb
 from cwda.cli.verbs.advise import advise
 from cwda.cli.verbs.applicability import applicability
-from cwda.cli.verbs.contrast import contrast
 from cwda.cli.verbs.criteria import criteria
 from cwda.cli.verbs.describe import describe
 from cwda.cli.verbs.global_pruning import global_pruning
@@ -19,9 +18,10 @@ from cwda.cli.verbs.predict import predict
 from cwda.cli.verbs.prune import prune
 from cwda.cli.verbs.reliability import reliability
 from cwda.cli.verbs.report import report
+from cwda.cli.verbs.several.contrast import contrast
+from cwda.cli.verbs.several.survey import survey
 from cwda.cli.verbs.several.trajectory import trajectory
 from cwda.cli.verbs.similarity import similarity
-from cwda.cli.verbs.survey import survey
 from cwda.cli.verbs.test import test
 
 __all__ = ["VERBS"]

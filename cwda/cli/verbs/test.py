@@ -104,7 +104,7 @@ def test(
     interval. It is judged against a margin: the condition holds, fails, or is inconclusive. The
     network as a whole comes first: --output NAME.csv writes that to NAME.network.csv.
     """
-    from cwda.cli.screen.show_check import show
+    from cwda.cli.screen.conditions.show_check import show
     from cwda.conditions.check import check, choose_conditions, resolve_margins
     from cwda.conditions.reference import as_reference
     from cwda.files import require_writable
@@ -187,7 +187,7 @@ def _why_unjudged(network: Network, verdict: NetworkVerdict) -> str:
 
 def _show_textbook(result: CheckResult, output: Outputs, summary: bool) -> None:
     """Print the textbook tests of the same networks, and write NAME.textbook.csv."""
-    from cwda.cli.screen.show_textbook import show_textbook
+    from cwda.cli.screen.conditions.show_textbook import show_textbook
     from cwda.textbook_tests import textbook
 
     tests = textbook(result.networks)

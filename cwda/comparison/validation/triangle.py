@@ -131,7 +131,7 @@ def triangle(
     ...     ),
     ... )
     >>> joined.table[["criterion", "similar_to", "applicability"]].values.tolist()
-    [['l1', 'l2', 'discriminates'], ['l2', 'l1', 'discriminates']]
+    [['l1', 'l2', 'cannot discriminate'], ['l2', 'l1', 'cannot discriminate']]
     """
     require_type(similarity, SimilarityResult, "what cwda.similarity gives")
     require_type(applicability, Applicability, "what cwda.applicability gives")

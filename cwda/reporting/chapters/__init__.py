@@ -5,18 +5,18 @@ from cwda.reporting.chapters.advice import advice
 from cwda.reporting.chapters.appendix import appendix
 from cwda.reporting.chapters.applicability import applicability
 from cwda.reporting.chapters.assumption import assumption
-from cwda.reporting.chapters.condition import conditions
-from cwda.reporting.chapters.covariance import covariance
+from cwda.reporting.chapters.conditions.condition import conditions
+from cwda.reporting.chapters.conditions.covariance import covariance
+from cwda.reporting.chapters.conditions.reference import reference
+from cwda.reporting.chapters.conditions.textbook import textbook
+from cwda.reporting.chapters.conditions.whole import whole
 from cwda.reporting.chapters.detail import detail
 from cwda.reporting.chapters.experiment import experiment
 from cwda.reporting.chapters.global_pruning import global_pruning
-from cwda.reporting.chapters.reference import reference
 from cwda.reporting.chapters.several.networks import side_by_side
 from cwda.reporting.chapters.several.trajectory import trajectory
 from cwda.reporting.chapters.similarity import similarity
 from cwda.reporting.chapters.summary import summary
-from cwda.reporting.chapters.textbook import textbook
-from cwda.reporting.chapters.whole import whole
 
 __all__ = ["CHAPTERS"]
 

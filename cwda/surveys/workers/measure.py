@@ -98,7 +98,7 @@ def measure(network: Network, level: float) -> tuple[dict[str, bytes], str, str]
     digest = fingerprint(network)
     parts = {each.name: as_part(each, each.cells(rows[each.name], digest)) for each in MEASURED}
     (verdict,) = conditions.network.verdicts
-    return parts, verdict.verdict, verdict.sentence
+    return parts, verdict.verdict, " ".join(verdict.sentences)
 
 
 def _facts(network: Network) -> Iterator[LayerFacts]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cwda.cli.screen.conditions.show_check import show_answer
 from cwda.cli.screen.screen import Screen
 from cwda.cli.screen.show import layer_cells, layer_table, reasons
-from cwda.cli.screen.show_check import show_answer
 from cwda.cli.screen.table import Column, Table
 from cwda.formatting import number, percent
 

@@ -65,7 +65,7 @@ def contrast(
     if the interval excludes 0. --output NAME.csv also writes the layers, to NAME.layers.csv.
     """
     import cwda
-    from cwda.cli.screen.show_contrast import show_contrast
+    from cwda.cli.screen.conditions.show_contrast import show_contrast
     from cwda.conditions.whole.contrast import resolve_margins
 
     if len(sources.entries) != 2:

@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 
 from cwda.choices import Verdict
+from cwda.cli.screen.conditions.show_reference import compared
 from cwda.cli.screen.reasons import Told, by_reason
 from cwda.cli.screen.screen import Screen
 from cwda.cli.screen.show import layer_cells, layer_table, title
-from cwda.cli.screen.show_reference import compared
 from cwda.cli.screen.table import Cell, Column, Table
 from cwda.conditions.directions import FREE_SCALE
 from cwda.conditions.register import CONDITIONS

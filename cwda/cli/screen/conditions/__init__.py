@@ -1,0 +1,1 @@
+"""What is printed of conditions: layers, textbook tests, two networks."""

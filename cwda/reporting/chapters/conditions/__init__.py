@@ -1,0 +1,1 @@
+"""Chapters on the conditions: the whole network, one condition, covariances, textbook tests."""
