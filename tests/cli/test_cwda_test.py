@@ -47,7 +47,9 @@ def test_without_a_model_the_built_in_one_is_tested():
 def test_output_fits_80_columns(checkpoint):
     for arguments in ([], [checkpoint], ["--conditions", "epsilon"]):
         result = run(*arguments)
-        assert max(len(line.rstrip()) for line in result.output.splitlines()) <= 80
+        *lines, command = result.output.rstrip().splitlines()  # to be copied: never broken
+        assert max(len(line.rstrip()) for line in lines) <= 80
+        assert "cwda advise" in command
         assert "Traceback" not in result.output
 
 
