@@ -68,7 +68,8 @@ def test_z_is_that_of_the_prediction_on_fishers_scale(found):
 def test_inside_is_z_within_its_quantile(found):
     rows = found.table.dropna(subset=["z"])
     assert len(rows) > 100
-    assert (rows["inside"] == (rows["z"].abs() <= stats.norm.ppf(0.975))).all()
+    # A coefficient may lie on the limit itself, such as 1.
+    assert (rows["inside"] == (rows["z"].abs() <= stats.norm.ppf(0.975) + 1e-12)).all()
 
 
 def test_departures_are_holms(found):
