@@ -339,7 +339,7 @@ def test_data_that_do_not_fit(model, data, change, message):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"ratios": [1.5]}, SelectionError, "between 0 and 1, not 1.5"),
+        ({"ratios": [1.5]}, SelectionError, "between 0 and 1 .exclusive., not 1.5"),
         ({"ratios": []}, SelectionError, "no pruning ratio"),
         ({"strategies": ["locl"]}, CwdaError, "unknown strategy 'locl'"),
         ({"seeds": 0}, CwdaError, "1 or more"),
