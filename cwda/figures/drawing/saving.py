@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cwda._version import __version__
+from cwda.arguments import as_path, require_between, require_type
 from cwda.errors import CwdaError
 from cwda.figures.drawing.canvas import Panels
 from cwda.files import require_writable, whole_file
@@ -75,8 +77,11 @@ def save(
     ...     save(ax, f"{folder}/overview.svg", description="cwda.check, layer3").name
     'overview.svg'
     """
-    figure, path = figure_of(drawn), Path(path)
+    figure, path = figure_of(drawn), as_path(path)
     require_writable(path, tuple(FORMATS))
+    for name, text in (("title", title), ("description", description)):
+        require_type(text, str, name)
+    require_between(dpi, 0, math.inf, "dpi")
     keys = FORMATS[path.suffix]
     values = title or _title(figure), description, f"cwda {__version__}"
     metadata = {key: value for key, value in zip(keys, values, strict=True) if value}
