@@ -4,7 +4,7 @@ import importlib
 from typing import get_args
 
 from cwda.choices import JUDGED, Measure, Normalisation, Strategy, Verdict
-from cwda.cli.screen import show_check
+from cwda.cli.screen.conditions import show_check
 from cwda.figures.drawing.style import VERDICTS
 from cwda.formatting import MARKS
 from cwda.pruning.selection import NORMALISERS

@@ -215,7 +215,7 @@ def test_what_takes_progress_opens_a_bar(name, opened, monkeypatch, tmp_path):
 
 
 def test_few_functions_with_progress_are_called_elsewhere():
-    assert {*WITH_A_BAR} & {*NOT_CALLED} == {"experiment.run_experiment"}
+    assert {*WITH_A_BAR} & {*NOT_CALLED} == {"experiment.run_experiment", "survey"}
 
 
 def test_what_reads_files_opens_a_bar(opened, tmp_path):

@@ -61,7 +61,6 @@ def test_writes_table_figures_and_resumes(files, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--ratios", "1.5"], "between 0 and 1"),
         (["--figure", "a.txt"], "unknown format"),
         (["--output", "no/such/folder.csv"], "does not exist"),
         (["--finetune", "1", "--learning-rate", "0"], "a learning rate lies above 0"),
@@ -74,6 +73,12 @@ def test_errors_are_one_line(files, tmp_path, arguments, message):
     assert found.stderr.startswith("error: ")
     assert len(found.stderr.splitlines()) == 1
     assert message in found.stderr
+
+
+def test_a_ratio_beyond_1_is_a_slip_of_the_command_line(files, tmp_path):
+    found = call(files, tmp_path, "--ratios", "1.5")
+    assert found.exit_code == 2
+    assert "between 0 and 1 (exclusive), not 1.5" in found.stderr
 
 
 @pytest.mark.parametrize(
