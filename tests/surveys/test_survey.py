@@ -1,7 +1,7 @@
 """Surveys: every source is a row, nothing is done twice, and nothing is lost."""
 
 import collections
-import os
+import contextlib
 import re
 import signal
 import subprocess
@@ -10,12 +10,13 @@ import threading
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 
 import cwda
 from cwda.surveys.tables import TABLES
-from cwda.surveys.workers import cluster, worker
+from cwda.surveys.workers import cluster
 
 PROCESS = Path(__file__).with_name("stand_in_process.py")
 NAMES = [f"slow-{i}.pth" for i in range(6)]
@@ -178,15 +179,23 @@ def test_a_killed_command_goes_on(stand_in, make, tmp_path, start):
     assert not list(out.rglob("*.partial"))
 
 
-def test_an_interruption_ends_all_processes(stand_in, make, tmp_path, meanwhile):
-    folder = make("a.pth", "hang.pth")
-    kept = tmp_path / "out" / "networks"
-    meanwhile(lambda: [*kept.glob("*.parquet")], then=lambda: os.kill(os.getpid(), signal.SIGINT))
-    with pytest.raises(KeyboardInterrupt):
-        cwda.survey(folder, output=tmp_path / "out", workers=2)
-    assert not worker._ALL
+def test_an_interruption_ends_all_processes(stand_in, make, tmp_path, start):
+    folder, out = make("a.pth", "hang.pth"), tmp_path / "out"
+    first = start("cwda", "survey", folder, "--output", out, "--workers", 2)
+    wait_for(lambda: [*(out / "networks").glob("*.parquet")])
+    children = psutil.Process(first.pid).children(recursive=True)
+
+    def ended():
+        first.send_signal(signal.SIGINT)  # as often as it takes, as one would press the keys
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            first.wait(5)
+        return first.poll() is not None
+
+    wait_for(ended)
+    assert first.returncode
+    wait_for(lambda: not any(map(psutil.Process.is_running, children)), seconds=30)
     (folder / "hang.pth").unlink()
-    assert cwda.survey(folder, output=tmp_path / "out").statuses == {"done": 1}
+    assert cwda.survey(folder, output=out).statuses == {"done": 1}
     assert measured(stand_in) == {"a.pth": 1}
 
 
