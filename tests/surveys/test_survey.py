@@ -39,6 +39,11 @@ def wait_for(condition, seconds=300):
         time.sleep(0.05)
 
 
+def not_ignoring_ctrl_c():
+    """A test run in the background of a shell ignores it, and so would what it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture
 def start():
     """Processes that end with the test."""
@@ -46,7 +51,11 @@ def start():
 
     def begin(*arguments, **options):
         command = [sys.executable, str(PROCESS), *map(str, arguments)]
-        processes.append(subprocess.Popen(command, stderr=subprocess.DEVNULL, **options))
+        processes.append(
+            subprocess.Popen(
+                command, stderr=subprocess.DEVNULL, preexec_fn=not_ignoring_ctrl_c, **options
+            )
+        )
         return processes[-1]
 
     yield begin
