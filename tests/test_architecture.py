@@ -10,8 +10,10 @@ PACKAGE = Path(__file__).resolve().parent.parent / "cwda"
 
 #: From the ground up; rooms of one floor do not know each other.
 FLOORS = (
-    {"brief", "choices", "errors", "formatting", "progress", "sharing", "typing", "_version"},
-    {"arguments", "files", "layers", "numerics"},
+    {"brief", "choices", "errors", "formatting", "sharing", "typing", "_version"},
+    {"arguments"},
+    {"progress"},
+    {"files", "layers", "numerics"},
     {"filters"},
     {"answers"},
     {"grid"},
