@@ -14,7 +14,7 @@ from typing import Any, Self, TypeVar
 from cwda._version import __version__
 from cwda.answers.saving import as_plain, from_plain
 from cwda.errors import CwdaError
-from cwda.grid.cells import Cell
+from cwda.grid.cell import Cell
 
 __all__ = ["Store"]
 

@@ -21,7 +21,7 @@ from cwda.experiment.result import ExperimentResult
 from cwda.figures.drawing.layers_axis import rows_within
 from cwda.files import require_writable, whole_file
 from cwda.formatting import many
-from cwda.loading.sources import Source
+from cwda.loading.source import Source
 from cwda.progress import Counter, counter, showing
 from cwda.reporting.blocks import Block, Name
 from cwda.reporting.chapter import Chapter, ChapterSeries, Report
