@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -13,6 +14,9 @@ from typing import TYPE_CHECKING, Any
 from cwda.errors import CwdaError
 from cwda.files import whole_file
 from cwda.surveys.tables import NETWORKS, TABLES, Table, require_pyarrow
+
+if sys.platform != "win32":
+    import fcntl
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,6 +31,8 @@ _VERSIONS = ("torch", "numpy", "python")
 _SUFFIX = ".parquet"
 _FILE = "is a file, not the folder of a survey"
 _PARTIAL = ".partial"
+#: Characters of a path that a message shows.
+_SHOWN = 500
 
 
 class Store:
@@ -54,9 +60,9 @@ class Store:
             If it cannot be written, holds other things, or a survey with other settings.
         """
         require_pyarrow()
-        if self.folder.is_file():
-            raise CwdaError(f"{self.folder}: {_FILE}")
         with self._writing():
+            if self.folder.is_file():
+                raise CwdaError(f"{self.folder}: {_FILE}")
             self.folder.mkdir(parents=True, exist_ok=True)
             if not os.access(self.folder, os.W_OK):
                 raise PermissionError(13, "permission denied")
@@ -82,6 +88,30 @@ class Store:
                     f"{self.folder}: holds a survey with {name} = {_short(kept.get(name))}, not "
                     f"{_short(value)}; give another folder"
                 )
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other surveys out of the folder; a process that ends lets go of it.
+
+        Raises
+        ------
+        CwdaError
+            If another one writes there.
+        """
+        if sys.platform == "win32":  # which has no such locks
+            yield
+            return
+        with open(self.folder / SETTINGS, encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise CwdaError(
+                    f"{self.folder}: another survey is writing there; wait until it has ended, or "
+                    "give another folder"
+                ) from None
+            except OSError:  # a file system without locks
+                pass
+            yield
 
     def settings(self) -> dict[str, Any]:
         """What was computed, and with what it was begun.
@@ -217,9 +247,12 @@ class Store:
     def _writing(self) -> Iterator[None]:
         try:
             yield
-        except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            raise CwdaError(f"{self.folder}: cannot be written ({reason})") from error
+        except CwdaError:
+            raise
+        except (OSError, ValueError) as error:
+            reason = (getattr(error, "strerror", None) or str(error)).lower()
+            shown = str(self.folder).replace("\0", "\\0")[:_SHOWN]
+            raise CwdaError(f"{shown}: cannot be written ({reason})") from error
 
 
 def as_part(table: Table, cells: list[dict[str, Any]]) -> bytes:

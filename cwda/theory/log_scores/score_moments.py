@@ -167,7 +167,6 @@ class LogScores:
         misfit = np.minimum(np.abs(_fisher(tight) - _fisher(wide)), 1.0)
         return ScoreMoments(cross, misfit, correlation(logs), n, live, zero, lowest)
 
-
     def _scores(self, filters: Tensor, largest: Tensor) -> Tensor | None:
         """The four criteria, 4 x n, of filters over their largest weight.
 
