@@ -70,6 +70,24 @@ def test_a_survey_of_other_settings_is_refused(store):
     store.begin(settings(0.9) | {"torch": "another"})
 
 
+def test_two_surveys_do_not_write_to_one_folder(store):
+    other = Store(store.folder)
+    with (
+        store.held(),
+        pytest.raises(cwda.CwdaError, match=r"another survey is writing there; wait"),
+        other.held(),
+    ):
+        pass
+    with other.held():
+        pass
+
+
+@pytest.mark.parametrize("name", ["a\0b", "x" * 300])
+def test_names_that_no_folder_can_have(tmp_path, name):
+    with pytest.raises(cwda.CwdaError, match=r"cannot be written \((embedded null|file name too)"):
+        Store(tmp_path / name).begin(settings(0.9))
+
+
 @pytest.mark.parametrize("name", ["missing", "other", "damaged", "file"])
 def test_folders_that_are_no_survey(tmp_path, name):
     folder = tmp_path / name

@@ -101,6 +101,7 @@ def survey_report(
             paper=paper,
             date=str(datetime.date.today() if date is None else date),
             answer=attempt(partial(answer, survey, level), "the answer"),
+            alone=False,
         )
         with whole_file(path) as unfinished:
             unfinished.write_bytes(FORMATS[path.suffix](document))
