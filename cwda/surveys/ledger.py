@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from cwda.surveys.settings import versions
 from cwda.surveys.sources.expand import Source
-from cwda.surveys.store import Store, as_part
+from cwda.surveys.store import WITHOUT_RESULT, Store, as_part
 from cwda.surveys.tables import NETWORKS, NetworkRecord, storable
 from cwda.surveys.workers.tasks import Reply
 
@@ -105,7 +105,7 @@ class Ledger:
             **facts,  # type: ignore[arg-type]
         )
         done = reply.status == "done"
-        part = record.hash if done else f"source-{_digest(source.text)}"
+        part = record.hash if done else f"{WITHOUT_RESULT}{_digest(source.text)}"
         row = as_part(NETWORKS, NETWORKS.cells([record], record.hash))
         self._store.put(part, {**reply.parts, NETWORKS.name: row})
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from cwda.errors import CwdaError
 from cwda.files import whole_file
-from cwda.surveys.tables import NETWORKS, TABLES, Table, require_pyarrow
+from cwda.surveys.tables import MEASURED, NETWORKS, TABLES, Table, require_pyarrow
 
 if sys.platform != "win32":
     import fcntl
@@ -21,12 +21,20 @@ if sys.platform != "win32":
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["SETTINGS", "Store", "as_part"]
+__all__ = ["SETTINGS", "WITHOUT_RESULT", "Store", "as_part"]
 
 SETTINGS = "survey.json"
 
 #: Settings that say with what the folder was begun; all others must be those of a later run.
 _VERSIONS = ("torch", "numpy", "python")
+
+#: How the parts of sources begin that have no tables but their row of `networks`.
+WITHOUT_RESULT = "source-"
+
+#: Setting of a copy that has all networks in one part, and the name of that part.
+_PACKED, _ALL = "packed", "all"
+#: Parts that are read at a time to be packed.
+_AT_A_TIME = 1000
 
 _SUFFIX = ".parquet"
 _FILE = "is a file, not the folder of a survey"
@@ -82,6 +90,10 @@ class Store:
 
     def _require_same(self, settings: Mapping[str, Any]) -> None:
         kept = self.settings()
+        if kept.get(_PACKED):
+            raise CwdaError(
+                f"{self.folder}: a packed copy is only read; go on in the folder it was made of"
+            )
         for name, value in settings.items():
             if name not in _VERSIONS and kept.get(name) != value:
                 raise CwdaError(
@@ -210,6 +222,32 @@ class Store:
                 for partial in partials.values():
                     with suppress(OSError):
                         os.unlink(partial)
+
+    def pack(self, parts: Iterable[str], folder: Path) -> Store:
+        """A copy of these parts with one file for each table, the mark last.
+
+        Raises
+        ------
+        CwdaError
+            If a part is damaged, or the folder cannot be written or is not empty.
+        """
+        import pyarrow.parquet as pq
+
+        listed = list(parts)
+        measured = [part for part in listed if not part.startswith(WITHOUT_RESULT)]
+        packed = Store(folder)
+        packed.begin({**self.settings(), _PACKED: True})
+        for table in (*MEASURED, NETWORKS):
+            own = listed if table is NETWORKS else measured
+            path = packed._path(table.name, _ALL)
+            with (
+                packed._writing(),
+                whole_file(path) as partial,
+                pq.ParquetWriter(partial, table.schema, compression="zstd") as file,
+            ):
+                for first in range(0, len(own), _AT_A_TIME):
+                    file.write_table(self.read(table, own[first : first + _AT_A_TIME]))
+        return packed
 
     def remove(self, part: str) -> None:
         """Take a mark away, so that its source is analysed again.

@@ -1,5 +1,6 @@
 """Surveys: every source is a row, nothing is done twice, and nothing is lost."""
 
+import asyncio
 import collections
 import contextlib
 import os
@@ -217,6 +218,18 @@ def test_an_interruption_ends_all_processes(stand_in, make, tmp_path, start):
     (folder / "hang.pth").unlink()
     assert cwda.survey(folder, output=out).statuses == {"done": 1}
     assert measured(stand_in) == {"a.pth": 1}
+
+
+def test_a_notebook_runs_a_loop_in_the_same_thread(stand_in, make, tmp_path, start, scheduler):
+    path, _ = scheduler
+    start("worker", "--scheduler-file", path)
+
+    async def cell(**options):
+        return cwda.survey(make("a.pth", "b.pth"), output=tmp_path / "out", **options)
+
+    assert asyncio.run(cell(workers=1)).statuses == {"done": 2}
+    make("c.pth")
+    assert asyncio.run(cell(scheduler=path)).statuses == {"done": 3}
 
 
 def test_a_lost_worker_loses_nothing(stand_in, make, tmp_path, start, scheduler, meanwhile):
