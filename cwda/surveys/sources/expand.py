@@ -177,7 +177,9 @@ def _folder(path: Path) -> Iterator[Source]:
     found = checkpoints_below(path)
     yield from map(_file, found)
     if not found:
-        yield Source(str(path), problem=f"{path}: a folder without a checkpoint")
+        is_open = os.access(path, os.R_OK | os.X_OK)
+        what = "a folder without a checkpoint" if is_open else "cannot be read (Permission denied)"
+        yield Source(str(path), problem=f"{path}: {what}")
 
 
 def _listed(path: Path) -> Iterator[Source]:
