@@ -188,7 +188,7 @@ def _deviation(rows: pd.DataFrame) -> np.ndarray:
         np.arctanh(np.minimum(np.maximum(rows[name], -most), most))
         for name in ("measured", "predicted")
     )
-    return (measured - predicted).to_numpy()
+    return np.asarray(measured - predicted)
 
 
 def _most(rows: pd.DataFrame) -> pd.Series:
@@ -201,7 +201,7 @@ def _sd(rows: pd.DataFrame, constants: np.ndarray) -> np.ndarray:
     sampling, growth, misfit = constants
     room = 1 - np.minimum(rows["predicted"] ** 2, _most(rows) ** 2)
     variance = sampling * room**-growth / (rows["live"] - 6) + misfit * rows["misfit"] ** 2
-    return np.sqrt(variance.to_numpy())
+    return np.asarray(np.sqrt(variance))
 
 
 def _constants(rows: pd.DataFrame) -> np.ndarray:
@@ -214,12 +214,12 @@ def _constants(rows: pd.DataFrame) -> np.ndarray:
         return -float((weight * density).sum() / weight.mean())
 
     start = np.log([0.06, 0.6, 0.3])
-    return np.exp(optimize.minimize(loss, start, method="Nelder-Mead").x)
+    return np.asarray(np.exp(optimize.minimize(loss, start, method="Nelder-Mead").x))
 
 
 def _inside(rows: pd.DataFrame, constants: np.ndarray) -> np.ndarray:
     radius = float(special.stdtrit(FREEDOM, 0.975)) * _sd(rows, constants)
-    return np.abs(_deviation(rows)) <= radius
+    return np.asarray(np.abs(_deviation(rows)) <= radius)
 
 
 def main() -> None:

@@ -189,7 +189,8 @@ def _require_answer(address: str) -> None:
     OSError, ValueError
         If nothing answers, or the address is none.
     """
-    from distributed.comm import connect, parse_address
+    from distributed.comm.addressing import parse_address
+    from distributed.comm.core import connect
 
     if parse_address(address)[0] != "tcp":  # which alone needs nothing else to be asked
         return
