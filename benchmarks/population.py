@@ -140,12 +140,14 @@ def _survey(
 
 
 def main() -> None:
+    """Print how often the intervals cover."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--replicates", type=int, default=400)
     replicates = parser.parse_args().replicates
-    for table in (shares(replicates), values(replicates), slopes(replicates // 4)):
-        print(table.to_string(index=False, float_format=lambda value: f"{value:.3g}"))
-        print()
+    for simulate, populations in ((shares, replicates), (values, replicates), (slopes, 100)):
+        found = simulate(populations)
+        print(f"{simulate.__name__}, {populations} populations each")
+        print(found.to_string(index=False, float_format=lambda value: f"{value:.3g}"), flush=True)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,8 @@ r"""Predicted against measured rank correlation over many networks, by family an
     python -m benchmarks.rank_correlation fit ROWS.csv
 
 `measure` predicts every checkpoint in a folder (or the files that are named) by every rung and
-compares; `table` prints errors, those of a constant among them, and coverage with bootstrap
-intervals over families and their networks; `fit` estimates the constants of
+compares; `table` prints errors, those of a constant among them, and coverage with the interval
+over families that `cwda.population` has; `fit` estimates the constants of
 `cwda/theory/log_scores/model_error.py` anew. Layers have 16 filters or more and several channels. A
 manifest has columns `network` (the file's name), `family`, `task`.
 """
@@ -26,6 +26,7 @@ import cwda
 from cwda.comparison import compare
 from cwda.errors import CwdaError
 from cwda.layers import ConvLayer, Network
+from cwda.population.tables import sample_of
 from cwda.theory import predict, simulate
 from cwda.theory.criteria import CRITERIA
 from cwda.theory.log_scores.model_error import FREEDOM
@@ -35,9 +36,6 @@ from cwda.theory.moments import expected_spearman
 
 #: Layers with fewer filters or channels are left out, and so are networks with more weights.
 FEWEST_FILTERS, FEWEST_CHANNELS = 16, 2
-
-#: Bootstrap samples of families and networks.
-RESAMPLES = 2_000
 
 KEYS = ["network", "layer", "criterion_a", "criterion_b"]
 
@@ -88,9 +86,9 @@ def _moments(layer: ConvLayer) -> dict[str, object]:
     return found
 
 
-def errors(rows: pd.DataFrame, seed: int = 0) -> dict[str, object]:
-    """Errors over layers; limits of the coverage from a bootstrap of families and networks."""
-    rows = rows.dropna(subset=["difference"])
+def errors(rows: pd.DataFrame) -> dict[str, object]:
+    """Errors over layers, and coverage with limits over families, or the networks of one."""
+    rows = rows.dropna(subset=["difference"]).assign(hash=lambda rows: rows["network"])
     if "family" not in rows:
         rows = rows.assign(family=rows["network"])
     found: dict[str, object] = {
@@ -102,28 +100,9 @@ def errors(rows: pd.DataFrame, seed: int = 0) -> dict[str, object]:
     found["median"] = rows["difference"].abs().median()
     found["bias"] = rows["difference"].mean()
     if rows["inside"].notna().any() and len(rows):
-        found["coverage"] = rows["inside"].astype(float).mean()
-        found["low"], found["high"] = coverage_limits(rows, np.random.default_rng(seed))
+        covered = sample_of(rows, 0.95, each=None).share(rows["inside"].astype(float))
+        found |= {"coverage": covered.value, "low": covered.low, "high": covered.high}
     return found
-
-
-def coverage_limits(rows: pd.DataFrame, rng: np.random.Generator) -> tuple[float, float]:
-    """95 % limits of the share inside: families are drawn, and networks within each of them.
-
-    Networks of one family are not independent of one another. Of a single family the networks are
-    drawn alone.
-    """
-    inside = rows.assign(inside=rows["inside"].astype(float))
-    networks = inside.groupby(["family", "network"])["inside"].agg(["sum", "size"])
-    sums = np.zeros((RESAMPLES, 2))
-    families = [group.to_numpy() for _, group in networks.groupby(level="family")]
-    times = rng.multinomial(len(families), [1 / len(families)] * len(families), RESAMPLES)
-    for family, drawn in zip(families, times.T, strict=True):
-        for copy in range(int(drawn.max())):
-            members = rng.integers(len(family), size=(RESAMPLES, len(family)))
-            sums += family[members].sum(axis=1) * (drawn > copy)[:, None]
-    low, high = np.quantile(sums[:, 0] / sums[:, 1], [0.025, 0.975])
-    return float(low), float(high)
 
 
 def bound_rows(rows: pd.DataFrame) -> pd.DataFrame:
@@ -209,7 +188,7 @@ def _deviation(rows: pd.DataFrame) -> np.ndarray:
         np.arctanh(np.minimum(np.maximum(rows[name], -most), most))
         for name in ("measured", "predicted")
     )
-    return (measured - predicted).to_numpy()
+    return np.asarray(measured - predicted)
 
 
 def _most(rows: pd.DataFrame) -> pd.Series:
@@ -222,7 +201,7 @@ def _sd(rows: pd.DataFrame, constants: np.ndarray) -> np.ndarray:
     sampling, growth, misfit = constants
     room = 1 - np.minimum(rows["predicted"] ** 2, _most(rows) ** 2)
     variance = sampling * room**-growth / (rows["live"] - 6) + misfit * rows["misfit"] ** 2
-    return np.sqrt(variance.to_numpy())
+    return np.asarray(np.sqrt(variance))
 
 
 def _constants(rows: pd.DataFrame) -> np.ndarray:
@@ -235,12 +214,12 @@ def _constants(rows: pd.DataFrame) -> np.ndarray:
         return -float((weight * density).sum() / weight.mean())
 
     start = np.log([0.06, 0.6, 0.3])
-    return np.exp(optimize.minimize(loss, start, method="Nelder-Mead").x)
+    return np.asarray(np.exp(optimize.minimize(loss, start, method="Nelder-Mead").x))
 
 
 def _inside(rows: pd.DataFrame, constants: np.ndarray) -> np.ndarray:
     radius = float(special.stdtrit(FREEDOM, 0.975)) * _sd(rows, constants)
-    return np.abs(_deviation(rows)) <= radius
+    return np.asarray(np.abs(_deviation(rows)) <= radius)
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
-__all__ = ["shared", "sharing"]
+__all__ = ["keep", "shared", "sharing"]
 
 T = TypeVar("T")
 
@@ -28,6 +28,13 @@ def sharing() -> Iterator[None]:
         yield
     finally:
         _KEPT.reset(token)
+
+
+def keep(key: Hashable, compute: Callable[[], Any]) -> None:
+    """Make a value for whoever asks for it by `shared` later; nothing where nothing is kept."""
+    kept = _KEPT.get()
+    if kept is not None and key not in kept:
+        kept[key] = compute()
 
 
 def shared(key: Hashable, compute: Callable[[], T]) -> T:

@@ -42,6 +42,7 @@ __all__ = [
     "margin_option",
     "names_option",
     "option",
+    "reference_option",
     "running_options",
     "scale_option",
     "scope_option",
@@ -272,6 +273,13 @@ scale_option = option(
     "Filters as they are, or each divided by its root mean square.",
     type=click.Choice(get_args(Scale)),
     default="raw",
+)
+
+reference_option = option(
+    "--reference",
+    "Say how unusual each layer is: a file of `cwda survey --reference FILE`.",
+    type=FILE,
+    metavar="FILE",
 )
 
 seed_option = option(

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
@@ -19,6 +20,7 @@ from cwda.brief import brief
 from cwda.conditions.built_in.covariance import SHARES, energy_shares
 from cwda.conditions.condition import Condition
 from cwda.conditions.layerwise import needs_of
+from cwda.conditions.reference import Reference, as_reference
 from cwda.conditions.register import CONDITIONS
 from cwda.conditions.workspace import Workspace
 from cwda.errors import CwdaError, OutOfMemory, WeightsError
@@ -174,6 +176,11 @@ class LayerDescription:
     effects: Mapping[str, float] = spread(
         "Effect of each condition, such as `effect_mean`; as in the table of `cwda.check`."
     )
+    percentiles: Mapping[str, float] = spread(
+        "With a reference, the share of its comparable layers whose effect is smaller, such as "
+        "`percentile_mean`; as in the table of `cwda.check`.",
+        default_factory=dict,
+    )
     reason: str = column("Why the layer has no such numbers; empty otherwise.", default="")
 
     __repr__ = brief
@@ -197,7 +204,11 @@ class Description(Answer[LayerDescription]):
 
 
 def describe(
-    source: Source | Iterable[Source], *, device: Device = "auto", progress: bool = True
+    source: Source | Iterable[Source],
+    *,
+    reference: Reference | str | Path | None = None,
+    device: Device = "auto",
+    progress: bool = True,
 ) -> Description:
     """The classical numbers of each layer, and the effect of each condition.
 
@@ -205,6 +216,9 @@ def describe(
     ----------
     source : Network, or anything that `cwda.load` takes, or an iterable of such
         What to describe.
+    reference : Reference or path, optional
+        Effects of many networks, as in `cwda.check`: each layer then says in what share of
+        comparable layers each effect is smaller.
     device : str or torch.device
         Where to compute, in float64.
     progress : bool
@@ -220,7 +234,7 @@ def describe(
     Raises
     ------
     CwdaError
-        If a source cannot be read, or the device cannot be used.
+        If a source or the reference cannot be read, or the device cannot be used.
 
     References
     ----------
@@ -234,11 +248,12 @@ def describe(
     (19, True)
     """
     resolve_device(device)
+    others = None if reference is None else as_reference(reference)
     conditions = list(CONDITIONS.values())
     with showing(progress):
         networks = networks_of(source)
         rows = tuple(
-            _described(network.name, layer, conditions, device)
+            _described(network.name, layer, conditions, others, device)
             for network in networks
             for layer in steps(network.layers, f"describing {network.name}")
         )
@@ -246,12 +261,16 @@ def describe(
 
 
 def _described(
-    network: str, layer: ConvLayer, conditions: Sequence[Condition], device: Device
+    network: str,
+    layer: ConvLayer,
+    conditions: Sequence[Condition],
+    others: Reference | None,
+    device: Device,
 ) -> LayerDescription:
     """The row of a layer, also if memory runs out."""
     try:
         return Placement(device, f"layer {layer.name}").run(
-            partial(_describe, network, layer, conditions)
+            partial(_describe, network, layer, conditions, others)
         )
     except OutOfMemory as error:
         return LayerDescription(
@@ -266,19 +285,23 @@ def _described(
 
 
 def _describe(
-    network: str, layer: ConvLayer, conditions: Sequence[Condition], device: torch.device
+    network: str,
+    layer: ConvLayer,
+    conditions: Sequence[Condition],
+    others: Reference | None,
+    device: torch.device,
 ) -> LayerDescription:
     work = Workspace(layer, device, needs=needs_of(conditions) | {"covariance kernel"})
+    tested = [condition.test(work, condition.margin) for condition in conditions]
+    placed = [others.place(row, layer.kernel) for row in tested] if others else []
     facts: dict[str, Any] = {
         "network": network,
         "layer": layer.name,
         "n_filters": layer.n_filters,
         "dim": layer.dim,
         "n_weights": layer.n_weights,
-        "effects": {
-            f"effect_{condition.name}": condition.test(work, condition.margin).effect
-            for condition in conditions
-        },
+        "effects": {f"effect_{row.condition}": row.effect for row in tested},
+        "percentiles": {f"percentile_{row.condition}": row.percentile for row in placed},
     }
     if work.unfit:
         return LayerDescription(**facts, reason=work.unfit)

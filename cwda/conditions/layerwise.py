@@ -15,7 +15,7 @@ from cwda.choices import Scale
 from cwda.conditions.directions import directions_of
 from cwda.conditions.results import ConditionResult
 from cwda.conditions.table import CheckResult, adjusted
-from cwda.conditions.workspace import Workspace
+from cwda.conditions.workspace import Workspace, leave_moments
 from cwda.errors import OutOfMemory
 from cwda.layers import ConvLayer, Network
 from cwda.numerics.device import Placement, resolve_device
@@ -83,6 +83,9 @@ def check_layer(
             margin = margins[condition.name]
             row = condition.not_applicable(layer, margin, network, str(error), scale, left_out)
             rows.append(row)
+    if scale == "raw":
+        for space in spaces.values():
+            leave_moments(space)
     return rows
 
 

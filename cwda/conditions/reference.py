@@ -200,13 +200,14 @@ class Reference(Answer[ReferenceGroup]):
             for layer in network
         }
         rows = tuple(
-            self._placed(row, kernels[row.network, row.layer], wanted) for row in result.rows
+            self.place(row, kernels[row.network, row.layer], wanted) for row in result.rows
         )
         return replace(result, rows=rows)
 
-    def _placed(
-        self, row: ConditionResult, kernel: tuple[int, ...], family: str
+    def place(
+        self, row: ConditionResult, kernel: tuple[int, ...], family: str = ANY
     ) -> ConditionResult:
+        """The row of a layer with such a kernel, with its place among comparable layers."""
         if math.isnan(row.effect):
             return row
         for key in _keys(row, kernel, family):

@@ -6,6 +6,7 @@ import html
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import cache
 from typing import Any, Self, SupportsFloat, cast
 
 from scipy import special
@@ -81,7 +82,7 @@ class Measurement:
             numbers["log10_pvalue"] = math.log10(self.pvalue)
         if not isinstance(self.details, Mapping):
             raise CwdaError(f"details are numbers by name, not {type(self.details).__name__}")
-        taken = sorted(columns_of(ConditionResult).keys() & self.details.keys())
+        taken = sorted(_columns() & self.details.keys())
         if taken:
             raise CwdaError(f"the table has a column {taken[0]!r} already; rename this detail")
         numbers["details"] = {
@@ -89,6 +90,11 @@ class Measurement:
         }
         if self.low > self.high:
             raise CwdaError(f"the interval from {self.low:g} to {self.high:g} is upside down")
+
+
+@cache
+def _columns() -> frozenset[str]:
+    return frozenset(columns_of(ConditionResult))
 
 
 _NUMBERS = tuple(each.name for each in fields(Measurement) if each.type == "float")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import get_args
 
@@ -30,8 +31,19 @@ from cwda.numerics.pairs.sums import KernelSums, kernel_sums
 from cwda.numerics.pairs.ustatistics import UStatistic, infer, mean_energy, plain_estimate
 from cwda.numerics.ranking.dispersion import tau_squared
 from cwda.numerics.ranking.live import live_filters
+from cwda.sharing import keep, shared
 
-__all__ = ["FEWEST_FILTERS", "NEEDS", "Workspace", "measured", "unfit", "validated_needs"]
+__all__ = [
+    "FEWEST_FILTERS",
+    "NEEDS",
+    "FilterMoments",
+    "Workspace",
+    "filter_moments",
+    "leave_moments",
+    "measured",
+    "unfit",
+    "validated_needs",
+]
 
 #: Matrices of all pairs of filters that a condition reads only if it says so, by what makes them.
 NEEDS: Mapping[str, tuple[KernelName, ...]] = {
@@ -40,6 +52,9 @@ NEEDS: Mapping[str, tuple[KernelName, ...]] = {
     "position kernel": ("positions",),
     "halves kernel": ("halves",),
 }
+
+#: The need of models of the filters.
+_COVARIANCE = "covariance kernel"
 
 #: With fewer filters the null distributions have not been calibrated.
 FEWEST_FILTERS = 8
@@ -447,6 +462,63 @@ class Workspace:
     def tau_squared(self) -> float:
         """Squared coefficient of variation of the filters' squared scale."""
         return tau_squared(self.energy, self.sums["mean"].squares)
+
+
+@dataclass(frozen=True)
+class FilterMoments:
+    """What models of the filters need of a workspace with the covariance kernel.
+
+    Attributes
+    ----------
+    products : KernelSums
+        Sums of f_i . f_j of the scaled filters.
+    squared_trace, squared_variances, squared_within, effective_dim : float
+        As in `Workspace`, of the scaled filters; `squared_within` is 0 for kernels of one position.
+    """
+
+    products: KernelSums
+    squared_trace: float
+    squared_variances: float
+    squared_within: float
+    effective_dim: float
+
+    @classmethod
+    def of(cls, work: Workspace) -> FilterMoments:
+        """Those of a workspace.
+
+        Raises
+        ------
+        WeightsError
+            As its properties.
+        """
+        return cls(
+            products=work.sums["mean"],
+            squared_trace=work.squared_trace.value,
+            squared_variances=work.squared_variances.value,
+            squared_within=work.squared_within.value if work.layer.kernel_size > 1 else 0.0,
+            effective_dim=work.effective_dim,
+        )
+
+
+def filter_moments(layer: ConvLayer, device: torch.device) -> FilterMoments:
+    """The moments of a layer's filters: those that a check has left, or new ones.
+
+    Raises
+    ------
+    WeightsError
+        As the properties of `Workspace`.
+    """
+    return shared(
+        (filter_moments, layer, device),
+        lambda: FilterMoments.of(Workspace(layer, device, needs=[_COVARIANCE], tests=False)),
+    )
+
+
+def leave_moments(work: Workspace) -> None:
+    """Leave the moments of a workspace for `filter_moments`, where analyses share."""
+    if _COVARIANCE in work.needs and "sums" in vars(work):  # else they have failed
+        with suppress(WeightsError):
+            keep((filter_moments, work.layer, work.device), lambda: FilterMoments.of(work))
 
 
 def measured(inference: UStatistic, unit: float, details: Mapping[str, float]) -> Measurement:

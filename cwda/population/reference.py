@@ -20,17 +20,22 @@ from cwda.population.tables import Surveyed, judged_layers, require_survey, samp
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["FEWEST_NETWORKS", "make_reference"]
+__all__ = ["FEWEST_FAMILIES", "FEWEST_NETWORKS", "make_reference"]
 
 #: A group of layers from fewer networks says more of these than of layers.
 FEWEST_NETWORKS = 10
+
+#: So does one from fewer families, whose networks may be copies of one another but for some steps
+#: of training: only equal weights count once.
+FEWEST_FAMILIES = 3
 
 
 def make_reference(survey: Surveyed) -> Reference:
     """Quantiles of every effect by family, width and kernel, networks counted alike.
 
-    Groups of fewer than 10 networks are left out; a layer that belongs to one is then compared
-    with layers of its kernel, or all.
+    Groups of fewer than 10 networks are left out, and those of fewer than 3 families unless they
+    are one family's, or the survey has fewer; a layer that belongs to one is then compared with
+    layers of its kernel, or all.
 
     Parameters
     ----------
@@ -58,11 +63,13 @@ def make_reference(survey: Surveyed) -> Reference:
 
 def _groups(rows: pd.DataFrame) -> Iterator[ReferenceGroup]:
     """The groups, from all layers to those of one family, width and kernel."""
+    fewest = min(FEWEST_FAMILIES, rows["family"].nunique())
     for family in ([], ["family"]):
         for place in ([], ["kernel"], ["width", "kernel"]):
             columns = ["condition", *family, *place]
             for key, part in rows.groupby(columns, sort=True):
-                if part["hash"].nunique() >= FEWEST_NETWORKS:
+                diverse = bool(family) or part["family"].nunique() >= fewest
+                if diverse and part["hash"].nunique() >= FEWEST_NETWORKS:
                     yield _group(dict(zip(columns, map(str, key), strict=True)), part)
 
 

@@ -15,6 +15,7 @@ from cwda.arguments import as_path, choose, require_flag, require_type
 from cwda.callbacks.reading import epochs_of
 from cwda.choices import Paper, Scale
 from cwda.conditions.check import check
+from cwda.conditions.reference import Reference, as_reference, require_raw
 from cwda.conditions.table import CheckResult
 from cwda.errors import CwdaError, DataError
 from cwda.experiment.result import ExperimentResult
@@ -63,6 +64,7 @@ def report(
     experiments: Iterable[ExperimentResult] = (),
     margins: Mapping[str, float] | None = None,
     scale: Scale = "raw",
+    reference: Reference | str | Path | None = None,
     paper: Paper = "a4",
     date: datetime.date | str | None = None,
     command: str = "",
@@ -108,6 +110,8 @@ def report(
     scale : {"raw", "unit"}
         The filters as they are, or each divided by its root mean square, as in `cwda.check`;
         unused if `source` is an answer.
+    reference : Reference or path, optional
+        Effects of many networks, as in `cwda.check`: a chapter says how unusual each layer is.
     paper : {"a4", "us-letter"}
         Size of the page of a PDF.
     date : date or str, optional
@@ -157,6 +161,9 @@ def report(
     chapters = _require_chapters(chapters)
     measured = _require_experiments(experiments)
     asked = tuple(resolve(criteria, fewest=2))
+    others = None if reference is None else as_reference(reference)
+    if others:
+        require_raw(source.scale if isinstance(source, CheckResult) else scale)
     data = {} if data is None else data
     if not isinstance(data, Mapping) or not all(isinstance(x, Collected) for x in data.values()):
         raise DataError(
@@ -165,6 +172,8 @@ def report(
     with showing(progress), sharing():
         if not isinstance(source, CheckResult):
             source = check(source, margins=margins, scale=scale, level=level, device=device)
+        if others:
+            source = others.placed(source)
         content = _content(source, device, asked, data, trajectory=trajectory)
         content = replace(content, detail=detail, textbook=textbook, experiments=measured)
         chosen = _brief(chapters, content) if brief else chapters

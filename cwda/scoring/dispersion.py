@@ -224,12 +224,15 @@ def undefined_dispersion(scores: Tensor, criterion: str) -> str:
         return f"{n} filter{'s' * (n != 1)}; 2 are needed"
     if bool(constant(scores)):
         return f"all {n} scores of {criterion} are equal"
+    lowest = float(scores.min())
+    if lowest > 0:  # and so are all that follow
+        return ""
     remarks = []
     if float(scores.mean()) <= 0:
         remarks.append("no CV from a mean that is not positive")
     if float(scores.median()) <= 0:
         remarks.append("no robust CV from a median that is not positive")
-    if float(scores.min()) < 0:
+    if lowest < 0:
         remarks.append("no Gini coefficient of negative scores")
     if float(torch.quantile(scores.double(), 0.1)) <= 0:
         remarks.append("no quantile ratio from a 10 % quantile that is not positive")

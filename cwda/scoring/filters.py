@@ -11,8 +11,9 @@ from torch import Tensor
 
 from cwda.brief import brief
 from cwda.errors import CriterionError, WeightsError
+from cwda.filters.distances import distance_sums, geometric_median
 from cwda.layers import ConvLayer
-from cwda.numerics.distances.geometry import Geometry
+from cwda.numerics.distances.geometry import GeometricMedian, Geometry
 from cwda.scoring.statistics.collected import LayerStatistics
 from cwda.scoring.statistics.statistic import NEEDS
 from cwda.typing import Device
@@ -34,6 +35,8 @@ class Filters:
         What a pass over the data left of the layer. Each statistic in `cwda.scoring.NEEDS` is an
         attribute, such as ``filters.activations``, or raises a CriterionError that says why it
         is missing.
+    layer : ConvLayer or None
+        Whose filters these are, if it is known.
 
     Examples
     --------
@@ -47,6 +50,7 @@ class Filters:
     values: Tensor
     name: str = "array"
     statistics: LayerStatistics = field(default_factory=LayerStatistics)
+    layer: ConvLayer | None = None
 
     __repr__ = brief
 
@@ -77,16 +81,31 @@ class Filters:
                 f"in filter {int(bad.nonzero()[0])}"
             )
         local = (statistics or LayerStatistics()).with_batchnorm(layer)
-        return cls(values, layer.name, local.to(values.device))
+        return cls(values, layer.name, local.to(values.device), layer)
 
     def guest(self) -> Filters:
         """The same for a criterion of the user's: what it changes in place is its own."""
-        return replace(self, values=self.values.clone(), statistics=self.statistics.clone())
+        own = self.statistics.clone()
+        return replace(self, values=self.values.clone(), statistics=own, layer=None)
 
     @cached_property
     def geometry(self) -> Geometry:
         """Gram matrix, distances and geometric median of the filters."""
         return Geometry(self.values)
+
+    @cached_property
+    def distance_sums(self) -> Tensor:
+        """Sum of the distances of each filter to all others, (n,)."""
+        if self.layer is None:
+            return self.geometry.distances.sum(1)
+        return distance_sums(self.layer, self.values.device, lambda: self.geometry)
+
+    @cached_property
+    def median(self) -> GeometricMedian:
+        """Their geometric median, or Fermat point."""
+        if self.layer is None:
+            return self.geometry.median
+        return geometric_median(self.layer, self.values.device, lambda: self.geometry)
 
     def __getattr__(self, name: str) -> Any:
         """A statistic by its name."""

@@ -41,7 +41,7 @@ def gm(filters: Filters) -> Tensor:
     Filters close to all others are considered replaceable. Distances are exact to about 1e-12, also
     between near-duplicates and where all filters share a large mean.
     """
-    return filters.geometry.distances.sum(1)
+    return filters.distance_sums
 
 
 @criterion(
@@ -61,7 +61,7 @@ def fermat(filters: Filters) -> Tensor:
         If F was not found: the proof of minimality, a subgradient of the mean distance
         shorter than 1e-8, fails.
     """
-    median = filters.geometry.median
+    median = filters.median
     if float(median.subgradient) > _SUBGRADIENT:
         raise CriterionError(
             f"the Fermat point of {filters.name!r} was not found in {median.steps} steps "

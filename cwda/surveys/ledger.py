@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from cwda.surveys.settings import versions
 from cwda.surveys.sources.expand import Source
-from cwda.surveys.store import Store, as_part
-from cwda.surveys.tables import NETWORKS, NetworkRecord
+from cwda.surveys.store import WITHOUT_RESULT, Store, as_part
+from cwda.surveys.tables import NETWORKS, NetworkRecord, storable
 from cwda.surveys.workers.tasks import Reply
 
 __all__ = ["Ledger"]
@@ -51,7 +51,7 @@ class Ledger:
         self._store.sweep()
         entries = self._entries()
         kept = {entry.digest for entry in entries if entry.status != "duplicate" and entry.digest}
-        now = {source.text: source for source in wanted}
+        now = {storable(source.text): source for source in wanted}
         stale, done = set(), set()
         for entry in entries:
             source = now.get(entry.source)
@@ -69,7 +69,7 @@ class Ledger:
                 done.discard(entry.source)
             elif entry.status == "done" and entry.source in done:
                 self._owners[entry.digest] = entry.source
-        return [source for source in wanted if source.text not in done]
+        return [source for source in wanted if storable(source.text) not in done]
 
     def _entries(self) -> list[_Entry]:
         marked = self._store.marked()
@@ -80,8 +80,9 @@ class Ledger:
 
     def claim(self, digest: str, source: Source) -> str | None:
         """Make a source the one whose weights are measured; the other one if there is one."""
-        owner = self._owners.setdefault(digest, source.text)
-        return None if owner == source.text else owner
+        name = storable(source.text)
+        owner = self._owners.setdefault(digest, name)
+        return None if owner == name else owner
 
     def enter(self, source: Source, reply: Reply, finished: str) -> None:
         """Write what became of a source.
@@ -104,7 +105,7 @@ class Ledger:
             **facts,  # type: ignore[arg-type]
         )
         done = reply.status == "done"
-        part = record.hash if done else f"source-{_digest(source.text)}"
+        part = record.hash if done else f"{WITHOUT_RESULT}{_digest(source.text)}"
         row = as_part(NETWORKS, NETWORKS.cells([record], record.hash))
         self._store.put(part, {**reply.parts, NETWORKS.name: row})
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cwda.arguments import as_path
 from cwda.formatting import many
-from cwda.surveys.store import Store
+from cwda.surveys.store import WITHOUT_RESULT, Store
 from cwda.surveys.tables import NETWORKS, STATUSES, TABLES
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Survey:
     @cached_property
     def networks(self) -> pd.DataFrame:
         """One row per source: what became of it, its size, and where it comes from."""
-        table = NETWORKS.frame(self._store.read(NETWORKS, self._store.marked()))
+        table = NETWORKS.frame(self._store.read(NETWORKS, self._parts))
         return table.sort_values(["name", "source"], kind="stable", ignore_index=True)
 
     @cached_property
@@ -74,8 +74,36 @@ class Survey:
         return self._measured("applicability")
 
     def _measured(self, name: str) -> pd.DataFrame:
-        done = self.networks.loc[self.networks["status"] == "done", "hash"]
-        return TABLES[name].frame(self._store.read(TABLES[name], done.tolist()))
+        parts = [part for part in self._parts if not part.startswith(WITHOUT_RESULT)]
+        return TABLES[name].frame(self._store.read(TABLES[name], parts))
+
+    @cached_property
+    def _parts(self) -> list[str]:
+        """What is whole at the first look, so that all tables are about the same networks."""
+        return self._store.marked()
+
+    def pack(self, folder: str | Path) -> Survey:
+        """Write a copy with one file for each table, which is read in moments.
+
+        A survey has some files for each network, so that reading many takes minutes. The copy is
+        for reading only: a survey goes on where it was begun.
+
+        Parameters
+        ----------
+        folder : str or Path
+            A new or empty folder.
+
+        Returns
+        -------
+        Survey
+            The copy.
+
+        Raises
+        ------
+        CwdaError
+            If the folder is not empty or cannot be written, or a part is damaged.
+        """
+        return Survey(self._store.pack(self._parts, as_path(folder)).folder)
 
     @property
     def statuses(self) -> dict[str, int]:

@@ -90,9 +90,9 @@ def survey(
     Raises
     ------
     CwdaError
-        If there is no source, the folder cannot be written or holds a survey with other
-        settings, the scheduler cannot be reached or is lost, or its workers have another
-        version of cwda.
+        If there is no source, the folder cannot be written, is written to by another survey or
+        holds one with other settings, the scheduler cannot be reached or is lost, or its workers
+        have another version of cwda.
 
     Examples
     --------
@@ -116,7 +116,7 @@ def survey(
     store = Store(folder)
     store.begin(settings(level))
     ledger = Ledger(store)
-    with showing(progress):
+    with showing(progress), store.held():
         left = ledger.left(wanted, again=again)
         readable = [source for source in left if not source.problem]
         for source in left:
@@ -124,7 +124,7 @@ def survey(
                 ledger.enter(source, reply := Reply("failed", source.problem), _now())
                 _tell(source, reply)
         if readable:
-            with connected(scheduler, workers, memory) as cluster:
+            with connected(scheduler, workers, memory, len(readable)) as cluster:
                 _Run(cluster, ledger, Limits(timeout, cluster.memory), level).over(readable)
     return Survey(folder)
 

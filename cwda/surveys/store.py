@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -12,21 +13,34 @@ from typing import TYPE_CHECKING, Any
 
 from cwda.errors import CwdaError
 from cwda.files import whole_file
-from cwda.surveys.tables import NETWORKS, TABLES, Table, require_pyarrow
+from cwda.surveys.tables import MEASURED, NETWORKS, TABLES, Table, require_pyarrow
+
+if sys.platform != "win32":
+    import fcntl
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["SETTINGS", "Store", "as_part"]
+__all__ = ["SETTINGS", "WITHOUT_RESULT", "Store", "as_part"]
 
 SETTINGS = "survey.json"
 
 #: Settings that say with what the folder was begun; all others must be those of a later run.
 _VERSIONS = ("torch", "numpy", "python")
 
+#: How the parts of sources begin that have no tables but their row of `networks`.
+WITHOUT_RESULT = "source-"
+
+#: Setting of a copy that has all networks in one part, and the name of that part.
+_PACKED, _ALL = "packed", "all"
+#: Parts that are read at a time to be packed.
+_AT_A_TIME = 1000
+
 _SUFFIX = ".parquet"
 _FILE = "is a file, not the folder of a survey"
 _PARTIAL = ".partial"
+#: Characters of a path that a message shows.
+_SHOWN = 500
 
 
 class Store:
@@ -54,9 +68,9 @@ class Store:
             If it cannot be written, holds other things, or a survey with other settings.
         """
         require_pyarrow()
-        if self.folder.is_file():
-            raise CwdaError(f"{self.folder}: {_FILE}")
         with self._writing():
+            if self.folder.is_file():
+                raise CwdaError(f"{self.folder}: {_FILE}")
             self.folder.mkdir(parents=True, exist_ok=True)
             if not os.access(self.folder, os.W_OK):
                 raise PermissionError(13, "permission denied")
@@ -76,12 +90,40 @@ class Store:
 
     def _require_same(self, settings: Mapping[str, Any]) -> None:
         kept = self.settings()
+        if kept.get(_PACKED):
+            raise CwdaError(
+                f"{self.folder}: a packed copy is only read; go on in the folder it was made of"
+            )
         for name, value in settings.items():
             if name not in _VERSIONS and kept.get(name) != value:
                 raise CwdaError(
                     f"{self.folder}: holds a survey with {name} = {_short(kept.get(name))}, not "
                     f"{_short(value)}; give another folder"
                 )
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other surveys out of the folder; a process that ends lets go of it.
+
+        Raises
+        ------
+        CwdaError
+            If another one writes there.
+        """
+        if sys.platform == "win32":  # which has no such locks
+            yield
+            return
+        with open(self.folder / SETTINGS, encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise CwdaError(
+                    f"{self.folder}: another survey is writing there; wait until it has ended, or "
+                    "give another folder"
+                ) from None
+            except OSError:  # a file system without locks
+                pass
+            yield
 
     def settings(self) -> dict[str, Any]:
         """What was computed, and with what it was begun.
@@ -181,6 +223,32 @@ class Store:
                     with suppress(OSError):
                         os.unlink(partial)
 
+    def pack(self, parts: Iterable[str], folder: Path) -> Store:
+        """A copy of these parts with one file for each table, the mark last.
+
+        Raises
+        ------
+        CwdaError
+            If a part is damaged, or the folder cannot be written or is not empty.
+        """
+        import pyarrow.parquet as pq
+
+        listed = list(parts)
+        measured = [part for part in listed if not part.startswith(WITHOUT_RESULT)]
+        packed = Store(folder)
+        packed.begin({**self.settings(), _PACKED: True})
+        for table in (*MEASURED, NETWORKS):
+            own = listed if table is NETWORKS else measured
+            path = packed._path(table.name, _ALL)
+            with (
+                packed._writing(),
+                whole_file(path) as partial,
+                pq.ParquetWriter(partial, table.schema, compression="zstd") as file,
+            ):
+                for first in range(0, len(own), _AT_A_TIME):
+                    file.write_table(self.read(table, own[first : first + _AT_A_TIME]))
+        return packed
+
     def remove(self, part: str) -> None:
         """Take a mark away, so that its source is analysed again.
 
@@ -217,9 +285,12 @@ class Store:
     def _writing(self) -> Iterator[None]:
         try:
             yield
-        except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            raise CwdaError(f"{self.folder}: cannot be written ({reason})") from error
+        except CwdaError:
+            raise
+        except (OSError, ValueError) as error:
+            reason = (getattr(error, "strerror", None) or str(error)).lower()
+            shown = str(self.folder).replace("\0", "\\0")[:_SHOWN]
+            raise CwdaError(f"{shown}: cannot be written ({reason})") from error
 
 
 def as_part(table: Table, cells: list[dict[str, Any]]) -> bytes:

@@ -29,6 +29,7 @@ __all__ = [
     "Status",
     "Table",
     "require_pyarrow",
+    "storable",
 ]
 
 Status = Literal["done", "duplicate", "failed", "timed out", "out of memory"]
@@ -156,7 +157,10 @@ class Table:
     def cells(self, rows: Iterable[Any], digest: str) -> list[dict[str, Any]]:
         """The rows of one network as they are stored."""
         return [
-            {name: digest if name == "hash" else getattr(row, name) for name in self.columns}
+            {
+                name: digest if name == "hash" else storable(getattr(row, name))
+                for name in self.columns
+            }
             for row in rows
         ]
 
@@ -166,6 +170,19 @@ class Table:
         hints = typing.get_type_hints(self.row)
         undecided = [name for name in self.columns if hints.get(name) == bool | None]
         return frame.astype(dict.fromkeys(undecided, "boolean"))
+
+
+def storable(value: Any) -> Any:
+    r"""A value as a table holds it: bytes of a name that are no UTF-8 are written out.
+
+    Examples
+    --------
+    >>> storable("net-\udcff.pth"), storable(3)
+    ('net-\\udcff.pth', 3)
+    """
+    if isinstance(value, str) and not value.isascii():
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    return value
 
 
 def _type_of(hint: Any) -> pa.DataType:

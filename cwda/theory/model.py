@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from cwda.brief import brief
-from cwda.conditions.workspace import Workspace, unfit
+from cwda.conditions.workspace import FilterMoments, Workspace, filter_moments, unfit
 from cwda.errors import CannotFit, CwdaError
 from cwda.filters.norm_moments import NormMoments, norm_moments
 from cwda.layers import ConvLayer
@@ -153,7 +153,12 @@ class FittedLayer:
         """Variance of log l2 of a filter N(0, Sigma): 1 / (2 d_eff)."""
         return self.moments.l2_relative + self.channel_noise
 
-    @property
+    @cached_property
+    def log_norm(self) -> float:
+        """Median of log l2 over the filters, in units of `unit`."""
+        return float(np.median(self.log_energies)) / 2
+
+    @cached_property
     def log_norm_variance(self) -> float:
         """Variance of log l2 over the filters: that of the normal law with their IQR."""
         return _robust_variance(self.log_energies / 2)
@@ -211,8 +216,7 @@ def fit_layer(source: Source, *, device: Device = "auto") -> FittedLayer:
 
 def _fitted(layer: ConvLayer, device: torch.device) -> FittedLayer:
     """The models of the ladder, fitted on one device."""
-    needs = ("covariance kernel",)
-    work = Workspace(layer, device, needs=needs, tests=False)
+    work = Workspace(layer, device)
     filters = work.blocks.double() / work.scale
     energy = filters.square().sum(dim=(1, 2))
     alive = energy > 0
@@ -220,9 +224,10 @@ def _fitted(layer: ConvLayer, device: torch.device) -> FittedLayer:
         raise CannotFit(layer.name, "half of its filters or more are zero")
     energy = energy.clamp(min=FLOOR * float(energy[alive].median()))
     average = filters.mean(dim=0)
-    sigma = Sigma(_covariances(filters - average, work))
-    signal = max(mean_signal(work.sums["mean"]), 0.0)
-    total = work.sums["mean"].total
+    moments = filter_moments(layer, device)
+    sigma = Sigma(_covariances(filters - average, moments))
+    signal = max(mean_signal(moments.products), 0.0)
+    total = moments.products.total
     log_energies = energy.log().cpu().numpy()
     noise = sigma.moments.l2_relative
     log_scale_variance = max(_robust_variance(log_energies / 2) - noise, 0.0)
@@ -240,7 +245,7 @@ def _fitted(layer: ConvLayer, device: torch.device) -> FittedLayer:
         mean_energy=max(total / (layer.n_filters * (layer.n_filters - 1)), 0.0),
         log_scale_variance=log_scale_variance,
         log_energies=log_energies,
-        effective_dim=work.effective_dim,
+        effective_dim=moments.effective_dim,
         unit=work.scale,
         scores=LogScores(layer, device),
     )
@@ -267,14 +272,14 @@ def _fit_or_reason(layer: ConvLayer, device: Device) -> tuple[FittedLayer | None
         return None, str(error)
 
 
-def _covariances(centred: Tensor, work: Workspace) -> Tensor:
+def _covariances(centred: Tensor, moments: FilterMoments) -> Tensor:
     """Shrunk blocks of Sigma."""
     n = len(centred)
     columns = centred.permute(1, 2, 0)
     sample = columns @ columns.mT / (n - 1)
     variances = sample.diagonal(dim1=1, dim2=2)
     deviation = variances - variances.mean()
-    unbiased = work.squared_variances.value - work.squared_trace.value / work.layer.dim
+    unbiased = moments.squared_variances - moments.squared_trace / variances.numel()
     shrunk = variances.mean() + _shrinkage(unbiased, deviation) * deviation
     # Scaled to the shrunk variances as a whole, the matrices keep their correlations.
     factor = (shrunk / variances.where(variances > 0, 1.0)).sqrt()
@@ -282,8 +287,7 @@ def _covariances(centred: Tensor, work: Workspace) -> Tensor:
     scaled = sample * factor[:, :, None] * factor[:, None, :]
     diagonal = torch.diag_embed(shrunk)
     off = scaled - torch.diag_embed(scaled.diagonal(dim1=1, dim2=2))
-    within = work.squared_within.value if work.layer.kernel_size > 1 else 0.0
-    return diagonal + _shrinkage(within, off) * off
+    return diagonal + _shrinkage(moments.squared_within, off) * off
 
 
 def _shrinkage(unbiased: float, sample: Tensor) -> float:

@@ -19,6 +19,7 @@ import torch
 
 from cwda.arguments import choose
 from cwda.errors import CwdaError, is_ours, reason_of
+from cwda.sharing import shared
 from cwda.theory.model import FittedLayer, Sigma
 
 __all__ = [
@@ -89,6 +90,9 @@ class Rung:
         CwdaError
             If a switch of the user's own fails, or gives something else than a fitted layer.
         """
+        return shared((Rung, *self.switches, fitted), lambda: self._switched(fitted))
+
+    def _switched(self, fitted: FittedLayer) -> FittedLayer:
         for switch in self.switches:
             try:
                 fitted = switch(fitted)

@@ -25,7 +25,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +42,8 @@ Array = npt.NDArray[np.float64]
 
 # Standard normal quantiles between which the law of GM is tabulated, and their number.
 _REACH, _STEPS = 9.0, 4001
+# Of which one in so many says where scores lie; it divides the number of steps between.
+_STRIDE = 80
 
 
 @dataclass(frozen=True)
@@ -166,8 +168,13 @@ class DistanceSumLaw(ScoreLaw):
 
     def latent(self, score: Array) -> Array:
         """The normal variable behind a score, interpolated; -inf below the lowest score."""
-        latent, scores = self._table
-        return np.interp(score, scores, latent, left=-np.inf, right=np.inf)
+        z = np.linspace(-_REACH, _REACH, _STEPS)
+        latent = self.location + math.sqrt(self.variance) * z
+        # Of the table only the part is made in which these scores lie.
+        few = self._score(latent[::_STRIDE])
+        lowest, highest = np.searchsorted(few, [np.fmin.reduce(np.ravel(score)), np.max(score)])
+        part = latent[_STRIDE * max(int(lowest) - 1, 0) : _STRIDE * int(highest) + 1]
+        return np.interp(score, self._score(part), part, left=-np.inf, right=np.inf)
 
     def _score(self, latent: Array) -> Array:
         z, weights = _nodes()
@@ -175,12 +182,6 @@ class DistanceSumLaw(ScoreLaw):
         distances = np.sqrt(np.exp(2 * latent)[..., None] + other)
         live = (1 - self.dead) * (distances @ weights)
         return np.asarray(self.factor * (live + self.dead * np.exp(latent)))
-
-    @cached_property
-    def _table(self) -> tuple[Array, Array]:
-        z = np.linspace(-_REACH, _REACH, _STEPS)
-        latent = self.location + math.sqrt(self.variance) * z
-        return latent, self._score(latent)
 
     def _expectation(self, of: Callable[[Array, Array], Array]) -> float:
         z, weights = _nodes()
@@ -197,7 +198,7 @@ def _nodes() -> tuple[Array, Array]:
 
 def _log_l2(fitted: FittedLayer) -> float:
     """Median of log l2."""
-    return math.log(fitted.unit) + float(np.median(fitted.log_energies)) / 2
+    return math.log(fitted.unit) + fitted.log_norm
 
 
 def _l1(fitted: FittedLayer) -> ScoreLaw:

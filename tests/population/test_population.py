@@ -178,6 +178,19 @@ def test_a_reference_has_the_quantiles_of_its_groups():
     assert narrow.below(effects.max() + 1) == 1
 
 
+def test_copies_of_one_training_run_make_no_group():
+    """Ten networks of two families, which may be steps of two runs, say nothing of a kernel."""
+    near = survey(families=5, networks=6)
+    long = near.layers["hash"].str.startswith(("0-", "1-")) & (near.layers["layer"] == "conv0")
+    near.layers.loc[long, "kernel"] = "1x7"
+    groups = {(row.family, row.kernel): row.networks for row in make_reference(near)}
+    assert groups["any", "3x3"] == 30
+    assert ("any", "along one axis") not in groups
+    near.networks["family"] = ""  # where nothing is known of families, all are one
+    groups = {(row.family, row.kernel): row.networks for row in make_reference(near)}
+    assert ("any", "along one axis") in groups
+
+
 def test_tables_are_written_with_all_groupings(tmp_path):
     paths = write_tables(SURVEY, tmp_path / "new")
     effects = pd.read_csv(tmp_path / "new" / "effects.csv")

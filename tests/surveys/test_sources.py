@@ -56,6 +56,12 @@ def test_patterns_lists_and_repetitions(nets, monkeypatch):
     assert found(nets, "one.pth", nets / "one.pth", listed) == ["one.pth", "sub/two.safetensors"]
 
 
+def test_a_list_may_come_from_another_system(nets):
+    listed = nets.parent / "list.txt"
+    listed.write_bytes(b"\xef\xbb\xbf# names\r\n\r\n  nets/one.pth   # the first\r\n")
+    assert found(nets, listed) == ["one.pth"]
+
+
 def test_names_have_labels():
     sources = {source.text: source for source in expand(["torchvision:fcn*", "resnet20-cifar10"])}
     assert sources["fcn_resnet50"].task == "segmentation"
@@ -99,6 +105,8 @@ def test_urls_are_listed_and_fetched(nets, tmp_path):
         ("torchvision:resnet18:NONE", "no such weights"),
         ("timm:resnet18.a1_in1kk*", "no such network; did you mean 'resnet18"),
         ("nets/x.pth", "no such file; the folder nets does not exist"),
+        ("x" * 5000, "cannot be read (File name too long)"),
+        (" ", "an empty source"),
     ],
 )
 def test_what_stands_for_nothing_has_a_problem(given, line):

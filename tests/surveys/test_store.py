@@ -39,6 +39,23 @@ def test_what_is_put_is_read(store):
         assert getattr(survey, name).columns.tolist() == list(table.columns)
 
 
+def test_a_packed_copy_reads_alike_and_is_only_read(store, tmp_path):
+    store.put("ab", parts("one.pth", "ab"))
+    store.put("cd", parts("two.pth", "cd"))
+    lost = NETWORKS.cells([record("three.pth", "failed")], "")
+    store.put("source-3", {"networks": as_part(NETWORKS, lost)})
+    survey = cwda.read_survey(store.folder)
+    packed = survey.pack(tmp_path / "packed")
+    assert len([*packed.folder.rglob("*.parquet")]) == len(TABLES)
+    assert packed.statuses == {"done": 2, "failed": 1}
+    for name in TABLES:
+        assert getattr(packed, name).equals(getattr(survey, name))
+    with pytest.raises(cwda.CwdaError, match=r"a packed copy is only read; go on in the folder"):
+        Store(packed.folder).begin(settings(0.9))
+    with pytest.raises(cwda.CwdaError, match=r"a packed copy is only read"):
+        survey.pack(packed.folder)
+
+
 def test_without_its_mark_a_network_is_not_there(store):
     store.put("ab", parts("one.pth", "ab"))
     store.put("cd", parts("two.pth", "cd"))
@@ -68,6 +85,24 @@ def test_a_survey_of_other_settings_is_refused(store):
     with pytest.raises(cwda.CwdaError, match=r"level = 0.9, not 0.95; give another folder"):
         store.begin(settings(0.95))
     store.begin(settings(0.9) | {"torch": "another"})
+
+
+def test_two_surveys_do_not_write_to_one_folder(store):
+    other = Store(store.folder)
+    with (
+        store.held(),
+        pytest.raises(cwda.CwdaError, match=r"another survey is writing there; wait"),
+        other.held(),
+    ):
+        pass
+    with other.held():
+        pass
+
+
+@pytest.mark.parametrize("name", ["a\0b", "x" * 300])
+def test_names_that_no_folder_can_have(tmp_path, name):
+    with pytest.raises(cwda.CwdaError, match=r"cannot be written \((embedded null|file name too)"):
+        Store(tmp_path / name).begin(settings(0.9))
 
 
 @pytest.mark.parametrize("name", ["missing", "other", "damaged", "file"])

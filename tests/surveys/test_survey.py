@@ -1,9 +1,12 @@
 """Surveys: every source is a row, nothing is done twice, and nothing is lost."""
 
+import asyncio
 import collections
 import contextlib
+import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -150,6 +153,15 @@ def test_every_source_is_a_row(stand_in, make, tmp_path):
         assert list(getattr(found, name).columns) == list(TABLES[name].columns)
 
 
+def test_names_that_are_no_utf_8_are_written_out(stand_in, make, tmp_path):
+    folder = make("a.pth")
+    (folder / os.fsdecode(b"b\xff.pth")).write_text("b")
+    for _ in range(2):
+        found = cwda.survey(folder, output=tmp_path / "out", workers=1)
+        assert statuses(found) == {"a.pth": "done", "b\\udcff.pth": "done"}
+    assert set(measured(stand_in).values()) == {1}
+
+
 def test_what_is_done_is_not_done_again(stand_in, make, tmp_path):
     folder = make("a.pth", "b.pth", "once.pth", "hang.pth")
     options = {"output": tmp_path / "out", "workers": 1, "timeout": 2.0}
@@ -208,6 +220,18 @@ def test_an_interruption_ends_all_processes(stand_in, make, tmp_path, start):
     assert measured(stand_in) == {"a.pth": 1}
 
 
+def test_a_notebook_runs_a_loop_in_the_same_thread(stand_in, make, tmp_path, start, scheduler):
+    path, _ = scheduler
+    start("worker", "--scheduler-file", path)
+
+    async def cell(**options):
+        return cwda.survey(make("a.pth", "b.pth"), output=tmp_path / "out", **options)
+
+    assert asyncio.run(cell(workers=1)).statuses == {"done": 2}
+    make("c.pth")
+    assert asyncio.run(cell(scheduler=path)).statuses == {"done": 3}
+
+
 def test_a_lost_worker_loses_nothing(stand_in, make, tmp_path, start, scheduler, meanwhile):
     path, _ = scheduler
     lost, _ = start("worker", "--scheduler-file", path), start("worker", "--scheduler-file", path)
@@ -240,9 +264,21 @@ def test_a_worker_of_another_version_is_refused(stand_in, make, tmp_path, start,
 
 def test_a_scheduler_that_is_not_there_is_one_line(make, tmp_path, monkeypatch):
     monkeypatch.setattr(cluster, "_PATIENCE", 0.5)
-    for address in ("tcp://127.0.0.1:9", "nowhere", "tcp://", "missing.json"):
-        with pytest.raises(cwda.CwdaError, match=rf"^{re.escape(address)}: no .*scheduler"):
-            cwda.survey(make("a.pth"), output=tmp_path / "out", scheduler=address)
+    monkeypatch.chdir(tmp_path)
+    Path("empty.json").write_text("{}")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        answers_nothing = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
+        wrong = ("tcp://127.0.0.1:9", "nowhere", "tcp://", "http://127.0.0.1:8786", answers_nothing)
+        for address in (*wrong, "missing.json", "empty.json"):
+            with pytest.raises(cwda.CwdaError, match=rf"^{re.escape(address)}: no .*scheduler"):
+                cwda.survey(make("a.pth"), output=tmp_path / "out", scheduler=address)
+
+
+def test_more_workers_than_memory_allows_are_one_line():
+    line = r"^100000 workers with 0\.5 GiB each .* give fewer"
+    workers = cluster.connected("local", 100_000, None, networks=1_000_000)
+    with pytest.raises(cwda.CwdaError, match=line), workers:
+        pass
 
 
 @pytest.mark.parametrize(

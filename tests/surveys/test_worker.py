@@ -30,6 +30,11 @@ def test_a_crash_is_tried_once_more_and_then_told(stand_in, make):
     assert (reply.status, reply.reason) == ("failed", "the process crashed (SIGSEGV)")
 
 
+def test_a_process_that_ends_by_itself_has_said_why(stand_in, make):
+    reply = worker.work(task(make("quit.pth") / "quit.pth"))
+    assert reply.reason == "the process ended with code 1: no such library"
+
+
 def test_a_process_that_somebody_kills_costs_nothing(stand_in, make):
     reply = worker.work(task(make("once.pth") / "once.pth"))
     assert reply.status == "done"

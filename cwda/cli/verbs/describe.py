@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cwda.cli.analysis import Steps, analysis
+from cwda.cli.options import reference_option
 from cwda.cli.sources import Sources
 from cwda.formatting import number
 
@@ -25,16 +27,21 @@ __all__ = ["describe"]
         cwda describe resnet18 --layers 'layer1.*' --output layers.csv
     """,
 )
-def describe(sources: Sources, device: str) -> Steps:
+@reference_option
+def describe(sources: Sources, reference: Path | None, device: str) -> Steps:
     """Describe the weights of each layer: no test and no verdict.
 
     The table of --output has more: the diagonal of the covariance of filters, how its energy is
-    shared by diagonal, blocks and the rest, and the effect of each condition.
+    shared by diagonal, blocks and the rest, and the effect of each condition; with --reference,
+    how unusual each effect is.
     """
     import cwda
+    from cwda.conditions.reference import as_reference
+
+    others = None if reference is None else as_reference(reference)
 
     def measure(network: Network) -> Description:
-        return cwda.describe(network, device=device)
+        return cwda.describe(network, reference=others, device=device)
 
     return measure, _show
 

@@ -17,6 +17,7 @@ from cwda.cli.options import (
     device_option,
     margin_option,
     option,
+    reference_option,
     running_options,
     scale_option,
     verdict_level_option,
@@ -36,6 +37,7 @@ __all__ = ["report"]
         cwda report resnet18 resnet34 --output both.html --output both.pdf
         cwda report resnet18 --brief --output answer.pdf
         cwda report resnet18 --scale unit --output directions.pdf
+        cwda report mine.pth --reference reference.json --output mine.pdf
         cwda report --criteria l2,taylor_l1 --data cifar10.npz --output data.pdf
         cwda report epoch-*.pth --trajectory --output training.pdf
     """,
@@ -71,6 +73,7 @@ __all__ = ["report"]
 @verdict_level_option
 @margin_option
 @scale_option
+@reference_option
 @device_option()
 def report(
     sources: Sources,
@@ -87,6 +90,7 @@ def report(
     level: float,
     margins: tuple[tuple[str, float], ...],
     scale: Scale,
+    reference: Path | None,
     device: str,
 ) -> None:
     """Write the statistical report of one or several networks.
@@ -98,6 +102,7 @@ def report(
     from cwda.cli.evidence import Evidence, resolve_criteria
     from cwda.conditions import CONDITIONS, check
     from cwda.conditions.check import resolve_margins
+    from cwda.conditions.reference import as_reference
     from cwda.files import require_writable
     from cwda.layers import distinct
     from cwda.reporting.build import FORMATS
@@ -107,6 +112,7 @@ def report(
         resolve_margins(dict(margins), CONDITIONS.values())
     for output in outputs:
         require_writable(output, tuple(FORMATS))
+    others = None if reference is None else as_reference(reference)
     evidence = Evidence.of(resolve_criteria(criteria, fewest=2), sources, running, device)
     found = []
     for network in sources.load():
@@ -120,7 +126,14 @@ def report(
         for network, (_, statistics) in zip(networks, found, strict=True)
         if statistics is not None
     }
-    result = check(networks, margins=dict(margins), scale=scale, level=level, device=device)
+    result = check(
+        networks,
+        margins=dict(margins),
+        scale=scale,
+        level=level,
+        reference=others,
+        device=device,
+    )
     for output in dict.fromkeys(outputs):
         write(
             result,

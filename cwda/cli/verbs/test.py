@@ -13,13 +13,13 @@ from cwda.cli.completion import conditions as all_conditions
 from cwda.cli.failure import CONDITION_FAILS
 from cwda.cli.messages import note, say
 from cwda.cli.options import (
-    FILE,
     PATH,
     bad_usage,
     device_option,
     margin_option,
     names_option,
     option,
+    reference_option,
     scale_option,
     summary_option,
     verdict_level_option,
@@ -57,12 +57,7 @@ __all__ = ["test"]
 @verdict_level_option
 @margin_option
 @scale_option
-@option(
-    "--reference",
-    "Say how unusual each layer is: a file of `cwda survey --reference FILE`.",
-    type=FILE,
-    metavar="FILE",
-)
+@reference_option
 @device_option()
 @output_option
 @option(

@@ -6,6 +6,7 @@ import math
 import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from scipy import special
@@ -15,6 +16,7 @@ from cwda.choices import Contrasted, Scale
 from cwda.conditions.check import check, choose_conditions
 from cwda.conditions.condition import Condition
 from cwda.conditions.layerwise import require_level, require_margin
+from cwda.conditions.reference import Reference
 from cwda.conditions.results import ConditionResult
 from cwda.conditions.table import CheckResult
 from cwda.conditions.whole.contrast_result import Contrast, ContrastRow, LayerPair
@@ -51,6 +53,7 @@ def contrast(
     margins: Mapping[str, float] | None = None,
     scale: Scale = "raw",
     level: float = 0.95,
+    reference: Reference | str | Path | None = None,
     device: Device = "auto",
     progress: bool = True,
 ) -> Contrast:
@@ -82,6 +85,9 @@ def contrast(
         "raw" for filters as they are, "unit" for their directions.
     level : float
         Confidence with which all intervals hold together.
+    reference : Reference or path, optional
+        Effects of many networks, as in `cwda.check`: the layers of `.layer_table` then say how
+        unusual they are in each network.
     device : str or torch.device
         "auto" (CUDA if there is one), "cpu", "cuda", ...
     progress : bool
@@ -116,7 +122,15 @@ def contrast(
     require_level(level)
     networks = distinct([network_of(a), network_of(b)])
     each = 1 - (1 - level) / len(wanted)
-    checked = check(networks, wanted, scale=scale, level=each, device=device, progress=progress)
+    checked = check(
+        networks,
+        wanted,
+        scale=scale,
+        level=each,
+        reference=reference,
+        device=device,
+        progress=progress,
+    )
     sides = _Sides.of(checked)
     rows = [_row(sides, condition.name, allowed[condition.name], each) for condition in wanted]
     names = networks[0].name, networks[1].name
@@ -219,6 +233,8 @@ class _Sides:
                     effect_b=second.effect,
                     verdict_a=first.verdict,
                     verdict_b=second.verdict,
+                    percentile_a=first.percentile,
+                    percentile_b=second.percentile,
                     n_weights=first.n_weights,
                 )
 

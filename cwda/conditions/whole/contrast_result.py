@@ -71,6 +71,12 @@ class LayerPair:
     effect_b: float = column("Effect in the second network.")
     verdict_a: Verdict = column("Verdict in the first network, at the level of these intervals.")
     verdict_b: Verdict = column("Verdict in the second network.")
+    percentile_a: float = column(
+        "Share of the comparable layers of a reference whose effect is smaller than in the first "
+        "network, networks counted alike; NaN without a reference.",
+        default=NAN,
+    )
+    percentile_b: float = column("The same of the second network.", default=NAN)
     n_weights: int = common("n_weights")
 
 

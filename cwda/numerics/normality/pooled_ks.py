@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -211,13 +212,19 @@ def _cross_fitted(pseudo: Tensor) -> float:
     that its expectation is that of one place, the supremum at most.
     """
     n = len(pseudo)
-    rng = np.random.default_rng(n)
-    order = np.stack([rng.permutation(n) for _ in range(_SPLITS)])
-    first = torch.from_numpy((order < n // 2).astype(np.float64)).to(pseudo.device)
+    first = _halves(n).to(pseudo.device)
     halves = torch.stack([first / (n // 2), (1 - first) / (n - n // 2)]) @ pseudo
     chosen = halves.abs().argmax(dim=2, keepdim=True)
     signs = halves.gather(2, chosen).sign()
     return float((signs * halves.flip(0).gather(2, chosen)).mean())
+
+
+@lru_cache(maxsize=64)
+def _halves(n: int) -> Tensor:
+    """Random halves of n filters, (splits, n) of 0 and 1; the same for all layers of so many."""
+    rng = np.random.default_rng(n)
+    order = np.stack([rng.permutation(n) for _ in range(_SPLITS)])
+    return torch.from_numpy((order < n // 2).astype(np.float64))
 
 
 def _live(pooled: Pooled) -> Tensor:

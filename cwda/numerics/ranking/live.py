@@ -48,8 +48,10 @@ def live_filters(norms: npt.ArrayLike) -> npt.NDArray[np.bool_]:
     exceeding = max(1, math.ceil(LARGEST * len(positive)))
     reference = float(positive[min(exceeding, len(positive) - 1)])
     while True:
-        alive: npt.NDArray[np.bool_] = x >= NEAR_DEAD * reference
-        median = float(np.median(x[alive]))
+        # The live are the first of those sorted, and so is their median found.
+        n = int(np.searchsorted(-positive, -NEAR_DEAD * reference, side="right"))
+        median = float(positive[(n - 1) // 2]) / 2 + float(positive[n // 2]) / 2
         if median >= reference:
+            alive: npt.NDArray[np.bool_] = x >= NEAR_DEAD * reference
             return alive
         reference = median

@@ -34,6 +34,7 @@ def accuracy(survey: Surveyed, level: float) -> Iterator[Block]:
         survey_predictions(survey, (names[0], names[1])),
         f"Predicted minus measured rank correlation of {first}, by family.",
         "One row of points per family, against the error of the prediction.",
+        high=True,
     )
     for by in ("family", "width"):
         rows = [row for row in prediction_accuracy(survey, by, level=level) if row.pair == first]

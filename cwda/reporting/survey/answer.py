@@ -9,6 +9,7 @@ from cwda.population.generality import generality_sentences
 from cwda.population.shares import verdict_shares
 from cwda.population.tables import Surveyed
 from cwda.reporting.blocks import Block, Column, Items, Paragraph, Strong, Table
+from cwda.reporting.pictures import picture
 from cwda.reporting.survey.cells import percent_interval
 
 __all__ = ["answer"]
@@ -16,9 +17,17 @@ __all__ = ["answer"]
 
 def answer(survey: Surveyed, level: float) -> Iterator[Block]:
     """The sentence, and the shares of networks and layers in which each condition holds."""
+    from cwda.figures.survey.survey_verdicts import survey_verdicts
+
     first, *others = generality_sentences(survey, level=level)
     yield Paragraph(Strong(first))
     yield Items(others)
+    yield picture(
+        survey_verdicts(survey, "networks"),
+        "Share of the networks, each judged as a whole. The line is the 95 % interval of the share "
+        "that holds.",
+        "One bar per condition, divided into networks that hold, are open, and fail.",
+    )
     rows = verdict_shares(survey, level=level)
     layers = {row.condition: row for row in rows if row.unit == "layers"}
     yield Table(

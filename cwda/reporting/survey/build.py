@@ -102,6 +102,7 @@ def survey_report(
             paper=paper,
             date=printed,
             answer=attempt(partial(answer, survey, level), "the answer"),
+            alone=False,
         )
         with whole_file(path) as unfinished:
             unfinished.write_bytes(FORMATS[path.suffix](document))

@@ -6,8 +6,10 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from cwda.conditions.register import CONDITIONS
 from cwda.formatting import number, percent
-from cwda.reporting.blocks import Column, Table, Text
+from cwda.population.shares import TOGETHER
+from cwda.reporting.blocks import Column, Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +38,7 @@ def cross_table(
     groups: Sequence[str],
     conditions: Iterable[str],
     text: Callable[[float], str],
-    caption: Text,
+    caption: str,
 ) -> Table:
     """One row per group and one column per condition, with the networks of each group."""
     conditions = list(conditions)
@@ -50,5 +52,15 @@ def cross_table(
         ]
         for group in groups
     ]
-    columns = [Column(heading, "text"), Column("networks"), *map(Column, conditions)]
-    return Table(columns, rows, caption)
+    heads = [Column(_short(name)) for name in conditions]
+    words = [name for name in conditions if _short(name) != name]
+    legend = f" Heads are short for {', '.join(words)}." if words else ""
+    return Table([Column(heading, "text"), Column("nets"), *heads], rows, f"{caption}{legend}")
+
+
+def _short(condition: str) -> str:
+    """The head of its column: with nine of them, names of groups need the room."""
+    if condition == TOGETHER:
+        return "all"
+    known = CONDITIONS.get(condition)
+    return known.short if known else condition

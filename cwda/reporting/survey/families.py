@@ -27,6 +27,7 @@ def families(survey: Surveyed, level: float) -> Iterator[Block]:
         "Effect of each condition in the networks as a whole, in margins; median over the networks "
         "of a family. Blue is within the margin, red beyond.",
         "A table of colours: families in rows, conditions in columns.",
+        high=True,
     )
     yield _table(survey, level)
     yield Note(

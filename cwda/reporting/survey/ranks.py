@@ -35,6 +35,7 @@ def ranks(survey: Surveyed, level: float) -> Iterator[Block]:
             survey_map(survey, "network"),
             "Effect of each condition in each network as a whole, in margins.",
             "A table of colours: networks in rows, conditions in columns.",
+            high=True,
         )
 
 

@@ -1,4 +1,4 @@
-"""Which conditions hold where: networks and layers."""
+"""Which conditions hold where: in which layers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["where"]
 
 
 def where(survey: Surveyed, level: float) -> Iterator[Block]:
-    """Shares of networks and layers in which conditions hold or fail, also by group."""
+    """Shares of the layers in which conditions hold or fail, also by group."""
     from cwda.figures.survey.survey_verdicts import survey_verdicts
 
     yield Paragraph(
@@ -24,15 +24,12 @@ def where(survey: Surveyed, level: float) -> Iterator[Block]:
         "where it lies beyond, and is inconclusive otherwise. Narrow layers are inconclusive more "
         "often: they have few filters."
     )
-    for unit, of in (
-        ("networks", "networks, each judged as a whole"),
-        ("layers", "layers, networks counted alike"),
-    ):
-        yield picture(
-            survey_verdicts(survey, unit),  # type: ignore[arg-type]
-            f"Share of the {of}. The line is the 95 % interval of the share that holds.",
-            f"One bar per condition, divided into {unit} that hold, are open, and fail.",
-        )
+    yield picture(
+        survey_verdicts(survey, "layers"),
+        "Share of the layers, networks counted alike; the first page has that of the networks. The "
+        "line is the 95 % interval of the share that holds.",
+        "One bar per condition, divided into layers that hold, are open, and fail.",
+    )
     for grouping in GROUPINGS.values():
         if grouping.name == "all":
             continue

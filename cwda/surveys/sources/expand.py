@@ -20,6 +20,8 @@ __all__ = ["Source", "expand"]
 _LISTS = (".txt", ".lst", ".list")
 _PREFIXES = ("torchvision:", "timm:", "hf:")
 _GLOB = re.compile(r"[*?\[]")
+#: Characters of a source that cannot be read that are shown.
+_LONGEST = 200
 #: How many close matches are shown.
 _SHOWN = 3
 
@@ -93,12 +95,19 @@ def _labelled(source: Source, labels: Labels | None) -> Source:
 def _expanded(text: str, beside: Path | None = None) -> Iterator[Source]:
     """The networks of one text; `beside` is the folder of the list that it stands in."""
     text = text.strip()
-    if is_url(text):
+    if not text:
+        yield Source("''", problem="an empty source; give a file, a folder or a name")
+    elif is_url(text):
         yield from _behind(text)
     elif text.startswith(_PREFIXES):
         yield from _named(text)
     else:
-        yield from _at_paths(_path(text, beside), text)
+        try:
+            found = list(_at_paths(_path(text, beside), text))
+        except OSError as error:  # a name too long, or a folder that may not be read
+            shown = text[:_LONGEST]
+            found = [Source(shown, problem=f"{shown}: cannot be read ({error.strerror})")]
+        yield from found
 
 
 def _path(text: str, beside: Path | None) -> Path:
@@ -168,13 +177,15 @@ def _folder(path: Path) -> Iterator[Source]:
     found = checkpoints_below(path)
     yield from map(_file, found)
     if not found:
-        yield Source(str(path), problem=f"{path}: a folder without a checkpoint")
+        is_open = os.access(path, os.R_OK | os.X_OK)
+        what = "a folder without a checkpoint" if is_open else "cannot be read (Permission denied)"
+        yield Source(str(path), problem=f"{path}: {what}")
 
 
 def _listed(path: Path) -> Iterator[Source]:
     """The sources in a file, one on each line; what follows a # is a comment."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "not a text in UTF-8"
         yield Source(str(path), problem=f"{path}: cannot be read as a list ({reason})")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import pickle
 import queue
+import shutil
 import sys
 import threading
 import time
@@ -34,20 +35,21 @@ def main() -> None:
     requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what libraries print does not mix with the replies
     tasks: queue.SimpleQueue[Task] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(requests, tasks), daemon=True).start()
+    scratch = Path(sys.argv[1])
+    threading.Thread(target=_listen, args=(requests, tasks, scratch), daemon=True).start()
     _prepare()
     _send(replies, READY)
-    scratch = Path(sys.argv[1])
     while True:
         _send(replies, _answer(tasks.get(), scratch))
 
 
-def _listen(requests: BinaryIO, tasks: queue.SimpleQueue[Task]) -> None:
-    """Hand tasks on; a child whose worker has gone ends, whatever it is doing."""
+def _listen(requests: BinaryIO, tasks: queue.SimpleQueue[Task], scratch: Path) -> None:
+    """Hand tasks on; a child whose worker has gone ends, whatever it is doing, and tidies up."""
     while True:
         try:
             tasks.put(pickle.load(requests))  # noqa: S301 (the worker that started us wrote it)
         except (EOFError, OSError):
+            shutil.rmtree(scratch, ignore_errors=True)
             os._exit(0)
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import logging
 import math
 import time
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +33,8 @@ _COUNTED = 5.0
 
 #: Bytes that a process needs for its libraries and a common network.
 _LEAST_MEMORY = 2**30
+#: Bytes that it needs for its libraries alone.
+_OF_LIBRARIES = 2**29
 #: Share of the machine's memory that workers may take together.
 _SHARE = 0.9
 
@@ -80,7 +85,9 @@ def require_distributed() -> None:
 
 
 @contextmanager
-def connected(scheduler: str, workers: int | None, memory: float | None) -> Iterator[Cluster]:
+def connected(
+    scheduler: str, workers: int | None, memory: float | None, networks: int
+) -> Iterator[Cluster]:
     """Workers for the time of a survey.
 
     Parameters
@@ -91,15 +98,18 @@ def connected(scheduler: str, workers: int | None, memory: float | None) -> Iter
         Number of workers to start, for "local".
     memory : float or None
         GiB that one network may take; by default what there is, shared among the workers.
+    networks : int
+        How many there are; no more workers are started.
 
     Raises
     ------
     CwdaError
-        If the scheduler cannot be reached, or its workers have another version of cwda.
+        If there is no memory for so many workers, the scheduler cannot be reached, or its workers
+        have another version of cwda.
     """
     limit = 0 if memory is None else int(memory * 2**30)
     if scheduler == LOCAL:
-        with _local(workers, limit) as cluster:
+        with _local(workers, limit, networks) as cluster:
             yield cluster
         return
     if workers is not None:
@@ -114,7 +124,7 @@ def connected(scheduler: str, workers: int | None, memory: float | None) -> Iter
 
 
 @contextmanager
-def _local(workers: int | None, memory: int) -> Iterator[Cluster]:
+def _local(workers: int | None, memory: int, networks: int) -> Iterator[Cluster]:
     """Workers of this machine: threads of this process, each of which has a process compute."""
     from dask.system import CPU_COUNT
     from distributed import Client, LocalCluster
@@ -122,7 +132,12 @@ def _local(workers: int | None, memory: int) -> Iterator[Cluster]:
 
     usable = int(_SHARE * MEMORY_LIMIT)
     room = max(usable // (memory or _LEAST_MEMORY), 1)
-    number = workers or min(CPU_COUNT, room)
+    number = min(workers or min(CPU_COUNT, room), networks)
+    if workers and number * (memory or _OF_LIBRARIES) > usable:
+        raise CwdaError(
+            f"{number} workers with {(memory or _OF_LIBRARIES) / 2**30:.3g} GiB each are more than "
+            f"the {usable / 2**30:.3g} GiB that this machine can spare; give fewer workers"
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a machine without a network is no matter here
         cluster = LocalCluster(
@@ -151,21 +166,56 @@ def _client(scheduler: str) -> Any:
     """A client of a scheduler that runs."""
     from distributed import Client
 
-    is_file = scheduler.endswith(".json")
-    if is_file and not Path(scheduler).is_file():
-        raise CwdaError(f"{scheduler}: no such file of a scheduler; is it running?")
-    options = {"scheduler_file": scheduler} if is_file else {"address": scheduler}
+    address = _address_in(Path(scheduler)) if scheduler.endswith(".json") else scheduler
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what matters of versions is looked at below
         try:
-            return Client(**options, timeout=_PATIENCE)
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            _require_answer(address)
+            return Client(address, timeout=_PATIENCE)
+        except Exception as error:  # each kind of address fails in its own way
             reason = reason_of(error, 120)
             raise CwdaError(
                 f"{scheduler}: no scheduler of Dask answers there ({reason}); give its address, "
                 "such as tcp://HOST:8786, or its file"
             ) from None
+
+
+def _require_answer(address: str) -> None:
+    """Raise unless what listens there speaks as Dask does; a client would wait for ever.
+
+    Raises
+    ------
+    OSError, ValueError
+        If nothing answers, or the address is none.
+    """
+    from distributed.comm.addressing import parse_address
+    from distributed.comm.core import connect
+
+    if parse_address(address)[0] != "tcp":  # which alone needs nothing else to be asked
+        return
+
+    async def ask() -> None:
+        try:
+            comm = await asyncio.wait_for(connect(address, timeout=_PATIENCE), 2 * _PATIENCE)
+        except TimeoutError:
+            raise OSError("what listens there says nothing") from None
+        comm.abort()
+
+    with ThreadPoolExecutor(1) as aside:  # a notebook's own thread runs a loop already
+        aside.submit(asyncio.run, ask()).result()
+
+
+def _address_in(path: Path) -> str:
+    """The address of a scheduler, from the file that it writes."""
+    if not path.is_file():
+        raise CwdaError(f"{path}: no such file of a scheduler; is it running?")
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["address"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise CwdaError(
+            f"{path}: no file of a scheduler, such as `dask scheduler --scheduler-file` writes"
+        ) from None
 
 
 def _require_workers(client: Any, scheduler: str) -> None:

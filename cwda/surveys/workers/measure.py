@@ -82,9 +82,10 @@ def measure(network: Network, level: float) -> tuple[dict[str, bytes], str, str]
     level : float
         Confidence of the intervals of the conditions.
     """
-    conditions = check(network, BUILT_IN, scale=SCALE, level=level, device="cpu", progress=False)
-    options: dict[str, Any] = {"level": PREDICTED_LEVEL, "device": "cpu", "progress": False}
-    with sharing():  # scores and fits serve three analyses
+    options: dict[str, Any] = {"device": "cpu", "progress": False}
+    with sharing(), torch.inference_mode():  # moments, scores and fits serve several analyses
+        conditions = check(network, BUILT_IN, scale=SCALE, level=level, **options)
+        options["level"] = PREDICTED_LEVEL
         measured = similarity(network, CRITERIA, **options)
         predicted = predict(network, CRITERIA, rungs=[RUNG], **options)
         discriminating = applicability(network, CRITERIA, ratio=RATIO, **options)

@@ -46,6 +46,8 @@ COMMAND = [sys.executable, "-m", "cwda.surveys.workers.child"]
 _GLANCE = 0.05
 #: Seconds that the imports of a child may take.
 _START = 300.0
+#: Seconds that a process may take to end once it is silent.
+_FAREWELL = 10.0
 #: How often a task is tried whose child ends without an answer.
 _TRIES = 2
 
@@ -213,14 +215,21 @@ class _Child:
             return pickle.load(self._process.stdout)  # noqa: S301 (our own process wrote it)
         except (EOFError, OSError, pickle.UnpicklingError, ValueError):
             watch.stop()
-            self._process.kill()
-            code = self._process.wait()
+            code = self._ended()
             last = self._last_words()
             self.kill()
             reply = watch.verdict or Reply(*_obituary(code, last))
             raise _Ended(reply, by_limit=watch.verdict is not None) from None
         finally:
             watch.stop()
+
+    def _ended(self) -> int:
+        """How the process ends, of which nothing more is heard."""
+        try:  # killed at once, a process that fails would look like one that the system killed
+            return self._process.wait(_FAREWELL)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
 
     def _last_words(self) -> str:
         """The last line on standard error."""

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,7 @@ from scipy import special
 from torch import Tensor
 
 from cwda.brief import brief
+from cwda.filters.distances import distance_sums, geometric_median
 from cwda.formatting import many
 from cwda.layers import ConvLayer
 from cwda.numerics.distances.geometry import Geometry
@@ -71,6 +72,9 @@ _BELOW_ONE = 1e-6
 
 #: Robust standard deviation of the normal law over its median absolute deviation.
 _NORMAL_MAD = 1.4826
+
+#: Weights between this and its inverse have squares of squares in float64.
+_TINY = 1e-70
 
 #: Scores that vary less than this relative to their size are equal up to rounding.
 _EQUAL = 1e-12
@@ -149,8 +153,10 @@ class LogScores:
         0.97
         """
         filters = self.layer.blocks(self.device).flatten(1)
-        filters = filters / filters.abs().max()
-        logs, zero, lowest = log_scores(filters)
+        largest = filters.abs().max()
+        scores = self._scores(filters, largest)
+        filters = filters / largest
+        logs, zero, lowest = log_scores(filters, scores)
         n, live = len(filters), logs.shape[1]
         if live < FEWEST_LIVE:
             nothing = np.full((4, 4), np.nan)
@@ -160,6 +166,24 @@ class LogScores:
         np.fill_diagonal(cross, np.where(np.isnan(cross.diagonal()), np.nan, 1.0))
         misfit = np.minimum(np.abs(_fisher(tight) - _fisher(wide)), 1.0)
         return ScoreMoments(cross, misfit, correlation(logs), n, live, zero, lowest)
+
+    def _scores(self, filters: Tensor, largest: Tensor) -> Tensor | None:
+        """The four criteria, 4 x n, of filters over their largest weight.
+
+        What GM and Fermat need is that of the filters as they are, which measured scores have
+        too; None where float64 does not hold their squares.
+        """
+        if not _TINY < float(largest) < 1 / _TINY:
+            return None
+        geometry = cache(lambda: Geometry(filters))
+        sums = distance_sums(self.layer, self.device, geometry)
+        radii = geometric_median(self.layer, self.device, geometry).distances
+        return torch.stack([*_norms(filters), sums, radii]) / largest
+
+
+def _norms(filters: Tensor) -> tuple[Tensor, Tensor]:
+    """l1 and l2 of filters, (..., n, d)."""
+    return filters.abs().sum(dim=-1), torch.linalg.vector_norm(filters, dim=-1)
 
 
 def importance_scores(filters: Tensor) -> Tensor:
@@ -178,13 +202,14 @@ def importance_scores(filters: Tensor) -> Tensor:
     >>> importance_scores(square)[0, :, 0].round(decimals=3).tolist()
     [2.0, 1.414, 6.828, 1.414]
     """
-    l1 = filters.abs().sum(dim=2)
-    l2 = torch.linalg.vector_norm(filters, dim=2)
     geometry = Geometry(filters)
-    return torch.stack([l1, l2, geometry.distances.sum(dim=2), geometry.median.distances], dim=1)
+    sums = geometry.distances.sum(dim=2)
+    return torch.stack([*_norms(filters), sums, geometry.median.distances], dim=1)
 
 
-def log_scores(filters: Tensor) -> tuple[Array, int, tuple[bool, ...]]:
+def log_scores(
+    filters: Tensor, scores: Tensor | None = None
+) -> tuple[Array, int, tuple[bool, ...]]:
     """Log-scores of the live filters, 4 x m, the number of filters that are 0, and `lowest`.
 
     GM is taken to the scale of log l2: the log of the distance from the mean at which a filter
@@ -194,8 +219,14 @@ def log_scores(filters: Tensor) -> tuple[Array, int, tuple[bool, ...]]:
     ----------
     filters : Tensor
         n x d, float64.
+    scores : Tensor, optional
+        Their `importance_scores`, 4 x n, if they are known.
     """
-    scores = importance_scores(filters[None])[0].cpu().numpy()
+    known = importance_scores(filters[None])[0] if scores is None else scores
+    return _log_scores(filters, known.cpu().numpy())
+
+
+def _log_scores(filters: Tensor, scores: Array) -> tuple[Array, int, tuple[bool, ...]]:
     squares = (filters - filters.mean(dim=0)).square().sum(dim=1).cpu().numpy()
     scores[2] = _equivalent_norm(scores[2], squares)
     alive = live_filters(scores[1])
@@ -227,11 +258,17 @@ def _equivalent_norm(sums: Array, squares: Array) -> Array:
 def _halves(logs: Array) -> list[Array]:
     """Both halves of the filters of each division, (SPLITS, 4, m/2) each."""
     m = logs.shape[1]
-    rng = np.random.default_rng(m)
-    order = np.array([rng.permutation(m) for _ in range(SPLITS)])
+    order = _divisions(m)
     # Sorted first, the halves do not depend on the order of the filters in the layer.
     logs = logs[:, np.lexsort(logs[::-1])]
     return [np.moveaxis(logs[:, part], 0, 1) for part in (order[:, : m // 2], order[:, m // 2 :])]
+
+
+@lru_cache(maxsize=64)
+def _divisions(m: int) -> npt.NDArray[np.int64]:
+    """Random orders of the filters, (SPLITS, m); the same for all layers of so many."""
+    rng = np.random.default_rng(m)
+    return np.array([rng.permutation(m) for _ in range(SPLITS)])
 
 
 def _averaged(halves: list[Array], cuts: Sequence[float]) -> Array:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from cwda.choices import Contrasted
+from cwda.cli.screen.conditions.show_reference import compared_pairs
 from cwda.cli.screen.screen import Screen
 from cwda.cli.screen.show import title
 from cwda.cli.screen.table import Column, Table
@@ -36,6 +37,7 @@ def show_contrast(result: Contrast, screen: Screen) -> None:
     if result.layers and not screen.summary:
         screen.line()
         screen.table(_layers(result.layers), "others: change of the effect")
+    screen.remarks(compared_pairs(result.layers))
     screen.line()
 
 

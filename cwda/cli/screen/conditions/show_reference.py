@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from cwda.conditions.reference import UNUSUAL, placings
 from cwda.conditions.results import ConditionResult
 from cwda.formatting import many, percent
 
-__all__ = ["compared"]
+__all__ = ["compared", "compared_pairs"]
+
+if TYPE_CHECKING:
+    from cwda.conditions.whole.contrast_result import LayerPair
 
 #: Unusual layers that are named for each condition.
 _NAMED = 2
@@ -36,3 +42,22 @@ def compared(rows: Sequence[ConditionResult]) -> list[str]:
             f"unusual {one.condition}, larger than in {percent(UNUSUAL)} or more: {named}{rest}"
         )
     return lines
+
+
+def compared_pairs(pairs: Sequence[LayerPair]) -> list[str]:
+    """A line on the places of the layers of two networks in a reference; none without one."""
+    places: dict[str, list[LayerPair]] = {}
+    for pair in pairs:
+        if not math.isnan(pair.percentile_a + pair.percentile_b):
+            places.setdefault(pair.condition, []).append(pair)
+    if not places:
+        return []
+    medians = ", ".join(
+        f"{condition} {percent(statistics.median(one.percentile_a for one in own))} and "
+        f"{percent(statistics.median(one.percentile_b for one in own))}"
+        for condition, own in places.items()
+    )
+    return [
+        f"compared with other networks, the effect in the median layer of the first and of the "
+        f"second is larger than in: {medians}"
+    ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from cwda.choices import Scale
@@ -13,6 +15,7 @@ from cwda.cli.options import (
     level_option,
     names_option,
     option,
+    reference_option,
     scale_option,
     summary_option,
 )
@@ -45,6 +48,7 @@ __all__ = ["contrast"]
     type=Assignment("NAME=VALUE", "epsilon=0.05"),
 )
 @scale_option
+@reference_option
 @device_option()
 @output_option
 @summary_option
@@ -54,6 +58,7 @@ def contrast(
     level: float,
     margins: tuple[tuple[str, float], ...],
     scale: Scale,
+    reference: Path | None,
     device: str,
     output: Outputs,
     summary: bool,
@@ -66,6 +71,7 @@ def contrast(
     """
     import cwda
     from cwda.cli.screen.conditions.show_contrast import show_contrast
+    from cwda.conditions.reference import as_reference
     from cwda.conditions.whole.contrast import resolve_margins
 
     if len(sources.entries) != 2:
@@ -73,6 +79,7 @@ def contrast(
     with bad_usage():
         resolve_margins(dict(margins), conditions)
     output.require("layers")
+    others = None if reference is None else as_reference(reference)
     networks = sources.load()
     sources.finish()  # one alone cannot be compared
     first, second = networks
@@ -83,6 +90,7 @@ def contrast(
         margins=dict(margins),
         scale=scale,
         level=level,
+        reference=others,
         device=device,
     )
     screen = output.screen(summary)
