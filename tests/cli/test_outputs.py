@@ -88,6 +88,29 @@ def test_reports_of_both_formats_in_one_call(tmp_path, monkeypatch):
     assert [path.read_text() for path in paths] == [".pdf", ".html"]
 
 
+def test_a_report_takes_the_folder_of_an_experiment(tmp_path, monkeypatch):
+    from cwda.experiment import ExperimentResult
+    from cwda.reporting import build
+
+    given = []
+    monkeypatch.setattr(
+        build, "report", lambda result, path, **how: given.extend(how["experiments"])
+    )
+    folder, output = tmp_path / "experiment", tmp_path / "net.pdf"
+    folder.mkdir()
+    result = run("report", *LAYERS, "--experiment", folder, "--output", output)
+    assert result.exit_code == 1
+    assert "no experiment was completed in this folder" in result.stderr
+    ExperimentResult((), (), level=0.5, pair_rows=()).save(folder / "answer.json")
+    paths = [part for path in (folder, folder / "answer.json") for part in ("--experiment", path)]
+    result = run("report", *LAYERS, *paths, "--output", output)
+    assert result.exit_code == 0, result.output
+    assert [each.level for each in given] == [0.5, 0.5]
+    result = run("report", *LAYERS, *paths, "--brief", "--output", output)
+    assert result.exit_code == 2
+    assert "--brief has no room" in result.stderr
+
+
 @pytest.fixture
 def heard(monkeypatch):
     """What bars are told of some work: what is done, and in how many steps."""

@@ -360,10 +360,15 @@ def test_thinning_keeps_the_extremes():
 
 def test_histogram_counts_all_filters():
     ax = figures.score_histogram(layer(n=200), "l1")
-    counts, edges, _ = ax.patches[0].get_data()
-    expected = scores(layer(n=200), ["l1"]).wide()["l1"]
-    assert counts.sum() == 200
-    np.testing.assert_allclose([edges[0], edges[-1]], [expected.min(), expected.max()])
+    outline, ticks = (collection.get_paths() for collection in ax.collections[:2])
+    expected = np.sort(scores(layer(n=200), ["l1"]).wide()["l1"])
+    x, y = outline[0].vertices.T
+    np.testing.assert_allclose([x.min(), x.max()], [expected[0], expected[-1]])
+    steps = np.unique(np.column_stack([x, y])[y > 0], axis=0)
+    edges = np.unique(x)
+    counts = np.histogram(expected, edges)[0]
+    assert {*counts} - {0} == {*steps[:, 1]}
+    np.testing.assert_allclose(np.sort([path.vertices[0, 0] for path in ticks]), expected)
 
 
 # --- what cannot be drawn ---

@@ -79,7 +79,7 @@ def _left_out(subjects: Sequence[Subject]) -> list[Block]:
 
 
 def _calibration() -> list[Block]:
-    from cwda.calibration import published
+    from cwda.calibration.result import published_summary
 
     columns = [Column("procedure", "text"), Column("measure", "text"), Column("nominal")]
     columns += [Column("cells"), Column("lowest"), Column("highest")]
@@ -104,7 +104,7 @@ def _calibration() -> list[Block]:
                     number(row.highest),
                     row.worst,
                 ]
-                for row in published().summary().itertuples()
+                for row in published_summary().itertuples()
             ],
             "Rates of rejection, of false verdicts, and of coverage.",
         ),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from cwda.choices import Scale
 from cwda.cli.completion import conditions as all_conditions
 from cwda.cli.options import (
+    PATH,
     Assignment,
     bad_usage,
     device_option,
@@ -30,6 +33,7 @@ __all__ = ["contrast"]
         cwda contrast before.pth after.pth
         cwda contrast resnet20-cifar10:init resnet20-cifar10
         cwda contrast mine.pth theirs.onnx --conditions epsilon --output x.csv
+        cwda contrast before.pth after.pth --figure changes.svg
     """,
     about_source=SOURCES.replace("; the built-in network if there is none", ""),
 )
@@ -47,6 +51,12 @@ __all__ = ["contrast"]
 @scale_option
 @device_option()
 @output_option
+@option(
+    "--figure",
+    "Draw the changes with their intervals into FILE.svg, .pdf or .png.",
+    type=PATH,
+    metavar="FILE",
+)
 @summary_option
 def contrast(
     sources: Sources,
@@ -56,6 +66,7 @@ def contrast(
     scale: Scale,
     device: str,
     output: Outputs,
+    figure: Path | None,
     summary: bool,
 ) -> None:
     """Compare the effects of two networks, such as before and after fine-tuning.
@@ -65,6 +76,7 @@ def contrast(
     if the interval excludes 0. --output NAME.csv also writes the layers, to NAME.layers.csv.
     """
     import cwda
+    from cwda.cli.figure_file import require_drawable, write_figure
     from cwda.cli.screen.conditions.show_contrast import show_contrast
     from cwda.conditions.whole.contrast import resolve_margins
 
@@ -73,6 +85,8 @@ def contrast(
     with bad_usage():
         resolve_margins(dict(margins), conditions)
     output.require("layers")
+    if figure:
+        require_drawable(figure)
     networks = sources.load()
     sources.finish()  # one alone cannot be compared
     first, second = networks
@@ -89,4 +103,8 @@ def contrast(
     show_contrast(result, screen)
     output.write([result.table])
     output.write_beside(lambda: result.layer_table, "layers")
+    if figure:
+        from cwda.figures import contrast as draw
+
+        write_figure(draw(result).figure, figure)
     screen.command("next, each of them", f"cwda test {sources.typed()}")
