@@ -78,6 +78,32 @@ def test_verbose_tells_what_is_read_and_leaves_logging_as_it_was():
     assert (logger.level, logger.propagate, logger.handlers) == before
 
 
+#: What verbs are told here that need no images and take no minutes; the others have tests of theirs.
+TOLD = {
+    "contrast": ("resnet20-cifar10:init", "resnet20-cifar10", *LAYERS, "--conditions", "mean"),
+    "criteria": (),
+    "models": (),
+    "test": (*LAYERS, "--conditions", "mean"),
+    "trajectory": ("resnet20-cifar10", *LAYERS, "--conditions", "mean"),
+    **{verb.name: LAYERS for verb in WITHOUT_DATA if verb.name != "invariances"},
+}
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_every_verb_is_silent_if_told_so_and_says_what_it_does_if_asked(name):
+    quiet = run(name, *TOLD[name], "-q")
+    assert quiet.exit_code == 0, quiet.output
+    assert quiet.output == ""
+    verbose = run(name, *TOLD[name], "-v")
+    assert verbose.exit_code == 0, verbose.output
+    assert verbose.stdout
+    said = verbose.stderr.splitlines()
+    assert all(line.startswith("info: ") for line in said)
+    if name not in ("criteria", "models"):  # these read nothing and take no time
+        assert any("resnet20-cifar10.safetensors" in line for line in said)
+        assert any(re.search(r"testing 2 layers|was measured in [\d.]+ s", line) for line in said)
+
+
 def test_reports_of_both_formats_in_one_call(tmp_path, monkeypatch):
     from cwda.reporting import build
 
