@@ -84,7 +84,7 @@ def test_the_sentence_on_trained_networks_and_its_arithmetic(printed):
 @pytest.mark.parametrize("head", NETWORKS)
 def test_the_answers_are_given(head, printed, request):
     """Parts that are left out are marked so."""
-    above, _, rest = DECISIONS.partition(head)
+    _, _, rest = DECISIONS.partition(head)
     quotation = re.search(r"(?:^>.*\n)+", rest, re.MULTILINE)[0]
     source = NETWORKS[head]
     if "/" in source:

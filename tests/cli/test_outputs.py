@@ -78,7 +78,7 @@ def test_verbose_tells_what_is_read_and_leaves_logging_as_it_was():
     assert (logger.level, logger.propagate, logger.handlers) == before
 
 
-#: What verbs are told here that need no images and take no minutes; the others have tests of theirs.
+#: What verbs are told here that need no images and are quick; the others have their own tests.
 TOLD = {
     "contrast": ("resnet20-cifar10:init", "resnet20-cifar10", *LAYERS, "--conditions", "mean"),
     "criteria": (),

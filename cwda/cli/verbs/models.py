@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from cwda.cli.options import option
 from cwda.cli.messages import is_quiet
+from cwda.cli.options import option
 from cwda.cli.verb import verb
 
 __all__ = ["models"]
