@@ -65,7 +65,7 @@ def fine_tune_resnet(
     seconds : float
         Time after which it stops.
     """
-    model, data = _model(weights, schedule), data or _random_images()
+    model, data = _model(weights, schedule), data or _random_images(schedule.images or 4000)
     trained = "trained weights" if weights else "random weights, for the time alone"
     print(f"{schedule.architecture}, {trained}: {data!r}; {schedule.epochs} epochs in mixed")
     print("precision, convolutions whose filters are tied to no others.\n")
@@ -146,11 +146,13 @@ def _model(weights: Path | None, schedule: Schedule) -> nn.Module:
     return model
 
 
-def _random_images() -> ImageData:
+def _random_images(training: int) -> ImageData:
+    """So many to train on, and a quarter of that to test on."""
     generator = torch.Generator().manual_seed(0)
-    pixels = torch.randint(0, 256, (5000, 3, 32, 32), dtype=torch.uint8, generator=generator)
+    size = training + training // 4, 3, 32, 32
+    pixels = torch.randint(0, 256, size, dtype=torch.uint8, generator=generator)
     labels = torch.arange(len(pixels)) % 10
-    return ImageData(pixels[:4000], labels[:4000], pixels[4000:], labels[4000:])
+    return ImageData(pixels[:training], labels[:training], pixels[training:], labels[training:])
 
 
 def _stop(signum: int, frame: FrameType | None) -> None:

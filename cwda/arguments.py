@@ -26,6 +26,7 @@ __all__ = [
     "name_of",
     "require_between",
     "require_count",
+    "require_flag",
     "require_ratios",
     "require_type",
 ]
@@ -236,6 +237,24 @@ def require_count(value: object, least: int, what: str, error: type[CwdaError] =
     if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < least:
         raise error(f"{what} is a whole number, {least} or more, not {_shown(value)}")
     return int(value)
+
+
+def require_flag(value: object, name: str) -> bool:
+    """True or False, as themselves; a text such as "no" would count as true.
+
+    Raises
+    ------
+    CwdaError
+        If it is something else.
+
+    Examples
+    --------
+    >>> require_flag(False, "progress")
+    False
+    """
+    if not isinstance(value, bool):
+        raise CwdaError(f"{name} is True or False, not {_shown(value)}")
+    return value
 
 
 def require_ratios(values: object, least: int = 1) -> tuple[float, ...]:

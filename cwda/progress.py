@@ -13,6 +13,8 @@ from functools import cache
 from types import FrameType
 from typing import Any, TypeVar
 
+from cwda.arguments import require_flag
+
 __all__ = ["Counter", "counter", "importing", "line", "showing", "steps", "waiting"]
 
 T = TypeVar("T")
@@ -31,8 +33,13 @@ def showing(progress: bool) -> Iterator[None]:
     """Show the bars within, or not; what is hidden outside stays hidden inside.
 
     The argument `progress` of public functions is handed on to it.
+
+    Raises
+    ------
+    CwdaError
+        If that is neither True nor False.
     """
-    token = _SHOWN.set(_SHOWN.get() and progress)
+    token = _SHOWN.set(require_flag(progress, "progress") and _SHOWN.get())
     try:
         yield
     finally:

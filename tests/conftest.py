@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import errno
+import gc
+import os
 import socket
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from hypothesis import settings
 
 from cwda.layers import Network
@@ -32,11 +35,19 @@ _HERE = (None, "", "localhost", "127.0.0.1", "::1", "0.0.0.0")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # What takes long begins first: no process is left alone with it in the end.
+    items.sort(key=lambda item: not (item.path.suffix == ".ipynb" or "slow" in item.keywords))
     if torch.cuda.is_available():
         return
     for item in items:
         if item.get_closest_marker("gpu"):  # a folder above may have that name too
             item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+
+
+def pytest_collection_finish() -> None:
+    """What is there by now, libraries and tests, stays: no garbage is sought in it."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
@@ -45,6 +56,23 @@ def shared_data() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"{SHARED} is absent: real checkpoints are not part of the project")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory):
+    """A file that tests only read, made by the first process of a run that asks for it."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+
+    def made(name, make):
+        path = folder / name
+        with FileLock(folder / f"{name}.lock"):
+            if not path.exists():
+                make(path)
+        return path
+
+    return made
 
 
 @pytest.fixture(scope="session")

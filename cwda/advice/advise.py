@@ -15,7 +15,7 @@ from cwda.advice.sentences import sentences
 from cwda.arguments import require_between, require_type
 from cwda.comparison import Validity, applicability
 from cwda.errors import SelectionError
-from cwda.loading.sources import Source
+from cwda.loading.source import Source
 from cwda.models.batches import Data
 from cwda.progress import showing
 from cwda.scoring import NORM_BASED, Collected, reliability

@@ -12,7 +12,7 @@ import numpy as np
 from cwda.answers import column
 from cwda.calibration.blocks import Case, Tally
 from cwda.calibration.designs import DESIGNS
-from cwda.calibration.laws import Size
+from cwda.calibration.laws import SimulatedLaw, Size
 from cwda.calibration.procedure import ALPHA, Procedure, Truth
 from cwda.calibration.procedures import PROCEDURES
 from cwda.numerics.proportions import clopper_pearson_interval
@@ -81,16 +81,18 @@ def rates(tallies: Mapping[Case, Tally]) -> list[Rate]:
 
     The intervals are Clopper and Pearson's (1934).
     """
-    places = {name: place for place, name in enumerate((*PROCEDURES, *DESIGNS))}
+    procedures, designs = dict(PROCEDURES), dict(DESIGNS)
+    places = {name: place for place, name in enumerate((*procedures, *designs))}
     counted = [
-        (case, tallies[case], measure, happened, defined)
+        (case, tallies[case].truth, measure, happened, defined)
         for case in sorted(tallies, key=lambda c: (places[c.procedure], places[c.design], c.size))
         for measure, (happened, defined) in tallies[case].counts.items()
     ]
     happened, defined = (np.array([entry[i] for entry in counted], dtype=float) for i in (3, 4))
     low, high = clopper_pearson_interval(happened, defined, LEVEL)
     return [
-        _rate(*entry, float(low[place]), float(high[place])) for place, entry in enumerate(counted)
+        _rate(procedures[case.procedure], designs[case.design], case, *entry, *limits)
+        for (case, *entry), *limits in zip(counted, low.tolist(), high.tolist(), strict=True)
     ]
 
 
@@ -166,11 +168,18 @@ def size_of(row: Any) -> str:
 
 
 def _rate(
-    case: Case, tally: Tally, measure: str, happened: int, defined: int, low: float, high: float
+    procedure: Procedure,
+    design: SimulatedLaw,
+    case: Case,
+    truth: Truth,
+    measure: str,
+    happened: int,
+    defined: int,
+    low: float,
+    high: float,
 ) -> Rate:
-    procedure, design = PROCEDURES[case.procedure], DESIGNS[case.design]
     domain = procedure.domain if measure == "test" else procedure.interval_domain
-    nominal = _nominal(procedure, case, tally.truth, measure)
+    nominal = _nominal(procedure, design, case.size, truth, measure)
     return Rate(
         procedure=case.procedure,
         measure=measure,
@@ -178,8 +187,8 @@ def _rate(
         n_filters=case.size.n_filters,
         channels=case.size.channels,
         kernel_size=case.size.kernel_size,
-        truth=tally.truth.value,
-        truth_error=tally.truth.error,
+        truth=truth.value,
+        truth_error=truth.error,
         replicates=defined,
         rate=happened / defined,
         low=low,
@@ -190,14 +199,16 @@ def _rate(
     )
 
 
-def _nominal(procedure: Procedure, case: Case, truth: Truth, measure: str) -> float:
+def _nominal(
+    procedure: Procedure, design: SimulatedLaw, size: Size, truth: Truth, measure: str
+) -> float:
     """The nominal rate; NaN where the right rate is not set, such as for a power."""
     # A truth that was measured is no better known than its error.
     at_margin = math.isclose(truth.value, procedure.margin) or (
         abs(truth.value - procedure.margin) <= 2 * truth.error
     )
     if measure == "test":
-        return ALPHA if procedure.null(DESIGNS[case.design], case.size) else math.nan
+        return ALPHA if procedure.null(design, size) else math.nan
     if measure == "interval":
         # At the end of the range only one limit can miss.
         at_end = procedure.one_sided and truth.value == 0

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -12,12 +13,15 @@ from cwda.arguments import as_path
 from cwda.calibration.blocks import Block, Population, Tallies, Tally, tallies
 from cwda.calibration.judgement import LEVEL, Rate, rates, summarise
 from cwda.calibration.laws import Size
+from cwda.conditions.register import CONDITIONS
 from cwda.errors import CwdaError
 from cwda.formatting import many
 from cwda.grid import Store
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from cwda.conditions.condition import Condition
 
 __all__ = [
     "KIND",
@@ -157,6 +161,14 @@ def published() -> CalibrationResult:
     >>> bool((table["low"] <= table["rate"]).all())
     True
     """
+    # Each caller has a table and versions of their own.
+    kept = _published(tuple(CONDITIONS.values()))
+    return replace(kept, versions=dict(kept.versions))
+
+
+@lru_cache(maxsize=1)
+def _published(conditions: tuple[Condition, ...]) -> CalibrationResult:
+    """Read once as long as the same `conditions` are registered, which verdicts may depend on."""
     return read_calibration(_PUBLISHED)
 
 

@@ -17,7 +17,8 @@ from cwda.conditions.condition import Condition
 from cwda.conditions.table import CheckResult
 from cwda.errors import CwdaError
 from cwda.layers import Network
-from cwda.loading.sources import Source, networks_of
+from cwda.loading.source import Source
+from cwda.loading.sources import networks_of
 from cwda.progress import showing, steps
 from cwda.typing import Device
 

@@ -10,7 +10,7 @@ from cwda.answers import Answer, column, common
 from cwda.arguments import require_between
 from cwda.comparison.discrimination import BASES, Frame, judge_layer
 from cwda.errors import SelectionError
-from cwda.loading.sources import Source
+from cwda.loading.source import Source
 from cwda.models.batches import Data
 from cwda.progress import showing
 from cwda.scoring.catalogue import NORM_BASED

@@ -15,7 +15,8 @@ from cwda.arguments import require_between
 from cwda.errors import OutOfMemory
 from cwda.formatting import many
 from cwda.layers import ConvLayer
-from cwda.loading.sources import Source, network_of
+from cwda.loading.source import Source
+from cwda.loading.sources import network_of
 from cwda.numerics.device import Placement, resolve_device
 from cwda.numerics.ranking.concentration import Concentration, concentration
 from cwda.progress import showing, steps

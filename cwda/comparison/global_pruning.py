@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from cwda.arguments import require_between, require_ratios
 from cwda.comparison.global_result import CriteriaOverlap, GlobalPruning, LayerShare
 from cwda.layers import Network
-from cwda.loading.sources import Source
+from cwda.loading.source import Source
 from cwda.models.batches import Data
 from cwda.numerics.ranking.overlap import lowest_count
 from cwda.progress import showing, steps

@@ -13,7 +13,8 @@ from cwda.conditions.reference import Reference, as_reference, require_raw
 from cwda.conditions.register import CONDITIONS
 from cwda.conditions.table import CheckResult
 from cwda.errors import CwdaError
-from cwda.loading.sources import Source, networks_of
+from cwda.loading.source import Source
+from cwda.loading.sources import networks_of
 from cwda.progress import showing
 from cwda.typing import Device
 

@@ -23,7 +23,8 @@ from cwda.conditions.register import CONDITIONS
 from cwda.conditions.workspace import Workspace
 from cwda.errors import CwdaError, OutOfMemory, WeightsError
 from cwda.layers import ConvLayer
-from cwda.loading.sources import Source, layer_of, networks_of
+from cwda.loading.source import Source
+from cwda.loading.sources import layer_of, networks_of
 from cwda.numerics.device import Placement, resolve_device
 from cwda.numerics.normality.henze_zirkler import henze_zirkler
 from cwda.numerics.normality.layers import marginals, unit_norm_allowed

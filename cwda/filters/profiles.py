@@ -129,12 +129,23 @@ def _level(shared: Tensor) -> float:
 
 
 def _squared_rows(z: Tensor, q: Tensor) -> Tensor:
-    """Row sums of the squared, U-centred Gram matrix with zero diagonal."""
-    n = len(z)
+    """Row sums of the squared, U-centred Gram matrix with zero diagonal.
+
+    Where filters are many, by their m x m matrix: the Gram matrix of 50,000 would take 20 GB.
+    """
+    n, places = z.shape
     row = q / (n - 2)
-    gram = torch.addmm(row - row.sum() / (n - 1), z, z.T)
-    gram += row[:, None]
-    return gram.fill_diagonal_(0).square_().sum(dim=1)
+    column = row - row.sum() / (n - 1)
+    if n <= 2 * places:
+        gram = torch.addmm(column, z, z.T)
+        gram += row[:, None]
+        return gram.fill_diagonal_(0).square_().sum(dim=1)
+    # sum over j != i of (z_i . z_j + row_i + column_j)^2
+    products = (z @ (z.T @ z) * z).sum(dim=1) - q.square()
+    mixed = z @ (z.T @ column) - q * column
+    linear = z @ z.sum(dim=0) - q + column.sum() - column
+    squares = column.square().sum() - column.square() + (n - 1) * row.square()
+    return products + squares + 2 * (mixed + row * linear)
 
 
 def _pvalue(ratio: float, n: int, places: float) -> float:

@@ -4,7 +4,8 @@
 measured. This room skips what is done, says how far it is, and survives a kill at any byte.
 """
 
-from cwda.grid.cells import Cell, run
+from cwda.grid.cell import Cell
+from cwda.grid.loop import run
 from cwda.grid.store import Store
 
 __all__ = ["Cell", "Store", "run"]

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -13,7 +14,7 @@ from typing import Any, Self, TypeVar
 from cwda._version import __version__
 from cwda.answers.saving import as_plain, from_plain
 from cwda.errors import CwdaError
-from cwda.grid.cells import Cell
+from cwda.grid.cell import Cell
 
 __all__ = ["Store"]
 
@@ -226,5 +227,10 @@ def _short(value: object) -> str:
 
 
 def _versions() -> dict[str, str]:
-    packages = {name: metadata.version(name) for name in ("numpy", "scipy", "torch")}
+    packages = {name: _version_of(name) for name in ("numpy", "scipy", "torch")}
     return {"cwda": __version__, **packages}
+
+
+@cache
+def _version_of(package: str) -> str:
+    return metadata.version(package)

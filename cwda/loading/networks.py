@@ -26,7 +26,7 @@ from cwda.errors import CwdaError, SourceError, UnreadableError, reason_of
 from cwda.layers import Network, Provenance
 from cwda.loading.in_memory import in_memory
 from cwda.loading.modules.content import content_of_module, with_blueprint
-from cwda.loading.sources import ModelName, Source
+from cwda.loading.source import ModelName, Source
 from cwda.loading.wrong_types import require_no_address
 from cwda.torch_files.distributed import METADATA
 from cwda.zoo import names as zoo

@@ -1,4 +1,4 @@
-"""What stands for a network, a layer or a model, as the public functions take it."""
+"""The network, layer or model that a source stands for, as the public functions take it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from torch import Tensor, nn
 
 from cwda.errors import SourceError
 from cwda.layers import ConvLayer, Network, distinct, layer_from_array
-from cwda.loading.in_memory import InMemory, in_memory, require_weights
+from cwda.loading.in_memory import in_memory, require_weights
+from cwda.loading.source import Source
 
 # Files, names and downloads are imported only where a source is one: `load` and `load_model`.
 
 __all__ = [
-    "ModelName",
-    "Source",
     "layer_of",
     "model_and_network_of",
     "model_of",
@@ -28,14 +27,6 @@ __all__ = [
 
 Model = TypeVar("Model", bound=nn.Module)
 
-
-class ModelName(str):
-    """The name of a model, also where a file is called so."""
-
-    __slots__ = ()
-
-
-Source = str | Path | InMemory
 
 #: What holds several sources; anything else, such as a table with columns, is one.
 _SEVERAL = (list, tuple, set, frozenset, Iterator, KeysView, ValuesView)

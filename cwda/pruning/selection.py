@@ -18,7 +18,8 @@ from cwda.arguments import choose, require_between, require_count
 from cwda.choices import Normalisation, Strategy
 from cwda.errors import SelectionError
 from cwda.layers import Network
-from cwda.loading.sources import Source, network_of
+from cwda.loading.source import Source
+from cwda.loading.sources import network_of
 from cwda.models.batches import Data
 from cwda.numerics.device import Placement
 from cwda.numerics.ranking.ranks import ascending

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import get_args
 
 from cwda._version import __version__
-from cwda.arguments import as_path, choose
+from cwda.arguments import as_path, choose, require_flag, require_type
 from cwda.callbacks.reading import epochs_of
 from cwda.choices import Paper, Scale
 from cwda.conditions.check import check
@@ -21,7 +21,7 @@ from cwda.experiment.result import ExperimentResult
 from cwda.figures.drawing.layers_axis import rows_within
 from cwda.files import require_writable, whole_file
 from cwda.formatting import many
-from cwda.loading.sources import Source
+from cwda.loading.source import Source
 from cwda.progress import Counter, counter, showing
 from cwda.reporting.blocks import Block, Name
 from cwda.reporting.chapter import Chapter, ChapterSeries, Report
@@ -29,7 +29,7 @@ from cwda.reporting.chapters import CHAPTERS
 from cwda.reporting.chapters.front import front_page
 from cwda.reporting.chapters.several.networks import side_by_side
 from cwda.reporting.chapters.summary import summary
-from cwda.reporting.document import Document, Fact
+from cwda.reporting.document import Document, Fact, as_printed
 from cwda.reporting.subject import Subject
 from cwda.reporting.typesetting import html_bytes, pdf_bytes
 from cwda.scoring.catalogue import NORM_BASED
@@ -146,6 +146,14 @@ def report(
     path = as_path(path)
     require_writable(path, tuple(FORMATS))
     choose([paper], get_args(Paper), "paper")
+    for name, flag in {
+        "brief": brief,
+        "detail": detail,
+        "textbook": textbook,
+        "trajectory": trajectory,
+    }.items():
+        require_flag(flag, name)
+    printed, command = as_printed(date), require_type(command, str, "the command as a text")
     chapters = _require_chapters(chapters)
     measured = _require_experiments(experiments)
     asked = tuple(resolve(criteria, fewest=2))
@@ -167,10 +175,10 @@ def report(
                 title=_title(content),
                 subtitle="Do its convolution weights follow the Convolution Weight Distribution "
                 "Assumption, and what does that imply for pruning?",
-                facts=list(_facts(content, source, str(command), brief=brief)),
+                facts=list(_facts(content, source, command, brief=brief)),
                 blocks=list(_blocks(content, own, done)),
                 paper=paper,
-                date=str(datetime.date.today() if date is None else date),
+                date=printed,
                 answer=front_page(content),
                 contents=0 if brief else 2 if alone else 1,
                 alone=alone,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from cwda.arguments import require_type
 from cwda.choices import Paper
 from cwda.formatting import MARKS
 from cwda.reporting.blocks import (
@@ -31,7 +33,7 @@ from cwda.reporting.blocks import (
 if TYPE_CHECKING:
     from cwda.figures.drawing.style import VerdictStyle
 
-__all__ = ["Document", "Fact", "template_inputs", "tones"]
+__all__ = ["Document", "Fact", "as_printed", "template_inputs", "tones"]
 
 #: Words longer than this, in a cell and in running text, get places where a line may end; in
 #: others such a place would only be in the way of those who copy them.
@@ -45,6 +47,26 @@ LONGEST_UNBROKEN = 12
 MONO, SERIF, BOLD, PADDING, LINE = 4.85, 4.1, 4.6, 6.0, 470.0
 
 Fact = tuple[str, Text]
+
+
+def as_printed(date: datetime.date | str | None) -> str:
+    """A date as the first page has it; today if there is none.
+
+    Raises
+    ------
+    CwdaError
+        If it is neither a date nor a text.
+
+    Examples
+    --------
+    >>> as_printed(datetime.date(2001, 2, 3))
+    '2001-02-03'
+    """
+    if date is None:
+        return str(datetime.date.today())
+    if isinstance(date, datetime.date):
+        return str(date)
+    return require_type(date, str, "a date as a text or a datetime.date")
 
 
 @dataclass(frozen=True)

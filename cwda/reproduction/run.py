@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from cwda.arguments import as_path, choose, require_between, require_type
 from cwda.errors import CwdaError, DataError
 from cwda.files import require_writable, whole_file
-from cwda.loading.sources import Source
+from cwda.loading.source import Source
 from cwda.models.data import ImageData
 from cwda.numerics.device import resolve_device
 from cwda.progress import showing, steps, waiting

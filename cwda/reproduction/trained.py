@@ -13,7 +13,8 @@ from cwda.experiment.specimen import require_fitting
 from cwda.layers import Network, distinct
 from cwda.loading import load_model
 from cwda.loading.in_memory import in_memory
-from cwda.loading.sources import Source, network_of
+from cwda.loading.source import Source
+from cwda.loading.sources import network_of
 from cwda.models.data import ImageData
 
 __all__ = ["Trained", "trained_networks"]

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from cwda.answers import Answer, column
 from cwda.errors import SourceError
 from cwda.layers import ConvLayer, Network
-from cwda.loading.sources import Source
+from cwda.loading.source import Source
 from cwda.models.batches import Data
 from cwda.numerics.ranking.live import NEAR_DEAD, live_filters
 from cwda.numerics.spread import constant, spread

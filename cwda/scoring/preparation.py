@@ -9,7 +9,8 @@ from torch import nn
 
 from cwda.errors import DataError, SourceError
 from cwda.layers import Network
-from cwda.loading.sources import Source, model_and_network_of, network_of
+from cwda.loading.source import Source
+from cwda.loading.sources import model_and_network_of, network_of
 from cwda.models.batches import Data
 from cwda.scoring.registry import Criterion
 from cwda.scoring.statistics.batchnorm import BATCHNORM

@@ -14,7 +14,7 @@ from cwda.answers import Answer, column, common
 from cwda.brief import brief
 from cwda.errors import CriterionError, OutOfMemory, WeightsError
 from cwda.layers import ConvLayer, Network
-from cwda.loading.sources import Source
+from cwda.loading.source import Source
 from cwda.models.batches import Data
 from cwda.numerics.device import Placement, resolve_device
 from cwda.progress import showing, steps

@@ -14,7 +14,7 @@ from cwda.answers import Answer, column, common, spread
 from cwda.arguments import require_between, require_ratios
 from cwda.brief import brief
 from cwda.errors import OutOfMemory, SelectionError
-from cwda.loading.sources import Source
+from cwda.loading.source import Source
 from cwda.models.batches import Data
 from cwda.numerics.device import Placement
 from cwda.numerics.ranking.overlap import lowest_count, lowest_overlap, rank_biased_overlap

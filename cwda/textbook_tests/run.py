@@ -15,7 +15,8 @@ from cwda.arguments import require_between
 from cwda.conditions.workspace import unfit
 from cwda.errors import cause_of
 from cwda.layers import ConvLayer, Network
-from cwda.loading.sources import Source, networks_of
+from cwda.loading.source import Source
+from cwda.loading.sources import networks_of
 from cwda.progress import showing, steps
 from cwda.textbook_tests.definition import TextbookTest
 from cwda.textbook_tests.result import TextbookResult, TextbookRow

@@ -23,7 +23,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from cwda.loading.sources import Source
+from cwda.loading.source import Source
 from cwda.numerics.ranking.rank_intervals import bonett_wright_interval
 from cwda.theory.criteria import CRITERIA
 from cwda.theory.log_scores.model_error import error_of

@@ -23,7 +23,8 @@ from cwda.conditions.workspace import Workspace, unfit
 from cwda.errors import CannotFit, CwdaError
 from cwda.filters.norm_moments import NormMoments, norm_moments
 from cwda.layers import ConvLayer
-from cwda.loading.sources import Source, layer_of
+from cwda.loading.source import Source
+from cwda.loading.sources import layer_of
 from cwda.numerics.device import Placement, resolve_device
 from cwda.numerics.pairs.sums import KernelSums
 from cwda.numerics.spread import NORMAL_IQR

@@ -13,7 +13,8 @@ from cwda.answers import Answer, column, common
 from cwda.arguments import choose, require_between
 from cwda.errors import CriterionError, OutOfMemory
 from cwda.formatting import many
-from cwda.loading.sources import Source, network_of
+from cwda.loading.source import Source
+from cwda.loading.sources import network_of
 from cwda.numerics.device import as_out_of_memory
 from cwda.progress import Counter, counter, showing
 from cwda.theory.criteria import CRITERIA

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from cwda.arguments import require_between, require_count
 from cwda.errors import CwdaError
-from cwda.loading.sources import Source
+from cwda.loading.source import Source
 from cwda.numerics.device import resolve_device
 from cwda.numerics.ranking.ranks import ascending
 from cwda.theory.criteria import CRITERIA

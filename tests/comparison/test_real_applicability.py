@@ -31,11 +31,27 @@ def networks(shared_data):
     }
 
 
+@pytest.fixture
+def printing(request):
+    """Whether tables are printed that nothing is asked of."""
+    return request.config.getoption("capture") == "no"
+
+
 def show(title, frame):
     print(f"\n{title}\n{frame.round(3).to_string()}")
 
 
-def test_scale_explains_the_dispersion(networks):
+def swaps_at_other_ratios(networks):
+    at = {
+        ratio: pd.concat([applicability(net, ratio=ratio).table for net in networks.values()])
+        for ratio in (0.1, 0.3, 0.7)
+    }
+    return pd.DataFrame(
+        {ratio: table.groupby("criterion")["swap_filters"].median() for ratio, table in at.items()}
+    )
+
+
+def test_scale_explains_the_dispersion(networks, printing):
     found = pd.concat([applicability(net).table.assign(net=name) for name, net in networks.items()])
     assert (found["reason"] == "").all()
     columns = ["cv", "robust_cv", "cv_predicted", "cv_scale", "cv_ratio", "gini", "gini_predicted"]
@@ -44,14 +60,8 @@ def test_scale_explains_the_dispersion(networks):
     medians = grouped[columns].median()
     show("medians over layers", medians)
     show("verdicts", grouped["verdict"].value_counts().unstack(fill_value=0))
-    at = {
-        ratio: pd.concat([applicability(net, ratio=ratio).table for net in networks.values()])
-        for ratio in (0.1, 0.3, 0.7)
-    }
-    swaps = {
-        ratio: table.groupby("criterion")["swap_filters"].median() for ratio, table in at.items()
-    }
-    show("median swap at other ratios", pd.DataFrame(swaps))
+    if printing:
+        show("median swap at other ratios", swaps_at_other_ratios(networks))
     assert (medians["cv_ratio"] > 1.9).all()
     assert (medians["cv_scale"] > 1.5 * medians["cv_predicted"]).all()
     error = (medians["cv_scale"] / medians["robust_cv"]).apply(np.log).abs()
@@ -130,7 +140,19 @@ def test_without_covariance_between_channels_halves_agree(spread):
     assert model == pytest.approx(spread**2 / (spread**2 + 1 / 288), abs=0.1)
 
 
-def test_global_shares(networks):
+def errors_by_mean(networks):
+    normalised = pd.concat(
+        [
+            global_pruning(net, normalise="mean").summary().assign(net=name)
+            for name, net in networks.items()
+        ]
+    )
+    return normalised.pivot_table(
+        index=["net", "criterion"], columns="rung", values=["error", "within"], sort=False
+    )
+
+
+def test_global_shares(networks, printing):
     tables, overlaps, summaries = [], [], []
     for name, net in networks.items():
         found = global_pruning(net)
@@ -160,18 +182,8 @@ def test_global_shares(networks):
         ),
     )
     show("error of the overlaps", overlap.groupby(["net", "rung"], sort=False)["error"].mean())
-    normalised = pd.concat(
-        [
-            global_pruning(net, normalise="mean").summary().assign(net=name)
-            for name, net in networks.items()
-        ]
-    )
-    show(
-        "error with scores by mean",
-        normalised.pivot_table(
-            index=["net", "criterion"], columns="rung", values=["error", "within"], sort=False
-        ),
-    )
+    if printing:
+        show("error with scores by mean", errors_by_mean(networks))
     scale = wide["error"]["scale"]
     assert set(wide.index.get_level_values("criterion")) == set(NORM_BASED)
     assert (scale < wide["error"]["block"]).all()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-import cwda.grid.cells as cells_module
+import cwda.grid.loop as loop_module
 from cwda.errors import CwdaError
 from cwda.grid import Cell, Store, run
 
@@ -133,7 +133,7 @@ def test_unfinished_cells_are_not_kept_and_the_bar_reaches_its_end(monkeypatch):
         def update(self, done, total, what=None):
             told.append((done, total, what))
 
-    monkeypatch.setattr(cells_module, "counter", lambda what, total: Bar())
+    monkeypatch.setattr(loop_module, "counter", lambda what, total: Bar())
     store = Store(None, "square", {})
     store.keep(Square(0), Found(0.0))
     run(

@@ -11,15 +11,16 @@ def u_centred(gram: np.ndarray) -> np.ndarray:
     n = len(gram)
     off = gram.copy()
     np.fill_diagonal(off, 0)
+    sums, total = [row.sum() for row in off], off.sum()
     out = np.zeros_like(gram)
     for i in range(n):
         for j in range(n):
             if i != j:
                 out[i, j] = (
                     gram[i, j]
-                    - off[i].sum() / (n - 2)
-                    - off[j].sum() / (n - 2)
-                    + off.sum() / ((n - 1) * (n - 2))
+                    - sums[i] / (n - 2)
+                    - sums[j] / (n - 2)
+                    + total / ((n - 1) * (n - 2))
                 )
     return out
 

@@ -11,13 +11,13 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import cwda
-from cwda.reporting import Column, Paragraph, Table, build, picture
+from cwda.reporting import Column, Paragraph, Table, picture
 from cwda.reporting.chapters.conditions.condition import conditions
 from cwda.reporting.chapters.conditions.covariance import covariance
 from cwda.reporting.chapters.conditions.whole import whole as whole_network
 from cwda.reporting.document import Document
 from cwda.reporting.typesetting import pdf_bytes, png_pages
-from tests.reporting.conftest import weights
+from tests.reporting.conftest import document_of, weights
 
 #: Share of a page without header and footer, of A4 and letter, above and below the text.
 TOP, BOTTOM = 0.07, 0.935
@@ -53,23 +53,14 @@ class Printed:
         return {self.reader.get_destination_page_number(entry) for entry in entries}
 
 
-def document_of(source, path, **options):
-    """What a report hands to the typesetter."""
-    documents = []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(build.FORMATS, ".pdf", lambda document: documents.append(document) or b"")
-        cwda.report(source, path, date="2001-02-03", device="cpu", progress=False, **options)
-    return documents[0]
-
-
 @pytest.fixture
 def printed(tmp_path):
     return lambda source, **options: Printed(document_of(source, tmp_path / "it.pdf", **options))
 
 
 @pytest.fixture(scope="module")
-def whole(result, folder):
-    return Printed(document_of(result, folder / "layout.pdf", textbook=True))
+def whole(result, document_made_once):
+    return Printed(document_made_once("layout", result, textbook=True))
 
 
 def squeezed(text):

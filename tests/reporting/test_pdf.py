@@ -104,6 +104,7 @@ def test_several_networks_have_their_sentences_on_the_first_page(folder):
 
 
 def test_equal_input_gives_equal_bytes(result, pdf, folder):
+    """Though another process may have made the first."""
     again = cwda.report(result, folder / "again.pdf", date="2001-02-03", detail=True, device="cpu")
     assert again.read_bytes() == pdf.read_bytes()
 

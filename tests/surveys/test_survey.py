@@ -130,7 +130,7 @@ def test_every_source_is_a_row(stand_in, make, tmp_path):
         [folder, tmp_path / "names.txt", folder / "*.onnx"],
         output=tmp_path / "out",
         workers=2,
-        timeout=1.5,
+        timeout=4.0,
         memory=0.125,
     )
     became = {Path(name).name: status for name, status in statuses(found).items()}
@@ -152,7 +152,7 @@ def test_every_source_is_a_row(stand_in, make, tmp_path):
 
 def test_what_is_done_is_not_done_again(stand_in, make, tmp_path):
     folder = make("a.pth", "b.pth", "once.pth", "hang.pth")
-    options = {"output": tmp_path / "out", "workers": 1, "timeout": 1.0}
+    options = {"output": tmp_path / "out", "workers": 1, "timeout": 2.0}
     cwda.survey(folder, **options)
     (folder / "b.pth").write_text("other weights")
     make("c.pth", "crash.pth")

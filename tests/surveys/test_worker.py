@@ -1,7 +1,5 @@
 """Processes that hang, crash or take all memory are rows with their reasons."""
 
-import time
-
 import pytest
 
 import cwda
@@ -17,10 +15,8 @@ def task(path, seconds=30.0, memory=0, version=__version__):
 
 
 def test_a_process_that_hangs_is_ended(stand_in, make):
-    started = time.monotonic()
     reply = worker.work(task(make("hang.pth") / "hang.pth", seconds=0.5))
     assert (reply.status, reply.reason) == ("timed out", "took longer than 0.5 s, and was ended")
-    assert time.monotonic() - started < 20
 
 
 def test_a_process_that_takes_too_much_memory_is_ended(stand_in, make):

@@ -23,7 +23,8 @@ from cwda.conditions.whole.pairing import kept, pairs
 from cwda.conditions.whole.pooled import LayerEffects, Pooled, judged, normal_quantile, pool
 from cwda.errors import CwdaError
 from cwda.layers import distinct
-from cwda.loading.sources import Source, network_of
+from cwda.loading.source import Source
+from cwda.loading.sources import network_of
 from cwda.numerics.jackknife import jackknife_variance
 from cwda.typing import Device
 

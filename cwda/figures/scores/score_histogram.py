@@ -15,7 +15,8 @@ from cwda.figures.drawing.style import DARK, criterion_style, legend, message
 from cwda.figures.drawing.text import set_title
 from cwda.formatting import number
 from cwda.layers import ConvLayer
-from cwda.loading.sources import Source, layer_of
+from cwda.loading.source import Source
+from cwda.loading.sources import layer_of
 from cwda.scoring.registry import Criteria, Criterion, resolve
 from cwda.scoring.scores import LayerScores, score_layer
 from cwda.scoring.statistics.collected import LayerStatistics

@@ -15,7 +15,7 @@ from cwda.figures.drawing.style import DARK, MM, SIZE, SMALL
 from cwda.figures.drawing.text import fitted
 from cwda.figures.scores.score_histogram import LAWS, draw_scores, score_and_fit
 from cwda.layers import ConvLayer, Network
-from cwda.loading.sources import Source
+from cwda.loading.source import Source
 from cwda.models.batches import Data
 from cwda.scoring.preparation import prepare
 from cwda.scoring.registry import Criteria, resolve

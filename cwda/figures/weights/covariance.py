@@ -10,7 +10,8 @@ from cwda.figures.drawing.heat import colour_bar
 from cwda.figures.drawing.style import LINES, SEQUENTIAL, message, size_in_points
 from cwda.figures.drawing.text import set_title
 from cwda.layers import ConvLayer
-from cwda.loading.sources import Source, layer_of
+from cwda.loading.source import Source
+from cwda.loading.sources import layer_of
 from cwda.numerics.device import resolve_device
 from cwda.numerics.normality.energy_image import energy_image
 from cwda.scoring import Filters

@@ -12,7 +12,8 @@ from cwda.figures.drawing.canvas import Margins, canvas
 from cwda.figures.drawing.heat import colour_bar
 from cwda.figures.drawing.style import DIVERGING
 from cwda.figures.drawing.text import set_title
-from cwda.loading.sources import Source, layer_of
+from cwda.loading.source import Source
+from cwda.loading.sources import layer_of
 from cwda.scoring import Filters
 
 __all__ = ["filter_image"]

@@ -13,7 +13,8 @@ from cwda.figures.drawing.style import CYCLE, DARK, GREY, legend, message
 from cwda.figures.drawing.text import set_title
 from cwda.figures.weights.live_layer import live_filters_of
 from cwda.filters.copies import THRESHOLD, Copies, copies
-from cwda.loading.sources import Source, layer_of
+from cwda.loading.source import Source
+from cwda.loading.sources import layer_of
 from cwda.numerics.crossing import crossing
 
 __all__ = ["nearest_filters"]

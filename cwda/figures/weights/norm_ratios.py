@@ -13,7 +13,8 @@ from cwda.figures.weights.live_layer import live_filters_of
 from cwda.filters.norm_shape import expected_log_ratio_variance
 from cwda.filters.unit_covariance import unit_covariance
 from cwda.filters.unit_sums import unit_sums
-from cwda.loading.sources import Source, layer_of
+from cwda.loading.source import Source
+from cwda.loading.sources import layer_of
 
 __all__ = ["norm_ratios"]
 

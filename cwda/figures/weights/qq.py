@@ -18,7 +18,8 @@ from cwda.figures.drawing.canvas import canvas
 from cwda.figures.drawing.style import CYCLE, GREY, LINES, legend, message
 from cwda.figures.drawing.text import set_title
 from cwda.layers import ConvLayer
-from cwda.loading.sources import Source, layer_of
+from cwda.loading.source import Source
+from cwda.loading.sources import layer_of
 from cwda.numerics.normality.normal_band import FEWEST, LEVEL, normal_band
 from cwda.numerics.normality.sorting import sort_rows
 from cwda.numerics.normality.standard_normal import standardise_sorted

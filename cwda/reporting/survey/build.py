@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
-from cwda.arguments import as_path, choose, require_between
+from cwda.arguments import as_path, choose, require_between, require_type
 from cwda.choices import Paper
 from cwda.files import require_writable, whole_file
 from cwda.formatting import many
@@ -17,7 +17,7 @@ from cwda.progress import showing, steps
 from cwda.reporting.blocks import Block, Heading, Name
 from cwda.reporting.build import FORMATS
 from cwda.reporting.chapter import attempt
-from cwda.reporting.document import Document, Fact
+from cwda.reporting.document import Document, Fact, as_printed
 from cwda.reporting.survey.accuracy import accuracy
 from cwda.reporting.survey.answer import answer
 from cwda.reporting.survey.dependence import dependence
@@ -89,6 +89,7 @@ def survey_report(
     choose([paper], get_args(Paper), "paper")
     survey = require_survey(survey)
     level = require_between(level, 0, 1, "level")
+    printed, command = as_printed(date), require_type(command, str, "the command as a text")
     with showing(progress):
         blocks = list(_blocks(survey, level))
         networks = analysed(survey)
@@ -96,10 +97,10 @@ def survey_report(
             title=f"CWDA in {many(len(networks), 'network')}",
             subtitle="Is the Convolution Weight Distribution Assumption general, and where does "
             "it hold?",
-            facts=list(_facts(survey, str(command))),
+            facts=list(_facts(survey, command)),
             blocks=blocks,
             paper=paper,
-            date=str(datetime.date.today() if date is None else date),
+            date=printed,
             answer=attempt(partial(answer, survey, level), "the answer"),
         )
         with whole_file(path) as unfinished:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from cwda.arguments import require_between
 from cwda.errors import SelectionError
-from cwda.loading.sources import Source
+from cwda.loading.source import Source
 from cwda.models.batches import Data
 from cwda.numerics.ranking.overlap import lowest_count
 from cwda.numerics.spread import constant

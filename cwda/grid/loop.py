@@ -1,28 +1,17 @@
-"""Cells, and the loop that works on those that are not done."""
+"""The loop that works on the cells that are not done."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import Any, TypeVar
 
+from cwda.grid.cell import Cell
+from cwda.grid.store import Store
 from cwda.progress import counter
 
-if TYPE_CHECKING:
-    from cwda.grid.store import Store
+__all__ = ["run"]
 
-__all__ = ["Cell", "run"]
-
-Record = TypeVar("Record")
-C = TypeVar("C", bound="Cell[Any]")
-
-
-class Cell(Generic[Record]):
-    """What is measured once: a frozen dataclass of plain values, which are its identity.
-
-    Its `record` is the dataclass of its result. Its `str` is shown while it is being measured.
-    """
-
-    record: ClassVar[type]
+C = TypeVar("C", bound=Cell[Any])
 
 
 def run(
