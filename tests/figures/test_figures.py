@@ -33,12 +33,14 @@ from tests.figures.gallery import (
     accuracies,
     along,
     applicability,
+    before_and_after,
     checked,
     compared,
     layer,
     network,
     pruned,
     trained,
+    tuned,
 )
 
 
@@ -302,6 +304,34 @@ def test_accuracy_curves_have_means_and_ranges():
     assert ax.lines[0].get_ydata()[0] == 93
 
 
+def test_layer_effects_have_every_layer_in_margins():
+    table = before_and_after()
+    ax = figures.layer_effects(table)
+    ticks = [line for line in ax.lines if line.get_marker() == "|"]
+    for network_name, line in zip(("before", "after"), ticks, strict=True):
+        rows = table[table["network"] == network_name].dropna(subset=["effect"])
+        np.testing.assert_allclose(line.get_xdata(), rows["effect"] / rows["margin"])
+        conditions = list(dict.fromkeys(table["condition"]))
+        places = [conditions[round(y)] for y in line.get_ydata()]
+        assert places == rows["condition"].tolist()
+
+
+def test_a_contrast_has_the_changes_in_their_margins():
+    found = tuned()
+    ax = figures.contrast(found)
+    rows = found.table.dropna(subset=["difference"])
+    changes = (rows["difference"] / rows["margin"]).tolist()
+    marks = [line.get_xdata()[0] for line in ax.lines if line.get_marker() in ("o", "X", "D")
+             and len(line.get_xdata())]  # fmt: skip
+    np.testing.assert_allclose(marks, changes)
+    (ticks,) = (line for line in ax.lines if line.get_label() == "a layer")
+    assert len(ticks.get_xdata()) == 12 * len(rows)
+    words = [text.get_text() for text in ax.texts]
+    assert [word for word in words if word in ("same", "differs", "unsettled")] == [
+        verdict for verdict in rows["verdict"]
+    ]
+
+
 def test_trajectory_has_effects_intervals_and_verdicts():
     simulated = along()
     ax = figures.trajectory(simulated, "independence")
@@ -418,6 +448,14 @@ BROKEN = ConvLayer("broken", torch.full((16, 4, 3, 3), float("nan")))
         (lambda: figures.layer_trajectory({}, "mean"), CwdaError, "by epoch"),
         (lambda: figures.layer_trajectory(trained(), "mean", "no"), CwdaError, "no layer 'no'"),
         (lambda: figures.trajectory(trained()), CwdaError, "cwda.trajectory"),
+        (lambda: figures.contrast(checked(3)), CwdaError, "cwda.contrast"),
+        (
+            lambda: figures.layer_effects(
+                pd.concat([checked(3).assign(network=name) for name in "abcde"])
+            ),
+            CwdaError,
+            "5 networks",
+        ),
         (lambda: figures.trajectory(along(), "no"), CwdaError, "no condition 'no'"),
         (
             lambda: figures.trajectory(Trajectory((), (), level=0.9)),
@@ -463,6 +501,7 @@ def untestable():
     ("draw", "words"),
     [
         (lambda: figures.effects(untestable(), "mean"), "3 filters; 8 are needed"),
+        (lambda: figures.layer_effects(untestable()), "3 filters; 8 are needed"),
         (lambda: figures.layer_trajectory({0: untestable()}, "mean"), "3 filters; 8 are needed"),
         (lambda: figures.trajectory(along(), "distinctness"), "No layer can be tested"),
         (

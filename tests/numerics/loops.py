@@ -17,10 +17,7 @@ def u_centred(gram: np.ndarray) -> np.ndarray:
         for j in range(n):
             if i != j:
                 out[i, j] = (
-                    gram[i, j]
-                    - sums[i] / (n - 2)
-                    - sums[j] / (n - 2)
-                    + total / ((n - 1) * (n - 2))
+                    gram[i, j] - sums[i] / (n - 2) - sums[j] / (n - 2) + total / ((n - 1) * (n - 2))
                 )
     return out
 
