@@ -327,9 +327,8 @@ def test_a_contrast_has_the_changes_in_their_margins():
     (ticks,) = (line for line in ax.lines if line.get_label() == "a layer")
     assert len(ticks.get_xdata()) == 12 * len(rows)
     words = [text.get_text() for text in ax.texts]
-    assert [word for word in words if word in ("same", "differs", "unsettled")] == [
-        verdict for verdict in rows["verdict"]
-    ]
+    verdicts = [word for word in words if word in ("same", "differs", "unsettled")]
+    assert verdicts == rows["verdict"].tolist()
 
 
 def test_trajectory_has_effects_intervals_and_verdicts():
