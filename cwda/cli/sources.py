@@ -221,7 +221,9 @@ class Sources:
         CwdaError
             If no module can be made of the source, which `cwda prune` needs.
         """
-        entry, key = self.origin(network), self.reading.get("weights_key")
+        entry, key = self._origins.get(network.name), self.reading.get("weights_key")
+        if entry is None:
+            raise CwdaError("it stands in no file that could be read again")
         if network.provenance.format in _WEIGHTS_ONLY:
             raise CwdaError(f"{network.provenance.format} holds no PyTorch module")
         if os.path.exists(entry.text):

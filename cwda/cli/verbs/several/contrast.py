@@ -100,6 +100,7 @@ def contrast(
         device=device,
     )
     screen = output.screen(summary)
+    screen.elsewhere = "--output FILE"  # standard output gets no layers
     show_contrast(result, screen)
     output.write([result.table])
     output.write_beside(lambda: result.layer_table, "layers")
