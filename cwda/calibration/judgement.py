@@ -91,8 +91,19 @@ def rates(tallies: Mapping[Case, Tally]) -> list[Rate]:
     happened, defined = (np.array([entry[i] for entry in counted], dtype=float) for i in (3, 4))
     low, high = clopper_pearson_interval(happened, defined, LEVEL)
     return [
-        _rate(procedures[case.procedure], designs[case.design], case, *entry, *limits)
-        for (case, *entry), *limits in zip(counted, low.tolist(), high.tolist(), strict=True)
+        _rate(
+            procedures[case.procedure],
+            designs[case.design],
+            case,
+            truth,
+            measure,
+            number,
+            of,
+            *ends,
+        )
+        for (case, truth, measure, number, of), *ends in zip(
+            counted, low.tolist(), high.tolist(), strict=True
+        )
     ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, fx, nn
@@ -18,33 +18,34 @@ __all__ = ["compare"]
 
 
 def compare(
-    masked: nn.Module, slim: nn.Module, image: Tensor, reads: Sequence[Read], marked: Marks
+    masked: nn.Module,
+    slim: nn.Module,
+    images: Sequence[Tensor],
+    reads: Sequence[Read],
+    marked: Marks,
 ) -> float:
     """The largest difference, relative to the largest value of the same output or input.
 
     In float64, where the networks compute in it. Outputs alone would say little of a network
-    whose signal fades from layer to layer, as it may before training.
+    whose signal fades from layer to layer, as it may before training. The images have one shape.
     """
-    dtype = torch.float64 if _runs(masked, image, torch.float64) else None
-    largest = _largest(*(_outputs(model, image, dtype) for model in (masked, slim)))
+    dtype = torch.float64 if _runs(masked, images[0], torch.float64) else None
+    inputs = [_number_format(image, dtype) for image in images]
+    twins = [_computing_in(dtype, model) for model in (masked, slim)]
+    largest = max(_largest(*(_outputs(twin, x) for twin in twins)) for x in inputs)
     if not math.isfinite(largest) or not reads:
         return largest
     try:
-        seen = [_seen(model, image, dtype, reads) for model in (masked, slim)]
+        one, other = (_Graph(_computing_in(dtype, each), inputs[0]) for each in (masked, slim))
+        seen = [(one.seen(x, reads), other.seen(x, reads)) for x in inputs]
     except TracingError:  # the slim network takes another way through its code
         return largest
-    for read in reads:
-        if not all(read.node in copies for copies in seen):
-            continue
-        index = kept(read.channels, marked).to(image.device)
-        wanted = seen[0][read.node].index_select(read.axis, index)
-        largest = max(largest, _largest([wanted], [seen[1][read.node]]))
-    return largest
+    return max(largest, *(_unlike(wanted, found, reads, marked) for wanted, found in seen))
 
 
 def _runs(model: nn.Module, image: Tensor, dtype: torch.dtype) -> bool:
     try:
-        _outputs(model, image, dtype)
+        _outputs(_computing_in(dtype, model), _number_format(image, dtype))
     except CwdaError:
         raise
     except (RuntimeError, TypeError, ValueError):  # such as where a constant is float32
@@ -52,20 +53,33 @@ def _runs(model: nn.Module, image: Tensor, dtype: torch.dtype) -> bool:
     return True
 
 
-def _outputs(model: nn.Module, image: Tensor, dtype: torch.dtype | None) -> list[Tensor]:
-    twin, x = _computing_in(dtype, model, image)
+def _outputs(twin: nn.Module, x: Tensor) -> list[Tensor]:
     with evaluation_mode(twin), reproducible(), torch.no_grad():
         return [leaf for leaf in tree_leaves(twin(x)) if isinstance(leaf, Tensor)]
 
 
-def _computing_in(
-    dtype: torch.dtype | None, model: nn.Module, image: Tensor
-) -> tuple[nn.Module, Tensor]:
-    """A copy of a model, and its input, in another format of numbers or as they are."""
+def _computing_in(dtype: torch.dtype | None, model: nn.Module) -> nn.Module:
+    """A copy of a model in another format of numbers or as it is."""
     twin = duplicate(model)
-    if dtype is None:
-        return twin, image
-    return twin.to(dtype), image.to(dtype) if image.is_floating_point() else image
+    return twin if dtype is None else twin.to(dtype)
+
+
+def _number_format(image: Tensor, dtype: torch.dtype | None) -> Tensor:
+    return image if dtype is None or not image.is_floating_point() else image.to(dtype)
+
+
+def _unlike(
+    wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], reads: Sequence[Read], marked: Marks
+) -> float:
+    """The largest difference of what layers read, of those that run in both networks."""
+    largest = 0.0
+    for read in reads:
+        if read.node in wanted and read.node in found:
+            values = wanted[read.node]
+            index = kept(read.channels, marked).to(values.device)
+            kept_values = values.index_select(read.axis, index)
+            largest = max(largest, _largest([kept_values], [found[read.node]]))
+    return largest
 
 
 def _largest(first: list[Tensor], second: list[Tensor]) -> float:
@@ -79,14 +93,17 @@ def _largest(first: list[Tensor], second: list[Tensor]) -> float:
     return largest / scale if scale else largest
 
 
-def _seen(
-    model: nn.Module, image: Tensor, dtype: torch.dtype | None, reads: Sequence[Read]
-) -> dict[str, Tensor]:
-    twin, x = _computing_in(dtype, model, image)
-    run = _Copies(trace(twin, x), reads)
-    with evaluation_mode(twin), reproducible(), torch.no_grad():
-        run.run(x)
-    return run.seen
+class _Graph:
+    """A copy of a network as a graph, of which it can be seen what its layers read."""
+
+    def __init__(self, twin: nn.Module, image: Tensor) -> None:
+        self._twin, self._graph = twin, trace(twin, image)
+
+    def seen(self, x: Tensor, reads: Sequence[Read]) -> dict[str, Tensor]:
+        run = _Copies(self._graph, reads)
+        with evaluation_mode(self._twin), reproducible(), torch.no_grad():
+            run.run(x)
+        return run.seen
 
 
 class _Copies(Readings):

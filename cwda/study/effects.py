@@ -14,6 +14,7 @@ from cwda.answers import Answer, column
 from cwda.arguments import require_between, require_type
 from cwda.choices import JUDGED
 from cwda.numerics.combination import benjamini_hochberg
+from cwda.sharing import shared
 from cwda.study.result import StudyResult
 
 if TYPE_CHECKING:
@@ -101,10 +102,14 @@ def factor_effects(result: StudyResult, *, level: float = 0.95) -> FactorEffects
     CwdaError
         If the level is impossible, or something else is given than the answer of a study.
     """
-    import pandas as pd
-
     require_type(result, StudyResult, "the answer of run_study, a StudyResult,")
     require_between(level, 0, 1, "level")
+    return shared((factor_effects, result, level), lambda: _effects(result, level))
+
+
+def _effects(result: StudyResult, level: float) -> FactorEffects:
+    import pandas as pd
+
     rows = finished(result)
     last = rows[rows["epoch"] == rows["last"]]
     early = rows[(rows["factor"] == "base") & (rows["epoch"] < rows["last"])]

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cwda.sharing import sharing
 from cwda.study.effects import factor_effects
 from cwda.study.figures import (
     distance,
@@ -50,7 +51,8 @@ def write_report(result: StudyResult, folder: Path) -> list[Path]:
     for name, table in tables.items():
         written.append(folder / f"{name}.csv")
         table.to_csv(written[-1], index=False, float_format="%.6g")
-    for name, draw in drawn.items():
-        written.append(folder / f"{name}.png")
-        draw().savefig(written[-1], dpi=130)
+    with sharing():  # of the effects, which most panels show
+        for name, draw in drawn.items():
+            written.append(folder / f"{name}.png")
+            draw().savefig(written[-1], dpi=130)
     return written

@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 import torch
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
 import cwda
 from cwda.comparison import compare
@@ -15,6 +14,7 @@ from cwda.errors import CriterionError, CwdaError
 from cwda.layers import ConvLayer, Network, Provenance
 from cwda.scoring import similarity
 from cwda.theory import LADDER, predict, simulate
+from tests.helpers.adjusting import multipletests
 from tests.theory.test_closed_form import draw, layer
 
 SEED = 3

@@ -5,12 +5,12 @@ import math
 import numpy as np
 import pytest
 import torch
-from statsmodels.stats.multitest import multipletests
 
 import cwda
 from cwda.answers import columns_of
 from cwda.conditions.results import ConditionResult, decide
 from cwda.layers import ConvLayer
+from tests.helpers.adjusting import multipletests
 
 from . import simulated
 

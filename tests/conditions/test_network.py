@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 import torch
 from statsmodels.stats.meta_analysis import combine_effects
-from statsmodels.stats.multitest import multipletests
 
 import cwda
 from cwda.conditions import CONDITIONS, Measurement, NetworkResult
@@ -21,6 +20,7 @@ from cwda.conditions.whole.likeness import DIVIDE, Likeness, likeness
 from cwda.conditions.whole.pooled import LayerEffects, pool
 from cwda.conditions.whole.sentences import Extent, sentences
 from cwda.conditions.whole.untrained import untrained_pvalue
+from tests.helpers.adjusting import multipletests
 
 from . import simulated
 

@@ -11,9 +11,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
 from cwda.numerics.combination import benjamini_hochberg, cauchy_combination, holm
+from tests.helpers.adjusting import multipletests
 
 
 @settings(max_examples=60, deadline=None)

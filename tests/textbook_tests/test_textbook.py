@@ -15,7 +15,6 @@ from click.testing import CliRunner
 from rich.cells import cell_len
 from scipy import stats
 from statsmodels.stats import multivariate
-from statsmodels.stats.multitest import multipletests
 
 import cwda
 from cwda.cli.main import cwda_test
@@ -24,6 +23,7 @@ from cwda.cli.screen.screen import Screen
 from cwda.textbook_tests import MOST_SAMPLES, TESTS, TextbookResult
 from cwda.textbook_tests.result import count_passes
 from cwda.textbook_tests.weights import evenly_spaced
+from tests.helpers.adjusting import multipletests
 
 GENERATOR = torch.Generator().manual_seed(5)
 #: More filters than weights of one, so that every test applies; and fewer.
