@@ -241,6 +241,8 @@ CALLS = {
     "figures.layer_trajectory": lambda: (({0: cwda.check(WEIGHTS)}, "mean", "0"), {}),
     "comparison.triangle": lambda: (answers(), {}),
     "figures.overview": lambda: ((cwda.check(WEIGHTS),), {}),
+    "figures.layer_effects": lambda: ((cwda.check(WEIGHTS),), {}),
+    "figures.contrast": lambda: ((cwda.contrast(WEIGHTS, WEIGHTS, ["mean"]),), {}),
     "figures.network_effects": lambda: ((cwda.check(WEIGHTS),), {}),
     "figures.save": lambda: ((figures.overview(cwda.check(WEIGHTS)), "figure.svg"), {}),
     "figures.effects": lambda: ((cwda.check(WEIGHTS), "mean"), {}),

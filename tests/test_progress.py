@@ -3,11 +3,9 @@
 import contextlib
 import inspect
 import os
-import pty
 import re
 import subprocess
 import sys
-import termios
 from typing import ClassVar
 
 import pytest
@@ -42,6 +40,8 @@ messages.note("end")
 
 def on_terminal(*arguments, code=LONG_WORK, size=(24, 80)):
     """Everything that a process writes to a terminal of 80 columns."""
+    termios = pytest.importorskip("termios", reason="Windows has no such terminals")
+    pty = pytest.importorskip("pty")
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, size)
     process = subprocess.Popen(

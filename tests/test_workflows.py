@@ -47,6 +47,20 @@ def test_the_tests_run_on_every_system_and_version():
     assert versions()[0] in PROJECT["requires-python"]
 
 
+#: Modules that Python has on Linux and macOS only.
+POSIX = {"fcntl", "grp", "pty", "pwd", "resource", "termios", "tty"}
+
+
+def test_nothing_is_imported_at_the_top_that_windows_lacks():
+    """A single test module that cannot be imported stops the whole run."""
+    for folder in ("cwda", "tests"):
+        for path in (ROOT / folder).rglob("*.py"):
+            lines = path.read_text(encoding="utf-8").splitlines()
+            named = {word for line in lines if line.startswith(("import ", "from "))
+                     for word in line.split()[1].split(".")[:1]}  # fmt: skip
+            assert not named & POSIX, path
+
+
 def test_single_versions_are_among_those_of_the_project():
     named = [with_["python-version"] for with_ in steps("with") if "python-version" in with_]
     named = [version for version in named if "matrix" not in version]

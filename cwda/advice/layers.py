@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy import special
 from torch import Tensor
 
 from cwda.advice.agreement import Array, Differences
@@ -224,5 +224,9 @@ def _departs(
     if not len(differing) or not chance:
         return False
     pruned = differences.pruned[at]
-    tail = stats.binom.sf(differing.max() - 1, pruned, (1 - same) * chance / pruned)
+    most = float(differing.max())
+    if not most:
+        return False
+    # P(X >= most) of the binomial law; scipy.stats takes most of a second to import.
+    tail = special.betainc(most, pruned - most + 1, (1 - same) * chance / pruned)
     return bool(tail < DEPARTS / (layers * len(differing)))

@@ -1,10 +1,9 @@
 """Callbacks that follow the conditions along a training, and what they recorded."""
 
-from cwda.callbacks.lightning import lightning_callback
+from cwda.callbacks.frameworks import lightning_callback, trainer_callback
 from cwda.callbacks.monitor import Monitor
 from cwda.callbacks.reading import read_trajectory, trajectory
 from cwda.callbacks.trajectory import Course, EpochCondition, Trajectory
-from cwda.callbacks.transformers import trainer_callback
 
 __all__ = [
     "Course",

@@ -38,7 +38,8 @@ class Monitor:
     ----------
     model : nn.Module, optional
         What is trained, or the part of it to follow. Wrappers for parallel training and
-        `torch.compile` are taken off. None if it is set later, as `model`.
+        `torch.compile` are taken off. Without one, what the callback of a framework trains, or
+        what is set later as `model`.
     conditions : str, Condition, or iterable of such, optional
         As for `cwda.check`; all by default.
     to : path, SummaryWriter, run, callable, or list of such
@@ -78,7 +79,7 @@ class Monitor:
 
     def __init__(
         self,
-        model: nn.Module | None,
+        model: nn.Module | None = None,
         conditions: str | Condition | Iterable[str | Condition] | None = None,
         *,
         to: Destination | list[Destination] = (),

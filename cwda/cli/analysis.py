@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     from cwda.layers import Network
 
 __all__ = ["Analysis", "analysis", "measure_each"]
+
+
+_LOG = logging.getLogger(__name__)
 
 
 class HasTable(Protocol):
@@ -102,11 +107,13 @@ def measure_each(
 
     results = []
     for network in sources.load():
+        start = time.perf_counter()
         try:
             result = measure(network)
         except CwdaError as error:
             sources.fail(error)
             continue
+        _LOG.info("%s was measured in %.2f s", network.name, time.perf_counter() - start)
         title(network, screen)
         show(result, screen)
         screen.line()

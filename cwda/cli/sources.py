@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import shlex
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -212,13 +213,26 @@ class Sources:
                 words += [name, value]
         return " ".join(map(shlex.quote, words))
 
-    def pruning_words(self, network: Network) -> str:
-        """The source as `cwda prune` takes it; empty where that needs more than the file tells."""
-        if network.provenance.format in _WEIGHTS_ONLY or network.name not in self._origins:
-            return ""
-        key = self.reading.get("weights_key")
-        words = [*self.origin(network).words, *(["--weights-key", key] if key else [])]
-        return " ".join(map(shlex.quote, words))
+    def pruning_words(self, network: Network, arch: str | None) -> str:
+        """The source as `cwda prune` takes it.
+
+        Raises
+        ------
+        CwdaError
+            If no module can be made of the source, which `cwda prune` needs.
+        """
+        entry, key = self._origins.get(network.name), self.reading.get("weights_key")
+        if entry is None:
+            raise CwdaError("it stands in no file that could be read again")
+        if network.provenance.format in _WEIGHTS_ONLY:
+            raise CwdaError(f"{network.provenance.format} holds no PyTorch module")
+        if os.path.exists(entry.text):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # `cwda prune` says what is left out
+                entry.load_model(arch, key)
+        options = {"--arch": arch, "--weights-key": key}
+        words = [word for name, value in options.items() if value for word in (name, value)]
+        return " ".join(map(shlex.quote, [*entry.words, *words]))
 
     def selected(self, network: Network) -> Network:
         """The layers wanted.

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from cwda.layers import ConvLayer
 
@@ -59,6 +58,7 @@ def compare_transitions(table: pd.DataFrame, value: str = "measured") -> pd.Data
         Mann and Whitney over all layers together, and that of `stratified_test`.
     """
     import pandas as pd
+    from scipy import stats  # takes most of a second to import
 
     rows = []
     for pair, group in table.dropna(subset=[value]).groupby(
@@ -103,6 +103,8 @@ def stratified_test(
     >>> stratified_test(x, x % 8 < 2, networks) < 0.01
     True
     """
+    from scipy import stats
+
     rng = np.random.default_rng(seed)
     observed, expected = 0.0, 0.0
     drawn = np.zeros(PERMUTATIONS)

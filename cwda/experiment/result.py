@@ -5,17 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import torch
 
 from cwda.answers import Answer, column, common, rows_field, table_of
+from cwda.arguments import as_path
+from cwda.errors import CwdaError
 from cwda.numerics.ranking.ranks import spearman
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Accuracy", "CriteriaPair", "ExperimentResult"]
+__all__ = ["ANSWER", "Accuracy", "CriteriaPair", "ExperimentResult"]
+
+#: The answer in the folder of an experiment that is done.
+ANSWER = "answer.json"
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,23 @@ class ExperimentResult(Answer[Accuracy]):
         CriteriaPair, "pairs of criteria; `.pairs` is their table"
     )
     folder: Path | None = None
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """An answer that `save` wrote, or that of the folder of an experiment.
+
+        Raises
+        ------
+        CwdaError
+            If the file is missing, damaged, or holds an answer of another kind, or the experiment
+            of the folder is not done.
+        """
+        path = as_path(path)
+        if not path.is_dir():
+            return super().load(path)
+        if not (path / ANSWER).exists():
+            raise CwdaError(f"{path}: no experiment was completed in this folder; run it again")
+        return super().load(path / ANSWER)
 
     @property
     def baseline(self) -> float:

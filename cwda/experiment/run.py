@@ -18,7 +18,7 @@ from cwda.errors import CriterionError, DataError
 from cwda.experiment.bench import Bench
 from cwda.experiment.finetune import FineTuning
 from cwda.experiment.pairs import compare_pairs
-from cwda.experiment.result import ExperimentResult
+from cwda.experiment.result import ANSWER, ExperimentResult
 from cwda.experiment.specimen import Scope, Specimen, weights_digest
 from cwda.experiment.trials import DONE, Trials
 from cwda.grid import Store
@@ -76,7 +76,8 @@ def run_experiment(
         `random`, and the order and augmentation of the images in fine-tuning.
     folder : str or Path, optional
         Keeps every trial as soon as it is done; a run that was killed resumes there, and one
-        with more criteria, ratios or seeds adds to it.
+        with more criteria, ratios or seeds adds to it. `ExperimentResult.load` reads the answer
+        from it.
     samples : int
         Number of training images for criteria that need data, if there are as many.
     subset : int, optional
@@ -182,13 +183,15 @@ def run_experiment(
         scores = [bench.scores(trials.criteria, each) for each in trials.seeds]
         plans = {trial: bench.plan(trial) for trial in trials if trial.stage == "pruned"}
         pairs = compare_pairs(trials, rows, plans, scores, network, specimen.layers)
-    return ExperimentResult(
-        tuple(rows),
-        (network,),
-        level=math.nan,
-        pair_rows=tuple(pairs),
-        folder=as_path(folder) if folder else None,
-    )
+        found = ExperimentResult(
+            tuple(rows),
+            (network,),
+            level=math.nan,
+            pair_rows=tuple(pairs),
+            folder=path if folder else None,
+        )
+        found.save(path / ANSWER)
+    return found
 
 
 def _sampled(images: Images, subset: int | None) -> Images:

@@ -3,7 +3,9 @@
 As the last value of a notebook's cell they show their figure; `save` writes it to a file.
 """
 
+from cwda.figures.conditions.contrast import contrast
 from cwda.figures.conditions.effects import effects
+from cwda.figures.conditions.layer_effects import layer_effects
 from cwda.figures.conditions.layer_trajectory import layer_trajectory
 from cwda.figures.conditions.network_effects import network_effects
 from cwda.figures.conditions.overview import overview
@@ -32,6 +34,7 @@ from cwda.figures.weights.qq import qq
 
 __all__ = [
     "accuracy_curves",
+    "contrast",
     "covariance",
     "covariance_blocks",
     "criteria_matrix",
@@ -39,6 +42,7 @@ __all__ = [
     "effects",
     "filter_image",
     "global_shares",
+    "layer_effects",
     "layer_trajectory",
     "nearest_filters",
     "network_effects",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -155,7 +156,10 @@ class Chapter:
 
     def write(self, report: Report) -> list[Block]:
         """Heading and blocks; where these cannot be made, the reason in their place."""
-        return [Heading(self.title), *attempt(lambda: self._checked(report), self.title)]
+        start = time.perf_counter()
+        blocks = [Heading(self.title), *attempt(lambda: self._checked(report), self.title)]
+        _LOG.info("chapter %r took %.2f s", self.title, time.perf_counter() - start)
+        return blocks
 
     def _checked(self, report: Report) -> Iterable[Block]:
         for block in self.blocks(report):

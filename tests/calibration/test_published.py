@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from cwda.calibration import PROCEDURES, calibrate, published, to_markdown
 from cwda.calibration.designs import Size
+from cwda.calibration.result import SUMMARY, published_summary
 from cwda.conditions import CONDITIONS
 
 PAGE = Path(__file__).parents[2] / "docs" / "calibration-tables.md"
@@ -18,6 +20,11 @@ def result():
 
 def test_the_page_is_made_from_the_results(result):
     assert PAGE.read_text(encoding="utf-8") == to_markdown(result)
+
+
+def test_the_summary_of_the_report_is_that_of_the_results(result):
+    pd.testing.assert_frame_equal(published_summary(), result.summary(), rtol=0, atol=0)
+    assert SUMMARY.read_text() == result.summary().to_csv(index=False)
 
 
 def test_errors_are_kept_within_the_domains(result):

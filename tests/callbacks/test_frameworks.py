@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from cwda.callbacks import lightning_callback, read_trajectory, trainer_callback
+from cwda.callbacks import Monitor, lightning_callback, read_trajectory, trainer_callback
 from cwda.errors import CwdaError
 
 
@@ -76,13 +76,14 @@ def test_lightning(tmp_path):
         return [pair for pair in kept.logged if "cwda/mean/effect" in pair[1]]
 
     path = tmp_path / "effects.csv"
-    callback = lightning_callback(None, ["mean"], every=2, to=path, device="cpu")
-    logged = fit(callback, 3)
+    monitor = Monitor(None, ["mean"], every=2, to=path, device="cpu")
+    logged = fit(lightning_callback(monitor), 3)
     assert [step for step, _ in logged] == [0, 4, 6]  # two steps per epoch
-    assert callback.monitor.trajectory.epochs == [0, 2, 3]
-    effects = callback.monitor.trajectory.table["effect"]
+    assert monitor.trajectory.epochs == [0, 2, 3]
+    effects = monitor.trajectory.table["effect"]
     assert [numbers["cwda/mean/effect"] for _, numbers in logged] == effects.tolist()
-    fit(lightning_callback(None, ["mean"], every=2, to=path), 6, tmp_path / "last.ckpt")
+    again = Monitor(None, ["mean"], every=2, to=path)
+    fit(lightning_callback(again), 6, tmp_path / "last.ckpt")
     assert read_trajectory(path).epochs == [0, 2, 3, 4, 6]
 
 
@@ -109,10 +110,11 @@ def test_trainer_of_transformers(tmp_path):
         trainer.train(resume_from_checkpoint=checkpoint)
 
     path = tmp_path / "effects.csv"
-    callback = trainer_callback(None, ["mean"], every=2, to=path, device="cpu")
-    fit(callback, 3)
-    assert callback.monitor.trajectory.epochs == [0, 2, 3]
-    fit(trainer_callback(None, ["mean"], every=2, to=path), 6, str(tmp_path / "checkpoint-6"))
+    monitor = Monitor(None, ["mean"], every=2, to=path, device="cpu")
+    fit(trainer_callback(monitor), 3)
+    assert monitor.trajectory.epochs == [0, 2, 3]
+    again = Monitor(None, ["mean"], every=2, to=path)
+    fit(trainer_callback(again), 6, str(tmp_path / "checkpoint-6"))
     assert read_trajectory(path).epochs == [0, 2, 3, 4, 6]
 
 
@@ -126,14 +128,12 @@ def test_trainer_of_transformers(tmp_path):
 def test_a_library_that_is_missing_is_named(monkeypatch, callback, library, extra):
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(ValueError, match=rf'pip install "cwda\[{extra}\]"'):
-        callback()
+        callback(Monitor())
 
 
 @pytest.mark.parametrize("callback", [lightning_callback, trainer_callback])
-def test_impossible_settings_are_refused_before_the_library_is_looked_for(monkeypatch, callback):
+def test_what_is_no_monitor_is_refused_before_the_library_is_looked_for(monkeypatch, callback):
     monkeypatch.setitem(sys.modules, "lightning.pytorch", None)
     monkeypatch.setitem(sys.modules, "transformers", None)
-    for options in ({"every": 0}, {"to": 3}, {"level": 2}, {"conditions": "no"}, {"model": "x"}):
-        with pytest.raises(CwdaError) as caught:
-            callback(**options)
-        assert "pip install" not in str(caught.value)
+    with pytest.raises(CwdaError, match="made of a Monitor, not Sequential"):
+        callback(convolutions())

@@ -182,6 +182,7 @@ def test_flipped_bits_of_hdf5(tmp_path):
 @pytest.mark.parametrize("zipped", [True, False])
 def test_only_convolutions_are_read(tmp_path, zipped):
     """Peak memory of a process that loads 2 MB of convolutions out of a 300 MB file."""
+    pytest.importorskip("resource", reason="Windows does not tell the largest memory")
     path = tmp_path / "big.pth"
     big = torch.zeros(9_000_000)
     state = {
@@ -209,7 +210,8 @@ def test_only_convolutions_are_read(tmp_path, zipped):
         [sys.executable, "-c", script, path, tmp_path / "small.pth"],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert int(done.stdout) < 30_000  # kB
+    unit = 1 if sys.platform == "darwin" else 1024
+    assert int(done.stdout) * unit < 30_000 * 1024
 
 
 def test_loading_warns_of_nothing(tmp_path):

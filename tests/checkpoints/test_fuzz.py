@@ -167,6 +167,7 @@ def test_inputs_that_once_broke_a_reader(tmp_path, name):
     assert line_of(tmp_path / "m")
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such pipes")
 def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "m.pth")
     assert "not a regular file" in line_of(tmp_path / "m.pth")

@@ -45,10 +45,11 @@ def test_the_sentences_come_first_and_every_line_fits(files, columns):
 def test_tables_of_conditions_and_of_layers_are_written(files, tmp_path):
     result = run(
         files / "first.pth", files / "second.pth", "--conditions", "mean,epsilon",
-        "--output", tmp_path / "x.csv", "--summary",
+        "--output", tmp_path / "x.csv", "--summary", "--figure", tmp_path / "x.svg",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert "a-long-name" not in result.stdout
+    assert "second, compared with first" in (tmp_path / "x.svg").read_text()
     assert pd.read_csv(tmp_path / "x.csv")["condition"].tolist() == ["mean", "epsilon"]
     assert len(pd.read_csv(tmp_path / "x.layers.csv")) == 4
 

@@ -14,6 +14,8 @@ import cwda
 import cwda.conditions
 from cwda.cli.main import cwda as group
 
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="pipes and signals of POSIX")
+
 FULL = Path("/dev/full")
 WORK = ("test", "--layers", "conv1", "--summary")
 

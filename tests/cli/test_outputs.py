@@ -78,6 +78,32 @@ def test_verbose_tells_what_is_read_and_leaves_logging_as_it_was():
     assert (logger.level, logger.propagate, logger.handlers) == before
 
 
+#: What verbs are told here that need no images and are quick; the others have their own tests.
+TOLD = {
+    "contrast": ("resnet20-cifar10:init", "resnet20-cifar10", *LAYERS, "--conditions", "mean"),
+    "criteria": (),
+    "models": (),
+    "test": (*LAYERS, "--conditions", "mean"),
+    "trajectory": ("resnet20-cifar10", *LAYERS, "--conditions", "mean"),
+    **{verb.name: LAYERS for verb in WITHOUT_DATA if verb.name != "invariances"},
+}
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_every_verb_is_silent_if_told_so_and_says_what_it_does_if_asked(name):
+    quiet = run(name, *TOLD[name], "-q")
+    assert quiet.exit_code == 0, quiet.output
+    assert quiet.output == ""
+    verbose = run(name, *TOLD[name], "-v")
+    assert verbose.exit_code == 0, verbose.output
+    assert verbose.stdout
+    said = verbose.stderr.splitlines()
+    assert all(line.startswith("info: ") for line in said)
+    if name not in ("criteria", "models"):  # these read nothing and take no time
+        assert any("resnet20-cifar10.safetensors" in line for line in said)
+        assert any(re.search(r"testing 2 layers|was measured in [\d.]+ s", line) for line in said)
+
+
 def test_reports_of_both_formats_in_one_call(tmp_path, monkeypatch):
     from cwda.reporting import build
 
@@ -86,6 +112,29 @@ def test_reports_of_both_formats_in_one_call(tmp_path, monkeypatch):
     result = run("report", *LAYERS, "--output", paths[0], "--output", paths[1])
     assert result.exit_code == 0, result.output
     assert [path.read_text() for path in paths] == [".pdf", ".html"]
+
+
+def test_a_report_takes_the_folder_of_an_experiment(tmp_path, monkeypatch):
+    from cwda.experiment import ExperimentResult
+    from cwda.reporting import build
+
+    given = []
+    monkeypatch.setattr(
+        build, "report", lambda result, path, **how: given.extend(how["experiments"])
+    )
+    folder, output = tmp_path / "experiment", tmp_path / "net.pdf"
+    folder.mkdir()
+    result = run("report", *LAYERS, "--experiment", folder, "--output", output)
+    assert result.exit_code == 1
+    assert "no experiment was completed in this folder" in result.stderr
+    ExperimentResult((), (), level=0.5, pair_rows=()).save(folder / "answer.json")
+    paths = [part for path in (folder, folder / "answer.json") for part in ("--experiment", path)]
+    result = run("report", *LAYERS, *paths, "--output", output)
+    assert result.exit_code == 0, result.output
+    assert [each.level for each in given] == [0.5, 0.5]
+    result = run("report", *LAYERS, *paths, "--brief", "--output", output)
+    assert result.exit_code == 2
+    assert "--brief has no room" in result.stderr
 
 
 @pytest.fixture

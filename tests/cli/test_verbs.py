@@ -63,7 +63,7 @@ def test_screen_fits_80_columns(verb, checkpoint):
     assert reason or verb not in FUNCTIONS
 
 
-def test_advice_begins_with_the_conditions_and_ends_with_the_command_that_prunes(checkpoint):
+def test_advice_begins_with_the_conditions_and_ends_with_what_prunes(checkpoint):
     result = run("advise", checkpoint, "--ratio", "0.25")
     heads = ["Conditions", "Similarity", "Applicability", "Global pruning"]
     lines = result.output.splitlines()
@@ -73,7 +73,16 @@ def test_advice_begins_with_the_conditions_and_ends_with_the_command_that_prunes
     words = " ".join(result.output.split())
     for sentence in cwda.check(checkpoint).network.verdicts[0].sentences:
         assert " ".join(sentence.split()) in words
-    assert lines[-2].startswith(f"cwda prune {checkpoint} --criterion ")
+    assert f"cwda prune {checkpoint}" not in words  # its keys do not tell its architecture
+    assert "alone, and its keys fit no built-in architecture; give --arch NAME" in words
+    assert re.search(r'cwda.make_plan\(module, "\w+", 0.25, example\)', words)
+
+
+def test_advice_ends_with_the_command_that_prunes(tmp_path):
+    path = tmp_path / "net.pth"
+    torch.save(cwda.load_model("resnet20-cifar10").state_dict(), path)
+    lines = run("advise", path, "--ratio", "0.25", "--layers", "layer3.2.*").output.splitlines()
+    assert lines[-2].startswith(f"cwda prune {path} --criterion ")
     assert "--ratio 0.25 --output pruned.safetensors" in lines[-2]
 
 

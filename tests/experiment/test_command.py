@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from safetensors.torch import save_file
 
 from cwda.cli.main import cwda
+from cwda.experiment import ExperimentResult
 from tests.experiment.conftest import images
 
 
@@ -51,6 +52,8 @@ def test_writes_table_figures_and_resumes(files, tmp_path):
     assert len(pd.read_csv(tmp_path / "pairs.csv")) == 2 * 2 * 3
     for strategy in ("layerwise", "global"):
         assert "accuracy, in %" in (tmp_path / f"curve-{strategy}.svg").read_text()
+    answer = ExperimentResult.load(tmp_path / "run")  # as `cwda report --experiment` does
+    assert (len(answer), answer.networks[0].name) == (len(table), "net")
     first = (tmp_path / "curve-global.svg").read_bytes()
     again = call(files, tmp_path, *arguments)
     assert again.exit_code == 0

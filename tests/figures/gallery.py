@@ -11,6 +11,7 @@ import inspect
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from cwda import figures
 from cwda.callbacks import EpochCondition, Trajectory
 from cwda.comparison import LayerTriangle, Triangle
 from cwda.conditions.results import decide
+from cwda.conditions.whole.contrast_result import Contrast, ContrastRow, LayerPair
 from cwda.figures.drawing.canvas import Panels
 from cwda.layers import ConvLayer, Network, Provenance
 from cwda.population import mixed_models
@@ -197,6 +199,49 @@ def trained() -> dict[float, pd.DataFrame]:
     return found
 
 
+def before_and_after() -> pd.DataFrame:
+    """Effects in the layers of a network, and larger ones after it was trained further."""
+    before, after = checked(24), checked(24, seed=1)
+    numbers = ["effect", "effect_low", "effect_high"]
+    before[numbers] *= 0.4
+    after[numbers] *= 3
+    tables = [before.assign(network="before"), after.assign(network="after")]
+    return pd.concat(tables, ignore_index=True)
+
+
+def tuned() -> Contrast:
+    """What `before_and_after` differ in: some conditions are the same, one cannot be compared."""
+    rng = np.random.default_rng(6)
+    rows, layers = [], []
+    for place, (name, margin) in enumerate(CONDITIONS.items()):
+        change = margin * (-0.1, 0.02, 0.9, 0.1, 2.5, -1.4, 0.3, 0.0)[place]
+        low, high = change - 0.3 * margin, change + 0.25 * margin
+        within = -margin / 2 <= low and high <= margin / 2
+        verdict = "same" if within else "differs" if low > 0 or high < 0 else "unsettled"
+        common = {"condition": name, "effect_a": 0.4 * margin, "effect_b": 0.4 * margin + change}
+        if name == "distinctness":
+            common |= {"effect_a": np.nan, "effect_b": np.nan}
+            change, low, high, verdict = np.nan, np.nan, np.nan, "not applicable"
+        rows.append(
+            ContrastRow(
+                network_a="before", network_b="after", scale="raw", paired=True, layers_a=12,
+                layers_b=12, difference=change, difference_low=low, difference_high=high,
+                margin=margin / 2, verdict=verdict, correlation=0.4, **common,
+            )
+        )  # fmt: skip
+        layers += [
+            LayerPair(
+                layer=f"stage{i // 4}.{i % 4}.conv", layer_b=f"stage{i // 4}.{i % 4}.conv",
+                kept=0.8, verdict_a="holds", verdict_b="holds", n_weights=100,
+                condition=name, effect_a=common["effect_a"],
+                effect_b=common["effect_b"] + margin * rng.normal(0, 0.5),
+            )
+            for i in range(12)
+        ]  # fmt: skip
+    networks = (replace(network(), name="before"), replace(network(), name="after"))
+    return Contrast(tuple(rows), networks, level=0.95, layers=tuple(layers))
+
+
 def along() -> Trajectory:
     """Eight conditions in a network: some begin to fail, one to hold, one cannot be tested."""
     rng = np.random.default_rng(5)
@@ -274,6 +319,7 @@ FIGURES = [name for name in figures.__all__ if name != "save"]
 #: A figure a name; a name may go on behind that of the figure. `ax` is handed on.
 GALLERY: dict[str, Callable[..., Axes | Panels]] = {
     "accuracy_curves": lambda **on: figures.accuracy_curves(accuracies(), **on),
+    "contrast": lambda **on: figures.contrast(tuned(), **on),
     "covariance": lambda **on: figures.covariance(layer(channels=20), **on),
     "covariance_blocks": lambda **on: figures.covariance_blocks(layer(), **on),
     "criteria_matrix": lambda **on: figures.criteria_matrix(similarity(network()), 0, **on),
@@ -281,6 +327,8 @@ GALLERY: dict[str, Callable[..., Axes | Panels]] = {
     "effects": lambda **on: figures.effects(checked(24), "epsilon", **on),
     "filter_image": lambda **on: figures.filter_image(layer(), 3, **on),
     "global_shares": lambda **on: figures.global_shares(pruned(), **on),
+    "layer_effects": lambda **on: figures.layer_effects(checked(24), **on),
+    "layer_effects_networks": lambda **on: figures.layer_effects(before_and_after(), **on),
     "layer_trajectory": lambda **on: figures.layer_trajectory(trained(), "mean", **on),
     "layer_trajectory_one": lambda **on: figures.layer_trajectory(
         trained(), "mean", "stage0.2.conv", **on

@@ -33,12 +33,14 @@ from tests.figures.gallery import (
     accuracies,
     along,
     applicability,
+    before_and_after,
     checked,
     compared,
     layer,
     network,
     pruned,
     trained,
+    tuned,
 )
 
 
@@ -302,6 +304,33 @@ def test_accuracy_curves_have_means_and_ranges():
     assert ax.lines[0].get_ydata()[0] == 93
 
 
+def test_layer_effects_have_every_layer_in_margins():
+    table = before_and_after()
+    ax = figures.layer_effects(table)
+    ticks = [line for line in ax.lines if line.get_marker() == "|"]
+    for network_name, line in zip(("before", "after"), ticks, strict=True):
+        rows = table[table["network"] == network_name].dropna(subset=["effect"])
+        np.testing.assert_allclose(line.get_xdata(), rows["effect"] / rows["margin"])
+        conditions = list(dict.fromkeys(table["condition"]))
+        places = [conditions[round(y)] for y in line.get_ydata()]
+        assert places == rows["condition"].tolist()
+
+
+def test_a_contrast_has_the_changes_in_their_margins():
+    found = tuned()
+    ax = figures.contrast(found)
+    rows = found.table.dropna(subset=["difference"])
+    changes = (rows["difference"] / rows["margin"]).tolist()
+    marks = [line.get_xdata()[0] for line in ax.lines if line.get_marker() in ("o", "X", "D")
+             and len(line.get_xdata())]  # fmt: skip
+    np.testing.assert_allclose(marks, changes)
+    (ticks,) = (line for line in ax.lines if line.get_label() == "a layer")
+    assert len(ticks.get_xdata()) == 12 * len(rows)
+    words = [text.get_text() for text in ax.texts]
+    verdicts = [word for word in words if word in ("same", "differs", "unsettled")]
+    assert verdicts == rows["verdict"].tolist()
+
+
 def test_trajectory_has_effects_intervals_and_verdicts():
     simulated = along()
     ax = figures.trajectory(simulated, "independence")
@@ -360,10 +389,15 @@ def test_thinning_keeps_the_extremes():
 
 def test_histogram_counts_all_filters():
     ax = figures.score_histogram(layer(n=200), "l1")
-    counts, edges, _ = ax.patches[0].get_data()
-    expected = scores(layer(n=200), ["l1"]).wide()["l1"]
-    assert counts.sum() == 200
-    np.testing.assert_allclose([edges[0], edges[-1]], [expected.min(), expected.max()])
+    outline, ticks = (collection.get_paths() for collection in ax.collections[:2])
+    expected = np.sort(scores(layer(n=200), ["l1"]).wide()["l1"])
+    x, y = outline[0].vertices.T
+    np.testing.assert_allclose([x.min(), x.max()], [expected[0], expected[-1]])
+    steps = np.unique(np.column_stack([x, y])[y > 0], axis=0)
+    edges = np.unique(x)
+    counts = np.histogram(expected, edges)[0]
+    assert {*counts} - {0} == {*steps[:, 1]}
+    np.testing.assert_allclose(np.sort([path.vertices[0, 0] for path in ticks]), expected)
 
 
 # --- what cannot be drawn ---
@@ -413,6 +447,14 @@ BROKEN = ConvLayer("broken", torch.full((16, 4, 3, 3), float("nan")))
         (lambda: figures.layer_trajectory({}, "mean"), CwdaError, "by epoch"),
         (lambda: figures.layer_trajectory(trained(), "mean", "no"), CwdaError, "no layer 'no'"),
         (lambda: figures.trajectory(trained()), CwdaError, "cwda.trajectory"),
+        (lambda: figures.contrast(checked(3)), CwdaError, "cwda.contrast"),
+        (
+            lambda: figures.layer_effects(
+                pd.concat([checked(3).assign(network=name) for name in "abcde"])
+            ),
+            CwdaError,
+            "5 networks",
+        ),
         (lambda: figures.trajectory(along(), "no"), CwdaError, "no condition 'no'"),
         (
             lambda: figures.trajectory(Trajectory((), (), level=0.9)),
@@ -458,6 +500,7 @@ def untestable():
     ("draw", "words"),
     [
         (lambda: figures.effects(untestable(), "mean"), "3 filters; 8 are needed"),
+        (lambda: figures.layer_effects(untestable()), "3 filters; 8 are needed"),
         (lambda: figures.layer_trajectory({0: untestable()}, "mean"), "3 filters; 8 are needed"),
         (lambda: figures.trajectory(along(), "distinctness"), "No layer can be tested"),
         (

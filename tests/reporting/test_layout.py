@@ -15,6 +15,7 @@ from cwda.reporting import Column, Paragraph, Table, picture
 from cwda.reporting.chapters.conditions.condition import conditions
 from cwda.reporting.chapters.conditions.covariance import covariance
 from cwda.reporting.chapters.conditions.whole import whole as whole_network
+from cwda.reporting.chapters.several.networks import side_by_side
 from cwda.reporting.document import Document
 from cwda.reporting.typesetting import pdf_bytes, png_pages
 from tests.reporting.conftest import document_of, weights
@@ -153,7 +154,9 @@ def test_brief_is_two_pages(tmp_path, number):
 def test_several_networks_begin_side_by_side(printed):
     sources = [net("first"), net("second"), net("third", 2, 50)]
     checked = cwda.check(sources, ["mean", "homogeneity"], device="cpu")
-    report = printed(checked, chapters=[])
+    report = printed(checked, chapters=[side_by_side])
+    assert half_empty(report) == {}
+    assert "What changes from first to third" in " ".join(" ".join(report.pages).split())
     first = report.pages[0]
     assert "of 3 networks" in first or "in all 3 networks" in first
     assert first.index("Each network as a whole") < first.index("Each network: verdict")

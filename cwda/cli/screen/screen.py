@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import textwrap
@@ -16,6 +17,9 @@ from cwda.cli.screen.characters import encodable
 from cwda.cli.screen.table import Table
 
 __all__ = ["Screen", "terminal_width"]
+
+#: Blanks at which no line ends: before a percent sign, and in ``--output -`` or ``--output FILE``.
+_UNBROKEN = re.compile(r" (?=%)|(?<=--output) ")
 
 #: Remarks shown on a terminal; a pipe gets them all.
 MOST_REMARKS = 8
@@ -71,7 +75,7 @@ class Screen:
         folded = [first + text]
         if self.width and len(folded[0]) > self.width:
             folded = textwrap.wrap(
-                text.replace(" %", "\N{NO-BREAK SPACE}%"),
+                _UNBROKEN.sub("\N{NO-BREAK SPACE}", text),
                 self.width,
                 initial_indent=first,
                 subsequent_indent=rest,

@@ -15,6 +15,7 @@ from cwda.cli.options import (
     running_options,
 )
 from cwda.cli.sources import Sources
+from cwda.errors import CwdaError
 
 if TYPE_CHECKING:
     from cwda.cli.screen.pruning.show_advice import Decision
@@ -71,6 +72,10 @@ def advise(
         advice = cwda.advise(
             network, criteria, ratio=ratio, same=same, level=level, data=statistics, device=device
         )
-        return Decision(checked, advice, sources.pruning_words(network))
+        try:
+            words, obstacle = sources.pruning_words(network, running.arch), ""
+        except CwdaError as error:
+            words, obstacle = "", str(error).removeprefix(f"{network.provenance.source}: ")
+        return Decision(checked, advice, words, obstacle)
 
     return measure, show_decision

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cwda.cli.messages import is_quiet
 from cwda.cli.verb import verb
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def criteria() -> None:
     rows = [("name", "needs", "score of filter j")]
     rows += [(name, _needs(get_criterion(name)), text) for name, text in formulas().items()]
     first, second = (max(len(row[at]) for row in rows) for at in (0, 1))
-    screen = Screen()
+    screen = Screen(silent=is_quiet())
     for name, needs, text in rows:
         start = f"{name:{first}} {needs:{second}} "
         style = "bold" if name == "name" else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cwda.cli.messages import is_quiet
 from cwda.cli.options import option
 from cwda.cli.verb import verb
 
@@ -25,4 +26,4 @@ def models(match: str) -> None:
             table.add(record.name, record.state, record.source)
     if not table.rows:
         raise CwdaError(f"no model is called {match!r}; `cwda models` lists all of them")
-    Screen().table(table)
+    Screen(silent=is_quiet()).table(table)

@@ -39,6 +39,7 @@ __all__ = ["report"]
         cwda report resnet18 --scale unit --output directions.pdf
         cwda report mine.pth --reference reference.json --output mine.pdf
         cwda report --criteria l2,taylor_l1 --data cifar10.npz --output data.pdf
+        cwda report --experiment experiment-resnet20-cifar10 --output pruned.pdf
         cwda report epoch-*.pth --trajectory --output training.pdf
     """,
     about_source=SOURCES,
@@ -65,6 +66,15 @@ __all__ = ["report"]
     "Show the sources as checkpoints of one training run; the last number in a name is its epoch.",
     is_flag=True,
 )
+@option(
+    "--experiment",
+    "Add a chapter on the accuracies that `cwda experiment` measured: its --folder, or a FILE.json "
+    "that ExperimentResult.save wrote. Repeatable.",
+    into="experiments",
+    multiple=True,
+    type=PATH,
+    metavar="PATH",
+)
 @option("--paper", "Size of the pages.", default="a4", type=click.Choice(get_args(Paper)))
 @option("--date", "Date to print.", show_default="today", metavar="TEXT")
 @option("--no-date", "Print no date, so that equal input gives equal bytes.", is_flag=True)
@@ -82,6 +92,7 @@ def report(
     detail: bool,
     textbook: bool,
     trajectory: bool,
+    experiments: tuple[Path, ...],
     paper: Paper,
     date: str | None,
     no_date: bool,
@@ -97,12 +108,13 @@ def report(
 
     The first page has the answer, the advice, and what both rest on. Then come a summary, a
     chapter per condition, the block structure of the covariance, similarity and applicability
-    of pruning criteria, global pruning, and an appendix.
+    of pruning criteria, global pruning, the advice, what an experiment measured, and an appendix.
     """
     from cwda.cli.evidence import Evidence, resolve_criteria
     from cwda.conditions import CONDITIONS, check
     from cwda.conditions.check import resolve_margins
     from cwda.conditions.reference import as_reference
+    from cwda.experiment.result import ExperimentResult
     from cwda.files import require_writable
     from cwda.layers import distinct
     from cwda.reporting.build import FORMATS
@@ -112,7 +124,10 @@ def report(
         resolve_margins(dict(margins), CONDITIONS.values())
     for output in outputs:
         require_writable(output, tuple(FORMATS))
+    if brief and (detail or textbook or experiments):
+        raise click.UsageError("--brief has no room for --detail, --textbook or --experiment")
     others = None if reference is None else as_reference(reference)
+    measured = [ExperimentResult.load(path) for path in experiments]
     evidence = Evidence.of(resolve_criteria(criteria, fewest=2), sources, running, device)
     found = []
     for network in sources.load():
@@ -142,6 +157,7 @@ def report(
             detail=detail,
             textbook=textbook,
             trajectory=trajectory,
+            experiments=measured,
             paper=paper,
             date="" if no_date else date,
             criteria=criteria,

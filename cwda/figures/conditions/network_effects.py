@@ -9,13 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from cwda.figures.drawing.canvas import Margins, canvas
+from cwda.figures.drawing.columns import Head, write_columns
 from cwda.figures.drawing.layers_axis import tall
 from cwda.figures.drawing.style import (
     DARK,
     FONT,
-    GREY,
     LINES,
-    SMALL,
     TEXT_WIDTH,
     VERDICTS,
     style_ticks,
@@ -125,7 +124,7 @@ def _draw(ax: Axes, table: pd.DataFrame) -> None:
 
 def _columns(ax: Axes, table: pd.DataFrame) -> None:
     """Verdict, effect and margin, and layers, right of the Axes, in points from its edge."""
-    heads = [("", 6, "left"), ("effect", 86, "right"), ("margin", 116, "right")]
+    heads: list[Head] = [("", 6, "left"), ("effect", 86, "right"), ("margin", 116, "right")]
     heads.append(("layers that hold", 178, "right"))
     rows = [
         (
@@ -136,33 +135,4 @@ def _columns(ax: Axes, table: pd.DataFrame) -> None:
         )
         for row in table.itertuples()
     ]
-    for column, (head, at, side) in enumerate(heads):
-        _write(ax, (1, 1), (at, 3), head, side, GREY, baseline="bottom")
-        for place, cells in enumerate(rows):
-            colour = VERDICTS[table["verdict"].iloc[place]].word if not column else DARK
-            height = 1 - (place + 0.5) / len(rows)
-            _write(ax, (1, height), (at, 0), cells[column], side, colour)
-
-
-def _write(
-    ax: Axes,
-    xy: tuple[float, float],
-    offset: tuple[float, float],
-    words: str,
-    side: str,
-    colour: str,
-    *,
-    baseline: str = "center",
-) -> None:
-    ax.annotate(
-        words,
-        xy,
-        offset,
-        xycoords="axes fraction",
-        textcoords="offset points",
-        ha=side,
-        va=baseline,
-        fontsize=SMALL,
-        color=colour,
-        annotation_clip=False,
-    )
+    write_columns(ax, heads, rows, [VERDICTS[verdict].word for verdict in table["verdict"]])

@@ -18,9 +18,9 @@ __all__ = ["conditions_table", "margin_text"]
 _COLUMNS = ("layer", "condition", "effect", "effect_low", "effect_high", "margin", "verdict")
 
 
-def conditions_table(source: object, *more: str) -> pd.DataFrame:
+def conditions_table(source: object, *more: str, several: bool = False) -> pd.DataFrame:
     """The table of `cwda.check`, checked as by `tidy`; `more` names further columns."""
-    return tidy(source, (*_COLUMNS, *more), "cwda.check(...)")
+    return tidy(source, (*_COLUMNS, *more), "cwda.check(...)", several=several)
 
 
 def margin_text(margins: npt.ArrayLike) -> str:

@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 __all__ = ["choose", "tidy", "unique"]
 
 
-def tidy(source: object, columns: Sequence[str], made_by: str) -> pd.DataFrame:
-    """The table of a result, or a table itself, with rows of one network.
+def tidy(
+    source: object, columns: Sequence[str], made_by: str, *, several: bool = False
+) -> pd.DataFrame:
+    """The table of a result, or a table itself, with rows of one network unless of several.
 
     Raises
     ------
@@ -38,7 +40,7 @@ def tidy(source: object, columns: Sequence[str], made_by: str) -> pd.DataFrame:
     if table.empty:
         raise CwdaError("the table is empty: there is nothing to draw")
     networks = unique(table["network"]) if "network" in table.columns else []
-    if len(networks) > 1:
+    if len(networks) > 1 and not several:
         raise CwdaError(
             f"the table holds {len(networks)} networks; draw one at a time, such as "
             f"table[table['network'] == {networks[0]!r}]"

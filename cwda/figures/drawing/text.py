@@ -53,7 +53,9 @@ def set_title(ax: Axes, name: str, rest: str, *, lines: int = 0) -> None:
     """A name and what is said about it, as wide as the Axes allow, above a legend of some lines."""
     size = float(ax.set_title("").get_fontsize())
     title = fitted(name, rest, size_in_points(ax)[0] / 72 / MM + _BESIDE, size)
-    ax.set_title(title, pad=_PAD + lines * _LINE)
+    # To look for a place above all ticks takes a quarter of the time of drawing.
+    ticks_above = ax.xaxis.get_ticks_position() == "top"
+    ax.set_title(title, pad=_PAD + lines * _LINE, y=None if ticks_above else 1.0)
 
 
 def name_network(ax: Axes, table: pd.DataFrame, rest: str = "", *, lines: int = 0) -> None:

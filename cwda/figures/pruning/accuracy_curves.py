@@ -86,21 +86,23 @@ def accuracy_curves(source: object, strategy: str | None = None, *, ax: Axes | N
 
 
 def _curve(ax: Axes, rows: pd.DataFrame, stage: str, colour: str, marker: str) -> None:
-    by_ratio = rows.dropna(subset=["accuracy"]).groupby("ratio")["accuracy"]
-    mean, low, high = by_ratio.mean(), by_ratio.min(), by_ratio.max()
-    x = 100 * mean.index.to_numpy(dtype=float)
+    """Means over the seeds as points, and their whole range as a band."""
+    import seaborn as sns
+
     line, face, _ = _STAGES[stage]
-    if (low < high).any():
-        ax.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
-    ax.plot(
-        x,
-        mean.to_numpy(dtype=float),
-        line,
+    sns.lineplot(
+        x=100 * rows["ratio"],
+        y=rows["accuracy"],
+        errorbar=("pi", 100),
+        err_kws={"alpha": 0.15, "linewidth": 0},
         color=colour,
+        linestyle=line,
         marker=marker,
         markersize=3.5,
         markeredgewidth=0.6,
+        markeredgecolor=colour,
         markerfacecolor=face or colour,
+        ax=ax,
     )
 
 

@@ -107,8 +107,7 @@ def draw_scores(ax: Axes, scored: LayerScores, place: int, fitted: FittedLayer |
     values = scored.values[place].cpu().numpy()
     counts, edges = np.histogram(values, bins=_edges(values))
     cvs = [f"CV {number(_cv(values))}"]
-    colour = criterion_style(criterion, place)[0]
-    ax.stairs(counts, edges, fill=True, color=colour, alpha=0.55, label=f"measured, {cvs[0]}")
+    _bars(ax, values, edges, criterion_style(criterion, place)[0], f"measured, {cvs[0]}")
     ax.set_xlabel(f"{criterion} score")
     ax.set_ylabel("filters")
     if criterion not in CRITERIA:
@@ -120,6 +119,17 @@ def draw_scores(ax: Axes, scored: LayerScores, place: int, fitted: FittedLayer |
         cvs.append(f"CWDA {number(laws[0].cv)}")
         _curves(ax, laws, len(values) * (edges[1] - edges[0]), counts.max(), edges)
     return cvs
+
+
+def _bars(ax: Axes, values: Array, edges: Array, colour: str, label: str) -> None:
+    """The histogram, and a tick per filter below it."""
+    import seaborn as sns
+
+    sns.histplot(
+        x=values, bins=list(edges), element="step", linewidth=0, color=colour, alpha=0.55,
+        label=label, ax=ax,
+    )  # fmt: skip
+    sns.rugplot(x=values, height=0.03, linewidth=0.5, alpha=0.6, color=colour, ax=ax)
 
 
 def _edges(values: Array) -> Array:

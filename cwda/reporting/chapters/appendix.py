@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from cwda.conditions.register import CONDITIONS
 from cwda.formatting import number
@@ -12,9 +10,6 @@ from cwda.reporting.blocks import Block, Column, Heading, Items, Link, Paragraph
 from cwda.reporting.chapter import Chapter, Report
 from cwda.reporting.subject import Subject
 from cwda.reporting.wording import GLOSSARY, REFERENCES
-
-if TYPE_CHECKING:
-    from cwda.conditions.condition import Condition
 
 __all__ = ["appendix"]
 
@@ -84,6 +79,8 @@ def _left_out(subjects: Sequence[Subject]) -> list[Block]:
 
 
 def _calibration() -> list[Block]:
+    from cwda.calibration.result import published_summary
+
     columns = [Column("procedure", "text"), Column("measure", "text"), Column("nominal")]
     columns += [Column("cells"), Column("lowest"), Column("highest")]
     columns.append(Column("farthest off in", "text"))
@@ -97,26 +94,18 @@ def _calibration() -> list[Block]:
         ),
         Table(
             columns,
-            [list(row) for row in _rates(tuple(CONDITIONS.values()))],
+            [
+                [
+                    row.procedure,
+                    row.measure,
+                    number(row.nominal),
+                    str(row.cells),
+                    number(row.lowest),
+                    number(row.highest),
+                    row.worst,
+                ]
+                for row in published_summary().itertuples()
+            ],
             "Rates of rejection, of false verdicts, and of coverage.",
         ),
-    ]
-
-
-@lru_cache(maxsize=1)
-def _rates(conditions: tuple[Condition, ...]) -> list[tuple[str, ...]]:
-    """The rows of the published calibration, which is the same for all reports."""
-    from cwda.calibration import published
-
-    return [
-        (
-            row.procedure,
-            row.measure,
-            number(row.nominal),
-            str(row.cells),
-            number(row.lowest),
-            number(row.highest),
-            row.worst,
-        )
-        for row in published().summary().itertuples()
     ]

@@ -74,7 +74,7 @@ def _conditions(result: Contrast) -> Table:
 
 def _layers(pairs: Sequence[LayerPair]) -> Table:
     conditions = list(dict.fromkeys(pair.condition for pair in pairs))
-    kept = Column("kept", meaning="cosine between the weights of both")
+    kept = Column("kept", spare=True, meaning="cosine between the weights of both")
     heads = [Column(CONDITIONS[name].short) for name in conditions]
     table = Table([Column("layer", right=False), kept, *heads], layers=True)
     for start in range(0, len(pairs), len(conditions)):

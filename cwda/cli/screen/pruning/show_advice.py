@@ -35,11 +35,14 @@ class Decision:
         What to prune it by.
     source : str
         How `cwda prune` names the network; empty where it cannot prune it.
+    obstacle : str
+        Why it cannot; empty where it can.
     """
 
     checked: CheckResult
     advice: Advice
     source: str
+    obstacle: str
 
     @property
     def table(self) -> pd.DataFrame:
@@ -61,7 +64,16 @@ def show_decision(result: Decision, screen: Screen) -> None:
             screen.remark(each.text, first="- ", rest="  ")
     screen.line()
     _show_tables(advice, screen)
-    if result.source and advice.criterion:
+    if not advice.criterion:
+        return
+    if result.obstacle:
+        screen.line(
+            "next, prune: `cwda prune` needs the network as a module, not its weights alone, and "
+            f"{result.obstacle}. `cwda models` lists the architectures. Otherwise load the weights "
+            "into your own module, and in Python: plan = cwda.make_plan(module, "
+            f'"{advice.criterion}", {advice.ratio:g}, example); cwda.remove(module, plan, example)'
+        )
+    else:
         screen.command(
             "next, prune",
             f"cwda prune {result.source} --criterion {advice.criterion} --ratio {advice.ratio:g} "

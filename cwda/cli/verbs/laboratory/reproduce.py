@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 from click.shell_completion import CompletionItem
 
-from cwda.cli.messages import note
+from cwda.cli.messages import is_quiet, note
 from cwda.cli.options import PATH, bad_usage, device_option, option
 from cwda.cli.sources import SOURCES, Entry, source_arguments
 from cwda.cli.verb import command_line, verb
@@ -171,7 +171,7 @@ def _images(paths: tuple[str, ...], normalisations: tuple[str, ...]) -> list[Ima
 def _show(found: Reproduction) -> None:
     from cwda.cli.screen.screen import Screen
 
-    screen = Screen()
+    screen = Screen(silent=is_quiet())
     screen.line(found.title(), "bold")
     for row in found:
         screen.line(f"{row.verdict:<10}  {row.part:<8}  {row.claim}: {row.ours or row.reason}")

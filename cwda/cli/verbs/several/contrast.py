@@ -9,6 +9,7 @@ import click
 from cwda.choices import Scale
 from cwda.cli.completion import conditions as all_conditions
 from cwda.cli.options import (
+    PATH,
     Assignment,
     bad_usage,
     device_option,
@@ -33,6 +34,7 @@ __all__ = ["contrast"]
         cwda contrast before.pth after.pth
         cwda contrast resnet20-cifar10:init resnet20-cifar10
         cwda contrast mine.pth theirs.onnx --conditions epsilon --output x.csv
+        cwda contrast before.pth after.pth --figure changes.svg
     """,
     about_source=SOURCES.replace("; the built-in network if there is none", ""),
 )
@@ -51,6 +53,12 @@ __all__ = ["contrast"]
 @reference_option
 @device_option()
 @output_option
+@option(
+    "--figure",
+    "Draw the changes with their intervals into FILE.svg, .pdf or .png.",
+    type=PATH,
+    metavar="FILE",
+)
 @summary_option
 def contrast(
     sources: Sources,
@@ -61,6 +69,7 @@ def contrast(
     reference: Path | None,
     device: str,
     output: Outputs,
+    figure: Path | None,
     summary: bool,
 ) -> None:
     """Compare the effects of two networks, such as before and after fine-tuning.
@@ -70,6 +79,7 @@ def contrast(
     if the interval excludes 0. --output NAME.csv also writes the layers, to NAME.layers.csv.
     """
     import cwda
+    from cwda.cli.figure_file import require_drawable, write_figure
     from cwda.cli.screen.conditions.show_contrast import show_contrast
     from cwda.conditions.reference import as_reference
     from cwda.conditions.whole.contrast import resolve_margins
@@ -80,6 +90,8 @@ def contrast(
         resolve_margins(dict(margins), conditions)
     output.require("layers")
     others = None if reference is None else as_reference(reference)
+    if figure:
+        require_drawable(figure)
     networks = sources.load()
     sources.finish()  # one alone cannot be compared
     first, second = networks
@@ -94,7 +106,12 @@ def contrast(
         device=device,
     )
     screen = output.screen(summary)
+    screen.elsewhere = "--output FILE"  # standard output gets no layers
     show_contrast(result, screen)
     output.write([result.table])
     output.write_beside(lambda: result.layer_table, "layers")
+    if figure:
+        from cwda.figures import contrast as draw
+
+        write_figure(draw(result).figure, figure)
     screen.command("next, each of them", f"cwda test {sources.typed()}")

@@ -11,7 +11,18 @@ from cwda.conditions.results import ConditionResult
 from cwda.conditions.whole.contrast_result import Contrast
 from cwda.conditions.whole.result import NetworkResult
 from cwda.formatting import number, percent
-from cwda.reporting.blocks import Block, Cell, Column, Items, Name, Paragraph, Table, Text, names
+from cwda.reporting.blocks import (
+    Block,
+    Cell,
+    Column,
+    Items,
+    Name,
+    Paragraph,
+    Picture,
+    Table,
+    Text,
+    names,
+)
 from cwda.reporting.chapter import Chapter, Report
 from cwda.reporting.pictures import picture
 from cwda.reporting.subject import RATIO, Subject
@@ -53,6 +64,23 @@ def contrasted(report: Report) -> list[Block]:
         return []
     told = found[0].sentences if len(found) == 1 else [one.sentences[0] for one in found]
     return [Items(list(told), "What differs beyond noise")]
+
+
+def _changes(found: Contrast) -> Picture:
+    a, b = (network.name for network in found.networks)
+    differ = sum(row.verdict == "differs" for row in found)
+    return picture(
+        figures.contrast(found),
+        [
+            "What changes from ",
+            Name(a),
+            " to ",
+            Name(b),
+            ": an interval within the grey strip is the same, one without 0 differs; grey ticks "
+            "are layers.",
+        ],
+        f"Intervals of the changes of {len(found)} conditions, of which {differ} differ.",
+    )
 
 
 def _contrast(found: Contrast) -> Table:
@@ -152,7 +180,7 @@ def _blocks(report: Report) -> list[Block]:
             ],
             f"Layers that hold, and median effect in brackets{spelt and f'; {spelt}'}.",
         ),
-        *map(_contrast, report.contrasts),
+        *(block for found in report.contrasts for block in (_changes(found), _contrast(found))),
     ]
 
 
