@@ -164,10 +164,10 @@ def predict_layers(
         for layer in network.layers:
             fitted, reason = fit_or_reason(layer, device=device)
             if fitted:
-                models = [rung(fitted) for rung in ladder]
                 advance = partial(_advance, bar, layer.n_weights)
                 try:
                     with few_threads(layer.n_weights):
+                        models = [rung(fitted) for rung in ladder]
                         work = partial(forecast, models, pairs, advance)
                         forecasts = as_out_of_memory(work, device)
                 except OutOfMemory as error:
