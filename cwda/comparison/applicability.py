@@ -12,6 +12,7 @@ from cwda.comparison.discrimination import BASES, Frame, judge_layer
 from cwda.errors import SelectionError
 from cwda.loading.source import Source
 from cwda.models.batches import Data
+from cwda.numerics.threads import few_threads
 from cwda.progress import showing
 from cwda.scoring.catalogue import NORM_BASED
 from cwda.scoring.preparation import prepare
@@ -251,12 +252,15 @@ def applicability(
 
 def _judged(scored: LayerScores, frame: Frame, statistics: Collected) -> list[dict[str, Any]]:
     """The cells of a layer's rows; once for several analyses, where they rest on weights."""
+
+    def judged() -> list[dict[str, Any]]:
+        with few_threads(scored.layer.n_weights):
+            return list(judge_layer(scored, frame, statistics))
+
     if statistics.layers:
-        return list(judge_layer(scored, frame, statistics))
+        return judged()
     asked = (*frame.criteria, frame.ratio, frame.level, frame.device)
-    return shared(
-        (judge_layer, scored, *asked), lambda: list(judge_layer(scored, frame, statistics))
-    )
+    return shared((judge_layer, scored, *asked), judged)
 
 
 def _method(level: float) -> str:

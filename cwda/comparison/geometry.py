@@ -205,7 +205,7 @@ def _of_layer(
     shown = None
     if fitted is not None:
         try:
-            placement = Placement(device, f"layer {layer.name}")
+            placement = Placement(device, f"layer {layer.name}", layer.n_weights)
             shown, zero = placement.run(lambda device: _measured(layer, device))
         except OutOfMemory as error:
             fitted, reason = None, str(error)

@@ -269,7 +269,7 @@ def _described(
 ) -> LayerDescription:
     """The row of a layer, also if memory runs out."""
     try:
-        return Placement(device, f"layer {layer.name}").run(
+        return Placement(device, f"layer {layer.name}", layer.n_weights).run(
             partial(_describe, network, layer, conditions, others)
         )
     except OutOfMemory as error:

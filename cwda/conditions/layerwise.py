@@ -66,7 +66,7 @@ def check_layer(
     """
     _LOG.debug("testing %r", layer)
     layer, left_out = directions_of(layer) if scale == "unit" else (layer, 0)
-    placement = Placement(device, f"layer {layer.name}")
+    placement = Placement(device, f"layer {layer.name}", layer.n_weights)
     spaces: dict[torch.device, Workspace] = {}
 
     def test(condition: Condition, device: torch.device) -> ConditionResult:

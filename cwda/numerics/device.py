@@ -9,6 +9,7 @@ from typing import TypeVar
 import torch
 
 from cwda.errors import CwdaError, OutOfMemory, reason_of
+from cwda.numerics.threads import FEW, few_threads
 from cwda.typing import Device
 
 __all__ = ["Placement", "as_out_of_memory", "is_out_of_memory", "resolve_device"]
@@ -102,6 +103,8 @@ class Placement:
         "auto", "cpu", "cuda", ...
     work : str
         What is computed, for messages, such as "layer conv1".
+    weights : int, optional
+        How many weights it is about: few are left to one thread of the CPU.
 
     Attributes
     ----------
@@ -121,9 +124,9 @@ class Placement:
     2.0
     """
 
-    def __init__(self, device: Device, work: str) -> None:
+    def __init__(self, device: Device, work: str, weights: int = FEW) -> None:
         self.device = resolve_device(device)
-        self._work = work
+        self._work, self._weights = work, weights
         self._gives_way = device == "auto" and self.device.type != "cpu"
 
     def run(self, compute: Callable[[torch.device], T]) -> T:
@@ -135,7 +138,8 @@ class Placement:
             If memory runs out, and there is no other device to go to.
         """
         try:
-            return as_out_of_memory(lambda: compute(self.device), self.device)
+            with few_threads(self._weights):
+                return as_out_of_memory(lambda: compute(self.device), self.device)
         except OutOfMemory:
             if not self._gives_way:
                 raise

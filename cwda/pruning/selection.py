@@ -326,4 +326,4 @@ def pruned_indices(
     def lowest(device: torch.device) -> list[int]:
         return ascending(score(Filters.of(chosen, device)))[:top].tolist()
 
-    return Placement(device, f"layer {chosen.name}").run(lowest)
+    return Placement(device, f"layer {chosen.name}", chosen.n_weights).run(lowest)

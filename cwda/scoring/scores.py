@@ -77,7 +77,7 @@ def _score_layer(
     device: Device,
     statistics: LayerStatistics | None,
 ) -> LayerScores:
-    placement = Placement(device, f"layer {layer.name}")
+    placement = Placement(device, f"layer {layer.name}", layer.n_weights)
     spaces: dict[torch.device, Filters] = {}
 
     def score(criterion: Criterion, device: torch.device) -> Tensor:

@@ -307,7 +307,7 @@ def _rows(
         # Scores of a layer that did not fit on a GPU are on the CPU already, and stay there.
         home = "cpu" if scores.device.type == "cpu" else device
         try:
-            coefficients, overlaps = Placement(home, f"layer {layer.name}").run(
+            coefficients, overlaps = Placement(home, f"layer {layer.name}", layer.n_weights).run(
                 lambda place: (
                     _coefficients(scores.to(place), bars.level),
                     _overlaps(scores.to(place), ratios),

@@ -211,7 +211,9 @@ def fit_layer(source: Source, *, device: Device = "auto") -> FittedLayer:
     reason = unfit(layer)
     if reason:
         raise CannotFit(layer.name, reason)
-    return Placement(device, f"layer {layer.name}").run(lambda device: _fitted(layer, device))
+    return Placement(device, f"layer {layer.name}", layer.n_weights).run(
+        lambda device: _fitted(layer, device)
+    )
 
 
 def _fitted(layer: ConvLayer, device: torch.device) -> FittedLayer:

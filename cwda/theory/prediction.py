@@ -16,6 +16,7 @@ from cwda.formatting import many
 from cwda.loading.source import Source
 from cwda.loading.sources import network_of
 from cwda.numerics.device import as_out_of_memory
+from cwda.numerics.threads import few_threads
 from cwda.progress import Counter, counter, showing
 from cwda.theory.criteria import CRITERIA
 from cwda.theory.model import FittedLayer, fit_or_reason
@@ -163,10 +164,12 @@ def predict_layers(
         for layer in network.layers:
             fitted, reason = fit_or_reason(layer, device=device)
             if fitted:
-                models = [rung(fitted) for rung in ladder]
                 advance = partial(_advance, bar, layer.n_weights)
                 try:
-                    forecasts = as_out_of_memory(partial(forecast, models, pairs, advance), device)
+                    with few_threads(layer.n_weights):
+                        models = [rung(fitted) for rung in ladder]
+                        work = partial(forecast, models, pairs, advance)
+                        forecasts = as_out_of_memory(work, device)
                 except OutOfMemory as error:
                     forecasts, reason = nothing, str(error)
             else:
