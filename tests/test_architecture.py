@@ -36,6 +36,7 @@ MOST_FILES = 15
 FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 LIBRARIES_OF_NUMERICS = {"__future__", "cwda", "collections", "concurrent", "dataclasses"}
 LIBRARIES_OF_NUMERICS |= {
+    "contextlib",
     "functools",
     "itertools",
     "logging",

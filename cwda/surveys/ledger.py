@@ -46,7 +46,8 @@ class Ledger:
         wanted : sequence of Source
             What is asked for.
         again : bool
-            Whether those that failed are left.
+            Whether those that failed are left. What was not there is always looked for anew, and
+            forgotten if nobody asks for it any more.
         """
         self._store.sweep()
         entries = self._entries()
@@ -54,6 +55,9 @@ class Ledger:
         now = {storable(source.text): source for source in wanted}
         stale, done = set(), set()
         for entry in entries:
+            if entry.status == "unavailable":  # whatever it meant, it is looked for anew
+                self._store.remove(entry.part)
+                continue
             source = now.get(entry.source)
             changed = source is not None and source.stamp != entry.stamp
             failed = entry.status not in ("done", "duplicate")

@@ -121,7 +121,7 @@ def survey(
         readable = [source for source in left if not source.problem]
         for source in left:
             if source.problem:
-                ledger.enter(source, reply := Reply("failed", source.problem), _now())
+                ledger.enter(source, reply := Reply("unavailable", source.problem), _now())
                 _tell(source, reply)
         if readable:
             with connected(scheduler, workers, memory, len(readable)) as cluster:

@@ -32,7 +32,7 @@ __all__ = [
     "storable",
 ]
 
-Status = Literal["done", "duplicate", "failed", "timed out", "out of memory"]
+Status = Literal["done", "duplicate", "failed", "timed out", "out of memory", "unavailable"]
 
 #: All that can become of a source.
 STATUSES: tuple[Status, ...] = typing.get_args(Status)
@@ -51,8 +51,8 @@ class NetworkRecord:
     name: str = column("name of the network; several may have the same")
     hash: str = column(f"{_HASH}; empty where the weights could not be read", default="")
     status: Status = column(
-        "`done`; `duplicate` if other source has the same weights; `failed`; `timed out`; "
-        "`out of memory`"
+        "`done`; `duplicate` if another source has the same weights; `failed`; `timed out`; "
+        "`out of memory`; `unavailable` if nothing is there, such as a misspelt name"
     )
     reason: str = column("why it is not done, or of which source it is a duplicate", default="")
     task: str = column("what the network was trained for, where known, else empty", default="")

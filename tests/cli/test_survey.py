@@ -17,9 +17,9 @@ def test_sources_that_are_none_are_rows_and_lines(tmp_path):
     (tmp_path / "empty").mkdir()
     result = run(names, tmp_path / "empty", "--output", tmp_path / "out")
     assert result.exit_code == 1
-    assert "4 sources: 4 failed; the tables are in" in result.stdout
+    assert "4 sources: 4 unavailable; the tables are in" in result.stdout
     lines = result.stderr.splitlines()
-    assert all(line.startswith("failed: ") for line in lines)
+    assert all(line.startswith("unavailable: ") for line in lines)
     for told in (
         "resnet-mime.pth: no such file; did you mean resnet-mine.pth?",
         "'resnet81' is neither a known model nor a file; did you mean resnet",

@@ -20,6 +20,7 @@ from cwda.layers import ConvLayer, Network, Provenance
 from cwda.models import ImageData, batches, cifar_resnet, initialise
 from cwda.numerics import device as devices
 from cwda.numerics.device import Placement, is_out_of_memory, resolve_device
+from cwda.numerics.threads import FEW
 from cwda.scoring.statistics.collect import collect
 
 FULL = torch.device("meta")
@@ -211,3 +212,18 @@ def test_other_errors_pass():
         Placement("cpu", "work").run(broken)
     with pytest.raises(CwdaError, match="cannot be used"):
         Placement("nowhere", "work")
+
+
+@pytest.mark.parametrize(("weights", "threads"), [(FEW - 1, 1), (FEW, 2)])
+def test_few_weights_are_left_to_one_thread(weights, threads):
+    """Also where the work fails, torch has its threads back."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        placement = Placement("cpu", "a layer", weights)
+        assert placement.run(lambda device: torch.get_num_threads()) == threads
+        with pytest.raises(ZeroDivisionError):
+            placement.run(lambda device: 1 / 0)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

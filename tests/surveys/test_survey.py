@@ -108,7 +108,7 @@ def test_a_real_survey(tmp_path):
     torch.save({"fc.weight": weights.flatten(1)}, nets / "none.pth")
     found = cwda.survey([nets, "resnet81"], output=tmp_path / "out", workers=1)
     rows = found.networks.set_index("name")
-    assert sorted(rows["status"]) == ["done", "duplicate", "failed", "failed"]
+    assert sorted(rows["status"]) == ["done", "duplicate", "failed", "unavailable"]
     assert {rows.loc["one", "status"], rows.loc["same", "status"]} == {"done", "duplicate"}
     assert "did you mean resnet" in rows.loc["resnet81", "reason"]
     assert "no convolution" in rows.loc["none.pth", "reason"]
@@ -143,12 +143,12 @@ def test_every_source_is_a_row(stand_in, make, tmp_path):
         "hang.pth": "timed out",
         "eat.pth": "out of memory",
         "crash.pth": "failed",
-        "resnet-18x": "failed",
-        "b.pth": "failed",
-        "*.onnx": "failed",
+        "resnet-18x": "unavailable",
+        "b.pth": "unavailable",
+        "*.onnx": "unavailable",
     }
     assert sum(measured(stand_in).values()) == 2
-    assert re.fullmatch(r"9 sources: 2 done, 1 duplicate, 4 failed, .*", found.title())
+    assert re.fullmatch(r"9 sources: 2 done, 1 duplicate, 1 failed, .*", found.title())
     for name in TABLES:
         assert list(getattr(found, name).columns) == list(TABLES[name].columns)
 
@@ -175,6 +175,19 @@ def test_what_is_done_is_not_done_again(stand_in, make, tmp_path):
     found = cwda.survey(folder, **options, again=True)
     assert measured(stand_in) == {"a.pth": 1, "once.pth": 1, "b.pth": 2, "c.pth": 1}
     assert found.statuses == {"done": 4, "failed": 1, "timed out": 1}
+
+
+def test_a_corrected_mistake_is_forgotten(stand_in, make, tmp_path):
+    """What was not there is looked for anew, and gone when nobody asks for it any more."""
+    names, options = tmp_path / "names.txt", {"output": tmp_path / "out", "workers": 1}
+    names.write_text("nets/a.pth\nnets/late.pth\nresnet81\n")
+    make("a.pth")
+    rows = cwda.survey(names, **options).networks
+    assert sorted(rows["status"]) == ["done", "unavailable", "unavailable"]
+    make("late.pth")
+    names.write_text("nets/a.pth\nnets/late.pth\n")
+    assert statuses(cwda.survey(names, **options)) == {"a.pth": "done", "late.pth": "done"}
+    assert measured(stand_in) == {"a.pth": 1, "late.pth": 1}
 
 
 def test_a_copy_takes_the_place_of_a_network_that_has_changed(stand_in, make, tmp_path):

@@ -11,6 +11,7 @@ from cwda.cli.failure import BAD_INPUT
 from cwda.cli.messages import is_quiet, note
 from cwda.cli.options import COUNT, FILE, PATH, option, verdict_level_option
 from cwda.cli.verb import command_line, verb
+from cwda.formatting import many
 
 if TYPE_CHECKING:
     from cwda.surveys import Survey
@@ -135,7 +136,7 @@ def survey(
         timeout=timeout,
         again=again,
     )
-    _show(found)
+    _show(found, again=again)
     if "done" not in found.statuses:
         raise SystemExit(BAD_INPUT)
     if report:
@@ -145,10 +146,12 @@ def survey(
     if reference:
         cwda.population.make_reference(found).save(reference)
         note(f"wrote {reference}")
+    if not (report or is_quiet()):
+        click.echo(f"next, what they say together: {command_line()} --report survey.pdf")
 
 
-def _show(found: Survey) -> None:
-    """What became of the sources; those without a result by name."""
+def _show(found: Survey, *, again: bool) -> None:
+    """What was found; sources without a result by name."""
     networks = found.networks
     without = networks[~networks["status"].isin(["done", "duplicate"])]
     for row in without.head(_LISTED).itertuples():
@@ -156,5 +159,12 @@ def _show(found: Survey) -> None:
         note(f"{row.status}: {told}")
     if len(without) > _LISTED:
         note(f"... and {len(without) - _LISTED} more; the table networks has their reasons")
+    if not again and (without["status"] != "unavailable").any():
+        note("--again tries those that failed once more")
     if not is_quiet():
         click.echo(f"{found.title()}; the tables are in {found.folder}")
+        done = networks[networks["status"] == "done"]
+        verdicts = done["verdict"].value_counts()
+        if len(done):
+            told = ", ".join(f"{verdict} in {count}" for verdict, count in verdicts.items())
+            click.echo(f"CWDA in {many(len(done), 'network')}: {told}")
