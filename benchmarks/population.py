@@ -5,8 +5,9 @@
 Families of a geometric number of networks (mean 2.9), networks of a log-normal number of layers
 (median 21). Shares: each layer holds with a probability that varies between families (intraclass
 correlation .3) and between networks of a family. Values: log-normal, with standard deviations of
-.7 between families, .5 between networks and .7 between layers. Slopes: the mixed model of
-`cwda.population.mixed_models`, whose networks differ in slope by .5.
+.7 between families, .5 between networks and .7 between layers. Slopes: those of depth, width and
+kernel are 0 on average, and differ between families and between networks, as they do in the survey
+of `reports/survey`, or not at all.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ FAMILIES = (5, 10, 20, 40)
 SHARES = (0.5, 0.2, 0.05, 0.01)
 _WITHIN, _NETWORKS, _RESAMPLES = 0.3, 0.35, 500
 _SPREADS = (0.7, 0.5, 0.7)
+#: Standard deviations of the slopes between families and between networks, and share of 1x1 layers.
+_SLOPES = {"depth": (0.5, 0.3), "width": (0.15, 0.06), "kernel 1x1": (0.3, 0.3)}
+_POINTS = 0.4
 
 
 def places(families: int, rng: np.random.Generator) -> tuple[Array, Array, Array]:
@@ -98,34 +102,52 @@ def values(replicates: int) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=names)
 
 
-def slopes(replicates: int, families: int = 15) -> pd.DataFrame:
-    """Coverage of the slope along depth, which is 0 on average, and of that of width, 0."""
-    rng, covered, fitted = np.random.default_rng(0), np.zeros(2), 0
-    for _ in range(replicates):
-        family, network, _ = places(families, rng)
-        position = np.arange(len(network)) - np.searchsorted(network, network)
-        depth = position / np.maximum(np.bincount(network) - 1, 1)[network]
-        y = rng.normal(0, 0.3, families)[family] + rng.normal(0, 0.2, len(family))
-        y = y[network] + rng.normal(0, 0.5, len(family))[network] * depth
-        y = y + rng.normal(0.5, 0.4, len(network))
-        found = mixed_models(_survey(family, network, position, depth, y, rng), level=LEVEL)
-        terms = {row.term: row for row in found if not row.reason}
-        if "depth" in terms:
-            fitted += 1
-            covered += [terms[name].low <= 0 <= terms[name].high for name in ("depth", "width")]
-    columns = ["families", "fitted", "depth", "width"]
-    return pd.DataFrame([[families, fitted, *(covered / max(fitted, 1))]], columns=columns)
+def slopes(populations: int) -> pd.DataFrame:
+    """Coverage of the slopes of depth, width and kernel by the mixed model, which are 0."""
+    rows = []
+    for differ, families in ((True, 10), (True, 15), (True, 40), (False, 15)):
+        rng, covered, fitted = np.random.default_rng(0), np.zeros(len(_SLOPES)), 0
+        for _ in range(populations):
+            found = mixed_models(_sloping(families, differ, rng), level=LEVEL)
+            terms = {row.term: row for row in found if not row.reason}
+            if {*_SLOPES} <= {*terms}:
+                fitted += 1
+                covered += [terms[name].low <= 0 <= terms[name].high for name in _SLOPES]
+        rows.append([families, differ, fitted, *(covered / max(fitted, 1))])
+    return pd.DataFrame(rows, columns=["families", "slopes differ", "fitted", *_SLOPES])
+
+
+def _sloping(families: int, differ: bool, rng: np.random.Generator) -> SimpleNamespace:
+    """A population whose families and networks differ in level, and in slopes or not."""
+    family, network, _ = places(families, rng)
+    position = np.arange(len(network)) - np.searchsorted(network, network)
+    depth = position / np.maximum(np.bincount(network) - 1, 1)[network]
+    width, point = rng.integers(4, 9, len(network)), rng.random(len(network)) < _POINTS
+    y = rng.normal(0, 0.3, families)[family] + rng.normal(0, 0.2, len(family))
+    y = y[network] + rng.normal(0.5, 0.4, len(network))
+    places_of = {"depth": depth - 0.5, "width": width - 6.0, "kernel 1x1": point}
+    for name, (between_families, between_networks) in _SLOPES.items():
+        if differ:
+            own = rng.normal(0, between_families, families)[family]
+            own = own + rng.normal(0, between_networks, len(family))
+            y = y + own[network] * places_of[name]
+    return _survey(family, network, position, depth, y, 2**width, np.where(point, "1x1", "3x3"))
 
 
 def _survey(
-    family: Array, network: Array, position: Array, depth: Array, y: Array, rng: np.random.Generator
+    family: Array,
+    network: Array,
+    position: Array,
+    depth: Array,
+    y: Array,
+    width: Array,
+    kernel: Array,
 ) -> SimpleNamespace:
     """The tables that a mixed model reads, with effects whose asinh is y margins."""
     key, layer = [f"net{each}" for each in network], [f"conv{each}" for each in position]
     names = pd.unique(np.array(key, dtype=object))
     layers = pd.DataFrame({"hash": key, "layer": layer, "depth": depth})
-    layers = layers.assign(channels=16, groups=1, kernel="3x3")
-    layers["n_filters"] = 2 ** rng.integers(4, 9, len(key))
+    layers = layers.assign(channels=16, groups=1, kernel=kernel, n_filters=width)
     conditions = pd.DataFrame({"hash": key, "layer": layer, "effect": np.sinh(y)})
     conditions = conditions.assign(condition="mean", margin=1.0, verdict="holds", reason="")
     networks = pd.DataFrame({"hash": names, "name": names, "family": family.astype(str)})
@@ -144,7 +166,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--replicates", type=int, default=400)
     replicates = parser.parse_args().replicates
-    for simulate, populations in ((shares, replicates), (values, replicates), (slopes, 100)):
+    for simulate, populations in ((shares, replicates), (values, replicates), (slopes, 60)):
         found = simulate(populations)
         print(f"{simulate.__name__}, {populations} populations each")
         print(found.to_string(index=False, float_format=lambda value: f"{value:.3g}"), flush=True)

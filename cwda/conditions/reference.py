@@ -45,10 +45,15 @@ __all__ = [
 #: In place of a family, width or kernel: whatever it is.
 ANY = "any"
 
-#: Of the quantiles that a reference keeps.
-PROBABILITIES = (0.0, 0.01, 0.025, *(round(0.05 * i, 2) for i in range(1, 20)), 0.975, 0.99, 1.0)
+#: Of the quantiles that a reference keeps: finer where it matters which layers are unusual.
+PROBABILITIES = (
+    *(0.0, 0.01, 0.025),
+    *(round(0.05 * i, 2) for i in range(1, 18)),
+    *(round(0.01 * i, 2) for i in range(90, 100)),
+    *(0.995, 1.0),
+)
 
-#: An effect larger than in this share of comparable layers is unusual.
+#: An effect larger than in this share of comparable layers, at its lower limit, is unusual.
 UNUSUAL = 0.95
 
 #: The largest number of filters of each band but the last.
@@ -87,16 +92,16 @@ def kernel_kind(kernel: str | tuple[int, ...]) -> str:
     return "along one axis" if sum(side > 1 for side in sides) == 1 else "other"
 
 
-def quantile_name(probability: float) -> str:
-    """The column of a quantile.
+def quantile_name(probability: float, letter: str = "q") -> str:
+    """The column of a quantile, or of what belongs to it.
 
     Examples
     --------
-    >>> quantile_name(0.05), quantile_name(0.025)
-    ('q05', 'q02.5')
+    >>> quantile_name(0.05), quantile_name(0.025), quantile_name(0.95, "low")
+    ('q05', 'q02.5', 'low95')
     """
     whole, part = divmod(round(1000 * probability), 10)
-    return f"q{whole:02d}{f'.{part}' if part else ''}"
+    return f"{letter}{whole:02d}{f'.{part}' if part else ''}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,10 +112,15 @@ class ReferenceGroup:
     family: str = column("Family of the networks; `any` for all of them.")
     width: str = column("Number of filters, such as `33 to 64`; `any` for all.")
     kernel: str = column("Kind of the kernel, such as `3x3`; `any` for all.")
+    families: int = column("Number of their families that are known.")
     networks: int = column("Number of networks, those with the same weights counted once.")
     layers: int = column("Number of their layers that the condition judges.")
     quantiles: Mapping[str, float] = spread(
         "Quantiles of the effect, networks counted alike: `q00`, `q01`, ... `q100`."
+    )
+    lows: Mapping[str, float] = spread(
+        "Lower limits of the share of layers of other families that stay below each quantile: "
+        "`low00`, `low01`, ... `low100`; NaN from one network."
     )
 
     @property
@@ -119,17 +129,27 @@ class ReferenceGroup:
         kernel = "" if self.kernel == ANY else f"{self.kernel}, "
         width = "" if self.width == ANY else f"{self.width} filters, "
         family = "" if self.family == ANY else f"{self.family}, "
-        return f"{kernel}{width}{family}{many(self.networks, 'network')}"
+        families = "one family" if self.families == 1 else f"{self.families} families"
+        of = f" of {families}" if self.families and self.family == ANY else ""
+        return f"{kernel}{width}{family}{many(self.networks, 'network')}{of}"
 
-    def below(self, effect: float) -> float:
-        """Share of these layers whose effect is smaller."""
-        known = np.array([self.quantiles[quantile_name(each)] for each in PROBABILITIES])
+    def below(self, effect: float) -> tuple[float, float]:
+        """Share of these layers whose effect is smaller, and its lower limit over families."""
+        known, lows = (
+            np.array([values[quantile_name(each, letter)] for each in PROBABILITIES])
+            for values, letter in ((self.quantiles, "q"), (self.lows, "low"))
+        )
         place = int(np.searchsorted(known, effect, side="left"))
-        if place in (0, len(known)):
-            return float(place > 0)
-        low, high = known[place - 1], known[place]
-        start, end = PROBABILITIES[place - 1], PROBABILITIES[place]
-        return float(start + (end - start) * (effect - low) / (high - low))
+        if place == 0:
+            return 0.0, 0.0
+        if place == len(known):
+            return 1.0, float(lows[-1])
+        part = (effect - known[place - 1]) / (known[place] - known[place - 1])
+        share, low = (
+            float(ends[place - 1] + (ends[place] - ends[place - 1]) * part)
+            for ends in (np.array(PROBABILITIES), lows)
+        )
+        return share, low
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -213,7 +233,8 @@ class Reference(Answer[ReferenceGroup]):
         for key in _keys(row, kernel, family):
             if key in self._groups:
                 group = self._groups[key]
-                return replace(row, percentile=group.below(row.effect), comparable=group.words)
+                share, low = group.below(row.effect)
+                return replace(row, percentile=share, percentile_low=low, comparable=group.words)
         return row
 
 
@@ -250,13 +271,19 @@ class Placing:
     median : float
         Median over them of the share of comparable layers whose effect is smaller.
     unusual : tuple of ConditionResult
-        Rows whose effect is larger than in 95 % of comparable layers, the largest share first.
+        Rows whose effect is larger than in 95 % of comparable layers, at the lower limit of that
+        share, the largest first.
     """
 
     condition: str
     layers: int
     median: float
     unusual: tuple[ConditionResult, ...]
+
+    @property
+    def expected(self) -> float:
+        """How many layers of a network like the others lie above 95 %, whatever the limit."""
+        return (1 - UNUSUAL) * self.layers
 
 
 def placings(rows: Iterable[ConditionResult]) -> list[Placing]:
@@ -267,7 +294,7 @@ def placings(rows: Iterable[ConditionResult]) -> list[Placing]:
             by_condition.setdefault(row.condition, []).append(row)
     found = []
     for condition, own in by_condition.items():
-        unusual = [row for row in own if row.percentile >= UNUSUAL]
+        unusual = [row for row in own if row.percentile_low >= UNUSUAL]
         unusual.sort(key=lambda row: -row.percentile)
         median = float(np.median([row.percentile for row in own]))
         found.append(Placing(condition, len(own), median, tuple(unusual)))

@@ -175,9 +175,13 @@ class ConditionResult:
         "alike; NaN without a reference.",
         default=NAN,
     )
+    percentile_low: float = column(
+        "Lower limit of that share, over families of networks; NaN without a reference.",
+        default=math.nan,
+    )
     comparable: str = column(
-        "Which layers those are, such as `3x3, 33 to 64 filters, 41 networks`; empty without a "
-        "reference.",
+        "Which layers those are, such as `3x3, 33 to 64 filters, 41 networks of 12 families`; "
+        "empty without a reference.",
         default="",
     )
     n_filters: int = common("n_filters")

@@ -9,11 +9,15 @@ from cwda.answers import Answer, column
 from cwda.arguments import require_between
 from cwda.formatting import many
 from cwda.population.tables import (
+    Over,
     Surveyed,
     chosen_grouping,
     judged_layers,
+    named_families,
+    over,
     require_survey,
     sample_of,
+    unlabelled,
 )
 
 if TYPE_CHECKING:
@@ -29,7 +33,9 @@ class EffectQuantiles:
     condition: str = column("Name of the condition.")
     by: str = column("By what the layers are grouped.")
     group: str = column("Which of these layers.")
-    families: int = column("Number of families of networks.")
+    families: int = column("Number of families of networks that are known.")
+    unlabelled: int = column("Number of networks whose family is unknown.")
+    over: Over = column("What intervals are over: `families`, or `networks` where none or one is.")
     networks: int = column("Number of networks, those with the same weights counted once.")
     layers: int = column("Number of layers that the condition judges.")
     margin: float = column("Largest effect that counts as negligible.")
@@ -57,7 +63,9 @@ class EffectSpread(Answer[EffectQuantiles]):
 
     def summary(self) -> pd.DataFrame:
         """The quantiles, without the counts."""
-        return self.table.drop(columns=["by", "families", "median_low", "median_high"])
+        return self.table.drop(
+            columns=["by", "families", "unlabelled", "over", "median_low", "median_high"]
+        )
 
 
 def effect_quantiles(
@@ -109,7 +117,9 @@ def _quantiles(
         condition=condition,
         by=by,
         group=group,
-        families=rows["family"].nunique(),
+        families=named_families(rows),
+        unlabelled=unlabelled(rows),
+        over=over(rows),
         networks=rows["hash"].nunique(),
         layers=len(rows),
         margin=float(rows["margin"].iloc[0]),

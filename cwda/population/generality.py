@@ -7,12 +7,18 @@ from collections.abc import Sequence
 
 from cwda.formatting import many, percent
 from cwda.population.shares import TOGETHER, VerdictShare, verdict_shares
-from cwda.population.tables import Surveyed
+from cwda.population.tables import UNKNOWN, Surveyed
 
 __all__ = ["generality", "generality_sentences"]
 
 #: CWDA is general among networks if it holds in more than this share of them.
 MOST = 0.5
+
+#: Fewer families say nothing of others.
+FEWEST_FAMILIES = 5
+
+#: With more networks of unknown family, these may be the same few over and over.
+MOST_UNKNOWN = 0.2
 
 _MOST_NAMED = 4
 _NEXT_TO = 0.015
@@ -23,13 +29,15 @@ def generality(survey: Surveyed, *, level: float = 0.95) -> str:
 
     It is if the whole interval of the share of networks in which no condition fails or is
     undecided lies above one half, and is not if it lies below; else the survey does not tell.
+    Networks of fewer than five families, or of which more than 20 % have no family, are not judged:
+    they may be copies of one another, and intervals take them for independent.
 
     Parameters
     ----------
     survey : Survey
         What `cwda.read_survey` gives.
     level : float
-        Confidence of the interval, which is over families of networks.
+        Confidence of the interval, which is over families of networks where two are known.
 
     Raises
     ------
@@ -46,11 +54,12 @@ def generality_sentences(survey: Surveyed, *, level: float = 0.95) -> list[str]:
     together = next(row for row in of_networks if row.condition == TOGETHER)
     single = [row for row in of_networks if row.condition != TOGETHER]
     layers = next(row for row in shares if row.unit == "layers" and row.condition == TOGETHER)
-    over = f"{many(together.networks, 'network')} of {_families(together.families)}"
     return [
-        f"{_opening(together)}, {over}: every condition holds in {_share(together, 'holds')} "
-        f"of the networks, and at least one fails in {_share(together, 'fails')}.",
-        _by_family(survey, level),
+        f"{_opening(together)}, {_networks(together)}: every condition holds in "
+        f"{_share(together, 'holds')} of the networks, and at least one fails in "
+        f"{_share(together, 'fails')}.",
+        *_caution(together),
+        *_by_family(survey, level),
         f"Of their layers, networks counted alike, every condition holds in "
         f"{_share(layers, 'holds')}, and at least one fails in {_share(layers, 'fails')}.",
         _listed(single),
@@ -58,6 +67,10 @@ def generality_sentences(survey: Surveyed, *, level: float = 0.95) -> list[str]:
 
 
 def _opening(row: VerdictShare) -> str:
+    if row.unlabelled > MOST_UNKNOWN * row.networks:
+        return "Whether CWDA is general is not judged (too many networks without a family)"
+    if row.families < FEWEST_FAMILIES:
+        return f"Whether CWDA is general is not judged ({FEWEST_FAMILIES} families are needed)"
     if row.holds_low > MOST:
         return "CWDA is general in these networks"
     if row.holds_high < MOST:
@@ -65,20 +78,46 @@ def _opening(row: VerdictShare) -> str:
     return "Whether CWDA is general cannot be told from these networks"
 
 
-def _by_family(survey: Surveyed, level: float) -> str:
+def _networks(row: VerdictShare) -> str:
+    """How many networks there are, of how many families."""
+    networks = many(row.networks, "network")
+    if not row.unlabelled:
+        return f"{networks} of {_families(row.families)}"
+    if not row.families:
+        return f"{networks} of which none has a family"
+    return f"{networks}, {row.unlabelled} without a family and others of {_families(row.families)}"
+
+
+def _caution(row: VerdictShare) -> list[str]:
+    """What intervals over networks are worth, and what to do."""
+    if row.over == "families" and row.unlabelled <= MOST_UNKNOWN * row.networks:
+        return []
+    taken = (
+        "Intervals take these networks for independent, which those trained from one another, or "
+        "by the same people for one task, are not."
+        if row.over == "networks"
+        else "Intervals count all networks without a family as one family."
+    )
+    remedy = " Name the families with --labels FILE." if row.unlabelled else ""
+    return [taken + remedy]
+
+
+def _by_family(survey: Surveyed, level: float) -> list[str]:
     rows = [
         row
         for row in verdict_shares(survey, "family", level=level)
-        if row.unit == "networks" and row.condition == TOGETHER
+        if row.unit == "networks" and row.condition == TOGETHER and row.group != UNKNOWN
     ]
+    if len(rows) < 2:
+        return []
     broken = sum(row.fails == 1 for row in rows)
     held = [row.group for row in rows if row.holds > 0]
     where = f": {', '.join(sorted(held))}" if 0 < len(held) <= _MOST_NAMED else ""
-    return (
+    return [
         f"Family by family, at least one fails in every network of {broken} of "
         f"{_families(len(rows))}, and every condition holds in some network of "
         f"{_families(len(held))}{where}."
-    )
+    ]
 
 
 def _families(families: int) -> str:

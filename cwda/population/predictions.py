@@ -9,11 +9,15 @@ from cwda.answers import Answer, column
 from cwda.arguments import require_between
 from cwda.formatting import many
 from cwda.population.tables import (
+    Over,
     Surveyed,
     chosen_grouping,
     compared_layers,
+    named_families,
+    over,
     require_survey,
     sample_of,
+    unlabelled,
 )
 
 if TYPE_CHECKING:
@@ -29,7 +33,9 @@ class PredictionAccuracy:
     pair: str = column("The two criteria.")
     by: str = column("By what the layers are grouped.")
     group: str = column("Which of these layers.")
-    families: int = column("Number of families of networks.")
+    families: int = column("Number of families of networks that are known.")
+    unlabelled: int = column("Number of networks whose family is unknown.")
+    over: Over = column("What intervals are over: `families`, or `networks` where none or one is.")
     networks: int = column("Number of networks, those with the same weights counted once.")
     layers: int = column("Number of layers with both coefficients.")
     measured: float = column("Median Spearman coefficient measured, networks counted alike.")
@@ -110,7 +116,9 @@ def _accuracy(
         pair=pair,
         by=by,
         group=group,
-        families=rows["family"].nunique(),
+        families=named_families(rows),
+        unlabelled=unlabelled(rows),
+        over=over(rows),
         networks=rows["hash"].nunique(),
         layers=len(rows),
         measured=measured.value,

@@ -7,15 +7,13 @@ One model per condition, on the layers that it judges. The response is
 which is 0 for no effect, the effect in margins where that is small, and the logarithm of twice
 that where it is large, so that a step of b multiplies a large effect by exp(b). It takes effects
 of 0 and below. Fixed are depth (0 the first layer, 1 the last), log2 of the number of filters, and
-the kernel; family and network have random intercepts, and each network a random slope along depth:
-without it the intervals of depth would take the layers of a network for independent.
+the kernel, compared with the commonest; `cwda.population.mixed` has the random terms.
 """
 
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -24,9 +22,17 @@ import numpy as np
 from cwda.answers import Answer, column
 from cwda.arguments import require_between
 from cwda.conditions.reference import kernel_kind
-from cwda.errors import CwdaError, cause_of
+from cwda.errors import cause_of
 from cwda.formatting import many, percent
-from cwda.population.tables import Surveyed, judged_layers, require_survey
+from cwda.population.mixed import CannotModel, MixedFit, fit_mixed
+from cwda.population.tables import (
+    Over,
+    Surveyed,
+    judged_layers,
+    named_families,
+    over,
+    require_survey,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,12 +41,11 @@ __all__ = ["MixedModels", "ModelTerm", "mixed_models"]
 
 NAN = math.nan
 
-#: The fixed terms: what they are called, and the column of the design that they belong to.
-TERMS: Mapping[str, str] = {
-    "depth": "from the first layer to the last",
-    "width": "each doubling of the filters",
-    "kernel 1x1": "a kernel of one position, compared with 3x3",
-    "kernel other": "any other kernel, compared with 3x3",
+#: The kinds of kernels that are told apart, and how they are called.
+_KERNELS = {
+    "1x1": "a kernel of one position",
+    "3x3": "a kernel of 3x3",
+    "other": "any other kernel",
 }
 
 #: A model with fewer says nothing on variances between networks.
@@ -49,9 +54,8 @@ _FEWEST_NETWORKS = 5
 #: Nor does one of an effect that is the same in more than this share of the layers.
 _MOST_ALIKE = 0.8
 
-
-class CannotModel(CwdaError):  # noqa: N818 (it says what is the case)
-    """A condition has no mixed model; the message says why, for the table."""
+#: A term of which the others leave a smaller share of its variance cannot be told from them.
+_ALIKE = 1e-8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,22 +65,34 @@ class ModelTerm:
     condition: str = column("Name of the condition.")
     term: str = column("What the effect depends on.")
     meaning: str = column("The step that `estimate` is for.")
-    families: int = column("Number of families of networks.")
+    families: int = column("Number of families of networks that are known.")
     networks: int = column("Number of networks.")
     layers: int = column("Number of layers that the condition judges.")
+    over: Over = column("What the interval is over: `families`, or `networks` of one family.")
     estimate: float = column(
         "Change of asinh(effect / margin) with that step, by restricted maximum likelihood.",
         default=NAN,
     )
-    low: float = column("Lower limit of its Wald interval.", default=NAN)
+    low: float = column(
+        "Lower limit of its t interval, from leaving out each family in turn.", default=NAN
+    )
     high: float = column("Upper limit of the same interval.", default=NAN)
-    pvalue: float = column("P-value of Wald's test that the term is 0.", default=NAN)
+    freedom: float = column(
+        "Degrees of freedom of that interval: the effective number of families less one.",
+        default=NAN,
+    )
+    pvalue: float = column("P-value of the same t test that the term is 0.", default=NAN)
     family_sd: float = column("Standard deviation between families.", default=NAN)
     network_sd: float = column("Standard deviation between networks of a family.", default=NAN)
-    slope_sd: float = column(
-        "Standard deviation of the slopes along depth between networks.", default=NAN
-    )
     layer_sd: float = column("Standard deviation between layers of a network.", default=NAN)
+    slope_sd: float = column(
+        "Standard deviation of the slopes of this term between families, or networks of one.",
+        default=NAN,
+    )
+    network_slope_sd: float = column(
+        "The same between networks of a family; of depth only.", default=NAN
+    )
+    missing: str = column("Why a standard deviation is missing; empty otherwise.", default="")
     reason: str = column("Why there is no estimate; empty otherwise.", default="")
 
 
@@ -100,8 +116,13 @@ class MixedModels(Answer[ModelTerm]):
 def mixed_models(survey: Surveyed, *, level: float = 0.95) -> MixedModels:
     """Regress each effect on depth, width and kernel, with families and networks as random.
 
-    By `statsmodels.regression.mixed_linear_model.MixedLM`, on the scale asinh(effect / margin).
-    A condition whose model does not converge, or has too few networks, has rows with the reason.
+    Estimates and variances are those of `statsmodels.regression.mixed_linear_model.MixedLM`, on
+    the scale asinh(effect / margin), with random slopes of all terms between families. Intervals
+    are over families: from leaving out each in turn, with t quantiles of their effective number
+    less one. Of one family, or where none is known, they are over networks.
+    A condition whose model cannot be fitted, or has too few networks, has rows with the reason, and
+    so has a term that cannot be told from others. Where the fit of the variances does not converge,
+    the estimates rest on the last ones, which the intervals allow, and the variances are missing.
 
     Parameters
     ----------
@@ -118,7 +139,8 @@ def mixed_models(survey: Surveyed, *, level: float = 0.95) -> MixedModels:
     References
     ----------
     Lindstrom and Bates (1988), Newton-Raphson and EM algorithms for linear mixed-effects models
-    for repeated-measures data, JASA 83.
+    for repeated-measures data, JASA 83. MacKinnon, Nielsen and Webb (2023), Cluster-robust
+    inference: a guide to empirical practice, Journal of Econometrics 232.
     """
     survey = require_survey(survey)
     level = require_between(level, 0, 1, "level")
@@ -132,106 +154,152 @@ def mixed_models(survey: Surveyed, *, level: float = 0.95) -> MixedModels:
 
 
 def _terms(condition: str, rows: pd.DataFrame, level: float) -> Iterator[ModelTerm]:
-    design = _design(rows)
+    design, meanings = _design(rows)
     bare = ModelTerm(
         condition=condition,
         term="",
         meaning="",
-        families=design["family"].nunique(),
+        families=named_families(rows),
         networks=design["network"].nunique(),
         layers=len(design),
+        over=over(rows),
     )
-    kept = [term for term in TERMS if design[term].nunique() > 1]
+    reasons = _unidentified(design, list(meanings))
+    kept = _full_rank(design, list(meanings))
+    unit = "family" if bare.over == "families" else "network"
+    nested = unit == "family" and bool((design.groupby("family")["network"].nunique() > 1).any())
     try:
-        fit = _fitted(design, kept)
+        fit = _fitted(design, kept, unit, nested)
     except Exception as error:  # whatever an optimiser of another library stumbles over
-        fit, reason = None, cause_of(error)
-    for term, meaning in TERMS.items():
+        fit, failed = None, cause_of(error)
+    for term, meaning in meanings.items():
         own = replace(bare, term=term, meaning=meaning)
         if fit is None:
-            yield replace(own, reason=reason)
-        elif term not in kept:
-            yield replace(own, reason="all layers are alike in this")
+            yield replace(own, reason=failed)
+        elif term in reasons:
+            yield replace(own, reason=reasons[term])
         else:
-            yield replace(own, **_numbers(fit, term, level))
+            yield _estimated(own, fit, kept.index(term), nested, level)
 
 
-def _design(rows: pd.DataFrame) -> pd.DataFrame:
+def _design(rows: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Response, terms and groups; and what each term means."""
     import pandas as pd
 
-    kinds = [kernel_kind(each) for each in rows["kernel"]]
-    return pd.DataFrame(
-        {
-            "y": np.arcsinh(rows["effect"].to_numpy() / rows["margin"].to_numpy()),
-            "depth": rows["depth"].to_numpy(dtype=float),
-            "width": np.log2(rows["n_filters"].to_numpy(dtype=float)),
-            "kernel 1x1": [float(kind == "1x1") for kind in kinds],
-            "kernel other": [float(kind not in ("1x1", "3x3")) for kind in kinds],
-            "family": rows["family"].astype(str).to_numpy(),
-            "network": rows["hash"].astype(str).to_numpy(),
-        }
-    )
+    kinds = pd.Series([kernel_kind(each) for each in rows["kernel"]], dtype=object)
+    kinds = kinds.where(kinds.isin(["1x1", "3x3"]), "other")
+    counts = kinds.value_counts()
+    commonest = max(_KERNELS, key=lambda kind: counts.get(kind, 0))
+    meanings = {
+        "depth": "from the first layer to the last",
+        "width": "each doubling of the filters",
+    }
+    terms = {
+        "depth": rows["depth"].to_numpy(dtype=float),
+        "width": np.log2(rows["n_filters"].to_numpy(dtype=float)),
+    }
+    for kind, words in _KERNELS.items():
+        if kind != commonest:
+            terms[f"kernel {kind}"] = (kinds == kind).to_numpy(dtype=float)
+            meanings[f"kernel {kind}"] = f"{words}, compared with {_base(commonest)}"
+    groups = {"family": rows["family"].astype(str), "network": rows["hash"].astype(str)}
+    response = np.arcsinh(rows["effect"].to_numpy() / rows["margin"].to_numpy())
+    columns = {"y": response} | terms | {name: each.to_numpy() for name, each in groups.items()}
+    return pd.DataFrame(columns), meanings
 
 
-def _fitted(design: pd.DataFrame, terms: list[str]) -> Any:
-    """The model of statsmodels, fitted.
+def _base(kind: str) -> str:
+    return "those of neither 1x1 nor 3x3" if kind == "other" else kind
+
+
+def _left(design: pd.DataFrame, term: str, others: Sequence[str]) -> float:
+    """Share of a term's variance that the others leave; 0 if it has none."""
+    values = design[[term, *others]].to_numpy(dtype=np.float64)
+    values = values - values.mean(axis=0)
+    own, rest = values[:, 0], values[:, 1:]
+    whole = float(own @ own)
+    if whole <= _ALIKE:
+        return 0.0
+    if rest.shape[1]:
+        own = own - rest @ np.linalg.lstsq(rest, own, rcond=None)[0]
+    return float(own @ own) / whole
+
+
+def _unidentified(design: pd.DataFrame, terms: Sequence[str]) -> Mapping[str, str]:
+    """Why a term has no estimate of its own, by its name."""
+    reasons = {
+        term: "all layers are alike in this" for term in terms if not _left(design, term, [])
+    }
+    varied = [term for term in terms if term not in reasons]
+    mixed = [
+        term
+        for term in varied
+        if _left(design, term, [each for each in varied if each != term]) <= _ALIKE
+    ]
+    for term in mixed:
+        others = [each for each in mixed if each != term]
+        reasons[term] = f"cannot be told apart from {' and '.join(others)} in these layers"
+    return reasons
+
+
+def _full_rank(design: pd.DataFrame, terms: Sequence[str]) -> list[str]:
+    """The terms that say something that those before them do not."""
+    kept: list[str] = []
+    for term in terms:
+        if _left(design, term, kept) > _ALIKE:
+            kept.append(term)
+    return kept
+
+
+def _fitted(design: pd.DataFrame, terms: Sequence[str], unit: str, nested: bool) -> MixedFit:
+    """The model of the terms.
 
     Raises
     ------
     CannotModel
-        If there are too few networks, hardly any effect differs, or it does not converge.
+        If there are too few networks, hardly any effect differs, no term is left, or no variances
+        are found.
     """
-    from statsmodels.regression.mixed_linear_model import MixedLM, VCSpec
-    from statsmodels.tools.sm_exceptions import ConvergenceWarning
-
     if (same := (design["y"] == design["y"].median()).mean()) > _MOST_ALIKE:
         raise CannotModel(f"the effect is the same in {percent(same)} of the layers")
     networks = design["network"].nunique()
     if networks < _FEWEST_NETWORKS:
         raise CannotModel(f"{_FEWEST_NETWORKS} networks are needed, not {networks}")
-    design = design.sort_values("family", kind="stable")
-    fixed = design[terms].to_numpy()
-    fixed = np.column_stack([np.ones(len(design)), fixed])
-    names = ["network", "slope"]
-    matrices: tuple[list[Any], list[Any]] = ([], [])
-    columns: tuple[list[Any], list[Any]] = ([], [])
-    for _, part in design.groupby("family", sort=False):
-        own, number = np.unique(np.array(part["network"], dtype=object), return_inverse=True)
-        which = np.eye(len(own))[number]
-        for kind, matrix in enumerate((which, which * (part[["depth"]].to_numpy() - 0.5))):
-            matrices[kind].append(matrix)
-            columns[kind].append(list(own))
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        model = MixedLM(
-            design["y"].to_numpy(),
-            fixed,
-            np.array(design["family"], dtype=object),
-            exog_re=np.ones((len(design), 1)),
-            exog_vc=VCSpec(names, list(columns), list(matrices)),
-        )
-        fit = model.fit(reml=True, method=["lbfgs", "powell"])
-    if not fit.converged:
-        told = [str(each.message) for each in caught if each.category is ConvergenceWarning]
-        raise CannotModel(f"the fit did not converge{': ' + told[0] if told else ''}")
-    fit.terms = terms
-    return fit
+    if not terms:
+        raise CannotModel("all layers are alike in depth, width and kernel")
+    return fit_mixed(design, terms, unit, nested)
 
 
-def _numbers(fit: Any, term: str, level: float) -> dict[str, Any]:
+def _estimated(own: ModelTerm, fit: MixedFit, place: int, nested: bool, level: float) -> ModelTerm:
+    """A term with its numbers; `place` is that among the terms fitted."""
     from scipy import special
 
-    place = 1 + fit.terms.index(term)
-    estimate, error = float(fit.fe_params[place]), float(fit.bse_fe[place])
-    radius = float(special.ndtri((1 + level) / 2)) * error
-    network, slope = (math.sqrt(max(float(each), 0.0)) for each in fit.vcomp)
-    return {
+    estimate, error, freedom = (
+        float(each[1 + place]) for each in (fit.estimates, fit.errors, fit.freedom)
+    )
+    if math.isnan(error):
+        one = "family" if own.over == "families" else "network"
+        return replace(own, reason=f"one {one} alone tells this")
+    radius = float(special.stdtrit(freedom, (1 + level) / 2)) * error
+    numbers: dict[str, Any] = {
         "estimate": estimate,
         "low": estimate - radius,
         "high": estimate + radius,
-        "pvalue": 2 * float(special.ndtr(-abs(estimate / error))),
-        "family_sd": math.sqrt(max(float(np.ravel(fit.cov_re)[0]), 0.0)),
-        "network_sd": network,
-        "slope_sd": slope,
-        "layer_sd": math.sqrt(fit.scale),
+        "freedom": freedom,
+        "pvalue": 2 * float(special.stdtr(freedom, -abs(estimate / error))),
     }
+    return replace(own, **numbers, **_spreads(own, fit, place, nested))
+
+
+def _spreads(own: ModelTerm, fit: MixedFit, place: int, nested: bool) -> dict[str, Any]:
+    """The standard deviations that are known, and why others are not."""
+    if not fit.converged:
+        return {"missing": "the fit of the variances did not converge"}
+    numbers = {"layer_sd": fit.layer_sd, "slope_sd": float(fit.slope_sds[place])}
+    if own.over == "networks":
+        return numbers | {"network_sd": fit.unit_sd, "missing": "no two families are known"}
+    if not nested:
+        return numbers | {"missing": "no family has two networks, so that the two are one"}
+    if own.term == "depth":
+        numbers["network_slope_sd"] = fit.network_slope_sd
+    return numbers | {"family_sd": fit.unit_sd, "network_sd": fit.network_sd}

@@ -11,12 +11,16 @@ from cwda.arguments import require_between
 from cwda.choices import JUDGED
 from cwda.formatting import many
 from cwda.population.tables import (
+    Over,
     Surveyed,
     chosen_grouping,
     judged_layers,
     judged_networks,
+    named_families,
+    over,
     require_survey,
     sample_of,
+    unlabelled,
 )
 
 if TYPE_CHECKING:
@@ -47,7 +51,9 @@ class VerdictShare:
     )
     by: str = column("By what they are grouped.")
     group: str = column("Which of them.")
-    families: int = column("Number of families of networks.")
+    families: int = column("Number of families of networks that are known.")
+    unlabelled: int = column("Number of networks whose family is unknown.")
+    over: Over = column("What intervals are over: `families`, or `networks` where none or one is.")
     networks: int = column("Number of networks, those with the same weights counted once.")
     judged: int = column("Number of layers or networks that are judged.")
     holds: float = column("Share in which the condition holds.")
@@ -72,7 +78,7 @@ class VerdictShares(Answer[VerdictShare]):
 
     def summary(self) -> pd.DataFrame:
         """The shares, without the grouping and most counts."""
-        return self.table.drop(columns=["by", "families", "judged"])
+        return self.table.drop(columns=["by", "families", "unlabelled", "over", "judged"])
 
 
 def verdict_shares(
@@ -139,7 +145,9 @@ def _shares(rows: pd.DataFrame, unit: Unit, by: str, level: float) -> Iterator[V
             unit=unit,
             by=by,
             group=str(group),
-            families=part["family"].nunique(),
+            families=named_families(part),
+            unlabelled=unlabelled(part),
+            over=over(part),
             networks=part["hash"].nunique(),
             judged=len(part),
             holds=shares["holds"].value,

@@ -6,7 +6,7 @@ conditions.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Literal, Protocol, cast
 
 import numpy as np
 
@@ -20,15 +20,26 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "UNKNOWN",
+    "Over",
     "Surveyed",
     "analysed",
     "chosen_grouping",
     "compared_layers",
     "judged_layers",
     "judged_networks",
+    "named_families",
+    "over",
     "require_survey",
     "sample_of",
+    "unlabelled",
 ]
+
+#: In place of a family or task that nobody has named.
+UNKNOWN = "unknown"
+
+#: What an interval is over: what has been sampled, and is taken for independent.
+Over = Literal["families", "networks"]
 
 #: What is read of each table.
 _NEEDED = {
@@ -86,7 +97,7 @@ def analysed(survey: Surveyed) -> pd.DataFrame:
     networks = survey.networks
     done = networks[networks["hash"].isin(survey.conditions["hash"].unique())]
     done = done.drop_duplicates("hash")
-    labels = {name: done[name].fillna("").replace("", "unknown") for name in ("family", "task")}
+    labels = {name: done[name].fillna("").replace("", UNKNOWN) for name in ("family", "task")}
     return done.assign(**labels)
 
 
@@ -135,10 +146,29 @@ def judged_networks(survey: Surveyed) -> pd.DataFrame:
     return rows[["hash", "condition", "effect", "margin", "verdict"]].merge(networks, on="hash")
 
 
+def named_families(rows: pd.DataFrame) -> int:
+    """Number of families that are known; networks without one are none."""
+    return int(rows.loc[rows["family"] != UNKNOWN, "family"].nunique())
+
+
+def unlabelled(rows: pd.DataFrame) -> int:
+    """Number of networks whose family is unknown."""
+    return int(rows.loc[rows["family"] == UNKNOWN, "hash"].nunique())
+
+
+def over(rows: pd.DataFrame) -> Over:
+    """What intervals of these rows are over.
+
+    Networks whose family nobody has named may be copies of one another, and count as one family
+    beside others.
+    """
+    return "families" if rows["family"].nunique() > 1 else "networks"
+
+
 def sample_of(rows: pd.DataFrame, level: float, each: str | None = "hash") -> Sample:
     """The rows as a sample of families, in which all values of the column `each` weigh alike.
 
-    Rows of one family alone are a sample of its networks.
+    Rows of one family alone, or of none that is known, are a sample of networks.
     """
     import pandas as pd
 
@@ -146,7 +176,5 @@ def sample_of(rows: pd.DataFrame, level: float, each: str | None = "hash") -> Sa
     if each is not None:
         alike = pd.factorize(rows[each])[0]
         weights /= np.bincount(alike)[alike]
-    clusters, families = pd.factorize(rows["family"])
-    if len(families) == 1:
-        clusters, _ = pd.factorize(rows["hash"])
+    clusters, _ = pd.factorize(rows["family" if over(rows) == "families" else "hash"])
     return Sample.of(weights, clusters, level)

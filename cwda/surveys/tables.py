@@ -207,7 +207,7 @@ MEASURED = (
         "conditions",
         "one condition in one layer, as in `cwda.check(...).table`",
         ConditionResult,
-        frozenset(_SIZES | {"method", "percentile", "comparable"}),
+        frozenset(_SIZES | {"method", "percentile", "percentile_low", "comparable"}),
     ),
     Table(
         "network_conditions",

@@ -52,7 +52,7 @@ def test_a_survey_writes_a_report_and_a_reference(measured, tmp_path):
     assert result.exit_code == 0, result.output
     told = " ".join(result.output.split())
     assert "the median layer's effect is larger than in: mean 100 %" in told
-    assert "unusual mean, larger than in 95 % or more: conv (than in 100 % of 3x3, 1 to 16" in told
+    assert "of 2 effects are unusual; up to 0.1 would be by chance" in told
     rows = json.loads(answer.read_text())
     rows = rows["rows"] if isinstance(rows, dict) else rows
     assert [row["percentile"] for row in rows if row["condition"] == "mean"] == [1.0]

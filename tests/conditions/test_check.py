@@ -18,7 +18,8 @@ DOCUMENTED = [
     *("network", "layer", "condition", "scale", "estimate", "effect", "effect_low"),
     "effect_high",
     *("margin", "statistic", "pvalue", "pvalue_holm", "pvalue_bh", "log10_pvalue", "theta"),
-    *("theta_se", "verdict", "note", "percentile", "comparable", "n_filters", "dim", "n_weights"),
+    *("theta_se", "verdict", "note", "percentile", "percentile_low", "comparable"),
+    *("n_filters", "dim", "n_weights"),
     *("method", "reason"),
 ]
 

@@ -27,6 +27,7 @@ def survey(families=4, networks=3, layers=6, seed=0, slope=0.0, spread=(0.4, 0.3
                     "source": f"{key}.pth", "name": f"net {key}", "hash": key, "status": "done",
                     "reason": "", "task": "faces" if family % 2 else "digits",
                     "family": f"family {family}", "n_layers": layers, "n_weights": 1000 * layers,
+                    "verdict": "fails",
                 }
             )  # fmt: skip
             of_network = of_family + rng.normal(0, spread[1], len(MARGINS))
@@ -62,7 +63,7 @@ def survey(families=4, networks=3, layers=6, seed=0, slope=0.0, spread=(0.4, 0.3
     facts.append(facts[0] | {"source": "again.pth", "status": "duplicate", "reason": "0-0.pth"})
     lost = {"source": "bad.pth", "name": "bad", "hash": "", "status": "failed", "task": "",
             "reason": "not recognised as a checkpoint", "family": "", "n_layers": 0,
-            "n_weights": 0}  # fmt: skip
+            "n_weights": 0, "verdict": ""}  # fmt: skip
     return SimpleNamespace(
         networks=pd.DataFrame([*facts, lost]),
         layers=pd.DataFrame(places),

@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.formula.api as smf
+from scipy import stats
 
 import cwda
+from cwda.conditions.reference import PROBABILITIES
 from cwda.population import (
     effect_quantiles,
     generality,
@@ -20,6 +22,7 @@ from cwda.population import (
     verdict_shares,
     write_tables,
 )
+from cwda.population.clusters import Sample
 from cwda.population.shares import TOGETHER
 from tests.helpers.small_surveys import survey
 
@@ -78,29 +81,100 @@ def test_groups_share_out_the_layers(by):
         assert set(table["by"]) == {by}
 
 
-@pytest.mark.filterwarnings("ignore:The MLE may be on the boundary")
+def terms_of(tables, condition):
+    return {row.term: row for row in mixed_models(tables) if row.condition == condition}
+
+
+def design_of(tables, condition, margin):
+    """Rows of a condition with response and terms, by the formulas of the documentation."""
+    rows = tables.conditions[tables.conditions["condition"] == condition]
+    rows = rows.merge(tables.layers, on=["hash", "layer"])
+    rows = rows.merge(tables.networks.drop_duplicates("hash"), on="hash")
+    return rows.assign(
+        y=np.arcsinh(rows["effect"] / margin),
+        width=np.log2(rows["n_filters"]), point=(rows["kernel"] == "1x1").astype(float),
+    )  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore::statsmodels.tools.sm_exceptions.ConvergenceWarning")
 def test_the_mixed_model_is_that_of_the_formula():
     """The same model written with `smf.mixedlm`, of statsmodels."""
     large = survey(families=6, networks=4, layers=10, slope=0.8)
-    found = {row.term: row for row in mixed_models(large) if row.condition == "epsilon"}
-    rows = large.conditions[large.conditions["condition"] == "epsilon"]
-    rows = rows.merge(large.layers, on=["hash", "layer"])
-    rows = rows.merge(large.networks.drop_duplicates("hash"), on="hash")
-    rows = rows.assign(
-        y=np.arcsinh(rows["effect"] / 0.3), middle=rows["depth"] - 0.5,
-        width=np.log2(rows["n_filters"]), point=(rows["kernel"] == "1x1").astype(float),
-    )  # fmt: skip
+    found = terms_of(large, "epsilon")
+    rows = design_of(large, "epsilon", 0.3)
+    middle = {f"m_{name}": rows[name] - rows[name].mean() for name in ("depth", "width", "point")}
     fit = smf.mixedlm(
-        "y ~ depth + width + point", rows, groups="family",
-        vc_formula={"network": "0 + C(hash)", "slope": "0 + C(hash):middle"},
-    ).fit(method=["lbfgs", "powell"])  # fmt: skip
+        "y ~ depth + width + point", rows.assign(**middle), groups="family", re_formula="1",
+        vc_formula={
+            "network": "0 + C(hash)", "slope": "0 + C(hash):m_depth",
+            "depth": "0 + m_depth", "width": "0 + m_width", "point": "0 + m_point",
+        },
+    ).fit(method="lbfgs")  # fmt: skip
     for term, name in (("depth", "depth"), ("width", "width"), ("kernel 1x1", "point")):
         assert found[term].estimate == pytest.approx(fit.params[name], abs=2e-3)
-        low, high = fit.conf_int().loc[name]
-        assert (found[term].low, found[term].high) == pytest.approx((low, high), abs=4e-3)
         assert not found[term].reason
     assert found["kernel other"].reason == "all layers are alike in this"
     assert found["depth"].layer_sd == pytest.approx(math.sqrt(fit.scale), abs=2e-3)
+
+
+def test_intervals_of_alike_families_are_students_over_their_slopes():
+    """Of families with the same layers: scipy's t interval of their least squares slopes."""
+    alike = survey(families=7, networks=2, layers=9)
+    found = terms_of(alike, "epsilon")
+    slopes = []
+    for _, rows in design_of(alike, "epsilon", 0.3).groupby("family"):
+        terms = rows[["depth", "width", "point"]].to_numpy()
+        fixed = np.column_stack([np.ones(len(rows)), terms])
+        slopes.append(np.linalg.lstsq(fixed, rows["y"].to_numpy(), rcond=None)[0][1:])
+    for term, own in zip(("depth", "width", "kernel 1x1"), np.transpose(slopes), strict=True):
+        test = stats.ttest_1samp(own, 0)
+        limits = test.confidence_interval(0.95)
+        assert found[term].estimate == pytest.approx(own.mean(), abs=1e-6)
+        assert (found[term].low, found[term].high) == pytest.approx((limits.low, limits.high))
+        assert found[term].pvalue == pytest.approx(test.pvalue)
+        assert found[term].freedom == pytest.approx(6)
+
+
+def test_what_families_cannot_tell_is_missing_with_its_reason():
+    one = terms_of(survey(families=1, networks=6), "epsilon")["depth"]
+    assert (one.over, one.families) == ("networks", 1)
+    assert math.isnan(one.family_sd)
+    assert one.missing == "no two families are known"
+    single = terms_of(survey(families=9, networks=1, seed=1), "epsilon")["depth"]
+    assert math.isnan(single.family_sd)
+    assert math.isnan(single.network_sd)
+    assert single.missing == "no family has two networks, so that the two are one"
+    assert single.low < single.estimate < single.high
+
+
+def test_terms_that_are_one_have_no_estimate_and_others_keep_theirs():
+    wide = survey(families=6, networks=2)
+    wide.layers["n_filters"] = np.where(wide.layers["kernel"] == "1x1", 64, 16)
+    found = terms_of(wide, "epsilon")
+    assert found["width"].reason == "cannot be told apart from kernel 1x1 in these layers"
+    assert found["kernel 1x1"].reason == "cannot be told apart from width in these layers"
+    assert found["depth"].low < found["depth"].estimate < found["depth"].high
+
+
+def test_kernels_are_compared_with_the_commonest():
+    long = survey(families=6, networks=2)
+    long.layers["kernel"] = long.layers["kernel"].replace("3x3", "9")
+    found = terms_of(long, "epsilon")
+    assert [*found] == ["depth", "width", "kernel 1x1", "kernel 3x3"]
+    assert found["kernel 1x1"].meaning == (
+        "a kernel of one position, compared with those of neither 1x1 nor 3x3"
+    )
+    assert found["kernel 1x1"].low < found["kernel 1x1"].high
+    assert found["kernel 3x3"].reason == "all layers are alike in this"
+
+
+def test_a_kernel_of_one_family_alone_says_nothing_of_others():
+    rare = survey(families=6, networks=2)
+    place = rare.layers["hash"].str.startswith("0-") & (rare.layers["layer"] == "conv1")
+    rare.layers.loc[place, "kernel"] = "5x5"
+    found = terms_of(rare, "epsilon")
+    assert found["kernel other"].reason == "one family alone tells this"
+    assert found["depth"].low < found["depth"].high
 
 
 def test_a_known_slope_is_found():
@@ -161,6 +235,27 @@ def test_the_answer_says_what_the_interval_does(level_of_effects, opening):
     assert "36 networks of 12 families" in told
 
 
+def test_networks_of_unknown_family_or_of_few_are_not_judged():
+    """Eight checkpoints of one training are not eight networks."""
+    epochs = survey(families=1, networks=8, slope=3.0, layers=2)
+    opening = "Whether CWDA is general is not judged (5 families are needed), 8 networks of one"
+    assert generality(epochs).startswith(opening)
+    unlabelled = survey(families=6, slope=3.0, layers=2)
+    unlabelled.networks["family"] = ""
+    told = generality(unlabelled)
+    opening = "Whether CWDA is general is not judged (too many networks without a family), 18"
+    assert told.startswith(opening)
+    assert "Intervals take these networks for independent" in told
+    for function in (effect_quantiles, verdict_shares, prediction_accuracy):
+        row = function(unlabelled).rows[0]
+        assert (row.families, row.unlabelled, row.over) == (0, 18, "networks")
+    some = survey(families=12, slope=3.0, layers=2)
+    some.networks.loc[some.networks["hash"].str.startswith("0-"), "family"] = ""
+    assert generality(some).startswith("CWDA is not general in these networks, 36 networks, 3 with")
+    row = verdict_shares(some).rows[0]
+    assert (row.families, row.unlabelled, row.over) == (11, 3, "families")
+
+
 def test_a_reference_has_the_quantiles_of_its_groups():
     reference = make_reference(SURVEY)
     groups = {(row.condition, row.width, row.kernel): row for row in reference}
@@ -173,9 +268,30 @@ def test_a_reference_has_the_quantiles_of_its_groups():
     assert narrow.layers == len(effects)
     middle = np.quantile(effects, 0.5, method="inverted_cdf")
     assert narrow.quantiles["q50"] == middle
-    assert narrow.below(middle) == pytest.approx(0.5)
-    assert narrow.below(effects.min()) == 0
-    assert narrow.below(effects.max() + 1) == 1
+    assert narrow.below(middle)[0] == pytest.approx(0.5)
+    assert narrow.below(effects.min()) == (0, 0)
+    share, low = narrow.below(effects.max() + 1)
+    assert share == 1
+    assert narrow.families == 4
+    lows = [*narrow.lows.values()]
+    assert lows == sorted(lows)
+    assert low == lows[-1] < 1
+    assert all(each <= p for each, p in zip(lows, PROBABILITIES, strict=True))
+    clusters = rows.loc[rows["condition"] == "mean", "hash"].str[0]
+    weights = 1 / rows[rows["condition"] == "mean"].groupby("hash")["layer"].transform("size")
+    below = Sample.of(weights, clusters, 0.95).share(effects <= middle)
+    assert narrow.lows["low50"] >= 0.5 - (below.value - below.low)
+
+
+def test_a_reference_without_a_family_is_that_of_the_other_networks():
+    large = survey(families=5, networks=3)
+    others = survey(families=5, networks=3)
+    others.networks = others.networks[others.networks["family"] != "family 2"]
+    left = make_reference(large, without="family 2")
+    assert left.table.equals(make_reference(others).table)
+    assert (left.surveyed, left.families) == (12, 4)
+    with pytest.raises(cwda.CwdaError, match="did you mean 'family 2'"):
+        make_reference(large, without="famly 2")
 
 
 def test_copies_of_one_training_run_make_no_group():

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from cwda.formatting import percent
 from cwda.population.generality import generality_sentences
 from cwda.population.shares import verdict_shares
-from cwda.population.tables import Surveyed
+from cwda.population.tables import Surveyed, judged_networks, over
 from cwda.reporting.blocks import Block, Column, Items, Paragraph, Strong, Table
 from cwda.reporting.pictures import picture
 from cwda.reporting.survey.cells import percent_interval
@@ -50,5 +50,6 @@ def answer(survey: Surveyed, level: float) -> Iterator[Block]:
             if row.unit == "networks"
         ],
         f"Shares of the networks, each judged as a whole, with {100 * level:g} % intervals over "
-        "families; and of the layers, networks counted alike. What is neither is inconclusive.",
+        f"{over(judged_networks(survey))}; and of the layers, networks counted alike. What is "
+        "neither is inconclusive.",
     )

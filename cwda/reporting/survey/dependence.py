@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from cwda.formatting import number
 from cwda.population.regression import MixedModels, ModelTerm, mixed_models
@@ -24,14 +24,15 @@ def dependence(survey: Surveyed, level: float) -> Iterator[Block]:
     yield Paragraph(
         "One mixed model per condition, on the layers that it judges. Depth goes from 0 for the "
         "first layer to 1 for the last, width is counted in doublings of the filters, kernels are "
-        "compared with 3 by 3. Family and network have random intercepts, and each network a "
-        "random slope along depth."
+        "compared with the commonest. Family and network have random intercepts, each family "
+        "slopes of its own along all terms, and each network one along depth."
     )
     yield Equation(
         '"asinh"("effect" / "margin") = beta_0 + beta_1 "depth" + beta_2 log_2 N\' + '
-        'beta_"kernel" + u_"family" + v_"network" + w_"network" "depth" + e',
+        'beta_"kernel" + bold(x)^top bold(u)_"family" + v_"network" + w_"network" "depth" + e',
         "asinh of effect over margin is an intercept, plus terms of depth, of the logarithm of "
-        "the number of filters, and of the kernel, plus random terms of family and network",
+        "the number of filters, and of the kernel, plus random terms of all of these by family, "
+        "and of intercept and depth by network",
     )
     yield picture(
         survey_terms(found),
@@ -41,7 +42,8 @@ def dependence(survey: Surveyed, level: float) -> Iterator[Block]:
     )
     yield Note(
         "A term of .2 multiplies an effect that is large against its margin by exp(.2) = 1.22. "
-        "Intervals are Wald's; they take families for independent."
+        "Intervals come from leaving out each family in turn, with t quantiles of the effective "
+        "number of families less one; they take families for independent and nothing else."
     )
     yield _estimates(found)
     reasons = [f"{row.condition}, {row.term}: {row.reason}." for row in found if row.reason]
@@ -52,23 +54,27 @@ def dependence(survey: Surveyed, level: float) -> Iterator[Block]:
 
 
 def _estimates(found: MixedModels) -> Table:
-    by_condition: dict[str, list[ModelTerm]] = {}
+    by_condition: dict[str, dict[str, ModelTerm]] = {}
+    terms: dict[str, str] = {}
     for row in found:
-        by_condition.setdefault(row.condition, []).append(row)
-    terms = dict.fromkeys((row.term, row.meaning) for row in found)
+        by_condition.setdefault(row.condition, {})[row.term] = row
+        terms.setdefault(row.term, row.meaning)
     return Table(
-        [Column("condition", "text"), *(Column(term, "text") for term, _ in terms)],
+        [Column("condition", "text"), *(Column(term, "text") for term in terms)],
         [
-            [condition, *(_estimate(row) for row in rows)]
+            [condition, *(_estimate(rows, term) for term in terms)]
             for condition, rows in by_condition.items()
         ],
         "Estimates by restricted maximum likelihood, with intervals: "
-        + "; ".join(f"{term}, {meaning}" for term, meaning in terms)
+        + "; ".join(f"{term}, {meaning}" for term, meaning in terms.items())
         + ". An asterisk marks p of .05 or less.",
     )
 
 
-def _estimate(row: ModelTerm) -> str:
+def _estimate(rows: Mapping[str, ModelTerm], term: str) -> str:
+    row = rows.get(term)
+    if row is None:
+        return "compared with"
     star = "*" if row.pvalue <= _MARKED else ""
     return f"{interval(row.estimate, row.low, row.high)}{star}"
 
@@ -78,6 +84,7 @@ def _spreads(found: MixedModels) -> Table:
     for row in found:
         if not row.reason:
             first.setdefault(row.condition, row)
+    depths = {row.condition: row for row in found if row.term == "depth" and not row.reason}
     return Table(
         [
             Column("condition", "text"),
@@ -86,8 +93,9 @@ def _spreads(found: MixedModels) -> Table:
             Column("layers"),
             Column("SD of families"),
             Column("SD of networks"),
-            Column("SD of slopes"),
             Column("SD of layers"),
+            Column("SD of slopes, families"),
+            Column("networks"),
         ],
         [
             [
@@ -97,12 +105,19 @@ def _spreads(found: MixedModels) -> Table:
                 f"{row.layers:,}",
                 number(row.family_sd),
                 number(row.network_sd),
-                number(row.slope_sd),
                 number(row.layer_sd),
+                *_slopes(depths.get(row.condition)),
             ]
             for row in first.values()
         ],
         "What depth, width and kernel leave open: standard deviations between families, between "
-        "networks of a family, of the slopes along depth between networks, and between layers of "
-        "a network.",
+        "networks of a family, and between layers of a network; and of the slopes along depth, "
+        "between families and between networks of a family.",
     )
+
+
+def _slopes(depth: ModelTerm | None) -> list[str]:
+    """Standard deviations of the slopes along depth, where it has an estimate."""
+    if depth is None:
+        return ["–", "–"]
+    return [number(depth.slope_sd), number(depth.network_slope_sd)]

@@ -31,11 +31,15 @@ def method(survey: Surveyed, level: float) -> Iterator[Block]:
             ],
             [
                 Strong("A family alone "),
-                "has intervals over its networks, and none if it has one network.",
+                "has intervals over its networks, and none if it has one network. They take these "
+                "for independent. With fewer than five families, or a fifth of the networks "
+                "without one, generality is not judged.",
             ],
             [
                 Strong("Mixed models "),
-                "are fitted by statsmodels, by restricted maximum likelihood.",
+                "are fitted by statsmodels, by restricted maximum likelihood; their intervals come "
+                "from leaving out each family in turn (MacKinnon, Nielsen and Webb 2023, J. "
+                "Econometrics 232), so that they hold whatever the layers of a family share.",
             ],
             [
                 Strong("These networks are no random sample. "),

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from cwda.conditions.reference import UNUSUAL, placings
+from cwda.conditions.reference import UNUSUAL, Placing, placings
 from cwda.conditions.results import ConditionResult
 from cwda.formatting import many, percent
 
@@ -33,15 +33,28 @@ def compared(rows: Sequence[ConditionResult]) -> list[str]:
         if not one.unusual:
             continue
         named = ", ".join(
-            f"{row.layer} (than in {percent(row.percentile)} of {row.comparable})"
+            f"{row.layer} (than in {percent(row.percentile)}, at least "
+            f"{percent(row.percentile_low)}, of {row.comparable})"
             for row in one.unusual[:_NAMED]
         )
         more = len(one.unusual) - _NAMED
         rest = f", and {many(more, 'more layer')}" if more > 0 else ""
         lines.append(
-            f"unusual {one.condition}, larger than in {percent(UNUSUAL)} or more: {named}{rest}"
+            f"unusual {one.condition}, surely larger than in {percent(UNUSUAL)}: {named}{rest}"
         )
+    lines.append(_expected(found))
     return lines
+
+
+def _expected(found: Sequence[Placing]) -> str:
+    """How many layers are unusual, and how many of an ordinary network would be."""
+    unusual = sum(len(one.unusual) for one in found)
+    places = sum(one.layers for one in found)
+    expected = sum(one.expected for one in found)
+    return (
+        f"{unusual} of {many(places, 'effect')} {'is' if unusual == 1 else 'are'} unusual; up to "
+        f"{expected:.2g} would be by chance"
+    )
 
 
 def compared_pairs(pairs: Sequence[LayerPair]) -> list[str]:

@@ -19,7 +19,8 @@ def _blocks(report: Report) -> list[Block]:
         Paragraph(
             "Each effect is set beside those of comparable layers in a reference of many networks: "
             "layers with such a kernel and as many filters, where enough networks have them. In "
-            "the shares networks count alike."
+            "the shares networks count alike. An effect is unusual if that share is above "
+            f"{percent(UNUSUAL)} at its lower limit, which is over families of networks."
         ),
         *report.sections(_network),
         Note(
@@ -40,13 +41,21 @@ def _network(subject: Subject) -> list[Block]:
                 Column("layers"),
                 Column("larger than"),
                 Column("unusual"),
+                Column("by chance, up to"),
             ],
             [
-                [one.condition, str(one.layers), percent(one.median), str(len(one.unusual))]
+                [
+                    one.condition,
+                    str(one.layers),
+                    percent(one.median),
+                    str(len(one.unusual)),
+                    f"{one.expected:.2g}",
+                ]
                 for one in found
             ],
             "Share of comparable layers whose effect is smaller, median over the layers; and "
-            f"number of layers whose effect is larger than in {percent(UNUSUAL)} of them.",
+            f"number of unusual layers, and how many of an ordinary network are above "
+            f"{percent(UNUSUAL)}.",
         )
     ]
     unusual = sorted((row for one in found for row in one.unusual), key=lambda r: -r.percentile)
@@ -58,6 +67,7 @@ def _network(subject: Subject) -> list[Block]:
                     Column("condition", "text"),
                     Column("effect"),
                     Column("larger than"),
+                    Column("at least"),
                     Column("comparable layers", "text"),
                 ],
                 [
@@ -66,6 +76,7 @@ def _network(subject: Subject) -> list[Block]:
                         row.condition,
                         number(row.effect),
                         percent(row.percentile),
+                        percent(row.percentile_low),
                         row.comparable,
                     ]
                     for row in unusual[:_MOST_NAMED]
