@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numbers
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from cwda.arguments import as_path
 from cwda.callbacks.csv_file import read_rows
+from cwda.callbacks.epochs import epochs_of
 from cwda.callbacks.trajectory import EpochCondition, Trajectory, level_of, recorded
 from cwda.choices import Scale
 from cwda.conditions.check import check
@@ -22,7 +22,7 @@ from cwda.loading.sources import networks_of
 from cwda.progress import showing, steps
 from cwda.typing import Device
 
-__all__ = ["epochs_of", "read_trajectory", "trajectory"]
+__all__ = ["read_trajectory", "trajectory"]
 
 
 def trajectory(
@@ -41,8 +41,9 @@ def trajectory(
     ----------
     checkpoints : mapping of float to source, or iterable of sources
         Checkpoints by epoch, each as `cwda.load` takes it, or answers of `cwda.check`, whose
-        settings then count. Without epochs, they are the last numbers in the names, such as
-        ``net-epoch-10.pth``.
+        settings then count. Without epochs, they are read from the names, such as
+        ``net-epoch-10.pth``: the number after "epoch", "ep" or "step", else the only number
+        that varies.
     conditions, margins, scale, level, device, progress
         As for `cwda.check`.
 
@@ -116,7 +117,7 @@ def _by_epoch(checkpoints: object) -> list[tuple[float, Any]]:
         pairs = [(_epoch(key), one) for key, one in checkpoints.items()]
     elif isinstance(checkpoints, Iterable) and not isinstance(checkpoints, str | Network):
         found = networks_of(checkpoints)
-        pairs = [*zip(epochs_of([network.name for network in found]), found, strict=True)]
+        pairs = [*zip(epochs_of(found), found, strict=True)]
     else:
         raise CwdaError(_NEEDED.format(f"not an object of type {type(checkpoints).__name__}"))
     if not pairs:
@@ -126,7 +127,7 @@ def _by_epoch(checkpoints: object) -> list[tuple[float, Any]]:
 
 _NEEDED = (
     "a trajectory needs checkpoints by epoch, such as {{0: 'net-0.pth', 10: 'net-10.pth'}}, or a "
-    "list of checkpoints whose names end with their epochs, {}"
+    "list of checkpoints whose names have their epochs, such as net-10.pth, {}"
 )
 
 
@@ -134,27 +135,3 @@ def _epoch(key: object) -> float:
     if isinstance(key, numbers.Real) and not isinstance(key, bool):
         return float(key)
     raise CwdaError(_NEEDED.format(f"not by {key!r:.40}"))
-
-
-def epochs_of(names: Sequence[str]) -> list[float]:
-    """The epoch of each checkpoint: the last number in its name.
-
-    Raises
-    ------
-    CwdaError
-        If a name has none, or two have the same.
-
-    Examples
-    --------
-    >>> epochs_of(["net-epoch-0", "net-epoch-10"])
-    [0.0, 10.0]
-    """
-    epochs = []
-    for name in names:
-        found = re.findall(r"\d+", name)
-        if not found:
-            raise CwdaError(f"no epoch in the name {name!r}; end it with a number, such as net-10")
-        epochs.append(float(found[-1]))
-    if len(set(epochs)) < len(epochs):
-        raise CwdaError(f"checkpoints of the same epoch: {', '.join(names)}")
-    return epochs

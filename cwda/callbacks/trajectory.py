@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from cwda.answers import Answer, column, table_of
 from cwda.choices import Verdict
 from cwda.conditions.whole.result import NetworkCondition, NetworkResult
-from cwda.formatting import many
+from cwda.formatting import many, percent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["Course", "EpochCondition", "Trajectory", "level_of", "recorded"]
 
 NAN = math.nan
+
+#: A condition that judges less than this share of the weights is said to.
+_MOST = 0.9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +46,10 @@ class Course:
     first_effect: float = column("Effect at the first epoch recorded.")
     last_effect: float = column("Effect at the last epoch recorded.")
     verdict: Verdict = column("Verdict at the last epoch.")
-    since: float = column("First epoch from which on the verdict is that of the last epoch.")
+    since: float = column(
+        "First recorded epoch from which on the verdict is that of the last one; it may have "
+        "changed at any epoch after the record before."
+    )
     course: str = column("The verdicts in order, each with the epochs that have it.")
 
 
@@ -88,7 +94,8 @@ class Trajectory(Answer[EpochCondition]):
         first, last = self.epochs[0], self.epochs[-1]
         span = f" from {_number(first)} to {_number(last)}" if first < last else ""
         told = [_since(verdict, self.courses(), first) for verdict in _SINCE]
-        return " ".join([f"CWDA at {many(len(self.epochs), 'epoch')}{span}.", *filter(None, told)])
+        told = [f"CWDA at {many(len(self.epochs), 'epoch')}{span}.", *told, _fewer(self.rows)]
+        return " ".join(filter(None, told))
 
     def summary(self) -> pd.DataFrame:
         """The course of each condition: first and last effect, and when the verdict changed."""
@@ -134,6 +141,20 @@ def _since(verdict: Verdict, courses: Sequence[Course], first: float) -> str:
     parts = [f"since epoch {_number(epoch)}: {', '.join(since[epoch])}" for epoch in sorted(since)]
     parts += [f"throughout: {', '.join(always)}"] if always else []
     return f"{_SINCE[verdict]} {'; '.join(parts)}." if parts else ""
+
+
+def _fewer(rows: Sequence[EpochCondition]) -> str:
+    """The conditions that judge less than most weights at some epoch; empty if none does."""
+    shares: dict[str, list[float]] = {}
+    for row in rows:
+        if row.layers:
+            shares.setdefault(row.condition, []).append(row.weights)
+    told = [
+        f"{condition} {' to '.join(dict.fromkeys(map(percent, (min(own), max(own)))))}"
+        for condition, own in shares.items()
+        if min(own) < _MOST
+    ]
+    return f"Judged over part of the weights: {', '.join(told)}." if told else ""
 
 
 def _course(rows: Sequence[EpochCondition]) -> Course:

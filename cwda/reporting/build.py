@@ -12,7 +12,7 @@ from typing import get_args
 
 from cwda._version import __version__
 from cwda.arguments import as_path, choose, require_flag, require_type
-from cwda.callbacks.reading import epochs_of
+from cwda.callbacks.epochs import epochs_of
 from cwda.choices import Paper, Scale
 from cwda.conditions.check import check
 from cwda.conditions.reference import Reference, as_reference, require_raw
@@ -97,7 +97,7 @@ def report(
         Add a chapter on the tests of `cwda.textbook`.
     trajectory : bool
         The networks are checkpoints of one training run: show their effects against the
-        epoch, the last number in each network's name; the chapters are about the last.
+        epoch, which is read from their names; the chapters are about the last.
     criteria : iterable of str or Criterion
         Two or more criteria, which are compared and ranked by; the norms by default.
     data : mapping of str to Collected, optional
@@ -235,7 +235,6 @@ def _content(
 ) -> Report:
     if not answer.rows:
         raise CwdaError("a report needs a network with a convolution")
-    names = [network.name for network in answer.networks]
     subjects = [
         Subject(
             network,
@@ -247,7 +246,7 @@ def _content(
         )
         for network in answer.networks
     ]
-    return Report(subjects, epochs_of(names) if trajectory else ())
+    return Report(subjects, epochs_of(answer.networks) if trajectory else ())
 
 
 def _title(report: Report) -> str:

@@ -75,7 +75,16 @@ def test_the_title_says_since_when_a_verdict_stands():
     )
 
 
-def test_epochs_are_keys_or_the_last_numbers_of_names(tmp_path):
+def test_the_title_says_over_how_many_weights_where_that_is_not_most():
+    rows = [dataclasses.replace(row, weights=share) for row, share in
+            zip(made(["holds"] * 3), (0.95, 0.4, 0.6), strict=True)]  # fmt: skip
+    rows += [dataclasses.replace(row, weights=0.21) for row in made(["fails"] * 3, "epsilon")]
+    rows += [dataclasses.replace(row, weights=0.9) for row in made(["holds"] * 3, "shape")]
+    told = Trajectory(tuple(rows), (), level=0.9).title()
+    assert told.endswith(" Judged over part of the weights: mean 40 % to 95 %, epsilon 21 %.")
+
+
+def test_epochs_are_keys_or_in_the_names(tmp_path):
     nets = {10: weights(1), 0: weights(0), 2: weights(2, 1.0)}
     for epoch, net in nets.items():
         torch.save(net, tmp_path / f"net3-epoch-{epoch}.pth")

@@ -16,7 +16,7 @@ from cwda.conditions.averaging import DISTANCES, LOGARITHMS, SHARES, SIGNED_SQUA
 from cwda.conditions.results import ConditionResult
 from cwda.conditions.whole.expected import _tables, expected_counts
 from cwda.conditions.whole.heterogeneity import between_layers, inconsistency, random_effects
-from cwda.conditions.whole.likeness import DIVIDE, Likeness, likeness
+from cwda.conditions.whole.likeness import DIVIDE, Likeness, Parts, likeness, parts
 from cwda.conditions.whole.pooled import LayerEffects, pool
 from cwda.conditions.whole.sentences import Extent, sentences
 from cwda.conditions.whole.untrained import untrained_pvalue
@@ -263,6 +263,7 @@ def test_the_sentence_tells_what_was_not_judged():
     )
     [told] = cwda.check(net, ["mean", "epsilon"], progress=False).network.verdicts
     assert "over 4,608 of 6,912 weights, in 1 of 2 layers" in told.sentences[1]
+    assert told.sentences[0].startswith("In the layers that can be judged (67 % of the weights), ")
     whole = cwda.check(net["a"], ["mean", "homogeneity"], scale="unit", progress=False).network
     said = whole.verdicts[0].sentences[1]
     assert said == "Judged over all 4,608 weights in 1 layer; not judged: homogeneity."
@@ -273,7 +274,7 @@ def test_the_sentence_names_conditions_that_judge_fewer_weights(checked, verdict
     rows = [replace(one, verdict=verdict, weights=0.9) for one in checked.network.rows[:8]]
     rows[4] = replace(rows[4], weights=0.45)
     rows[6] = replace(rows[6], weights=0.0, verdict="not applicable")
-    told = sentences("net", rows, Extent(900, 3), Extent(1000, 4), UNKNOWN, math.nan)
+    told = sentences("net", rows, Extent(900, 3), Extent(1000, 4), UNKNOWN, Parts(), math.nan)
     assert "over 900 of 1,000 weights, in 3 of 4 layers" in told[1]
     assert told[1].endswith("; over fewer: epsilon 45 %; not judged: homogeneity.")
     if verdict == "holds":
@@ -348,3 +349,37 @@ def test_the_answer_says_what_is_open_and_by_how_much():
     assert told.verdict == "holds"
     assert "all 8 conditions do" in told.sentences[0]
     assert "margin" in told.sentences[0]
+
+
+def test_layers_are_judged_alone_too():
+    """One layer decides what a network is like; the shares say that the others are not so."""
+    asked = ["mean", "epsilon", "independence"]
+    fresh = {f"{at}.weight": simulated.layer(n=64, channels=32, seed=at).weight for at in range(5)}
+    blurred = fresh["4.weight"] + 4 * fresh["4.weight"].mean((2, 3), keepdim=True)
+    [told] = cwda.check({**fresh, "4.weight": blurred}, asked, progress=False).network.verdicts
+    assert told.like == "trained"
+    assert (told.untrained_layers, told.trained_layers) == (4, 1)
+    assert (told.untrained_weights, told.trained_weights) == pytest.approx((0.8, 0.2))
+    assert told.sentences[-1].endswith(
+        ", but 4 of 5 layers, with 80 % of the weights, look as before training."
+    )
+    small = {"5.weight": blurred[:32, :4]}
+    [told] = cwda.check({**fresh, **small}, asked, progress=False).network.verdicts
+    assert told.like != "trained"
+    assert (told.untrained_layers, told.trained_layers) == (5, 1)
+    assert "but 1 of 6 layers, with 1 % of the weights, is like trained ones" in told.sentences[-1]
+    [told] = cwda.check("resnet20-cifar10", asked, progress=False).network.verdicts
+    assert told.untrained_layers == 0
+    assert 0.9 < told.trained_weights < 1  # its first layers are small
+
+
+def test_the_parts_are_those_of_each_layer_by_the_rule_of_the_whole():
+    rows = [
+        replace(row(theta, 0.001, weights, condition=name), layer=layer)
+        for layer, (theta, weights) in {"a": (0.0, 30), "b": (1.0, 10)}.items()
+        for name in ("mean", "epsilon")
+    ]
+    found = parts([rows[::2], rows[1::2]], 0.90)
+    assert (found.layers, found.untrained_layers, found.trained_layers) == (2, 1, 1)
+    assert (found.untrained_weights, found.trained_weights) == (0.75, 0.25)
+    assert parts([rows[:1]], 0.90) == Parts()

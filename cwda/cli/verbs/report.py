@@ -63,7 +63,7 @@ __all__ = ["report"]
 @option("--textbook", "Add a chapter on textbook tests.", is_flag=True)
 @option(
     "--trajectory",
-    "Show the sources as checkpoints of one training run; the last number in a name is its epoch.",
+    "Show the sources as checkpoints of one training run; their names have the epochs.",
     is_flag=True,
 )
 @option(

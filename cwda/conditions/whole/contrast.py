@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import numpy as np
-from scipy import special
 
 from cwda.arguments import choose
 from cwda.choices import Contrasted, Scale
@@ -19,30 +16,21 @@ from cwda.conditions.layerwise import require_level, require_margin
 from cwda.conditions.reference import Reference
 from cwda.conditions.results import ConditionResult
 from cwda.conditions.table import CheckResult
+from cwda.conditions.whole.change import Change, Side, change, of_independent
 from cwda.conditions.whole.contrast_result import Contrast, ContrastRow, LayerPair
-from cwda.conditions.whole.contrast_sentences import sentences
-from cwda.conditions.whole.pairing import kept, pairs
-from cwda.conditions.whole.pooled import LayerEffects, Pooled, judged, normal_quantile, pool
+from cwda.conditions.whole.contrast_sentences import Compared, sentences
+from cwda.conditions.whole.pairing import RELATED, Pair, kept, pairs, same_weights, shares
+from cwda.conditions.whole.pooled import LayerEffects, judged, pool
 from cwda.errors import CwdaError
-from cwda.layers import distinct
+from cwda.layers import Network, distinct
 from cwda.loading.source import Source
 from cwda.loading.sources import network_of
-from cwda.numerics.jackknife import jackknife_variance
 from cwda.typing import Device
 
-__all__ = ["contrast", "correlation_of", "difference_interval", "resolve_margins"]
+__all__ = ["contrast", "resolve_margins"]
 
 #: The share of a condition's margin within which two effects count as the same.
 WITHIN = 0.5
-
-#: Paired layers from which the scatter of their differences is used.
-_ENOUGH = 5
-
-#: Cosine between paired weights, in the median layer, from which their errors are related.
-_RELATED = 0.3
-
-#: No two estimates are taken to be more alike than this.
-_MOST = 0.99
 
 
 def contrast(
@@ -59,18 +47,18 @@ def contrast(
 ) -> Contrast:
     r"""Compare the effects of two networks, such as before and after fine-tuning.
 
-    Where the layers match, in name and shape or all in order, the effects are those of the layers
-    that both networks share. Else they are those of each network as a whole. With effects e_a and
-    e_b, their intervals and the correlation r of their errors, the interval of e_b - e_a has the
-    limits
+    Layers are paired by their names, those that are left by their order if all their shapes
+    agree. Then the effects are those of the layers that both networks share, else those of each
+    network as a whole. For independent effects e_a and e_b with intervals from l to u, the
+    interval of e_b - e_a has the limits
 
-        (e_b - e_a) - sqrt((e_b - l_b)^2 + (u_a - e_a)^2 - 2 r (e_b - l_b) (u_a - e_a)),
-        (e_b - e_a) + sqrt((u_b - e_b)^2 + (e_a - l_a)^2 - 2 r (u_b - e_b) (e_a - l_a)).
+        (e_b - e_a) - sqrt((e_b - l_b)^2 + (u_a - e_a)^2),
+        (e_b - e_a) + sqrt((u_b - e_b)^2 + (e_a - l_a)^2).
 
-    Weights that stem from the same start have errors in common. r is what makes the variance of
-    the difference the scatter of the paired layers' differences (by the jackknife over the layers,
-    with Student's t), and 0 where that is larger than the sum of both variances, or the weights
-    are not related: a median cosine of .3 or less.
+    Weights that stem from the same start (a median cosine above .3) have errors in common. If at
+    least five layers have changed, the interval is that of the mean difference of theta (by the
+    jackknife over the layers, with Student's t), turned into effects. Layers with the same
+    weights in both have changed by exactly 0.
 
     Parameters
     ----------
@@ -138,7 +126,7 @@ def contrast(
         tuple(rows),
         tuple(networks),
         level=level,
-        sentences=sentences(*names, rows, sides.kept),
+        sentences=sentences(*names, rows, sides.compared()),
         layers=tuple(sides.layer_pairs()),
     )
 
@@ -173,26 +161,32 @@ class _Sides:
 
     Attributes
     ----------
+    networks : tuple of Network
+        Both.
     a, b : dict
         Rows of each network by condition and layer.
-    names : dict of str to str
-        Name of a layer in the second network by its name in the first, if they are paired.
+    pairs : tuple of Pair
+        The layers that are paired.
     kept : dict of str to float
-        Cosine between their weights.
+        Cosine between their weights, by the layer's name in the first network.
+    same : frozenset of str
+        The paired layers that have the same weights in both.
     scale : str
         That of the filters.
     """
 
+    networks: tuple[Network, Network]
     a: dict[str, dict[str, ConditionResult]]
     b: dict[str, dict[str, ConditionResult]]
-    names: dict[str, str]
+    pairs: tuple[Pair, ...]
     kept: dict[str, float]
+    same: frozenset[str]
     scale: Scale
 
     @classmethod
     def of(cls, checked: CheckResult) -> _Sides:
         first, second = checked.networks
-        found = pairs(first, second)
+        found = tuple(pairs(first, second))
         sides: list[dict[str, dict[str, ConditionResult]]] = []
         for network in (first, second):
             by_condition: dict[str, dict[str, ConditionResult]] = {}
@@ -200,35 +194,47 @@ class _Sides:
                 if row.network == network.name:
                     by_condition.setdefault(row.condition, {})[row.layer] = row
             sides.append(by_condition)
-        names = {one.name: other.name for one, other in found}
-        cosines = {one.name: kept(one, other) for one, other in found}
-        return cls(sides[0], sides[1], names, cosines, checked.scale)
+        cosines = {pair.one.name: kept(pair.one, pair.other) for pair in found}
+        same = frozenset(pair.one.name for pair in found if same_weights(pair.one, pair.other))
+        return cls((first, second), sides[0], sides[1], found, cosines, same, checked.scale)
 
     @property
     def related(self) -> bool:
-        """Whether the weights of the paired layers have a start in common."""
-        known = [cosine for cosine in self.kept.values() if not math.isnan(cosine)]
-        return bool(known) and statistics.median(known) > _RELATED
+        """Whether the weights of the paired layers that changed have a start in common."""
+        cosines = [cosine for name, cosine in self.kept.items() if name not in self.same]
+        known = [cosine for cosine in cosines if not math.isnan(cosine)]
+        return bool(known) and statistics.median(known) > RELATED
 
     def rows(self, condition: str) -> tuple[list[ConditionResult], list[ConditionResult]]:
         """The rows to average: of the layers that both judge, if they are paired."""
         a, b = self.a[condition], self.b[condition]
-        if not self.names:
+        if not self.pairs:
             return judged([*a.values()]), judged([*b.values()])
-        both = [(a[one], b[other]) for one, other in self.names.items()]
+        both = [(a[pair.one.name], b[pair.other.name]) for pair in self.pairs]
         both = [pair for pair in both if len(judged(pair)) == len(pair)]
         return [pair[0] for pair in both], [pair[1] for pair in both]
 
+    def compared(self) -> Compared:
+        """What the sentences say of the layers that are paired."""
+        return Compared(
+            cosines=tuple(self.kept.values()),
+            by_order=sum(not pair.by_name for pair in self.pairs),
+            same=len(self.same),
+            layers=(len(self.networks[0]), len(self.networks[1])),
+            shares=shares(*self.networks, self.pairs),
+        )
+
     def layer_pairs(self) -> Iterable[LayerPair]:
         """The rows of the layers that both networks share."""
-        for one, other in self.names.items():
+        for one, other, by_name in self.pairs:
             for condition, rows in self.a.items():
-                first, second = rows[one], self.b[condition][other]
+                first, second = rows[one.name], self.b[condition][other.name]
                 yield LayerPair(
-                    layer=one,
-                    layer_b=other,
+                    layer=one.name,
+                    layer_b=other.name,
+                    by_name=by_name,
                     condition=condition,
-                    kept=self.kept[one],
+                    kept=self.kept[one.name],
                     effect_a=first.effect,
                     effect_b=second.effect,
                     verdict_a=first.verdict,
@@ -241,70 +247,47 @@ class _Sides:
 
 def _row(sides: _Sides, condition: str, margin: float, level: float) -> ContrastRow:
     rows = sides.rows(condition)
-    first, second = (next(iter(side[condition].values())).network for side in (sides.a, sides.b))
+    first, second = (_share(*each) for each in zip(rows, sides.networks, strict=True))
     row = ContrastRow(
-        network_a=first,
-        network_b=second,
+        network_a=sides.networks[0].name,
+        network_b=sides.networks[1].name,
         condition=condition,
         scale=sides.scale,
-        paired=bool(sides.names),
+        paired=bool(sides.pairs),
         layers_a=len(rows[0]),
         layers_b=len(rows[1]),
+        weights_a=first,
+        weights_b=second,
         margin=margin,
     )
     if not all(rows):
         return row
-    first_layers, second_layers = (LayerEffects.of(side, level) for side in rows)
-    one, other = pool(rows[0], first_layers, level), pool(rows[1], second_layers, level)
-    shared = correlation_of(first_layers, second_layers, level) if sides.related else 0.0
-    low, high = difference_interval(one, other, shared)
+    a, b = (_side(each, level) for each in rows)
+    if sides.pairs:
+        same = [each.layer in sides.same for each in rows[0]]
+        found = change(a, b, same, related=sides.related, level=level)
+    else:
+        found = Change(*of_independent(a.pooled, b.pooled), 0.0)
     return replace(
         row,
-        effect_a=one.effect,
-        effect_b=other.effect,
-        difference=other.effect - one.effect,
-        difference_low=low,
-        difference_high=high,
-        correlation=shared,
-        verdict=_decide(low, high, margin),
+        effect_a=a.pooled.effect,
+        effect_b=b.pooled.effect,
+        difference=b.pooled.effect - a.pooled.effect,
+        difference_low=found.low,
+        difference_high=found.high,
+        correlation=found.correlation,
+        verdict=_decide(found.low, found.high, margin),
     )
 
 
-def difference_interval(a: Pooled, b: Pooled, correlation: float) -> tuple[float, float]:
-    """Limits of b less a, from the limits of both and the correlation of their errors (MOVER)."""
-    difference = b.effect - a.effect
-    below, above = (
-        _spread(b.effect - b.low, a.high - a.effect, correlation),
-        _spread(b.high - b.effect, a.effect - a.low, correlation),
-    )
-    return difference - below, difference + above
+def _share(rows: Sequence[ConditionResult], network: Network) -> float:
+    """Share of the network's weights that lies in these layers."""
+    return sum(row.n_weights for row in rows) / max(network.n_weights, 1)
 
 
-def _spread(one: float, other: float, correlation: float) -> float:
-    return math.sqrt(max(one**2 + other**2 - 2 * correlation * one * other, 0.0))
-
-
-def correlation_of(a: LayerEffects, b: LayerEffects, level: float) -> float:
-    """Correlation of the errors of two means over the same layers.
-
-    It turns the variance of independent means into that which the jackknife over the layers finds
-    for their difference, as wide as Student's t makes it.
-    """
-    count, weights = len(a.theta), np.array(a.weights)
-    if count < _ENOUGH:
-        return 0.0
-    one, other = np.array(a.error), np.array(b.error)
-    apart = float(weights**2 @ (one**2 + other**2))
-    common = 2 * math.sqrt(float(weights**2 @ one**2) * float(weights**2 @ other**2))
-    if not math.isfinite(apart) or common == 0:
-        return 0.0
-    differences = np.array(b.theta) - np.array(a.theta)
-    left = (weights @ differences - weights * differences) / (1 - weights)
-    scatter = float(jackknife_variance(left))
-    freedom = 1 / float(weights @ weights) - 1
-    student = float(special.stdtrit(max(freedom, 1.0), (1 + level) / 2))
-    wide = scatter * (student / normal_quantile(level)) ** 2
-    return min(max((apart - wide) / common, 0.0), _MOST)
+def _side(rows: Sequence[ConditionResult], level: float) -> Side:
+    layers = LayerEffects.of(rows, level)
+    return Side(layers, pool(rows, layers, level), tuple(row.effect for row in rows))
 
 
 def _decide(low: float, high: float, margin: float) -> Contrasted:

@@ -26,11 +26,13 @@ class ContrastRow:
     condition: str = column("Name of the condition.")
     scale: Scale = column("`raw` for weights as stored, `unit` for the filters' directions.")
     paired: bool = column(
-        "Whether the effects are those of the same layers in both: paired by name and shape, or "
-        "by their order where all shapes agree."
+        "Whether the effects are those of the same layers in both: paired by their names, and the "
+        "rest by their order where all shapes agree."
     )
     layers_a: int = column("Number of layers of the first network that the effect is over.")
     layers_b: int = column("The same of the second.")
+    weights_a: float = column("Share of the first network's weights that lies in these layers.")
+    weights_b: float = column("The same of the second.")
     effect_a: float = column("Effect in the first network, over the weights.", default=NAN)
     effect_b: float = column("Effect in the second network.", default=NAN)
     difference: float = column("Second less first.", default=NAN)
@@ -44,9 +46,9 @@ class ContrastRow:
         "Largest difference that counts as negligible: half of the condition's margin by default."
     )
     correlation: float = column(
-        "Correlation of the errors of both effects, from the scatter of the layers' differences; "
-        "0 where networks are not paired, fewer than five layers are, or their weights are not "
-        "related (a median cosine of .3 or less).",
+        "Correlation of the errors of both effects, from the scatter of the layers' differences: "
+        "1 for the same weights; 0 where networks are not paired, their weights are not related "
+        "(a median cosine of .3 or less), or fewer than five layers have changed.",
         default=NAN,
     )
     verdict: Contrasted = column(
@@ -62,6 +64,9 @@ class LayerPair:
 
     layer: str = common("layer")
     layer_b: str = column("Its name in the second network.")
+    by_name: bool = column(
+        "Whether the names agree, but for a prefix of all; else the layers are paired by order."
+    )
     condition: str = column("Name of the condition.")
     kept: float = column(
         "Cosine between the weights of both networks: 1 for the same up to a factor, about 0 for "

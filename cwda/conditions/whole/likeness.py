@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from cwda.brief import brief
 from cwda.choices import Like
+from cwda.conditions.results import ConditionResult
+from cwda.conditions.whole.pooled import judged as judged_rows
 from cwda.conditions.whole.pooled import normal_quantile
 
-__all__ = ["DIVIDE", "PATTERNS", "Likeness", "likeness"]
+__all__ = ["DIVIDE", "PATTERNS", "Likeness", "Parts", "likeness", "parts"]
 
-#: What no initialisation with independent weights has, whatever their law and scale.
+#: What independent weights of mean 0 without fixed zeros do not have, as initialisations draw them.
 PATTERNS = ("variance", "mean", "epsilon", "independence")
 
 #: Between the networks that training has shaped, and those that it has not.
@@ -107,6 +109,78 @@ def likeness(effects: Iterable[Effect], level: float) -> Likeness:
         like = "untrained"
     names = tuple(each.condition for each in judged)
     return Likeness(like, structure, low, max(high, low), names)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the layers of a network are like, each judged alone.
+
+    Attributes
+    ----------
+    layers : int
+        Number of layers that at least two of the conditions judge.
+    untrained_layers, trained_layers : int
+        Those whose structure is at most `DIVIDE`, and those where it certainly lies above: the
+        lower limits hold for all layers together (Bonferroni).
+    untrained_weights, trained_weights : float
+        Shares of the weights of these layers that lie in them; NaN without such layers.
+    """
+
+    layers: int = 0
+    untrained_layers: int = 0
+    untrained_weights: float = math.nan
+    trained_layers: int = 0
+    trained_weights: float = math.nan
+
+    __repr__ = brief
+
+
+@dataclass(frozen=True)
+class _OfLayer:
+    """One condition in one layer."""
+
+    condition: str
+    layers: int
+    margin: float
+    theta: float
+    theta_se: float
+
+
+def parts(conditions: Iterable[Sequence[ConditionResult]], level: float) -> Parts:
+    """Judge each layer alone as `likeness` judges a network, which one layer may decide.
+
+    Parameters
+    ----------
+    conditions : iterable of sequence of ConditionResult
+        Rows of one network, by condition.
+    level : float
+        Confidence of the intervals, together.
+    """
+    layers: dict[str, list[ConditionResult]] = {}
+    for rows in conditions:
+        for row in judged_rows(rows):
+            if row.condition in PATTERNS:
+                layers.setdefault(row.layer, []).append(row)
+    each = 1 - (1 - level) / max(len(layers), 1)
+    sizes, untrained, trained = [], [], []
+    for rows in layers.values():
+        found = likeness(
+            (_OfLayer(x.condition, 1, x.margin, x.theta, x.theta_se) for x in rows), each
+        )
+        if found.like != "not applicable":
+            sizes.append(rows[0].n_weights)
+            untrained.append(rows[0].n_weights * (found.structure <= DIVIDE))
+            trained.append(rows[0].n_weights * (found.like == "trained"))
+    if not sizes:
+        return Parts()
+    whole = sum(sizes)
+    return Parts(
+        layers=len(sizes),
+        untrained_layers=sum(map(bool, untrained)),
+        untrained_weights=sum(untrained) / whole,
+        trained_layers=sum(map(bool, trained)),
+        trained_weights=sum(trained) / whole,
+    )
 
 
 def _root(square: float) -> float:

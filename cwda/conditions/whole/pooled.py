@@ -15,7 +15,7 @@ from cwda.conditions.averaging import EFFECTS, Averaging
 from cwda.conditions.register import CONDITIONS
 from cwda.conditions.results import ConditionResult, decide, worse
 
-__all__ = ["LayerEffects", "Pooled", "effect_of", "judged", "pool"]
+__all__ = ["LayerEffects", "Pooled", "effect_of", "judged", "pool", "reach_of"]
 
 Array = npt.NDArray[np.float64]
 
@@ -133,10 +133,15 @@ def pool(rows: Sequence[ConditionResult], layers: LayerEffects, level: float) ->
 def _interval(
     theta: float, error: float, layers: LayerEffects, level: float
 ) -> tuple[float, float]:
-    """Limits that the effect can have; the upper one starts from the least, if theta is below."""
-    reach, least = normal_quantile(level) * error, layers.least
-    low, high = layers.possible(theta - reach), layers.possible(max(theta, least) + reach)
+    """Limits that the effect can have."""
+    low, high = reach_of(theta, error, layers, level)
     return effect_of(low, layers.averaging), effect_of(high, layers.averaging)
+
+
+def reach_of(theta: float, error: float, layers: LayerEffects, level: float) -> tuple[float, float]:
+    """Limits that theta can have; the upper one starts from the least, if theta is below."""
+    reach, least = normal_quantile(level) * error, layers.least
+    return layers.possible(theta - reach), layers.possible(max(theta, least) + reach)
 
 
 def _further(rows: Sequence[ConditionResult], weights: Sequence[float]) -> Verdict:

@@ -21,7 +21,7 @@ from cwda.conditions.whole.heterogeneity import (
     inconsistency,
     random_effects,
 )
-from cwda.conditions.whole.likeness import likeness
+from cwda.conditions.whole.likeness import likeness, parts
 from cwda.conditions.whole.pooled import LayerEffects, judged, pool
 from cwda.conditions.whole.sentences import SIZE, Extent, sentences
 from cwda.conditions.whole.untrained import untrained_pvalue
@@ -133,10 +133,20 @@ class NetworkVerdict:
     )
     structure: float = column(
         "Root mean square of effect over margin, over variance, mean, epsilon and independence, "
-        "which are 0 in independent weights of any law."
+        "which are 0 in independent weights of mean 0 without fixed zeros."
     )
     structure_low: float = column("Lower limit of its interval.")
     structure_high: float = column("Upper limit of its interval.")
+    untrained_layers: int = column(
+        "Number of layers that look untrained when judged alone: a `structure` of at most .3."
+    )
+    untrained_weights: float = column(
+        "Share of the weights that lies in them; NaN where `like` is not applicable to any layer."
+    )
+    trained_layers: int = column(
+        "Number of layers whose own `structure` certainly lies above .3, all lower limits together."
+    )
+    trained_weights: float = column("Share of the weights that lies in them.")
     sentences: tuple[str, ...] = column(
         "What was found, in words: the answer, what else, and what the weights are like."
     )
@@ -272,6 +282,7 @@ def _verdict(
 ) -> NetworkVerdict:
     found, all_ = _extent(map(judged, conditions)), _extent(conditions)
     pvalue, alike = untrained_pvalue(conditions), likeness(findings, level)
+    layers = parts(conditions, level)
     told = [one.verdict for one in findings if one.layers]
     failing = [one for one in findings if one.verdict == "fails"]
     failing.sort(key=lambda one: one.effect / one.margin, reverse=True)
@@ -287,8 +298,12 @@ def _verdict(
         structure=alike.structure,
         structure_low=alike.low,
         structure_high=alike.high,
+        untrained_layers=layers.untrained_layers,
+        untrained_weights=layers.untrained_weights,
+        trained_layers=layers.trained_layers,
+        trained_weights=layers.trained_weights,
         sentences=sentences(
-            network.name, findings, found, all_, alike, pvalue, _reason(conditions)
+            network.name, findings, found, all_, alike, layers, pvalue, _reason(conditions)
         ),
     )
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from cwda.conditions.register import CONDITIONS
-from cwda.conditions.whole.likeness import DIVIDE, Likeness
+from cwda.conditions.whole.likeness import DIVIDE, Likeness, Parts
 from cwda.formatting import listed, many, number, p_value, percent
 
 __all__ = ["SIZE", "Extent", "Finding", "sentences"]
@@ -19,11 +19,15 @@ __all__ = ["SIZE", "Extent", "Finding", "sentences"]
 #: Of the test whether weights can be told from independent ones of one law.
 SIZE = 0.05
 
-#: A condition that judges less than this share of the judged weights is said to.
+#: A condition that judges less than this share of the judged weights is said to, and so is an
+#: answer about less of all weights.
 _MOST = 0.9
 
 #: Conditions whose effects a sentence states.
 _STATED = 3
+
+#: Layers that look untrained in a trained network are told from this share of the weights on.
+_PART = 0.1
 
 
 class Finding(Protocol):
@@ -61,6 +65,7 @@ def sentences(
     judged: Extent,
     all_: Extent,
     likeness: Likeness,
+    layers: Parts,
     untrained: float,
     reason: str = "",
 ) -> tuple[str, ...]:
@@ -78,6 +83,8 @@ def sentences(
         All layers of the network.
     likeness : Likeness
         Whether the weights are like a trained or an untrained network's.
+    layers : Parts
+        What those of each layer are like.
     untrained : float
         P-value that the weights are independent, of one law in each layer.
     reason : str
@@ -87,7 +94,18 @@ def sentences(
     if not told:
         return (f"{network}: no condition can be judged in any layer{reason and f' ({reason})'}.",)
     rest = " ".join(_rest(findings, judged, all_))
-    return tuple(filter(None, (_answer(network, told), rest, _likeness(likeness, untrained))))
+    alike = _likeness(likeness, layers, untrained)
+    return tuple(filter(None, (_qualified(_answer(network, told), judged, all_), rest, alike)))
+
+
+def _qualified(answer: str, judged: Extent, all_: Extent) -> str:
+    """The answer, which begins with what it is about where that is not nearly all."""
+    if judged.weights >= _MOST * all_.weights:
+        return answer
+    if not answer.startswith("CWDA"):
+        answer = answer[0].lower() + answer[1:]
+    share = percent(judged.weights / all_.weights)
+    return f"In the layers that can be judged ({share} of the weights), {answer}"
 
 
 def _answer(network: str, told: Sequence[Finding]) -> str:
@@ -166,8 +184,8 @@ def _over(judged: Extent, all_: Extent) -> str:
     return f"{weights}, in {judged.layers:,} of {many(all_.layers, 'layer')}"
 
 
-def _likeness(found: Likeness, untrained: float) -> str:
-    """Trained or untrained, and whether independent weights of one law are ruled out."""
+def _likeness(found: Likeness, layers: Parts, untrained: float) -> str:
+    """Trained or untrained, in which layers not, and whether independent weights are ruled out."""
     told = "" if math.isnan(untrained) else _by_test(untrained)
     if found.like == "not applicable":
         return f"Its weights {told}." if told else ""
@@ -177,10 +195,11 @@ def _likeness(found: Likeness, untrained: float) -> str:
     if found.like == "trained":
         return (
             f"Its weights are like a trained network's: {size} ({interval}; untrained networks "
-            f"are below {divide})."
+            f"are below {divide}){_untrained_part(layers)}."
         )
     if told:
         told = f"; {'but' if untrained <= SIZE else 'and'} they {told}"
+    told = _trained_part(layers) + told
     if found.like == "untrained":
         return (
             f"Its weights are like an untrained network's: {size} ({interval}; trained networks "
@@ -190,6 +209,22 @@ def _likeness(found: Likeness, untrained: float) -> str:
         "Whether its weights are like a trained or an untrained network's is open: "
         f"{size} ({interval}; {divide} divides the two){told}."
     )
+
+
+def _untrained_part(layers: Parts) -> str:
+    if layers.layers < 2 or not layers.untrained_weights > _PART:
+        return ""
+    count, verb = layers.untrained_layers, "look" if layers.untrained_layers > 1 else "looks"
+    told = f"{count} of {layers.layers} layers, with {percent(layers.untrained_weights)}"
+    return f", but {told} of the weights, {verb} as before training"
+
+
+def _trained_part(layers: Parts) -> str:
+    if layers.layers < 2 or not layers.trained_layers:
+        return ""
+    count, verb = layers.trained_layers, "are" if layers.trained_layers > 1 else "is"
+    told = f"{count} of {layers.layers} layers, with {percent(layers.trained_weights)}"
+    return f", but {told} of the weights, {verb} like trained ones"
 
 
 def _by_test(untrained: float) -> str:

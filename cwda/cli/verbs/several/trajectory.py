@@ -67,9 +67,9 @@ def trajectory(
 ) -> None:
     """Follow the network-level effects along the checkpoints of one training.
 
-    The epoch of a checkpoint is the last number in its name. The only SOURCE may also be the CSV
-    file of a cwda.callbacks.Monitor: its conditions, levels and margins are then those of the
-    file.
+    The epoch of a checkpoint is the number after "epoch", "ep" or "step" in its name, or the only
+    number that varies. The only SOURCE may also be the CSV file of a cwda.callbacks.Monitor: its
+    conditions, levels and margins are then those of the file.
     """
     from cwda.callbacks import read_trajectory
     from cwda.callbacks import trajectory as follow
