@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from torch import nn
@@ -44,7 +44,10 @@ def lightning_callback(monitor: Monitor) -> Any:
         callback = cwda.callbacks.lightning_callback(cwda.callbacks.Monitor(to="effects.csv"))
         lightning.Trainer(max_epochs=90, callbacks=[callback]).fit(module, data)
     """
-    callback = _callback(monitor, _LightningHooks, "lightning.pytorch", "Callback")
+    _require_monitor(monitor)
+    with _needing("lightning"):
+        from lightning.pytorch import Callback
+    callback = _callback(monitor, _LightningHooks, Callback)
     monitor.writers.append(callback.log)
     return callback
 
@@ -78,21 +81,31 @@ def trainer_callback(monitor: Monitor) -> Any:
         callback = cwda.callbacks.trainer_callback(cwda.callbacks.Monitor(to="effects.csv"))
         transformers.Trainer(model, arguments, train_dataset=data, callbacks=[callback]).train()
     """
-    return _callback(monitor, _TrainerHooks, "transformers", "TrainerCallback")
+    _require_monitor(monitor)
+    with _needing("transformers"):
+        from transformers import TrainerCallback
+    return _callback(monitor, _TrainerHooks, TrainerCallback)
 
 
-def _callback(monitor: Monitor, hooks: type[_Hooks], library: str, base: str) -> Any:
-    """The hooks as a class of the framework, which is imported only here."""
+def _require_monitor(monitor: object) -> None:
     if not isinstance(monitor, Monitor):
         raise CwdaError(f"a callback is made of a Monitor, not {type(monitor).__name__}")
+
+
+@contextmanager
+def _needing(library: str) -> Iterator[None]:
+    """One line where a framework is not installed, which is imported only within."""
     try:
-        framework = importlib.import_module(library)
+        yield
     except ImportError as error:
-        extra = library.partition(".")[0]
         raise CwdaError(
-            f'a callback of {extra} needs {extra}: pip install "cwda[{extra}]"'
+            f'a callback of {library} needs {library}: pip install "cwda[{library}]"'
         ) from error
-    callback = type("MonitorCallback", (hooks, getattr(framework, base)), {})()
+
+
+def _callback(monitor: Monitor, hooks: type[_Hooks], base: type) -> Any:
+    """The hooks as a class of the framework."""
+    callback = type("MonitorCallback", (hooks, base), {})()
     callback.monitor = monitor
     return callback
 
