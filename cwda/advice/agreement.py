@@ -35,7 +35,7 @@ from cwda.scoring.error_bars.pruned_sets import (
     slope_of_latent,
 )
 
-__all__ = ["Agreement", "Differences", "agree"]
+__all__ = ["FEWEST_LAYERS", "Agreement", "Differences", "agree"]
 
 Array = npt.NDArray[np.float64]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
@@ -30,6 +31,7 @@ __all__ = [
     "LayerAdvice",
     "PairAgreement",
     "Sentence",
+    "ranks",
 ]
 
 #: What is said of a layer.
@@ -78,10 +80,19 @@ class LayerAdvice:
     apart: int = column(
         "filters whose scores lie apart below all others, under the criterion advised", default=0
     )
+    near_dead: int = column(
+        "filters whose norm is below 5 % of the median norm of the live filters", default=0
+    )
     pruned: int = column("number of filters pruned", kw_only=True)
     n_filters: int = common("n_filters", kw_only=True)
     dim: int = common("dim", kw_only=True)
     reason: str = column("why a number is missing; empty otherwise", kw_only=True)
+
+
+def ranks(layers: Sequence[LayerAdvice]) -> bool:
+    """Whether any criterion tells filters apart in any layer, or nothing is known of them."""
+    told = {row.advice for row in layers} - {UNJUDGED}
+    return told != {NO_RANKING}
 
 
 @dataclass(frozen=True)
@@ -213,6 +224,11 @@ class Advice(Answer[LayerAdvice]):
     ratio: float = math.nan
     same: float = SAME
     images: int = 0
+
+    @property
+    def ranks(self) -> bool:
+        """Whether any ranking tells filters apart in any layer that could be judged."""
+        return ranks(self.rows)
 
     @cached_property
     def cluster_table(self) -> pd.DataFrame:

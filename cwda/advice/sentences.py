@@ -16,6 +16,7 @@ from cwda.advice.result import (
     LayerAdvice,
     PairAgreement,
     Sentence,
+    ranks,
 )
 from cwda.formatting import listed, many, number, percent
 
@@ -46,8 +47,10 @@ def sentences(
     """The advice, the most important first."""
     chosen = next((row for row in clusters if row.advised), None)
     told = [
-        *_criterion(ratio, chosen),
-        *_others(clusters, pairs, same),
+        *_no_ranking(layers),
+        *_near_dead(layers),
+        *_criterion(ratio, chosen, ranks(layers)),
+        *_others(clusters, pairs, same, ranks(layers)),
         *_right(clusters),
         *_open(clusters, pairs, same),
         *_layers(layers),
@@ -57,12 +60,39 @@ def sentences(
     return [Sentence(network, topic, text) for topic, text in told]
 
 
-def _criterion(ratio: float, chosen: Cluster | None) -> Told:
+def _no_ranking(layers: Sequence[LayerAdvice]) -> Told:
+    """What to do where nothing can be ranked at all, before any word of criteria."""
+    if ranks(layers):
+        return
+    unjudged = sum(row.advice == UNJUDGED for row in layers)
+    judged = len(layers) - unjudged
+    where = "the one layer" if judged == 1 else f"all {judged} layers"
+    yield (
+        "no ranking",
+        f"No ranking helps: in {where}{' that could be judged' * bool(unjudged)} no criterion can "
+        "tell filters apart, so that a random choice should serve as well.",
+    )
+
+
+def _near_dead(layers: Sequence[LayerAdvice]) -> Told:
+    dead = sorted(
+        (row for row in layers if row.near_dead), key=lambda row: -row.near_dead / row.n_filters
+    )
+    if dead:
+        named = [f"{row.near_dead} of {row.n_filters} in {row.layer}" for row in dead[:_NAMED]]
+        if len(dead) > _NAMED:
+            named.append(f"some in {many(len(dead) - _NAMED, 'more layer')}")
+        yield "near-dead", f"Prune the near-dead filters first: {listed(named)}."
+
+
+def _criterion(ratio: float, chosen: Cluster | None, useful: bool) -> Told:
     if chosen is None:
         yield "criterion", "No criterion can be advised."
         return
     rest = _rest(chosen)
     start = f"To prune {percent(ratio)} of the filters, rank them by {chosen.stand_in}"
+    if not useful:
+        start = f"If a ranking is wanted nevertheless, take {chosen.stand_in}"
     if not rest:
         yield "criterion", f"{start}; no other criterion given is shown to be like it."
         return
@@ -80,7 +110,9 @@ def _rest(cluster: Cluster) -> list[str]:
     return [name for name in cluster.members if name != cluster.stand_in]
 
 
-def _others(clusters: Sequence[Cluster], pairs: Sequence[PairAgreement], same: float) -> Told:
+def _others(
+    clusters: Sequence[Cluster], pairs: Sequence[PairAgreement], same: float, useful: bool
+) -> Told:
     placed = [row for row in clusters if row.cluster]
     other = [row for row in placed if not row.advised]
     if other:
@@ -96,7 +128,7 @@ def _others(clusters: Sequence[Cluster], pairs: Sequence[PairAgreement], same: f
             "alternatives",
             f"{many(len(other), 'other cluster')} of criteria {verb} different filters: {groups}"
             + _but_open(_undecided(placed, pairs, together=False), same)
-            + ("." if judged else f". {_UNKNOWN}"),
+            + ("." if judged or not useful else f". {_UNKNOWN}"),
         )
     for row in clusters:
         if not row.cluster:
@@ -122,11 +154,11 @@ def _right(clusters: Sequence[Cluster]) -> Told:
 
 def _undecided(
     clusters: Sequence[Cluster], pairs: Sequence[PairAgreement], *, together: bool
-) -> list[str]:
+) -> list[PairAgreement]:
     """Pairs that may belong in one cluster or not, of those that were put together, or apart."""
     cluster_of = {name: row.cluster for row in clusters if row.cluster for name in row.members}
     return [
-        f"{row.criterion_a} with {row.criterion_b}"
+        row
         for row in pairs
         if row.same == "open"
         and {row.criterion_a, row.criterion_b} <= cluster_of.keys()
@@ -134,28 +166,38 @@ def _undecided(
     ]
 
 
-def _but_open(undecided: Sequence[str], same: float) -> str:
+def _but_open(undecided: Sequence[PairAgreement], same: float) -> str:
     if not undecided:
         return ""
-    belong = "belongs" if len(undecided) == 1 else "belong"
-    return f"; but whether {_named(undecided)} {belong} together is open, as {_why_open(same)}"
+    why = _why_open(undecided, same)
+    return f"; but whether {_pairs(undecided)} together is open, as {why}"
 
 
-def _why_open(same: float) -> str:
-    return (
-        f"the interval of the agreement includes {number(same)}, from which criteria stand for one "
-        "another"
-    )
+def _pairs(undecided: Sequence[PairAgreement]) -> str:
+    """The pairs, each with its agreement, as the subject of a sentence."""
+    names = [f"{row.criterion_a} with {row.criterion_b} ({_agreement(row)})" for row in undecided]
+    return f"{_named(names)} {'belongs' if len(names) == 1 else 'belong'}"
+
+
+def _agreement(row: PairAgreement) -> str:
+    if math.isnan(row.agreement_low):
+        return number(row.agreement)
+    limits = f"{number(row.agreement_low)} to {number(row.agreement_high)}"
+    return f"{number(row.agreement)}, interval {limits}"
+
+
+def _why_open(undecided: Sequence[PairAgreement], same: float) -> str:
+    stands = f"{number(same)}, from which criteria stand for one another"
+    if all(math.isnan(row.agreement_low) for row in undecided):
+        return f"so few layers give no interval of kappa to hold against {stands}"
+    return f"the interval of kappa includes {stands}"
 
 
 def _open(clusters: Sequence[Cluster], pairs: Sequence[PairAgreement], same: float) -> Told:
     undecided = _undecided(clusters, pairs, together=True)
     if undecided:
-        belong = "belongs" if len(undecided) == 1 else "belong"
-        yield (
-            "open",
-            f"Whether {_named(undecided)} {belong} in one cluster is open: {_why_open(same)}.",
-        )
+        why = _why_open(undecided, same)
+        yield "open", f"Whether {_pairs(undecided)} in one cluster is open: {why}."
 
 
 def _layers(layers: Sequence[LayerAdvice]) -> Told:
@@ -164,13 +206,13 @@ def _layers(layers: Sequence[LayerAdvice]) -> Told:
         for kind in (NO_RANKING, APART, OTHER, CHOOSE, UNJUDGED)
     }
     judged = len(layers) - len(kinds[UNJUDGED])
-    if kinds[NO_RANKING]:
+    if kinds[NO_RANKING] and ranks(layers):
         yield (
             "layers",
             f"In {len(kinds[NO_RANKING])} of {many(judged, 'layer')} no criterion can tell filters "
             f"apart, so that a random choice should serve as well: {_named(kinds[NO_RANKING])}.",
         )
-    elif judged and not kinds[APART] and not kinds[OTHER]:
+    elif judged and ranks(layers) and not kinds[APART] and not kinds[OTHER]:
         where = "the one layer" if judged == 1 else f"all {judged} layers"
         yield "layers", f"Filters can be told apart in {where} that could be judged."
     if kinds[APART]:

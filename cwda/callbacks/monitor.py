@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules.conv import _ConvNd
 
-from cwda.arguments import require_count
+from cwda.arguments import require_between, require_count
 from cwda.callbacks.trajectory import EpochCondition, Trajectory, level_of, recorded
 from cwda.callbacks.writers import Destination, writers_of
 from cwda.choices import Scale
 from cwda.conditions.check import check, choose_conditions, resolve_margins
 from cwda.conditions.condition import Condition, require_scale
 from cwda.conditions.layerwise import require_level
+from cwda.conditions.whole.result import broken_layers
 from cwda.errors import CwdaError, cause_of
+from cwda.formatting import many
 from cwda.typing import Device
 
 __all__ = ["Monitor"]
@@ -31,8 +35,9 @@ class Monitor:
     At every k-th epoch the network-level effects, the rows of ``cwda.check(model).network``, are
     written to a file, TensorBoard or Weights & Biases. The model is only read: its mode,
     gradients, device and the random state stay as they are. Once a training runs, nothing that
-    goes wrong here stops it: it is one line of the log (logger ``cwda.callbacks``). In
-    distributed training only the process of rank 0 writes.
+    goes wrong here stops it, but for an epoch that is no number: it is one line of the log
+    (logger ``cwda.callbacks``), as is a layer whose weights become NaN or infinite. In distributed
+    training only the process of rank 0 writes.
 
     Parameters
     ----------
@@ -63,7 +68,8 @@ class Monitor:
     Raises
     ------
     CwdaError
-        If a setting is impossible, or the file cannot be written or holds something else.
+        If a setting is impossible, the model has no convolution, or the file cannot be written or
+        holds something else.
 
     Examples
     --------
@@ -91,6 +97,7 @@ class Monitor:
     ) -> None:
         if not isinstance(model, nn.Module | None):
             raise CwdaError(f"a monitor follows an nn.Module, not {type(model).__name__}")
+        _require_convolutions(model)
         require_count(every, 1, "every")
         require_level(level)
         require_scale(scale)
@@ -107,6 +114,7 @@ class Monitor:
         }
         self.writers = writers_of(to)
         self._rows: list[EpochCondition] = []
+        self._broken: set[str] = set()
 
     def step(self, epoch: int) -> None:
         """Record the model if the number of epochs done is a multiple of `every`.
@@ -115,8 +123,13 @@ class Monitor:
         ----------
         epoch : int
             Epochs done; 0 before the first.
+
+        Raises
+        ------
+        CwdaError
+            If that is no whole number, or below 0.
         """
-        if epoch % self._every == 0:
+        if require_count(epoch, 0, "epoch, the number of epochs done,") % self._every == 0:
             self._record(epoch)
 
     def finish(self, epoch: float) -> None:
@@ -126,7 +139,13 @@ class Monitor:
         ----------
         epoch : float
             Epochs done.
+
+        Raises
+        ------
+        CwdaError
+            If that is no number, or below 0.
         """
+        require_between(epoch, 0, math.inf, "epoch, the number of epochs done,", inclusive=True)
         if epoch not in self.trajectory.epochs:
             self._record(epoch)
 
@@ -158,7 +177,15 @@ class Monitor:
         model = _unwrapped(self.model)
         _require_whole(model)
         result = check(model, **self._asked, progress=False)
+        self._warn_of(epoch, broken_layers(result))
         return recorded(epoch, result.network)
+
+    def _warn_of(self, epoch: float, broken: Mapping[str, str]) -> None:
+        """Say once of each layer that training went wrong in it."""
+        new = {layer: reason for layer, reason in broken.items() if layer not in self._broken}
+        self._broken |= new.keys()
+        for layer, reason in new.items():
+            _LOG.warning("epoch %g: layer %s cannot be judged: %s", epoch, layer, reason)
 
 
 def _unwrapped(model: nn.Module) -> nn.Module:
@@ -166,6 +193,21 @@ def _unwrapped(model: nn.Module) -> nn.Module:
     parallel = isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel)
     inner = getattr(model, "module" if parallel else "_orig_mod", None)
     return _unwrapped(inner) if isinstance(inner, nn.Module) else model
+
+
+def _require_convolutions(model: nn.Module | None) -> None:
+    """Refuse a model in which no weight can be a convolution's."""
+    parameters = [] if model is None else [*model.parameters()]
+    if model is None or not parameters:  # it may get some before the training starts
+        return
+    lazy = any(nn.parameter.is_lazy(parameter) for parameter in parameters)
+    kept = any(isinstance(part, _ConvNd) for part in model.modules())  # also of flat parameters
+    if not lazy and not kept and all(parameter.dim() < 3 for parameter in parameters):
+        raise CwdaError(
+            f"{type(model).__name__} has no convolution to follow: a convolution's weight has 3 to "
+            f"5 axes, and none of its {many(len(parameters), 'parameter')} has; linear layers are "
+            "not tested"
+        )
 
 
 def _require_whole(model: nn.Module) -> None:

@@ -94,8 +94,8 @@ class Trajectory(Answer[EpochCondition]):
         first, last = self.epochs[0], self.epochs[-1]
         span = f" from {_number(first)} to {_number(last)}" if first < last else ""
         told = [_since(verdict, self.courses(), first) for verdict in _SINCE]
-        told = [f"CWDA at {many(len(self.epochs), 'epoch')}{span}.", *told, _fewer(self.rows)]
-        return " ".join(filter(None, told))
+        start = f"CWDA at {many(len(self.epochs), 'epoch')}{span}."
+        return " ".join(filter(None, [start, *told, _lost(self.rows), _fewer(self.rows)]))
 
     def summary(self) -> pd.DataFrame:
         """The course of each condition: first and last effect, and when the verdict changed."""
@@ -120,6 +120,26 @@ def recorded(epoch: float, result: NetworkResult) -> list[EpochCondition]:
         )
         for row in result
     ]
+
+
+def _lost(rows: Sequence[EpochCondition]) -> str:
+    """How much less of the network can be judged at the end than before; empty if no less."""
+    shares: dict[float, float] = {}
+    for row in rows:
+        shares[row.epoch] = max(shares.get(row.epoch, 0.0), row.weights)
+    epochs = [*shares]
+    last = shares[epochs[-1]]
+    if last >= max(shares.values()):
+        return ""
+    since = epochs[-1]
+    for epoch in reversed(epochs):
+        if shares[epoch] > last:
+            break
+        since = epoch
+    return (
+        f"From epoch {_number(since)} only {percent(last)} of the weights can be judged, before "
+        f"{percent(max(shares.values()))}."
+    )
 
 
 #: In the order of the title.

@@ -221,15 +221,23 @@ class Sources:
         CwdaError
             If no module can be made of the source, which `cwda prune` needs.
         """
+        from cwda.models.input_shape import usual_input_shape
+
         entry, key = self._origins.get(network.name), self.reading.get("weights_key")
         if entry is None:
             raise CwdaError("it stands in no file that could be read again")
         if network.provenance.format in _WEIGHTS_ONLY:
-            raise CwdaError(f"{network.provenance.format} holds no PyTorch module")
-        if os.path.exists(entry.text):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # `cwda prune` says what is left out
-                entry.load_model(arch, key)
+            raise CwdaError(
+                f"{network.provenance.format} holds none; load the weights into one in Python"
+            )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # `cwda prune` says what is left out
+            model = entry.load_model(arch, key)
+        if usual_input_shape(model) is None:
+            raise CwdaError(
+                f"the images that {type(model).__name__} takes are not known; give it their shape "
+                "by --input-shape, or use the module in Python"
+            )
         options = {"--arch": arch, "--weights-key": key}
         words = [word for name, value in options.items() if value for word in (name, value)]
         return " ".join(map(shlex.quote, [*entry.words, *words]))

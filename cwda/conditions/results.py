@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
-from typing import Any, Self, SupportsFloat, cast
+from typing import Any, Protocol, Self, SupportsFloat, cast
 
 from scipy import special
 
@@ -16,10 +16,23 @@ from cwda.choices import Scale, Verdict
 from cwda.errors import CwdaError
 from cwda.layers import ConvLayer
 
-__all__ = ["ConditionResult", "Measurement", "Verdict", "decide", "worse"]
+__all__ = ["ConditionResult", "Measurement", "Verdict", "by_question", "decide", "worse"]
 
 
 NAN = math.nan
+
+
+class Judged(Protocol):
+    """A verdict, with what it is held against."""
+
+    @property
+    def effect_low(self) -> float: ...
+    @property
+    def effect_high(self) -> float: ...
+    @property
+    def margin(self) -> float: ...
+    @property
+    def verdict(self) -> str: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +59,10 @@ class Measurement:
         the worse of the two.
     note : str
         What kind of departure it is if the condition fails, where it knows several.
+    cause : str
+        The numbers of that departure, where there are better ones than the effect.
+    further_note, further_cause : str
+        The same of the further question, told where it and not the interval decides.
     details : mapping of str to float
         Further numbers of this condition.
 
@@ -72,6 +89,9 @@ class Measurement:
     theta_se: float = NAN
     further: Verdict = "holds"
     note: str = ""
+    cause: str = ""
+    further_note: str = ""
+    further_cause: str = ""
     details: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -163,11 +183,13 @@ class ConditionResult:
     theta_se: float = column("Standard error of `theta`.", default=NAN)
     verdict: Verdict = column(
         "`holds` if the whole interval lies within the margin, `fails` if it lies beyond, "
-        "`inconclusive` if neither, `not applicable` if there is no effect.",
+        "`inconclusive` if neither, `not applicable` if there is no effect. A further question "
+        "of the condition can make it worse; `note` then says which.",
         default="not applicable",
     )
     note: str = column(
-        "What kind of departure it is where the condition fails and knows several; else empty.",
+        "What kind of departure it is where the condition fails and knows several, or the further "
+        "question that decides the verdict; else empty.",
         default="",
     )
     percentile: float = column(
@@ -189,6 +211,7 @@ class ConditionResult:
     n_weights: int = common("n_weights")
     method: str = column("Statistic, null distribution and interval.")
     reason: str = column("Why the condition is not applicable; empty otherwise.", default="")
+    cause: str = aside("The numbers behind `note`; empty where the effect says it.", default="")
     null_hypothesis: str = aside("The null hypothesis of the test, in words.", default="")
     details: Mapping[str, float] = aside(
         "Further numbers of the condition; columns of `CheckResult.condition`.",
@@ -215,7 +238,14 @@ class ConditionResult:
         if math.isnan(theta):
             theta = measurement.effect
             error = (measurement.high - measurement.low) / (2 * special.ndtri((1 + level) / 2))
-        verdict = worse(decide(measurement.low, measurement.high, self.margin), measurement.further)
+        by_interval = decide(measurement.low, measurement.high, self.margin)
+        verdict = worse(by_interval, measurement.further)
+        note = cause = ""
+        if verdict != by_interval:
+            asked = f"a further question of the condition {_ANSWERED[verdict]}"
+            note, cause = measurement.further_note or asked, measurement.further_cause
+        elif verdict == "fails":
+            note, cause = measurement.note, measurement.cause
         return replace(
             self,
             estimate=measurement.estimate,
@@ -230,7 +260,8 @@ class ConditionResult:
             theta=theta,
             theta_se=float(error),
             verdict=verdict,
-            note=measurement.note if verdict == "fails" else "",
+            note=note,
+            cause=cause,
             details=measurement.details,
         )
 
@@ -241,6 +272,15 @@ class ConditionResult:
             for key, value in cells.items()
         )
         return f"<table>{body}</table>"
+
+
+_ANSWERED: dict[Verdict, str] = {"fails": "fails", "inconclusive": "is open"}
+
+
+def by_question(row: Judged) -> bool:
+    """Whether a further question, and not the interval, decides the verdict."""
+    by_interval = decide(row.effect_low, row.effect_high, row.margin)
+    return row.verdict in _ANSWERED and row.verdict != by_interval
 
 
 def decide(low: float, high: float, margin: float) -> Verdict:

@@ -36,6 +36,7 @@ from cwda.sharing import keep, shared
 __all__ = [
     "FEWEST_FILTERS",
     "NEEDS",
+    "NOT_FINITE",
     "FilterMoments",
     "Workspace",
     "filter_moments",
@@ -80,6 +81,10 @@ LOWEST_STATISTIC = -5.0
 SMALLEST_REST = 1e-10
 
 
+#: How the reason of a layer ends in which training went wrong.
+NOT_FINITE = "weights are NaN or infinite"
+
+
 def unfit(layer: ConvLayer) -> str:
     """Why no condition can be tested in this layer; empty if they can.
 
@@ -98,7 +103,7 @@ def unfit(layer: ConvLayer) -> str:
     if not math.isfinite(float(lowest) - float(highest)):
         bad = int((~torch.isfinite(weight)).sum())
         if bad:
-            return f"{bad} of {weight.numel()} weights are NaN or infinite"
+            return f"{bad:,} of {weight.numel():,} {NOT_FINITE}"
         return "weights so large that their differences overflow"
     if bool(lowest == highest):
         return "all weights are equal" if float(lowest) else "all weights are 0"

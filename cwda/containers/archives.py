@@ -53,7 +53,10 @@ class Archive:
             OSError,
             NotImplementedError,
         ) as error:
-            raise UnreadableError(_DAMAGED.format(str(error)[:80])) from None
+            # Python says so where the directory at the end is missing, as of half a download.
+            cut = "File is not a zip file" in str(error)
+            why = "its end is missing" if cut else str(error)[:80]
+            raise UnreadableError(_DAMAGED.format(why)) from None
         self._entries = {info.filename: info for info in self._zip.infolist()}
 
     @property

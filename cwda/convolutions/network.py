@@ -21,7 +21,7 @@ from cwda.convolutions.norms.batchnorms import batchnorms_of
 from cwda.convolutions.options import Options
 from cwda.convolutions.parametrised import combine
 from cwda.convolutions.positions import with_positions
-from cwda.convolutions.recognise import why_not
+from cwda.convolutions.recognise import UNNAMED, why_not
 from cwda.convolutions.scales import along_axes, apply_scales
 from cwda.convolutions.stacked import without_stacks
 from cwda.errors import SourceError, UnreadableError
@@ -252,6 +252,8 @@ def _nothing(content: Content, skipped: list[Skipped]) -> str:
         first = max(skipped, key=_tells)
         shape = " x ".join(map(str, first.shape))
         told = f"{first.name} ({shape}): {first.reason}"
+        if first.reason == UNNAMED:
+            told += "; rename its key, or test the array itself in Python by cwda.check"
         if len(skipped) == 1:
             return f"no convolution: the only tensor of 3 axes or more was left out, {told}"
         return (
@@ -261,5 +263,6 @@ def _nothing(content: Content, skipped: list[Skipped]) -> str:
     largest = max(content.tensors, key=lambda tensor: math.prod(tensor.shape))
     return (
         f"no convolution among {_count(len(content.tensors), 'tensor')} (a convolution's weight "
-        f"has 3 to 5 axes; the largest here is {largest.path} of shape {largest.shape})"
+        f"has 3 to 5 axes; the largest here is {largest.path} of shape {largest.shape}); linear "
+        "layers are not tested"
     )

@@ -9,7 +9,7 @@ from cwda.containers.storages import QUANTISED
 from cwda.containers.tensors import NamedTensor
 from cwda.convolutions.adapters import ADAPTER, is_adapter
 
-__all__ = ["why_not"]
+__all__ = ["UNNAMED", "why_not"]
 
 #: Origin of weights that a graph uses: whatever their names are, they are not copies.
 _GRAPH = "onnx."
@@ -96,6 +96,10 @@ def _by_type(tensor: NamedTensor) -> str:
     return ""
 
 
+#: Of what may be a convolution's weight under another name.
+UNNAMED = "not named like a convolution's weight, such as conv1.weight"
+
+
 def _by_name(tensor: NamedTensor, bias: NamedTensor | None) -> str:
     if bias is not None and bias is not tensor and bias.shape == tensor.shape:
         return "a normalisation: its bias has the same shape"
@@ -104,4 +108,4 @@ def _by_name(tensor: NamedTensor, bias: NamedTensor | None) -> str:
         return "a scale, not weights"
     if is_weight_name(tensor.name, len(tensor.shape)):
         return ""
-    return "not named like a convolution's weight"
+    return UNNAMED

@@ -39,15 +39,21 @@ def resolve_device(device: Device = "auto") -> torch.device:
     """
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    usable = "'auto', 'cpu' or 'cuda'" if torch.cuda.is_available() else "'auto' or 'cpu'"
     try:
         found = torch.device(device)
         torch.zeros(1, dtype=torch.float64, device=found)
     except (RuntimeError, TypeError, AssertionError) as error:
         raise CwdaError(
-            f"device {str(device)!r} cannot be used ({reason_of(error, 120)}); "
-            "choose 'auto', 'cpu' or 'cuda'"
+            f"device {str(device)!r} cannot be used ({_without_links(error)}); choose {usable}"
         ) from error
     return found
+
+
+def _without_links(error: BaseException) -> str:
+    """The first sentence of PyTorch's reason, without the addresses that it recommends."""
+    sentence = str(error).partition(". ")[0].partition("http")[0]
+    return reason_of(RuntimeError(sentence.strip()), 120)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

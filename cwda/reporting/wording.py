@@ -43,6 +43,11 @@ GLOSSARY = (
     ("holds", "the whole interval of the effect lies within the margin"),
     ("fails", "the whole interval lies beyond the margin"),
     ("inconclusive", "neither: the layer has too few filters to tell"),
+    (
+        "further question",
+        "one that a condition asks beside its effect, as homogeneity does of norms that vary too "
+        "little; where its answer is worse, it decides the verdict, and the sentence says so",
+    ),
     ("l1, l2", "importance of a filter: the sum of its absolute weights; its Euclidean norm"),
     ("GM", "importance of a filter: the sum of its distances to the filters of the layer"),
     ("Fermat", "importance of a filter: its distance to the geometric median of the layer"),

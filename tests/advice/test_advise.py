@@ -1,6 +1,7 @@
 """Advice on networks that are made so that the answer is known."""
 
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -378,13 +379,41 @@ def test_another_cluster_that_may_be_the_same_is_told_in_one_sentence():
     assert "open" not in text
     first = text["alternatives"].partition(". ")[0]
     assert "1 other cluster of criteria prunes different filters: l1; but whether l1 with" in first
-    assert "l1 with l2 belongs together is open, as the interval" in first
+    open_ = "l1 with l2 (.700, interval .600 to .800) belongs together is open, as the interval"
+    assert f"{open_} of kappa includes .750" in first
 
 
 def test_a_pair_within_a_cluster_may_be_open_too():
     text = said([cluster(1, "l2", "gm"), cluster(2, "l1")], [pair("l2", "gm", "open")])
-    assert text["open"].startswith("Whether l2 with gm belongs in one cluster is open")
+    open_ = "Whether l2 with gm (.700, interval .600 to .800) belongs in one cluster is open"
+    assert text["open"].startswith(open_)
     assert "open" not in text["alternatives"]
+
+
+def test_too_few_layers_for_an_interval_are_the_reason_why_a_pair_is_open(scaled):
+    found = cwda.advise(scaled.select("[ab]"), ["l1", "l2"], progress=False)
+    [text] = [each.text for each in found.sentences if each.topic == "open"]
+    assert re.search(r"l1 with l2 \([.\d]+\) belongs .* so few layers give no interval", text)
+
+
+def test_where_nothing_ranks_the_advice_begins_with_that():
+    found = cwda.advise(network(**dict.fromkeys("abcd", 0.0)), progress=False)
+    first, second, *_ = found.sentences
+    assert first.text.startswith("No ranking helps: in all 4 layers no criterion can tell filters")
+    assert second.text.startswith("If a ranking is wanted nevertheless, take ")
+    assert not any("filters can be told apart" in each.text.lower() for each in found.sentences)
+    assert not found.ranks
+
+
+def test_near_dead_filters_go_first():
+    layers = [*network(a=0.4, b=0.4)]
+    weight = layers[1].weight.clone()
+    weight[:5] *= 1e-3
+    made = Network("made", (layers[0], ConvLayer("b", weight)), Provenance("", "array"))
+    found = cwda.advise(made, progress=False)
+    n = len(weight)
+    assert found.sentences[0].text == f"Prune the near-dead filters first: 5 of {n} in b."
+    assert found.table["near_dead"].tolist() == [0, 5]
 
 
 def of_pairs(pairs):

@@ -147,8 +147,41 @@ def test_weights_that_are_not_finite_stop_nothing(caplog):
         model[0].weight.fill_(float("nan"))
     monitor = Monitor(model, CONDITIONS)
     monitor.step(0)
-    assert caplog.records == []
-    assert [row.layers for row in monitor.trajectory] == [1, 1]
+    monitor.step(1)
+    [said] = caplog.messages  # once
+    assert said == "epoch 0: layer 0 cannot be judged: 216 of 216 weights are NaN or infinite"
+    assert [row.layers for row in monitor.trajectory] == [1, 1] * 2
+
+
+def test_a_trajectory_tells_that_less_can_be_judged_than_before():
+    model = network()
+    monitor = Monitor(model, CONDITIONS)
+    monitor.step(0)
+    assert "can be judged" not in monitor.trajectory.title()
+    with torch.no_grad():
+        model[0].weight[0, 0, 0, 0] = float("nan")
+    monitor.step(1)
+    monitor.step(2)
+    said = "From epoch 1 only 84 % of the weights can be judged, before 100 %."
+    assert monitor.trajectory.title().endswith(said)
+
+
+@pytest.mark.parametrize("epoch", ["a", None, -1, 1.5, float("nan"), True])
+def test_an_epoch_that_is_no_number_of_epochs_is_refused_in_one_line(epoch):
+    with pytest.raises(CwdaError, match=r"epoch, the number of epochs done, is a whole number"):
+        Monitor(network(), CONDITIONS).step(epoch)
+
+
+@pytest.mark.parametrize("epoch", ["a", None, -1, float("nan"), True])
+def test_a_training_ends_after_a_number_of_epochs(epoch):
+    with pytest.raises(CwdaError, match="epoch, the number of epochs done"):
+        Monitor(network(), CONDITIONS).finish(epoch)
+
+
+def test_a_model_without_convolutions_is_refused_at_once():
+    with pytest.raises(CwdaError, match="Sequential has no convolution to follow"):
+        Monitor(nn.Sequential(nn.Linear(8, 4, device="meta"), nn.ReLU()))
+    Monitor(nn.Sequential(nn.LazyConv2d(8, 3), nn.Flatten()))
 
 
 class Board:

@@ -291,7 +291,7 @@ def test_one_weight_that_is_not_finite(value):
     weight = BASE.clone()
     weight[3, 2, 1, 0] = value
     assert {row[0] for row in verdicts(weight)} == {"not applicable"}
-    assert all("1 of 1296 weights are NaN or infinite" in row[2] for row in verdicts(weight))
+    assert all("1 of 1,296 weights are NaN or infinite" in row[2] for row in verdicts(weight))
 
 
 def test_very_many_filters_do_not_fill_the_memory():

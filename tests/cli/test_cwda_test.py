@@ -193,7 +193,7 @@ def odd(tmp_path, **weights):
         (
             {"small": (16, 3, 1, 1), "lost": torch.full((16, 8, 3, 3), torch.nan)},
             "odd: 96 % of the weights lie in layers that no condition can judge, such as lost: "
-            "1152 of 1152 weights are NaN or infinite",
+            "1,152 of 1,152 weights are NaN or infinite",
         ),
     ],
 )
@@ -338,8 +338,30 @@ def test_verdicts_by_another_reason_than_the_interval_have_it_below(tmp_path):
     assert "✗ by another reason: homogeneity in 1 layer (same): norms less variable than" in said
     near = (draw + same * draw.flatten(1).norm(dim=1).mean())[:16]
     few = " ".join(run(odd(tmp_path, near=near)).output.split())
-    assert "? by another reason: homogeneity in 1 layer (near): a further question" in few
+    assert "? by another reason: homogeneity in 1 layer (near): norms perhaps less" in few
+    assert "unless a further question decides, as of homogeneity here" in few
     assert "by another reason" not in run(odd(tmp_path, free=draw)).output
+
+
+def test_columns_that_the_headline_names_are_left_out_last(tmp_path):
+    draw = torch.randn(64, 32, 3, 3, generator=torch.Generator().manual_seed(0))
+    dead = draw * torch.where(torch.arange(64) < 20, 1e-3, 1.0)[:, None, None, None]
+    path = str(odd(tmp_path, dead=dead))
+    said = CliRunner().invoke(cwda_test, [path], env={"COLUMNS": "56"}).output
+    assert "CWDA fails for odd: homogeneity is" in said
+    heads = next(line for line in said.splitlines() if line.startswith("layer")).split()
+    assert "homog" in heads
+    assert "distinct" not in heads
+
+
+def test_the_answer_is_repeated_below_many_layers(tmp_path):
+    draw = torch.randn(40, 8, 3, 1, 1, generator=torch.Generator().manual_seed(0))
+    path = odd(tmp_path, **{f"layer{at}": weight for at, weight in enumerate(draw)})
+    said = " ".join(run(path).output.split())
+    answer = " ".join(cwda.check(path, progress=False).network.verdicts[0].sentences[0].split())
+    again = f"To say it again after 40 layers: {answer} --summary leaves the layers out"
+    assert again in said
+    assert "To say it again" not in run(path, "--summary").output
 
 
 def test_near_dead_filters_have_a_line(tmp_path):

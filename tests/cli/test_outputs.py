@@ -4,6 +4,7 @@ import contextlib
 import io
 import logging
 import re
+from importlib.resources import files
 
 import click
 import numpy as np
@@ -84,11 +85,20 @@ TOLD = {
     "criteria": (),
     "models": (),
     "test": (*LAYERS, "--conditions", "mean"),
-    "trajectory": ("resnet20-cifar10", *LAYERS, "--conditions", "mean"),
+    "trajectory": ("epoch-1-resnet20-cifar10.safetensors", *LAYERS, "--conditions", "mean"),
     **{verb.name: LAYERS for verb in WITHOUT_DATA if verb.name != "invariances"},
 }
 
 
+@pytest.fixture
+def epoch(tmp_path, monkeypatch):
+    """The built-in network as the checkpoint of an epoch, in the working directory."""
+    weights = files("cwda.models") / "weights" / "resnet20-cifar10.safetensors"
+    (tmp_path / "epoch-1-resnet20-cifar10.safetensors").write_bytes(weights.read_bytes())
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.usefixtures("epoch")
 @pytest.mark.parametrize("name", TOLD)
 def test_every_verb_is_silent_if_told_so_and_says_what_it_does_if_asked(name):
     quiet = run(name, *TOLD[name], "-q")

@@ -13,7 +13,7 @@ from statsmodels.stats.meta_analysis import combine_effects
 import cwda
 from cwda.conditions import CONDITIONS, Measurement, NetworkResult
 from cwda.conditions.averaging import DISTANCES, LOGARITHMS, SHARES, SIGNED_SQUARES, SQUARES
-from cwda.conditions.results import ConditionResult
+from cwda.conditions.results import ConditionResult, decide
 from cwda.conditions.whole.expected import _tables, expected_counts
 from cwda.conditions.whole.heterogeneity import between_layers, inconsistency, random_effects
 from cwda.conditions.whole.likeness import DIVIDE, Likeness, Parts, likeness, parts
@@ -287,7 +287,57 @@ def test_what_fails_within_its_margin_is_told_by_its_note_alone():
     whole = cwda.check(cwda.load({"a.weight": filters}, name="net"), ["homogeneity"]).network
     assert whole.rows[0].verdict == "fails"
     said = whole.verdicts[0].sentences[0]
-    assert said.endswith("homogeneity (norms less variable than CWDA allows).")
+    assert "homogeneity (norms less variable than CWDA allows: in layer a their variance" in said
+    assert said.endswith("where .500 is the least).")
+
+
+def test_an_open_further_question_is_told_by_its_numbers_and_not_by_the_interval():
+    """As of layers that are as initialised by default: the weights are uniform."""
+    generator = torch.Generator().manual_seed(0)
+    made = [torch.rand(n, 128, 1, 1, generator=generator) - 0.5 for n in (32, 64)]
+    state = dict(zip(["a.weight", "b.weight"], made, strict=True))
+    net = cwda.load(state, name="net")
+    whole = cwda.check(net, ["homogeneity", "mean"], progress=False).network
+    row = whole.rows[1]
+    assert (row.verdict, decide(row.effect_low, row.effect_high, row.margin)) == (
+        "inconclusive",
+        "holds",
+    )
+    answer = whole.verdicts[0].sentences[0]
+    told = "homogeneity (norms perhaps less variable than CWDA allows: in layer b, the"
+    assert told in answer
+    assert "is not settled" in answer
+    assert "beyond the margin" not in answer
+    failing = [replace(whole.rows[0], verdict="fails", effect=1.0, effect_low=0.9), row]
+    one = Extent(900, 3)
+    assert told in sentences("net", failing, one, one, UNKNOWN, Parts(), math.nan)[1]
+
+
+def test_a_further_question_of_a_condition_of_ones_own_is_named():
+    layer = simulated.layer()
+    facts = {"network": "n", "condition": "c", "margin": 0.1, "method": ""}
+    blank = ConditionResult.not_applicable(layer, "", **facts)
+    found = blank.measured(Measurement(effect=0.0, low=0.0, high=0.05, further="inconclusive"), 0.9)
+    assert (found.verdict, found.note) == (
+        "inconclusive",
+        "a further question of the condition is open",
+    )
+
+
+def test_near_dead_filters_are_named_as_the_cause():
+    weight = simulated.layer(n=64, channels=16).weight.clone()
+    weight[:20] *= 1e-4
+    whole = cwda.check(cwda.load({"a.weight": weight}, name="net"), ["homogeneity"]).network
+    said = whole.verdicts[0].sentences[0]
+    assert "; some filters are near-dead: in layer a 20 of 64 filters: remove these first)" in said
+
+
+def test_layers_with_nan_are_named_in_the_first_sentences():
+    bad = simulated.layer(n=32, channels=16).weight.clone()
+    bad[0, 0, 0, 0] = math.nan
+    net = cwda.load({"a.weight": simulated.layer(n=32, channels=16).weight, "b.weight": bad})
+    said = cwda.check(net, ["mean"], progress=False).network.verdicts[0].sentences[1]
+    assert said.startswith("Not judged: layer b, in which 1 of 4,608 weights are NaN or infinite.")
 
 
 #: Of a network whose weights were not compared.

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from cwda.cli.screen.screen import Screen
     from cwda.layers import Network
 
-__all__ = ["layer_cells", "layer_table", "reasons", "title"]
+__all__ = ["layer_cells", "layer_table", "once_more", "reasons", "title"]
+
+#: From so many layers on the answer has gone off the screen when its layers are shown.
+_MANY = 40
 
 
 def title(network: Network, screen: Screen) -> None:
@@ -34,6 +37,14 @@ def layer_table(columns: Sequence[Column]) -> Table:
         Column("d", spare=True, meaning="weights per filter"),
     ]
     return Table([Column("layer", right=False), *sizes, *columns], layers=True)
+
+
+def once_more(answer: str, layers: int, screen: Screen) -> None:
+    """Print the answer again below so many rows of layers that it is out of sight."""
+    if layers >= _MANY and not screen.summary:
+        screen.line()
+        screen.line(f"To say it again after {many(layers, 'layer')}: {answer}")
+        screen.line("--summary leaves the layers out", "dim")
 
 
 class LayerRow(Protocol):

@@ -36,6 +36,8 @@ class Column:
         Style of all its cells.
     spare : bool
         Left out before the names of layers are shortened much, and before other columns.
+    kept : bool
+        Left out after all others, as what the headline names.
     meaning : str
         What the numbers are, said below the table where the head alone does not say it.
     """
@@ -44,6 +46,7 @@ class Column:
     right: bool = True
     style: str = ""
     spare: bool = False
+    kept: bool = False
     meaning: str = ""
 
     @property
@@ -149,10 +152,11 @@ class _Layout:
         yield self._below([], width)
 
     def _choices(self) -> list[list[int]]:
-        """The columns kept, from all to one: spare ones go first, then from the right."""
+        """The columns kept, from all to one: spare ones go first, then others from the right."""
         kept = list(range(1, len(self.widths)))
         choices = [kept]
-        for at in sorted(kept, key=lambda at: (not self.table.columns[at].spare, -at)):
+        columns = self.table.columns
+        for at in sorted(kept, key=lambda at: (not columns[at].spare, columns[at].kept, -at)):
             kept = [other for other in kept if other != at]
             if kept:
                 choices.append(kept)

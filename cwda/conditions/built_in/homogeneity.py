@@ -15,6 +15,7 @@ from cwda.conditions.directions import Directions
 from cwda.conditions.results import Measurement
 from cwda.conditions.workspace import FEWEST_FILTERS, Workspace
 from cwda.filters.norm_ratio import NormRatio, norm_ratio
+from cwda.formatting import number
 from cwda.layers import ConvLayer
 from cwda.numerics.ranking.dispersion import (
     Overlap,
@@ -32,7 +33,11 @@ SMALLEST_RATIO = 0.5
 #: A filter that is zero counts as this many times the median live norm: what float32 resolves.
 ZERO = 1e-6
 
-_LESS = "norms less variable than CWDA allows"
+_LESS: dict[Verdict, str] = {
+    "fails": "norms less variable than CWDA allows",
+    "inconclusive": "norms perhaps less variable than CWDA allows",
+}
+_DEAD, _SCALE = "some filters are near-dead", "filters differ in scale"
 
 
 def _inapplicable(layer: ConvLayer) -> str:
@@ -151,6 +156,7 @@ def homogeneity(work: Workspace) -> Measurement:
     ratio = _norm_ratio(work, alive)
     low, high = map(SIGNED_SQUARES.effect, (dispersion.low, dispersion.high))
     further = _further(ratio)
+    dead = _by_dead_filters(dispersion, trimmed)
     return Measurement(
         estimate=dispersion.estimate,
         effect=SIGNED_SQUARES.effect(dispersion.estimate),
@@ -162,7 +168,10 @@ def homogeneity(work: Workspace) -> Measurement:
         theta=dispersion.estimate,
         theta_se=dispersion.error,
         further=further,
-        note=_LESS if further == "fails" else "filters differ in scale",
+        note=_DEAD if dead else _SCALE,
+        cause=f"{(~alive).sum()} of {len(alive)} filters: remove these first" if dead else "",
+        further_note=_LESS.get(further, ""),
+        further_cause=_varying(ratio),
         details={
             "tau_squared": work.tau_squared,
             "channel_overlap": overlap.value,
@@ -206,6 +215,22 @@ def _norm_ratio(work: Workspace, alive: np.ndarray) -> NormRatio:
     squares = torch.linalg.vector_norm(work.kernels.mean, dim=1).square().cpu().numpy()
     rows = work.sums["mean"].rows
     return norm_ratio(work.energy[alive], rows[alive], squares[alive], work.layer.dim, work.alpha)
+
+
+def _by_dead_filters(whole: ScaleDispersion, trimmed: ScaleDispersion | None) -> bool:
+    """Whether near-dead filters make most of the variance of the log scale."""
+    return trimmed is not None and trimmed.estimate < whole.estimate / 2
+
+
+def _varying(ratio: NormRatio) -> str:
+    """The numbers of the further question."""
+    if math.isnan(ratio.value):
+        return "their variance is not known"
+    limits = f"{number(ratio.low)} to {number(ratio.high)}"
+    return (
+        f"their variance is {number(ratio.value)} of CWDA's, interval {limits}, where "
+        f"{number(SMALLEST_RATIO)} is the least"
+    )
 
 
 def _further(norms: NormRatio) -> Verdict:

@@ -13,7 +13,7 @@ from scipy import special
 from cwda.choices import Verdict
 from cwda.conditions.averaging import EFFECTS, Averaging
 from cwda.conditions.register import CONDITIONS
-from cwda.conditions.results import ConditionResult, decide, worse
+from cwda.conditions.results import ConditionResult, by_question, decide, worse
 
 __all__ = ["LayerEffects", "Pooled", "effect_of", "judged", "pool", "reach_of"]
 
@@ -151,8 +151,7 @@ def _further(rows: Sequence[ConditionResult], weights: Sequence[float]) -> Verdi
     """
     shares = {"fails": 0.0, "inconclusive": 0.0}
     for row, weight in zip(rows, weights, strict=True):
-        first = decide(row.effect_low, row.effect_high, row.margin)
-        if row.verdict != first and row.verdict in shares:
+        if by_question(row):
             shares[row.verdict] += weight
     if shares["fails"] > 0.5:
         return "fails"

@@ -13,7 +13,7 @@ from cwda.answers import Answer, aside, column, common, rows_field, table_of
 from cwda.choices import Like, Scale, Verdict
 from cwda.conditions.averaging import EFFECTS
 from cwda.conditions.register import CONDITIONS
-from cwda.conditions.results import ConditionResult, worse
+from cwda.conditions.results import ConditionResult, by_question, decide, worse
 from cwda.conditions.whole.expected import expected_counts
 from cwda.conditions.whole.heterogeneity import (
     RandomEffects,
@@ -22,16 +22,17 @@ from cwda.conditions.whole.heterogeneity import (
     random_effects,
 )
 from cwda.conditions.whole.likeness import likeness, parts
-from cwda.conditions.whole.pooled import LayerEffects, judged, pool
+from cwda.conditions.whole.pooled import LayerEffects, Pooled, judged, pool
 from cwda.conditions.whole.sentences import SIZE, Extent, sentences
 from cwda.conditions.whole.untrained import untrained_pvalue
+from cwda.conditions.workspace import NOT_FINITE
 from cwda.formatting import many
 from cwda.layers import Network
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["NetworkCondition", "NetworkResult", "NetworkVerdict", "network_result"]
+__all__ = ["NetworkCondition", "NetworkResult", "NetworkVerdict", "broken_layers", "network_result"]
 
 NAN = math.nan
 
@@ -64,8 +65,8 @@ class NetworkCondition:
         default="not applicable",
     )
     note: str = column(
-        "What kind of departure it is, if it fails and the condition knows several: that of the "
-        "failing layers with most weights.",
+        "What kind of departure it is, if it fails and the condition knows several, or the further "
+        "question that decides the verdict: that of the layers concerned with most weights.",
         default="",
     )
     theta: float = column("Mean of theta over the weights of the layers.", default=NAN)
@@ -101,6 +102,10 @@ class NetworkCondition:
     expected_fails: float = column("The same number of layers that would fail.", default=NAN)
     expected_inconclusive: float = column(
         "The same number of layers that would be inconclusive.", default=NAN
+    )
+    cause: str = aside(
+        "The numbers behind `note`, in the layer with most weights of those that have it.",
+        default="",
     )
     layer_effects: tuple[float, ...] = aside("Theta of the layers.", default=())
     layer_errors: tuple[float, ...] = aside("Its standard errors.", default=())
@@ -240,13 +245,15 @@ def _row(network: Network, rows: Sequence[ConditionResult], level: float) -> Net
     beyond = [row.effect > row.margin for row in told]
     sizes = {layer.name: (layer.channels, layer.kernel_size) for layer in network}
     expected = expected_counts(told, sizes, level)
+    note, cause = _note(told, pooled)
     return NetworkCondition(
         **facts,  # type: ignore[arg-type]
         effect=pooled.effect,
         effect_low=pooled.low,
         effect_high=pooled.high,
         verdict=pooled.verdict,
-        note=_note(told) if pooled.verdict == "fails" else "",
+        note=note,
+        cause=cause,
         theta=pooled.theta,
         theta_se=pooled.error,
         tau=math.sqrt(between_layers(theta, variance)),
@@ -265,13 +272,24 @@ def _row(network: Network, rows: Sequence[ConditionResult], level: float) -> Net
 _COUNTED: tuple[Verdict, ...] = ("holds", "fails", "inconclusive", "not applicable")
 
 
-def _note(rows: Sequence[ConditionResult]) -> str:
-    """The commonest note of the layers that fail, by weights."""
+def _note(rows: Sequence[ConditionResult], pooled: Pooled) -> tuple[str, str]:
+    """The commonest note by weights of the layers that made the verdict, and its numbers."""
+    by_interval = decide(pooled.low, pooled.high, rows[0].margin)
+    if pooled.verdict != by_interval:
+        told = [row for row in rows if by_question(row)]
+        told = [row for row in told if row.verdict == pooled.verdict] or told
+    else:
+        told = [row for row in rows if row.verdict == pooled.verdict == "fails"]
     weights: dict[str, int] = {}
-    for row in rows:
-        if row.verdict == "fails":
-            weights[row.note] = weights.get(row.note, 0) + row.n_weights
-    return max(weights, key=lambda note: weights[note], default="")
+    for row in told:
+        weights[row.note] = weights.get(row.note, 0) + row.n_weights
+    note = max(weights, key=lambda note: weights[note], default="")
+    alike = [row for row in told if row.note == note and row.cause]
+    if not alike:
+        return note, ""
+    largest = max(alike, key=lambda row: row.n_weights)
+    where = f"in layer {largest.layer}, the largest of {len(alike)}, "
+    return note, (where if len(alike) > 1 else f"in layer {largest.layer} ") + largest.cause
 
 
 def _verdict(
@@ -303,7 +321,15 @@ def _verdict(
         trained_layers=layers.trained_layers,
         trained_weights=layers.trained_weights,
         sentences=sentences(
-            network.name, findings, found, all_, alike, layers, pvalue, _reason(conditions)
+            network.name,
+            findings,
+            found,
+            all_,
+            alike,
+            layers,
+            pvalue,
+            _reason(conditions),
+            broken_layers(row for rows in conditions for row in rows),
         ),
     )
 
@@ -319,6 +345,11 @@ def _reason(conditions: Sequence[Sequence[ConditionResult]]) -> str:
         return ""
     most = max(reasons, key=lambda reason: len(reasons[reason]))
     return f"in {many(len(reasons[most]), 'layer')}: {most}"
+
+
+def broken_layers(rows: Iterable[ConditionResult]) -> dict[str, str]:
+    """The layers with weights that are NaN or infinite, and how many those are."""
+    return {row.layer: row.reason for row in rows if row.reason.endswith(NOT_FINITE)}
 
 
 def _extent(conditions: Iterable[Sequence[ConditionResult]]) -> Extent:

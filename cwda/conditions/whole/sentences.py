@@ -6,11 +6,12 @@ The terminal, the report and notebooks begin with them; they are made nowhere el
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from cwda.conditions.register import CONDITIONS
+from cwda.conditions.results import by_question
 from cwda.conditions.whole.likeness import DIVIDE, Likeness, Parts
 from cwda.formatting import listed, many, number, p_value, percent
 
@@ -49,6 +50,8 @@ class Finding(Protocol):
     def verdict(self) -> str: ...
     @property
     def note(self) -> str: ...
+    @property
+    def cause(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,7 @@ def sentences(
     layers: Parts,
     untrained: float,
     reason: str = "",
+    broken: Mapping[str, str] | None = None,
 ) -> tuple[str, ...]:
     """What is found in a network, in plain words: the answer, the rest, and the likeness.
 
@@ -89,11 +93,13 @@ def sentences(
         P-value that the weights are independent, of one law in each layer.
     reason : str
         Why nothing can be judged, where that is so.
+    broken : mapping of str to str, optional
+        Layers with weights that are NaN or infinite, and how many those are.
     """
     told = [one for one in findings if one.verdict != "not applicable"]
     if not told:
         return (f"{network}: no condition can be judged in any layer{reason and f' ({reason})'}.",)
-    rest = " ".join(_rest(findings, judged, all_))
+    rest = " ".join([*_broken(broken or {}), *_rest(findings, judged, all_)])
     alike = _likeness(likeness, layers, untrained)
     return tuple(filter(None, (_qualified(_answer(network, told), judged, all_), rest, alike)))
 
@@ -111,24 +117,55 @@ def _qualified(answer: str, judged: Extent, all_: Extent) -> str:
 def _answer(network: str, told: Sequence[Finding]) -> str:
     """Whether CWDA holds, and by how much."""
     if failing := sorted(_of(told, "fails"), key=_ratio, reverse=True):
-        times = [one for one in failing if not _by_note(one)]
-        stated = [_by_note(one) or _excess(one, one is times[0]) for one in failing[:_STATED]]
+        times = [one for one in failing if not by_question(one)]
+        stated = [
+            _question(one) if by_question(one) else _excess(one, one is times[0])
+            for one in failing[:_STATED]
+        ]
         return f"CWDA fails for {network}: {listed([*stated, *_others(failing)])}."
     if open_ := sorted(_of(told, "inconclusive"), key=_high_ratio, reverse=True):
-        stated = [f"{one.condition} ({_interval(one)})" for one in open_[:_STATED]]
-        reach = "interval of" if len(open_) == 1 else "intervals of"
-        return (
-            f"Whether CWDA holds for {network} is open: no condition fails, but the {reach} "
-            f"{listed([*stated, *_others(open_)])} reach{'es' * (len(open_) == 1)} beyond the "
-            "margin."
-        )
+        why = ", and ".join(_why_open(open_))
+        return f"Whether CWDA holds for {network} is open: no condition fails, but {why}."
     nearest = max(told, key=_high_ratio)
-    room = f"{nearest.condition} ({_interval(nearest)})"
+    room = _numbers(nearest)
     if {one.condition for one in told} >= set(CONDITIONS):
         return f"CWDA holds for {network}: all {len(told)} conditions do, {room} by the least."
     if len(told) == 1:
         return f"{nearest.condition.capitalize()} holds for {network}: {_interval(nearest)}."
     return f"What was tested of CWDA holds for {network}: {_names(told)}; {room} by the least."
+
+
+def _why_open(open_: Sequence[Finding]) -> Iterator[str]:
+    """Intervals that are too wide, and further questions without an answer."""
+    wide = [one for one in open_ if not by_question(one)]
+    if wide:
+        one = len(wide) == 1
+        stated = [_numbers(each) for each in wide[:_STATED]]
+        yield (
+            f"the interval{'s' * (not one)} of {listed([*stated, *_others(wide)])} "
+            f"reach{'es' * one} beyond the margin"
+        )
+    asked = [one for one in open_ if by_question(one)]
+    if asked:
+        stated = [_question(each) for each in asked]
+        yield f"{listed(stated)} {'is' if len(asked) == 1 else 'are'} not settled"
+
+
+def _question(finding: Finding) -> str:
+    """A condition and the further question that decides it, with its numbers."""
+    return f"{finding.condition} ({_noted(finding)})"
+
+
+def _noted(finding: Finding) -> str:
+    return ": ".join(filter(None, (finding.note, finding.cause)))
+
+
+def _broken(layers: Mapping[str, str]) -> Iterator[str]:
+    """The layers in which training went wrong, which hides all else."""
+    if layers:
+        first, reason = next(iter(layers.items()))
+        more = f", and {many(len(layers) - 1, 'more layer')}" if len(layers) > 1 else ""
+        yield f"Not judged: layer {first}, in which {reason}{more}."
 
 
 def _others(findings: Sequence[Finding]) -> list[str]:
@@ -137,19 +174,17 @@ def _others(findings: Sequence[Finding]) -> list[str]:
     return [f"{len(rest)} more ({_names(rest)})"] if rest else []
 
 
-def _by_note(finding: Finding) -> str:
-    """The measure of its own by which a condition fails, where its effect is within the margin."""
-    within = finding.verdict == "fails" and finding.effect <= finding.margin
-    return f"{finding.condition} ({finding.note})" if within and finding.note else ""
-
-
 def _excess(finding: Finding, first: bool) -> str:
-    note = f"; {finding.note}" if finding.note else ""
+    note = f"; {_noted(finding)}" if finding.note else ""
     numbers = f"{number(finding.effect)} against {number(finding.margin)}{note}"
     times = (
         f"is {_ratio(finding):.3g} times its margin" if first else f"{_ratio(finding):.3g} times"
     )
     return f"{finding.condition} {times} ({numbers})"
+
+
+def _numbers(finding: Finding) -> str:
+    return f"{finding.condition} ({_interval(finding)})"
 
 
 def _interval(finding: Finding) -> str:
@@ -163,7 +198,8 @@ def _rest(findings: Sequence[Finding], judged: Extent, all_: Extent) -> Iterator
     """The conditions that the answer does not name, and over how many weights all that is."""
     failing, open_, holding = (_of(findings, each) for each in ("fails", "inconclusive", "holds"))
     if failing and open_:
-        yield f"Open: {listed([f'{one.condition} ({_interval(one)})' for one in open_])}."
+        why = [_question(one) if by_question(one) else _numbers(one) for one in open_]
+        yield f"Open: {listed(why)}."
     if holding and (failing or open_):
         yield f"Within the margin: {_names(holding)}."
     parts = [f"Judged over {_over(judged, all_)}"]

@@ -92,7 +92,9 @@ def layer_effects(source: object, *, ax: Axes | None = None) -> Axes:
         margins_axis(ax, float(tested["margins"].min()), float(tested["margins"].max()))
         _draw(ax, tested, networks, conditions)
         ax.axvline(1, color=DARK, linestyle=(0, (4, 2)), linewidth=0.8, zorder=0)
-        ax.set_xlabel("effect in a layer, in multiples of the margin (dashed)")
+        ax.set_xlabel(
+            "effect in a layer, in multiples of the margin (dashed; beyond it logarithmic)"
+        )
         layers = many(table.groupby("network")["layer"].nunique().max(), "layer")
         if several:
             legend_above(ax, MOST)

@@ -82,7 +82,7 @@ def network_effects(source: object, *, ax: Axes | None = None) -> Axes:
         ax.set_yticks(np.arange(len(names)) + 0.5, names, fontfamily=FONT)
         ax.set_ylim(len(names), 0)
         ax.tick_params(axis="y", length=0)
-        ax.set_xlabel("effect, in multiples of the margin")
+        ax.set_xlabel("effect, in multiples of the margin; beyond 1 logarithmic")
         if "network" in table.columns:
             set_title(ax, str(table["network"].iloc[0]), " as a whole")
         _columns(ax, table)

@@ -61,5 +61,5 @@ def survey_effects(
         margins_axis(ax, float(rows["margins"].min()), float(rows["margins"].max()))
         ax.axvline(1, color=DARK, linestyle=(0, (4, 2)), linewidth=0.8, zorder=0)
         what = "effect" if condition is None else f"effect: {name_of(condition)}"
-        ax.set_xlabel(f"{what}, in margins (1: dashed)")
+        ax.set_xlabel(f"{what}, in margins (1: dashed; beyond it logarithmic)")
         return ax

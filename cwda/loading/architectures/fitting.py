@@ -263,7 +263,10 @@ def _unrecognised(content: Content) -> str:
             "its keys are those of a four-stage ResNet with a 3 x 3 stem, and do not tell whether "
             "pooling follows the stem; without pooling, give arch=, such as cifar_resnet18"
         )
-    return "its keys fit no built-in architecture; give arch=NAME"
+    return (
+        "its keys fit no built-in architecture; give arch=NAME if `cwda models` lists it, else "
+        "load the weights into a module of your own and use that in Python"
+    )
 
 
 def _fill(model: nn.Module, state: State) -> None:

@@ -7,8 +7,9 @@ from functools import partial
 
 from cwda import figures
 from cwda.conditions.register import CONDITIONS
+from cwda.conditions.results import by_question
 from cwda.conditions.whole.result import NetworkVerdict
-from cwda.formatting import many, number
+from cwda.formatting import listed, many, number
 from cwda.reporting.blocks import Block, Box, Items, Strong, Text, names
 from cwda.reporting.chapter import Report, attempt
 from cwda.reporting.chapters.advice import what_to_do
@@ -125,6 +126,13 @@ def _level(subject: Subject) -> str:
     return f"{100 * subject.level:g} %"
 
 
+def _unless(subjects: Sequence[Subject]) -> str:
+    """The conditions in which a further question decided."""
+    rows = (row for one in subjects for row in one.results)
+    names = listed([*dict.fromkeys(row.condition for row in rows if by_question(row))])
+    return f", unless a further question decides, as of {names} here" if names else ""
+
+
 def _rests_on(report: Report) -> Iterator[Block]:
     """What was tested, by which rule, and what was not shown."""
     subjects = report.subjects
@@ -138,8 +146,9 @@ def _rests_on(report: Report) -> Iterator[Block]:
         f"{many(layers, 'convolution')}{of} with {many(weights, 'weight')}, by "
         f"{many(len(margins), 'condition')} that the assumption implies. A condition holds where "
         f"its whole {_level(subjects[0])} interval lies within the margin, fails where it lies "
-        "beyond, and is inconclusive otherwise. Verdicts are about size: with millions of weights "
-        "every exact hypothesis is rejected. That all hold would not prove the assumption.",
+        f"beyond, and is inconclusive otherwise{_unless(subjects)}. Verdicts are about size: with "
+        "millions of weights every exact hypothesis is rejected. That all hold would not prove the "
+        "assumption.",
     ]
     if own:
         items.append(f"Margins of your own: {', '.join(own)}.")

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from cwda.choices import Verdict
 from cwda.cli.screen.conditions.show_reference import compared
 from cwda.cli.screen.reasons import Told, by_reason
 from cwda.cli.screen.screen import Screen
-from cwda.cli.screen.show import layer_cells, layer_table, title
+from cwda.cli.screen.show import layer_cells, layer_table, once_more, title
 from cwda.cli.screen.table import Cell, Column, Table
 from cwda.conditions.directions import FREE_SCALE
 from cwda.conditions.register import CONDITIONS
-from cwda.conditions.results import ConditionResult, decide
+from cwda.conditions.results import ConditionResult, by_question
 from cwda.conditions.table import CheckResult
 from cwda.conditions.whole.expected import LEVEL
 from cwda.conditions.whole.result import NetworkCondition, NetworkResult, NetworkVerdict
-from cwda.formatting import MARKS, layer_count, many, number, p_value, percent
+from cwda.formatting import MARKS, layer_count, listed, many, number, p_value, percent
 from cwda.layers import Network
 
 __all__ = ["show", "show_answer"]
@@ -40,7 +40,7 @@ def show(result: CheckResult, screen: Screen) -> None:
     whole = result.network
     if len(result.networks) > 1:
         screen.line(f"{len(result.networks)} networks side by side", "bold")
-        screen.table(_side_by_side(whole), _legend(result.level))
+        screen.table(_side_by_side(whole), _legend(result.level, whole))
         screen.line()
     for network, verdict in zip(result.networks, whole.verdicts, strict=True):
         rows = [row for row in result.rows if row.network == network.name]
@@ -54,7 +54,7 @@ def show(result: CheckResult, screen: Screen) -> None:
         if len(own) == 1:
             screen.table(_one_condition(rows, result.level))
         else:
-            screen.table(_all_conditions(rows, own), _legend(result.level))
+            screen.table(_all_conditions(rows, own), _legend(result.level, rows))
         if result.scale == "unit":
             screen.remark("unit directions: each filter is divided by its root mean square")
         elif network.batchnorm:
@@ -68,6 +68,7 @@ def show(result: CheckResult, screen: Screen) -> None:
             _left_out(network),
             _untested(rows),
         )
+        once_more(verdict.sentences[0], len(network), screen)
         screen.line()
 
 
@@ -81,7 +82,8 @@ def show_answer(verdict: NetworkVerdict, screen: Screen, first: str = "") -> Non
 def _side_by_side(whole: NetworkResult) -> Table:
     """One row per network, one column per condition."""
     conditions = list(dict.fromkeys(row.condition for row in whole))
-    heads = [Column(CONDITIONS[name].short) for name in conditions]
+    failing = {row.condition for row in whole if row.verdict == "fails"}
+    heads = [Column(CONDITIONS[name].short, kept=name in failing) for name in conditions]
     verdict = Column("verdict", right=False, spare=True, meaning="of all conditions together")
     like = Column("weights\nlike", right=False, spare=True, meaning=_LIKE)
     table = Table([Column("network"), *heads, verdict, like], shorten=True)
@@ -90,7 +92,7 @@ def _side_by_side(whole: NetworkResult) -> Table:
         own = [cells[found.network, name] for name in conditions]
         table.add(
             found.network,
-            *(_cell(row, f"{row.effect:.2f}") for row in own),
+            *map(_cell, own),
             (found.verdict, _STYLES[found.verdict]),
             found.like,
         )
@@ -108,7 +110,7 @@ def _network_table(conditions: Sequence[NetworkCondition], level: float) -> Tabl
                 "verdict",
                 right=False,
                 meaning="holds if the interval lies within the margin, fails beyond it, else "
-                "inconclusive",
+                f"inconclusive{_unless(conditions)}",
             ),
             Column("layers\nhold", meaning="of those that can be judged"),
             Column("under\nCWDA", meaning=_under_cwda(conditions, level)),
@@ -137,7 +139,9 @@ def _network_table(conditions: Sequence[NetworkCondition], level: float) -> Tabl
 def _all_conditions(
     rows: Sequence[ConditionResult], conditions: Sequence[NetworkCondition]
 ) -> Table:
-    table = layer_table([Column(CONDITIONS[row.condition].short) for row in conditions])
+    table = layer_table(
+        [Column(CONDITIONS[row.condition].short, kept=row.verdict == "fails") for row in conditions]
+    )
     width = len(conditions)
     for start in range(0, len(rows), width):
         cells = rows[start : start + width]
@@ -145,11 +149,11 @@ def _all_conditions(
     return table
 
 
-def _cell(row: ConditionResult | NetworkCondition, size: str = "") -> Cell:
-    """The effect and the mark of its verdict; `size` is the effect as it is shown."""
+def _cell(row: ConditionResult | NetworkCondition) -> Cell:
+    """The effect and the mark of its verdict."""
     if row.verdict == "not applicable":
         return MARKS[row.verdict], _STYLES[row.verdict]
-    return f"{size or number(row.effect)} {MARKS[row.verdict]}", _STYLES[row.verdict]
+    return f"{number(row.effect)} {MARKS[row.verdict]}", _STYLES[row.verdict]
 
 
 def _one_condition(rows: Sequence[ConditionResult], level: float) -> Table:
@@ -165,12 +169,18 @@ def _one_condition(rows: Sequence[ConditionResult], level: float) -> Table:
     return table
 
 
-def _legend(level: float) -> str:
+def _legend(level: float, rows: Iterable[ConditionResult | NetworkCondition]) -> str:
     return (
         f"effect and verdict: {MARKS['holds']} the {100 * level:g} % interval lies "
         f"within the margin, {MARKS['fails']} beyond it, {MARKS['inconclusive']} neither, "
-        f"{MARKS['not applicable']} not applicable"
+        f"{MARKS['not applicable']} not applicable{_unless(rows)}"
     )
+
+
+def _unless(rows: Iterable[ConditionResult | NetworkCondition]) -> str:
+    """The conditions in which the mark is that of a further question."""
+    names = listed([*dict.fromkeys(row.condition for row in rows if by_question(row))])
+    return f", unless a further question decides, as of {names} here" if names else ""
 
 
 def _under_cwda(conditions: Sequence[NetworkCondition], level: float) -> str:
@@ -191,9 +201,9 @@ def _as_by_default(row: NetworkCondition) -> bool:
 def _otherwise(rows: Sequence[ConditionResult], verdict: Verdict) -> list[str]:
     """The layers with a verdict that the interval alone does not give, and the reason."""
     told = [
-        Told(row.condition, row.layer, row.note or "a further question of the condition is open")
+        Told(row.condition, row.layer, row.note)
         for row in rows
-        if row.verdict == verdict and decide(row.effect_low, row.effect_high, row.margin) != verdict
+        if row.verdict == verdict and by_question(row)
     ]
     return [f"{MARKS[verdict]} by another reason: {line}" for line in by_reason(told)]
 

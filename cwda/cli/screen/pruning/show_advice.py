@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cwda.advice.agreement import FEWEST_LAYERS
 from cwda.cli.screen.conditions.show_check import show_answer
 from cwda.cli.screen.screen import Screen
-from cwda.cli.screen.show import layer_cells, layer_table, reasons
+from cwda.cli.screen.show import layer_cells, layer_table, once_more, reasons
 from cwda.cli.screen.table import Column, Table
 from cwda.formatting import number, percent
+from cwda.scoring.catalogue import RANDOM
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,8 +21,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Decision", "show_decision"]
 
-#: Under what the sentences of the advice stand, by their topics; others come first.
-_HEADS = {"layers": "Applicability", "global ranking": "Global pruning"}
+#: Under what the sentences of the advice stand, by their topics; others are of similarity.
+_HEADS = {
+    "no ranking": "In short",
+    "near-dead": "In short",
+    "criterion": "Similarity",
+    "layers": "Applicability",
+    "global ranking": "Global pruning",
+}
 
 
 @dataclass(frozen=True)
@@ -56,7 +64,7 @@ def show_decision(result: Decision, screen: Screen) -> None:
     for verdict in result.checked.network.verdicts:
         show_answer(verdict, screen, first="- ")
     advice = result.advice
-    for head in ("Similarity", *_HEADS.values()):
+    for head in dict.fromkeys(_HEADS.values()):
         own = [each for each in advice.sentences if _HEADS.get(each.topic, "Similarity") == head]
         if own:
             screen.line(head, "bold")
@@ -64,19 +72,22 @@ def show_decision(result: Decision, screen: Screen) -> None:
             screen.remark(each.text, first="- ", rest="  ")
     screen.line()
     _show_tables(advice, screen)
+    once_more(advice.sentences[0].text, len(advice), screen)
     if not advice.criterion:
         return
+    criterion = advice.criterion if advice.ranks else RANDOM
     if result.obstacle:
         screen.line(
-            "next, prune: `cwda prune` needs the network as a module, not its weights alone, and "
-            f"{result.obstacle}. `cwda models` lists the architectures. Otherwise load the weights "
-            "into your own module, and in Python: plan = cwda.make_plan(module, "
-            f'"{advice.criterion}", {advice.ratio:g}, example); cwda.remove(module, plan, example)'
+            f"next, prune: `cwda prune` needs a module, and {result.obstacle}. There, with `shape` "
+            "that of one image, such as (1, 3, 224, 224):"
         )
+        # Where a line is folded it is so within brackets, which Python allows.
+        screen.line(f'plan = cwda.make_plan(module, "{criterion}", {advice.ratio:g}, shape)')
+        screen.line("pruned = cwda.remove(module, plan, shape).model")
     else:
         screen.command(
             "next, prune",
-            f"cwda prune {result.source} --criterion {advice.criterion} --ratio {advice.ratio:g} "
+            f"cwda prune {result.source} --criterion {criterion} --ratio {advice.ratio:g} "
             "--output pruned.safetensors",
         )
 
@@ -86,7 +97,8 @@ def _show_tables(result: Advice, screen: Screen) -> None:
         _clusters(result),
         f"cluster: criteria whose pruned filters agree by {number(result.same)} or more; kappa: "
         "the lowest agreement in the cluster, where 0 is chance and 1 the same filters; *: "
-        "advised; – a criterion alone agrees with none",
+        f"advised; – a criterion alone agrees with none, and fewer than {FEWEST_LAYERS} layers "
+        "have no interval",
     )
     if result.cut_off:
         screen.remark(result.cut_off)
