@@ -163,7 +163,7 @@ def test_a_trajectory_tells_that_less_can_be_judged_than_before():
     monitor.step(1)
     monitor.step(2)
     said = "From epoch 1 only 84 % of the weights can be judged, before 100 %."
-    assert monitor.trajectory.title().endswith(said)
+    assert said in monitor.trajectory.title()
 
 
 @pytest.mark.parametrize("epoch", ["a", None, -1, 1.5, float("nan"), True])
