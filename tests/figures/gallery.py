@@ -226,13 +226,14 @@ def tuned() -> Contrast:
             ContrastRow(
                 network_a="before", network_b="after", scale="raw", paired=True, layers_a=12,
                 layers_b=12, difference=change, difference_low=low, difference_high=high,
-                margin=margin / 2, verdict=verdict, correlation=0.4, **common,
+                margin=margin / 2, verdict=verdict, correlation=0.4, weights_a=1.0, weights_b=1.0,
+                **common,
             )
         )  # fmt: skip
         layers += [
             LayerPair(
                 layer=f"stage{i // 4}.{i % 4}.conv", layer_b=f"stage{i // 4}.{i % 4}.conv",
-                kept=0.8, verdict_a="holds", verdict_b="holds", n_weights=100,
+                by_name=True, kept=0.8, verdict_a="holds", verdict_b="holds", n_weights=100,
                 condition=name, effect_a=common["effect_a"],
                 effect_b=common["effect_b"] + margin * rng.normal(0, 0.5),
             )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from scipy import special
 from torch import Tensor
@@ -212,7 +213,7 @@ def _cross_fitted(pseudo: Tensor) -> float:
     that its expectation is that of one place, the supremum at most.
     """
     n = len(pseudo)
-    first = _halves(n).to(pseudo.device)
+    first = torch.from_numpy(_halves(n)).to(pseudo.device)
     halves = torch.stack([first / (n // 2), (1 - first) / (n - n // 2)]) @ pseudo
     chosen = halves.abs().argmax(dim=2, keepdim=True)
     signs = halves.gather(2, chosen).sign()
@@ -220,11 +221,12 @@ def _cross_fitted(pseudo: Tensor) -> float:
 
 
 @lru_cache(maxsize=64)
-def _halves(n: int) -> Tensor:
+def _halves(n: int) -> npt.NDArray[np.float64]:
     """Random halves of n filters, (splits, n) of 0 and 1; the same for all layers of so many."""
+    # Kept as numpy has it: a tensor would belong to the mode of torch in which it was first made.
     rng = np.random.default_rng(n)
     order = np.stack([rng.permutation(n) for _ in range(_SPLITS)])
-    return torch.from_numpy((order < n // 2).astype(np.float64))
+    return (order < n // 2).astype(np.float64)
 
 
 def _live(pooled: Pooled) -> Tensor:
