@@ -93,7 +93,7 @@ def check(
     allowed = resolve_margins(margins, wanted)
     require_level(level)
     require_scale(scale)
-    others = None if reference is None else as_reference(reference)
+    others = as_reference(reference)
     if others:
         require_raw(scale)
     with showing(progress):

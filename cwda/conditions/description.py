@@ -248,7 +248,7 @@ def describe(
     (19, True)
     """
     resolve_device(device)
-    others = None if reference is None else as_reference(reference)
+    others = as_reference(reference)
     conditions = list(CONDITIONS.values())
     with showing(progress):
         networks = networks_of(source)

@@ -301,15 +301,15 @@ def placings(rows: Iterable[ConditionResult]) -> list[Placing]:
     return found
 
 
-def as_reference(value: object) -> Reference:
-    """A reference, or one read from its file.
+def as_reference(value: object) -> Reference | None:
+    """A reference, or one read from its file; None where none is given.
 
     Raises
     ------
     CwdaError
         If it is neither, or the file holds no reference.
     """
-    if isinstance(value, Reference):
+    if value is None or isinstance(value, Reference):
         return value
     if not isinstance(value, str | Path):
         raise CwdaError(

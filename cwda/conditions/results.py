@@ -16,7 +16,7 @@ from cwda.choices import Scale, Verdict
 from cwda.errors import CwdaError
 from cwda.layers import ConvLayer
 
-__all__ = ["ConditionResult", "Measurement", "Verdict", "by_question", "decide", "worse"]
+__all__ = ["ConditionResult", "Judged", "Measurement", "Verdict", "by_question", "decide", "worse"]
 
 
 NAN = math.nan

@@ -161,7 +161,7 @@ def report(
     chapters = _require_chapters(chapters)
     measured = _require_experiments(experiments)
     asked = tuple(resolve(criteria, fewest=2))
-    others = None if reference is None else as_reference(reference)
+    others = as_reference(reference)
     if others:
         require_raw(source.scale if isinstance(source, CheckResult) else scale)
     data = {} if data is None else data

@@ -38,7 +38,7 @@ def describe(sources: Sources, reference: Path | None, device: str) -> Steps:
     import cwda
     from cwda.conditions.reference import as_reference
 
-    others = None if reference is None else as_reference(reference)
+    others = as_reference(reference)
 
     def measure(network: Network) -> Description:
         return cwda.describe(network, reference=others, device=device)

@@ -126,7 +126,7 @@ def report(
         require_writable(output, tuple(FORMATS))
     if brief and (detail or textbook or experiments):
         raise click.UsageError("--brief has no room for --detail, --textbook or --experiment")
-    others = None if reference is None else as_reference(reference)
+    others = as_reference(reference)
     measured = [ExperimentResult.load(path) for path in experiments]
     evidence = Evidence.of(resolve_criteria(criteria, fewest=2), sources, running, device)
     found = []

@@ -112,7 +112,7 @@ def test(
 
         require_writable(report, tuple(FORMATS))
 
-    others = None if reference is None else as_reference(reference)
+    others = as_reference(reference)
     result = check(
         sources.load(),
         conditions,

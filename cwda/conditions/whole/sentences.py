@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from cwda.conditions.register import CONDITIONS
-from cwda.conditions.results import by_question
+from cwda.conditions.results import Judged, by_question
 from cwda.conditions.whole.likeness import DIVIDE, Likeness, Parts
 from cwda.formatting import listed, many, number, p_value, percent
 
@@ -31,7 +31,7 @@ _STATED = 3
 _PART = 0.1
 
 
-class Finding(Protocol):
+class Finding(Judged, Protocol):
     """What the sentences say of one condition."""
 
     @property
@@ -40,14 +40,6 @@ class Finding(Protocol):
     def weights(self) -> float: ...
     @property
     def effect(self) -> float: ...
-    @property
-    def effect_low(self) -> float: ...
-    @property
-    def effect_high(self) -> float: ...
-    @property
-    def margin(self) -> float: ...
-    @property
-    def verdict(self) -> str: ...
     @property
     def note(self) -> str: ...
     @property

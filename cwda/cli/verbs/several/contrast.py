@@ -89,7 +89,7 @@ def contrast(
     with bad_usage():
         resolve_margins(dict(margins), conditions)
     output.require("layers")
-    others = None if reference is None else as_reference(reference)
+    others = as_reference(reference)
     if figure:
         require_drawable(figure)
     networks = sources.load()
