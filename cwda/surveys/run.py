@@ -6,6 +6,7 @@ import logging
 import socket
 from collections import deque
 from collections.abc import Iterable
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -228,11 +229,18 @@ class _Run:
         except CwdaError:
             raise
         except Exception as error:
-            if self.cluster.client.status != "running" or future.status == "cancelled":
+            if self._is_of_connection(error, future):
                 raise self._lost() from None
             # A defect of one worker must not lose the others.
             return Reply("failed", cause_of(error))
         return reply
+
+    def _is_of_connection(self, error: Exception, future: Any) -> bool:
+        """Whether an answer was on its way that a lost connection kept from arriving."""
+        if self.cluster.client.status != "running" or future.status == "cancelled":
+            return True
+        # Fetching may fail moments before the client knows that it has lost the scheduler.
+        return future.status != "error" and isinstance(error, OSError | CancelledError)
 
     def _lost(self) -> CwdaError:
         return CwdaError(

@@ -16,6 +16,8 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
+from distributed import Client
+from distributed.comm.core import CommClosedError
 
 import cwda
 from cwda.surveys.tables import TABLES
@@ -266,6 +268,22 @@ def test_a_lost_scheduler_is_one_line_and_the_survey_goes_on(
     found = cwda.survey(folder, output=out, workers=2)
     assert statuses(found) == dict.fromkeys(NAMES, "done")
     assert max(measured(stand_in).values()) <= 2
+
+
+def test_an_answer_that_a_lost_connection_keeps_is_no_failure_of_its_network(
+    stand_in, make, tmp_path, monkeypatch
+):
+    """The client learns of the loss moments after the answer could not be fetched."""
+    folder, out = make("a.pth", "b.pth"), tmp_path / "out"
+
+    async def fetch(*arguments, **options):
+        raise CommClosedError("in <TCP>: Stream is closed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Client, "_gather", fetch)
+        with pytest.raises(cwda.CwdaError, match="was lost; what is done"):
+            cwda.survey(folder, output=out, workers=1)
+    assert cwda.survey(folder, output=out, workers=1).statuses == {"done": 2}
 
 
 def test_a_worker_of_another_version_is_refused(stand_in, make, tmp_path, start, scheduler):
