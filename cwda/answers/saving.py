@@ -77,7 +77,7 @@ def load(kind: type[A], path: str | Path) -> A:
     except CwdaError as error:
         raise CwdaError(f"{path}: {error}") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise CwdaError(f"{path}: not an answer that cwda saved, or damaged") from None
+        raise CwdaError(f"{path}: no {kind.__name__} that cwda saved, or damaged") from None
     raise CwdaError(f"{path}: holds the answer {name!s:.60}, not {kind.__name__}")
 
 

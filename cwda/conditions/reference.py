@@ -316,4 +316,7 @@ def as_reference(value: object) -> Reference | None:
             "a reference is a file that `cwda survey --reference FILE` wrote, or what "
             f"Reference.load reads, not an object of type {type(value).__name__}"
         )
-    return Reference.load(as_path(value))
+    try:
+        return Reference.load(as_path(value))
+    except CwdaError as error:
+        raise CwdaError(f"{error}; `cwda survey --reference FILE` writes one") from None

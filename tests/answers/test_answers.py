@@ -116,7 +116,7 @@ def test_numpy_numbers_are_saved_as_numbers(answer, tmp_path):
 def test_damaged_files_get_one_line(content, tmp_path):
     path = tmp_path / "a.json"
     path.write_text(content)
-    with pytest.raises(CwdaError, match="not an answer that cwda saved, or damaged"):
+    with pytest.raises(CwdaError, match="no Sizes that cwda saved, or damaged"):
         Sizes.load(path)
 
 

@@ -123,4 +123,5 @@ def test_a_file_that_is_no_reference_is_refused_in_one_line(tmp_path):
     path.write_text("{}")
     result = run(cwda_test, "--reference", path)
     assert result.exit_code == 1
-    assert "not an answer that cwda saved" in result.output
+    assert "no Reference that cwda saved" in result.output
+    assert "`cwda survey --reference FILE` writes one" in " ".join(result.output.split())
