@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from cwda.answers import Answer, column, table_of
 from cwda.choices import Verdict
 from cwda.conditions.whole.result import NetworkCondition, NetworkResult
-from cwda.formatting import many, percent
+from cwda.formatting import percent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,9 +92,10 @@ class Trajectory(Answer[EpochCondition]):
         if not self.rows:
             return "No epoch was recorded"
         first, last = self.epochs[0], self.epochs[-1]
-        span = f" from {_number(first)} to {_number(last)}" if first < last else ""
-        told = [_since(verdict, self.courses(), first) for verdict in _SINCE]
-        start = f"CWDA at {many(len(self.epochs), 'epoch')}{span}."
+        several = first < last
+        told = [_since(verdict, self.courses(), first, several=several) for verdict in _SINCE]
+        span = f"{len(self.epochs)} epochs from {_number(first)} to {_number(last)}"
+        start = f"CWDA at {span if several else f'epoch {_number(first)}'}."
         return " ".join(filter(None, [start, *told, _lost(self.rows), _fewer(self.rows)]))
 
     def summary(self) -> pd.DataFrame:
@@ -151,16 +152,17 @@ _SINCE: dict[Verdict, str] = {
 }
 
 
-def _since(verdict: Verdict, courses: Sequence[Course], first: float) -> str:
+def _since(verdict: Verdict, courses: Sequence[Course], first: float, *, several: bool) -> str:
     """Since when conditions have had this verdict; empty if none has it."""
     since: dict[float, list[str]] = {}
     for one in courses:
         if one.verdict == verdict:
             since.setdefault(one.since, []).append(one.condition)
     always = since.pop(first, [])
-    parts = [f"since epoch {_number(epoch)}: {', '.join(since[epoch])}" for epoch in sorted(since)]
-    parts += [f"throughout: {', '.join(always)}"] if always else []
-    return f"{_SINCE[verdict]} {'; '.join(parts)}." if parts else ""
+    parts = [f" since epoch {_number(epoch)}: {', '.join(since[epoch])}" for epoch in sorted(since)]
+    if always:
+        parts.append(f"{' throughout' if several else ''}: {', '.join(always)}")
+    return f"{_SINCE[verdict]}{';'.join(parts)}." if parts else ""
 
 
 def _fewer(rows: Sequence[EpochCondition]) -> str:

@@ -51,7 +51,9 @@ def test_the_file_of_a_monitor_is_read(tmp_path):
     monitor.step(70)
     result = run(path)
     assert result.exit_code == 0, result.output
-    assert "CWDA at 1 epoch. " in result.stdout
+    assert "CWDA at epoch 70. " in result.stdout
+    assert "throughout" not in result.stdout
+    assert result.stdout.count("at 70") == 1  # one column, not the first and the last
     assert result.stdout.count("mean") >= 2
 
 

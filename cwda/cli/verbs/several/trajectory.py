@@ -114,14 +114,13 @@ def _record(sources: Sources) -> Path | None:
 def _show(along: Trajectory, screen: Screen) -> None:
     from cwda.cli.screen.table import Column, Table
 
-    first, last = along.epochs[0], along.epochs[-1]
+    ends = sorted({along.epochs[0], along.epochs[-1]})  # one where one epoch is recorded
     screen.line(along.title(), "bold")
     screen.line()
     shown = Table(
         [
             Column("condition", right=False),
-            Column(f"effect\nat {first:g}"),
-            Column(f"effect\nat {last:g}"),
+            *(Column(f"effect\nat {epoch:g}") for epoch in ends),
             Column("margin"),
             Column("verdicts", right=False),
         ],
@@ -131,7 +130,7 @@ def _show(along: Trajectory, screen: Screen) -> None:
     for one in along.courses():
         verdicts = [row.verdict for row in along if row.condition == one.condition]
         marks = "".join(MARKS[verdict] for verdict in verdicts[::-every][::-1])
-        effects = number(one.first_effect), number(one.last_effect)
+        effects = [number(one.first_effect), number(one.last_effect)][: len(ends)]
         shown.add(one.condition, *effects, number(one.margin), marks)
     which = "at each record" if every == 1 else f"at every {_ordinal(every)} record"
     screen.table(
