@@ -82,7 +82,7 @@ def contrast(source: Contrast, *, ax: Axes | None = None) -> Axes:
         ax.set_ylim(len(names) - 0.5, -0.5)
         style_ticks(ax)
         ax.tick_params(axis="y", length=0)
-        ax.set_xlabel("change of the effect, in multiples of the largest negligible one")
+        ax.set_xlabel("change, in multiples of the margin (grey; beyond it logarithmic)")
         lines = legend_above(ax, 2)
         set_title(ax, second, f", compared with {first}", lines=lines)
         _columns(ax, table)
