@@ -79,8 +79,8 @@ def make_plan(
         multiply-adds the network loses `ratio` or a little more, layer-wise by the least
         common share of filters that reaches it. Costs are counted anew for every candidate.
     normalise : {None, "mean", "zscore"}
-        Scores as they are, divided by the layer's mean, or minus the mean and divided by the
-        standard deviation; before scores are combined and ranked.
+        Scores as they are, divided by the mean of the layer's absolute scores, or minus the mean
+        and divided by the standard deviation; before scores are combined and ranked.
     combine : {"mean", "sum", "max"}
         How the scores of tied filters become one.
     minimum : int

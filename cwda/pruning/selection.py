@@ -47,9 +47,10 @@ __all__ = [
     "select",
 ]
 
-#: Ways to make the scores of different layers comparable before one global ranking.
+#: Ways to make the scores of different layers comparable before one global ranking. None turns the
+#: ranking of a layer round, as dividing by the mean of negative scores would.
 NORMALISERS: dict[str, Callable[[Tensor], Tensor]] = {
-    "mean": lambda scores: scores / scores.mean(),
+    "mean": lambda scores: scores / scores.abs().mean(),
     "zscore": lambda scores: (scores - scores.mean()) / scores.std(correction=0),
 }
 
@@ -82,8 +83,8 @@ def select(
         One ranking per layer, or one of all filters. Equal scores are taken in the order of
         layers and indices.
     normalise : {None, "mean", "zscore"}
-        For a global ranking: scores as they are, divided by the layer's mean, or minus the
-        mean and divided by the standard deviation.
+        For a global ranking: scores as they are, divided by the mean of the layer's absolute
+        scores, or minus the mean and divided by the standard deviation.
     data, batch_size
         What a criterion that needs activations or gradients runs a Module on; see
         `cwda.similarity`.

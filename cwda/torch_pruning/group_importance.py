@@ -26,12 +26,21 @@ __all__ = ["GroupImportance"]
 #: Prune the filters of a layer; others prune what reads them.
 _PRODUCERS = (prune_conv_out_channels, prune_linear_out_channels)
 
+#: What scores are divided by, of their absolute values: to divide negative ones by their own mean
+#: would turn the ranking round.
+_SIZES: dict[str, Callable[[Tensor], Tensor]] = {
+    "mean": torch.mean,
+    "sum": torch.sum,
+    "max": torch.amax,
+}
+
 
 # Torch-Pruning has no types.
 class GroupImportance(GroupMagnitudeImportance):  # type: ignore[misc]
     """An importance that reduces the scores of the layers that produce a group's channels.
 
-    `cwda.importance` makes it; reduction and normalisation are the base class's own.
+    `cwda.importance` makes it. Reduction and normalisation are the base class's own, but for
+    negative scores, which that does not foresee.
     """
 
     def __init__(
@@ -84,10 +93,24 @@ class GroupImportance(GroupMagnitudeImportance):  # type: ignore[misc]
         reduced: Tensor = self._normalize(self._reduce(values, places), self.normalizer)
         return reduced
 
+    def _normalize(self, scores: Tensor, normalizer: Any) -> Tensor:
+        size = _SIZES.get(normalizer) if isinstance(normalizer, str) else None
+        if size is not None:
+            return scores / size(scores.abs())
+        if normalizer == "lamp" and bool((scores < 0).any()):
+            raise CriterionError(
+                f"normalizer 'lamp' is of sums of scores, and those of {self.criterion.name!r} "
+                "are negative; take 'mean' or 'gaussian'"
+            )
+        normalised: Tensor = super()._normalize(scores, normalizer)
+        return normalised
+
     def _scores(self, layers: list[nn.Module], group: Any) -> list[LayerScores]:
         """The scores of some layers, each by its weights or from one pass for the whole model."""
         if not self.criterion.needs:
-            return [score_layer(_as_layer(each), [self.criterion], self._device) for each in layers]
+            names = {part: name for name, part in group._DG.model.named_modules()}
+            named = [_as_layer(each, names.get(each, "")) for each in layers]
+            return [score_layer(layer, [self.criterion], self._device) for layer in named]
         known = isinstance(self._data, Collected)
         if any(isinstance(layer, _ConvNd) and not self._fits(layer) for layer in layers):
             if known and self._scored:
@@ -123,11 +146,11 @@ class GroupImportance(GroupMagnitudeImportance):  # type: ignore[misc]
         return LayerScores(_as_layer(layer), (), torch.empty(0), (reason,))
 
 
-def _as_layer(module: nn.Module) -> ConvLayer:
-    """The weight of a convolution or linear layer."""
+def _as_layer(module: nn.Module, name: str = "") -> ConvLayer:
+    """The weight of a convolution or linear layer, which its place in the model names."""
     weight = module.weight
     assert isinstance(weight, Tensor)
-    name = type(module).__name__
+    name = name or type(module).__name__
     if not isinstance(module, _ConvNd):
         return ConvLayer(name, weight.detach()[:, :, None, None])
     turned = turn(weight.detach(), module.groups) if module.transposed else weight.detach()

@@ -8,6 +8,7 @@ import torch
 from cwda.errors import CriterionError, CwdaError, SelectionError, SourceError
 from cwda.loading import load
 from cwda.pruning import overlap, pruned_indices, select
+from cwda.pruning.selection import NORMALISERS
 from cwda.scoring import NORM_BASED, scores
 from tests.helpers.networks import layer_of, network, random_layer
 
@@ -192,3 +193,23 @@ def test_table_1_of_the_paper_on_resnet18():
         published = paper["fermat" if name == "fermat" else "gm"]
         assert found[name][:4] == published[:4]
         assert len(set(found[name]) & set(published)) >= 6
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0, 0.0], ids=["positive", "negative", "both-signs"])
+@pytest.mark.parametrize("name", NORMALISERS)
+def test_no_way_to_normalise_turns_a_ranking_round(name, sign):
+    drawn = torch.randn(12, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    scores_ = drawn - 0.5 if not sign else sign * drawn.abs()
+    found = NORMALISERS[name](scores_)
+    assert found.isfinite().all()
+    assert found.argsort().tolist() == scores_.argsort().tolist()
+
+
+def test_a_global_plan_of_negative_scores_takes_the_lowest():
+    net = load("resnet20-cifar10").select("layer1.*")
+    found = select(net, "cosine", 0.4, strategy="global", normalise="mean").pruned
+    table = scores(net, ["cosine"]).table
+    assert any(found.values())
+    for layer, filters in found.items():
+        own = table[table["layer"] == layer]["score"].to_numpy()
+        assert sorted(filters) == sorted(own.argsort()[: len(filters)].tolist())

@@ -189,6 +189,40 @@ def test_a_criterion_of_ones_own(net):
     np.testing.assert_allclose(found, np.abs(rows(net, "side")).max(1), rtol=1e-6)
 
 
+@pytest.mark.parametrize("shift", [0, 1], ids=["negative", "both-signs"])
+@pytest.mark.parametrize("normalizer", ["mean", "sum", "max", "standarization", "gaussian", None])
+def test_no_normalizer_turns_negative_scores_round(net, normalizer, shift):
+    def negated(filters):
+        norms = torch.linalg.vector_norm(filters.values, dim=1)
+        return shift * norms.mean() - norms
+
+    criterion = cwda.scoring.Criterion("negated", "-||F_j||", negated)
+    raw = cwda.importance(criterion, normalizer=None)(group_of(net, "side"))
+    assert raw.min() < 0
+    assert bool((raw > 0).any()) == bool(shift)
+    found = cwda.importance(criterion, normalizer=normalizer)(group_of(net, "side"))
+    assert found.isfinite().all()
+    np.testing.assert_array_equal(found.argsort(), raw.argsort())
+
+
+def test_lamp_is_refused_for_negative_scores(net):
+    criterion = cwda.scoring.Criterion("negated", "-||F_j||", lambda f: -f.values.abs().sum(1))
+    with pytest.raises(CriterionError, match=r"'lamp' .*'negated' are negative; take 'mean'"):
+        cwda.importance(criterion, normalizer="lamp")(group_of(net, "side"))
+
+
+def test_random_scores_are_those_of_the_layer_s_name(net):
+    table = scores(net, ["random"]).table
+    orders = set()
+    for name in ("stem", "residual"):  # of 8 filters each
+        found = cwda.importance("random", group_reduction="first", normalizer=None)(
+            group_of(net, name)
+        )
+        np.testing.assert_allclose(found, table[table["layer"] == name]["score"], rtol=1e-6)
+        orders.add(tuple(found.argsort().tolist()))
+    assert len(orders) == 2
+
+
 @pytest.mark.parametrize("wrong", [None, 3, ["l1", "l2"], "no-such", nn.Identity()])
 def test_bad_criteria_are_told_in_one_line(wrong):
     with pytest.raises(CriterionError) as told:
