@@ -238,8 +238,8 @@ class Reference(Answer[ReferenceGroup]):
         return row
 
 
-def require_raw(scale: Scale) -> None:
-    """Refuse unit directions, whose effects are others.
+def require_raw(scale: Scale, what: str = "a reference") -> None:
+    """Refuse unit directions, whose effects are others than those of what they are compared with.
 
     Raises
     ------
@@ -247,7 +247,7 @@ def require_raw(scale: Scale) -> None:
         If the scale is "unit".
     """
     if scale != "raw":
-        raise CwdaError("a reference is about filters as they are; check with scale='raw'")
+        raise CwdaError(f"{what} is about filters as they are; check with scale='raw'")
 
 
 def _keys(row: ConditionResult, kernel: tuple[int, ...], family: str) -> Iterator[tuple[str, ...]]:

@@ -22,6 +22,7 @@ from cwda.figures.scores.score_histogram import score_histogram
 from cwda.figures.scores.score_histograms import score_histograms
 from cwda.figures.survey.survey_effects import survey_effects
 from cwda.figures.survey.survey_map import survey_map
+from cwda.figures.survey.survey_places import survey_places
 from cwda.figures.survey.survey_predictions import survey_predictions
 from cwda.figures.survey.survey_terms import survey_terms
 from cwda.figures.survey.survey_verdicts import survey_verdicts
@@ -56,6 +57,7 @@ __all__ = [
     "similarity_map",
     "survey_effects",
     "survey_map",
+    "survey_places",
     "survey_predictions",
     "survey_terms",
     "survey_verdicts",

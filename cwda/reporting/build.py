@@ -23,6 +23,7 @@ from cwda.figures.drawing.layers_axis import rows_within
 from cwda.files import require_writable, whole_file
 from cwda.formatting import many
 from cwda.loading.source import Source
+from cwda.population.tables import Surveyed
 from cwda.progress import Counter, counter, showing
 from cwda.reporting.blocks import Block, Name
 from cwda.reporting.chapter import Chapter, ChapterSeries, Report
@@ -30,6 +31,7 @@ from cwda.reporting.chapters import CHAPTERS
 from cwda.reporting.chapters.front import front_page
 from cwda.reporting.chapters.several.networks import side_by_side
 from cwda.reporting.chapters.summary import summary
+from cwda.reporting.chapters.surveyed.among import as_survey
 from cwda.reporting.document import Document, Fact, as_printed
 from cwda.reporting.subject import Subject
 from cwda.reporting.typesetting import html_bytes, pdf_bytes
@@ -65,6 +67,7 @@ def report(
     margins: Mapping[str, float] | None = None,
     scale: Scale = "raw",
     reference: Reference | str | Path | None = None,
+    survey: Surveyed | str | Path | None = None,
     paper: Paper = "a4",
     date: datetime.date | str | None = None,
     command: str = "",
@@ -112,6 +115,9 @@ def report(
         unused if `source` is an answer.
     reference : Reference or path, optional
         Effects of many networks, as in `cwda.check`: a chapter says how unusual each layer is.
+    survey : Survey or path, optional
+        Many networks, as `cwda.read_survey` reads them, or their folder: a chapter says where
+        these networks stand among them.
     paper : {"a4", "us-letter"}
         Size of the page of a PDF.
     date : date or str, optional
@@ -137,7 +143,8 @@ def report(
         If a criterion is unknown, or the data are no mapping of what `collect` gives.
     CwdaError
         If the path cannot be written, which is found before the work; the suffix is unknown;
-        there is no network; or a chapter is not a `Chapter`.
+        there is no network; a chapter is not a `Chapter`; or the survey has no network that was
+        analysed.
 
     Examples
     --------
@@ -164,6 +171,7 @@ def report(
     others = as_reference(reference)
     if others:
         require_raw(source.scale if isinstance(source, CheckResult) else scale)
+    surveyed = as_survey(survey, source.scale if isinstance(source, CheckResult) else scale)
     data = {} if data is None else data
     if not isinstance(data, Mapping) or not all(isinstance(x, Collected) for x in data.values()):
         raise DataError(
@@ -175,7 +183,9 @@ def report(
         if others:
             source = others.placed(source)
         content = _content(source, device, asked, data, trajectory=trajectory)
-        content = replace(content, detail=detail, textbook=textbook, experiments=measured)
+        content = replace(
+            content, detail=detail, textbook=textbook, experiments=measured, survey=surveyed
+        )
         chosen = _brief(chapters, content) if brief else chapters
         alone = len(content.subjects) == 1
         own = [one for chapter in chosen for one in chapter.of(content)]

@@ -18,6 +18,7 @@ from cwda.reporting.subject import Subject
 if TYPE_CHECKING:
     from cwda.conditions.whole.contrast_result import Contrast
     from cwda.experiment import ExperimentResult
+    from cwda.population.tables import Surveyed
 
 __all__ = ["Chapter", "ChapterSeries", "Report", "attempt"]
 
@@ -48,6 +49,8 @@ class Report:
         Whether a chapter on textbook tests is asked for.
     experiments : sequence of ExperimentResult
         What was measured when these networks were pruned.
+    survey : Surveyed or None
+        Other networks, among which these are placed.
     """
 
     all_subjects: Sequence[Subject]
@@ -55,6 +58,7 @@ class Report:
     detail: bool = False
     textbook: bool = False
     experiments: Sequence[ExperimentResult] = ()
+    survey: Surveyed | None = None
 
     @property
     def subjects(self) -> Sequence[Subject]:

@@ -56,7 +56,7 @@ def test_a_survey_writes_a_report_and_a_reference(measured, tmp_path):
     rows = json.loads(answer.read_text())
     rows = rows["rows"] if isinstance(rows, dict) else rows
     assert [row["percentile"] for row in rows if row["condition"] == "mean"] == [1.0]
-    assert "Compared with other networks" in paper.read_text()
+    assert "Layers among those of other networks" in paper.read_text()
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_a_report_compares_with_other_networks(nets, tmp_path):
     paper = tmp_path / "net.html"
     result = run(cwda_group, "report", one, "--reference", reference, "--output", paper)
     assert result.exit_code == 0, result.output
-    assert "Compared with other networks" in paper.read_text()
+    assert "Layers among those of other networks" in paper.read_text()
 
 
 def test_a_contrast_says_how_unusual_the_layers_of_both_are(nets, tmp_path):

@@ -356,6 +356,8 @@ GALLERY: dict[str, Callable[..., Axes | Panels]] = {
     ),
     "survey_map": lambda **on: figures.survey_map(survey(6, slope=1.2), **on),
     "survey_map_network": lambda **on: figures.survey_map(survey(6, slope=1.2), "network", **on),
+    "survey_places": lambda **on: figures.survey_places(survey(8), whole(), **on),
+    "survey_places_networks": lambda **on: figures.survey_places(survey(8), whole(3), **on),
     "survey_predictions": lambda **on: figures.survey_predictions(survey(6, slope=1.2), **on),
     "survey_terms": lambda **on: figures.survey_terms(mixed_models(survey(8)), **on),
     "survey_verdicts": lambda **on: figures.survey_verdicts(survey(6, slope=1.2), **on),

@@ -27,6 +27,7 @@ from cwda.reporting import (
 from cwda.reporting.chapters.applicability import applicability
 from cwda.reporting.chapters.assumption import assumption
 from cwda.reporting.chapters.similarity import similarity
+from tests.helpers.small_surveys import survey
 from tests.reporting.conftest import weights
 
 DEFECTS = (
@@ -195,7 +196,8 @@ def test_every_chapter_can_be_written(result, experiment, chapter):
     placed = [replace(row, percentile=0.9, comparable="3x3, 41 networks") for row in result.rows]
     first = Subject(result.networks[0], placed)
     second = Subject(result.networks[0].select("*"), placed)
-    side = Report([first, second], detail=True, textbook=True, experiments=[experiment])
+    options = {"textbook": True, "experiments": [experiment], "survey": survey()}
+    side = Report([first, second], detail=True, **options)
     training = Report(side.all_subjects, epochs=(0, 1), textbook=True)
     written = [one.write(each) for each in (side, training) for one in chapter.of(each)]
     assert written

@@ -38,6 +38,7 @@ __all__ = ["report"]
         cwda report resnet18 --brief --output answer.pdf
         cwda report resnet18 --scale unit --output directions.pdf
         cwda report mine.pth --reference reference.json --output mine.pdf
+        cwda report mine.pth --survey runs/survey --output mine.pdf
         cwda report --criteria l2,taylor_l1 --data cifar10.npz --output data.pdf
         cwda report --experiment experiment-resnet20-cifar10 --output pruned.pdf
         cwda report epoch-*.pth --trajectory --output training.pdf
@@ -75,6 +76,13 @@ __all__ = ["report"]
     type=PATH,
     metavar="PATH",
 )
+@option(
+    "--survey",
+    "Say where the networks stand among others: the folder that `cwda survey --output FOLDER` "
+    "writes, or a packed copy.",
+    type=PATH,
+    metavar="FOLDER",
+)
 @option("--paper", "Size of the pages.", default="a4", type=click.Choice(get_args(Paper)))
 @option("--date", "Date to print.", show_default="today", metavar="TEXT")
 @option("--no-date", "Print no date, so that equal input gives equal bytes.", is_flag=True)
@@ -93,6 +101,7 @@ def report(
     textbook: bool,
     trajectory: bool,
     experiments: tuple[Path, ...],
+    survey: Path | None,
     paper: Paper,
     date: str | None,
     no_date: bool,
@@ -107,8 +116,9 @@ def report(
     """Write the statistical report of one or several networks.
 
     The first page has the answer, the advice, and what both rest on. Then come a summary, a
-    chapter per condition, the block structure of the covariance, similarity and applicability
-    of pruning criteria, global pruning, the advice, what an experiment measured, and an appendix.
+    chapter per condition, the place among other networks, the block structure of the covariance,
+    similarity and applicability of pruning criteria, global pruning, the advice, what an experiment
+    measured, and an appendix.
     """
     from cwda.cli.evidence import Evidence, resolve_criteria
     from cwda.conditions import CONDITIONS, check
@@ -119,14 +129,18 @@ def report(
     from cwda.layers import distinct
     from cwda.reporting.build import FORMATS
     from cwda.reporting.build import report as write
+    from cwda.reporting.chapters.surveyed.among import as_survey
 
     with bad_usage():
         resolve_margins(dict(margins), CONDITIONS.values())
     for output in outputs:
         require_writable(output, tuple(FORMATS))
-    if brief and (detail or textbook or experiments):
-        raise click.UsageError("--brief has no room for --detail, --textbook or --experiment")
+    if brief and (detail or textbook or experiments or survey):
+        raise click.UsageError(
+            "--brief has no room for --detail, --textbook, --experiment or --survey"
+        )
     others = as_reference(reference)
+    surveyed = as_survey(survey, scale)
     measured = [ExperimentResult.load(path) for path in experiments]
     evidence = Evidence.of(resolve_criteria(criteria, fewest=2), sources, running, device)
     found = []
@@ -158,6 +172,7 @@ def report(
             textbook=textbook,
             trajectory=trajectory,
             experiments=measured,
+            survey=surveyed,
             paper=paper,
             date="" if no_date else date,
             criteria=criteria,

@@ -33,10 +33,21 @@ def left_margin(names: Sequence[str]) -> float:
     return 6 + 1.45 * max(map(len, names), default=0)
 
 
-def strips(ax: Axes, rows: pd.DataFrame, value: str, by: str, names: Sequence[str]) -> None:
+def strips(
+    ax: Axes,
+    rows: pd.DataFrame,
+    value: str,
+    by: str,
+    names: Sequence[str],
+    *,
+    fewest: int = 1,
+    size: float = 3.0,
+    alpha: float = 0.35,
+) -> None:
     """Values as points, one row of points per name, with quartiles and median on top.
 
     The quantiles count networks alike: the bar spans half of the layers, the line nine tenths.
+    Fewer than `fewest` values have none.
     """
     import seaborn as sns
 
@@ -49,8 +60,8 @@ def strips(ax: Axes, rows: pd.DataFrame, value: str, by: str, names: Sequence[st
         x=shown[value],
         y=shown[by].map(heights) + jitter,
         color=CYCLE[0],
-        s=3,
-        alpha=0.35,
+        s=size,
+        alpha=alpha,
         linewidth=0,
         ax=ax,
         zorder=1,
@@ -58,6 +69,8 @@ def strips(ax: Axes, rows: pd.DataFrame, value: str, by: str, names: Sequence[st
     )
     for place, name in enumerate(names):
         part = rows[rows[by] == name]
+        if len(part) < fewest:
+            continue
         low, left, middle, right, high = sample_of(part, 0.95).quantiles(
             part[value], [0.05, 0.25, 0.5, 0.75, 0.95]
         )
@@ -70,7 +83,7 @@ def strips(ax: Axes, rows: pd.DataFrame, value: str, by: str, names: Sequence[st
     ax.set_ylim(len(names) - 0.5, -0.5)
     ax.set_ylabel("")
     style_ticks(ax)
-    size = min(SMALL, 0.8 * size_in_points(ax)[1] / max(len(names), 1))
-    ax.tick_params(axis="y", length=0, labelsize=max(size, 4.5))
+    room = min(SMALL, 0.8 * size_in_points(ax)[1] / max(len(names), 1))
+    ax.tick_params(axis="y", length=0, labelsize=max(room, 4.5))
     for place in range(len(names) - 1):
         ax.axhline(place + 0.5, color=LINES, linewidth=0.3, zorder=0)

@@ -17,6 +17,7 @@ from cwda.reporting.chapters.several.networks import side_by_side
 from cwda.reporting.chapters.several.trajectory import trajectory
 from cwda.reporting.chapters.similarity import similarity
 from cwda.reporting.chapters.summary import summary
+from cwda.reporting.chapters.surveyed.other_networks import other_networks
 
 __all__ = ["CHAPTERS"]
 
@@ -29,6 +30,7 @@ CHAPTERS: tuple[Chapter | ChapterSeries, ...] = (
     whole,
     conditions,
     reference,
+    other_networks,
     covariance,
     similarity,
     applicability,

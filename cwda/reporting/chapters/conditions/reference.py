@@ -91,4 +91,4 @@ def _has_places(report: Report) -> bool:
     return any(row.comparable for subject in report.subjects for row in subject.results)
 
 
-reference = Chapter("Compared with other networks", _blocks, when=_has_places)
+reference = Chapter("Layers among those of other networks", _blocks, when=_has_places)

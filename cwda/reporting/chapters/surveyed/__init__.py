@@ -1,0 +1,1 @@
+"""The networks of a report among those of a survey."""
