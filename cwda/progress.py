@@ -153,14 +153,24 @@ def _imports(frame: FrameType | None) -> bool:
 
 
 def line(text: str) -> None:
-    """Write a line to standard error, above the bars that are drawn there."""
+    """Write a line to standard error, above the bars that are drawn there.
+
+    What a terminal would obey, such as in the name of a file, is written out.
+    """
     if sys.stderr is None:
         return
+    text = "".join(map(_printable, text))
     if "tqdm.std" not in sys.modules:  # no bar was ever drawn
         print(text, file=sys.stderr, flush=True)
         return
     with _bar_type().external_write_mode(file=sys.stderr):
         print(text, file=sys.stderr, flush=True)
+
+
+def _printable(character: str) -> str:
+    if character.isprintable():
+        return character
+    return character.encode("unicode_escape").decode("ascii")
 
 
 def _size() -> dict[str, Any]:

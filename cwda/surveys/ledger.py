@@ -75,6 +75,29 @@ class Ledger:
                 self._owners[entry.digest] = entry.source
         return [source for source in wanted if storable(source.text) not in done]
 
+    def relabel(self, wanted: Sequence[Source]) -> None:
+        """Give what is done the labels that its sources have now; without any it keeps its own.
+
+        Raises
+        ------
+        CwdaError
+            If a row cannot be written.
+        """
+        labels = {
+            storable(source.text): {
+                "task": storable(source.task),
+                "family": storable(source.family),
+            }
+            for source in wanted
+            if source.task or source.family
+        }
+        marked = self._store.marked()
+        rows = self._store.read(NETWORKS, marked).to_pylist()
+        for part, row in zip(marked, rows, strict=True):
+            now = row | labels.get(row["source"], {})
+            if now != row:
+                self._store.put(part, {NETWORKS.name: as_part(NETWORKS, [now])})
+
     def _entries(self) -> list[_Entry]:
         marked = self._store.marked()
         table = self._store.read(NETWORKS, marked)

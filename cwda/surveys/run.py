@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import socket
+import warnings
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,12 +16,13 @@ from typing import Any
 from cwda._version import __version__
 from cwda.arguments import as_path, require_between, require_count, require_type
 from cwda.errors import CwdaError, cause_of
+from cwda.formatting import many
 from cwda.progress import Counter, counter, showing
 from cwda.surveys.ledger import Ledger
 from cwda.surveys.result import Survey
 from cwda.surveys.settings import LEVEL, settings
 from cwda.surveys.sources.expand import Source, expand
-from cwda.surveys.sources.labels import read_labels
+from cwda.surveys.sources.labels import Labels, read_labels
 from cwda.surveys.sources.urls import is_url
 from cwda.surveys.store import Store
 from cwda.surveys.workers import worker
@@ -35,6 +37,8 @@ _LOG = logging.getLogger(__name__)
 _AHEAD = 8
 #: How often a task is given out anew whose worker failed.
 _RETRIES = 2
+#: How many patterns of labels without a source are shown.
+_SHOWN = 3
 
 
 def survey(
@@ -66,7 +70,8 @@ def survey(
     output : str or Path
         The folder for the tables; see `read_survey`.
     labels : str or Path, optional
-        A CSV file with the columns ``source`` (a pattern), ``task`` and ``family``.
+        A CSV file with the columns ``source`` (a pattern), ``task`` and ``family``; networks that
+        are done already get these labels too.
     level : float
         Confidence of the intervals of the conditions, on which verdicts rest.
     scheduler : str
@@ -113,12 +118,17 @@ def survey(
         memory = require_between(memory, 0, float("inf"), "memory, in GiB,")
     folder = as_path(output)
     given = [sources] if isinstance(sources, str | Path) else _several(sources)
-    wanted = expand(given, read_labels(labels))
+    known = read_labels(labels)
+    wanted = expand(given, known)
+    if known:
+        _tell_unused(known, wanted)
     store = Store(folder)
     store.begin(settings(level))
     ledger = Ledger(store)
     with showing(progress), store.held():
         left = ledger.left(wanted, again=again)
+        if known:
+            ledger.relabel(wanted)
         readable = [source for source in left if not source.problem]
         for source in left:
             if source.problem:
@@ -134,6 +144,17 @@ def _several(sources: object) -> list[object]:
     if not isinstance(sources, Iterable):
         return [sources]
     return list(sources)
+
+
+def _tell_unused(labels: Labels, sources: Sequence[Source]) -> None:
+    """Warn of labels that no source has: a pattern with a slip is noticed nowhere else."""
+    unused = labels.unused((source.text, source.name) for source in sources)
+    if unused:
+        shown = ", ".join(map(ascii, unused[:_SHOWN])) + (", ..." if len(unused) > _SHOWN else "")
+        warnings.warn(
+            f"labels: {len(unused)} of {many(len(labels.rows), 'row')} match no source: {shown}",
+            stacklevel=3,
+        )
 
 
 def _now() -> str:

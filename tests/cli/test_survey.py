@@ -1,5 +1,7 @@
 """`cwda survey`: one line for whatever is wrong, before any work."""
 
+import sys
+
 import pytest
 from click.testing import CliRunner
 
@@ -27,6 +29,15 @@ def test_sources_that_are_none_are_rows_and_lines(tmp_path):
         "empty: a folder without a checkpoint",
     ):
         assert any(told in line for line in lines), told
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="such names cannot be there")
+def test_the_name_of_a_file_is_shown_and_not_obeyed(tmp_path):
+    name = "e\x1b[31mvil\nx.pth"
+    result = run(tmp_path / name, "--output", tmp_path / "out")
+    (line,) = result.stderr.splitlines()
+    assert line.isprintable()
+    assert r"e\x1b[31mvil\nx.pth: no file matches" in line
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 import cwda
 from cwda.surveys.sources.expand import expand
-from cwda.surveys.sources.labels import read_labels
+from cwda.surveys.sources.labels import Labels, read_labels
 from cwda.surveys.sources.urls import at_hand, forget, matching
 
 
@@ -119,3 +119,26 @@ def test_what_stands_for_nothing_has_a_problem(given, line):
 def test_a_worker_of_a_cluster_does_not_import_torch():
     code = "import sys, cwda.surveys.workers.worker; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "pattern", ["nets/one.pth", "./nets/one.pth", "nets/o*", "one.pth", "one", "*/nets/one.pth"]
+)
+def test_labels_match_sources_as_they_are_typed(nets, tmp_path, monkeypatch, pattern):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    table = nets.parent / "labels.csv"  # its own folder counts as much as the current one
+    table.write_text(f"source,family\n{pattern},mine\nno-such,other\n")
+    for here in (nets.parent, elsewhere):
+        monkeypatch.chdir(here)
+        labels = read_labels(table)
+        sources = expand([nets], labels)
+        assert [source.name for source in sources if source.family == "mine"] == ["one.pth"]
+        assert labels.unused((each.text, each.name) for each in sources) == ["no-such"]
+
+
+def test_of_labels_the_first_that_matches_counts():
+    labels = Labels((("a*", "1", ""), ("ab.pth", "2", ""), ("ab", "3", "")))
+    assert labels.of("/x/ab.pth", "ab.pth") == ("1", "")
+    assert Labels(labels.rows[1:]).of("/x/ab.pth", "ab.pth") == ("2", "")
+    assert labels.of("/x/c.pth", "c.pth") == ("", "")

@@ -192,6 +192,21 @@ def test_a_corrected_mistake_is_forgotten(stand_in, make, tmp_path):
     assert measured(stand_in) == {"a.pth": 1, "late.pth": 1}
 
 
+def test_labels_may_come_later_and_those_of_nobody_are_told(stand_in, make, tmp_path, monkeypatch):
+    folder, out, table = make("a.pth", "b.pth"), tmp_path / "out", tmp_path / "labels.csv"
+    monkeypatch.chdir(tmp_path)
+    (folder / "copy.pth").write_text("a.pth")
+    cwda.survey(folder, output=out, workers=1)
+    table.write_text("source,task,family\nnets/[ac]*.pth,images,mine\nnets/aa.pth,x,y\n")
+    with pytest.warns(UserWarning, match=r"^labels: 1 of 2 rows match no source: 'nets/aa.pth'$"):
+        found = cwda.survey(folder, output=out, labels=table, workers=1)
+    families = dict(found.networks[["name", "family"]].itertuples(index=False))
+    assert families == {"a.pth": "mine", "copy.pth": "mine", "b.pth": ""}
+    assert sum(measured(stand_in).values()) == 2  # nothing is measured again for a label
+    again = cwda.survey(folder, output=out, workers=1).networks  # without labels they stay
+    assert again.equals(found.networks)
+
+
 def test_a_copy_takes_the_place_of_a_network_that_has_changed(stand_in, make, tmp_path):
     folder = make("a.pth")
     (folder / "b.pth").write_text("a.pth")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import csv
 import fnmatch
-from collections.abc import Mapping
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cached_property
+from pathlib import Path, PurePath
 
 from cwda.arguments import as_path
 from cwda.errors import CwdaError
@@ -14,11 +17,22 @@ from cwda.errors import CwdaError
 __all__ = ["Labels", "read_labels"]
 
 _COLUMNS = ("source", "task", "family")
+_GLOB = re.compile(r"[*?\[]")
 
 
 @dataclass(frozen=True)
 class Labels:
     """Task and family by glob patterns of sources; the first that matches counts.
+
+    A pattern matches a source, or its name with or without the ending. One of a relative path is
+    of the current folder, or else of the one that its file is in.
+
+    Attributes
+    ----------
+    rows : tuple of (str, str, str)
+        Pattern, task and family.
+    folder : Path
+        Where the file is.
 
     Examples
     --------
@@ -28,13 +42,49 @@ class Labels:
     """
 
     rows: tuple[tuple[str, str, str], ...]
+    folder: Path = Path()
 
     def of(self, source: str, name: str) -> tuple[str, str]:
         """Task and family of a source; empty where no pattern matches it or its name."""
-        for pattern, task, family in self.rows:
-            if any(fnmatch.fnmatchcase(text, pattern) for text in (source, name)):
-                return task, family
-        return "", ""
+        matching = self._matching(source, name)
+        return self.rows[min(matching)][1:] if matching else ("", "")
+
+    def unused(self, sources: Iterable[tuple[str, str]]) -> list[str]:
+        """The patterns that match none of these sources, given with their names."""
+        used: set[int] = set()
+        for source, name in sources:
+            used |= self._matching(source, name)
+        return [pattern for at, (pattern, _, _) in enumerate(self.rows) if at not in used]
+
+    def _matching(self, source: str, name: str) -> set[int]:
+        """The rows whose pattern matches."""
+        texts = {source, name, PurePath(name).stem}
+        found = {at for text in texts for at in self._plain.get(text, ())}
+        return found | {at for at, glob in self._globs if any(map(glob.match, texts))}
+
+    @cached_property
+    def _plain(self) -> dict[str, list[int]]:
+        """The rows of patterns that are plain texts: most are, and there may be thousands."""
+        rows: dict[str, list[int]] = {}
+        for at, text in self._patterns():
+            rows.setdefault(text, []).append(at)
+        return rows
+
+    @cached_property
+    def _globs(self) -> list[tuple[int, re.Pattern[str]]]:
+        return [
+            (at, re.compile(fnmatch.translate(text)))
+            for at, text in self._patterns()
+            if _GLOB.search(text)
+        ]
+
+    def _patterns(self) -> Iterator[tuple[int, str]]:
+        """The patterns with the numbers of their rows, those of relative paths in full too."""
+        for at, (pattern, _, _) in enumerate(self.rows):
+            yield at, pattern
+            if "://" not in pattern:
+                yield at, os.path.abspath(pattern)
+                yield at, os.path.abspath(self.folder / pattern)
 
 
 def read_labels(path: str | Path | None) -> Labels | None:
@@ -61,7 +111,7 @@ def read_labels(path: str | Path | None) -> Labels | None:
             f"{path}: labels need a line of heads with source (a file, a name, or a pattern of "
             f"these) and task or family; found {', '.join(sorted(names)) or 'none'}"
         )
-    return Labels(tuple(rows))
+    return Labels(tuple(rows), path.parent)
 
 
 def _row(row: Mapping[str, str | None]) -> tuple[str, str, str]:
