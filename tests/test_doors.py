@@ -125,9 +125,9 @@ def test_names_lead_to_networks_and_models():
 
 def test_several_sources_at_once(sources):
     res = cwda.check([sources["path"], sources["module"], WEIGHTS], ["mean"])
-    assert [net.name for net in res.networks] == ["net", "Sequential", "dict"]
+    assert [net.name for net in res.networks] == ["net", "Sequential", "state dict"]
     res = cwda.check([WEIGHTS, WEIGHTS], ["mean"])
-    assert [net.name for net in res.networks] == ["dict", "dict (2)"]
+    assert [net.name for net in res.networks] == ["state dict", "state dict (2)"]
 
 
 @pytest.mark.parametrize("name", OF_A_LAYER)

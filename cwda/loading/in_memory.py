@@ -40,7 +40,7 @@ def in_memory(source: InMemory, name: str | None = None, options: Options | None
     ----------
     source : Module, ExportedProgram, mapping, array, ConvLayer or Network
     name : str, optional
-        Name of the network; by default that of the source's type.
+        Name of the network; by default "state dict" or "array", or that of the module's class.
     options : Options, optional
         What the source itself does not say.
 
@@ -63,7 +63,8 @@ def in_memory(source: InMemory, name: str | None = None, options: Options | None
             )
         return _settled(source, name)
     content = _content(source, name)
-    network = network_from(content, name or kind, Provenance(kind, content.format), options)
+    own = content.format if isinstance(source, Mapping) else kind
+    network = network_from(content, name or own, Provenance(kind, content.format), options)
     require_weights(network, kind)
     return network
 
