@@ -48,6 +48,7 @@ def pytest_collection_finish() -> None:
     """What is there by now, libraries and tests, stays: no garbage is sought in it."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000)  # tests leave little that only a search finds
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,6 @@ written by hand.
 from __future__ import annotations
 
 import importlib
-import pkgutil
 import re
 import textwrap
 from dataclasses import fields
@@ -22,14 +21,24 @@ from cwda.surveys import TABLES
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "tables.md"
 REGION = re.compile(r"(<!-- columns of (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 SURVEY = re.compile(r"(<!-- tables of a survey -->\n).*?(<!-- end -->)", re.DOTALL)
+CLASS = re.compile(r"^class (\w+)\(([^)]*)\):", re.MULTILINE)
 CONDITIONS = re.compile(r"(<!-- numbers of each condition -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def answers() -> dict[str, type]:
-    """All classes of answers, by room and name."""
-    for module in pkgutil.walk_packages(cwda.__path__, "cwda."):
-        if not module.name.endswith("__main__"):
-            importlib.import_module(module.name)
+    """All classes of answers, by room and name; only the modules that define them are imported."""
+    sources = sorted(Path(cwda.__path__[0]).rglob("*.py"))
+    classes = [
+        (source, name, {*re.findall(r"\w+", bases)})
+        for source in sources
+        for name, bases in CLASS.findall(source.read_text())
+    ]
+    below = {Answer.__name__}
+    while more := {name for _, name, bases in classes if bases & below} - below:
+        below |= more
+    for source in dict.fromkeys(source for source, name, _ in classes if name in below):
+        parts = source.relative_to(Path(cwda.__path__[0]).parent).with_suffix("").parts
+        importlib.import_module(".".join(parts))
     return {
         f"cwda.{kind.__module__.split('.')[1]}.{kind.__qualname__}": kind for kind in _below(Answer)
     }

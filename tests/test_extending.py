@@ -16,6 +16,7 @@ def test_the_page_has_an_example_of_every_kind():
     assert all(example.titled("try") for example in EXAMPLES.values())
 
 
+@pytest.mark.slow
 def test_the_examples_touch_few_files_and_nothing_else_needs_an_edit(tmp_path):
     """All in one copy and one process; ``python -m tests.extending`` tries each alone."""
     folder = extending.copy_of_the_repository(tmp_path)

@@ -110,6 +110,8 @@ def _hints(kind: type[Any]) -> dict[str, Any]:
 
 def _value(kind: Any, value: Any) -> Any:
     """A value of JSON as what the annotation of its field says."""
+    if kind is int or kind is str:
+        return value
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin in (typing.Union, types.UnionType):
         if value is None:

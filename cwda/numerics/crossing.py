@@ -11,7 +11,7 @@ __all__ = ["crossing"]
 
 Array = npt.NDArray[np.float64]
 
-# Halvings of the bracket: to the last bit of float64, whatever its ends.
+# Halvings of the bracket at most: to the last bit of float64, whatever its ends.
 _HALVINGS = 80
 
 
@@ -36,5 +36,8 @@ def crossing(
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
         below = short(middle)
+        before = low, high
         low, high = np.where(below, middle, low), np.where(below, high, middle)
+        if np.array_equal(before, (low, high)):  # no number is left between them
+            break
     return np.asarray((low + high) / 2)

@@ -36,7 +36,7 @@ def compare(
     if not math.isfinite(largest) or not reads:
         return largest
     try:
-        one, other = (_Graph(_computing_in(dtype, each), inputs[0]) for each in (masked, slim))
+        one, other = (_Graph(twin, inputs[0]) for twin in twins)
         seen = [(one.seen(x, reads), other.seen(x, reads)) for x in inputs]
     except TracingError:  # the slim network takes another way through its code
         return largest
@@ -94,7 +94,7 @@ def _largest(first: list[Tensor], second: list[Tensor]) -> float:
 
 
 class _Graph:
-    """A copy of a network as a graph, of which it can be seen what its layers read."""
+    """A network as a graph, of which it can be seen what its layers read."""
 
     def __init__(self, twin: nn.Module, image: Tensor) -> None:
         self._twin, self._graph = twin, trace(twin, image)

@@ -240,12 +240,13 @@ def overlap(a: Plan, b: Plan) -> float:
     """
     require_plan(a)
     require_plan(b)
-    first = {(name, index) for name, pruned in a.pruned.items() for index in pruned}
-    second = {(name, index) for name, pruned in b.pruned.items() for index in pruned}
     if _layers(a) != _layers(b):
         raise SelectionError(f"plans for {a.network!r} and {b.network!r} have different layers")
-    together = len(first | second)
-    return len(first & second) / together if together else float("nan")
+    both = sum(
+        len(set(pruned).intersection(b.pruned.get(name, ()))) for name, pruned in a.pruned.items()
+    )
+    together = sum(len(set(pruned)) for one in (a, b) for pruned in one.pruned.values()) - both
+    return both / together if together else float("nan")
 
 
 def _layers(plan: Plan) -> set[str]:

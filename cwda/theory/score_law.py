@@ -25,7 +25,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -168,13 +168,22 @@ class DistanceSumLaw(ScoreLaw):
 
     def latent(self, score: Array) -> Array:
         """The normal variable behind a score, interpolated; -inf below the lowest score."""
-        z = np.linspace(-_REACH, _REACH, _STEPS)
-        latent = self.location + math.sqrt(self.variance) * z
+        latent, table = self._table
         # Of the table only the part is made in which these scores lie.
-        few = self._score(latent[::_STRIDE])
-        lowest, highest = np.searchsorted(few, [np.fmin.reduce(np.ravel(score)), np.max(score)])
-        part = latent[_STRIDE * max(int(lowest) - 1, 0) : _STRIDE * int(highest) + 1]
-        return np.interp(score, self._score(part), part, left=-np.inf, right=np.inf)
+        ends = [np.fmin.reduce(np.ravel(score)), np.max(score)]
+        lowest, highest = np.searchsorted(table[::_STRIDE], ends)
+        part = slice(_STRIDE * max(int(lowest) - 1, 0), _STRIDE * int(highest) + 1)
+        unmade = np.isnan(table[part])
+        table[part][unmade] = self._score(latent[part][unmade])
+        return np.interp(score, table[part], latent[part], left=-np.inf, right=np.inf)
+
+    @cached_property
+    def _table(self) -> tuple[Array, Array]:
+        """Latents and their scores, NaN between every `_STRIDE`-th until they are needed."""
+        latent = self.location + math.sqrt(self.variance) * np.linspace(-_REACH, _REACH, _STEPS)
+        table = np.full_like(latent, np.nan)
+        table[::_STRIDE] = self._score(latent[::_STRIDE])
+        return latent, table
 
     def _score(self, latent: Array) -> Array:
         z, weights = _nodes()

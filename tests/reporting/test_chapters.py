@@ -27,6 +27,7 @@ from cwda.reporting import (
 from cwda.reporting.chapters.applicability import applicability
 from cwda.reporting.chapters.assumption import assumption
 from cwda.reporting.chapters.similarity import similarity
+from tests.helpers.pdf import page_texts
 from tests.helpers.small_surveys import survey
 from tests.reporting.conftest import weights
 
@@ -40,7 +41,7 @@ DEFECTS = (
 def text_of(path):
     if path.suffix == ".html":
         return " ".join(path.read_text().split())
-    return " ".join(" ".join(page.extract_text() for page in pypdf.PdfReader(path).pages).split())
+    return " ".join(" ".join(page_texts(path)).split())
 
 
 def sizes(report):

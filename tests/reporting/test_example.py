@@ -4,20 +4,17 @@ import re
 import shlex
 from pathlib import Path
 
-import pypdf
 from click.testing import CliRunner
 
 from cwda.cli.main import cwda
+from tests.helpers.pdf import page_texts
 
 REPORTS = Path(__file__).resolve().parent.parent.parent / "reports"
 
 
 def headings(path):
     """Titles of chapters and captions, which do not depend on the machine's rounding."""
-    reader = pypdf.PdfReader(path)
-    text = "\n".join(page.extract_text() for page in reader.pages)
-    text = text.replace("\u200b", "")  # where names may break; the font tells whether it is read
-    return re.findall(r"^(?:Figure|Table)\s\d+: .*$", text, re.MULTILINE)
+    return re.findall(r"^(?:Figure|Table)\s\d+: .*$", "\n".join(page_texts(path)), re.MULTILINE)
 
 
 def test_the_documented_command_makes_the_example(tmp_path):

@@ -18,6 +18,7 @@ from cwda.reporting.chapters.conditions.whole import whole as whole_network
 from cwda.reporting.chapters.several.networks import side_by_side
 from cwda.reporting.document import Document
 from cwda.reporting.typesetting import pdf_bytes, png_pages
+from tests.helpers.pdf import page_texts
 from tests.reporting.conftest import document_of, weights
 
 #: Share of a page without header and footer, of A4 and letter, above and below the text.
@@ -34,8 +35,8 @@ class Printed:
 
     def __init__(self, document):
         self.document = document
-        self.reader = pypdf.PdfReader(io.BytesIO(pdf_bytes(document)))
-        self.pages = [page.extract_text().replace("\u200b", "") for page in self.reader.pages]
+        pdf = pdf_bytes(document)
+        self.reader, self.pages = pypdf.PdfReader(io.BytesIO(pdf)), page_texts(pdf)
 
     def fills(self):
         """For each page the share of its height that is used, from its picture."""

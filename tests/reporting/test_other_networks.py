@@ -29,6 +29,7 @@ from cwda.surveys.settings import settings, versions
 from cwda.surveys.store import Store, as_part
 from cwda.surveys.tables import NETWORKS, NetworkRecord
 from cwda.surveys.workers.measure import fingerprint, measure
+from tests.helpers.pdf import page_texts
 from tests.helpers.small_surveys import survey
 from tests.reporting.conftest import document_of
 from tests.reporting.test_layout import Printed, half_empty, squeezed
@@ -428,7 +429,7 @@ def test_a_command_writes_the_chapter_in_both_formats(folder, tmp_path, only_thi
     assert result.exit_code == 0, result.output
     pdf = pypdf.PdfReader(paths[0])
     assert [entry.title for entry in pdf.outline] == ["1 Among other networks"]
-    printed = " ".join(" ".join(page.extract_text() for page in pdf.pages).split())
+    printed = " ".join(" ".join(page_texts(paths[0])).split())
     page = paths[1].read_text()
     for text in (printed, page):
         assert "Of 2 other networks (2 families) in the survey" in text

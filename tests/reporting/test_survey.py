@@ -8,20 +8,31 @@ import pytest
 
 import cwda
 from cwda.population import generality
-from cwda.reporting import survey_report
+from cwda.reporting import build, survey_report
+from cwda.reporting.typesetting import html_bytes
 from tests.helpers.small_surveys import survey
 
 SURVEY = survey(families=3)
 
 
-def text_of(path):
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", path.read_text()))
+def text_of(page):
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory):
-    path = tmp_path_factory.mktemp("report") / "survey.html"
-    return text_of(survey_report(SURVEY, path, date="", command="cwda survey nets"))
+def document(tmp_path_factory):
+    """What is handed to the typesetter."""
+    documents = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(build.FORMATS, ".html", lambda document: documents.append(document) or b"")
+        path = tmp_path_factory.mktemp("report") / "survey.html"
+        survey_report(SURVEY, path, date="", command="cwda survey nets")
+    return documents[0]
+
+
+@pytest.fixture(scope="module")
+def page(document):
+    return text_of(html_bytes(document).decode())
 
 
 def test_the_answer_comes_first(page):
@@ -44,9 +55,8 @@ def test_what_failed_has_its_reason(page):
     assert "one filter" in page
 
 
-def test_a_pdf_can_be_made(tmp_path):
-    path = survey_report(SURVEY, tmp_path / "survey.pdf", date="")
-    assert path.read_bytes().startswith(b"%PDF")
+def test_a_pdf_can_be_made(document):
+    assert build.FORMATS[".pdf"](document).startswith(b"%PDF")
 
 
 def test_bad_input_is_refused_before_the_work(tmp_path):

@@ -60,6 +60,18 @@ def test_distance_sum_law_by_integration(signal):
     assert law.cdf(np.array([-1.0, 0.0, 1e9])).tolist() == [0, 0, 1]
 
 
+def test_a_law_answers_alike_whatever_was_asked_before():
+    def law():
+        return DistanceSumLaw(0.4, 0.04, 0.002, 63.0, 0.042)
+
+    scores = law().quantile(PROBABILITIES)
+    asked = law()
+    assert [asked.cdf(score) for score in scores[::-1]] == [
+        law().cdf(score) for score in scores[::-1]
+    ]
+    assert asked.cdf(scores).tolist() == law().cdf(scores).tolist()
+
+
 @pytest.mark.parametrize("criterion", CRITERIA)
 def test_each_criterion_has_its_own_law_by_name_and_as_an_object(criterion):
     fitted = fit_layer(layer(draw(np.random.default_rng(3))))

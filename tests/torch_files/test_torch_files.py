@@ -192,8 +192,19 @@ def check_net(network, model):
 
 
 @pytest.mark.parametrize("zipped", [True, False])
-def test_pickled_module_tells_groups(tmp_path, zipped):
+def test_pickled_module_tells_groups(pickled, zipped):
     """The class is not importable where the file is read."""
+    values, path = pickled / "state.pth", pickled / f"{zipped}.pth"
+    model = Net()
+    model.load_state_dict(torch.load(values, weights_only=True))
+    network = load(path)
+    assert network.assumptions == ()
+    check_net(network, model)
+
+
+@pytest.fixture(scope="module")
+def pickled(tmp_path_factory):
+    """A module in both formats, saved by a process whose class nobody else knows."""
     script = textwrap.dedent("""
         import sys, torch
         from torch import nn
@@ -207,16 +218,14 @@ def test_pickled_module_tells_groups(tmp_path, zipped):
                 self.up = nn.ConvTranspose2d(8, 6, 2, groups=2)
                 self.norm = nn.LayerNorm((6, 4, 4))
         model = Net()
-        torch.save(model, sys.argv[1], _use_new_zipfile_serialization=sys.argv[2] == "True")
-        torch.save(model.state_dict(), sys.argv[3])
+        for zipped in (True, False):
+            path = f"{sys.argv[1]}/{zipped}.pth"
+            torch.save(model, path, _use_new_zipfile_serialization=zipped)
+        torch.save(model.state_dict(), f"{sys.argv[1]}/state.pth")
     """)
-    path, values = tmp_path / "module.pth", tmp_path / "state.pth"
-    subprocess.run([sys.executable, "-c", script, path, str(zipped), values], check=True)
-    model = Net()
-    model.load_state_dict(torch.load(values, weights_only=True))
-    network = load(path)
-    assert network.assumptions == ()
-    check_net(network, model)
+    folder = tmp_path_factory.mktemp("pickled")
+    subprocess.run([sys.executable, "-c", script, folder], check=True)
+    return folder
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.*deprecated:FutureWarning")

@@ -169,34 +169,47 @@ class Design(SimulatedLaw):
             noise *= np.where(rng.random(shape) < 0.5, narrow, wide)
         return noise
 
-    def _noise_law(self, x: Array) -> Array:
-        """Distribution function of e."""
-        if self.heavy:
-            return np.asarray(special.stdtr(5, x * math.sqrt(5 / 3)))
-        narrow = _narrow_scale(self.gaussianity) if self.gaussianity else 1.0
-        return _mixture(x, narrow)
-
     def distance(self, size: LayerSize) -> float:
         """KS distance of the standardised weights from the normal law; NaN where unknown."""
         if (self.heavy or self.gaussianity) and any(self._weights(size)):
             return math.nan  # the sum of such noise and a normal part
         if not self.departures - {"mean", "epsilon", "independence"}:
             return 0.0
-        scales, shares = np.ones(1), np.ones(1)
-        if self.homogeneity:
-            scales = np.exp(self.homogeneity * SCALE_NODES - self.homogeneity**2)
-            shares = SCALE_SHARES
         sds, counts = np.unique(np.sqrt(self._variances(size)), return_counts=True)
-        x = np.linspace(0, 6, 6001)  # symmetric
-        law = np.zeros_like(x)
-        for scale, share in zip(scales, shares, strict=True):
-            for sd, count in zip(sds, counts, strict=True):
-                law += share * count / counts.sum() * self._noise_law(x / (scale * sd))
-        return float(np.abs(law - special.ndtr(x)).max())
+        shares = counts / counts.sum()
+        noise = _STUDENT if self.heavy else self.gaussianity
+        return _distance(noise, self.homogeneity, tuple(sds.tolist()), tuple(shares.tolist()))
 
 
 #: The departures that a law may have.
 _PARAMETERS = tuple(field for field in fields(Design) if field.name != "name")
+
+
+#: Instead of the distance of normal noise from the normal law: noise is Student's.
+_STUDENT = -1.0
+
+
+@lru_cache(maxsize=1024)
+def _distance(
+    noise: float, homogeneity: float, sds: tuple[float, ...], shares: tuple[float, ...]
+) -> float:
+    """The distance for weights of these SDs, each of a share of them; most sizes have the same."""
+    scales, parts = np.ones(1), np.ones(1)
+    if homogeneity:
+        scales, parts = np.exp(homogeneity * SCALE_NODES - homogeneity**2), SCALE_SHARES
+    x = np.linspace(0, 6, 6001)  # symmetric
+    law = np.zeros_like(x)
+    for scale, part in zip(scales, parts, strict=True):
+        for sd, share in zip(sds, shares, strict=True):
+            law += part * share * _noise_law(noise, x / (scale * sd))
+    return float(np.abs(law - special.ndtr(x)).max())
+
+
+def _noise_law(noise: float, x: Array) -> Array:
+    """Distribution function of e."""
+    if noise == _STUDENT:
+        return np.asarray(special.stdtr(5, x * math.sqrt(5 / 3)))
+    return _mixture(x, _narrow_scale(noise)) if noise else np.asarray(special.ndtr(x))
 
 
 def _mixture(x: Array, narrow: float) -> Array:

@@ -125,7 +125,8 @@ class SimulatedLaw(ABC):
         return float(moments.means.mean() / math.sqrt(moments.variances.mean()))
 
     def _population(self, size: LayerSize) -> Law:
-        return _population(self, Size(size.n_filters, size.channels, size.kernel_size))
+        # Whatever the number of filters that are drawn from it.
+        return _population(self, Size(1, size.channels, size.kernel_size))
 
 
 @dataclass(frozen=True)
