@@ -32,12 +32,13 @@ def number(value: float) -> str:
 
     Examples
     --------
-    >>> number(0.12345), number(-0.5), number(12.345), number(float("nan"))
-    ('.123', '-.500', '12.3', '–')
+    >>> number(0.12345), number(-0.5), number(12.345), number(-0.0001), number(float("nan"))
+    ('.123', '-.500', '12.3', '.000', '–')
     """
     if not math.isfinite(value):
         return "–" if math.isnan(value) else "∞" if value > 0 else "-∞"
     text = f"{value:.3f}" if abs(value) < 10 else f"{value:.3g}"
+    text = "0.000" if text == "-0.000" else text
     return text.replace("0.", ".", 1) if text.lstrip("-").startswith("0.") else text
 
 

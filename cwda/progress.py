@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import threading
@@ -15,7 +16,18 @@ from typing import Any, TypeVar
 
 from cwda.arguments import require_flag
 
-__all__ = ["Counter", "counter", "importing", "line", "showing", "steps", "waiting"]
+__all__ = [
+    "Counter",
+    "advance",
+    "counter",
+    "escaped",
+    "importing",
+    "line",
+    "overall",
+    "showing",
+    "steps",
+    "waiting",
+]
 
 T = TypeVar("T")
 
@@ -24,6 +36,11 @@ _DELAY = 0.5
 
 #: Seconds that libraries may take to load before this is said.
 _PATIENCE = 2.0
+
+#: Seconds between two records of the log about one long work.
+_RECORDS = 30.0
+
+_LOG = logging.getLogger(__name__)
 
 _SHOWN: ContextVar[bool] = ContextVar("cwda_progress", default=True)
 
@@ -102,6 +119,52 @@ def steps(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T
             count.advance()
 
 
+class _Overall:
+    """Work whose parts count its steps, and when the log was told of it last."""
+
+    def __init__(self, what: str, total: float, bar: Counter) -> None:
+        self._what, self._total, self._bar = what, total, bar
+        self._done = 0.0
+        self._began = self._told = time.monotonic()
+
+    def advance(self, steps: float) -> None:
+        steps = min(steps, self._total - self._done)  # some may be done twice
+        self._done += steps
+        self._bar.advance(steps)
+        now = time.monotonic()
+        if self._done and now >= self._told + _RECORDS:
+            self._told = now
+            left = (now - self._began) * (self._total / self._done - 1)
+            _LOG.info(
+                "%s: %.0f %%, about %d:%02d minutes left",
+                *(self._what, 100 * self._done / self._total, *divmod(round(left), 60)),
+            )
+
+
+_OVERALL: ContextVar[_Overall | None] = ContextVar("cwda_overall", default=None)
+
+
+@contextmanager
+def overall(what: str, total: float, *, unit: str = "") -> Iterator[None]:
+    """One bar for work whose parts call `advance`, however deep they lie; they show none.
+
+    The log (INFO) says now and then how far it is, for who sees no bar.
+    """
+    with counter(what, total, unit=unit) as bar, showing(False):
+        token = _OVERALL.set(_Overall(what, total, bar))
+        try:
+            yield
+        finally:
+            _OVERALL.reset(token)
+
+
+def advance(steps: float) -> None:
+    """Tell the work around, if there is one, that so many of its steps are done."""
+    work = _OVERALL.get()
+    if work is not None:
+        work.advance(steps)
+
+
 @contextmanager
 def waiting(what: str) -> Iterator[None]:
     """Say what is being waited for, if it takes long; for work that cannot count its steps."""
@@ -159,12 +222,23 @@ def line(text: str) -> None:
     """
     if sys.stderr is None:
         return
-    text = "".join(map(_printable, text))
+    text = escaped(text)
     if "tqdm.std" not in sys.modules:  # no bar was ever drawn
         print(text, file=sys.stderr, flush=True)
         return
     with _bar_type().external_write_mode(file=sys.stderr):
         print(text, file=sys.stderr, flush=True)
+
+
+def escaped(text: str) -> str:
+    """A text in which what a terminal would obey is written out.
+
+    Examples
+    --------
+    >>> escaped("été\\x1b[31m")
+    'été\\\\x1b[31m'
+    """
+    return "".join(map(_printable, text))
 
 
 def _printable(character: str) -> str:

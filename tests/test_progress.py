@@ -254,3 +254,26 @@ def test_a_long_wait_for_libraries_is_said(case, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     said = on_terminal(case, code=SLOW_IMPORT)
     assert ("loading libraries ..." in str(said)) == (case == "loading")
+
+
+def test_one_bar_is_told_by_the_parts_of_its_work(monkeypatch, caplog):
+    steps, bars = [], []
+
+    @contextlib.contextmanager
+    def counter(what, total=None, *, unit=""):
+        bars.append((what, total))
+        yield type("Bar", (), {"advance": lambda self, n=1: steps.append(n)})()
+
+    monkeypatch.setattr(progress, "counter", counter)
+    monkeypatch.setattr(progress, "_RECORDS", 0.0)
+    progress.advance(5)  # nobody is told
+    with caplog.at_level("INFO", "cwda"), progress.overall("work", 10):
+        assert not progress._SHOWN.get()  # its parts draw no bars of their own
+        progress.advance(4)
+        progress.advance(9)  # some was done twice
+    assert progress._SHOWN.get()
+    assert bars == [("work", 10)]
+    assert steps == [4, 6]
+    assert "work: 40 %, about 0:00 minutes left" in caplog.text
+    progress.advance(5)
+    assert steps == [4, 6]

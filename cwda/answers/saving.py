@@ -38,6 +38,9 @@ A = TypeVar("A")
 #: Types of single values that come back as they were.
 _PLAIN = (str, int, float, bool, type(None), Path)
 
+#: Endings of tables that hold no answer; JSON may be either.
+_TABLES = (".csv", ".parquet")
+
 #: Numbers that JSON has no sign for.
 _NAMES = {"inf": math.inf, "-inf": -math.inf, "nan": math.nan}
 
@@ -66,7 +69,11 @@ def load(kind: type[A], path: str | Path) -> A:
     """An answer of this kind from its file."""
     path = as_path(path)
     try:
+        if path.suffix in _TABLES:
+            raise CwdaError(_table_not_answer(kind))
         content = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(content, list) and content and isinstance(content[0], dict):
+            raise CwdaError(_table_not_answer(kind))
         name = content["answer"]
         if name == kind.__name__:
             return kind(**_fields(kind, content))
@@ -79,6 +86,13 @@ def load(kind: type[A], path: str | Path) -> A:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise CwdaError(f"{path}: no {kind.__name__} that cwda saved, or damaged") from None
     raise CwdaError(f"{path}: holds the answer {name!s:.60}, not {kind.__name__}")
+
+
+def _table_not_answer(kind: type[Any]) -> str:
+    return (
+        f"a table, as --output writes it, not the {kind.__name__} with its settings; read it with "
+        'pandas, and write what is to be loaded again in Python, with .save("NAME.json")'
+    )
 
 
 def _fields(kind: type[Any], content: Mapping[str, Any]) -> dict[str, Any]:

@@ -46,9 +46,17 @@ class CsvFile:
         Raises
         ------
         CwdaError
-            If the file cannot be written, or is not readable any more; it is then as it was.
+            If the file cannot be written, is not readable any more, or holds the training of
+            another network; it is then as it was.
         """
         before = read_rows(self.path) if self.path.exists() else []
+        names = {row.network for row in rows}
+        others = [row.network for row in before if names and row.network not in names]
+        if others:
+            raise CwdaError(
+                f"{self.path}: holds the training of {others[0]}, not of {', '.join(names)}; give "
+                "another name"
+            )
         kept = [row for row in before if row.epoch < epoch]
         with whole_file(self.path) as partial, partial.open("w", newline="", encoding="utf-8") as f:
             writer = csv.DictWriter(f, list(_COLUMNS))

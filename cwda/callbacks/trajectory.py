@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, ClassVar
 
 from cwda.answers import Answer, column, table_of
 from cwda.choices import Verdict
+from cwda.conditions.results import by_question
 from cwda.conditions.whole.result import NetworkCondition, NetworkResult
-from cwda.formatting import percent
+from cwda.formatting import listed, percent
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Course", "EpochCondition", "Trajectory", "level_of", "recorded"]
+__all__ = ["Course", "EpochCondition", "Trajectory", "decided", "level_of", "recorded"]
 
 NAN = math.nan
 
@@ -108,6 +109,19 @@ class Trajectory(Answer[EpochCondition]):
             _course([row for row in self.rows if row.condition == condition])
             for condition in self.conditions
         ]
+
+
+def decided(rows: Iterable[EpochCondition]) -> str:
+    """At which epochs a further question of one condition decides, not its interval.
+
+    Empty if at none.
+    """
+    runs = [
+        f"{_span(run)} ({note})" if note else _span(run)
+        for (asked, note), each in groupby(rows, lambda row: (by_question(row), row.note))
+        if asked and (run := list(each))
+    ]
+    return f"a further question decides {listed(runs)}" if runs else ""
 
 
 def recorded(epoch: float, result: NetworkResult) -> list[EpochCondition]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 from cwda.checkpoints.foreign.folders import FOLDERS
 from cwda.checkpoints.foreign.foreign import Glance, first_that_tells
-from cwda.checkpoints.formats import is_usual_name
+from cwda.checkpoints.formats import holds_no_weights, is_usual_name
 from cwda.checkpoints.shards import set_of
 from cwda.containers.tensors import printable
 from cwda.errors import SourceError, UnreadableError
@@ -52,11 +53,13 @@ def checkpoint_in(folder: Path, depth: int = 0) -> Path:
     if line := first_that_tells(FOLDERS, Glance(folder, names=frozenset(children))):
         raise UnreadableError(line)
     candidates = _candidates(files)
+    if len(candidates) > 1:
+        weights = [name for name in candidates if not holds_no_weights(folder / name)]
+        candidates = weights or candidates
     if len({set_of(name) for name in candidates}) == 1:  # one file, or all its shards
         return folder / candidates[0]
     if candidates:
-        shown = ", ".join(printable(name) for name in candidates[:4])
-        raise SourceError(f"a folder with {len(candidates)} checkpoints ({shown}); name one")
+        raise SourceError(_several(folder, candidates))
     below = _below(folder, children)
     if below is not None and depth < _MAX_DEPTH:
         return checkpoint_in(below, depth + 1)
@@ -88,6 +91,20 @@ def checkpoints_below(folder: Path) -> list[Path]:
         if child.is_dir() and not child.is_symlink():
             found += checkpoints_below(child)
     return found
+
+
+def _several(folder: Path, names: list[str]) -> str:
+    """Why a folder is not one network, and what to give instead."""
+    shown = ", ".join(printable(name) for name in names[:4]) + ", ..." * (len(names) > 4)
+    place = printable(shlex.quote(f"{folder}"))
+    each = " ".join(
+        f"{place}/*{suffix}" for suffix in sorted({Path(name).suffix for name in names})
+    )
+    return (
+        f"a folder with {len(names)} checkpoints ({shown}); name one, or all of them as in "
+        f"`cwda-test {each}`; `cwda survey {place} --output FOLDER` measures those in folders "
+        "below it too"
+    )
 
 
 def _candidates(files: set[str]) -> list[str]:

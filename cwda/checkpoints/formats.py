@@ -27,7 +27,15 @@ from cwda.torch_files.files import PICKLE, TORCH_ZIP, read_zip
 from cwda.torch_files.tar_files import TORCH_TAR
 from cwda.torch_files.unzipped import Unzipped, is_unzipped
 
-__all__ = ["FOREIGN", "READERS", "is_usual_name", "list_of_formats", "read_file", "without_suffix"]
+__all__ = [
+    "FOREIGN",
+    "READERS",
+    "holds_no_weights",
+    "is_usual_name",
+    "list_of_formats",
+    "read_file",
+    "without_suffix",
+]
 
 #: All formats that are read, in the order in which they are asked.
 READERS: tuple[Reader, ...] = (
@@ -45,6 +53,9 @@ READERS: tuple[Reader, ...] = (
 
 #: All formats of files that are recognised but not read, in the order in which they are asked.
 FOREIGN = (*BY_MAGIC, *TEXTS, *BY_SHAPE, *MESSAGES, MSGPACK, *BY_NAME)
+
+#: Members of an archive of images, as `cwda.read_images` takes it.
+_IMAGES = {"x_train.npy", "x_test.npy"}
 
 #: Endings under which weights of any format are kept, and those of indices.
 _UNSPECIFIC = ("checkpoint", "model", "mdl", "dat", "nemo", "json")
@@ -81,6 +92,20 @@ def is_usual_name(name: str) -> bool:
     (True, False)
     """
     return _USUAL.search(name) is not None
+
+
+def holds_no_weights(path: Path) -> bool:
+    """Whether a file of a usual name is a text, or an archive of images, as its beginning tells.
+
+    One that only points to a checkpoint, or cannot be read, may stand for weights.
+    """
+    try:
+        file = map_file(path)
+    except (OSError, UnreadableError):
+        return False
+    if any(reader.recognises(file) for reader in READERS):
+        return file.archive is not None and not _IMAGES.isdisjoint(file.archive.names)
+    return _is_text(file.head) and not first_that_tells(FOREIGN, _glance(file))
 
 
 def list_of_formats() -> str:

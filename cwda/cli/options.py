@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from cwda.arguments import require_between
 from cwda.choices import Scale, Scope
 from cwda.cli.completion import complete_models, criteria, last_of
 from cwda.cli.messages import in_options
-from cwda.errors import CwdaError
+from cwda.errors import CwdaError, nearest
 
 __all__ = [
     "COUNT",
@@ -196,10 +197,19 @@ def option(name: str, help: str, *, into: str | None = None, **settings: Any) ->
 class _NamesOption(click.Option):
     """An option for several names of a list; the help shows the list, and the shell offers it."""
 
-    def __init__(self, *args: Any, listed: Callable[[], list[str]], **settings: Any) -> None:
+    def __init__(
+        self, *args: Any, listed: Callable[[], list[str]], unknown: str, **settings: Any
+    ) -> None:
         settings["type"] = NAMES
         super().__init__(*args, **settings)
-        self.listed = listed
+        self.listed, self.unknown = listed, unknown
+
+    def process_value(self, ctx: click.Context, value: Any) -> Any:
+        """The names; one that is unknown is refused before libraries are loaded."""
+        names = super().process_value(ctx, value)
+        if not ctx.resilient_parsing:
+            _require_known(names or (), self.listed, self.unknown)
+        return names
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """The last of the names typed."""
@@ -213,8 +223,24 @@ class _NamesOption(click.Option):
         return record[0], f"{record[1]} Default: all, which are {', '.join(self.listed())}."
 
 
+def _require_known(names: Iterable[str], listed: Callable[[], list[str]], unknown: str) -> None:
+    """Refuse names that the package does not bring, where no code can have defined more of them.
+
+    Raises
+    ------
+    click.UsageError
+        If there is one.
+    """
+    if "torch" in sys.modules:  # its own check comes soon, and knows what code has defined
+        return
+    known = listed()
+    for name in names:
+        if name not in known:
+            raise click.UsageError(f"{unknown} {name!r}{nearest(name, known)}")
+
+
 def names_option(
-    name: str, help: str, listed: Callable[[], list[str]], **settings: Any
+    name: str, help: str, listed: Callable[[], list[str]], unknown: str, **settings: Any
 ) -> Decorator:
     """An option for several names, separated by commas; without a default it is all of them.
 
@@ -223,18 +249,25 @@ def names_option(
     name, help : str
         As for `option`.
     listed : callable
-        Gives the names there are; called only where they are shown or completed.
+        Gives the names there are; called only where they are shown, completed or checked.
+    unknown : str
+        How the message about another name begins, such as "unknown condition".
     settings
         Those of `click.option`.
     """
     settings.setdefault("default", None)
-    return option(name, help, cls=_NamesOption, listed=listed, **settings)
+    return option(name, help, cls=_NamesOption, listed=listed, unknown=unknown, **settings)
 
 
 def criteria_option(help: str) -> Decorator:
     """--criteria NAMES, comma-separated."""
     return names_option(
-        "--criteria", f"{help} See `cwda criteria`.", criteria, default=_CRITERIA, show_default=True
+        "--criteria",
+        f"{help} See `cwda criteria`.",
+        criteria,
+        "no criterion",
+        default=_CRITERIA,
+        show_default=True,
     )
 
 

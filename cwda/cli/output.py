@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,9 +11,18 @@ from typing import TYPE_CHECKING
 import click
 
 from cwda.cli.messages import is_quiet, note
-from cwda.cli.options import option
+from cwda.cli.options import Decorator, option
+from cwda.cli.overwriting import (
+    STANDARD_OUTPUT,
+    TABLE,
+    TRAINING,
+    Written,
+    is_training,
+    require_same_kind,
+)
 from cwda.errors import CwdaError
 from cwda.files import require_writable, whole_file
+from cwda.formatting import listed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,12 +36,11 @@ __all__ = [
     "output_option",
     "require_distinct",
     "require_table",
+    "training_output_option",
     "write_table",
 ]
 
 FORMATS = (".csv", ".json", ".parquet")
-
-STANDARD_OUTPUT = Path("-")
 
 
 @dataclass(frozen=True)
@@ -67,6 +75,31 @@ class Outputs:
         require_distinct(files)
         for path, _ in files:
             require_table(path)
+            if path not in self.paths:  # those of the option itself are looked at for all verbs
+                require_same_kind(path, TABLE)
+
+    def require_training(self, networks: Collection[str]) -> None:
+        """Refuse to write over the record of a training of other networks.
+
+        Parameters
+        ----------
+        networks : collection of str
+            Names of the checkpoints whose table is written, or of the network of a record.
+
+        Raises
+        ------
+        CwdaError
+            If a file holds such a record.
+        """
+        from cwda.callbacks.csv_file import read_rows
+
+        for path in filter(is_training, self.paths):
+            held = dict.fromkeys(row.network for row in read_rows(path))
+            if others := [name for name in held if name not in networks]:
+                raise CwdaError(
+                    f"{path}: holds the training of {listed(others[:3])}, which would be lost; "
+                    "give another name"
+                )
 
     def files(self, *beside: str) -> Iterator[tuple[Path, str]]:
         """The files that are written, each with what it holds."""
@@ -109,8 +142,17 @@ class Outputs:
         if STANDARD_OUTPUT in self.paths:
             _print_csv(whole)
 
-    def write_beside(self, table: Callable[[], pd.DataFrame], beside: str) -> None:
+    def write_beside(self, table: Callable[[], pd.DataFrame], beside: str, none: str = "") -> None:
         """Write a further table next to each file; standard output does not get it.
+
+        Parameters
+        ----------
+        table : callable
+            Makes the table.
+        beside : str
+            What it is of.
+        none : str
+            Why it may have no rows.
 
         Raises
         ------
@@ -121,7 +163,8 @@ class Outputs:
         for path in files:
             place, made = neighbour(path, beside), table()
             write_table(made, place)
-            note(f"wrote {len(made)} rows to {place}")
+            reason = "" if len(made) or not none else f": {none}"
+            note(f"wrote {len(made)} rows to {place}{reason}")
 
 
 def neighbour(path: Path, beside: str) -> Path:
@@ -135,15 +178,22 @@ def neighbour(path: Path, beside: str) -> Path:
     return path.with_name(f"{path.stem}.{beside}{path.suffix}")
 
 
-output_option = option(
-    "--output",
-    "Write the table to FILE.csv, FILE.json or FILE.parquet, with full precision; - prints it as "
-    "CSV instead of the tables for readers. Repeatable.",
-    multiple=True,
-    type=click.Path(path_type=Path, allow_dash=True),
-    metavar="FILE",
-    callback=lambda context, parameter, paths: Outputs(paths),
-)
+def _output_option(kind: Written) -> Decorator:
+    return option(
+        "--output",
+        "Write the table to FILE.csv, FILE.json or FILE.parquet, with full precision; - prints it "
+        "as CSV instead of the tables for readers. Repeatable.",
+        multiple=True,
+        type=kind,
+        metavar="FILE",
+        callback=lambda context, parameter, paths: Outputs(paths),
+    )
+
+
+output_option = _output_option(TABLE)
+
+#: That of a verb that calls `Outputs.require_training`.
+training_output_option = _output_option(TRAINING)
 
 
 def require_distinct(files: Iterable[tuple[Path, str]]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import shlex
 import warnings
 from collections.abc import Callable, Sequence
@@ -29,6 +30,7 @@ __all__ = [
     "SOURCES",
     "Entry",
     "Sources",
+    "as_word",
     "one_source",
     "source_arguments",
     "source_options",
@@ -40,9 +42,24 @@ _DEFAULT_MODEL = "resnet20-cifar10"
 #: Formats from which no module is made that could be pruned.
 _WEIGHTS_ONLY = ("ONNX", "Keras archive", "HDF5", "npy", "npz")
 
+#: Endings of files, none of which any name of a network has.
+_ENDINGS = (
+    ".pth",
+    ".pt",
+    ".pt2",
+    ".ckpt",
+    ".safetensors",
+    ".onnx",
+    ".npz",
+    ".npy",
+    ".h5",
+    ".keras",
+)
+
 #: What the help of a verb says of its arguments.
 SOURCES = (
-    "SOURCE is a file, a folder or the name of a model; the built-in network if there is none."
+    "SOURCE is a file, a folder with one checkpoint or the name of a model; the built-in network "
+    "if there is none."
 )
 ONE_SOURCE = (
     "SOURCE is a file or the name of a model. Its architecture must be known: it is recognised by "
@@ -68,8 +85,9 @@ class Entry:
     @property
     def words(self) -> list[str]:
         """What is typed for it."""
-        shadowed = self.is_name and os.path.exists(self.text)
-        return ["--model", self.text] if shadowed else [self.text]
+        if self.is_name and os.path.exists(self.text):
+            return ["--model", self.text]
+        return [as_word(self.text)]
 
     @property
     def name(self) -> str:
@@ -194,13 +212,16 @@ class Sources:
     def typed(self, most: int | None = None) -> str:
         """The sources, and the options about them, as they are typed after another verb.
 
+        Sources that could not be read are left out.
+
         Parameters
         ----------
         most : int, optional
             So many sources at most.
         """
-        entries = (self.entries or [Entry(_DEFAULT_MODEL, False)])[:most]
-        words = [word for entry in entries for word in entry.words]
+        default = [Entry(_DEFAULT_MODEL, False)]
+        entries = list(self._origins.values()) or self.entries or default
+        words = [word for entry in entries[:most] for word in entry.words]
         options = {"--layers": self.layers} | {
             f"--{name.replace('_', '-')}": self.reading.get(name)
             for name in ("groups", "transposed", "layout", "weights_key")
@@ -218,10 +239,13 @@ class Sources:
 
         Raises
         ------
+        WeightsError
+            If weights are NaN or infinite.
         CwdaError
             If no module can be made of the source, which `cwda prune` needs.
         """
         from cwda.models.input_shape import usual_input_shape
+        from cwda.pruning.finite import require_finite
 
         entry, key = self._origins.get(network.name), self.reading.get("weights_key")
         if entry is None:
@@ -233,6 +257,7 @@ class Sources:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # `cwda prune` says what is left out
             model = entry.load_model(arch, key)
+        require_finite(model)
         if usual_input_shape(model) is None:
             raise CwdaError(
                 f"the images that {type(model).__name__} takes are not known; give it their shape "
@@ -265,6 +290,17 @@ class Sources:
             raise SystemExit(BAD_INPUT)
 
 
+def as_word(path: str | Path) -> str:
+    """A path as it is typed: one that begins like an option has its folder before it.
+
+    Examples
+    --------
+    >>> as_word("-x.pth"), as_word("x.pth")
+    ('./-x.pth', 'x.pth')
+    """
+    return f"./{path}" if str(path).startswith("-") else str(path)
+
+
 def one_source(entries: Sequence[Entry]) -> Entry:
     """The only source of a verb that takes one.
 
@@ -276,6 +312,31 @@ def one_source(entries: Sequence[Entry]) -> Entry:
     if len(entries) != 1:
         raise click.UsageError(f"give one SOURCE to prune, not {len(entries)}")
     return entries[0]
+
+
+def _require_some(entries: Sequence[Entry]) -> None:
+    """End before libraries are loaded where every source is the path of a file that is not there.
+
+    Raises
+    ------
+    SystemExit
+        With `BAD_INPUT`.
+    """
+    missing = [entry for entry in entries if not entry.is_name and _is_missing(entry.text)]
+    if not missing or len(missing) < len(entries):
+        return
+    for entry in missing:
+        say(f"{entry.text}: no such file; check the path")
+    raise SystemExit(BAD_INPUT)
+
+
+def _is_missing(text: str) -> bool:
+    """Whether a text can be nothing but a path, of which there is no file."""
+    path = os.path.expanduser(text)
+    is_path = re.search(r"[/\\]|^~|^\.", text) or text.lower().endswith(_ENDINGS)
+    return (
+        bool(is_path) and ":" not in text and not any(map(os.path.exists, (path, f"{path}.index")))
+    )
 
 
 def _mismatch(network: Network, pattern: str) -> str:
@@ -308,6 +369,7 @@ def source_arguments(*, several: bool = True) -> Decorator:
         ) -> Any:
             entries = [Entry(path, False) for path in paths]
             entries += [Entry(name, True) for name in models]
+            _require_some(entries)
             return command(*args, entries=entries, **kwargs)
 
         return with_entries

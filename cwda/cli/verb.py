@@ -19,6 +19,7 @@ import click
 from cwda.cli.completion import models
 from cwda.cli.failure import flush_output, one_line_errors
 from cwda.cli.messages import QUIET, in_options
+from cwda.cli.overwriting import REPLACED, require_spared, writes
 from cwda.errors import nearest
 from cwda.progress import importing, line, showing
 
@@ -132,17 +133,25 @@ class Verb(_Ending, click.Command):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb, and end as its help says."""
         debug, verbose, quiet = (ctx.params.pop(name) for name in ("debug", "verbose", "quiet"))
+        if quiet and verbose:
+            raise click.UsageError(
+                "--quiet and --verbose contradict each other; leave one out", ctx
+            )
         ctx.meta[QUIET] = quiet
         told = _logging(quiet, verbose)
         with one_line_errors(debug), told, showing(not quiet), importing():
+            require_spared(ctx)
             return super().invoke(ctx)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The examples, then the exit codes."""
+        """The examples, what becomes of files that exist, then the exit codes."""
         if self.examples:
             formatter.write_paragraph()
             formatter.write_text("Examples:")
             formatter.write(textwrap.indent(self.examples, "  ") + "\n")
+        if writes(self):
+            formatter.write_paragraph()
+            formatter.write_text(REPLACED)
         formatter.write_paragraph()
         formatter.write_text(
             "Exit codes: 0 done; 1 bad input, or a file that cannot be written; 2 bad usage; "
@@ -172,10 +181,18 @@ def verb(
     )
 
 
-def command_line() -> str:
-    """The running command as it was typed, for a reader who wants to run it again."""
+def command_line(*more: str) -> str:
+    """The running command as it was typed, for a reader who wants to run it again.
+
+    Parameters
+    ----------
+    *more : str
+        Further options; they go before a ``--``, behind which there are none.
+    """
     context = click.get_current_context()
-    return " ".join([context.command_path, *map(shlex.quote, context.meta[_TYPED])])
+    typed = list(context.meta[_TYPED])
+    at = typed.index("--") if "--" in typed else len(typed)
+    return " ".join([context.command_path, *map(shlex.quote, [*typed[:at], *more, *typed[at:]])])
 
 
 @contextmanager

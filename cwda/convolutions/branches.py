@@ -27,6 +27,8 @@ class Branches:
         # Layers side by side, joined by the first layer that mixes channels, or by none.
         side = single == len(sizes) or (single > 1 and sizes[single][1] == joined)
         self._side_by_side = single if side else 0
+        #: Whether no layer mixes channels, so that there is nothing to begin a branch beside.
+        self.unmixed = single == len(sizes)
 
     def begins(self, index: int) -> bool:
         """Whether a layer is the first of such a branch."""

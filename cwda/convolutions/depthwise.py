@@ -141,7 +141,7 @@ class _Evidence:
         if begins and self._changes_axes(index):
             return "it begins a part of the network with kernels of other axes"
         if self._sizes[0][1] != 1 and self._branches.begins(index):
-            return "it begins a branch as the first layer does"
+            return self._branch()
         if self._next_mixes(index) > 1:
             if begins and self._branches.mirrors(index):
                 return "it begins a part of the network that is named as the first layer's"
@@ -163,7 +163,7 @@ class _Evidence:
         if _positions(self._weights[index]) == 1 and filters not in self._spread:
             return "its kernel has one position"
         if self._branches.begins(index):
-            return "it begins a branch as the first layer does"
+            return self._branch()
         mixed = self._next_mixes(index)
         if self._scopes.begins(index):
             joined = filters % before == 0 and before > 1 and self._single >= _MANY
@@ -173,6 +173,11 @@ class _Evidence:
             divided = self._scopes.divided(index) or self._single >= _MANY
             follows = before > 1 and (divided or halved)
         return None if follows else "no layer before it has as many filters"
+
+    def _branch(self) -> str:
+        if self._branches.unmixed:
+            return "so it is in every layer, and nothing shows that they are depthwise"
+        return "it begins a branch as the first layer does"
 
     def _changes_axes(self, index: int) -> bool:
         return len(self._weights[index].shape) != len(self._weights[index - 1].shape)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from cwda.arguments import as_path
-from cwda.errors import CwdaError, ExportError, nearest
+from cwda.errors import CwdaError, ExportError
 from cwda.files import require_writable
 from cwda.loading.sources import model_of
 from cwda.tracing.cost import Example, example_input
@@ -81,8 +81,7 @@ def require_exportable(path: str | Path) -> Path:
     """
     path = as_path(path)
     if path.suffix not in _WRITERS:
-        known = nearest(path.suffix, _WRITERS)
-        raise ExportError(f"{path.name!r}: unsupported file type{known}")
+        raise ExportError(f"{path}: unknown format; end the name with {', '.join(FORMATS)}")
     require_writable(path, FORMATS)
     missing = [name for name in ("onnx", "onnxscript") if find_spec(name) is None]
     if path.suffix == ".onnx" and missing:

@@ -19,6 +19,7 @@ from cwda.coupling.places import Marks
 from cwda.coupling.verification import alive, places_to_zero, random_like
 from cwda.errors import PlanError
 from cwda.loading.sources import model_of
+from cwda.pruning.finite import require_finite
 from cwda.pruning.plan import Plan, require_plan
 from cwda.tracing.cost import Example, example_input
 from cwda.tracing.graph import duplicate, trace
@@ -122,9 +123,12 @@ def masked(model: nn.Module | str | Path, plan: Plan, example: Example | Couplin
     ------
     PlanError
         If the plan does not fit the model, or prunes a filter without those tied to it.
+    WeightsError
+        If weights are NaN or infinite.
     """
     model = model_of(model)
     require_plan(plan)
+    require_finite(model)
     coupling = as_coupling(model, example)
     twin = duplicate(model)
     Masks(twin, plan, coupling).enforce()

@@ -21,6 +21,7 @@ from cwda.errors import SelectionError
 from cwda.loading.sources import model_of
 from cwda.models.batches import Data
 from cwda.progress import showing
+from cwda.pruning.finite import require_finite
 from cwda.pruning.plan import Plan
 from cwda.pruning.ranking import COMBINE, Ranking
 from cwda.pruning.selection import (
@@ -106,6 +107,8 @@ def make_plan(
         If the request is impossible, or scores do not fit the layers.
     CriterionError, TracingError
         If the criterion is unknown, or the model cannot be traced.
+    WeightsError
+        If weights are NaN or infinite.
 
     Examples
     --------
@@ -120,6 +123,7 @@ def make_plan(
     check_request(ratio, strategy, normalise)
     _check_options(measure, combine, minimum)
     model = model_of(model)
+    require_finite(model)
     with showing(progress):
         coupling = as_coupling(model, example)
         scored = _scores(

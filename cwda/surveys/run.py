@@ -15,9 +15,9 @@ from typing import Any
 
 from cwda._version import __version__
 from cwda.arguments import as_path, require_between, require_count, require_type
-from cwda.errors import CwdaError, cause_of
+from cwda.errors import CwdaError, SourceError, cause_of
 from cwda.formatting import many
-from cwda.progress import Counter, counter, showing
+from cwda.progress import Counter, counter, escaped, showing
 from cwda.surveys.ledger import Ledger
 from cwda.surveys.result import Survey
 from cwda.surveys.settings import LEVEL, settings
@@ -99,6 +99,8 @@ def survey(
         If there is no source, the folder cannot be written, is written to by another survey or
         holds one with other settings, the scheduler cannot be reached or is lost, or its workers
         have another version of cwda.
+    SourceError
+        If the only source is not there, and the folder is new.
 
     Examples
     --------
@@ -120,6 +122,7 @@ def survey(
     given = [sources] if isinstance(sources, str | Path) else _several(sources)
     known = read_labels(labels)
     wanted = expand(given, known)
+    _require_begun(folder, wanted)
     if known:
         _tell_unused(known, wanted)
     store = Store(folder)
@@ -138,6 +141,12 @@ def survey(
             with connected(scheduler, workers, memory, len(readable)) as cluster:
                 _Run(cluster, ledger, Limits(timeout, cluster.memory), level).over(readable)
     return Survey(folder)
+
+
+def _require_begun(folder: Path, sources: Sequence[Source]) -> None:
+    """Refuse to make a folder for one source that is not there, as after a slip of the keyboard."""
+    if len(sources) == 1 and sources[0].problem and not folder.exists():
+        raise SourceError(escaped(f"{sources[0].problem}; {folder} was not made"))
 
 
 def _several(sources: object) -> list[object]:

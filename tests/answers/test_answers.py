@@ -120,6 +120,14 @@ def test_damaged_files_get_one_line(content, tmp_path):
         Sizes.load(path)
 
 
+def test_a_table_is_not_taken_for_an_answer(answer, tmp_path):
+    for suffix, table in {"json": answer.table.to_json(orient="records"), "csv": "layer\n"}.items():
+        path = tmp_path / f"table.{suffix}"
+        path.write_text(table)
+        with pytest.raises(CwdaError, match=r"a table, as --output writes it, .* \.save\("):
+            Sizes.load(path)
+
+
 def test_other_answers_missing_files_and_wrong_names_get_one_line(answer, tmp_path):
     with pytest.raises(CwdaError, match="no such file"):
         Sizes.load(tmp_path / "none.json")

@@ -1,5 +1,6 @@
 """`cwda contrast`: two networks on a terminal of any width, and their files."""
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -66,3 +67,16 @@ def test_networks_of_other_shapes_and_wrong_numbers_of_them(files):
     assert "no-such-file.pth" in result.stderr
     result = run(files / "first.pth", files / "second.pth", "--margin", "mean=-1")
     assert result.exit_code == 2
+
+
+def test_networks_without_a_common_layer_say_why_the_table_of_layers_is_empty(files, tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("one", "two"):
+        weight = torch.from_numpy(rng.normal(size=(16, 8 if name == "one" else 4, 3, 3)))
+        torch.save({f"{name}.weight": weight}, tmp_path / f"{name}.pth")
+    path = tmp_path / "x.csv"
+    result = run(tmp_path / "one.pth", tmp_path / "two.pth", "--output", path)
+    assert result.exit_code == 0, result.output
+    told = f"wrote 0 rows to {tmp_path / 'x.layers.csv'}: the networks have no layer in common"
+    assert told in result.stderr
+    assert "-.000" not in result.stdout

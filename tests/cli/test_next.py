@@ -2,6 +2,7 @@
 
 import shlex
 
+import click
 import pytest
 import torch
 from click.testing import CliRunner
@@ -9,6 +10,7 @@ from torch import nn
 
 import cwda
 from cwda.cli.main import cwda as cwda_group
+from cwda.cli.verb import command_line
 
 
 class Own(nn.Module):
@@ -101,3 +103,66 @@ def test_prune_tells_the_way_out_for_an_architecture_of_ones_own(folder):
     found = CliRunner().invoke(cwda_group, ["prune", "my own.pth", "--ratio", ".5"])
     assert found.exit_code == 1
     assert "give --arch NAME if `cwda models` lists it, else load the weights into" in found.stderr
+
+
+@pytest.fixture
+def broken(folder):
+    """A known architecture with a weight that is NaN."""
+    weights = torch.load("known.pth")
+    weights["layer3.2.conv1.weight"][0, 0, 0, 0] = torch.nan
+    torch.save(weights, "nan.pth")
+
+
+def test_advice_on_weights_that_are_not_finite_names_them_and_prunes_nothing(broken):
+    lines = run("cwda advise nan.pth --layers layer3.2.*")
+    assert not any(line.startswith("next, ") or "make_plan" in line for line in lines)
+    assert "layer layer3.2.conv1: 1 of 36,864 weights are NaN or infinite" in lines[-2]
+    lines = run("cwda advise nan.pth --layers layer3.1.*")  # which are finite
+    assert "layer layer3.2.conv1: 1 of 36,864 weights" in lines[-2]
+
+
+def test_sources_that_failed_are_not_in_the_next_command(folder):
+    line = "cwda test nosuch.pth 'my own.pth' --layers first"
+    found = CliRunner().invoke(cwda_group, shlex.split(line)[1:])
+    assert found.exit_code == 1
+    [command] = next_of(found.stdout.splitlines())
+    assert command == "cwda advise 'my own.pth' --layers first"
+    run(command)
+
+
+@pytest.mark.parametrize("end", [".safetensors", ".pt2", ".pt"])
+@pytest.mark.parametrize("columns", ["", "60"])
+def test_pruning_ends_with_a_command_that_runs(folder, monkeypatch, end, columns):
+    monkeypatch.setenv("COLUMNS", columns)
+    lines = run(f"cwda prune known.pth --ratio .5 --summary --output slim{end}")
+    [command] = next_of(lines)
+    assert command == f"cwda contrast known.pth slim{end}"
+    run(f"{command} --conditions mean")
+    assert not any("next, " in line for line in run("cwda prune known.pth --ratio .5 --summary"))
+
+
+def test_what_begins_like_an_option_is_printed_as_a_path(folder):
+    (folder / "known.pth").rename("-x.pth")
+    for line in (
+        "cwda test --layers layer3.2.* -- -x.pth",
+        "cwda test --layers layer3.2.* ./-x.pth",
+    ):
+        [command] = next_of(run(line))
+        assert command == "cwda advise ./-x.pth --layers 'layer3.2.*'"
+        run(command)
+    [command] = next_of(run("cwda prune --ratio .5 --summary --output ./-y.pt2 -- -x.pth"))
+    assert command == "cwda contrast ./-x.pth ./-y.pt2"
+    run(f"{command} --conditions mean")
+
+
+@pytest.mark.parametrize(
+    ("typed", "printed"),
+    [
+        (["a/", "--output", "r"], "survey a/ --output r --report survey.pdf"),
+        (["--output", "r", "--", "-a"], "survey --output r --report survey.pdf -- -a"),
+    ],
+)
+def test_options_are_added_before_the_end_of_options(typed, printed):
+    with click.Context(click.Command("survey"), info_name="survey") as context:
+        context.meta["cwda.typed"] = typed
+        assert command_line("--report", "survey.pdf") == printed

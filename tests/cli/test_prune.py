@@ -131,7 +131,11 @@ def test_quiet_leaves_the_file_only(checkpoint, tmp_path):
         (["--ratio", ".5", "--criterion", "l3"], 2, "no criterion 'l3'"),
         (["--ratio", ".5", "--criterion", "apoz"], 1, "images are needed; give --data PATH"),
         (["--ratio", ".5", "--device", "abacus"], 1, "abacus"),
-        (["--ratio", ".5", "--output", "slim.pth"], 1, "did you mean '.pt'?"),
+        (
+            ["--ratio", ".5", "--output", "slim.pth"],
+            1,
+            "end the name with .safetensors, .pt, .pt2, .onnx",
+        ),
         (["--ratio", ".5", "--output", "slim.onnx"], 1, 'pip install "cwda[onnx]" or write .pt2'),
         (["--ratio", ".5", "--output", "no/slim.pt2"], 1, "the folder no does not exist"),
         (["--ratio", ".5", "--plan", "plan.txt"], 1, "end the name with .json"),
@@ -180,3 +184,26 @@ def test_a_failed_export_leaves_no_file(checkpoint, tmp_path, monkeypatch):
     assert failed.exit_code == 1
     assert "no such operator" in failed.stderr
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("more", [(), ("--from-plan", "plan.json"), ("--scope", "free")])
+def test_weights_that_are_not_finite_are_named_before_a_plan_is_made(
+    checkpoint, tmp_path, monkeypatch, more
+):
+    monkeypatch.chdir(tmp_path)
+    assert run(checkpoint, "--ratio", ".5", "--plan", "plan.json").exit_code == 0
+    weights = load_file(checkpoint)
+    weights["layer2.0.conv2.weight"][3, 0, 0, 0] = torch.nan
+    weights["layer2.0.conv2.weight"][4, 0, 0, 0] = torch.inf
+    weights["layer3.0.bn1.running_var"][0] = torch.nan
+    save_file(weights, "nan.safetensors")
+    coupling = importlib.import_module("cwda.coupling.couple")
+    monkeypatch.setattr(coupling, "couple", lambda *_: pytest.fail("coupled"))
+    ratio = () if "--from-plan" in more else ("--ratio", ".5")
+    failed = run("nan.safetensors", *ratio, *more)
+    assert failed.exit_code == 1
+    assert failed.stderr == (
+        "error: layer layer2.0.conv2: 2 of 9,216 weights are NaN or infinite, and so are some in "
+        "1 more layer; nothing can be pruned with them: give a checkpoint from before they became "
+        "so\n"
+    )

@@ -214,3 +214,16 @@ def test_tables_have_the_batches_that_were_asked_for(images):
     result = run(*given, "--output", "-")
     table = pd.read_csv(io.StringIO(result.stdout))
     assert table["reliability_b"].notna().all()
+
+
+def test_the_legend_of_predict_explains_every_rung():
+    result = run("predict", *LAYERS, "--criteria", "l1,l2")
+    assert result.exit_code == 0, result.output
+    text = " ".join(result.stdout.split())
+    legend = text[text.index("rungs: ") :]
+    table = result.stdout[: result.stdout.index("error, bias:")].splitlines()
+    rungs = {line.split()[1] for line in table if line.strip().startswith("l1-l2")}
+    assert "bound" in rungs
+    for rung in rungs:
+        assert f"{rung}: " in legend
+    assert "bound" not in run("predict", *LAYERS, "--rungs", "block").stdout

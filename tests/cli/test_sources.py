@@ -1,10 +1,15 @@
 """Networks on the command line: files and names as arguments, names by --model."""
 
+import subprocess
+import sys
+
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
 
 import cwda
+from cwda.cli import sources
 from cwda.cli.analysis import Analysis
 from cwda.cli.main import cwda as group
 from cwda.cli.main import cwda_test
@@ -125,3 +130,78 @@ def test_pruning_takes_one_network(folder, verb):
         failed = run(verb, *given, "--data", "images.npz", command=group)
         assert failed.exit_code == 2
         assert "one SOURCE to prune" in failed.stderr
+
+
+def test_a_folder_of_several_checkpoints_names_the_way_out(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    place = tmp_path / "my nets"
+    place.mkdir()
+    rng = np.random.default_rng(0)
+    for name in ("a.pth", "b.pth"):
+        weight = torch.from_numpy(rng.normal(size=(16, 8, 3, 3)))
+        torch.save({"conv.weight": weight}, place / name)
+    (place / "notes.pth").write_text("what each of them is\n")
+    images = np.zeros((4, 32, 32, 3), np.uint8)
+    np.savez(place / "cifar10.npz", x_train=images, y_train=np.zeros(4))
+    failed = run("my nets")
+    assert failed.exit_code == 1
+    assert "my nets: a folder with 2 checkpoints (a.pth, b.pth); name one, or all" in failed.stderr
+    assert "`cwda-test 'my nets'/*.pth`" in failed.stderr
+    assert "`cwda survey 'my nets' --output FOLDER`" in failed.stderr
+    (place / "b.pth").unlink()
+    assert run("my nets", "--summary").exit_code == 0  # one checkpoint beside what is none
+
+
+def test_a_folder_of_no_weights_is_still_told_by_its_files(tmp_path):
+    for name in ("a.pth", "b.pth"):
+        (tmp_path / name).write_text("a text\n")
+    failed = run(tmp_path)
+    assert "2 checkpoints (a.pth, b.pth)" in failed.stderr
+
+
+def test_a_pointer_in_place_of_a_checkpoint_counts(tmp_path):
+    torch.save({"conv.weight": torch.ones(16, 8, 3, 3)}, tmp_path / "a.pth")
+    (tmp_path / "b.pth").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+    assert "2 checkpoints (a.pth, b.pth)" in run(tmp_path).stderr
+
+
+EARLY = """
+import sys
+from cwda.cli.main import cwda
+try:
+    cwda(sys.argv[1:])
+except SystemExit as end:
+    assert "torch" not in sys.modules, "torch was loaded"
+    sys.exit(end.code)
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "words"),
+    [
+        ("test nosuch.pth", 1, "error: nosuch.pth: no such file; check the path"),
+        ("advise no/such.onnx gone.pt", 1, "error: gone.pt: no such file; check the path"),
+        ("test --conditions foo", 2, "unknown condition 'foo'"),
+        ("advise --criteria l3", 2, "no criterion 'l3'; did you mean"),
+        ("predict --rungs blok", 2, "unknown rung 'blok'; did you mean 'block'?"),
+        ("contrast one.pth", 1, "one.pth: no such file"),
+        ("contrast resnet18", 2, "give two SOURCES to compare, not 1"),
+        ("test --output x.xyz", 1, "end the name with .csv, .json, .parquet"),
+        ("test --output x.csv --quiet --verbose", 2, "--quiet and --verbose contradict each other"),
+    ],
+)
+def test_slips_are_told_before_libraries_are_loaded(tmp_path, line, code, words):
+    found = subprocess.run(
+        [sys.executable, "-c", EARLY, *line.split()], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert found.returncode == code, found.stderr
+    assert words in found.stderr
+
+
+def test_paths_that_may_be_something_else_are_left_to_the_loader(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"conv.weight": torch.ones(16, 8, 3, 3)}, "a.pth")
+    for text in ("hf:some/net.pth", "s3://bucket/net.pth", "./a.pth", "resnet81", "a.pth"):
+        sources._require_some([sources.Entry(text, False)])
+    sources._require_some([sources.Entry("gone.pth", False), sources.Entry("a.pth", False)])
+    sources._require_some([sources.Entry("gone.pth", True)])

@@ -61,3 +61,11 @@ def test_bad_usage(tmp_path):
     assert run("--output", tmp_path).exit_code == 2
     assert run("resnet20-cifar10").exit_code == 2
     assert run("resnet20-cifar10", "--output", tmp_path, "--workers", "0").exit_code == 2
+
+
+def test_one_source_that_is_not_there_leaves_no_folder(tmp_path):
+    result = run(tmp_path / "checkpiont", "--output", tmp_path / "out")
+    assert result.exit_code == 1
+    assert result.stderr.count("\n") == 1
+    assert f"{tmp_path / 'out'} was not made" in result.stderr
+    assert not (tmp_path / "out").exists()

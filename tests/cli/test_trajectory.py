@@ -8,6 +8,8 @@ from click.testing import CliRunner
 from torch import nn
 
 from cwda.callbacks import Monitor
+from cwda.callbacks.csv_file import CsvFile
+from cwda.callbacks.trajectory import EpochCondition
 from cwda.cli.main import cwda
 
 
@@ -96,3 +98,45 @@ def test_names_without_an_epoch_are_refused(tmp_path):
     result = run(path)
     assert result.exit_code == 1
     assert "no epoch in the name 'net'" in result.stderr
+
+
+def rows_of(effects, verdicts, notes):
+    """Records of homogeneity, with intervals of .01 about the effects and a margin of .125."""
+    return tuple(
+        EpochCondition(
+            epoch=10.0 * at, level=0.9, network="net", condition="homogeneity", layers=1,
+            weights=1.0, effect=effect, effect_low=effect - 0.01, effect_high=effect + 0.01,
+            margin=0.125, verdict=verdict, note=note, holds=0, fails=0, inconclusive=0,
+            not_applicable=0,
+        )
+        for at, (effect, verdict, note) in enumerate(zip(effects, verdicts, notes, strict=True))
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("width", ["", "60", "80", "200"])
+def test_a_verdict_that_a_further_question_decides_says_so(tmp_path, width):
+    told = rows_of(
+        [0.0, 0.0, 0.04, 0.2, 0.04],
+        ["fails", "fails", "inconclusive", "fails", "holds"],
+        ["norms alike", "norms alike", "norms perhaps alike", "filters differ in scale", ""],
+    )
+    path = tmp_path / "effects.csv"
+    for epoch in sorted({row.epoch for row in told}):
+        CsvFile(path).write(epoch, [row for row in told if row.epoch == epoch])
+    result = run(path, width=width)
+    assert result.exit_code == 0, result.output
+    if width:
+        assert max(map(len, result.stdout.splitlines())) <= int(width)
+    assert (
+        "homogeneity fails at 0 and 10, is open at 20, fails at 30, holds from 40; a further "
+        "question decides at 0 and 10 (norms alike) and at 20 (norms perhaps alike)"
+    ) in " ".join(result.stdout.split())
+
+
+def test_a_course_without_a_change_or_question_is_not_repeated(tmp_path):
+    path = tmp_path / "effects.csv"
+    told = rows_of([0.04, 0.04], ["holds", "holds"], ["", ""])
+    CsvFile(path).write(10, told)
+    result = run(path)
+    assert "homogeneity holds" not in result.stdout
+    assert "further question" not in result.stdout

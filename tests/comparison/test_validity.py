@@ -1,6 +1,8 @@
 """Criteria compared with the oracle, against plain loops and scipy."""
 
+import contextlib
 import copy
+import importlib
 import itertools
 
 import numpy as np
@@ -12,7 +14,7 @@ import cwda
 from cwda.comparison import triangle
 from cwda.comparison.validation.layerwise import compared
 from cwda.comparison.validation.oracle import Oracle, correlation_with_oracle, disattenuated_limits
-from cwda.comparison.validation.selections import selection_regret, selections
+from cwda.comparison.validation.selections import RANDOM_SELECTIONS, selection_regret, selections
 from cwda.errors import CwdaError, DataError, SelectionError
 from cwda.scoring import criterion
 from cwda.scoring.registry import Criterion
@@ -279,3 +281,27 @@ def test_the_triangle_joins_three_answers(measured):
         triangle(cwda.similarity("resnet20-cifar10", ["l1", "l2"]), applicable, found)
     with pytest.raises(CwdaError, match=r"cwda\.applicability"):
         triangle(similar, similar, found)
+
+
+@pytest.mark.parametrize("layers", [["layer3.2.conv1", "layer3.2.conv2"], ["conv1"]])
+def test_the_bar_counts_each_removal(monkeypatch, layers):
+    told = []
+
+    @contextlib.contextmanager
+    def overall(what, total, *, unit=""):
+        told.append([what, total, 0.0])
+        yield
+
+    def advance(steps):
+        told[-1][2] += steps
+
+    # The module has the name of its function.
+    module = importlib.import_module("cwda.comparison.validation.validity")
+    monkeypatch.setattr(module, "overall", overall)
+    monkeypatch.setattr("cwda.scoring.removal.branches.advance", advance)
+    images = torch.randn(8, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    data = (images, torch.arange(8))
+    cwda.validity("resnet20-cifar10", ["l1"], data=data, layers=layers, batch_size=4)
+    filters = sum(64 if name.startswith("layer3") else 16 for name in layers)
+    expected = 8 * (filters + len(layers) * (1 + 1 + RANDOM_SELECTIONS))
+    assert told == [["removing filters", expected, pytest.approx(expected)]]

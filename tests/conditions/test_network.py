@@ -18,7 +18,7 @@ from cwda.conditions.whole.expected import _tables, expected_counts
 from cwda.conditions.whole.heterogeneity import between_layers, inconsistency, random_effects
 from cwda.conditions.whole.likeness import DIVIDE, Likeness, Parts, likeness, parts
 from cwda.conditions.whole.pooled import LayerEffects, pool
-from cwda.conditions.whole.sentences import Extent, sentences
+from cwda.conditions.whole.sentences import Extent, _by_test, sentences
 from cwda.conditions.whole.untrained import untrained_pvalue
 from tests.helpers.adjusting import multipletests
 
@@ -433,3 +433,16 @@ def test_the_parts_are_those_of_each_layer_by_the_rule_of_the_whole():
     assert (found.layers, found.untrained_layers, found.trained_layers) == (2, 1, 1)
     assert (found.untrained_weights, found.trained_weights) == (0.75, 0.25)
     assert parts([rows[:1]], 0.90) == Parts()
+
+
+@pytest.mark.parametrize(
+    ("pvalue", "words"),
+    [
+        (0.3, "cannot be told from independent normal or uniform weights (p = .300)"),
+        (0.044, "can barely be told from independent normal or uniform weights (p = .044)"),
+        (0.009, "can be told from independent normal or uniform weights (p = .009)"),
+        (0.0, "can be told from independent normal or uniform weights (p < 1e-300)"),
+    ],
+)
+def test_a_p_value_near_its_limit_is_not_told_as_a_finding(pvalue, words):
+    assert _by_test(pvalue) == words

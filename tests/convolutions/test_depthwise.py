@@ -170,3 +170,11 @@ def check_state_dict(name, in_order, **options):
     }
     expected = {n for n, p in parts.items() if p.groups == p.in_channels > 1}
     assert {layer.name for layer in load(source) if layer.groups > 1} == expected
+
+
+def test_where_all_layers_see_one_channel_no_branch_is_named():
+    source = state(a=(16, 1, 3, 3), b=(16, 1, 3, 3), c=(16, 1, 3, 3), d=(16, 1, 3, 3))
+    network = load(source)
+    assert depthwise(network) == []
+    assert not any("branch" in note for note in network.assumptions)
+    assert any("so it is in every layer" in note for note in network.assumptions)

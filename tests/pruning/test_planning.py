@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from cwda.coupling import couple
-from cwda.errors import CriterionError, CwdaError, PlanError, SelectionError
+from cwda.errors import CriterionError, CwdaError, PlanError, SelectionError, WeightsError
 from cwda.loading import load
-from cwda.pruning import Plan, make_plan, overlap, select
+from cwda.pruning import Plan, make_plan, masked, overlap, select
 from cwda.scoring import scores
 from tests.helpers.models import Behind, Gated, Grouped, Joined, Vgg, built, resnet20, vision
 
@@ -272,3 +272,25 @@ def test_densely_connected_layers_are_planned_by_exact_costs():
     model = vision("densenet121")
     plan = make_plan(model, "l1", 0.3, (1, 3, 32, 32), strategy="global", measure="flops")
     assert 0.3 <= plan.achieved < 0.305
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+def test_weights_that_are_not_finite_are_named(value):
+    model = built(Vgg)
+    plan = make_plan(model, "l2", 0.5, IMAGE)
+    name, layer = next((n, p) for n, p in model.named_modules() if isinstance(p, torch.nn.Conv2d))
+    layer.weight.data[1, 0, 0, :2] = value
+    told = rf"layer {name}: 2 of {layer.weight.numel():,} weights are NaN or infinite; nothing can"
+    coupling = couple(built(Vgg), IMAGE)
+    for given in (IMAGE, coupling):
+        with pytest.raises(WeightsError, match=told):
+            make_plan(model, "l2", 0.5, given)
+        with pytest.raises(WeightsError, match=told):
+            masked(model, plan, given)
+
+
+def test_other_numbers_that_are_not_finite_are_named_too():
+    model = resnet20()
+    model.layer1[0].bn1.running_mean[2] = torch.nan
+    with pytest.raises(WeightsError, match=r"bn1: 1 of 16 values of running_mean are NaN"):
+        make_plan(model, "l2", 0.5, CIFAR)

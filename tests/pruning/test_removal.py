@@ -165,7 +165,7 @@ def test_a_slim_network_survives_its_file(tmp_path, ending):
 
 def test_export_refuses_with_one_line(tmp_path, monkeypatch):
     model = built(Vgg)
-    with pytest.raises(ExportError, match=r"did you mean '\.onnx'"):
+    with pytest.raises(ExportError, match=r"end the name with \.safetensors, \.pt, \.pt2, \.onnx"):
         export(model, tmp_path / "model.onx", IMAGE)
     with pytest.raises(CwdaError, match="does not exist"):
         export(model, tmp_path / "no" / "model.pt", IMAGE)

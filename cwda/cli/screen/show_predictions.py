@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from cwda.cli.screen.screen import Screen
 from cwda.cli.screen.show import layer_cells, layer_table, reasons
 from cwda.cli.screen.table import Column, Table
+from cwda.comparison.results import BOUND
 from cwda.formatting import number, percent
 
 if TYPE_CHECKING:
@@ -39,7 +40,13 @@ def show_comparison(result: Comparison, screen: Screen) -> None:
         f"{100 * result.level:g} % prediction interval; departures: layers that differ from the "
         "prediction by more than chance"
     )
-    screen.remark("rungs: " + "; ".join(f"{rung.name}: {rung.words}" for rung in _rungs(result)))
+    words = [f"{rung.name}: {rung.words}" for rung in _rungs(result)]
+    if any(not math.isnan(row.bound) for row in result):
+        words.append(
+            f"{BOUND[1]}: no prediction, but Moran's formula on the measured moments of the "
+            "scores, the best that one through plain moments can do"
+        )
+    screen.remark("rungs: " + "; ".join(words))
     screen.remarks(reasons(result.table))
 
 

@@ -15,7 +15,7 @@ from cwda.cli.options import (
     running_options,
 )
 from cwda.cli.sources import Sources
-from cwda.errors import CwdaError
+from cwda.errors import CwdaError, WeightsError
 
 if TYPE_CHECKING:
     from cwda.cli.screen.pruning.show_advice import Decision
@@ -63,6 +63,7 @@ def advise(
     import cwda
     from cwda.cli.evidence import Evidence, resolve_criteria
     from cwda.cli.screen.pruning.show_advice import Decision, show_decision
+    from cwda.conditions.whole.result import broken_layers
 
     evidence = Evidence.of(resolve_criteria(criteria), sources, running, device)
 
@@ -72,10 +73,14 @@ def advise(
         advice = cwda.advise(
             network, criteria, ratio=ratio, same=same, level=level, data=statistics, device=device
         )
+        words, obstacle = "", ""
+        broken = [f"layer {layer}: {why}" for layer, why in broken_layers(checked).items()]
         try:
-            words, obstacle = sources.pruning_words(network, running.arch), ""
+            words = sources.pruning_words(network, running.arch)
+        except WeightsError as error:
+            broken = broken or [str(error)]
         except CwdaError as error:
-            words, obstacle = "", str(error).removeprefix(f"{network.provenance.source}: ")
-        return Decision(checked, advice, words, obstacle)
+            obstacle = str(error).removeprefix(f"{network.provenance.source}: ")
+        return Decision(checked, advice, words, obstacle, next(iter(broken), ""))
 
     return measure, show_decision

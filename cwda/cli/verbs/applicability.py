@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from cwda.cli.analysis import Steps, analysis
 from cwda.cli.options import (
-    FILE,
     SHARE,
     Running,
     criteria_option,
@@ -15,6 +14,7 @@ from cwda.cli.options import (
     option,
     running_options,
 )
+from cwda.cli.overwriting import DRAWN
 from cwda.cli.sources import Sources
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ __all__ = ["applicability"]
     "Draw histograms of the scores (figure 1 of the paper) to FILE.svg, FILE.pdf or FILE.png: six "
     "layers, evenly spaced in depth, of those that --layers selects. With several networks, one "
     "file each, with its name.",
-    type=FILE,
+    type=DRAWN,
     metavar="FILE",
 )
 @running_options

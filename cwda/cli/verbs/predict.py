@@ -35,7 +35,7 @@ __all__ = ["predict"]
     """,
 )
 @criteria_option("Norm-based criteria to compare; at least two.")
-@names_option("--rungs", "Rungs to predict with; block is CWDA in full.", all_rungs)
+@names_option("--rungs", "Rungs to predict with; block is CWDA in full.", all_rungs, "unknown rung")
 @option(
     "--simulate",
     "Draw layers from the fitted model instead of the closed form: slower, and nearer to the "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,6 @@ from cwda.cli.completion import complete_criterion
 from cwda.cli.messages import is_quiet, note
 from cwda.cli.options import (
     FILE,
-    PATH,
     SHAPE,
     SHARE,
     WHOLE,
@@ -26,7 +26,15 @@ from cwda.cli.options import (
     scope_option,
     summary_option,
 )
-from cwda.cli.sources import ONE_SOURCE, Entry, one_source, source_arguments, weights_key_option
+from cwda.cli.overwriting import NETWORK, PLAN
+from cwda.cli.sources import (
+    ONE_SOURCE,
+    Entry,
+    as_word,
+    one_source,
+    source_arguments,
+    weights_key_option,
+)
 from cwda.cli.verb import verb
 from cwda.errors import CwdaError
 from cwda.formatting import many, percent
@@ -88,7 +96,7 @@ _OF_THE_PLAN = ("criterion", "ratio", "measure", "strategy", "scope", "normalise
     type=click.Choice(get_args(Normalisation)),
 )
 @option("--minimum", "Number of filters that every layer keeps.", default=1, type=WHOLE)
-@option("--plan", "Write the plan, which filters go, to FILE.json.", into="plan_file", type=FILE)
+@option("--plan", "Write the plan, which filters go, to FILE.json.", into="plan_file", type=PLAN)
 @option("--from-plan", "Remove what the plan in FILE.json prunes.", type=FILE)
 @option(
     "--output",
@@ -96,7 +104,7 @@ _OF_THE_PLAN = ("criterion", "ratio", "measure", "strategy", "scope", "normalise
     ".onnx, .pt). Repeatable.",
     into="outputs",
     multiple=True,
-    type=PATH,
+    type=NETWORK,
     metavar="FILE",
 )
 @option(
@@ -141,6 +149,7 @@ def prune(
     from cwda.cli.screen.screen import Screen
     from cwda.coupling.couple import couple
     from cwda.numerics.device import resolve_device
+    from cwda.pruning.finite import require_finite
     from cwda.pruning.selection import check_request
 
     entry, screen = one_source(entries), Screen(silent=is_quiet(), summary=summary)
@@ -152,6 +161,7 @@ def prune(
         check_request(ratio, strategy, normalise)
     images = read_data([] if plan else resolve_criteria([criterion]), running)
     model = entry.load_model(running.arch, weights_key)
+    require_finite(model)
     example = _example(model, input_shape, images)
     accuracies = [_accuracy(model, images, device)]
     coupling = couple(model, example)
@@ -174,6 +184,17 @@ def prune(
     accuracies.append(_accuracy(removal.model, images, device))
     _show(entry.name, removal, accuracies, "" if from_plan else f"; scope {scope}", screen)
     _write(removal, example, plan_file, outputs)
+    if outputs:
+        screen.command(*_where_next(entry, outputs[0], weights_key))
+
+
+def _where_next(entry: Entry, output: Path, weights_key: str | None) -> tuple[str, str]:
+    """What can be looked at next, and the command that shows it."""
+    after = as_word(output)
+    if weights_key:  # it is read of all sources, and what was written has none
+        return "next, what is left", f"cwda test {shlex.quote(after)}"
+    words = " ".join(map(shlex.quote, [*entry.words, after]))
+    return "next, what that changed beyond noise", f"cwda contrast {words}"
 
 
 def _require_options(context: click.Context, ratio: float | None, from_plan: Path | None) -> None:

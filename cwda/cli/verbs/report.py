@@ -22,6 +22,7 @@ from cwda.cli.options import (
     scale_option,
     verdict_level_option,
 )
+from cwda.cli.overwriting import DRAWN
 from cwda.cli.sources import SOURCES, Sources, source_options
 from cwda.cli.verb import command_line, verb
 from cwda.errors import CwdaError
@@ -52,7 +53,7 @@ __all__ = ["report"]
     into="outputs",
     required=True,
     multiple=True,
-    type=PATH,
+    type=DRAWN,
     metavar="FILE",
 )
 @option(

@@ -13,7 +13,6 @@ from cwda.cli.completion import conditions as all_conditions
 from cwda.cli.failure import CONDITION_FAILS
 from cwda.cli.messages import note, say
 from cwda.cli.options import (
-    PATH,
     bad_usage,
     device_option,
     margin_option,
@@ -25,6 +24,7 @@ from cwda.cli.options import (
     verdict_level_option,
 )
 from cwda.cli.output import Outputs, output_option
+from cwda.cli.overwriting import DRAWN
 from cwda.cli.sources import SOURCES, Sources, source_options
 from cwda.cli.verb import command_line, verb
 from cwda.formatting import percent
@@ -53,7 +53,9 @@ __all__ = ["test"]
     codes="3 with --strict, if a condition fails in any layer or a network cannot be judged; ",
 )
 @source_options
-@names_option("--conditions", "Conditions to test, separated by commas.", all_conditions)
+@names_option(
+    "--conditions", "Conditions to test, separated by commas.", all_conditions, "unknown condition"
+)
 @verdict_level_option
 @margin_option
 @scale_option
@@ -63,7 +65,7 @@ __all__ = ["test"]
 @option(
     "--report",
     "Write the statistical report to FILE.pdf or FILE.html.",
-    type=PATH,
+    type=DRAWN,
     metavar="FILE",
 )
 @option(
@@ -99,6 +101,8 @@ def test(
     interval. It is judged against a margin: the condition holds, fails, or is inconclusive. The
     network as a whole comes first: --output NAME.csv writes that to NAME.network.csv.
     """
+    output.require("network", *["textbook"] * textbook)
+
     from cwda.cli.screen.conditions.show_check import show
     from cwda.conditions.check import check, choose_conditions, resolve_margins
     from cwda.conditions.reference import as_reference
@@ -106,7 +110,6 @@ def test(
 
     with bad_usage():
         resolve_margins(dict(margins), choose_conditions(conditions))
-    output.require("network", *["textbook"] * textbook)
     if report:
         from cwda.reporting.build import FORMATS
 

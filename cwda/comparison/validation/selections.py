@@ -18,10 +18,16 @@ from cwda.progress import steps
 from cwda.scoring.removal.increases import loss_increases
 from cwda.typing import Device
 
-__all__ = ["SelectionRegret", "increases_of_selections", "selection_regret", "selections"]
+__all__ = [
+    "RANDOM_SELECTIONS",
+    "SelectionRegret",
+    "increases_of_selections",
+    "selection_regret",
+    "selections",
+]
 
 #: Random selections for each half of the images.
-_RANDOM = 10
+RANDOM_SELECTIONS = 10
 _BOOTSTRAPS = 400
 
 Array = npt.NDArray[np.float64]
@@ -36,7 +42,7 @@ def selections(scores: Tensor, ratio: float, generator: np.random.Generator) -> 
     count = lowest_count(n, ratio)
     if not 0 < count < n:
         return torch.zeros(0, n, dtype=torch.bool)
-    drawn = torch.from_numpy(generator.random((_RANDOM, n)))
+    drawn = torch.from_numpy(generator.random((RANDOM_SELECTIONS, n)))
     lowest = ascending(torch.cat([scores.nan_to_num(0.0), drawn]))[:, :count]
     return torch.zeros(len(lowest), n, dtype=torch.bool).scatter_(1, lowest, True)
 

@@ -12,12 +12,12 @@ from cwda.arguments import as_list
 from cwda.comparison.validation.layerwise import of_layer, rows_of
 from cwda.comparison.validation.options import Options
 from cwda.comparison.validation.result import LayerValidity, Validity
-from cwda.comparison.validation.selections import increases_of_selections
+from cwda.comparison.validation.selections import RANDOM_SELECTIONS, increases_of_selections
 from cwda.errors import CwdaError, DataError, nearest
 from cwda.layers import Network
 from cwda.loading.sources import model_and_network_of
 from cwda.models.batches import Batch, Data, as_batches
-from cwda.progress import showing
+from cwda.progress import overall, showing
 from cwda.scoring.catalogue import PAPER, RANDOM
 from cwda.scoring.registry import Criteria, resolve
 from cwda.scoring.statistics.collect import collect
@@ -130,18 +130,20 @@ def validity_of(model: nn.Module, network: Network, data: Data, options: Options
     halves = _halves(as_batches(data, options.batch_size))
     names = [layer.name for layer in network]
     needs = frozenset({REMOVAL.name}).union(*(each.needs for each in options.criteria))
-    sides = [
-        collect(
-            model, needs, layers=names, data=half, batch_size=options.batch_size,
-            device=options.device,
-        )
-        for half in halves
-    ]  # fmt: skip
-    found = [of_layer(layer, sides, options) for layer in network]
-    chosen = [
-        {layer.name: sets[side] for layer, _, sets in found if len(sets[side])} for side in (0, 1)
-    ]
-    increases = increases_of_selections(model, chosen, halves, options.device)
+    with overall("removing filters", _removals(network, halves, options), unit=" removals"):
+        sides = [
+            collect(
+                model, needs, layers=names, data=half, batch_size=options.batch_size,
+                device=options.device,
+            )
+            for half in halves
+        ]  # fmt: skip
+        found = [of_layer(layer, sides, options) for layer in network]
+        chosen = [
+            {layer.name: sets[side] for layer, _, sets in found if len(sets[side])}
+            for side in (0, 1)
+        ]
+        increases = increases_of_selections(model, chosen, halves, options.device)
     rows = [
         LayerValidity(network=network.name, **row)
         for layer, part, _ in found
@@ -151,6 +153,13 @@ def validity_of(model: nn.Module, network: Network, data: Data, options: Options
     return Validity(
         tuple(rows), (network,), level=options.level, criteria=criteria, ratio=options.ratio
     )
+
+
+def _removals(network: Network, halves: Iterable[list[Batch]], options: Options) -> int:
+    """How often filters are removed for an image: each by itself, then those of selections."""
+    images = sum(len(batch) for half in halves for batch, _ in half)
+    selected = len(options.criteria) + 1 + RANDOM_SELECTIONS  # and those of the oracle
+    return images * sum(layer.n_filters + selected for layer in network)
 
 
 def _selected(network: Network, layers: Iterable[str] | None) -> Network:

@@ -20,6 +20,10 @@ __all__ = ["SIZE", "Extent", "Finding", "sentences"]
 #: Of the test whether weights can be told from independent ones of one law.
 SIZE = 0.05
 
+#: From here on the same test is said to tell them apart barely: chance gives as much to one
+#: network in a hundred.
+_CLEAR = 0.01
+
 #: A condition that judges less than this share of the judged weights is said to, and so is an
 #: answer about less of all weights.
 _MOST = 0.9
@@ -257,7 +261,7 @@ def _trained_part(layers: Parts) -> str:
 
 def _by_test(untrained: float) -> str:
     shown = f"p = {p_value(untrained)}" if untrained >= 1e-300 else "p < 1e-300"
-    able = "can" if untrained <= SIZE else "cannot"
+    able = "cannot" if untrained > SIZE else "can barely" if untrained > _CLEAR else "can"
     return f"{able} be told from independent normal or uniform weights ({shown})"
 
 

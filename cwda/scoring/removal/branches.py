@@ -18,6 +18,7 @@ from torch.utils._pytree import tree_map
 from cwda.errors import DataError, reason_of
 from cwda.models.classes import require_labels
 from cwda.numerics.device import is_out_of_memory
+from cwda.progress import advance
 from cwda.scoring.removal.channels import Offsets, carriers, last_alone
 
 __all__ = ["Branches", "channels_of", "image_losses"]
@@ -90,6 +91,10 @@ class Branches(fx.Interpreter):
             forced = {node: where for node, where in found.items() if places[node] >= places[at]}
             cut = _Cut(layer, sets, forced, tuple(after), tuple(live - {*after} - {at}))
             self._cuts.setdefault(at, []).append(cut)
+        cuts = [cut for own in self._cuts.values() for cut in own]
+        nodes_after = sum(len(cut.removed) * len(cut.after) for cut in cuts)
+        #: Steps of an entry per node after it: as many in all as there are images times sets.
+        self._steps = sum(len(cut.removed) for cut in cuts) / max(1, nodes_after)
         self._of_images = _computed_from_input(nodes)
         self._rest = fx.Interpreter(graph)
         self._last_use = _last_uses(nodes)
@@ -141,11 +146,14 @@ class Branches(fx.Interpreter):
             entries = (lively.float() @ cut.removed.to(value).float().T > 0).nonzero()
         else:
             entries = torch.ones_like(losses, dtype=torch.bool).nonzero()
+        of_entry = self._steps * len(cut.after)
+        advance(of_entry * (losses.numel() - len(entries)))
         for part in entries.split(images):
             full = torch.cat([part, part[:1].expand(images - len(part), 2)])
             channels = cut.removed.to(value.device)[full[:, 1]]
             found = self._losses_after(cut, at, value, full[:, 0], channels)
             losses[part[:, 0], part[:, 1]] = found[: len(part)]
+            advance(of_entry * len(part))
         self._losses[cut.layer] = losses
         if cut.layer not in self._checked:
             every = torch.arange(images, device=value.device)

@@ -45,12 +45,15 @@ class Decision:
         How `cwda prune` names the network; empty where it cannot prune it.
     obstacle : str
         Why it cannot; empty where it can.
+    broken : str
+        Which weights are not finite, so that nothing can be pruned; empty if all are.
     """
 
     checked: CheckResult
     advice: Advice
     source: str
     obstacle: str
+    broken: str = ""
 
     @property
     def table(self) -> pd.DataFrame:
@@ -73,6 +76,9 @@ def show_decision(result: Decision, screen: Screen) -> None:
     screen.line()
     _show_tables(advice, screen)
     once_more(advice.sentences[0].text, len(advice), screen)
+    if result.broken:
+        screen.line(f"nothing can be pruned as it is: {result.broken}")
+        return
     if not advice.criterion:
         return
     criterion = advice.criterion if advice.ranks else RANDOM

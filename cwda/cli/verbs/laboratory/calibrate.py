@@ -9,6 +9,7 @@ from cwda.cli.completion import conditions as all_conditions
 from cwda.cli.completion import last_of
 from cwda.cli.messages import is_quiet, note
 from cwda.cli.options import COUNT, FILE, NAMES, bad_usage, device_option, option, seed_option
+from cwda.cli.overwriting import DRAWN
 from cwda.cli.verb import verb
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ __all__ = ["calibrate"]
     default="calibration.jsonl",
     type=FILE,
 )
-@option("--markdown", "Write the tables to FILE as a page of documentation.", type=FILE)
+@option("--markdown", "Write the tables to FILE as a page of documentation.", type=DRAWN)
 @seed_option
 @device_option()
 @option("--workers", "Number of processes.", default=2, type=COUNT)

@@ -24,6 +24,7 @@ from cwda.cli.options import (
     scope_option,
 )
 from cwda.cli.output import Outputs, output_option
+from cwda.cli.overwriting import DRAWN, TABLE
 from cwda.cli.sources import ONE_SOURCE, Entry, one_source, source_arguments
 from cwda.cli.verb import verb
 
@@ -99,14 +100,14 @@ __all__ = ["experiment"]
     "--pairs",
     "Write how alike criteria select, and how far their accuracies differ, to FILE.csv, .json or "
     ".parquet.",
-    type=PATH,
+    type=TABLE,
     metavar="FILE",
 )
 @option(
     "--figure",
     "Draw accuracy against ratio into FILE.svg, .pdf or .png; with two strategies, into "
     "FILE-layerwise and FILE-global.",
-    type=PATH,
+    type=DRAWN,
     metavar="FILE",
 )
 def experiment(

@@ -11,6 +11,7 @@ from click.shell_completion import CompletionItem
 
 from cwda.cli.messages import is_quiet, note
 from cwda.cli.options import PATH, bad_usage, device_option, option
+from cwda.cli.overwriting import DRAWN
 from cwda.cli.sources import SOURCES, Entry, source_arguments
 from cwda.cli.verb import command_line, verb
 
@@ -86,7 +87,7 @@ def _papers(ctx: click.Context, param: click.Parameter, incomplete: str) -> list
     "Document to write, FILE.pdf or FILE.html. Repeatable.",
     into="outputs",
     multiple=True,
-    type=PATH,
+    type=DRAWN,
     metavar="FILE",
 )
 @option("--date", "Date to print.", show_default="today", metavar="TEXT")

@@ -33,7 +33,7 @@ __all__ = ["study"]
     type=PATH,
     metavar="FOLDER",
 )
-@names_option("--factors", "Factors to vary, separated by commas.", all_factors)
+@names_option("--factors", "Factors to vary, separated by commas.", all_factors, "unknown factor")
 @option("--seeds", "Number of networks to train per factor level.", default=1, type=COUNT)
 @option("--epochs", "Number of epochs of the base recipe.", show_default="8", type=COUNT)
 @option(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cwda.cli.analysis import Steps, analysis
+from cwda.cli.messages import note
 from cwda.cli.options import (
     SHARE,
     Running,
@@ -15,12 +16,16 @@ from cwda.cli.options import (
     seed_option,
 )
 from cwda.cli.sources import Sources
+from cwda.formatting import many
 
 if TYPE_CHECKING:
     from cwda.comparison import Validity
     from cwda.layers import Network
 
 __all__ = ["validity"]
+
+#: From so many images times filters on it takes ten seconds and more in a small network.
+_LONG = 100_000
 
 
 @analysis(
@@ -65,6 +70,12 @@ def validity(
 
     def measure(network: Network) -> Validity:
         model, network = evidence.model(network)
+        filters = sum(layer.n_filters for layer in network)
+        if filters * len(images) > _LONG:
+            note(
+                f"{network.name}: removing {many(filters, 'filter')} one by one, on "
+                f"{many(len(images), 'image')}; with -v, a line now and then says how far it is"
+            )
         return validity_of(model, network, images, options)
 
     return measure, show_validity

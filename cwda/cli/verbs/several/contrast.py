@@ -9,7 +9,6 @@ import click
 from cwda.choices import Scale
 from cwda.cli.completion import conditions as all_conditions
 from cwda.cli.options import (
-    PATH,
     Assignment,
     bad_usage,
     device_option,
@@ -21,6 +20,7 @@ from cwda.cli.options import (
     summary_option,
 )
 from cwda.cli.output import Outputs, output_option
+from cwda.cli.overwriting import DRAWN
 from cwda.cli.sources import SOURCES, Sources, source_options
 from cwda.cli.verb import verb
 
@@ -39,7 +39,12 @@ __all__ = ["contrast"]
     about_source=SOURCES.replace("; the built-in network if there is none", ""),
 )
 @source_options
-@names_option("--conditions", "Conditions to compare, separated by commas.", all_conditions)
+@names_option(
+    "--conditions",
+    "Conditions to compare, separated by commas.",
+    all_conditions,
+    "unknown condition",
+)
 @level_option(0.95, "Confidence with which all intervals hold together.")
 @option(
     "--margin",
@@ -56,7 +61,7 @@ __all__ = ["contrast"]
 @option(
     "--figure",
     "Draw the changes with their intervals into FILE.svg, .pdf or .png.",
-    type=PATH,
+    type=DRAWN,
     metavar="FILE",
 )
 @summary_option
@@ -78,17 +83,18 @@ def contrast(
     A condition is the same if the interval of the difference lies within the margin, and differs
     if the interval excludes 0. --output NAME.csv also writes the layers, to NAME.layers.csv.
     """
+    if len(sources.entries) != 2:
+        raise click.UsageError(f"give two SOURCES to compare, not {len(sources.entries)}")
+    output.require("layers")
+
     import cwda
     from cwda.cli.figure_file import require_drawable, write_figure
     from cwda.cli.screen.conditions.show_contrast import show_contrast
     from cwda.conditions.reference import as_reference
     from cwda.conditions.whole.contrast import resolve_margins
 
-    if len(sources.entries) != 2:
-        raise click.UsageError(f"give two SOURCES to compare, not {len(sources.entries)}")
     with bad_usage():
         resolve_margins(dict(margins), conditions)
-    output.require("layers")
     others = as_reference(reference)
     if figure:
         require_drawable(figure)
@@ -109,7 +115,9 @@ def contrast(
     screen.elsewhere = "--output FILE"  # standard output gets no layers
     show_contrast(result, screen)
     output.write([result.table])
-    output.write_beside(lambda: result.layer_table, "layers")
+    output.write_beside(
+        lambda: result.layer_table, "layers", none="the networks have no layer in common"
+    )
     if figure:
         from cwda.figures import contrast as draw
 

@@ -10,6 +10,7 @@ import click
 from cwda.cli.failure import BAD_INPUT
 from cwda.cli.messages import is_quiet, note
 from cwda.cli.options import COUNT, FILE, PATH, option, verdict_level_option
+from cwda.cli.overwriting import DRAWN, REFERENCE
 from cwda.cli.verb import command_line, verb
 from cwda.formatting import many
 
@@ -86,13 +87,13 @@ _LISTED = 20
 @option(
     "--report",
     "Write what is said of all networks together to FILE.pdf or FILE.html.",
-    type=PATH,
+    type=DRAWN,
     metavar="FILE",
 )
 @option(
     "--reference",
     "Write the effects of comparable layers to FILE.json, for `cwda-test --reference FILE`.",
-    type=PATH,
+    type=REFERENCE,
     metavar="FILE",
 )
 @option("--again", "Try sources again that failed before.", is_flag=True)
@@ -147,7 +148,7 @@ def survey(
         cwda.population.make_reference(found).save(reference)
         note(f"wrote {reference}")
     if not (report or is_quiet()):
-        click.echo(f"next, what they say together: {command_line()} --report survey.pdf")
+        click.echo(f"next, what they say together: {command_line('--report', 'survey.pdf')}")
 
 
 def _show(found: Survey, *, again: bool) -> None:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from cwda.choices import Scale
 from cwda.cli.completion import conditions as all_conditions
 from cwda.cli.options import (
-    PATH,
     bad_usage,
     device_option,
     margin_option,
@@ -17,7 +16,8 @@ from cwda.cli.options import (
     scale_option,
     verdict_level_option,
 )
-from cwda.cli.output import Outputs, output_option
+from cwda.cli.output import Outputs, training_output_option
+from cwda.cli.overwriting import DRAWN
 from cwda.cli.sources import SOURCES, Sources, source_options
 from cwda.cli.verb import verb
 from cwda.formatting import MARKS, number
@@ -43,16 +43,18 @@ _MARKS = 30
     about_source=SOURCES,
 )
 @source_options
-@names_option("--conditions", "Conditions to test, separated by commas.", all_conditions)
+@names_option(
+    "--conditions", "Conditions to test, separated by commas.", all_conditions, "unknown condition"
+)
 @verdict_level_option
 @margin_option
 @scale_option
 @device_option()
-@output_option
+@training_output_option
 @option(
     "--figure",
     "Draw the effects over their margins against the epoch to FILE.svg, FILE.pdf or FILE.png.",
-    type=PATH,
+    type=DRAWN,
     metavar="FILE",
 )
 def trajectory(
@@ -71,6 +73,8 @@ def trajectory(
     number that varies. The only SOURCE may also be the CSV file of a cwda.callbacks.Monitor: its
     conditions, levels and margins are then those of the file.
     """
+    output.require()
+
     from cwda.callbacks import read_trajectory
     from cwda.callbacks import trajectory as follow
     from cwda.cli.figure_file import require_drawable, write_figure
@@ -78,15 +82,17 @@ def trajectory(
 
     with bad_usage():
         resolve_margins(dict(margins), choose_conditions(conditions))
-    output.require()
     if figure:
         require_drawable(figure)
     recorded = _record(sources)
     if recorded:
         along = read_trajectory(recorded)
+        output.require_training({row.network for row in along})
     else:
+        networks = sources.load()
+        output.require_training({network.name for network in networks})
         along = follow(
-            sources.load(),
+            networks,
             conditions,
             margins=dict(margins),
             scale=scale,
@@ -112,6 +118,7 @@ def _record(sources: Sources) -> Path | None:
 
 
 def _show(along: Trajectory, screen: Screen) -> None:
+    from cwda.callbacks.trajectory import decided
     from cwda.cli.screen.table import Column, Table
 
     ends = sorted({along.epochs[0], along.epochs[-1]})  # one where one epoch is recorded
@@ -127,8 +134,13 @@ def _show(along: Trajectory, screen: Screen) -> None:
         gap=2,
     )
     every = -(-len(along.epochs) // _MARKS)
+    told = []
     for one in along.courses():
-        verdicts = [row.verdict for row in along if row.condition == one.condition]
+        rows = [row for row in along if row.condition == one.condition]
+        verdicts = [row.verdict for row in rows]
+        question = decided(rows)
+        if question or len({*verdicts}) > 1:
+            told.append("; ".join(filter(None, (f"{one.condition} {one.course}", question))))
         marks = "".join(MARKS[verdict] for verdict in verdicts[::-every][::-1])
         effects = [number(one.first_effect), number(one.last_effect)][: len(ends)]
         shown.add(one.condition, *effects, number(one.margin), marks)
@@ -138,6 +150,7 @@ def _show(along: Trajectory, screen: Screen) -> None:
         "effect: in the network as a whole; margin: largest effect that counts as negligible; "
         f"verdicts: {which}, " + ", ".join(f"{mark} {verdict}" for verdict, mark in MARKS.items()),
     )
+    screen.remarks(told)
     screen.line("the figure: --figure FILE; all numbers: --output FILE", "dim")
 
 
