@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-__all__ = ["MARKS", "layer_count", "listed", "many", "number", "p_value", "percent"]
+__all__ = ["MARKS", "every", "layer_count", "listed", "many", "number", "p_value", "percent"]
 
 #: A verdict at a glance, beside its colour.
 MARKS = {"holds": "✓", "fails": "✗", "inconclusive": "?", "not applicable": "–"}
@@ -14,6 +14,17 @@ MARKS = {"holds": "✓", "fails": "✗", "inconclusive": "?", "not applicable": 
 def many(n: int, noun: str) -> str:
     """A count with its noun, as "3 layers"."""
     return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
+def every(n: int, noun: str) -> str:
+    """All of so many, as a sentence names them.
+
+    Examples
+    --------
+    >>> [every(n, "layer") for n in (1, 2, 1200)]
+    ['the one layer', 'both layers', 'all 1,200 layers']
+    """
+    return f"the one {noun}" if n == 1 else f"both {noun}s" if n == 2 else f"all {many(n, noun)}"
 
 
 def listed(names: Sequence[str]) -> str:

@@ -14,6 +14,7 @@ from cwda.advice.clusters import NOISY, PLACED, clusters, stand_in
 from cwda.advice.costs import COSTS, cost_of
 from cwda.advice.images import Images
 from cwda.advice.layers import Judged
+from cwda.advice.nothing import SELECTS_NONE
 from cwda.advice.result import Cluster, PairAgreement
 from cwda.advice.right import Right, most_right, right_of
 from cwda.comparison import Validity
@@ -103,7 +104,7 @@ def _noise(names: Iterable[str]) -> str:
 def _unplaced(agreement: Agreement, at: int) -> str:
     """Why a criterion belongs to no cluster; empty if it does."""
     if not agreement.layers[at, at]:
-        return "it selects filters in no layer"
+        return SELECTS_NONE
     reliability = agreement.latent_reliability[at]
     if reliability < PLACED:
         return (

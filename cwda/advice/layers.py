@@ -8,15 +8,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from scipy import special
 from torch import Tensor
 
 from cwda.advice.agreement import Array, Differences
+from cwda.advice.nothing import ZERO
 from cwda.advice.result import APART, CHOOSE, NO_RANKING, OTHER, RANK, UNJUDGED, LayerAdvice
 from cwda.comparison import Applicability
-from cwda.layers import ConvLayer
-from cwda.numerics.ranking.live import live_filters
+from cwda.filters.near_dead import near_dead
 from cwda.numerics.ranking.overlap import lowest_count, lowest_overlap
 from cwda.numerics.spread import constant
 from cwda.scoring.catalogue import RANDOM
@@ -149,6 +148,8 @@ def layer_advice(
         advice = _advice(own, departs, bool(tells), bool(cannot))
         parts = zip(layer.values, layer.reasons, names, strict=True)
         reasons = [_why_not(x, why, name, differences.ratio) for x, why, name in parts]
+        if not bool(layer.layer.weight.any()):
+            reasons = [ZERO]
         rows.append(
             LayerAdvice(
                 network,
@@ -160,7 +161,7 @@ def layer_advice(
                 cannot=", ".join(cannot),
                 swap=own.swap,
                 apart=own.apart,
-                near_dead=_near_dead(layer.layer),
+                near_dead=near_dead(layer.layer),
                 pruned=lowest_count(layer.layer.n_filters, differences.ratio),
                 n_filters=layer.layer.n_filters,
                 dim=layer.layer.dim,
@@ -168,15 +169,6 @@ def layer_advice(
             )
         )
     return rows
-
-
-def _near_dead(layer: ConvLayer) -> int:
-    norms = torch.linalg.vector_norm(
-        layer.weight.detach().reshape(layer.n_filters, -1), dim=1, dtype=torch.float64
-    )
-    if not bool(torch.isfinite(norms).all()) or not bool(norms.any()):
-        return 0
-    return int((~live_filters(norms.cpu().numpy())).sum())
 
 
 def _advice(own: Judged, departs: bool, tells: bool, cannot: bool) -> str:

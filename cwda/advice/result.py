@@ -24,7 +24,9 @@ __all__ = [
     "NO_RANKING",
     "OTHER",
     "RANK",
+    "SHORT",
     "UNJUDGED",
+    "UNRANKED",
     "Advice",
     "Cluster",
     "GlobalScale",
@@ -37,6 +39,9 @@ __all__ = [
 #: What is said of a layer.
 RANK, CHOOSE, UNJUDGED = "rank", "criteria differ", "not judged"
 APART, OTHER, NO_RANKING = "those apart", "another criterion", "no ranking"
+
+#: Topics: that of the sentences that the advice begins with, and of the layers without a ranking.
+SHORT, UNRANKED = "in short", "no ranking"
 
 
 @dataclass(frozen=True)
@@ -188,7 +193,7 @@ class Advice(Answer[LayerAdvice]):
     Attributes
     ----------
     sentences : tuple of Sentence
-        The advice in words, the most important first.
+        The advice in words, what `short` has first.
     clusters : tuple of Cluster
         Criteria that stand for one another; `.cluster_table` has them.
     pairs : tuple of PairAgreement
@@ -224,6 +229,11 @@ class Advice(Answer[LayerAdvice]):
     ratio: float = math.nan
     same: float = SAME
     images: int = 0
+
+    @property
+    def short(self) -> tuple[str, ...]:
+        """The advice in one to three sentences: what decides on most filters comes first."""
+        return tuple(each.text for each in self.sentences if each.topic == SHORT)
 
     @property
     def ranks(self) -> bool:

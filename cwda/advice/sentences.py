@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from cwda.advice.nothing import SELECTS_NONE, nothing_to_advise
 from cwda.advice.result import (
     APART,
     CHOOSE,
     NO_RANKING,
     OTHER,
+    RANK,
+    SHORT,
     UNJUDGED,
+    UNRANKED,
     Cluster,
     GlobalScale,
     LayerAdvice,
@@ -18,7 +23,8 @@ from cwda.advice.result import (
     Sentence,
     ranks,
 )
-from cwda.formatting import listed, many, number, percent
+from cwda.filters.near_dead import where_near_dead
+from cwda.formatting import every, listed, many, number, percent
 
 __all__ = ["sentences"]
 
@@ -46,64 +52,144 @@ def sentences(
 ) -> list[Sentence]:
     """The advice, the most important first."""
     chosen = next((row for row in clusters if row.advised), None)
+    if chosen is None:
+        return [
+            Sentence(network, SHORT, nothing_to_advise(ratio, clusters, layers)),
+            *(Sentence(network, topic, text) for topic, text in _left_out(clusters)),
+        ]
     told = [
-        *_no_ranking(layers),
-        *_near_dead(layers),
-        *_criterion(ratio, chosen, ranks(layers)),
+        *_short(ratio, chosen, clusters, pairs, layers, scales),
+        *_criterion(chosen, pairs, ranks(layers)),
         *_others(clusters, pairs, same, ranks(layers)),
+        *_left_out(clusters),
         *_right(clusters),
         *_open(clusters, pairs, same),
         *_layers(layers),
         *_images(clusters, images),
-        *(_global(chosen.stand_in, scales) if chosen else ()),
+        *_global(chosen.stand_in, scales),
     ]
     return [Sentence(network, topic, text) for topic, text in told]
 
 
-def _no_ranking(layers: Sequence[LayerAdvice]) -> Told:
-    """What to do where nothing can be ranked at all, before any word of criteria."""
+def _short(
+    ratio: float,
+    chosen: Cluster,
+    clusters: Sequence[Cluster],
+    pairs: Sequence[PairAgreement],
+    layers: Sequence[LayerAdvice],
+    scales: Sequence[GlobalScale],
+) -> Told:
+    """What to do, in three sentences at most: first what decides on most of the filters pruned."""
+    ranked = [row for row in layers if row.advice not in (NO_RANKING, APART)]
+    unranked = [row for row in layers if row.advice in (NO_RANKING, APART)]
+    told = [
+        (sum(row.pruned - row.apart for row in unranked), _unranked(layers)),
+        (sum(min(row.near_dead, row.pruned) for row in layers), _near_dead(layers)),
+    ]
     if ranks(layers):
-        return
-    unjudged = sum(row.advice == UNJUDGED for row in layers)
-    judged = len(layers) - unjudged
-    where = "the one layer" if judged == 1 else f"all {judged} layers"
-    yield (
-        "no ranking",
-        f"No ranking helps: in {where}{' that could be judged' * bool(unjudged)} no criterion can "
-        "tell filters apart, so that a random choice should serve as well.",
-    )
+        text = _ranked(ratio, chosen, clusters, pairs, layers, scales)
+        told.insert(0, (sum(row.pruned for row in ranked), text))
+    for _, text in sorted(told, key=lambda each: -each[0]):
+        if text:
+            yield SHORT, text
 
 
-def _near_dead(layers: Sequence[LayerAdvice]) -> Told:
-    dead = sorted(
-        (row for row in layers if row.near_dead), key=lambda row: -row.near_dead / row.n_filters
-    )
-    if dead:
-        named = [f"{row.near_dead} of {row.n_filters} in {row.layer}" for row in dead[:_NAMED]]
-        if len(dead) > _NAMED:
-            named.append(f"some in {many(len(dead) - _NAMED, 'more layer')}")
-        yield "near-dead", f"Prune the near-dead filters first: {listed(named)}."
+def _ranked(
+    ratio: float,
+    chosen: Cluster,
+    clusters: Sequence[Cluster],
+    pairs: Sequence[PairAgreement],
+    layers: Sequence[LayerAdvice],
+    scales: Sequence[GlobalScale],
+) -> str:
+    """By what to rank, and on which scale."""
+    text = f"To prune {percent(ratio)} of the filters, rank them by {chosen.stand_in}"
+    scale = next((row.normalise for row in scales if row.advised), "")
+    if scale and len(layers) > 1:
+        scores = "raw scores" if scale == "none" else f"scores normalised by {scale}"
+        text += f", layer by layer or, with {scores}, over all layers"
+    able = [row for row in layers if row.advice in (RANK, CHOOSE)]
+    unable = [row for row in layers if row.advice == OTHER]
+    if len(unable) > len(able):
+        text += f"; in {many(len(unable), 'layer')} only {_able(unable)} can tell filters apart"
+    placed = [row for row in clusters if row.cluster]
+    others = [row.stand_in for row in placed if not row.advised]
+    if others and all(math.isnan(row.validity) for row in placed):
+        if _undecided(placed, pairs, together=False):
+            verb = "may prune"
+        else:
+            verb = "prunes" if len(others) == 1 else "prune"
+        text += f"; {listed(others)} {verb} others, and only an experiment tells which is better"
+    return f"{text}."
 
 
-def _criterion(ratio: float, chosen: Cluster | None, useful: bool) -> Told:
-    if chosen is None:
-        yield "criterion", "No criterion can be advised."
-        return
+def _unranked(layers: Sequence[LayerAdvice]) -> str:
+    """Where no ranking is supported; empty if there is no such layer."""
+    judged = sum(row.advice != UNJUDGED for row in layers)
+    none, apart = (sum(row.advice == kind for row in layers) for kind in (NO_RANKING, APART))
+    if none and not ranks(layers):
+        could = " that could be judged" * (judged < len(layers))
+        return (
+            f"No ranking helps: in {every(judged, 'layer')}{could} no criterion can tell filters "
+            "apart, so that a random choice should serve as well."
+        )
+    of = f"of {many(judged, 'layer')}"
+    if none and apart:
+        return (
+            f"In {none} {of} no criterion can tell filters apart, and in {apart} more only those "
+            "far below the others: beyond these, a random choice should serve as well."
+        )
+    if apart:
+        where = every(1, "layer") if judged == 1 else f"{apart} {of}"
+        return (
+            f"In {where} only filters far below the others can be told apart: prune these first, "
+            "and others at random."
+        )
+    if none:
+        return (
+            f"In {none} {of} no criterion can tell filters apart, so that a random choice should "
+            "serve as well."
+        )
+    return ""
+
+
+def _near_dead(layers: Sequence[LayerAdvice]) -> str:
+    """Which filters go first; empty if none is near-dead."""
+    dead = sum(row.near_dead for row in layers)
+    if not dead:
+        return ""
+    which = "filter" if dead == 1 else f"{dead:,} near-dead filters"
+    return f"Prune the {'near-dead ' * (dead == 1)}{which} first: {where_near_dead(layers)}."
+
+
+def _criterion(chosen: Cluster, pairs: Sequence[PairAgreement], useful: bool) -> Told:
     rest = _rest(chosen)
-    start = f"To prune {percent(ratio)} of the filters, rank them by {chosen.stand_in}"
-    if not useful:
-        start = f"If a ranking is wanted nevertheless, take {chosen.stand_in}"
+    own = chosen.stand_in
     if not rest:
-        yield "criterion", f"{start}; no other criterion given is shown to be like it."
+        if useful:
+            yield "criterion", f"No other criterion given is shown to be like {own}."
+        else:
+            yield (
+                "criterion",
+                f"If a ranking is wanted nevertheless, take {own}; no other criterion given is "
+                "shown to be like it.",
+            )
         return
     interval = ""
     if not math.isnan(chosen.agreement_low):
         interval = f", interval {number(chosen.agreement_low)} to {number(chosen.agreement_high)}"
+    start = own if useful else f"If a ranking is wanted nevertheless, take {own}, which"
     yield (
         "criterion",
-        f"{start}, which stands for {listed(rest)}: they prune nearly the same filters (kappa at "
-        f"least {number(chosen.agreement)}{interval}; 0 is chance, 1 the same).",
+        f"{start} {_stands(chosen, pairs)} for {listed(rest)}: they prune nearly the same filters "
+        f"(kappa at least {number(chosen.agreement)}{interval}; 0 is chance, 1 the same).",
     )
+
+
+def _stands(cluster: Cluster, pairs: Sequence[PairAgreement], also: str = "") -> str:
+    """Whether a criterion stands for others, or only probably, as a pair of them is open."""
+    probably = "probably " * bool(_undecided([cluster], pairs, together=True))
+    return f"{probably}{also}stands"
 
 
 def _rest(cluster: Cluster) -> list[str]:
@@ -118,7 +204,7 @@ def _others(
     if other:
         judged = any(not math.isnan(row.validity) for row in placed)
         groups = "; ".join(
-            f"{row.stand_in}, which also stands for {listed(rest)}"
+            f"{row.stand_in}, which {_stands(row, pairs, 'also ')} for {listed(rest)}"
             if (rest := _rest(row))
             else row.stand_in
             for row in other
@@ -130,6 +216,12 @@ def _others(
             + _but_open(_undecided(placed, pairs, together=False), same)
             + ("." if judged or not useful else f". {_UNKNOWN}"),
         )
+
+
+def _left_out(clusters: Sequence[Cluster]) -> Told:
+    """Criteria that were not placed, unless one reason is that of all."""
+    if all(row.reason == SELECTS_NONE for row in clusters):
+        return
     for row in clusters:
         if not row.cluster:
             yield "left out", f"{row.stand_in} was not placed: {row.reason}."
@@ -207,33 +299,30 @@ def _layers(layers: Sequence[LayerAdvice]) -> Told:
     }
     judged = len(layers) - len(kinds[UNJUDGED])
     if kinds[NO_RANKING] and ranks(layers):
-        yield (
-            "layers",
-            f"In {len(kinds[NO_RANKING])} of {many(judged, 'layer')} no criterion can tell filters "
-            f"apart, so that a random choice should serve as well: {_named(kinds[NO_RANKING])}.",
-        )
+        yield UNRANKED, f"Without a ranking: {_named(kinds[NO_RANKING])}."
     elif judged and ranks(layers) and not kinds[APART] and not kinds[OTHER]:
-        where = "the one layer" if judged == 1 else f"all {judged} layers"
-        yield "layers", f"Filters can be told apart in {where} that could be judged."
+        could = " that could be judged" * bool(kinds[UNJUDGED])
+        yield "layers", f"Filters can be told apart in {every(judged, 'layer')}{could}."
     if kinds[APART]:
         filters = sum(row.apart for row in layers if row.advice == APART)
+        which = "filter, far below the others," if filters == 1 else "filters far below the others"
         yield (
             "layers",
-            f"In {many(len(kinds[APART]), 'layer')} only {many(filters, 'filter')} far below the "
-            f"others can be told apart: prune these first, and others at random: "
+            f"In {_some(kinds[APART])} only {_word(filters)} {which} can be told apart: prune "
+            f"{'it' if filters == 1 else 'these'} first, and others at random: "
             f"{_named(kinds[APART])}.",
         )
     if kinds[OTHER]:
-        able = sorted({row.discriminate for row in layers if row.advice == OTHER})
+        able = _able([row for row in layers if row.advice == OTHER])
         yield (
             "layers",
-            f"In {many(len(kinds[OTHER]), 'layer')} the criterion advised cannot tell filters "
-            f"apart, though {_named(able)} can: {_named(kinds[OTHER])}.",
+            f"In {_some(kinds[OTHER])} the criterion advised cannot tell filters apart, though "
+            f"{able} can: {_named(kinds[OTHER])}.",
         )
     if kinds[CHOOSE]:
         yield (
             "layers",
-            f"In {many(len(kinds[CHOOSE]), 'layer')} the criteria of the cluster advised differ by "
+            f"In {_some(kinds[CHOOSE])} the criteria of the cluster advised differ by "
             f"more than chance, so that the choice matters: {_named(kinds[CHOOSE])}.",
         )
     if kinds[UNJUDGED]:
@@ -241,6 +330,28 @@ def _layers(layers: Sequence[LayerAdvice]) -> Told:
             "layers",
             f"Not judged: {many(len(kinds[UNJUDGED]), 'layer')}, {_named(kinds[UNJUDGED])}.",
         )
+
+
+def _some(layers: Sequence[str]) -> str:
+    return f"{_word(len(layers))} layer{'s' * (len(layers) > 1)}"
+
+
+def _word(n: int) -> str:
+    return "one" if n == 1 else f"{n:,}"
+
+
+def _able(layers: Sequence[LayerAdvice]) -> str:
+    """The criteria that tell filters apart in these layers, and in how many where not in all."""
+    counts = Counter(name for row in layers for name in row.discriminate.split(", "))
+    if set(counts.values()) == {len(layers)}:
+        return listed(sorted(counts))
+    order = sorted(counts, key=lambda name: (-counts[name], name))
+    return listed(
+        [
+            f"{name} (in {'all' if counts[name] == len(layers) else _word(counts[name])})"
+            for name in order
+        ]
+    )
 
 
 def _named(names: Sequence[str]) -> str:

@@ -29,6 +29,7 @@ __all__ = [
     "ONE_SOURCE",
     "SOURCES",
     "Entry",
+    "Prunable",
     "Sources",
     "as_word",
     "one_source",
@@ -40,7 +41,14 @@ __all__ = [
 _DEFAULT_MODEL = "resnet20-cifar10"
 
 #: Formats from which no module is made that could be pruned.
-_WEIGHTS_ONLY = ("ONNX", "Keras archive", "HDF5", "npy", "npz")
+_WEIGHTS_ONLY = {
+    "onnx": "an ONNX file",
+    "keras hdf5": "a Keras file",
+    "caffe hdf5": "a Caffe file",
+    "hdf5": "an HDF5 file",
+    "npy": "an npy file",
+    "npz": "an npz file",
+}
 
 #: Endings of files, none of which any name of a network has.
 _ENDINGS = (
@@ -119,6 +127,18 @@ class Entry:
 
         return load_model(self.source(), arch=arch, weights_key=weights_key)
 
+    def architectures(self, weights_key: str | None = None) -> list[str]:
+        """The names for --arch whose keys and shapes the file has.
+
+        Raises
+        ------
+        CwdaError
+            If it cannot be read.
+        """
+        from cwda.loading.runnable import architectures
+
+        return architectures(self.source(), weights_key)
+
     def source(self) -> str:
         """What `cwda.load` takes for it.
 
@@ -137,6 +157,28 @@ class Entry:
         if os.path.exists(self.text) and not is_known(self.text):
             raise CwdaError(f"{self.text} is a file, not the name of a model; leave --model out")
         return ModelName(self.text)
+
+
+@dataclass(frozen=True, eq=False)
+class Prunable:
+    """A network that `cwda prune` can prune.
+
+    Attributes
+    ----------
+    words : str
+        What is typed for it.
+    call : str
+        What gives its module in Python.
+    model : Module
+        That module.
+    shape : tuple of int
+        That of a batch of one image.
+    """
+
+    words: str
+    call: str
+    model: nn.Module
+    shape: tuple[int, ...]
 
 
 @dataclass
@@ -160,6 +202,7 @@ class Sources:
     reading: dict[str, Any] = field(default_factory=dict)
     failed: int = 0
     _origins: dict[str, Entry] = field(default_factory=dict)
+    _selections: set[str] = field(default_factory=set)
     _reported: set[str] = field(default_factory=set)
 
     def load(self) -> list[Network]:
@@ -184,15 +227,16 @@ class Sources:
         selected = []
         for entry, network in loaded:
             try:
-                selected.append((entry, self.selected(network)))
+                selected.append((entry, self.selected(network), len(network)))
             except CwdaError as error:
                 self.fail(error)
         if not selected:
             raise SystemExit(BAD_INPUT)
-        networks = distinct([network for _, network in selected])
-        self._origins = {
-            network.name: entry for network, (entry, _) in zip(networks, selected, strict=True)
-        }
+        networks = distinct([network for _, network, _ in selected])
+        for network, (entry, _, layers) in zip(networks, selected, strict=True):
+            self._origins[network.name] = entry
+            if len(network) < layers:
+                self._selections.add(network.name)
         return networks
 
     def _require_matches(self, networks: Sequence[Network]) -> None:
@@ -209,7 +253,13 @@ class Sources:
         """What on the command line a loaded network stems from."""
         return self._origins[network.name]
 
-    def typed(self, most: int | None = None) -> str:
+    def pattern(self, network: Network) -> str:
+        """The pattern of the layers wanted, where it leaves layers out; else empty."""
+        return self.layers or "" if network.name in self._selections else ""
+
+    def typed(
+        self, most: int | None = None, *, of: Network | None = None, whole: bool = False
+    ) -> str:
         """The sources, and the options about them, as they are typed after another verb.
 
         Sources that could not be read are left out.
@@ -218,11 +268,17 @@ class Sources:
         ----------
         most : int, optional
             So many sources at most.
+        of : Network, optional
+            Only the source of this network.
+        whole : bool
+            All its layers, whatever was wanted.
         """
         default = [Entry(_DEFAULT_MODEL, False)]
-        entries = list(self._origins.values()) or self.entries or default
-        words = [word for entry in entries[:most] for word in entry.words]
-        options = {"--layers": self.layers} | {
+        entries = (list(self._origins.values()) or self.entries or default)[:most]
+        if of is not None and of.name in self._origins:
+            entries = [self._origins[of.name]]
+        words = [word for entry in entries for word in entry.words]
+        options = {"--layers": None if whole else self.layers} | {
             f"--{name.replace('_', '-')}": self.reading.get(name)
             for name in ("groups", "transposed", "layout", "weights_key")
         }
@@ -234,8 +290,8 @@ class Sources:
                 words += [name, value]
         return " ".join(map(shlex.quote, words))
 
-    def pruning_words(self, network: Network, arch: str | None) -> str:
-        """The source as `cwda prune` takes it.
+    def prunable(self, network: Network, arch: str | None) -> Prunable:
+        """The source as `cwda prune` takes it, and its module.
 
         Raises
         ------
@@ -250,22 +306,29 @@ class Sources:
         entry, key = self._origins.get(network.name), self.reading.get("weights_key")
         if entry is None:
             raise CwdaError("it stands in no file that could be read again")
-        if network.provenance.format in _WEIGHTS_ONLY:
-            raise CwdaError(
-                f"{network.provenance.format} holds none; load the weights into one in Python"
-            )
+        if file := _WEIGHTS_ONLY.get(network.provenance.format):
+            raise CwdaError(f"{file} holds none; load the weights into one")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # `cwda prune` says what is left out
-            model = entry.load_model(arch, key)
+            arch, model = _with_arch(entry, arch, key)
         require_finite(model)
-        if usual_input_shape(model) is None:
+        shape = usual_input_shape(model)
+        if shape is None:
             raise CwdaError(
                 f"the images that {type(model).__name__} takes are not known; give it their shape "
                 "by --input-shape, or use the module in Python"
             )
         options = {"--arch": arch, "--weights-key": key}
         words = [word for name, value in options.items() if value for word in (name, value)]
-        return " ".join(map(shlex.quote, [*entry.words, *words]))
+        named = [
+            f"{name}={value!r}" for name, value in (("arch", arch), ("weights_key", key)) if value
+        ]
+        return Prunable(
+            " ".join(map(shlex.quote, [*entry.words, *words])),
+            f"cwda.load_model({', '.join([repr(entry.text), *named])})",
+            model,
+            (1, *shape),
+        )
 
     def selected(self, network: Network) -> Network:
         """The layers wanted.
@@ -299,6 +362,24 @@ def as_word(path: str | Path) -> str:
     ('./-x.pth', 'x.pth')
     """
     return f"./{path}" if str(path).startswith("-") else str(path)
+
+
+def _with_arch(entry: Entry, arch: str | None, key: str | None) -> tuple[str | None, nn.Module]:
+    """The module of a source, and the architecture that has to be named for it.
+
+    Raises
+    ------
+    CwdaError
+        If it is not known.
+    """
+    try:
+        return arch, entry.load_model(arch, key)
+    except CwdaError:
+        is_file = not entry.is_name and os.path.exists(entry.text)
+        names = entry.architectures(key) if is_file and arch is None else []
+        if len(names) != 1:
+            raise
+        return names[0], entry.load_model(names[0], key)
 
 
 def one_source(entries: Sequence[Entry]) -> Entry:

@@ -25,6 +25,7 @@ from cwda.convolutions.recognise import UNNAMED, why_not
 from cwda.convolutions.scales import along_axes, apply_scales
 from cwda.convolutions.stacked import without_stacks
 from cwda.errors import SourceError, UnreadableError
+from cwda.formatting import every
 from cwda.layers import ConvLayer, Network, Provenance, Skipped, matches, turn
 
 __all__ = ["network_from"]
@@ -209,7 +210,7 @@ def _check_patterns(names: list[str], options: Options) -> None:
 
 def _note(text: str, layers: list[str], total: int) -> str:
     if len(layers) == total:
-        return f"all {total} layers: {text}" if total > 1 else f"the layer: {text}"
+        return f"{every(total, 'layer') if total > 1 else 'the layer'}: {text}"
     shown = ", ".join(layers[:3]) + (", ..." if len(layers) > 3 else "")
     return f"{len(layers)} of {total} layers ({shown}): {text}"
 
@@ -257,8 +258,8 @@ def _nothing(content: Content, skipped: list[Skipped]) -> str:
         if len(skipped) == 1:
             return f"no convolution: the only tensor of 3 axes or more was left out, {told}"
         return (
-            f"no convolution: all {len(skipped)} tensors of 3 axes or more were left out, such as "
-            f"{told}"
+            f"no convolution: {every(len(skipped), 'tensor')} of 3 axes or more were left out, "
+            f"such as {told}"
         )
     largest = max(content.tensors, key=lambda tensor: math.prod(tensor.shape))
     return (

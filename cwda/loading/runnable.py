@@ -11,11 +11,12 @@ from cwda.checkpoints.folders import checkpoint_in
 from cwda.checkpoints.shards import read_checkpoint
 from cwda.errors import SourceError
 from cwda.loading.architectures.fitting import fitted
+from cwda.loading.architectures.naming import names_that_fit
 from cwda.loading.networks import is_path, name_of_file, one_line
 from cwda.loading.wrong_types import require_no_address
 from cwda.zoo import names as zoo
 
-__all__ = ["load_model", "named_model"]
+__all__ = ["architectures", "load_model", "named_model"]
 
 
 def load_model(
@@ -79,6 +80,20 @@ def named_model(
     if entry.finish is not None:
         entry.finish(model)
     return model, text
+
+
+def architectures(source: str | Path, weights_key: str | None = None) -> list[str]:
+    """The names of torchvision's architectures whose keys and shapes a checkpoint has.
+
+    Raises
+    ------
+    SourceError
+        If the file cannot be read.
+    """
+    path = Path(source).expanduser()
+    with one_line(path):
+        _, content = read_checkpoint(checkpoint_in(path) if path.is_dir() else path)
+        return names_that_fit(content, weights_key)
 
 
 def _architecture(text: str) -> str | None:

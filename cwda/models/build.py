@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from cwda.errors import SourceError, close_names
 from cwda.models.resnet import DEPTHS, FOUR_STAGES, Shortcut, cifar_resnet, cifar_resnet_4
 from cwda.models.torchvision_models import builder_options, torchvision_names
 from cwda.models.vgg import CONFIGURATIONS, cifar_vgg
 
-__all__ = ["ARCHITECTURES", "build"]
+__all__ = ["ARCHITECTURES", "build", "shapes_of"]
 
 _SHORTCUTS: dict[str, Shortcut] = {"": "padding", "_projection": "projection", "_noshort": "none"}
 
@@ -59,6 +61,44 @@ def build(name: str, num_classes: int | None = None) -> nn.Module:
         if name.startswith("timm:"):
             return _timm(name.removeprefix("timm:"), options)
         return _torchvision(name, options)
+
+
+@functools.cache
+def shapes_of(name: str, num_classes: int | None = None) -> Mapping[str, tuple[int, ...]] | None:
+    """The shape of each entry of an architecture's state dict, without making any values.
+
+    None where a network of that name cannot be made without them, or has no such classes.
+
+    Examples
+    --------
+    >>> from cwda.models.build import shapes_of
+    >>> shapes_of("resnet18")["conv1.weight"]
+    (64, 3, 7, 7)
+    """
+    for valueless in (torch.device("meta"), _Valueless()):
+        try:
+            with valueless:
+                model = build(name, num_classes)
+        except RuntimeError:  # it calculates with tensors, as RegNet does
+            continue
+        except (TypeError, ValueError):  # also what `build` refuses
+            return None
+        return {key: tuple(value.shape) for key, value in model.state_dict().items()}
+    return None
+
+
+class _Valueless(TorchFunctionMode):
+    """Parameters and buffers that are made empty, or of one value, have no values."""
+
+    _MAKE = (torch.empty, torch.zeros, torch.ones)
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        options = dict(kwargs or {})
+        if func in self._MAKE and options.get("device") is None:
+            options["device"] = "meta"
+        return func(*args, **options)
 
 
 def _timm(name: str, options: dict[str, Any]) -> nn.Module:

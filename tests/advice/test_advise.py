@@ -75,7 +75,7 @@ def test_norms_of_scaled_filters_are_one_cluster(advice):
 
 def test_a_layer_without_signal_has_no_ranking(advice):
     assert advice_of(advice) == {"a": RANK, "b": RANK, "flat": NO_RANKING, "c": RANK, "d": RANK}
-    assert any("flat" in each.text for each in advice.sentences if each.topic == "layers")
+    assert any("flat" in each.text for each in advice.sentences if each.topic == "no ranking")
     row = advice.table.set_index("layer").loc["flat"]
     assert row["discriminate"] == ""
     assert row["swap"] > 0.25
@@ -171,7 +171,7 @@ def test_layers_that_select_nothing_have_reasons():
         ConvLayer("live", torch.randn(16, 4, 3, 3, generator=generator)),
     )
     found = cwda.advise(Network("made", layers, Provenance("", "array")), progress=False)
-    assert found.table["reason"].str.contains("filter is none|are equal").tolist() == [
+    assert found.table["reason"].str.contains("filter is none|weights are 0").tolist() == [
         True, True, False,
     ]  # fmt: skip
     assert advice_of(found)["one"] == UNJUDGED
@@ -411,8 +411,9 @@ def test_near_dead_filters_go_first():
     weight[:5] *= 1e-3
     made = Network("made", (layers[0], ConvLayer("b", weight)), Provenance("", "array"))
     found = cwda.advise(made, progress=False)
-    n = len(weight)
-    assert found.sentences[0].text == f"Prune the near-dead filters first: 5 of {n} in b."
+    first, second = found.short
+    assert first.startswith("To prune 50 % of the filters, rank them by l2")
+    assert second == f"Prune the 5 near-dead filters first: 5 of {len(weight)} in b."
     assert found.table["near_dead"].tolist() == [0, 5]
 
 

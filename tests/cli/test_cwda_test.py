@@ -370,8 +370,24 @@ def test_near_dead_filters_have_a_line(tmp_path):
     for dead, weight in enumerate(layers.values()):
         weight[:dead] = 0
     said = " ".join(run(odd(tmp_path, **layers), "--summary").output.split())
-    assert "near-dead filters: 4 of 64 in l4, 3 of 64 in l3, 2 of 64 in l2, and some in 1" in said
+    where = "4 of 64 in l4, 3 of 64 in l3, 2 of 64 in l2 and some in 1 more layer"
+    assert f"near-dead filters: {where} assumed" in said
     assert "near-dead" not in run(odd(tmp_path, whole=layers["l0"])).output
+
+
+def test_near_dead_filters_are_counted_as_in_the_advice(tmp_path):
+    """Also in layers in which homogeneity is not judged, such as depthwise ones."""
+    generator = torch.Generator().manual_seed(0)
+    plain, deep = (torch.randn(shape, generator=generator) for shape in ((32, 8, 3, 3), (32, 1, 3)))
+    plain[0] = 0
+    deep[:2] = 0
+    path = str(odd(tmp_path, plain=plain, deep=deep))
+    said = " ".join(run(path, "--summary").output.split())
+    where = "2 of 32 in deep and 1 of 32 in plain"
+    assert f"near-dead filters: {where}; homogeneity is not judged in 1 of these 2 layers" in said
+    assert f"Prune the 3 near-dead filters first: {where}." in cwda.advise(path).short
+    assert "near-dead filters" not in run(path, "--scale", "unit").output
+    assert "near-dead filters" not in run(path, "--conditions", "mean").output
 
 
 def test_tensors_left_out_are_named(tmp_path):

@@ -3,6 +3,7 @@
 import shlex
 
 import click
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
@@ -11,6 +12,7 @@ from torch import nn
 import cwda
 from cwda.cli.main import cwda as cwda_group
 from cwda.cli.verb import command_line
+from cwda.models import build
 
 
 class Own(nn.Module):
@@ -78,9 +80,65 @@ def test_a_verb_ends_with_a_command_that_runs(folder, monkeypatch, line, expecte
 
 
 def test_advice_on_a_known_architecture_ends_with_what_prunes_it(folder):
-    [command] = next_of(run("cwda advise known.pth --layers layer3.2.*"))
+    [command] = next_of(run("cwda advise known.pth"))
     run(f"{command} --summary")
     assert (folder / "pruned.safetensors").exists()
+
+
+@pytest.mark.parametrize("columns", ["", "40"])
+def test_advice_on_some_layers_ends_with_what_prunes_these_only(folder, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", columns)
+    (folder / "known.pth").rename("known by 'its' keys.pth")
+    asked = "cwda advise \"known by 'its' keys.pth\" --ratio .25 --layers 'layer3.?.conv1'"
+    lines = next_of(run(asked))
+    assert not any("cwda prune" in line for line in lines)
+    found = {"cwda": cwda}
+    exec("\n".join(lines), found)
+    sizes = {layer.name: layer.n_filters for layer in cwda.load(found["pruned"])}
+    for layer in cwda.load("resnet20-cifar10"):
+        inner = layer.name.startswith("layer3") and layer.name.endswith("conv1")
+        assert sizes[layer.name] == layer.n_filters - 16 * inner
+
+
+def test_advice_on_layers_that_cannot_go_alone_says_so(folder):
+    lines = run("cwda advise known.pth --layers layer1.0.conv2")
+    assert any("cannot be pruned without others: no filter of" in line for line in lines)
+    assert next_of(lines) == ["cwda advise known.pth"]
+    [command] = next_of(run("cwda advise known.pth --layers '*'"))
+    assert command.startswith("cwda prune known.pth")
+
+
+def test_advice_names_the_architecture_that_the_keys_and_shapes_tell(folder):
+    with torch.random.fork_rng():
+        model = build("mobilenet_v3_small", 7)
+    torch.save({"model": {f"net.{key}": each for key, each in model.state_dict().items()}}, "m.pth")
+    [command] = next_of(run("cwda advise m.pth --summary"))
+    assert command.startswith("cwda prune m.pth --arch mobilenet_v3_small --criterion ")
+    refused = CliRunner().invoke(cwda_group, ["prune", "m.pth", "--ratio", ".5"])
+    assert refused.exit_code == 1
+    assert "keys and shapes are those of mobilenet_v3_small; give --arch mobile" in refused.stderr
+    run(f"{command} --summary")
+
+
+def test_where_nothing_can_be_advised_a_way_out_is(folder):
+    lines = run("cwda advise 0.pth")
+    assert not any("not placed" in line or "No ranking" in line for line in lines)
+    assert next_of(lines) == ["cwda describe 0.pth"]
+    [command] = next_of(run("cwda advise known.pth --ratio .01"))
+    assert command == "cwda advise known.pth --ratio 0.063"
+    assert next_of(run(command))[0].startswith("cwda prune known.pth")
+    [command] = next_of(run("cwda advise known.pth --criteria random"))
+    run(command)
+
+
+def test_a_criterion_that_looks_at_images_gets_them(folder):
+    pixels = np.random.default_rng(0).integers(0, 256, (256, 32, 32, 3), dtype=np.uint8)
+    labels = np.arange(256) % 10
+    np.savez("some.npz", x_train=pixels, y_train=labels, x_test=pixels, y_test=labels)
+    [command] = next_of(
+        run("cwda advise known.pth --criteria apoz --data some.npz --batch-size 32")
+    )
+    assert "--criterion apoz --ratio 0.5 --data some.npz --output" in command
 
 
 @pytest.mark.parametrize("columns", ["", "40"])
@@ -114,11 +172,14 @@ def broken(folder):
 
 
 def test_advice_on_weights_that_are_not_finite_names_them_and_prunes_nothing(broken):
-    lines = run("cwda advise nan.pth --layers layer3.2.*")
-    assert not any(line.startswith("next, ") or "make_plan" in line for line in lines)
-    assert "layer layer3.2.conv1: 1 of 36,864 weights are NaN or infinite" in lines[-2]
-    lines = run("cwda advise nan.pth --layers layer3.1.*")  # which are finite
-    assert "layer layer3.2.conv1: 1 of 36,864 weights" in lines[-2]
+    said = "nothing can be pruned as it is: layer layer3.2.conv1: 1 of 36,864 weights are NaN"
+    for pattern in ("layer3.2.*", "layer3.1.*"):  # those of the latter are finite
+        lines = run(f"cwda advise nan.pth --layers {pattern}")
+        assert said in " ".join(lines)
+        assert not any("make_plan" in line for line in lines)
+        [command] = next_of(lines)
+        assert command == f"cwda describe nan.pth --layers '{pattern}'"
+        run(command)
 
 
 def test_sources_that_failed_are_not_in_the_next_command(folder):

@@ -120,6 +120,18 @@ class Screen:
         else:
             self._print(Text(f"{what}: {command}"))
 
+    def code(self, line: str) -> None:
+        """Print a line of Python, folded only at blanks within brackets, where it still runs."""
+        kept = _with_kept_blanks(encodable(line, self.encoding))
+        lines = textwrap.wrap(
+            kept,
+            self.width or len(kept),
+            subsequent_indent="    ",
+            break_on_hyphens=False,
+            break_long_words=False,
+        )
+        self._print(*(Text(part.replace("\N{NO-BREAK SPACE}", " ")) for part in lines))
+
     def _print(self, *lines: Text) -> None:
         if self.silent:
             return
@@ -129,6 +141,27 @@ class Screen:
             if not self.patient:
                 raise
             self.silent = True
+
+
+def _with_kept_blanks(line: str) -> str:
+    """Python with no-break spaces where a line may not be folded: in texts, outside brackets.
+
+    Examples
+    --------
+    >>> _with_kept_blanks("a = f('b c', d)").replace("\N{NO-BREAK SPACE}", "_")
+    "a_=_f('b_c', d)"
+    """
+    depth, quote, kept = 0, "", ""
+    for character in line:
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in "'\"":
+            quote = character
+        else:
+            depth += (character in "([{") - (character in ")]}")
+        free = character != " " or (depth and not quote)
+        kept += character if free else "\N{NO-BREAK SPACE}"
+    return kept
 
 
 class _Unbroken(Console):

@@ -63,6 +63,7 @@ def advise(
     import cwda
     from cwda.cli.evidence import Evidence, resolve_criteria
     from cwda.cli.screen.pruning.show_advice import Decision, show_decision
+    from cwda.cli.screen.pruning.what_next import Way
     from cwda.conditions.whole.result import broken_layers
 
     evidence = Evidence.of(resolve_criteria(criteria), sources, running, device)
@@ -73,14 +74,25 @@ def advise(
         advice = cwda.advise(
             network, criteria, ratio=ratio, same=same, level=level, data=statistics, device=device
         )
-        words, obstacle = "", ""
+        prunable, obstacle = None, ""
         broken = [f"layer {layer}: {why}" for layer, why in broken_layers(checked).items()]
         try:
-            words = sources.pruning_words(network, running.arch)
+            if advice.criterion:
+                prunable = sources.prunable(network, running.arch)
         except WeightsError as error:
-            broken = broken or [str(error)]
+            broken.append(str(error))
         except CwdaError as error:
             obstacle = str(error).removeprefix(f"{network.provenance.source}: ")
-        return Decision(checked, advice, words, obstacle, next(iter(broken), ""))
+        typed, whole = (sources.typed(of=network, whole=each) for each in (False, True))
+        way = Way(
+            typed,
+            whole,
+            sources.pattern(network),
+            prunable,
+            obstacle,
+            next(iter(broken), ""),
+            running.data,
+        )
+        return Decision(checked, advice, way)
 
     return measure, show_decision

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from cwda.formatting import listed, many, number, percent
+from cwda.formatting import every, listed, many, number, percent
 
 __all__ = ["Compared", "sentences"]
 
@@ -145,7 +145,7 @@ def _compared(a: str, b: str, rows: Sequence[Difference], compared: Compared) ->
 def _layers(a: str, b: str, compared: Compared) -> str:
     count = len(compared.cosines)
     if set(compared.layers) == {count}:
-        return f"all {many(count, 'layer')}" if count > 1 else "the only layer"
+        return every(count, "layer") if count > 1 else "the only layer"
     told = f"the {many(count, 'layer')} that both have" if count > 1 else "the layer that both have"
     of = f"of {compared.layers[0]} and {compared.layers[1]}"
     return f"{told}, {of}, with {_weights(a, b, compared.shares)}"

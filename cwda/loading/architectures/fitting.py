@@ -12,7 +12,9 @@ from torch import nn
 
 from cwda.containers.tensors import Content, NamedTensor
 from cwda.errors import SourceError
+from cwda.formatting import listed
 from cwda.loading.architectures.head_size import classes_of
+from cwda.loading.architectures.naming import OPTIONAL, names_that_fit
 from cwda.loading.architectures.old_names import current_name
 from cwda.loading.architectures.resnet_keys import is_stem, resnet_plan
 from cwda.loading.architectures.states import State, StateDict, state_dicts, under_prefixes
@@ -54,7 +56,7 @@ def fitted(
     """
     fits = list(_fits(content, arch, weights_key))
     if not fits:
-        raise SourceError(_unrecognised(content))
+        raise SourceError(_unrecognised(content, weights_key))
     good = [fit for fit in fits if not fit.problem]
     if not good:
         raise SourceError(fits[0].problem)
@@ -134,8 +136,7 @@ def _as_named(states: list[tuple[str, State]], arch: str, model: nn.Module) -> l
         {current_name(key, expected): tensor for key, tensor in state_dict.tensors.items()}
         for state_dict in candidates
     ]
-    optional = re.compile(r"(.*\.)?num_batches_tracked|aux_classifier\..*")
-    needed = {key for key in expected if not optional.fullmatch(key)}
+    needed = {key for key in expected if not OPTIONAL.fullmatch(key)}
     complete = [i for i, keys in enumerate(found_keys) if needed <= keys.keys()]
     best = max(range(len(candidates)), key=lambda i: len(expected & found_keys[i].keys()))
     built: dict[int | None, nn.Module] = {None: model}
@@ -253,7 +254,7 @@ def _notes(fit: _Fit, good: list[_Fit], arch: str | None) -> list[str]:
     return notes
 
 
-def _unrecognised(content: Content) -> str:
+def _unrecognised(content: Content, weights_key: str | None) -> str:
     """Why no architecture was recognised, in words."""
     shapes = {tensor.name.rpartition("module.")[2]: tensor.shape for tensor in content.tensors}
     stem = next((shape for key, shape in shapes.items() if key.endswith("conv1.weight")), ())
@@ -263,6 +264,9 @@ def _unrecognised(content: Content) -> str:
             "its keys are those of a four-stage ResNet with a 3 x 3 stem, and do not tell whether "
             "pooling follows the stem; without pooling, give arch=, such as cifar_resnet18"
         )
+    if names := names_that_fit(content, weights_key):
+        choices = " or ".join(f"arch={name}" for name in names)
+        return f"its keys and shapes are those of {listed(names)}; give {choices}"
     return (
         "its keys fit no built-in architecture; give arch=NAME if `cwda models` lists it, else "
         "load the weights into a module of your own and use that in Python"

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
-
 from cwda.containers.tensors import NamedTensor
-from cwda.models import build
+from cwda.models.build import shapes_of
 
 __all__ = ["classes_of"]
-
-Shapes = dict[str, tuple[int, ...]]
 
 
 def classes_of(arch: str, state: Mapping[str, NamedTensor]) -> int | None:
@@ -21,9 +17,8 @@ def classes_of(arch: str, state: Mapping[str, NamedTensor]) -> int | None:
     with the classes, by one or by a multiple (as boxes and anchors do). None if no size tells,
     or they disagree.
     """
-    try:
-        two, three = _shapes(arch, 2), _shapes(arch, 3)
-    except (RuntimeError, TypeError, ValueError):  # also what `build` refuses
+    two, three = shapes_of(arch, 2), shapes_of(arch, 3)
+    if two is None or three is None:
         return None
     numbers = set()
     for key, small in two.items():
@@ -35,9 +30,3 @@ def classes_of(arch: str, state: Mapping[str, NamedTensor]) -> int | None:
                 classes, rest = divmod(size - at_two, at_three - at_two)
                 numbers.add(-1 if rest else classes + 2)
     return numbers.pop() if len(numbers) == 1 and min(numbers) > 0 else None
-
-
-def _shapes(arch: str, classes: int) -> Shapes:
-    with torch.device("meta"):
-        model = build(arch, classes)
-    return {key: tuple(value.shape) for key, value in model.state_dict().items()}

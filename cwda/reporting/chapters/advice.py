@@ -53,7 +53,13 @@ def _network(subject: Subject) -> list[Block]:
     result = subject.advice
     if not result.criterion:
         return [Paragraph(each.text) for each in result.sentences]
-    return [_clusters(result), _pairs(result), _scales(result), _layers(result)]
+    return [
+        Items(list(result.short)),
+        _clusters(result),
+        _pairs(result),
+        _scales(result),
+        _layers(result),
+    ]
 
 
 def _interval(low: float, high: float) -> str:

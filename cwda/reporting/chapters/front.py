@@ -9,7 +9,7 @@ from cwda import figures
 from cwda.conditions.register import CONDITIONS
 from cwda.conditions.results import by_question
 from cwda.conditions.whole.result import NetworkVerdict
-from cwda.formatting import listed, many, number
+from cwda.formatting import every, listed, many, number
 from cwda.reporting.blocks import Block, Box, Items, Strong, Text, names
 from cwda.reporting.chapter import Report, attempt
 from cwda.reporting.chapters.advice import what_to_do
@@ -79,7 +79,7 @@ def _together(verdicts: Sequence[NetworkVerdict]) -> str:
     counts = {kind: sum(one.verdict == kind for one in verdicts) for kind in _WORST}
     found = {kind: count for kind, count in counts.items() if count}
     if len(found) == 1:
-        return f"{_TITLES[next(iter(found))]} in all {len(verdicts)} networks"
+        return f"{_TITLES[next(iter(found))]} in {every(len(verdicts), 'network')}"
     words = {
         "fails": "CWDA fails in",
         "inconclusive": "is open in",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from cwda.choices import Verdict
 from cwda.cli.screen.conditions.show_reference import compared
@@ -17,7 +18,8 @@ from cwda.conditions.results import ConditionResult, by_question
 from cwda.conditions.table import CheckResult
 from cwda.conditions.whole.expected import LEVEL
 from cwda.conditions.whole.result import NetworkCondition, NetworkResult, NetworkVerdict
-from cwda.formatting import MARKS, layer_count, listed, many, number, p_value, percent
+from cwda.filters.near_dead import near_dead, where_near_dead
+from cwda.formatting import MARKS, layer_count, listed, number, p_value, percent
 from cwda.layers import Network
 
 __all__ = ["show", "show_answer"]
@@ -29,8 +31,8 @@ _STYLES: dict[Verdict, str] = {
     "not applicable": "dim",
 }
 
-#: Layers with near-dead filters that are named.
-_DEAD = 3
+#: The condition that near-dead filters violate.
+_SEES_DEAD = "homogeneity"
 
 _LIKE = "whether the weights are like a trained or an untrained network's"
 
@@ -63,7 +65,7 @@ def show(result: CheckResult, screen: Screen) -> None:
             _otherwise(rows, "fails"),
             _otherwise(rows, "inconclusive"),
             compared(rows),
-            _near_dead(rows),
+            _near_dead(network, rows),
             [f"assumed: {text}" for text in network.assumptions],
             _left_out(network),
             _untested(rows),
@@ -208,15 +210,30 @@ def _otherwise(rows: Sequence[ConditionResult], verdict: Verdict) -> list[str]:
     return [f"{MARKS[verdict]} by another reason: {line}" for line in by_reason(told)]
 
 
-def _near_dead(rows: Sequence[ConditionResult]) -> list[str]:
-    """Filters of next to no norm, in the layers with the largest share of them."""
-    counted = [(int(row.details.get("near_dead", 0)), row) for row in rows]
-    dead = [(count, row) for count, row in counted if count]
-    dead.sort(key=lambda each: -each[0] / each[1].n_filters)
-    parts = [f"{count} of {row.n_filters} in {row.layer}" for count, row in dead[:_DEAD]]
-    if len(dead) > _DEAD:
-        parts.append(f"and some in {many(len(dead) - _DEAD, 'more layer')}")
-    return [f"near-dead filters: {', '.join(parts)}"] if parts else []
+def _near_dead(network: Network, rows: Sequence[ConditionResult]) -> list[str]:
+    """Filters of next to no norm in all layers, also where homogeneity is not judged."""
+    judged = {row.layer: row.verdict for row in rows if row.condition == _SEES_DEAD}
+    if not judged or any(row.scale == "unit" for row in rows):
+        return []
+    dead = [
+        _Dead(layer.name, count, layer.n_filters)
+        for layer in network
+        if (count := near_dead(layer))
+    ]
+    if not dead:
+        return []
+    unjudged = sum(judged[row.layer] == "not applicable" for row in dead)
+    of = "this layer" if len(dead) == 1 else f"{unjudged} of these {len(dead)} layers"
+    told = f"; {_SEES_DEAD} is not judged in {of}" if unjudged else ""
+    return [f"near-dead filters: {where_near_dead(dead)}{told}"]
+
+
+class _Dead(NamedTuple):
+    """A layer with near-dead filters."""
+
+    layer: str
+    near_dead: int
+    n_filters: int
 
 
 def _left_out(network: Network) -> list[str]:

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cwda.advice.agreement import FEWEST_LAYERS
+from cwda.advice.nothing import SELECTS_NONE
+from cwda.advice.result import SHORT, UNRANKED
 from cwda.cli.screen.conditions.show_check import show_answer
+from cwda.cli.screen.pruning.what_next import Way, show_next
 from cwda.cli.screen.screen import Screen
 from cwda.cli.screen.show import layer_cells, layer_table, once_more, reasons
 from cwda.cli.screen.table import Column, Table
 from cwda.formatting import number, percent
-from cwda.scoring.catalogue import RANDOM
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,9 +25,9 @@ __all__ = ["Decision", "show_decision"]
 
 #: Under what the sentences of the advice stand, by their topics; others are of similarity.
 _HEADS = {
-    "no ranking": "In short",
-    "near-dead": "In short",
+    SHORT: "In short",
     "criterion": "Similarity",
+    UNRANKED: "Applicability",
     "layers": "Applicability",
     "global ranking": "Global pruning",
 }
@@ -41,19 +43,13 @@ class Decision:
         The conditions in the network.
     advice : Advice
         What to prune it by.
-    source : str
-        How `cwda prune` names the network; empty where it cannot prune it.
-    obstacle : str
-        Why it cannot; empty where it can.
-    broken : str
-        Which weights are not finite, so that nothing can be pruned; empty if all are.
+    way : Way
+        How to go on from it.
     """
 
     checked: CheckResult
     advice: Advice
-    source: str
-    obstacle: str
-    broken: str = ""
+    way: Way
 
     @property
     def table(self) -> pd.DataFrame:
@@ -74,28 +70,12 @@ def show_decision(result: Decision, screen: Screen) -> None:
         for each in own:
             screen.remark(each.text, first="- ", rest="  ")
     screen.line()
-    _show_tables(advice, screen)
-    once_more(advice.sentences[0].text, len(advice), screen)
-    if result.broken:
-        screen.line(f"nothing can be pruned as it is: {result.broken}")
-        return
-    if not advice.criterion:
-        return
-    criterion = advice.criterion if advice.ranks else RANDOM
-    if result.obstacle:
-        screen.line(
-            f"next, prune: `cwda prune` needs a module, and {result.obstacle}. There, with `shape` "
-            "that of one image, such as (1, 3, 224, 224):"
-        )
-        # Where a line is folded it is so within brackets, which Python allows.
-        screen.line(f'plan = cwda.make_plan(module, "{criterion}", {advice.ratio:g}, shape)')
-        screen.line("pruned = cwda.remove(module, plan, shape).model")
+    if advice.criterion or any(row.reason != SELECTS_NONE for row in advice.clusters):
+        _show_tables(advice, screen)
     else:
-        screen.command(
-            "next, prune",
-            f"cwda prune {result.source} --criterion {criterion} --ratio {advice.ratio:g} "
-            "--output pruned.safetensors",
-        )
+        screen.remarks(reasons(advice.table))
+    once_more(" ".join(advice.short), len(advice), screen)
+    show_next(advice, result.way, screen)
 
 
 def _show_tables(result: Advice, screen: Screen) -> None:

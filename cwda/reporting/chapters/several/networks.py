@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Iterator, Sequence
 
 from cwda import figures
+from cwda.advice.result import APART, NO_RANKING, SHORT, UNJUDGED, UNRANKED, Advice
 from cwda.conditions.register import CONDITIONS
 from cwda.conditions.results import ConditionResult
 from cwda.conditions.whole.contrast_result import Contrast
@@ -19,6 +20,7 @@ from cwda.reporting.blocks import (
     Name,
     Paragraph,
     Picture,
+    Strong,
     Table,
     Text,
     names,
@@ -31,6 +33,9 @@ __all__ = ["advised", "contrasted", "differences", "first_page_table", "side_by_
 
 #: Networks that a sentence names, at most.
 NAMED = 5
+
+#: Up to so many networks, the advice on each is told.
+FEW = 3
 
 #: The colours of the verdicts on conditions, for what is said of differences.
 CONTRASTED = {
@@ -114,13 +119,54 @@ def _contrast(found: Contrast) -> Table:
 
 
 def advised(report: Report) -> list[Block]:
-    """Which criterion to prune by in which networks; nothing without weights."""
+    """The advice on each of few networks, in short; of many, which criterion in which networks.
+
+    Nothing without weights.
+    """
+    weighty = [subject for subject in report.subjects if subject.has_weights]
+    if len(weighty) <= FEW:
+        told: list[Text] = [
+            [Strong(subject.network.name), f": {_told(subject.advice)}"] for subject in weighty
+        ]
+        return [Items(told, "What to do")] if told else []
     chosen: dict[str, list[str]] = {}
-    for subject in report.subjects:
-        if subject.has_weights:
-            chosen.setdefault(subject.advice.criterion, []).append(subject.network.name)
+    for subject in weighty:
+        chosen.setdefault(subject.advice.criterion, []).append(subject.network.name)
     items = [_in_words(criterion, found) for criterion, found in chosen.items()]
-    return [Items(items, "What to do")] if items else []
+    return [Items([*items, *_warnings(weighty)], "What to do")]
+
+
+def _told(advice: Advice) -> str:
+    """The advice in short, what the criterion stands for, and the layers without a ranking."""
+    topics = (SHORT, "criterion", UNRANKED)
+    return " ".join(each.text for each in advice.sentences if each.topic in topics)
+
+
+def _warnings(subjects: Sequence[Subject]) -> Iterator[Text]:
+    """In which networks filters are near-dead, and where criteria cannot tell filters apart."""
+    kinds = (
+        (_near_dead, "Prune the near-dead filters first in "),
+        (_unranked, "In some layers a random choice should serve as well as any ranking, in "),
+    )
+    for count, start in kinds:
+        found = [subject for subject in subjects if count(subject)]
+        found.sort(key=count, reverse=True)
+        if found:
+            yield [
+                start,
+                *names([subject.network.name for subject in found], NAMED),
+                "; the table below counts them.",
+            ]
+
+
+def _near_dead(subject: Subject) -> int:
+    """Near-dead filters of a network."""
+    return sum(row.near_dead for row in subject.advice)
+
+
+def _unranked(subject: Subject) -> int:
+    """Layers of a network without a ranking."""
+    return sum(row.advice in (NO_RANKING, APART) for row in subject.advice)
 
 
 def _in_words(criterion: str, networks: Sequence[str]) -> Text:
@@ -134,13 +180,14 @@ def first_page_table(report: Report) -> Iterator[Block]:
     """Verdict, size and advice of each network."""
     columns = [Column("network", "name"), Column("CWDA", "text"), Column("layers")]
     columns += [Column("weights"), Column("like", "text"), Column("prune by", "text")]
-    columns += [Column("stands for", "text"), Column("global scores", "text")]
+    columns += [Column("scale", "text")]
+    columns += [Column("near-dead"), Column("unranked")]
     yield Table(
         columns,
         [_line(subject) for subject in report.subjects],
-        "Each network: verdict; convolutions and their weights; whether these are like a trained "
-        "or an untrained network's; the criterion advised, the criteria that it stands for, and "
-        "how to normalise scores for one ranking over all layers.",
+        "Each network: verdict; convolutions; their weights, and whether these are like a trained "
+        "or an untrained network's; the criterion advised, and the scale of scores for one ranking "
+        "over all layers; near-dead filters; layers without a ranking, of those judged.",
     )
 
 
@@ -151,14 +198,14 @@ def _line(subject: Subject) -> list[str | Cell]:
 
 
 def _advised(subject: Subject) -> list[str]:
-    """The criterion, those it stands for, and the scale; dashes where it cannot be told."""
+    """The criterion, the scale, and what needs care; dashes where it cannot be told."""
     if not subject.has_weights or not subject.advice.criterion:
-        return ["–", "–", "–"]
+        return ["–", "–", "–", "–"]
     advice = subject.advice
-    cluster = next(row for row in advice.clusters if row.advised)
-    rest = ", ".join(name for name in cluster.members if name != advice.criterion)
+    judged = sum(row.advice != UNJUDGED for row in advice)
+    dead, unranked = f"{_near_dead(subject):,}", f"{_unranked(subject)}/{judged}"
     scale = {None: "–", "none": "raw"}.get(advice.normalise, advice.normalise)
-    return [advice.criterion, rest or "–", str(scale)]
+    return [advice.criterion, str(scale), dead, unranked]
 
 
 def _blocks(report: Report) -> list[Block]:
