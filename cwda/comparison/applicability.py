@@ -51,6 +51,11 @@ class LayerApplicability:
     cv_ratio: float = column("`cv / cv_predicted`", default=math.nan)
     q90_q10_predicted: float = column("ratio of quantiles under CWDA", default=math.nan)
     gini_predicted: float = column("Gini coefficient under CWDA", default=math.nan)
+    noise_ratio: float = column(
+        "variance of the log of the norm by the draw of the weights, as the parts of the filters "
+        "show it, over that of normal weights; of gm and fermat that of l2",
+        default=math.nan,
+    )
     signal_share: float = column(
         "share of the variance of the latent score that is signal", default=math.nan
     )
@@ -62,7 +67,10 @@ class LayerApplicability:
         "the same scales, over all such pairs of the layer",
         default=math.nan,
     )
-    swap_filters_low: float = column("lower limit of `swap_filters`", default=math.nan)
+    swap_filters_low: float = column(
+        "lower limit of `swap_filters`, as many fresh draws of these filters would show it",
+        default=math.nan,
+    )
     swap_filters_high: float = column("upper limit of `swap_filters`", default=math.nan)
     swap_normal: float = column("the same for normal scores, in closed form", default=math.nan)
     swap_nearest: float = column(
@@ -185,8 +193,9 @@ def applicability(
     ratio : float
         Share of filters pruned in each layer, between 0 and 1.
     level : float
-        Confidence level of the intervals, which come from that of the signal, Var(log s), and of
-        the rank correlation between halves of the images.
+        Confidence level of the intervals, which come from that of the signal, Var(log s), and the
+        scatter of the filters' own scales; and of the rank correlation between halves of the
+        images.
     data, batch_size
         What criteria that need activations or gradients run a Module on; the same as in
         `cwda.similarity`.
@@ -266,7 +275,8 @@ def _judged(scored: LayerScores, frame: Frame, statistics: Collected) -> list[di
 def _method(level: float) -> str:
     return (
         "predicted: CWDA (block) and with filter scales (scale), fitted to the live filters; fresh "
-        "filters: normal latent scores and filters apart, fresh noise at the filters' scales; "
+        "filters: normal latent scores and filters apart, fresh noise at the filters' scales, as "
+        "their parts show it; "
         "fresh images: halves of the images, stepped up by Spearman and Brown; "
         f"{100 * level:g} % intervals"
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import special
 
 from cwda.comparison.fresh_images import swaps_of_halves
 from cwda.formatting import many, number
@@ -21,9 +22,11 @@ from cwda.scoring.scores import LayerScores
 from cwda.scoring.statistics.collected import Collected
 from cwda.theory.criteria import CRITERIA
 from cwda.theory.live_fit import LiveFit, fit_live, widest_law
+from cwda.theory.model import FittedLayer
 from cwda.theory.rungs import BLOCK, FRESH, SCALE
 from cwda.theory.score_law import DistanceSumLaw, ScoreLaw, score_law
 from cwda.theory.swaps import (
+    COIN,
     SWAP_DISCRIMINATES,
     SWAP_WEAK,
     apart_below,
@@ -214,6 +217,7 @@ def _fresh_filters(name: str, scores: Array, fit: LiveFit, pruned: int, level: f
         "cv_scale": scale.cv,
         "q90_q10_predicted": block.q90_q10,
         "gini_predicted": block.gini,
+        "noise_ratio": _noise_ratio(name, fresh),
         "signal_share": law.signal_share,
         "signal_share_low": low.signal_share,
         "signal_share_high": high.signal_share,
@@ -225,7 +229,13 @@ def _fresh_filters(name: str, scores: Array, fit: LiveFit, pruned: int, level: f
     if 0 < pruned < len(scores):
         swaps = swaps_of_scores(latent, pruned, law, own)
         # More signal, fewer swaps: the limits change sides.
-        limits = [swaps_of_scores(latent, pruned, limit, own).mean for limit in (high, low)]
+        at = [swaps_of_scores(latent, pruned, limit, own) for limit in (high, low)]
+        # Besides, the scales of these filters are not known, only their law.
+        z = float(special.ndtri((1 + level) / 2))
+        reach = [
+            math.hypot(each.mean - swaps.mean, z * max(each.scatter, swaps.scatter)) for each in at
+        ]
+        limits = [max(swaps.mean - reach[0], 0.0), min(swaps.mean + reach[1], COIN)]
         cells |= {
             "swap_filters": swaps.mean,
             "swap_filters_low": limits[0],
@@ -234,6 +244,12 @@ def _fresh_filters(name: str, scores: Array, fit: LiveFit, pruned: int, level: f
             "swap_nearest": swaps.nearest,
         }
     return cells
+
+
+def _noise_ratio(name: str, fresh: FittedLayer) -> float:
+    """Noise of a norm as the parts of the filters show it, over that of normal weights."""
+    noise = fresh.measured_noise
+    return noise.l1 / noise.normal_l1 if name == "l1" else noise.l2 / noise.normal_l2
 
 
 def _of_zeros(scores: Array, fit: LiveFit, pruned: int) -> Cells:

@@ -38,7 +38,8 @@ class LayerShare:
         "share of its filters that the layer loses, as predicted", default=math.nan
     )
     share_low: float = column(
-        "lower limit of the interval for this number of filters", default=math.nan
+        "lower limit of the interval for this number of filters, a share of whole filters",
+        default=math.nan,
     )
     share_high: float = column("upper limit of the interval", default=math.nan)
     share_measured: float = column(
@@ -117,11 +118,7 @@ class GlobalPruning(Answer[LayerShare]):
         for key, group in self.table.groupby(keys, sort=False):
             defined = group.dropna(subset=["share_predicted", "share_measured"])
             error = (defined["share_predicted"] - defined["share_measured"]).abs()
-            # Half a filter: the interval is that of a number of filters.
-            slack = 0.5 / defined["n_filters"] + 1e-12
-            inside = (defined["share_measured"] >= defined["share_low"] - slack) & (
-                defined["share_measured"] <= defined["share_high"] + slack
-            )
+            inside = defined["share_measured"].between(defined["share_low"], defined["share_high"])
             row = dict(zip(keys, key, strict=True)) | {
                 "layers": len(defined),
                 "error": error.mean(),

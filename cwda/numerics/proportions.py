@@ -99,6 +99,8 @@ def binomial_quantile(q: float, trials: Array, probability: Array) -> Array:
     """
     inside = np.clip(probability, 1e-300, 1 - 1e-16)
     upper = np.ceil(special.bdtrik(q, trials, inside))
+    # It has no number where nearly surely none succeeds, or all do.
+    upper = np.where(np.isnan(upper), np.where(inside < 0.5, 0.0, trials), upper)
     lower = np.maximum(upper - 1, 0)
     below = special.betaincc(lower + 1, np.maximum(trials - lower, 1), inside)  # P(X <= lower)
     found = np.where(below >= q, lower, upper)

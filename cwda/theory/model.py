@@ -22,6 +22,7 @@ from cwda.brief import brief
 from cwda.conditions.workspace import FilterMoments, Workspace, filter_moments, unfit
 from cwda.errors import CannotFit, CwdaError
 from cwda.filters.norm_moments import NormMoments, norm_moments
+from cwda.filters.norm_noise import NormNoise, norm_noise
 from cwda.layers import ConvLayer
 from cwda.loading.source import Source
 from cwda.loading.sources import layer_of
@@ -119,9 +120,10 @@ class FittedLayer:
         the estimate of trace(Sigma^2) is not positive.
     unit : float
         Root mean square weight of the layer, by which all else is divided.
-    channel_noise : float
-        Relative variance of l2 that covariance between channels adds to the filters' scatter; 0
-        where the model has none.
+    measured_noise : NormNoise
+        Scatter of the norms at one scale, as the parts of the filters show it.
+    noise : NormNoise or None
+        The same where the model has it; None where Sigma says it, of normal weights.
     scores : LogScores or None
         The log-scores of the layer, whose moments predict in place of all else; None where the
         model is one of the filters.
@@ -138,7 +140,8 @@ class FittedLayer:
     log_energies: npt.NDArray[np.float64]
     effective_dim: float
     unit: float
-    channel_noise: float = 0.0
+    measured_noise: NormNoise
+    noise: NormNoise | None = None
     scores: LogScores | None = None
 
     __repr__ = brief
@@ -150,8 +153,8 @@ class FittedLayer:
 
     @property
     def norm_noise(self) -> float:
-        """Variance of log l2 of a filter N(0, Sigma): 1 / (2 d_eff)."""
-        return self.moments.l2_relative + self.channel_noise
+        """Variance of log l2 of filters of one scale; 1 / (2 d_eff) of N(0, Sigma)."""
+        return self.moments.l2_relative if self.noise is None else self.noise.l2
 
     @cached_property
     def log_norm(self) -> float:
@@ -222,7 +225,8 @@ def _fitted(layer: ConvLayer, device: torch.device) -> FittedLayer:
     filters = work.blocks.double() / work.scale
     energy = filters.square().sum(dim=(1, 2))
     alive = energy > 0
-    if 2 * int(alive.sum()) <= len(energy):
+    living = int(alive.sum())
+    if 2 * living <= len(energy):
         raise CannotFit(layer.name, "half of its filters or more are zero")
     energy = energy.clamp(min=FLOOR * float(energy[alive].median()))
     average = filters.mean(dim=0)
@@ -249,6 +253,11 @@ def _fitted(layer: ConvLayer, device: torch.device) -> FittedLayer:
         log_energies=log_energies,
         effective_dim=moments.effective_dim,
         unit=work.scale,
+        measured_noise=norm_noise(
+            filters if living == len(filters) else filters[alive],
+            sigma.blocks,
+            moments.effective_dim,
+        ),
         scores=LogScores(layer, device),
     )
 

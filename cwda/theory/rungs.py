@@ -38,7 +38,7 @@ __all__ = [
     "Switch",
     "choose_rungs",
     "rung_meaning",
-    "with_channels",
+    "with_measured_noise",
     "without_correlations",
     "without_mean",
     "without_scale",
@@ -147,17 +147,14 @@ def without_scale(fitted: FittedLayer) -> FittedLayer:
     )
 
 
-def with_channels(fitted: FittedLayer) -> FittedLayer:
-    """Norms that scatter as the whole of Sigma lets them, with covariance between the channels.
+def with_measured_noise(fitted: FittedLayer) -> FittedLayer:
+    """Norms that scatter at one scale as the parts of the filters show, whatever their law.
 
-    In place of 1 / (2 d_eff) of the blocks stands that of all dimensions, where it is larger. What
-    it takes from the variance of the log-norms is no difference in scale.
+    What that takes from the variance of the log-norms is no difference in scale.
     """
-    blocks = fitted.moments.l2_relative
-    whole = 1 / (2 * fitted.effective_dim)
-    added = max(whole - blocks, 0.0) if math.isfinite(whole) else 0.0
-    scale = max(fitted.log_norm_variance - blocks - added, 0.0)
-    return replace(fitted, channel_noise=added, log_scale_variance=scale)
+    noise = fitted.measured_noise
+    scale = max(fitted.log_norm_variance - noise.l2, 0.0)
+    return replace(fitted, noise=noise, log_scale_variance=scale)
 
 
 ISOTROPIC = Rung(
@@ -173,10 +170,10 @@ DIAGONAL = Rung(
 #: CWDA as the paper states it.
 BLOCK = Rung("block", "the assumption in full", (without_mean, without_scale))
 SCALE = Rung("scale", "filters differ in scale", (without_mean,))
-#: What filters of these scales would show in a fresh draw; channels need not be independent.
-#: Moments and draws know Sigma by its blocks alone, so this is not on the ladder.
+#: What filters of these scales would show in a fresh draw, whatever the law of their weights.
+#: Moments and draws are those of normal weights, so this is not on the ladder.
 FRESH = Rung(
-    "fresh", "filters differ in scale, channels are correlated", (without_mean, with_channels)
+    "fresh", "filters differ in scale, noise as measured", (without_mean, with_measured_noise)
 )
 #: No model of the filters: the moments of their log-scores, measured on halves of the filters.
 CROSS_FITTED = Rung(

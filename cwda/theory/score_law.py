@@ -12,8 +12,8 @@ the logarithm. Its variance has two parts,
     gm          v2 (n + 2) / (n - 1), on the scale of log l2
     fermat      v2 (1 + 2/n)
 
-v1 and v2 are those of the blocks of Sigma, plus what covariance between channels adds where the
-model has it (`cwda.theory.rungs.FRESH`).
+v1 and v2 are those of normal weights, by the blocks of Sigma; or what the parts of the filters
+show, whatever the law of their weights, where the model has that (`cwda.theory.rungs.FRESH`).
 
 Under CWDA all filters have one scale: there is no signal, every spread is noise. GM is the sum
 of sqrt(q_j + q_k) over the other filters k: near one scale it moves half as much as l2, and
@@ -212,8 +212,7 @@ def _log_l2(fitted: FittedLayer) -> float:
 
 def _l1(fitted: FittedLayer) -> ScoreLaw:
     moments = fitted.moments
-    # The squares of correlations, which add to both, are weighted alike by l1 and l2.
-    noise = math.log1p(moments.l1_relative + fitted.channel_noise)
+    noise = math.log1p(moments.l1_relative) if fitted.noise is None else fitted.noise.l1
     # E l1 and the root of E l2^2 of one filter; their logs lie half a variance higher.
     ratio = math.log(moments.l1_mean / math.sqrt(moments.trace))
     location = _log_l2(fitted) + fitted.norm_noise + ratio - noise / 2

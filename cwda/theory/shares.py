@@ -47,6 +47,9 @@ NORMALISATIONS: dict[str | None, Callable[[ScoreLaw], tuple[float, float]]] = {
     "zscore": lambda law: (law.mean, law.sd),
 }
 
+# Filters by which a limit may miss a whole number of them.
+_ROUNDING = 1e-9
+
 # Standard normal quantiles within which a threshold is sought.
 _TAIL = 1e-15
 
@@ -62,7 +65,7 @@ class Shares:
     share : ndarray
         p_l, numbers x layers.
     low, high : ndarray
-        Interval for the share of the n_l filters of one network.
+        Interval for the share of the n_l filters of one network: shares of whole filters.
     emptied : ndarray
         Probability that the layer loses all its filters, p_l^n_l.
     """
@@ -89,8 +92,8 @@ def predict_shares(
     The number lost by layer l is binomial at a given threshold; the threshold itself follows
     the scores, so that K filters go in all. With v_l = n_l p_l (1 - p_l) and w_l the layer's
     share of the density of scores at T, the variance becomes
-    (1 - w_l)^2 v_l + w_l^2 sum_{k != l} v_k, and the binomial quantiles are drawn in to match it.
-    The interval leaves out the uncertainty of the laws.
+    (1 - w_l)^2 v_l + w_l^2 sum_{k != l} v_k, and the binomial quantiles are drawn in to match it,
+    then moved outwards to whole filters. The interval leaves out the uncertainty of the laws.
 
     Parameters
     ----------
@@ -117,7 +120,7 @@ def predict_shares(
     >>> a, b = ScoreLaw(0.0, 0.0, 0.01), ScoreLaw(math.log(1.2), 0.0, 0.01)
     >>> shares = predict_shares([a, b], [64, 64], [64])
     >>> shares.share.round(3).tolist(), shares.low.round(3).tolist()
-    ([[0.819, 0.181]], [[0.748, 0.119]])
+    ([[0.819, 0.181]], [[0.734, 0.109]])
     """
     if not isinstance(normalise, str | None) or normalise not in NORMALISATIONS:
         names = ", ".join(repr(name) for name in NORMALISATIONS)
@@ -163,7 +166,9 @@ def predict_shares(
         share + narrow * (binomial_quantile(tail, n, share) / n - share)
         for tail in ((1 - level) / 2, (1 + level) / 2)
     ]
-    low, high = (np.clip(limit, 0.0, 1.0) for limit in limits)
+    # A layer loses whole filters: the limits are moved outwards to numbers of them.
+    low = np.floor(n * np.clip(limits[0], 0.0, 1.0) + _ROUNDING) / n
+    high = np.ceil(n * np.clip(limits[1], 0.0, 1.0) - _ROUNDING) / n
     return Shares(threshold, share, low, high, share**n)
 
 

@@ -37,6 +37,7 @@ from cwda.theory.model import FittedLayer
 from cwda.theory.score_law import ScoreLaw
 
 __all__ = [
+    "COIN",
     "SWAP_DISCRIMINATES",
     "SWAP_WEAK",
     "Discrimination",
@@ -59,6 +60,9 @@ SWAP_DISCRIMINATES = 0.10
 
 #: Above one swap in four pairs it cannot: reliability .54 at ratio .5; .5 is a coin.
 SWAP_WEAK = 0.25
+
+#: P(swap) of filters whose order is chance.
+COIN = 0.5
 
 # Steps of the inverse of `swap_probability`.
 _STEPS = 2001
@@ -85,10 +89,14 @@ class Swaps(NamedTuple):
         Over all pairs of a pruned and a kept filter.
     nearest : float
         Of the last filter pruned and the first one kept.
+    scatter : float
+        Standard deviation of the mean over what the scales of the filters may be, given their
+        scores.
     """
 
     mean: float
     nearest: float
+    scatter: float
 
 
 def swap_probability(ratio: Array | float, reliability: Array | float) -> Array:
@@ -205,6 +213,11 @@ def swaps_of_scores(latent: Array, pruned: int, law: ScoreLaw, own: Mask | None 
     pair whose means have the gap g, and a sum w of variances, swaps with probability
     Phi(-g / sqrt(w)); the mean over normal x is `swap_probability`.
 
+    The filters' own signals scatter about those means with variance v R (1 - R) (a filter with a
+    scale of its own: the noise), so that what these n filters would do in many fresh draws is not
+    that mean. Its variance is to first order the sum over the filters of that variance times the
+    squared derivative of the mean by the filter's signal.
+
     Parameters
     ----------
     latent : ndarray
@@ -244,8 +257,15 @@ def swaps_of_scores(latent: Array, pruned: int, law: ScoreLaw, own: Mask | None 
             expected[alike], variance[alike] = _among_themselves(x[alike], law.noise)
     with np.errstate(invalid="ignore"):
         gaps = np.nan_to_num(expected[pruned:] - expected[:pruned, None], nan=0.0, posinf=np.inf)
-    chance = special.ndtr(-gaps / np.sqrt(variance[pruned:] + variance[:pruned, None]))
-    return Swaps(float(chance.mean()), float(chance[-1, 0]))
+    sd = np.sqrt(variance[pruned:] + variance[:pruned, None])
+    z = gaps / sd
+    chance = special.ndtr(-z)
+    # How far the mean moves with the signal of one filter, and how far that is known.
+    slope = np.exp(-np.square(z) / 2) / (math.sqrt(2 * math.pi) * sd)
+    moves = np.concatenate([slope.mean(1) / pruned, slope.mean(0) / (len(order) - pruned)])
+    unknown = np.clip(variance - law.noise, 0.0, None)
+    scatter = math.sqrt(float(np.square(moves) @ unknown))
+    return Swaps(float(chance.mean()), float(chance[-1, 0]), scatter)
 
 
 def _among_themselves(x: Array, noise: float) -> tuple[Array, float]:
@@ -260,7 +280,9 @@ def signal_interval(fitted: FittedLayer, level: float = 0.95) -> tuple[float, fl
     """Interval of t = Var(log s), the signal of filters that differ in scale.
 
     The log of the variance by interquartile range, of n normal log-norms, is nearly normal with
-    variance 5.44 / n; the part 1 / (2 d_eff) that a draw explains is then taken off.
+    variance 5.44 / n; the part that a draw explains is then taken off. Where that part is measured
+    as well, the interval of the difference has the two limits' distances from their estimates,
+    added as squares.
 
     Parameters
     ----------
@@ -272,12 +294,17 @@ def signal_interval(fitted: FittedLayer, level: float = 0.95) -> tuple[float, fl
     References
     ----------
     Serfling (1980), Approximation Theorems of Mathematical Statistics, section 2.3.3: the
-    joint law of sample quantiles.
+    joint law of sample quantiles. Zou and Donner (2008), Construction of confidence limits about
+    effect measures, Statistics in Medicine 27, 1693-1702: that of a difference.
     """
-    radius = float(special.ndtri((1 + level) / 2)) * math.sqrt(_IQR_LOG_VARIANCE / fitted.n_filters)
+    z = float(special.ndtri((1 + level) / 2))
+    radius = z * math.sqrt(_IQR_LOG_VARIANCE / fitted.n_filters)
     total, noise = fitted.log_norm_variance, fitted.norm_noise
-    low, high = total * math.exp(-radius), total * math.exp(radius)
-    return max(low - noise, 0.0), max(high - noise, 0.0)
+    signal = total - noise
+    error = z * (0.0 if fitted.noise is None else fitted.noise.log_error)
+    low = signal - math.hypot(total * math.expm1(-radius), noise * math.expm1(error))
+    high = signal + math.hypot(total * math.expm1(radius), noise * math.expm1(-error))
+    return max(low, 0.0), max(high, 0.0)
 
 
 def discrimination(swap: float) -> Discrimination:

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
@@ -199,6 +200,68 @@ def test_a_ratio_that_prunes_nothing():
     assert found["reason"] == "0.01 of 64 filters is none: no pair across the threshold"
     assert found["cv_ratio"] > 1
     assert math.isnan(found["swap_filters"])
+
+
+HEAVY = {
+    "t3": lambda rng, shape: rng.standard_t(3, size=shape),
+    "t5": lambda rng, shape: rng.standard_t(5, size=shape),
+    "laplace": lambda rng, shape: rng.laplace(size=shape),
+    "zeros": lambda rng, shape: rng.normal(size=shape) * (rng.random(shape) < 0.1),
+    "kernels": lambda rng, shape: (
+        rng.normal(size=shape) * np.exp(0.6 * rng.normal(size=(*shape[:2], 1, 1)))
+    ),
+}
+
+
+@pytest.mark.parametrize("law", HEAVY)
+def test_heavy_tails_and_zeros_are_no_signal(law):
+    """i.i.d. weights: by the noise of normal ones most of these layers would discriminate."""
+    rng = np.random.default_rng(0)
+    tables = []
+    for _ in range(10):
+        weight = HEAVY[law](rng, (64, 32, 3, 3))
+        layer = ConvLayer("a", torch.from_numpy(weight))
+        tables.append(applicability(layer, progress=False).table)
+    found = pd.concat(tables)
+    assert (found["verdict"] == "cannot discriminate").all()
+    assert (found.groupby("criterion")["swap_filters"].mean() > 0.4).all()
+    assert (found["noise_ratio"] > 1.3).all()
+
+
+def test_noise_of_normal_weights_is_theirs():
+    found = [applicability(scaled_layer("a", 0.2, seed), ["l1", "l2"]).table for seed in range(10)]
+    assert pd.concat(found)["noise_ratio"].mean() == pytest.approx(1, abs=0.02)
+
+
+def test_real_scales_are_found_under_heavy_tails():
+    rng, stated, seen = np.random.default_rng(1), [], []
+    for _ in range(20):
+        scale = np.exp(0.3 * rng.normal(size=(64, 1, 1, 1)))
+        old, fresh = (scale * rng.laplace(size=(64, 32, 3, 3)) for _ in range(2))
+        table = applicability(ConvLayer("a", torch.from_numpy(old)), ["l2"], progress=False).table
+        assert table["verdict"][0] == "discriminates"
+        stated.append(table["swap_filters"][0])
+        norms = [np.sqrt(np.square(each).sum((1, 2, 3))) for each in (old, fresh)]
+        seen.append(share_of_swaps(*norms, 32))
+    assert np.mean(stated) == pytest.approx(np.mean(seen), abs=0.012)
+
+
+@pytest.mark.parametrize(("filters", "sd"), [(16, 0.2), (32, 0.1), (64, 0.1)])
+def test_the_interval_holds_what_these_filters_would_swap(filters, sd):
+    rng, inside = np.random.default_rng(filters), 0
+    noise = 1 / math.sqrt(2 * 144)  # of log l2
+    for seed in range(60):
+        layer = scaled_layer("a", sd, seed, filters)
+        scales = np.random.default_rng(seed)
+        scales.normal(size=layer.weight.shape)
+        theta = sd * scales.normal(size=filters)
+        x = np.log(layer.weight.flatten(1).norm(dim=1).numpy())
+        fresh = theta + noise * rng.normal(size=(300, filters))
+        truth = np.mean([share_of_swaps(x, each, filters // 2) for each in fresh])
+        row = applicability(layer, ["l2"], progress=False).table.iloc[0]
+        inside += row["swap_filters_low"] <= truth <= row["swap_filters_high"]
+    # standard error of a share of .95 in 60: .028
+    assert inside / 60 > 0.88
 
 
 def test_criteria_without_a_theory():

@@ -56,6 +56,25 @@ def test_prediction_meets_networks_that_follow_the_model(normalise):
     assert ratio.between(0.95, 1.05).all()
 
 
+def test_within_is_what_the_columns_say():
+    """Limits are shares of whole filters, so that a comparison of columns is the summary's."""
+    found = global_pruning(made_up(), ["l1", "l2"], ratios=(0.1, 0.5))
+    table = found.table
+    assert table[["share_low", "share_high"]].notna().all(axis=None)
+    for column in ("share_low", "share_high"):
+        counts = table[column] * table["n_filters"]
+        assert np.allclose(counts, counts.round(), atol=1e-9)
+    inside = table["share_measured"].between(table["share_low"], table["share_high"])
+    keys = ["criterion", "rung", "ratio"]
+    expected = inside.groupby([table[key] for key in keys], sort=False).mean()
+    assert found.summary()["within"].tolist() == pytest.approx(expected.tolist())
+    # a share next to 0 or 1 lies within a filter of its interval, which is none or all of them
+    one = 1 / table["n_filters"]
+    assert (
+        table["share_predicted"].between(table["share_low"] - one, table["share_high"] + one).all()
+    )
+
+
 def test_cwda_predicts_networks_of_one_scale():
     found = global_pruning(made_up(sd=0), rungs=["block"])
     assert (found.summary()["error"] < 0.04).all()

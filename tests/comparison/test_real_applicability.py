@@ -134,7 +134,7 @@ def test_without_covariance_between_channels_halves_agree(spread):
         table = applicability(layer, ["l2"], progress=False).table
         rows.append((table["signal_share"][0], *halves_by_channels(layer.weight)))
     model, halves, without = np.mean(rows, axis=0)
-    assert model == pytest.approx(halves, abs=0.06)
+    assert model == pytest.approx(halves, abs=0.07)
     assert without == pytest.approx(halves, abs=0.02)
     # 1 / (2 d) of 144 weights is the noise; where signal is little, that of few filters is cut off
     assert model == pytest.approx(spread**2 / (spread**2 + 1 / 288), abs=0.1)

@@ -42,3 +42,11 @@ def test_binomial_quantile_is_scipy_s():
     for q in (0.025, 0.5, 0.975):
         expected = stats.binom.ppf(q, trials, probability)
         np.testing.assert_array_equal(binomial_quantile(q, trials, probability), expected)
+
+
+def test_binomial_quantile_where_nearly_none_succeeds_or_all_do():
+    trials, rare = np.array([[1.0], [64.0]]), np.array([1e-18, 1e-80, 1e-300])
+    for q in (0.025, 0.975):
+        assert not binomial_quantile(q, trials, rare).any()
+        found = binomial_quantile(q, trials, np.array([1 - 1e-16]))
+        np.testing.assert_array_equal(found, trials)

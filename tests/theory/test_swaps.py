@@ -114,6 +114,26 @@ def test_fresh_draws_of_a_layer(scale):
         assert error < 0.005
 
 
+@pytest.mark.parametrize("reliability", [0.3, 0.8])
+def test_scatter_is_that_of_the_filters_own_scales(reliability):
+    """Given the scores, the signals are drawn: how far the mean over pairs moves with them."""
+    rng, law = np.random.default_rng(0), ScoreLaw(0.0, 0.04, 0.04 * (1 / reliability - 1))
+    n, pruned = 24, 8
+    x = math.sqrt(law.variance) * np.sort(rng.standard_normal(n))
+    own = np.zeros(n, dtype=bool)
+    own[[0, -1]] = True
+    known, spread = reliability * x, math.sqrt(law.variance * reliability * (1 - reliability))
+    known[own], spread = x[own], np.where(own, math.sqrt(law.noise), spread)
+    means = []
+    for _ in range(4000):
+        theta = known + spread * rng.standard_normal(n)
+        gaps = theta[pruned:] - theta[:pruned, None]
+        means.append(stats.norm.cdf(-gaps / math.sqrt(2 * law.noise)).mean())
+    found = swaps_of_scores(x, pruned, law, own)
+    assert found.mean == pytest.approx(np.mean(means), abs=0.003)
+    assert found.scatter == pytest.approx(np.std(means), rel=0.1)
+
+
 def test_the_inverse_of_swap_probability():
     reliability = np.array([0.0, 0.1, 0.5, 0.9, 0.99, 1.0])
     for ratio in (0.1, 0.5, 0.8):
@@ -134,9 +154,9 @@ def test_swaps_of_scores_by_loops():
 def test_no_signal_is_a_coin_and_dead_filters_stay_dead():
     x = np.array([-np.inf, -np.inf, 0.0, 0.1])
     for signal in (0.0, 0.1):
-        assert swaps_of_scores(x, 2, ScoreLaw(0.0, signal, 0.01)) == (0.0, 0.0)
+        assert swaps_of_scores(x, 2, ScoreLaw(0.0, signal, 0.01))[:2] == (0.0, 0.0)
     near = np.array([-3.0, -3.0, 0.0, 0.1])
-    assert swaps_of_scores(near, 2, ScoreLaw(0.0, 0.0, 0.01)) == (0.5, 0.5)
+    assert swaps_of_scores(near, 2, ScoreLaw(0.0, 0.0, 0.01))[:2] == (0.5, 0.5)
     own = own_scales(near, ScoreLaw(0.0, 0.0, 0.01))
     assert own.tolist() == [True, True, False, False]
     assert swaps_of_scores(near, 2, ScoreLaw(0.0, 0.0, 0.01), own).mean < 1e-12
