@@ -258,7 +258,7 @@ def require_flag(value: object, name: str) -> bool:
 
 
 def require_ratios(values: object, least: int = 1) -> tuple[float, ...]:
-    """Pruning ratios, one or several, each between 0 and 1; `least` is how many are needed.
+    """Pruning ratios, each between 0 and 1, and each once; `least` is how many are needed.
 
     Raises
     ------
@@ -267,14 +267,15 @@ def require_ratios(values: object, least: int = 1) -> tuple[float, ...]:
 
     Examples
     --------
-    >>> require_ratios(0.5), require_ratios([0.1, 0.3])
+    >>> require_ratios(0.5), require_ratios([0.1, 0.3, 0.1])
     ((0.5,), (0.1, 0.3))
     """
     several = isinstance(values, Iterable) and not isinstance(values, str)
     ratios = tuple(values) if several else (values,)  # type: ignore[arg-type]
     if len(ratios) < least:
         raise SelectionError("no pruning ratio given; one or more between 0 and 1 are needed")
-    return tuple(require_between(each, 0, 1, "a pruning ratio", SelectionError) for each in ratios)
+    checked = (require_between(each, 0, 1, "a pruning ratio", SelectionError) for each in ratios)
+    return tuple(dict.fromkeys(checked))
 
 
 def require_type(value: object, kind: type[T], what: str, error: type[CwdaError] = CwdaError) -> T:

@@ -19,9 +19,12 @@ from cwda.coupling.propagation import Propagation
 from cwda.coupling.verification import require_same_outputs, survivors
 from cwda.errors import TracingError
 from cwda.loading.sources import model_of
+from cwda.numerics.exact import exact
 from cwda.progress import showing
+from cwda.tracing.copies import duplicate
 from cwda.tracing.cost import Example, count, example_input, one_image
-from cwda.tracing.graph import duplicate, evaluation_mode, reproducible, trace
+from cwda.tracing.finite import make_finite
+from cwda.tracing.graph import evaluation_mode, reproducible, trace
 
 __all__ = ["as_coupling", "couple"]
 
@@ -54,13 +57,14 @@ def couple(model: nn.Module | str | Path, example: Example, *, progress: bool = 
         If the graph cannot be traced, or the model does not take the example.
     """
     model = model_of(model)
-    with showing(progress):
+    with showing(progress), exact():
         return _coupling(model, example)
 
 
 def _coupling(model: nn.Module, example: Example) -> Coupling:
     batch = example_input(model, example)
     twin = duplicate(model)
+    make_finite(twin)  # NaN would pass for channels that masks do not make zero
     image, graph = _followed(twin, batch)
     require_same_outputs(twin, graph, image)
     alone = one_image(twin, batch)

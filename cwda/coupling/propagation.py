@@ -22,6 +22,7 @@ from cwda.coupling.padding import Paddings
 from cwda.coupling.rules import RULES, Call, Numbers, leaves
 from cwda.coupling.sizes import Sizes
 from cwda.progress import Counter, counter
+from cwda.tracing.copies import plain_weight
 from cwda.tracing.operations import (
     ADDITIVE,
     DIVIDING,
@@ -267,9 +268,18 @@ def _is_by_row(value: Any) -> bool:
 
 
 def _refusal(layer: nn.Module) -> str:
-    if not computed_tensors(layer):
-        return "it is fed in a way that no rule follows"
-    return "its weights are computed from other parameters or masks"
+    computed = _computed(layer)
+    return f"its {computed}" if computed else "it is fed in a way that no rule follows"
+
+
+def _computed(layer: nn.Module) -> str:
+    """That the weights of a layer are computed, and what makes them stored ones; empty if not."""
+    names = computed_tensors(layer)
+    if not names:
+        return ""
+    way = plain_weight(layer, names[0])
+    stored = f"; {way} of torch.nn.utils stores them" if way else ""
+    return f"weights are computed from other parameters or masks{stored}"
 
 
 def _storage(tensor: Tensor) -> int:
@@ -328,12 +338,9 @@ def _last(tensor: Tensor) -> int:
 def _describe(n: fx.Node, root: nn.Module) -> str:
     if n.op == "call_module":
         layer = root.get_submodule(str(n.target))
-        computed = (
-            ""
-            if not computed_tensors(layer)
-            else ", whose weights are computed from other parameters or masks"
-        )
-        return f"{n.target} ({type(layer).__name__}){computed}"
+        computed = _computed(layer)
+        whose = f", whose {computed}" if computed else ""
+        return f"{n.target} ({type(layer).__name__}){whose}"
     if n.target is getattr:
         return str(n.args[1])
     return getattr(n.target, "__name__", str(n.target))

@@ -34,4 +34,5 @@ def shared(model: nn.Module, values: Mapping[str, Value]) -> dict[str, Value]:
 
 def _filters(layer: _ConvNd) -> tuple[int, bool, int]:
     """The same for layers of which the weights are one parameter, divided into the same filters."""
-    return id(layer.weight), layer.transposed, layer.groups
+    weight = layer._parameters.get("weight")  # a computed one is another object each time
+    return id(layer if weight is None else weight), layer.transposed, layer.groups

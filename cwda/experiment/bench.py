@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 import math
@@ -24,6 +23,7 @@ from cwda.models.data import Images
 from cwda.pruning.masks import Masks
 from cwda.pruning.plan import Plan
 from cwda.pruning.planning import make_plan
+from cwda.tracing.copies import duplicate
 
 __all__ = ["Bench"]
 
@@ -129,7 +129,7 @@ class Bench:
 
     def _finetuned(self, trial: Trial, plan: Plan, row: Accuracy) -> Accuracy:
         assert self.finetuning is not None
-        model = copy.deepcopy(self.specimen.model)
+        model = duplicate(self.specimen.model)
         checkpoint = self.folder / "checkpoints" / f"{trial}.pt"
         checkpoint.parent.mkdir(exist_ok=True)
         tuned = fine_tune(

@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, get_args
 
+import torch
 from torch import nn
 
 from cwda.arguments import as_list, as_path, choose, require_count, require_ratios
@@ -26,6 +27,7 @@ from cwda.loading.sources import model_of, network_of
 from cwda.models.data import ImageData, Images
 from cwda.models.loop import Precision
 from cwda.numerics.device import Placement
+from cwda.numerics.exact import without_autocast
 from cwda.progress import showing
 from cwda.scoring.catalogue import NORM_BASED
 from cwda.typing import Device
@@ -33,6 +35,9 @@ from cwda.typing import Device
 __all__ = ["run_experiment"]
 
 
+# Fine-tuning needs gradients, and precisions are options, wherever it is called.
+@torch.inference_mode(False)
+@without_autocast()
 def run_experiment(
     model: nn.Module | str | Path,
     data: ImageData,

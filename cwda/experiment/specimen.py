@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from cwda.scoring.catalogue import RANDOM
 from cwda.scoring.preparation import prepare
 from cwda.scoring.registry import resolve
 from cwda.scoring.scores import score_network
+from cwda.tracing.copies import channels_last, effective
 
 __all__ = ["Scope", "Specimen", "pruned_layers", "require_fitting", "weights_digest"]
 
@@ -39,7 +39,7 @@ class Specimen:
     Attributes
     ----------
     model : nn.Module
-        A copy on the device of the experiment, in evaluation mode.
+        A copy on the device of the experiment, in evaluation mode, with weights as they are used.
     coupling : Coupling
         Which of its filters are tied.
     layers : frozenset of str
@@ -78,8 +78,10 @@ class Specimen:
             If the graph of the model cannot be traced.
         """
         require_fitting(model, data)
-        coupling = couple(model, (1, *data.x_test.shape[1:]))
-        replica = copy.deepcopy(model).to(device).to(memory_format=torch.channels_last).eval()
+        replica = effective(model)
+        coupling = couple(replica, (1, *data.x_test.shape[1:]))
+        replica.to(device)
+        channels_last(replica)
         return cls(replica, coupling, pruned_layers(coupling, scope), test, precision)
 
     def accuracy(self, model: nn.Module) -> float:

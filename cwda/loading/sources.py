@@ -14,6 +14,7 @@ from cwda.errors import SourceError
 from cwda.layers import ConvLayer, Network, distinct, layer_from_array
 from cwda.loading.in_memory import in_memory, require_weights
 from cwda.loading.source import Source
+from cwda.models.evaluate import evaluation_mode
 
 # Files, names and downloads are imported only where a source is one: `load` and `load_model`.
 
@@ -112,7 +113,8 @@ def model_of(source: nn.Module | str | Path) -> nn.Module:
 def model_and_network_of(source: nn.Module | str | Path) -> tuple[nn.Module, Network]:
     """A model that runs and the network of its weights; a name or file is read only once.
 
-    The network has the name that `load` gives it.
+    The network has the name that `load` gives it, and the weights that the model uses in evaluation
+    mode: spectral norm uses others in training mode.
 
     Raises
     ------
@@ -125,4 +127,5 @@ def model_and_network_of(source: nn.Module | str | Path) -> tuple[nn.Module, Net
         model, name = named_model(source)
         return model, replace(in_memory(model), name=name)
     model = model_of(source)
-    return model, in_memory(model)
+    with evaluation_mode(model):
+        return model, in_memory(model)

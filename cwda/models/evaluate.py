@@ -22,14 +22,22 @@ __all__ = ["accuracy", "evaluation_mode"]
 
 @contextmanager
 def evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """Put every part of a model into evaluation mode, and each back as it was."""
-    training = [(part, part.training) for part in model.modules()]
+    """Put every part of a model into evaluation mode, and each back as it was.
+
+    So are tensors that hooks compute before each forward pass, such as masked weights.
+    """
+    before = [
+        (part, part.training, {k: v for k, v in vars(part).items() if isinstance(v, Tensor)})
+        for part in model.modules()
+    ]
     model.eval()
     try:
         yield
     finally:
-        for part, flag in training:
+        for part, flag, computed in before:
             part.training = flag
+            if computed:
+                vars(part).update(computed)
 
 
 @contextmanager

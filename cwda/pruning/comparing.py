@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, fx, nn
@@ -12,9 +12,10 @@ from torch.utils._pytree import tree_leaves
 from cwda.coupling.places import Marks, Read, kept
 from cwda.coupling.verification import Readings
 from cwda.errors import CwdaError, TracingError
-from cwda.tracing.graph import duplicate, evaluation_mode, reproducible, trace
+from cwda.tracing.copies import duplicate
+from cwda.tracing.graph import evaluation_mode, reproducible, trace
 
-__all__ = ["compare"]
+__all__ = ["compare", "worst"]
 
 
 def compare(
@@ -32,7 +33,7 @@ def compare(
     dtype = torch.float64 if _runs(masked, images[0], torch.float64) else None
     inputs = [_number_format(image, dtype) for image in images]
     twins = [_computing_in(dtype, model) for model in (masked, slim)]
-    largest = max(_largest(*(_outputs(twin, x) for twin in twins)) for x in inputs)
+    largest = worst(_largest(*(_outputs(twin, x) for twin in twins)) for x in inputs)
     if not math.isfinite(largest) or not reads:
         return largest
     try:
@@ -40,7 +41,19 @@ def compare(
         seen = [(one.seen(x, reads), other.seen(x, reads)) for x in inputs]
     except TracingError:  # the slim network takes another way through its code
         return largest
-    return max(largest, *(_unlike(wanted, found, reads, marked) for wanted, found in seen))
+    return worst([largest, *(_unlike(wanted, found, reads, marked) for wanted, found in seen)])
+
+
+def worst(values: Iterable[float]) -> float:
+    """The largest value, 0 of none; NaN where one is NaN, wherever it stands.
+
+    Examples
+    --------
+    >>> worst([2.0, float("nan"), 1.0])
+    nan
+    """
+    values = [*values]
+    return math.nan if any(map(math.isnan, values)) else max(values, default=0.0)
 
 
 def _runs(model: nn.Module, image: Tensor, dtype: torch.dtype) -> bool:
@@ -72,14 +85,14 @@ def _unlike(
     wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], reads: Sequence[Read], marked: Marks
 ) -> float:
     """The largest difference of what layers read, of those that run in both networks."""
-    largest = 0.0
+    differences = []
     for read in reads:
         if read.node in wanted and read.node in found:
             values = wanted[read.node]
             index = kept(read.channels, marked).to(values.device)
             kept_values = values.index_select(read.axis, index)
-            largest = max(largest, _largest([kept_values], [found[read.node]]))
-    return largest
+            differences.append(_largest([kept_values], [found[read.node]]))
+    return worst(differences)
 
 
 def _largest(first: list[Tensor], second: list[Tensor]) -> float:
@@ -88,8 +101,8 @@ def _largest(first: list[Tensor], second: list[Tensor]) -> float:
     pairs = [(x.double(), y.double()) for x, y in zip(first, second, strict=True) if x.numel()]
     if all(torch.equal(x, y) for x, y in pairs):
         return 0.0
-    scale = max(float(x.abs().max()) for x, _ in pairs)
-    largest = max(float((x - y).abs().max()) for x, y in pairs)
+    scale = worst(float(x.abs().max()) for x, _ in pairs)
+    largest = worst(float((x - y).abs().max()) for x, y in pairs)
     return largest / scale if scale else largest
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import warnings
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -15,6 +14,7 @@ from cwda.arguments import as_path
 from cwda.errors import CwdaError, ExportError
 from cwda.files import require_writable
 from cwda.loading.sources import model_of
+from cwda.tracing.copies import duplicate
 from cwda.tracing.cost import Example, example_input
 
 __all__ = ["FORMATS", "export", "require_exportable"]
@@ -129,7 +129,7 @@ def export(model: nn.Module | str | Path, path: str | Path, example: Example) ->
     """
     path = require_exportable(path)
     model = model_of(model)
-    twin = copy.deepcopy(model).eval()
+    twin = duplicate(model).eval()
     try:
         with torch.no_grad():
             _WRITERS[path.suffix](twin, example_input(twin, example), path)

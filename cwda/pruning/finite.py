@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from cwda.errors import WeightsError
 from cwda.formatting import many
+from cwda.tracing.finite import not_finite
 
 __all__ = ["require_finite"]
 
@@ -23,6 +23,7 @@ def require_finite(model: nn.Module) -> None:
 
     Examples
     --------
+    >>> import torch
     >>> model = nn.Conv2d(3, 8, 3)
     >>> require_finite(model)
     >>> model.weight.data[0, 0, 0, 0] = torch.nan
@@ -31,14 +32,7 @@ def require_finite(model: nn.Module) -> None:
         ...
     cwda.errors.WeightsError: layer 0: 1 of 216 weights are NaN or infinite; nothing can be ...
     """
-    broken: dict[str, str] = {}
-    for path, part in model.named_modules():
-        tensors = (*part.named_parameters(recurse=False), *part.named_buffers(recurse=False))
-        for name, tensor in tensors:
-            if bad := _not_finite(tensor):
-                what = "weights are" if name == "weight" else f"values of {name} are"
-                told = f"layer {path}: {bad:,} of {tensor.numel():,} {what} NaN or infinite"
-                broken.setdefault(path, told)
+    broken = not_finite(model)
     if broken:
         others = len(broken) - 1
         more = f", and so are some in {many(others, 'more layer')}" if others else ""
@@ -46,14 +40,3 @@ def require_finite(model: nn.Module) -> None:
             f"{next(iter(broken.values()))}{more}; nothing can be pruned with them: give a "
             "checkpoint from before they became so"
         )
-
-
-def _not_finite(tensor: Tensor) -> int:
-    """How many numbers of a tensor are NaN or infinite."""
-    values = tensor.detach()
-    if values.is_meta or not values.is_floating_point() or not values.numel():
-        return 0
-    lowest, highest = values.aminmax()  # without a copy; NaN if there is one
-    if bool(torch.isfinite(lowest) & torch.isfinite(highest)):
-        return 0
-    return int((~values.isfinite()).sum())

@@ -19,10 +19,12 @@ from cwda.coupling.places import Marks
 from cwda.coupling.verification import alive, places_to_zero, random_like
 from cwda.errors import PlanError
 from cwda.loading.sources import model_of
+from cwda.numerics.exact import exact
 from cwda.pruning.finite import require_finite
 from cwda.pruning.plan import Plan, require_plan
+from cwda.tracing.copies import duplicate
 from cwda.tracing.cost import Example, example_input
-from cwda.tracing.graph import duplicate, trace
+from cwda.tracing.graph import trace
 
 __all__ = ["Masks", "masked"]
 
@@ -130,9 +132,10 @@ def masked(model: nn.Module | str | Path, plan: Plan, example: Example | Couplin
     require_plan(plan)
     require_finite(model)
     coupling = as_coupling(model, example)
-    twin = duplicate(model)
-    Masks(twin, plan, coupling).enforce()
-    _require_zeros(twin, coupling, coupling.channels(plan.pruned))
+    with exact():
+        twin = duplicate(model)
+        Masks(twin, plan, coupling).enforce()
+        _require_zeros(twin, coupling, coupling.channels(plan.pruned))
     return twin
 
 

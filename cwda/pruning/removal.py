@@ -22,13 +22,15 @@ from cwda.coupling.places import Marks
 from cwda.coupling.verification import random_like, scramble
 from cwda.errors import CwdaError
 from cwda.loading.sources import model_of
+from cwda.numerics.exact import exact
 from cwda.progress import Counter, counter, showing
-from cwda.pruning.comparing import compare
+from cwda.pruning.comparing import compare, worst
 from cwda.pruning.cutting import cut
 from cwda.pruning.masks import Masks, masked
 from cwda.pruning.plan import Plan, require_plan
+from cwda.tracing.copies import duplicate
 from cwda.tracing.cost import Cost, Example, count, example_input, latency
-from cwda.tracing.graph import duplicate, fault
+from cwda.tracing.graph import fault
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -135,6 +137,8 @@ def remove(
     CwdaError
         If the plan empties a layer, or the slim network does not run or computes something else
         than the masked one.
+    WeightsError
+        If weights are NaN or infinite.
 
     Warns
     -----
@@ -143,7 +147,7 @@ def remove(
     """
     model = model_of(model)
     require_plan(plan)
-    with showing(progress):
+    with showing(progress), exact():
         coupling = as_coupling(model, example)
         with counter("removing filters", _STAGES) as done:
             slim, difference = _removed(model, plan, coupling, done)
@@ -230,7 +234,7 @@ def _proved(
         part = image[: coupling.followed]
         difference = compare(masked, slim, (part, random_like(part)), coupling.reads, marked)
         if len(part) < len(image):
-            difference = max(difference, compare(masked, slim, [image], (), marked))
+            difference = worst([difference, compare(masked, slim, [image], (), marked)])
     except Exception as error:  # a forward pass may raise anything
         raise CwdaError(_cannot(coupling, error)) from error
     if not difference <= TOLERANCE:

@@ -85,15 +85,16 @@ def entropy(filters: Filters) -> Tensor:
     The histogram has `ENTROPY_BINS` bins of equal width between the smallest and the largest
     mean of the filter; a filter whose means are all equal has entropy 0.
     """
-    means = filters.activations.image_means
+    every = filters.activations.image_means
+    finite = every.isfinite().all(0)
+    means = torch.where(finite, every, 0.0)
     low, high = means.aminmax(dim=0)
     width = torch.where(high > low, high - low, 1.0)
     places = ((means - low) / width * ENTROPY_BINS).long().clamp_(max=ENTROPY_BINS - 1)
     counts = means.new_zeros(ENTROPY_BINS, means.shape[1])
     counts.scatter_add_(0, places, torch.ones_like(means))
     shares = counts / len(means)
-    total: Tensor = torch.special.entr(shares).sum(0)
-    return total
+    return torch.where(finite, torch.special.entr(shares).sum(0), torch.nan)
 
 
 @criterion("mean_activation", formula="mean of A_j over images and positions", needs=ACTIVATIONS)

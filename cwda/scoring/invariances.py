@@ -23,7 +23,7 @@ from cwda.scoring.gauges import GAUGES, regauge
 from cwda.scoring.registry import Criteria, Criterion, registered, resolve
 from cwda.scoring.scores import LayerScores, score_network
 from cwda.scoring.statistics.collect import collect
-from cwda.tracing.graph import duplicate
+from cwda.tracing.copies import duplicate
 from cwda.typing import Device
 
 if TYPE_CHECKING:

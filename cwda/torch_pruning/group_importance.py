@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -58,6 +58,7 @@ class GroupImportance(GroupMagnitudeImportance):  # type: ignore[misc]
         self._data = data
         self._batch_size = batch_size
         self._device = device
+        self._passed = False
         #: Scores by layer, from one pass over the data, of those that are still to be asked for.
         self._scored: dict[nn.Module, LayerScores] = {}
 
@@ -118,6 +119,12 @@ class GroupImportance(GroupMagnitudeImportance):  # type: ignore[misc]
                     "the statistics given to cwda.importance are of the model before it was "
                     "pruned; give the images, data=..., to make a pass at each step"
                 )
+            if self._passed and isinstance(self._data, Iterator):
+                raise CriterionError(
+                    "the data given to cwda.importance are an iterator, used up by the pass of the "
+                    "first step; give what starts anew each time: tensors, a list of batches or a "
+                    "DataLoader"
+                )
             self._scored = self._of_model(group._DG.model)
         found = [self._scored.get(layer) or self._unknown(layer) for layer in layers]
         if not known:  # a layer that is asked for again has been pruned or trained since
@@ -136,6 +143,7 @@ class GroupImportance(GroupMagnitudeImportance):  # type: ignore[misc]
             batch_size=self._batch_size,
             device=self._device,
         )
+        self._passed = True
         modules = dict(model.named_modules())
         scored = score_network(network, [self.criterion], self._device, collected.layers)
         return {modules[found.layer.name]: found for found in scored}

@@ -93,6 +93,7 @@ def example_input(model: nn.Module, example: Example) -> Tensor:
                 f"an example input has a shape such as (1, 3, 32, 32), batch first, not {shape}"
             )
         example = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    example = example.clone() if example.is_inference() else example
     words = example.dtype in (torch.int32, torch.int64)
     return example.to(reference.device, example.dtype if words else reference.dtype)
 

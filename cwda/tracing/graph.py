@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeVar
 
 import torch
 from torch import Tensor, fx, nn
 
 from cwda.errors import TracingError
 from cwda.models.evaluate import evaluation_mode
+from cwda.tracing.copies import duplicate, first_line
 from cwda.tracing.tracer import DataDependentError, ExampleTracer, LayerTracer, place_in_forward
 
-__all__ = ["duplicate", "evaluation_mode", "fault", "reproducible", "takes", "trace"]
-
-Model = TypeVar("Model", bound=nn.Module)
+__all__ = ["evaluation_mode", "fault", "reproducible", "takes", "trace"]
 
 
 def trace(
@@ -101,7 +98,7 @@ def _why_not(model: nn.Module, example: Tensor | None, error: Exception) -> str:
                 "give an example as the network expects it"
             )
     return (
-        f"the forward pass of {name} cannot be traced by torch.fx ({_reason_of(error)}{where}); "
+        f"the forward pass of {name} cannot be traced by torch.fx ({first_line(error)}{where}); "
         "write it without branches or loops that depend on the input"
     )
 
@@ -128,13 +125,8 @@ def fault(model: nn.Module, example: Tensor) -> str:
         with reproducible(), torch.no_grad():
             model(example)
     except Exception as error:  # a forward pass may raise anything
-        return _reason_of(error)
+        return first_line(error)
     return ""
-
-
-def _reason_of(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
 
 
 @contextmanager
@@ -163,30 +155,3 @@ def _left_alone(model: nn.Module) -> Iterator[None]:
             for table, entries in tables:
                 table.clear()
                 table.update(entries)
-
-
-def duplicate(model: Model) -> Model:
-    """A copy of a model, also where it keeps results of its last forward pass.
-
-    Raises
-    ------
-    TracingError
-        If something in it cannot be copied.
-    """
-    for name, value in model.named_parameters():
-        if isinstance(value, nn.parameter.UninitializedParameter):
-            raise TracingError(
-                f"{name} of {type(model).__name__} has no size yet; run the model once on an input"
-            )
-    memo = {
-        id(value): value.detach().clone()
-        for part in model.modules()
-        for value in vars(part).values()
-        if isinstance(value, Tensor) and not value.is_leaf
-    }
-    try:
-        return copy.deepcopy(model, memo)
-    except Exception as error:  # whatever a part of the model cannot do
-        raise TracingError(
-            f"{type(model).__name__} cannot be copied ({_reason_of(error)})"
-        ) from error

@@ -168,3 +168,10 @@ def test_it_shows_itself():
     assert len(found.overlap_table) == 1
     assert "resnet20-cifar10, raw scores" in repr(found)
     assert "<table" in found._repr_html_()
+
+
+def test_a_ratio_given_twice_has_one_row_for_each_layer():
+    net = made_up()
+    found = global_pruning(net, "l1", ratios=(0.5, 0.3, 0.5), rungs="scale").table
+    once = global_pruning(net, "l1", ratios=(0.5, 0.3), rungs="scale").table
+    assert found.equals(once)

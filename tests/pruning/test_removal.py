@@ -3,6 +3,7 @@
 import copy
 import sys
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,6 +12,7 @@ from cwda.coupling import couple
 from cwda.errors import CwdaError, ExportError, PlanError
 from cwda.models import cifar_resnet
 from cwda.pruning import export, make_plan, masked, remove
+from cwda.pruning.comparing import compare
 from cwda.pruning.removal import TOLERANCE
 from cwda.tracing import count
 from cwda.tracing.graph import trace
@@ -120,6 +122,40 @@ def test_what_cannot_be_removed_is_refused():
         remove(model, plan, IMAGE)
     with pytest.raises(PlanError, match="no convolution"):
         remove(resnet20(), plan, CIFAR)
+
+
+@pytest.mark.parametrize("layer", ["features.4", "features.5", "head.2"])
+def test_weights_that_are_not_finite_are_named(layer):
+    model, whole = built(Vgg), built(Vgg)
+    plan = make_plan(whole, "l1", 0.5, IMAGE)
+    kept = next(j for j in range(12) if j not in plan.pruned["features.4"])
+    model.get_submodule(layer).weight.data[min(kept, 4)] = torch.nan
+    for coupling in (IMAGE, couple(whole, IMAGE)):
+        with pytest.raises(CwdaError, match=rf"^layer {layer}: .* NaN or infinite; "):
+            remove(model, plan, coupling)
+
+
+def test_weights_that_are_not_finite_leave_filters_prunable():
+    model = built(Vgg)
+    free = couple(model, IMAGE).fixed
+    model.features[0].weight.data[0] = torch.nan
+    assert couple(model, IMAGE).fixed == free
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_difference_that_is_nan_is_never_the_smaller_one(order):
+    class Log(torch.nn.Module):
+        def forward(self, x):
+            return torch.log(x)  # NaN for one of the images
+
+    with torch.random.fork_rng(devices=[]):
+        model = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 1), Log())
+    torch.nn.init.ones_(model[0].weight)
+    torch.nn.init.zeros_(model[0].bias)
+    other = copy.deepcopy(model)
+    images = [torch.full((1, 1, 2, 2), sign) for sign in (1.0, -1.0)]
+    found = compare(model, other, [images[at] for at in order], (), np.zeros(0, dtype=bool))
+    assert np.isnan(found)
 
 
 def test_another_result_is_never_handed_out(monkeypatch):

@@ -370,11 +370,35 @@ def test_a_model_that_cannot_be_traced_is_told_in_one_line():
         collect(nn.DataParallel(model), data=torch.zeros(1, 3, 4, 4))
 
 
-def test_a_loss_that_is_not_finite_is_refused():
+def test_a_loss_that_is_not_finite_although_the_weights_are_is_refused():
+    model, (x, y) = mixed(), images()
+    model.linear.weight.data.fill_(1e308)
+    with pytest.raises(DataError, match="loss is not finite; check"):
+        collect(model, "gradients", data=(1000 * x, y), device="cpu")
+
+
+OF_THE_LOSS = ("taylor_l1", "taylor_image_l1", "obd", "snip", "oracle")
+
+
+@pytest.mark.parametrize("broken", ["linear", "stem"])
+def test_weights_without_a_finite_loss_are_named_and_stop_nothing_else(broken):
     model = mixed()
-    model.linear.weight.data[0] = torch.inf
-    with pytest.raises(DataError, match="loss is not finite"):
-        collect(model, "gradients", data=images(), device="cpu")
+    model.get_parameter(f"{broken}.weight").data[0] = torch.nan
+    names = ["l2", *OF_THE_LOSS, "apoz", "entropy", "hrank"]
+    table = scores(model, names, data=images(), batch_size=4, device="cpu").table
+    reasons = table.groupby(["criterion", "layer"])["reason"].first()
+    for name in OF_THE_LOSS:
+        said = f"the loss is not finite: layer {broken}: "
+        assert reasons[name, "residual"].startswith(said)
+        assert reasons[name, "residual"].endswith(" weights are NaN or infinite")
+        assert reasons[name, "last"] == reasons[name, "residual"]
+        assert table.loc[table["criterion"] == name, "score"].isna().all()
+    sound = reasons["l2"].drop(broken, errors="ignore")
+    assert (sound == "").all()
+    sees_nan = broken == "stem"  # all behind it is NaN
+    for name in ("apoz", "entropy", "hrank"):
+        assert ("not finite" in reasons[name, "residual"]) == sees_nan
+        assert (reasons[name, "residual"] == "") != sees_nan
 
 
 @pytest.mark.gpu

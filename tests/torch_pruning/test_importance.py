@@ -183,6 +183,20 @@ def test_statistics_given_serve_one_step(net, images):
         pruner.step()
 
 
+def test_an_iterator_serves_one_step(net, images):
+    pruner = tp.pruner.BasePruner(
+        net,
+        torch.zeros(IMAGE),
+        importance=cwda.importance("snip", data=iter([images]), device="cpu"),
+        pruning_ratio=0.5,
+        iterative_steps=2,
+        ignored_layers=[net.hidden, net.head],
+    )
+    pruner.step()
+    with pytest.raises(CriterionError, match=r"iterator, used up by the pass of the first step"):
+        pruner.step()
+
+
 def test_a_criterion_of_ones_own(net):
     largest = cwda.scoring.Criterion("largest", "max_p |F_jp|", lambda f: f.values.abs().amax(1))
     found = cwda.importance(largest, normalizer=None)(group_of(net, "side"))

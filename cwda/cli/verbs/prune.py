@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import shlex
 from collections import Counter
 from collections.abc import Sequence
@@ -253,10 +252,11 @@ def _example(
 def _accuracy(model: nn.Module, images: ImageData | None, device: str) -> float | None:
     """Accuracy of a copy of the model, which may move to the device; None without images."""
     import cwda
+    from cwda.tracing.copies import duplicate
 
     if images is None:
         return None
-    return cwda.accuracy(copy.deepcopy(model), images.test, device=device)
+    return cwda.accuracy(duplicate(model), images.test, device=device)
 
 
 def _write(

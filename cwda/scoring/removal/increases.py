@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -13,10 +13,12 @@ from cwda.brief import brief
 from cwda.errors import DataError
 from cwda.models.batches import Batch
 from cwda.models.memory import Chunks
+from cwda.numerics.exact import exact
 from cwda.scoring.removal.branches import Branches, channels_of
 from cwda.scoring.removal.folding import fold
 from cwda.scoring.statistics.followers import find_followers
 from cwda.scoring.statistics.replica import graph_of, replica_of
+from cwda.tracing.copies import channels_last
 
 __all__ = ["Increases", "loss_increases"]
 
@@ -74,7 +76,13 @@ def loss_increases(
     OutOfMemory
         If not even one image fits.
     """
-    batches = iter(batches)
+    with exact():
+        return _loss_increases(model, sets, iter(batches), device)
+
+
+def _loss_increases(
+    model: nn.Module, sets: Mapping[str, Tensor], batches: Iterator[Batch], device: torch.device
+) -> Increases:
     first = list(itertools.islice(batches, 1))
     if not first:
         raise DataError("the data hold no images")
@@ -86,10 +94,7 @@ def loss_increases(
     }
     parts: dict[str, list[Tensor]] = {}
     sizes = []
-    exact = torch.backends.cudnn.flags(
-        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
-    )
-    with exact, torch.inference_mode():
+    with torch.inference_mode():
         work = _Work(graph, removed, first[0][0][:1])
         for batch in itertools.chain(first, batches):
             sizes.append(len(batch[0]))
@@ -108,7 +113,7 @@ class _Work:
     ) -> None:
         fold(graph)
         # What convolutions of few channels are fast with, on the CPU as well.
-        graph.to(memory_format=torch.channels_last)
+        channels_last(graph)
         self._like = next(graph.parameters(), torch.empty(0))
         channels, largest = channels_of(graph, image.to(self._like))
         self.run = Branches(graph, removed, channels)
@@ -122,8 +127,7 @@ class _Work:
                 "the loss without a filter needs labels: give data as pairs (images, labels)"
             )
         x, y = images.to(self._like), labels.to(self._like.device)
-        if x.ndim == 4:
-            x = x.contiguous(memory_format=torch.channels_last)
+        x = x if x.ndim != 4 else x.contiguous(memory_format=torch.channels_last)
 
         def work(size: int) -> dict[str, Tensor]:
             parts: dict[str, list[Tensor]] = {}

@@ -65,11 +65,13 @@ class _OfActivation(OfActivation[list[_Part], Activations]):
     def finish(self, sums: list[_Part], images: int) -> Activations:
         """The averages over all parts."""
         positions = sum(part.positions for part in sums)
+        mean = torch.stack([part.total for part in sums]).sum(0) / positions
+        zeros = torch.stack([part.zeros for part in sums]).sum(0).double() / positions
         return Activations(
             images,
-            torch.stack([part.total for part in sums]).sum(0) / positions,
+            mean,
             torch.stack([part.squares for part in sums]).sum(0) / positions,
-            torch.stack([part.zeros for part in sums]).sum(0).double() / positions,
+            torch.where(mean.isfinite(), zeros, torch.nan),  # NaN is not a value other than 0
             torch.cat([part.image_means for part in sums]),
         )
 

@@ -20,6 +20,7 @@ from cwda.models.batches import Batch, Data, as_batches, count, within_memory
 from cwda.models.classes import compare_classes
 from cwda.models.memory import Chunks
 from cwda.numerics.device import Placement
+from cwda.numerics.exact import exact
 from cwda.progress import showing, steps
 from cwda.scoring.removal.increases import loss_increases
 from cwda.scoring.statistics.collected import (
@@ -30,8 +31,8 @@ from cwda.scoring.statistics.collected import (
     parts_of,
 )
 from cwda.scoring.statistics.followers import Followers, find_followers
-from cwda.scoring.statistics.recorder import Record, Recorder
-from cwda.scoring.statistics.replica import graph_of, replica_of
+from cwda.scoring.statistics.recorder import Record, Recorder, has_own_weight
+from cwda.scoring.statistics.replica import graph_of, on_replica, replica_of
 from cwda.scoring.statistics.statistic import (
     NEEDS,
     Needs,
@@ -43,6 +44,7 @@ from cwda.scoring.statistics.statistic import (
     Statistic,
     needed,
 )
+from cwda.tracing.finite import not_finite
 from cwda.typing import Device
 
 __all__ = ["collect"]
@@ -64,7 +66,9 @@ def collect(
     each filter and image after that: hundreds of passes, which `layers` cuts short.
 
     The pass runs on a copy of the model in evaluation mode: float32 (float64 if the model is),
-    without TF32 or mixed precision, which would change ranks; sums are float64. If memory
+    without TF32 or mixed precision, which would change ranks, also inside of `torch.autocast` or
+    `torch.inference_mode`; sums are float64. Weights that masks, hooks of `torch.nn.utils` or
+    parametrisations compute are taken as the forward pass uses them. If memory
     runs out, fewer images are taken at a time, and a `RuntimeWarning` says so: a batch stays the
     same batch, whose gradient is then a sum of parts.
 
@@ -118,7 +122,7 @@ def collect(
     if isinstance(data, Iterator) and any(isinstance(each, OfRemoval) for each in statistics):
         data = [*data]  # they are looked at twice
     placement = Placement(within_memory(data, device), "the pass over the images")
-    with showing(progress):
+    with showing(progress), exact():
         found, totals, parts = placement.run(
             lambda device: _collected(original, wanted, statistics, data, batch_size, device)
         )
@@ -160,7 +164,7 @@ def _collected(
     if data is not None and first:
         needs_labels = any(isinstance(one, OfGradient | OfConvolution) for one in observing)
         images, labels = first[0]
-        batch = images.to(next(graph.parameters(), images)), labels
+        batch = on_replica(images, next(graph.parameters(), images)), labels
         compare_classes(graph, data, batch, needs_labels=needs_labels or bool(removing))
     followers = find_followers(graph)
     totals, dealt = _Totals(), [_Totals() for _ in range(PARTS)]
@@ -169,6 +173,7 @@ def _collected(
         total = count(data, batch_size)
         recorder = Recorder(graph, followers, observing)
         _pass(recorder, steps(every, "running the network", total), totals, dealt)
+        totals.broken = recorder.broken
     convolutions = {
         name: conv
         for name, conv in replica.named_modules()
@@ -199,6 +204,8 @@ def _remove(
     }
     found = loss_increases(model, each, batches, device)
     totals, *dealt = sums
+    if any(bool(of.isnan().all(1).any()) for of in found.of_layers.values()):
+        totals.broken = totals.broken or next(iter(not_finite(model).values()), "")
     places = [(totals, dealt[b % len(dealt)]) for b in range(len(found.sizes))]
     if not totals.batches:  # no other statistic has counted them
         for size, pair in zip(found.sizes, places, strict=True):
@@ -214,11 +221,15 @@ def _remove(
 
 @dataclass
 class _Totals(Record):
-    """What the batches seen so far add up to, and why a statistic has nothing at a place."""
+    """What the batches seen so far add up to, and why a statistic has nothing at a place.
+
+    `broken` says of which layer the weights are not finite, where that leaves no loss.
+    """
 
     images: int = field(default=0, kw_only=True)
     batches: int = field(default=0, kw_only=True)
     reasons: dict[tuple[str, str], str] = field(default_factory=dict, kw_only=True)
+    broken: str = field(default="", kw_only=True)
 
     def include(self, batch: Record, images: int) -> None:
         """Add what one batch of so many images gave."""
@@ -238,17 +249,13 @@ def _pass(
     """
     chunks = Chunks()
     weight = next((p for p in recorder.module.parameters()), torch.empty(0))
-    # Convolutions on CUDA may use TF32 by default, and algorithms that differ from run to run.
-    exact = torch.backends.cudnn.flags(
-        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
-    )
-    with exact:
-        for images, labels in batches:
-            x = images.to(weight)
-            y = None if labels is None else labels.to(weight.device)
-            record = chunks.run(len(x), lambda size, x=x, y=y: recorder.record(x, y, size))  # type: ignore[misc]
-            for sums in (dealt[totals.batches % len(dealt)], totals):
-                sums.include(record, len(x))
+    for images, labels in batches:
+        x = on_replica(images, weight)
+        # Gradients save the labels, which inference tensors cannot be.
+        y = None if labels is None else labels.to(weight.device, copy=labels.is_inference())
+        record = chunks.run(len(x), lambda size, x=x, y=y: recorder.record(x, y, size))  # type: ignore[misc]
+        for sums in (dealt[totals.batches % len(dealt)], totals):
+            sums.include(record, len(x))
     if totals.images == 0:
         raise DataError("the data hold no images")
 
@@ -310,6 +317,13 @@ def _why_not(
         return "" if _batchnorm(graph, layer).weight is not None else statistic.absent
     if totals.images == 0:
         return "no data: give data=..."
+    if isinstance(statistic, OfGradient | OfConvolution | OfRemoval) and totals.broken:
+        return f"the loss is not finite: {totals.broken}"
+    if isinstance(statistic, OfGradient | OfConvolution) and not has_own_weight(conv):
+        return (
+            "its weight is computed by a hook or class that is not known, so that there is no "
+            "gradient by it; store the weight as a parameter first"
+        )
     place = statistic.place(layer)
     if (statistic.name, place) not in totals.sums:
         return totals.reasons.get((statistic.name, place), statistic.absent)

@@ -18,13 +18,16 @@ class _MapRanks(OfActivation[Tensor, Tensor]):
         """The ranks summed over the images, float64, N'.
 
         A map is a matrix of its first axis by all others; singular values up to the largest one
-        times max(matrix shape) times the machine epsilon count as 0, as in numpy.
+        times max(matrix shape) times the machine epsilon count as 0, as in numpy. A map with
+        values that are not finite has no rank: NaN.
         """
         deep = activation.ndim > 3
         shape = activation.shape[:2]
         maps = activation.flatten(3) if deep else activation.reshape(*shape, 1, -1)
         ranks = torch.zeros(shape, dtype=torch.float64, device=maps.device)
-        alive = (maps != 0).any(3).any(2)
+        finite = maps.isfinite().all(3).all(2)
+        ranks[~finite] = torch.nan
+        alive = (maps != 0).any(3).any(2) & finite
         if alive.any():
             ranks[alive] = torch.linalg.matrix_rank(maps[alive]).double()
         return ranks.sum(0)

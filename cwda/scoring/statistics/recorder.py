@@ -21,8 +21,9 @@ from cwda.scoring.statistics.statistic import (
     Statistic,
     as_rows,
 )
+from cwda.tracing.finite import not_finite
 
-__all__ = ["Record", "Recorder"]
+__all__ = ["Record", "Recorder", "has_own_weight"]
 
 
 @dataclass
@@ -66,15 +67,19 @@ class Recorder(fx.Interpreter):
         self._of_activation = [s for s in statistics if isinstance(s, OfActivation)]
         self._of_gradient = [s for s in statistics if isinstance(s, OfGradient)]
         self._of_convolution = [s for s in statistics if isinstance(s, OfConvolution)]
-        self._differentiates = bool(self._of_gradient or self._of_convolution)
         watched = {layer.activation for layer in layers.values()} if self._of_activation else set()
         self._watched = watched - {None}
         single = {name: layer.calls[0] for name, layer in layers.items() if len(layer.calls) == 1}
         self._names = {node: name for name, node in single.items()}
-        self._convs = {name: _convolution(graph, name) for name in single}
+        convs = {name: _convolution(graph, name) for name in single}
+        # A hook that is not known would compute the weight anew in the forward pass.
+        self._convs = {name: conv for name, conv in convs.items() if has_own_weight(conv)}
+        self._differentiates = bool(self._convs and (self._of_gradient or self._of_convolution))
         graph.requires_grad_(False)
         for conv in self._convs.values():
             conv.weight.requires_grad_(self._differentiates)
+        #: Why the loss has no gradient, where the weights of a layer are not finite.
+        self.broken = ""
         self._record = Record()
         self._inputs: dict[str, Tensor] = {}
         self._deltas: dict[str, Tensor] = {}
@@ -101,7 +106,7 @@ class Recorder(fx.Interpreter):
         """Run one node and note its value before a later one may change it in place."""
         result = super().run_node(n)
         name = self._names.get(n)
-        if name is not None and self._of_convolution:
+        if name in self._convs and self._of_convolution:
             self._inputs[name] = self.fetch_args_kwargs_from_env(n)[0][0].detach()
             result.register_hook(self._keep_delta(name))
         if n in self._watched and isinstance(result, Tensor):
@@ -130,6 +135,9 @@ class Recorder(fx.Interpreter):
 
     def _backward(self, outputs: Any, labels: Tensor | None) -> None:
         loss = _loss(outputs, labels)
+        if not bool(loss.isfinite()):
+            self._stop()
+            return
         weights = [conv.weight for conv in self._convs.values()]
         gradients = torch.autograd.grad(loss, weights, allow_unused=True)
         for (name, conv), gradient in zip(self._convs.items(), gradients, strict=True):
@@ -144,6 +152,23 @@ class Recorder(fx.Interpreter):
         self._inputs.clear()
         self._deltas.clear()
 
+    def _stop(self) -> None:
+        """No gradients from here on, if the weights of a layer are the reason.
+
+        Raises
+        ------
+        DataError
+            If they are not.
+        """
+        self.broken = next(iter(not_finite(self.module).values()), "")
+        if not self.broken:
+            raise DataError("the loss is not finite; check the weights and the scale of the images")
+        self._differentiates = False
+        self._of_gradient, self._of_convolution = [], []
+        self.module.requires_grad_(False)
+        for seen in (self._gradients, self._inputs, self._deltas):
+            seen.clear()
+
 
 def _loss(outputs: Any, labels: Tensor | None) -> Tensor:
     """The cross-entropy summed over the images."""
@@ -152,15 +177,15 @@ def _loss(outputs: Any, labels: Tensor | None) -> Tensor:
     if labels is None:
         raise DataError("gradients need labels: give data as pairs (images, labels)")
     require_labels(int(labels.min()), int(labels.max()), outputs.shape[1])
-    loss = nn.functional.cross_entropy(outputs, labels, reduction="sum")
-    if not bool(loss.isfinite()):
-        raise DataError("the loss is not finite; check the weights and the scale of the images")
-    return loss
+    return nn.functional.cross_entropy(outputs, labels, reduction="sum")
 
 
 def _convolution(graph: fx.GraphModule, name: str) -> _ConvNd:
     conv = graph.get_submodule(name)
     assert isinstance(conv, _ConvNd)
-    if nn.utils.parametrize.is_parametrized(conv, "weight"):
-        nn.utils.parametrize.remove_parametrizations(conv, "weight", leave_parametrized=True)
     return conv
+
+
+def has_own_weight(conv: _ConvNd) -> bool:
+    """Whether the weight is a parameter, and not computed by a class or hook of the user's."""
+    return "weight" in conv._parameters

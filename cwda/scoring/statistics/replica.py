@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 
 import torch
-from torch import fx, nn
+from torch import Tensor, fx, nn
 
 from cwda.errors import TracingError
 from cwda.models.batches import Batch
+from cwda.tracing.copies import effective
 from cwda.tracing.graph import trace
 
-__all__ = ["graph_of", "replica_of"]
+__all__ = ["graph_of", "on_replica", "replica_of"]
 
 
 def replica_of(model: nn.Module, device: torch.device) -> nn.Module:
-    """A copy to run and to change: half precision becomes float32."""
-    replica = copy.deepcopy(model).to(device).eval()
+    """A copy to run and to change: weights as they are used, and float32 for half precision."""
+    replica = effective(model).to(device)
     dtypes = {p.dtype for p in replica.parameters() if p.is_floating_point()}
     return replica.to(torch.float64 if torch.float64 in dtypes else torch.float32)
 
@@ -30,4 +30,10 @@ def graph_of(replica: nn.Module, first: Sequence[Batch]) -> fx.GraphModule:
         if not first:
             raise
         weight = next(replica.parameters(), torch.empty(0))
-        return trace(replica, first[0][0][:1].to(weight), whole=True)
+        return trace(replica, on_replica(first[0][0][:1], weight), whole=True)
+
+
+def on_replica(images: Tensor, weight: Tensor) -> Tensor:
+    """Images like a weight of the replica; gradients can go through them."""
+    images = images.to(weight)
+    return images.clone() if images.is_inference() else images
