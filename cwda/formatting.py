@@ -5,7 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-__all__ = ["MARKS", "every", "layer_count", "listed", "many", "number", "p_value", "percent"]
+__all__ = [
+    "MARKS",
+    "escaped",
+    "every",
+    "layer_count",
+    "listed",
+    "many",
+    "number",
+    "p_value",
+    "percent",
+]
 
 #: A verdict at a glance, beside its colour.
 MARKS = {"holds": "✓", "fails": "✗", "inconclusive": "?", "not applicable": "–"}
@@ -80,3 +90,17 @@ def p_value(value: float) -> str:
 def percent(share: float) -> str:
     """A share in per cent, as "42 %"; a dash where undefined."""
     return "–" if math.isnan(share) else f"{100 * share:.0f} %"
+
+
+def escaped(text: str) -> str:
+    r"""A text in which what a terminal would obey is written out.
+
+    Examples
+    --------
+    >>> escaped("été\x1b[31m")
+    'été\\x1b[31m'
+    """
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode("ascii")
+        for each in text
+    )

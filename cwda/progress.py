@@ -15,12 +15,12 @@ from types import FrameType
 from typing import Any, TypeVar
 
 from cwda.arguments import require_flag
+from cwda.formatting import escaped
 
 __all__ = [
     "Counter",
     "advance",
     "counter",
-    "escaped",
     "importing",
     "line",
     "overall",
@@ -228,23 +228,6 @@ def line(text: str) -> None:
         return
     with _bar_type().external_write_mode(file=sys.stderr):
         print(text, file=sys.stderr, flush=True)
-
-
-def escaped(text: str) -> str:
-    """A text in which what a terminal would obey is written out.
-
-    Examples
-    --------
-    >>> escaped("été\\x1b[31m")
-    'été\\\\x1b[31m'
-    """
-    return "".join(map(_printable, text))
-
-
-def _printable(character: str) -> str:
-    if character.isprintable():
-        return character
-    return character.encode("unicode_escape").decode("ascii")
 
 
 def _size() -> dict[str, Any]:

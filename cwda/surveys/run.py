@@ -16,8 +16,8 @@ from typing import Any
 from cwda._version import __version__
 from cwda.arguments import as_path, require_between, require_count, require_type
 from cwda.errors import CwdaError, SourceError, cause_of
-from cwda.formatting import many
-from cwda.progress import Counter, counter, escaped, showing
+from cwda.formatting import escaped, many
+from cwda.progress import Counter, counter, showing
 from cwda.surveys.ledger import Ledger
 from cwda.surveys.result import Survey
 from cwda.surveys.settings import LEVEL, settings

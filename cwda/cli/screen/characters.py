@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from cwda.formatting import escaped
+
 __all__ = ["encodable"]
 
 #: What the tables and remarks of this package use beyond ASCII, in plain characters.
@@ -34,12 +36,10 @@ def encodable(text: str, encoding: str) -> str:
     >>> encodable("93.1 ± .2 %, ✓", "ascii"), encodable("naïve\x1b[1m", "utf-8")
     ('93.1 +/- .2 %, +', 'naïve\\x1b[1m')
     """
-    return "".join(_written(character, encoding) for character in text)
+    return "".join(_written(character, encoding) for character in escaped(text))
 
 
 def _written(character: str, encoding: str) -> str:
-    if not character.isprintable():
-        return character.encode("unicode_escape").decode("ascii")
     try:
         character.encode(encoding)
     except UnicodeEncodeError:
